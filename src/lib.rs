@@ -1,0 +1,17 @@
+//! haflux makes two or more open-source InfluxDB nodes behave, to every client, like one InfluxDB that does not go down.
+//!
+//! The crate is one process in parts; arrows between them go down only: [`cli`] and [`server`] know everything, [`proxy`]
+//! stands on [`relay`], which stands on [`journal`], [`influx`] and [`stats`]; [`config`] is what all of them are given. [`control`] stands beside
+//! [`server`]: how commands on the same machine talk to the process that runs.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod influx;
+pub mod journal;
+pub mod proxy;
+pub mod relay;
+pub mod server;
+pub mod stats;
