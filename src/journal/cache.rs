@@ -1,0 +1,123 @@
+//! The newest durable records, in memory.
+
+use std::collections::VecDeque;
+
+use super::{Record, Sequence};
+
+/// Records in order, the oldest given up when there are too many bytes.
+#[derive(Debug)]
+pub(super) struct Cache {
+    records: VecDeque<Record>,
+    bytes: usize,
+    limit: usize,
+    /// Every record above this one is here.
+    after: Sequence,
+}
+
+/// What a record costs beside its payload.
+const OVERHEAD: usize = size_of::<Record>();
+
+impl Cache {
+    /// An empty one that is complete above `after`.
+    pub(super) fn new(limit: usize, after: Sequence) -> Self {
+        Self {
+            records: VecDeque::new(),
+            bytes: 0,
+            limit,
+            after,
+        }
+    }
+
+    /// Adds the next record.
+    pub(super) fn push(&mut self, record: Record) {
+        self.bytes += record.payload.len() + OVERHEAD;
+        self.records.push_back(record);
+        while self.bytes > self.limit {
+            let Some(oldest) = self.records.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.payload.len() + OVERHEAD;
+            self.after = oldest.sequence;
+        }
+    }
+
+    /// The records above `after`, up to `max_bytes` of payload but at least one; `None` if some of them are not here.
+    pub(super) fn read(&self, after: Sequence, max_bytes: usize) -> Option<Vec<Record>> {
+        if after < self.after {
+            return None;
+        }
+        let start = self
+            .records
+            .partition_point(|record| record.sequence <= after);
+        let mut bytes = 0_usize;
+        let fits = |record: &&Record| {
+            let first = bytes == 0;
+            bytes = bytes.saturating_add(record.payload.len().max(1));
+            first || bytes <= max_bytes
+        };
+        Some(
+            self.records
+                .range(start..)
+                .take_while(fits)
+                .cloned()
+                .collect(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::journal::Kind;
+
+    fn record(number: u64) -> Record {
+        let payload = Bytes::from(vec![0; 100]);
+        Record {
+            sequence: Sequence::new(number),
+            kind: Kind(0),
+            unix_nanos: 0,
+            offset: 0,
+            payload,
+        }
+    }
+
+    fn numbers(records: Option<Vec<Record>>) -> Option<Vec<u64>> {
+        records.map(|records| records.iter().map(|record| record.sequence.get()).collect())
+    }
+
+    #[test]
+    fn gives_what_it_has_and_says_what_it_has_not() {
+        let mut cache = Cache::new(3 * (100 + OVERHEAD), Sequence::new(10));
+        assert_eq!(numbers(cache.read(Sequence::new(9), 1000)), None);
+        assert_eq!(numbers(cache.read(Sequence::new(10), 1000)), Some(vec![]));
+        for number in [11, 12, 20] {
+            cache.push(record(number));
+        }
+        assert_eq!(
+            numbers(cache.read(Sequence::new(10), 1000)),
+            Some(vec![11, 12, 20])
+        );
+        assert_eq!(
+            numbers(cache.read(Sequence::new(10), 200)),
+            Some(vec![11, 12])
+        );
+        assert_eq!(numbers(cache.read(Sequence::new(10), 1)), Some(vec![11]));
+        assert_eq!(numbers(cache.read(Sequence::new(15), 0)), Some(vec![20]));
+        cache.push(record(21));
+        assert_eq!(numbers(cache.read(Sequence::new(10), 1000)), None);
+        assert_eq!(
+            numbers(cache.read(Sequence::new(11), 1000)),
+            Some(vec![12, 20, 21])
+        );
+    }
+
+    #[test]
+    fn a_record_larger_than_the_limit_is_not_kept() {
+        let mut cache = Cache::new(10, Sequence::ZERO);
+        cache.push(record(1));
+        assert_eq!(numbers(cache.read(Sequence::ZERO, 1000)), None);
+        assert_eq!(numbers(cache.read(Sequence::new(1), 1000)), Some(vec![]));
+    }
+}

@@ -1,0 +1,245 @@
+//! The journal as its users hold it.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{oneshot, watch};
+
+use super::front::{CursorWaiter, Front, Phase, Shared, lock};
+use super::writer::{Writer, run};
+use super::{
+    AppendError, Cursor, CursorError, Disk, Health, Kind, OpenError, Options, Position, Reader,
+    Recovery, Sequence, recovery,
+};
+
+/// The durable, ordered log of one relay. Clones are the same journal. When the last one is dropped without
+/// [`Journal::close`], the writer ends soon, as if the process had been killed then.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    handle: Arc<Handle>,
+}
+
+/// Tells the writer when nobody holds the journal any more.
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut front = lock(&self.shared.front);
+        if front.phase == Phase::Open {
+            front.phase = Phase::Abandoned;
+        }
+        wake(&self.shared, front);
+    }
+}
+
+/// A record that has its sequence and is on its way to the disk. It gets there whether or not this is kept.
+#[derive(Debug)]
+pub struct Append {
+    /// Its number.
+    pub sequence: Sequence,
+    durable: oneshot::Receiver<()>,
+}
+
+impl Append {
+    /// Waits until the record is durable by the sync policy. On an ill disk that takes as long as it takes; an error
+    /// ([`AppendError::Closed`]) comes only when the journal ends before.
+    pub async fn durable(self) -> Result<(), AppendError> {
+        self.durable.await.map_err(|_| AppendError::Closed)
+    }
+}
+
+impl Journal {
+    /// Takes the lock, recovers, prepares room and starts the writer thread. Blocks on the disk.
+    pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Self, Recovery), OpenError> {
+        let (writer, recovery) = recovery::open(disk, options)?;
+        let shared = Arc::clone(writer.shared());
+        Self::start(writer).map_err(|source| OpenError::Io {
+            action: "start the journal's thread",
+            source,
+        })?;
+        Ok((
+            Self {
+                handle: Arc::new(Handle { shared }),
+            },
+            recovery,
+        ))
+    }
+
+    fn start(writer: Writer) -> std::io::Result<()> {
+        thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || run(writer))
+            .map(drop)
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+
+    /// Appends a record of these pieces, one after another. Never waits for the disk: the order of calls is the order of
+    /// records.
+    pub fn append(&self, kind: Kind, payload: Vec<Bytes>) -> Result<Append, AppendError> {
+        let shared = self.shared();
+        let payload = join(payload, shared.options.max_record)?;
+        let checksum = crc32c::crc32c(&payload);
+        let since_1970 = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let unix_nanos = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
+        let (waiter, durable) = oneshot::channel();
+        let mut front = lock(&shared.front);
+        let sequence = front.admit(&shared.options, kind, unix_nanos, payload, checksum, waiter)?;
+        wake(shared, front);
+        Ok(Append { sequence, durable })
+    }
+
+    /// The newest sequence given to a record.
+    pub fn head(&self) -> Sequence {
+        self.head_position().sequence
+    }
+
+    /// The newest record, durable or not.
+    pub fn head_position(&self) -> Position {
+        lock(&self.shared().front).head
+    }
+
+    /// The newest durable record.
+    pub fn durable(&self) -> Position {
+        *self.shared().durable.borrow()
+    }
+
+    /// Tells of each change of [`Journal::durable`].
+    pub fn watch(&self) -> watch::Receiver<Position> {
+        self.shared().durable.subscribe()
+    }
+
+    /// Makes the next sequence higher than `sequence`: for numbers remembered outside of the journal. Until this returns,
+    /// appends may be told that there is no room.
+    pub async fn skip_past(&self, sequence: Sequence) -> Result<(), CursorError> {
+        {
+            let mut front = lock(&self.shared().front);
+            if front.next > sequence {
+                return Ok(());
+            }
+            front.next = sequence.next();
+            front.floor_saved = false;
+            front.room = false;
+        }
+        self.sync_cursors().await
+    }
+
+    /// Reads the durable records above `after`, in order.
+    pub fn reader(&self, after: Sequence) -> Reader {
+        Reader::new(Arc::clone(&self.handle.shared), after)
+    }
+
+    /// All cursors, by name.
+    pub fn cursors(&self) -> Vec<Cursor> {
+        lock(&self.shared().front)
+            .cursors
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// Sets a cursor, in memory. It is saved within `cursor_interval`, at a close, and by [`Journal::sync_cursors`].
+    pub fn set_cursor(&self, cursor: Cursor) {
+        let mut front = lock(&self.shared().front);
+        if front.cursors.get(&cursor.name) != Some(&cursor) {
+            front.cursors.insert(cursor.name.clone(), cursor);
+            front.cursors_version += 1;
+            wake(self.shared(), front);
+        }
+    }
+
+    /// Removes a cursor, in memory; saved as [`Journal::set_cursor`] says.
+    pub fn remove_cursor(&self, name: &str) {
+        let mut front = lock(&self.shared().front);
+        if front.cursors.remove(name).is_some() {
+            front.cursors_version += 1;
+            wake(self.shared(), front);
+        }
+    }
+
+    /// Waits until every change of a cursor made before this call is on disk.
+    pub async fn sync_cursors(&self) -> Result<(), CursorError> {
+        let saved = {
+            let mut front = lock(&self.shared().front);
+            let saved = request_save(&mut front)?;
+            wake(self.shared(), front);
+            saved
+        };
+        saved.await.unwrap_or(Err(CursorError::Closed))
+    }
+
+    /// How it is.
+    pub fn health(&self) -> Health {
+        let mut health = lock(&self.shared().health).clone();
+        health.queued_bytes = lock(&self.shared().front).waiting_bytes;
+        health
+    }
+
+    /// Takes no more records, writes and syncs what is queued, saves the cursors, gives up the lock and ends the thread. An ill
+    /// disk gets `close_timeout`; what is still waiting then is told so. May be called again.
+    pub async fn close(&self) {
+        let mut ended = self.shared().ended.subscribe();
+        {
+            let mut front = lock(&self.shared().front);
+            if front.phase == Phase::Open {
+                front.phase = Phase::Closing;
+            }
+            wake(self.shared(), front);
+        }
+        // An error means that the sender is gone, and it lives as long as `self`.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+}
+
+/// Asks for a save of the cursors as they are now.
+pub(super) fn request_save(
+    front: &mut Front,
+) -> Result<oneshot::Receiver<Result<(), CursorError>>, CursorError> {
+    if front.phase == Phase::Closed {
+        return Err(CursorError::Closed);
+    }
+    let (tell, saved) = oneshot::channel();
+    front.cursor_waiters.push(CursorWaiter {
+        version: front.cursors_version,
+        tell,
+    });
+    Ok(saved)
+}
+
+fn wake(shared: &Shared, mut front: std::sync::MutexGuard<'_, Front>) {
+    let asleep = front.call_writer();
+    drop(front);
+    if asleep {
+        shared.wake.notify_one();
+    }
+}
+
+/// One payload of the pieces; a single one is not copied.
+fn join(pieces: Vec<Bytes>, limit: usize) -> Result<Bytes, AppendError> {
+    let length = pieces
+        .iter()
+        .fold(0_usize, |length, piece| length.saturating_add(piece.len()));
+    if length > limit {
+        return Err(AppendError::TooLarge);
+    }
+    let mut pieces = pieces.into_iter();
+    match (pieces.len(), pieces.next()) {
+        (_, None) => Ok(Bytes::new()),
+        (1, Some(piece)) => Ok(piece),
+        (_, Some(first)) => {
+            let mut joined = BytesMut::with_capacity(length);
+            joined.extend_from_slice(&first);
+            pieces.for_each(|piece| joined.extend_from_slice(&piece));
+            Ok(joined.freeze())
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The durable, ordered log of one relay.
+//!
+//! It stores opaque records, hands out their sequences and keeps named cursors. It knows nothing of what a record means.
+//!
+//! # What holds
+//!
+//! - **J1** Records live in append-only segment files. A frame carries length, checksums, sequence, offset, kind, time, payload.
+//! - **J2** Durable means: data synced, and the directory entry of its file synced before. A cursor reaches the disk only after
+//!   the journal is durable up to it.
+//! - **J3** A sequence is never used twice. After recovery the next one is above the head, every cursor and every number that
+//!   the life before may have handed out ([`Journal::skip_past`] raises it further, for numbers remembered elsewhere).
+//! - **J4** A failed write or sync poisons its file: nothing is written or synced there again. The records not known to be
+//!   synced are written again, with their sequences, at the start of a new segment, before anything newer.
+//! - **J5** Damage is never a stop and never a loop. Records proven to have been synced and now unreadable are a gap; a tail that
+//!   was never proven synced is cut.
+//! - **J6** Segments are preallocated and recycled. A record is admitted only when room for it is already there.
+//! - **J7** One process owns the journal: a lock, which says who holds it.
+//! - **J8** All I/O goes through [`Disk`], so tests run on a disk that tears, reorders, fills, fails and forgets.
+//!
+//! # Files
+//!
+//! ```text
+//! lock                                   locked by the owner; holds its process id and start time
+//! cursors.0, cursors.1                   the cursor table, written in turn
+//! <first sequence>.<serial>.segment      records; both numbers 20 digits
+//! spare.<serial>                         a preallocated file, to become the next segment
+//! ```
+//!
+//! A *serial* numbers files, never a record. Each rename gives a file a new serial, higher than any before it, so the frames in
+//! a recycled file always bear a lower serial than its name.
+//!
+//! ## A segment
+//!
+//! All numbers are little-endian. The header takes the first 512 bytes, frames follow, each at a multiple of 8 bytes.
+//!
+//! ```text
+//!   0  8  magic "HAFLUXJ\n"
+//!   8  4  format version, 1
+//!  12  4  CRC32C of bytes 0..12 and 16..80
+//!  16 16  journal id, random at the journal's birth
+//!  32  8  serial of this segment
+//!  40  8  sequence of its first record
+//!  48  8  serial of the segment before it, 0 if none: the vouched one
+//!  56  8  last sequence before this segment
+//!  64  8  offset of that record
+//!  72  8  unix time in nanoseconds
+//! ```
+//!
+//! A frame:
+//!
+//! ```text
+//!   0  4  CRC32C of journal id, serial and bytes 4..40
+//!   4  4  CRC32C of the payload
+//!   8  4  length of the payload
+//!  12  1  kind
+//!  13  3  this sequence minus the newest one known synced when this was written (all ones: that or more)
+//!  16  8  sequence
+//!  24  8  offset: sum of the frame sizes of all records up to and with this one, since the journal's birth
+//!  32  8  unix time in nanoseconds
+//!  40     payload, then zeros up to a multiple of 8
+//! ```
+//!
+//! The header's checksum starts from the segment's identity, so what a recycled file held before is never taken for new. That
+//! identity also stands in the file's name: a segment whose header is damaged is still read, and the offset of its first record
+//! shows whether anything is missing before it.
+//!
+//! ## The cursor table
+//!
+//! ```text
+//!   0  8  magic "HAFLUXC\n"
+//!   8  4  format version, 1
+//!  12  4  CRC32C of bytes 8..12 and 16..24+length
+//!  16  8  length of what follows
+//!  24 16  journal id
+//!  40  8  generation: of two sound tables, the higher counts
+//!  48  8  newest synced sequence
+//!  56  8  its offset
+//!  64  8  floor: the next sequence of its writer
+//!  72  1  1 if the journal was closed cleanly
+//!  73  4  number of cursors, then for each:
+//!         4 length of name, name, 8 sequence, 8 offset, 4 length of note, note
+//! ```
+//!
+//! The older of the two files is overwritten and synced. A torn one leaves the other. Once nothing changes any more both are
+//! brought to the same content, and segments are released only when both tables and the cursors in memory are past them: the
+//! loss of one table costs nothing.
+//!
+//! # Appending: group commit
+//!
+//! [`Journal::append`] assigns the sequence, queues and returns; it never waits for the disk. One writer thread takes what is
+//! queued, writes it with one gathered write, syncs, and resolves the waiters. While a sync runs the next records gather. An
+//! append wakes the thread only if it sleeps.
+//!
+//! **Room.** Two spare segments at least are kept ready: the next one, and one in reserve that no admission counts on, so that a
+//! poisoned segment's records have where to go on a full disk. If a spare cannot be made, [`AppendError::NoRoom`] is the answer
+//! from then on, until one can. What was admitted before has its place already. A burst that is merely faster than
+//! preallocation is told [`AppendError::QueueFull`].
+//!
+//! **Poisoned segments.** Records leave the writer's memory only when synced. After a failure the file is closed: if some of its
+//! records were synced it stays, ending there; otherwise it is removed. The next segment's header vouches for where the one
+//! before ends, so what lies behind that end does not count. Retries go on with growing pauses for as long as the process lives;
+//! from the second failure in a row new appends are refused.
+//!
+//! Whatever the policy, a segment is synced before its successor gets its first record, so unsynced records are always in the
+//! last segment only, and at most 2¹⁷ sequences are ever handed out and not synced. That is the jump that J3 makes at an
+//! unclean start.
+//!
+//! **A new segment**: a spare is renamed, the directory is synced, and only then is the file written to. So the content of a
+//! file always matches its name.
+//!
+//! # Recycling
+//!
+//! A segment is released when all its records are at or below every cursor. It becomes a spare, or is removed if there are
+//! enough. With no cursor at all everything is kept. A pin is a cursor under another name.
+//!
+//! # Recovery
+//!
+//! Headers of all segments are read, and both cursor tables. A segment whose successor vouches for it is not scanned; normally
+//! that leaves one. In a scanned segment, frames are followed from one to the next. Where there is no sound one, the rest of
+//! the file is searched for a sound frame with a higher sequence.
+//!
+//! - None: the journal ends here (if the cursor table proves that more had been synced, that is a gap).
+//! - One follows, and some frame or the cursor table proves that the missing records had been synced: they are lost, a gap is
+//!   counted, and reading goes on behind it.
+//! - One follows without such a proof: this is a batch torn by the crash, its pages on disk in any order. None of it was ever
+//!   synced, so it is cut here. (Calling it a gap would make every power failure divergence.)
+//!
+//! The last segment is not counted at all if its header is unsound and nothing proves that it was ever synced, and a segment that
+//! a later one's header passes over is not either: a life went on without it.
+//!
+//! Recovery writes nothing into segments. A new life always begins a new segment, whose header fixes what was found; until it
+//! is synced, the same recovery finds the same. A proven loss at the end is fixed in the same way: readers meet it as a gap.
+//! Damage in a segment that was not scanned is met by the reader, as [`ReadError::Gap`].
+//!
+//! # Looking without touching
+//!
+//! [`inspection`] reads a journal's folder for a person: without the lock, without writing a byte, whether or not the owner runs.
+//!
+//! # What can go wrong
+//!
+//! | what | answer |
+//! | --- | --- |
+//! | disk full | `NoRoom` at once; admitted records are written; heals within a second of room |
+//! | a write or sync fails | J4; waiters wait on, [`Journal::health`] says why |
+//! | data folder read-only, gone, or another one in its place | `NoRoom`; heals when it is back |
+//! | a flipped bit | the one record is a gap; a damaged segment header costs nothing (but what was cut before it may be back) |
+//! | both cursor tables lost | cursors are gone, records are not: the caller sees records and no cursor |
+//! | segment files missing | a gap |
+//! | files of another journal in the folder | left alone and counted |
+//! | a newer format | refused: [`OpenError::Version`] |
+//!
+//! Assumed of the disk: a sector that is being written keeps its old or gets its new content, and a successful sync is true.
+//! Where a disk lies about that, what is missing is found and reported as above.
+
+mod cache;
+mod cursors;
+mod directory;
+mod disk;
+mod error;
+mod frame;
+mod front;
+mod handle;
+pub mod inspection;
+mod options;
+mod reader;
+mod recovery;
+mod scan;
+mod segment;
+mod types;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use cursors::Cursor;
+pub use directory::DirectoryDisk;
+pub use disk::{Disk, DiskFile, LockFailure, LockGuard};
+pub use error::{AppendError, CursorError, OpenError, ReadError};
+pub use handle::{Append, Journal};
+pub use options::{Options, Sync};
+pub use reader::Reader;
+pub use recovery::Recovery;
+pub use types::{Gap, Health, Kind, Position, Record, Sequence};

@@ -1,0 +1,257 @@
+//! The segment files, put together to one log.
+
+use super::super::disk::Disk;
+use super::super::frame::Identity;
+use super::super::scan::{self, Scanner};
+use super::super::segment::{
+    BadHeader, FileName, HEADER_BYTES, HEADER_SIZE, Segment, SegmentHeader,
+};
+use super::super::writer::Spare;
+use super::super::{Cursor, Gap, OpenError, Options, Position, Sequence};
+use super::WINDOW;
+use super::walk::scan_segment;
+
+/// A segment file, and its header if that is sound.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) first: Sequence,
+    pub(super) serial: u64,
+    pub(super) size: u64,
+    pub(super) header: Option<SegmentHeader>,
+}
+
+/// The files of the folder.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) journal: [u8; 16],
+    pub(super) segments: Vec<Found>,
+    pub(super) spares: Vec<String>,
+    pub(super) foreign: usize,
+    pub(super) next_serial: u64,
+}
+
+/// What the segments hold.
+#[derive(Debug)]
+pub(super) struct Records {
+    pub(super) segments: Vec<Segment>,
+    /// The newest sound record.
+    pub(super) head: Position,
+    /// The newest record that is known to have been: above `head` if the end was lost.
+    pub(super) known: Position,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) torn: u64,
+}
+
+impl Files {
+    pub(super) fn read(
+        disk: &dyn Disk,
+        names: &[String],
+        journal: Option<[u8; 16]>,
+    ) -> Result<Self, OpenError> {
+        let mut files = Self {
+            journal: [0; 16],
+            segments: Vec::new(),
+            spares: Vec::new(),
+            foreign: 0,
+            next_serial: 1,
+        };
+        for name in names {
+            let Some(parsed) = FileName::parse(name) else {
+                continue;
+            };
+            files.next_serial = files.next_serial.max(parsed.serial().saturating_add(1));
+            match parsed {
+                FileName::Spare { .. } => files.spares.push(name.clone()),
+                FileName::Segment { first, serial } => {
+                    let (header, size) = read_header(disk, name)?;
+                    files.segments.push(Found {
+                        name: name.clone(),
+                        first,
+                        serial,
+                        size,
+                        header,
+                    });
+                }
+            }
+        }
+        files.segments.sort_by_key(|segment| segment.serial);
+        let newest = files
+            .segments
+            .iter()
+            .rev()
+            .find_map(|segment| segment.header);
+        files.journal = journal
+            .or(newest.map(|header| header.journal))
+            .unwrap_or_else(|| {
+                let mut random = [0; 16];
+                fastrand::fill(&mut random);
+                random
+            });
+        let ours = |found: &Found| {
+            found
+                .header
+                .is_none_or(|header| header.journal == files.journal)
+        };
+        let before = files.segments.len();
+        files.segments.retain(ours);
+        files.foreign = before - files.segments.len();
+        for found in &mut files.segments {
+            // The name is what counts; a header that says something else was never meant for this file.
+            found.header = found
+                .header
+                .filter(|header| header.serial == found.serial && header.first == found.first);
+        }
+        Ok(files)
+    }
+
+    /// Follows the segments to the end.
+    pub(super) fn recover(
+        &mut self,
+        disk: &dyn Disk,
+        proven: Position,
+        cursors: &[Cursor],
+    ) -> Records {
+        let mut records = Records {
+            segments: Vec::new(),
+            head: Position::default(),
+            known: proven,
+            gaps: Vec::new(),
+            torn: 0,
+        };
+        let mut kept: Vec<Found> = Vec::new();
+        let mut queue = std::mem::take(&mut self.segments).into_iter().peekable();
+        while let Some(found) = queue.next() {
+            let next = queue.peek().and_then(|next| next.header);
+            if next.is_some_and(|next| next.previous_serial < found.serial) {
+                // A later life went on without it.
+                self.spares.push(found.name);
+                continue;
+            }
+            let identity = Identity::new(self.journal, found.serial);
+            let previous = match found.header {
+                Some(header) => header.previous,
+                None => guess_previous(disk, &found, identity, records.head),
+            };
+            let vouched = next.filter(|next| next.previous_serial == found.serial);
+            let mut inside = Vec::new();
+            let last = match vouched {
+                Some(next) => next.previous,
+                None => {
+                    let limit = queue.peek().map(|next| next.first);
+                    let scanned =
+                        scan_segment(disk, &found, identity, previous, limit, proven.sequence);
+                    if scanned.is_junk && queue.peek().is_none() {
+                        records.torn += scanned.torn;
+                        self.spares.push(found.name);
+                        continue;
+                    }
+                    inside = scanned.gaps;
+                    records.torn += scanned.torn;
+                    scanned.last
+                }
+            };
+            let lowest = cursors.iter().map(|cursor| cursor.sequence).min();
+            let held = records
+                .segments
+                .last()
+                .and_then(|segment| segment.last)
+                .or(lowest);
+            if let Some(held) = held.filter(|held| *held < previous.sequence) {
+                records.gaps.push(Gap {
+                    after: held,
+                    before: previous.sequence.next(),
+                });
+            }
+            records.gaps.append(&mut inside);
+            if last.sequence > records.head.sequence {
+                records.head = last;
+            }
+            let segment = Segment {
+                serial: found.serial,
+                first: found.first,
+                previous_last: previous.sequence,
+                last: Some(last.sequence),
+                identity,
+                bytes: found.size,
+            };
+            records.segments.push(segment);
+            kept.push(found);
+        }
+        if records.head.sequence >= records.known.sequence {
+            records.known = records.head;
+        } else {
+            records.gaps.push(Gap {
+                after: records.head.sequence,
+                before: records.known.sequence.next(),
+            });
+            if let Some(newest) = records.segments.last_mut() {
+                newest.last = Some(records.known.sequence);
+            }
+        }
+        self.segments = kept;
+        records
+    }
+
+    /// Makes what can be used again into spares, and removes the rest.
+    pub(super) fn spares(&mut self, disk: &dyn Disk, options: &Options) -> Vec<Spare> {
+        let mut spares = Vec::new();
+        for name in std::mem::take(&mut self.spares) {
+            let usable = disk.open(&name).and_then(|file| Ok((file.size()?, file)));
+            let Ok((size, file)) = usable else { continue };
+            if spares.len() < options.spare_segments && size == options.segment_size {
+                spares.push(Spare { name, file, size });
+            } else if let Err(error) = disk.remove(&name) {
+                log::warn!("journal: cannot remove {name}: {error}");
+            }
+        }
+        spares
+    }
+}
+
+/// The newest record before a segment whose header is damaged: `head`, unless the offset of its first record shows that
+/// something is missing between them.
+pub(super) fn guess_previous(
+    disk: &dyn Disk,
+    found: &Found,
+    identity: Identity,
+    head: Position,
+) -> Position {
+    let scanner = disk
+        .open(&found.name)
+        .and_then(|file| Scanner::new(file, identity, WINDOW));
+    let frame =
+        scanner.and_then(|mut scanner| scanner.frame_at(HEADER_SIZE, found.first.previous()));
+    let Ok(Some(frame)) = frame else { return head };
+    let before = frame
+        .record
+        .offset
+        .saturating_sub(frame.end.saturating_sub(HEADER_SIZE));
+    match head.sequence == Sequence::ZERO || before == head.offset {
+        true => head,
+        false => Position {
+            sequence: found.first.previous(),
+            offset: before,
+        },
+    }
+}
+
+pub(super) fn read_header(
+    disk: &dyn Disk,
+    name: &str,
+) -> Result<(Option<SegmentHeader>, u64), OpenError> {
+    let mut bytes = [0; HEADER_BYTES];
+    let read = disk.open(name).and_then(|file| {
+        scan::read(&*file, &mut bytes, 0)?;
+        file.size()
+    });
+    let Ok(size) = read else { return Ok((None, 0)) };
+    match SegmentHeader::decode(&bytes) {
+        Ok(header) => Ok((Some(header), size)),
+        Err(BadHeader::Unsound) => Ok((None, size)),
+        Err(BadHeader::Newer(version)) => Err(OpenError::Version {
+            file: name.into(),
+            version,
+        }),
+    }
+}

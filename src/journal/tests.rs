@@ -1,0 +1,6 @@
+//! The journal on a simulated disk and on a real one.
+
+mod damage;
+mod model;
+mod simulated;
+mod threaded;

@@ -1,0 +1,304 @@
+//! The writer: the only one that changes the disk.
+//!
+//! It is a state machine: [`Writer::step`] does what can be done now and says when to come again. A thread drives it; tests
+//! drive it by hand.
+
+mod cursors;
+mod records;
+mod room;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::disk::{DiskFile, LockGuard};
+use super::front::{Pending, Phase, Plan, Shared, lock};
+use super::{Position, Sequence};
+
+pub(super) use cursors::TableFile;
+pub(super) use room::Spare;
+
+/// The first pause after a failure, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often the folder is looked at, and spare room is asked for when there is none.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The segment that is written to.
+#[derive(Debug)]
+struct Active {
+    file: Arc<dyn DiskFile>,
+    serial: u64,
+    identity: super::frame::Identity,
+    first: Sequence,
+    /// Where the next frame goes.
+    position: u64,
+    size: u64,
+}
+
+/// Failures in a row, and the pause that they call for.
+#[derive(Debug, Default)]
+struct Trouble {
+    in_a_row: u32,
+    until: Option<Instant>,
+}
+
+impl Trouble {
+    fn pauses(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
+    fn again(&mut self, now: Instant) {
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << self.in_a_row.min(16))
+            .min(LONGEST_PAUSE);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.until = Some(now + pause);
+    }
+}
+
+/// What recovery hands to the writer.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) journal: [u8; 16],
+    pub(super) lock: Box<dyn LockGuard>,
+    /// The newest record of the lives before.
+    pub(super) known: Position,
+    /// The first sequence of this life.
+    pub(super) next: Sequence,
+    pub(super) next_serial: u64,
+    pub(super) spares: Vec<Spare>,
+    pub(super) tables: [TableFile; 2],
+    pub(super) generation: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    journal: [u8; 16],
+    lock: Option<Box<dyn LockGuard>>,
+    /// The first sequence of this life: below it, nothing new will ever be.
+    first: Sequence,
+    next_serial: u64,
+    active: Option<Active>,
+    spares: Vec<Spare>,
+    /// Not synced, in order. The first `written` of them are in the active segment; the first `published` are durable by the
+    /// policy.
+    pending: VecDeque<Pending>,
+    written: usize,
+    published: usize,
+    synced: Position,
+    /// When the oldest unsynced record was written.
+    unsynced_since: Option<Instant>,
+    trouble: Trouble,
+    checked: Option<Instant>,
+    next_allocation: Option<Instant>,
+    tables: [TableFile; 2],
+    generation: u64,
+    next_save: Option<Instant>,
+    save_trouble: Trouble,
+    close_by: Option<Instant>,
+    scratch: Vec<u8>,
+}
+
+/// When [`Writer::step`] is to be called again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// At once.
+    Now,
+    /// Then, or when something happens.
+    At(Instant),
+    /// When something happens.
+    WhenCalled,
+    /// Never.
+    Ended,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, start: Start) -> Self {
+        lock(&shared.segments).set_synced(start.known.sequence);
+        Self {
+            shared,
+            journal: start.journal,
+            lock: Some(start.lock),
+            first: start.next,
+            next_serial: start.next_serial,
+            active: None,
+            spares: start.spares,
+            pending: VecDeque::new(),
+            written: 0,
+            published: 0,
+            synced: start.known,
+            unsynced_since: None,
+            trouble: Trouble::default(),
+            checked: None,
+            next_allocation: None,
+            tables: start.tables,
+            generation: start.generation,
+            next_save: None,
+            save_trouble: Trouble::default(),
+            close_by: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Does what can be done now.
+    pub(super) fn step(&mut self, now: Instant) -> Again {
+        let phase = self.take(now);
+        if phase == Phase::Closed {
+            return Again::Ended;
+        }
+        if !self.trouble.pauses(now)
+            && let Err(error) = self.write(now, phase != Phase::Open)
+        {
+            self.poison(now, "write records", &error);
+        }
+        self.save_cursors(now, phase);
+        self.release();
+        self.prepare_room(now);
+        self.tell_health();
+        self.again(now, phase)
+    }
+
+    /// Takes records over from the queue.
+    fn take(&mut self, now: Instant) -> Phase {
+        let mut front = lock(&self.shared.front);
+        front.news = false;
+        let fits = super::front::MAX_WAITING.saturating_sub(self.pending.len());
+        let count = front.queue.len().min(fits);
+        self.pending.extend(front.queue.drain(..count));
+        if front.phase == Phase::Closing && self.close_by.is_none() {
+            self.close_by = Some(now + self.shared.options.close_timeout);
+        }
+        front.phase
+    }
+
+    /// Notes a failure of the disk.
+    fn failed(&self, action: &str, error: &io::Error) {
+        let mut health = lock(&self.shared.health);
+        health.errors += 1;
+        health.last_error = Some(format!("cannot {action}: {error}"));
+        log::warn!("journal: cannot {action}: {error}");
+    }
+
+    fn tell_health(&self) {
+        let (segments, bytes) = {
+            let segments = lock(&self.shared.segments);
+            (segments.len(), segments.bytes())
+        };
+        let room = lock(&self.shared.front).room;
+        let mut health = lock(&self.shared.health);
+        health.room = room;
+        health.segments = segments;
+        health.spares = self.spares.len();
+        health.bytes_on_disk = bytes + self.spares.iter().map(|spare| spare.size).sum::<u64>();
+    }
+
+    /// Whether everything that has to be on disk before the end is there.
+    fn is_settled(&self, phase: Phase) -> bool {
+        let front = lock(&self.shared.front);
+        let saved = self.is_saved_clean(front.cursors_version);
+        front.queue.is_empty() && self.pending.is_empty() && (saved || phase == Phase::Abandoned)
+    }
+
+    fn again(&mut self, now: Instant, phase: Phase) -> Again {
+        if phase != Phase::Open {
+            let out_of_time =
+                phase == Phase::Abandoned || self.close_by.is_some_and(|by| now >= by);
+            if self.is_settled(phase) || out_of_time {
+                self.end();
+                return Again::Ended;
+            }
+        }
+        let front = lock(&self.shared.front);
+        if !self.trouble.pauses(now)
+            && (!front.queue.is_empty() || self.written < self.pending.len())
+        {
+            return Again::Now;
+        }
+        let changed = self
+            .tables
+            .iter()
+            .any(|table| table.version < front.cursors_version)
+            || !front.cursor_waiters.is_empty();
+        let begun = front.floor_saved;
+        drop(front);
+        let mut at = [
+            self.trouble.until.filter(|_| !self.pending.is_empty()),
+            self.sync_due().filter(|_| !self.trouble.pauses(now)),
+            self.save_trouble
+                .until
+                .or(self.next_save)
+                .filter(|_| changed || !begun || phase != Phase::Open),
+            self.next_allocation,
+            self.close_by,
+        ];
+        at.sort_unstable();
+        match at.into_iter().flatten().next() {
+            Some(at) if at <= now => Again::Now,
+            Some(at) => Again::At(at),
+            None => Again::WhenCalled,
+        }
+    }
+
+    /// Ends: whoever still waits is told so, the lock is given up.
+    fn end(&mut self) {
+        self.active = None;
+        self.lock = None;
+        self.pending.clear();
+        let mut front = lock(&self.shared.front);
+        front.phase = Phase::Closed;
+        front.room = false;
+        front.queue.clear();
+        front.cursor_waiters.clear();
+        front.plan = Plan::default();
+        front.waiting_bytes = 0;
+        drop(front);
+        self.shared.ended.send_replace(true);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The writer thread.
+pub(super) fn run(mut writer: Writer) {
+    loop {
+        let until = match writer.step(Instant::now()) {
+            Again::Ended => return,
+            Again::Now => continue,
+            Again::At(at) => Some(at),
+            Again::WhenCalled => None,
+        };
+        let shared = Arc::clone(&writer.shared);
+        let mut front = lock(&shared.front);
+        while !front.news {
+            front.asleep = true;
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            front = match left {
+                Some(Duration::ZERO) => break,
+                Some(left) => {
+                    shared
+                        .wake
+                        .wait_timeout(front, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+                None => shared
+                    .wake
+                    .wait(front)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        front.asleep = false;
+    }
+}

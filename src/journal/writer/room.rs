@@ -1,0 +1,152 @@
+//! Room: spares, recycling, admission.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::disk::DiskFile;
+use super::super::front::{Plan, lock};
+use super::super::segment::{FileName, Segment};
+use super::{CHECK_INTERVAL, Writer};
+
+/// A preallocated file.
+#[derive(Debug)]
+pub(in super::super) struct Spare {
+    pub(in super::super) name: String,
+    pub(in super::super) file: Arc<dyn DiskFile>,
+    pub(in super::super) size: u64,
+}
+
+impl Writer {
+    fn spare_name(&mut self) -> String {
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        FileName::Spare { serial }.to_string()
+    }
+
+    fn make_spare(&mut self) -> io::Result<()> {
+        let name = self.spare_name();
+        let size = self.shared.options.segment_size;
+        let file = self.shared.disk.create(&name, size)?;
+        self.spares.push(Spare { name, file, size });
+        Ok(())
+    }
+
+    /// Makes a spare the segment with this name, which bears the next serial. The name is durable before anything is written.
+    pub(super) fn take_spare(&mut self, name: &str) -> io::Result<Spare> {
+        self.next_serial += 1;
+        if self.spares.is_empty() {
+            self.make_spare()?;
+        }
+        let mut spare = self.spares.pop().ok_or(io::ErrorKind::StorageFull)?;
+        let disk = Arc::clone(&self.shared.disk);
+        if let Err(error) = disk.rename(&spare.name, name) {
+            if error.kind() != io::ErrorKind::NotFound {
+                self.spares.push(spare);
+            }
+            return Err(error);
+        }
+        spare.name = name.to_owned();
+        if let Err(error) = disk.sync_directory() {
+            // Still a spare: nothing was written to it, so nothing in it fits this name.
+            self.spares.push(spare);
+            return Err(error);
+        }
+        Ok(spare)
+    }
+
+    /// Releases the segments that every cursor has passed, the saved ones too. One stays until a
+    /// later one is synced: it says where the journal is.
+    pub(super) fn release(&mut self) {
+        let lowest = lock(&self.shared.front)
+            .cursors
+            .values()
+            .map(|cursor| cursor.sequence)
+            .min();
+        let saved = self
+            .tables
+            .iter()
+            .flat_map(|table| &table.cursors)
+            .map(|cursor| cursor.sequence)
+            .min();
+        let Some(passed) = lowest.zip(saved).map(|(lowest, saved)| lowest.min(saved)) else {
+            return;
+        };
+        loop {
+            let Some(oldest) = lock(&self.shared.segments).witnessed_oldest() else {
+                return;
+            };
+            if oldest.last.is_none_or(|last| last > passed) {
+                return;
+            }
+            if let Err(error) = self.release_segment(&oldest) {
+                if error.kind() != io::ErrorKind::NotFound {
+                    self.failed("release a segment", &error);
+                    return;
+                }
+                log::warn!(
+                    "journal: segment {} was gone when it was to be released",
+                    oldest.name()
+                );
+            }
+            lock(&self.shared.segments).remove(oldest.serial);
+            lock(&self.shared.health).released += 1;
+        }
+    }
+
+    fn release_segment(&mut self, segment: &Segment) -> io::Result<()> {
+        let disk = Arc::clone(&self.shared.disk);
+        let size = self.shared.options.segment_size;
+        if self.spares.len() >= self.shared.options.spare_segments || segment.bytes != size {
+            return disk.remove(&segment.name());
+        }
+        let file = disk.open(&segment.name())?;
+        let name = self.spare_name();
+        disk.rename(&segment.name(), &name)?;
+        self.spares.push(Spare { name, file, size });
+        self.replan();
+        Ok(())
+    }
+
+    /// Keeps enough spares, and says whether new records are taken.
+    pub(super) fn prepare_room(&mut self, now: Instant) {
+        let wanted = self.shared.options.spare_segments;
+        while self.spares.len() < wanted && self.next_allocation.is_none_or(|next| now >= next) {
+            match self.shared.disk.verify().and_then(|()| self.make_spare()) {
+                Ok(()) => {
+                    self.next_allocation = None;
+                    self.replan();
+                }
+                Err(error) => {
+                    self.failed("prepare a segment", &error);
+                    self.next_allocation = Some(now + CHECK_INTERVAL);
+                }
+            }
+        }
+        if self.spares.len() >= wanted {
+            self.next_allocation = None;
+        }
+        let short = self.next_allocation.is_some() && self.spares.len() < 2;
+        let mut front = lock(&self.shared.front);
+        front.room = front.floor_saved && !short && self.trouble.in_a_row < 2;
+    }
+
+    /// Plans anew where admitted records go, after the active segment or the spares changed.
+    pub(in super::super) fn replan(&self) {
+        let left = self
+            .active
+            .as_ref()
+            .map_or(0, |active| active.size.saturating_sub(active.position));
+        let mut plan = Plan {
+            left,
+            spares: self.spares.len(),
+        };
+        let capacity = self.shared.options.capacity();
+        let mut front = lock(&self.shared.front);
+        let unwritten = self.pending.iter().skip(self.written);
+        let fits = unwritten
+            .chain(&front.queue)
+            .all(|pending| plan.place(pending.size(), capacity));
+        front.plan = if fits { plan } else { Plan::default() };
+    }
+}
