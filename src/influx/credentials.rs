@@ -1,0 +1,105 @@
+//! Who a request says it comes from, as InfluxDB would read it (`parseCredentials`).
+
+use std::fmt;
+
+use http::{HeaderMap, header};
+
+use super::parameters::Parameters;
+
+/// What a request offers to prove who sends it. Two equal values are the same to every node.
+///
+/// Bytes, not text: what is not UTF-8 must not become equal to something else. `Debug` shows the kind and nothing more.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub enum Credentials {
+    /// Nothing.
+    #[default]
+    None,
+    /// `u` and `p` of the URL. They count if both are non-empty, and then they win over a header, even when they are wrong.
+    Parameters {
+        /// `u`
+        user: Vec<u8>,
+        /// `p`
+        password: Vec<u8>,
+    },
+    /// The first `Authorization` header: Basic, Bearer, or Token (InfluxDB 1.7 and newer).
+    Authorization(Vec<u8>),
+}
+
+impl Credentials {
+    /// Takes the credentials from a request's parameters and headers.
+    pub fn read(parameters: &Parameters<'_>, headers: &HeaderMap) -> Self {
+        let not_empty = |name| {
+            parameters
+                .first_bytes(name)
+                .filter(|value| !value.is_empty())
+        };
+        if let (Some(user), Some(password)) = (not_empty("u"), not_empty("p")) {
+            return Self::Parameters {
+                user: user.to_vec(),
+                password: password.to_vec(),
+            };
+        }
+        match headers.get(header::AUTHORIZATION) {
+            Some(value) if !value.is_empty() => Self::Authorization(value.as_bytes().to_vec()),
+            _ => Self::None,
+        }
+    }
+
+    /// Whether the request offers nothing.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::None => "None",
+            Self::Parameters { .. } => "Parameters(…)",
+            Self::Authorization(_) => "Authorization(…)",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn read(query: &str, authorization: Option<&'static str>) -> Credentials {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = authorization {
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        Credentials::read(&Parameters::parse(query), &headers)
+    }
+
+    #[test]
+    fn the_url_wins_if_both_are_there() {
+        let url = Credentials::Parameters {
+            user: b"a".to_vec(),
+            password: b"b".to_vec(),
+        };
+        let header = Credentials::Authorization(b"Basic x".to_vec());
+        assert_eq!(read("u=a&p=b", None), url);
+        assert_eq!(read("u=a&p=b", Some("Basic x")), url);
+        assert_eq!(read("u=a&p=", Some("Basic x")), header);
+        assert_eq!(read("u=a", Some("Basic x")), header);
+        assert!(read("u=a&p=", None).is_none());
+        assert!(read("", Some("")).is_none());
+        assert!(!read("", Some("Basic x")).is_none());
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let shown = format!(
+            "{:?} {:?}",
+            read("u=adam&p=secret", None),
+            read("", Some("Basic secret"))
+        );
+        assert!(
+            !shown.contains("secret") && !shown.contains("adam"),
+            "{shown}"
+        );
+    }
+}

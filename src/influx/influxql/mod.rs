@@ -1,0 +1,83 @@
+//! InfluxQL, as far as a replicator must understand it: what a query changes, which databases it touches, what of it depends
+//! on the clock, and what of it must not be seen.
+//!
+//! haflux makes several InfluxDB nodes look like one. A query that only reads goes to one node; a query that changes data or
+//! schema goes through the journal to every node. Taking a change for a read makes nodes differ for ever; taking a read for a
+//! change is only slow. So **whatever is unsure is a change**, and this page says why each choice is safe. Two statements must
+//! not be journaled at all ([`Kind::KillQuery`], [`Refusal::DropShard`]); they are kept out in the unsure cases too.
+//!
+//! Nothing here does any I/O or waits, nothing panics on any bytes, and every function takes time linear in its input.
+//!
+//! # How a query is judged ([`classify()`])
+//!
+//! The text is cut into tokens as InfluxDB does it (`scan.rs`, the one place that must agree with it), split at `;`, and each
+//! statement is known by its first words. No statement is parsed further:
+//!
+//! - InfluxDB parses and authorises a request as a whole before it runs any of it, so a text that does not parse changes
+//!   nothing, whatever it is called. Only texts that parse matter, and in those no reserved word can hide: a word in quotes, in
+//!   a string, a regular expression or a comment is none.
+//! - `;` is required between two statements, so what a statement begins with is all that it is, but for one kind:
+//!   `SELECT … INTO` writes. `INTO` anywhere in a `SELECT` makes it a change, in a subquery too, where InfluxDB ignores it.
+//! - A word that begins a changing statement, anywhere else in a reading one, cannot parse. It makes the statement a change, in
+//!   case the scanner and InfluxDB disagree about what stands before it.
+//! - A text that cannot be cut into tokens parses nowhere. It is called a read only if it looks like one up to there **and** no
+//!   word that begins or makes a change stands anywhere in it, quotes and comments included: then there is no reading of it
+//!   that changes anything. A dashboard with a typing error thus does not fill the journal.
+//! - A NUL byte is swallowed by InfluxDB's scanner in the midst of words (`IN\0TO` is `INTO`) and ends comments. Such a query is
+//!   refused: no client sends one but to get around something.
+//! - A bound parameter (`$name`) can be a name, a number, a string, a regular expression, never a reserved word; it does not
+//!   change what a statement is. Where it could be a database, a function or `time`, that is taken as unknown.
+//!
+//! | statement | treatment | databases |
+//! | --- | --- | --- |
+//! | `SELECT` | read | sources |
+//! | `SELECT … INTO` | change | |
+//! | `EXPLAIN [ANALYZE] [VERBOSE] SELECT`, with `INTO` too (InfluxDB never writes it) | read | sources |
+//! | `SHOW MEASUREMENTS`, `SERIES`, `TAG KEYS`, `TAG VALUES`, `FIELD KEYS`, `RETENTION POLICIES` and every `… [EXACT] CARDINALITY` | read | `ON`, sources, else `db` |
+//! | `SHOW DATABASES`, `CONTINUOUS QUERIES`, `GRANTS FOR`, `SUBSCRIPTIONS`, `USERS` | read | none: schema only |
+//! | `SHOW QUERIES`, `STATS`, `DIAGNOSTICS`, `SHARDS`, `SHARD GROUPS`, any read that names database `_internal` | node-local read | |
+//! | `SHOW` and a word that is not in the grammar | read (no version changes anything by `SHOW`) | unknown |
+//! | `CREATE`, `ALTER`, `DROP` (but shards), `DELETE`, `GRANT`, `REVOKE`, `SET PASSWORD` | change | |
+//! | `KILL QUERY`, alone | goes to one node | |
+//! | `KILL QUERY` beside other statements | refused | |
+//! | `DROP SHARD` | refused: its number means another shard on each node | |
+//! | none (only comments and `;`) | any node | none |
+//! | anything else | change | unknown |
+//!
+//! Of several statements the most demanding decides: empty, read, node-local read, `KILL QUERY`, change, refusal
+//! ([`Kind::most_demanding`]).
+//!
+//! # Where a query stands ([`request`])
+//!
+//! URL, form, multipart form, uploaded file; releases of InfluxDB differ in which one wins. All are judged, the most demanding
+//! decides. What goes into the journal must not leave a choice ([`Canonical`]).
+//!
+//! # The clock ([`time`])
+//!
+//! `SELECT … INTO` and `DELETE` are pinned to the moment of their acceptance.
+//!
+//! # Secrets ([`redact()`])
+//!
+//! A query is logged only through [`redact()`]; [`Class::names`] never holds more than words of the grammar.
+
+mod canonical;
+mod classify;
+mod condition;
+mod databases;
+mod flux;
+mod keyword;
+mod multipart;
+mod redact;
+pub mod request;
+mod scan;
+mod statements;
+pub mod time;
+
+pub use canonical::{AnswerShape, Canonical, Credentials, NotCanonical};
+pub use classify::{Class, Kind, Refusal, classify};
+pub use databases::Databases;
+pub use redact::redact;
+pub use request::{Candidates, Endpoint, Request, candidates, classify_request};
+
+#[cfg(test)]
+mod tests;

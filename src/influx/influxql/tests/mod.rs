@@ -1,0 +1,5 @@
+mod cases;
+mod places;
+mod properties;
+mod secrets;
+mod times;

@@ -1,0 +1,47 @@
+//! InfluxDB 1.x on the wire, as pure functions: what a request asks for, what a body holds, what an answer means.
+//!
+//! Nothing here does I/O, waits, logs, reads a clock or knows about the rest of haflux. What a node does is followed from
+//! InfluxDB's sources (branches 1.6 to 1.12), and where those differ each item says which of them it follows.
+//!
+//! | module | concept |
+//! | --- | --- |
+//! | [`endpoint`] | paths and methods: what is a write, and what InfluxDB answers to the rest |
+//! | [`parameters`] | query strings as Go reads them |
+//! | [`precision`], [`credentials`], [`write_request`] | what a write's parameters and headers say |
+//! | [`unpack`] | gzip bodies, within a limit |
+//! | [`line_protocol`] | lines, timestamps, where bodies may be joined and cut |
+//! | [`answer`], [`format`] | answers that clients cannot tell from InfluxDB's |
+//! | [`influxql`] | which statements change something, and which only read |
+//! | [`verdict`] | what a replica's answer to a write means |
+//!
+//! Invariants:
+//!
+//! - **No input panics.** Every byte string is a possible body, query string or header.
+//! - **Nothing is guessed.** A line that InfluxDB would refuse goes on byte for byte, so that InfluxDB's error speaks of what
+//!   the client sent; a path is matched byte for byte, so that nothing walks around a check.
+//! - **Text from outside never decides by accident.** Error texts quote lines, names and keys, so [`verdict`] reads them from
+//!   their beginning and searches the middle only where a wrong hit errs to the safe side.
+//! - **Memory is bounded** by the size of the input, or by a limit that is passed in where input unfolds.
+
+pub mod answer;
+pub mod credentials;
+pub mod endpoint;
+pub mod format;
+mod go_text;
+pub mod influxql;
+pub mod line_protocol;
+pub mod parameters;
+pub mod precision;
+pub mod unpack;
+pub mod verdict;
+pub mod write_request;
+
+pub use answer::{Answer, Refusal};
+pub use credentials::Credentials;
+pub use endpoint::{Route, WriteEndpoint, answer_to_ping, answer_to_unknown_path, route};
+pub use line_protocol::{Ending, Normalized, normalize, split};
+pub use parameters::Parameters;
+pub use precision::Precision;
+pub use unpack::{UnpackError, unpack_gzip};
+pub use verdict::{TryAgain, Verdict, judge_write, refusal_of_replica};
+pub use write_request::{Consistency, WriteRequest, wants_pretty};
