@@ -1,0 +1,122 @@
+//! The folder of the journals: can it be made, can it be written?
+//!
+//! The journal holds data and the credentials of those who wrote it, so a new folder is its owner's alone.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Why `data_dir` cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DataDirError {
+    /// It does not exist and cannot be made.
+    #[error("the folder {} cannot be made: {reason}", path.display())]
+    Create {
+        /// The folder that could not be made: `data_dir` or one above it.
+        path: PathBuf,
+        /// The operating system's reason.
+        reason: String,
+    },
+    /// Something else has its name.
+    #[error("{} is not a folder", path.display())]
+    NotAFolder {
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// It is there, but files cannot be made in it.
+    #[error("the folder {} cannot be written: {reason}", path.display())]
+    Write {
+        /// The folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        reason: String,
+    },
+}
+
+/// Makes the folder and those above it that are missing, for the owner alone.
+///
+/// # Errors
+/// The first folder that could not be made.
+pub fn create(path: &Path) -> Result<(), DataDirError> {
+    create_missing(path).map(|_| ())
+}
+
+/// Finds out whether the folder can be used, and leaves everything as it was.
+pub(super) fn probe(path: &Path) -> Result<(), DataDirError> {
+    let created = create_missing(path)?;
+    let outcome = write_probe(path).map_err(|error| DataDirError::Write {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    });
+    remove(&created);
+    outcome
+}
+
+/// Makes what is missing; returns what was made, the outermost first.
+fn create_missing(path: &Path) -> Result<Vec<PathBuf>, DataDirError> {
+    let mut missing: Vec<&Path> = Vec::new();
+    for folder in path.ancestors() {
+        match std::fs::metadata(folder) {
+            Ok(metadata) if metadata.is_dir() => break,
+            Ok(_) => {
+                return Err(DataDirError::NotAFolder {
+                    path: folder.to_owned(),
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(folder),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
+            Err(error) => {
+                return Err(DataDirError::Write {
+                    path: folder.to_owned(),
+                    reason: error.to_string(),
+                });
+            }
+        }
+    }
+    let mut created = Vec::new();
+    for folder in missing.into_iter().rev() {
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Ok(()) => created.push(folder.to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                remove(&created);
+                return Err(DataDirError::Create {
+                    path: folder.to_owned(),
+                    reason: error.to_string(),
+                });
+            }
+        }
+    }
+    Ok(created)
+}
+
+/// Removes folders that were made for the probe. One that somebody has used since stays.
+fn remove(created: &[PathBuf]) {
+    for folder in created.iter().rev() {
+        if std::fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
+}
+
+fn write_probe(folder: &Path) -> io::Result<()> {
+    let file = folder.join(format!(".haflux-probe-{}", std::process::id()));
+    let outcome = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&file)
+        .and_then(|mut probe| {
+            io::Write::write_all(&mut probe, b"probe").and_then(|()| File::sync_all(&probe))
+        });
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => {
+            let _ = std::fs::remove_file(&file);
+            Err(error)
+        }
+        Ok(()) => std::fs::remove_file(&file),
+    }
+}

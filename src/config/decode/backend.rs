@@ -1,0 +1,167 @@
+//! `[[backend]]` and its servers.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Spelled, check, name};
+use crate::config::address::parse_server;
+use crate::config::error::{Notice, Position, Problem};
+use crate::config::field::{Field, Keys, Table};
+use crate::config::model::{Backend, Balance, PoolServer, ServerAddress};
+use crate::config::tree::quote;
+
+const KEYS: Keys = Keys {
+    known: &["name", "balance", "check", "servers", "timeout", "retries"],
+    later: &["reads", "read_wait", "on_stale"],
+};
+
+const TIMEOUTS: Keys = Keys::of(&["connect", "server", "keep_alive"]);
+
+const SERVER: Keys = Keys::of(&["name", "address", "weight", "backup", "check"]);
+
+const ADDRESS: &str = "an address such as \"10.0.2.2:8086\" or \"influx.example.org:8086\"";
+
+const EXAMPLES: &str = "\"10.0.2.2:8086\" or \"influx.example.org:8086\"";
+
+const SERVERS: &str =
+    "a list of at least one server, such as [{ name = \"a\", address = \"10.0.2.2:8086\" }]";
+
+const BALANCES: [(&str, Balance); 4] = [
+    ("roundrobin", Balance::RoundRobin),
+    ("leastconn", Balance::LeastConnections),
+    ("random", Balance::Random),
+    ("source", Balance::Source),
+];
+
+/// A backend and what is needed to refer to it.
+pub(super) struct BackendDraft<'a> {
+    pub(super) name: Option<Spelled<'a>>,
+    pub(super) backend: Backend,
+    /// The whole backend.
+    pub(super) field: Field<'a>,
+}
+
+pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
+    let mut draft = BackendDraft {
+        name: None,
+        backend: default(),
+        field: field.clone(),
+    };
+    let Some(table) = field.table(KEYS, "a table") else {
+        return draft;
+    };
+    draft.name = name(&table);
+    let backend = &mut draft.backend;
+    if let Some(name) = &draft.name {
+        backend.name.clone_from(&name.text.value);
+    }
+    backend.balance = table.choice("balance", &BALANCES, backend.balance);
+    if let Some(field) = table.get("check") {
+        backend.check = check::decode(&field);
+    }
+    backend.servers = servers(&table);
+    backend.retries = table.whole("retries", 0..=100, backend.retries);
+    if let Some(timeouts) = table
+        .get("timeout")
+        .and_then(|field| field.table(TIMEOUTS, "a table of timeouts"))
+    {
+        backend.connect_timeout = timeouts.duration("connect", backend.connect_timeout);
+        backend.server_timeout = timeouts.duration("server", backend.server_timeout);
+        backend.server_keep_alive = timeouts.duration("keep_alive", backend.server_keep_alive);
+    }
+    if !backend.servers.is_empty() && backend.servers.iter().all(|server| server.weight == 0) {
+        table.warn(Notice::AllWeightsZero);
+    }
+    draft
+}
+
+fn default() -> Backend {
+    Backend {
+        name: String::new(),
+        balance: Balance::RoundRobin,
+        check: check::default(),
+        servers: Vec::new(),
+        connect_timeout: Duration::from_secs(5),
+        server_timeout: Duration::from_secs(50),
+        server_keep_alive: Duration::from_secs(60),
+        retries: 3,
+        replicated_by: None,
+    }
+}
+
+fn servers(table: &Table<'_>) -> Vec<PoolServer> {
+    let fields = table
+        .require("servers", SERVERS)
+        .and_then(|field| field.some_items(SERVERS));
+    let mut taken = Taken::default();
+    fields
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|field| server(field, &mut taken))
+        .collect()
+}
+
+/// The names and addresses of a pool, and who has them where.
+#[derive(Default)]
+struct Taken {
+    names: HashMap<String, Position>,
+    addresses: HashMap<ServerAddress, (String, Position)>,
+}
+
+fn server(field: &Field<'_>, taken: &mut Taken) -> Option<PoolServer> {
+    let table = field.table(
+        SERVER,
+        "a server such as { name = \"a\", address = \"10.0.2.2:8086\" }",
+    )?;
+    let spelled = name(&table);
+    if let Some(name) = &spelled {
+        match taken.names.get(&name.text.value) {
+            Some(first) => name.field.report(Problem::NameTaken {
+                found: quote(&name.text.raw),
+                other: "another server".to_owned(),
+                line: first.line,
+            }),
+            None => {
+                taken
+                    .names
+                    .insert(name.text.value.clone(), name.field.position());
+            }
+        }
+    }
+    let address = address(&table, taken);
+    let server = PoolServer {
+        name: spelled
+            .map(|name| name.text.value.clone())
+            .unwrap_or_default(),
+        address: address?,
+        weight: table.whole("weight", 0..=256, 1),
+        backup: table.boolean("backup", false),
+        check: table.boolean("check", true),
+    };
+    Some(server)
+}
+
+fn address(table: &Table<'_>, taken: &mut Taken) -> Option<ServerAddress> {
+    let field = table.require("address", ADDRESS)?;
+    let text = field.text(ADDRESS)?;
+    let address = match parse_server(&text.value) {
+        Ok(address) => address,
+        Err(error) => {
+            field.expected(error.expected(EXAMPLES));
+            return None;
+        }
+    };
+    match taken.addresses.get(&address) {
+        Some((raw, first)) => field.report(Problem::SameAddress {
+            found: quote(&text.raw),
+            taken: quote(raw),
+            line: first.line,
+        }),
+        None => {
+            taken
+                .addresses
+                .insert(address.clone(), (text.raw.clone(), field.position()));
+        }
+    }
+    Some(address)
+}

@@ -1,0 +1,186 @@
+//! `[[frontend]]`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::condition;
+use super::{Spelled, name, path_and_query};
+use crate::config::address::parse_bind;
+use crate::config::error::Problem;
+use crate::config::field::{Field, Keys, Table};
+use crate::config::model::{Condition, Frontend};
+
+const KEYS: Keys = Keys::of(&[
+    "name",
+    "bind",
+    "stats_uri",
+    "use_backend",
+    "default_backend",
+    "forwarded_for",
+    "maxconn",
+    "timeout",
+]);
+
+const TIMEOUTS: Keys = Keys::of(&["client", "http_request", "http_keep_alive", "tunnel"]);
+
+const RULE: Keys = Keys::of(&["backend", "if", "unless"]);
+
+const ADDRESS: &str = "an address such as \"0.0.0.0:8086\" or \"[::]:8086\"";
+
+const EXAMPLES: &str = "\"0.0.0.0:8086\" or \"[::]:8086\"";
+
+/// A frontend whose targets are still names.
+pub(super) struct FrontendDraft<'a> {
+    pub(super) name: Option<Spelled<'a>>,
+    /// Everything but `rules` and `default_target`.
+    pub(super) frontend: Frontend,
+    pub(super) binds: Vec<(SocketAddr, Field<'a>)>,
+    pub(super) rules: Vec<RuleDraft<'a>>,
+    pub(super) default: Option<Spelled<'a>>,
+}
+
+/// A rule whose target is still a name.
+pub(super) struct RuleDraft<'a> {
+    pub(super) target: Option<Spelled<'a>>,
+    pub(super) condition: Option<Condition>,
+    /// The whole rule.
+    pub(super) field: Field<'a>,
+}
+
+pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
+    let mut draft = FrontendDraft {
+        name: None,
+        frontend: default(),
+        binds: Vec::new(),
+        rules: Vec::new(),
+        default: None,
+    };
+    let Some(table) = field.table(KEYS, "a table") else {
+        return draft;
+    };
+    draft.name = name(&table);
+    if let Some(name) = &draft.name {
+        draft.frontend.name.clone_from(&name.text.value);
+    }
+    draft.binds = binds(&table);
+    draft.frontend.bind = draft.binds.iter().map(|(address, _)| *address).collect();
+    draft.frontend.stats_uri = table
+        .get("stats_uri")
+        .and_then(|field| path_and_query(&field));
+    draft.rules = rules(&table);
+    let default_backend = table.get("default_backend");
+    draft.default = default_backend.as_ref().and_then(target);
+    if default_backend.is_none() && (table.get("use_backend").is_none() || is_empty_list(&table)) {
+        table.report(Problem::LeadsNowhere);
+    }
+    draft.frontend.forwarded_for = table.boolean("forwarded_for", false);
+    draft.frontend.max_connections =
+        table.whole("maxconn", 1..=1_000_000, draft.frontend.max_connections);
+    if let Some(timeouts) = table
+        .get("timeout")
+        .and_then(|field| field.table(TIMEOUTS, "a table of timeouts"))
+    {
+        let frontend = &mut draft.frontend;
+        frontend.client_timeout = timeouts.duration("client", frontend.client_timeout);
+        frontend.request_header_timeout =
+            timeouts.duration("http_request", frontend.request_header_timeout);
+        frontend.keep_alive_timeout =
+            timeouts.duration("http_keep_alive", frontend.keep_alive_timeout);
+        frontend.tunnel_timeout = timeouts.duration("tunnel", frontend.tunnel_timeout);
+    }
+    draft
+}
+
+fn default() -> Frontend {
+    Frontend {
+        name: String::new(),
+        bind: Vec::new(),
+        stats_uri: None,
+        rules: Vec::new(),
+        default_target: None,
+        forwarded_for: false,
+        max_connections: 2000,
+        client_timeout: Duration::from_secs(50),
+        request_header_timeout: Duration::from_secs(10),
+        keep_alive_timeout: Duration::from_secs(60),
+        tunnel_timeout: Duration::from_secs(60 * 60),
+    }
+}
+
+fn is_empty_list(table: &Table<'_>) -> bool {
+    table
+        .get("use_backend")
+        .is_some_and(|field| field.is_empty_list())
+}
+
+fn binds<'a>(table: &Table<'a>) -> Vec<(SocketAddr, Field<'a>)> {
+    let fields = table
+        .require("bind", ADDRESS)
+        .and_then(|field| field.one_or_more(ADDRESS))
+        .unwrap_or_default();
+    fields
+        .into_iter()
+        .filter_map(|field| bind(&field).map(|address| (address, field)))
+        .collect()
+}
+
+/// An address to listen on.
+pub(super) fn bind(field: &Field<'_>) -> Option<SocketAddr> {
+    let text = field.text(ADDRESS)?;
+    match parse_bind(&text.value) {
+        Ok(address) => Some(address),
+        Err(error) => {
+            let port_alone = text
+                .value
+                .parse::<u16>()
+                .ok()
+                .filter(|_| !text.from_environment);
+            let suggestion = port_alone.map(|port| format!("{}:{port}", Ipv4Addr::UNSPECIFIED));
+            field.expected_or(error.expected(EXAMPLES), suggestion);
+            None
+        }
+    }
+}
+
+fn rules<'a>(table: &Table<'a>) -> Vec<RuleDraft<'a>> {
+    let fields = table.get("use_backend").and_then(|field| {
+        field.items("a list of rules such as { backend = \"…\", if = { path_beg = \"/write\" } }")
+    });
+    fields.unwrap_or_default().into_iter().map(rule).collect()
+}
+
+fn rule(field: Field<'_>) -> RuleDraft<'_> {
+    let mut draft = RuleDraft {
+        target: None,
+        condition: None,
+        field: field.clone(),
+    };
+    let Some(table) = field.table(RULE, "a table with \"backend\" and \"if\" or \"unless\"") else {
+        return draft;
+    };
+    draft.target = table
+        .require("backend", "the name of a backend or relay")
+        .as_ref()
+        .and_then(target);
+    draft.condition = match (table.get("if"), table.get("unless")) {
+        (Some(field), None) => condition::decode(&field, false),
+        (None, Some(field)) => condition::decode(&field, true),
+        (Some(_), Some(_)) => {
+            table.report(Problem::IfAndUnless);
+            None
+        }
+        (None, None) => {
+            table.report(Problem::NoCondition);
+            None
+        }
+    };
+    draft
+}
+
+fn target<'a>(field: &Field<'a>) -> Option<Spelled<'a>> {
+    let text = field.text("the name of a backend or relay")?;
+    Some(Spelled {
+        text,
+        field: field.clone(),
+    })
+}

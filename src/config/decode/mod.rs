@@ -1,0 +1,122 @@
+//! The tree becomes a configuration: `server`, `frontend`, `condition`, `backend`, `check`, `relay` and `udp` each read one kind
+//! of table; names of other tables stay names until `resolve` has seen all of them.
+
+mod backend;
+mod check;
+mod condition;
+mod frontend;
+mod relay;
+mod resolve;
+mod server;
+mod shadow;
+mod udp;
+
+use super::error::{Origin, Sink};
+use super::field::{Field, Keys, Table};
+use super::model::Config;
+use super::tree::{Node, Text};
+
+/// The tables at the top of a file.
+const TOP: Keys = Keys::of(&["server", "frontend", "relay", "backend", "udp"]);
+
+/// The longest name of a frontend, backend, relay or server.
+const LONGEST_NAME: usize = 64;
+
+/// A text and the field that it came from.
+struct Spelled<'a> {
+    text: &'a Text,
+    field: Field<'a>,
+}
+
+/// Reads a whole file. The result counts only if nothing was reported; the second part is where `data_dir` is set, or would
+/// be, unless it is set wrongly.
+pub(super) fn decode(root: &Node, sink: &Sink) -> (Config, Option<Origin>) {
+    let root = Field::root(root, sink);
+    let Some(top) = root.table(TOP, "a table with \"frontend\"") else {
+        return (empty(), None);
+    };
+    let (server, data_dir) = server::decode(&top, sink);
+    let frontends = top
+        .require("frontend", "at least one frontend")
+        .and_then(|field| field.some_items("a list of at least one frontend"))
+        .unwrap_or_default();
+    let list = |key| {
+        top.get(key)
+            .and_then(|field| field.items("a list of tables"))
+            .unwrap_or_default()
+    };
+    let (relays, backends, udp) = (list("relay"), list("backend"), list("udp"));
+    let drafts = resolve::Drafts {
+        frontends: number(frontends, "frontend")
+            .map(|field| frontend::decode(&field))
+            .collect(),
+        relays: number(relays, "relay")
+            .map(|field| relay::decode(&field))
+            .collect(),
+        backends: number(backends, "backend")
+            .map(|field| backend::decode(&field))
+            .collect(),
+        udp: number(udp, "udp")
+            .map(|field| udp::decode(&field))
+            .collect(),
+    };
+    let (frontends, relays, backends, udp) = drafts.resolve();
+    let config = Config {
+        server,
+        frontends,
+        relays,
+        backends,
+        udp,
+    };
+    (config, data_dir)
+}
+
+fn number<'a>(fields: Vec<Field<'a>>, kind: &'static str) -> impl Iterator<Item = Field<'a>> {
+    fields
+        .into_iter()
+        .enumerate()
+        .map(move |(index, field)| field.as_section(kind, index))
+}
+
+fn empty() -> Config {
+    Config {
+        server: server::default(),
+        frontends: Vec::new(),
+        relays: Vec::new(),
+        backends: Vec::new(),
+        udp: Vec::new(),
+    }
+}
+
+/// The `name` of a table. One that is not sound is reported, but still says what others mean by it.
+fn name<'a>(table: &Table<'a>) -> Option<Spelled<'a>> {
+    const EXPECTED: &str = "a name of up to 64 letters, digits, \"-\", \"_\", \".\" and \":\" that begins with a letter, a digit or \"_\"";
+    let field = table.require("name", "a name")?;
+    let text = field.text(EXPECTED)?;
+    let sound = text.value.len() <= LONGEST_NAME
+        && text
+            .value
+            .starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_')
+        && text
+            .value
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || "-_.:".contains(character));
+    if !sound {
+        field.expected(EXPECTED);
+    }
+    Some(Spelled { text, field })
+}
+
+/// A path with an optional query, as it can stand in a request.
+fn path_and_query(field: &Field<'_>) -> Option<String> {
+    const EXPECTED: &str = "a path that begins with \"/\"";
+    let text = field.text(EXPECTED)?;
+    let sound = text.value.starts_with('/')
+        && !text.value.contains('#')
+        && text.value.parse::<http::uri::PathAndQuery>().is_ok();
+    if !sound {
+        field.expected(EXPECTED);
+        return None;
+    }
+    Some(text.value.clone())
+}

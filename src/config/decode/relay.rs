@@ -1,0 +1,269 @@
+//! `[[relay]]`.
+
+use std::time::Duration;
+
+use super::{Spelled, name};
+use crate::config::error::{Notice, Problem};
+use crate::config::field::{Field, Keys, Table};
+use crate::config::model::{Ack, BackendId, OnUnavailable, Relay, SyncPolicy};
+use crate::config::suggest::nearest;
+use crate::config::tree::quote;
+use crate::config::units::{format_duration, format_size};
+
+const KEYS: Keys = Keys {
+    known: &[
+        "name",
+        "replicate_to",
+        "ack",
+        "on_unavailable",
+        "timeout",
+        "sync",
+        "max_body",
+        "max_unpacked_body",
+        "max_batch",
+        "max_inflight",
+        "max_dead_letters",
+        "max_dead_letter_bytes",
+        "retry",
+        "rewind",
+        "trust_for",
+        "max_backlog",
+        "max_backlog_age",
+    ],
+    later: &[],
+};
+
+const RETRY: Keys = Keys::of(&["min", "max"]);
+
+const ACKS: [(&str, Ack); 4] = [
+    ("any", Ack::Any),
+    ("quorum", Ack::Quorum),
+    ("all", Ack::All),
+    ("journal", Ack::Journal),
+];
+
+const ON_UNAVAILABLE: [(&str, OnUnavailable); 2] = [
+    ("accept", OnUnavailable::Accept),
+    ("reject", OnUnavailable::Reject),
+];
+
+/// InfluxDB's own limit of a write, unless it was changed there.
+const INFLUXDB_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The smallest size that any limit may have, and the largest that a body may.
+const SMALLEST: usize = 1024;
+const LARGEST_BODY: usize = 1 << 30;
+
+/// The least and the most that may be kept for a replica that is behind.
+const SMALLEST_BACKLOG: usize = 1 << 20;
+const LARGEST_BACKLOG: usize = 1 << 50;
+
+/// The most that all bodies held at once may have.
+const LARGEST_INFLIGHT: usize = 1 << 40;
+
+/// The most dead letters that may be kept: each is a file, and an entry in memory.
+const MOST_DEAD_LETTERS: i128 = 1_000_000;
+
+/// The most bytes that dead letters may take.
+const LARGEST_DEAD_LETTERS: usize = 1 << 40;
+
+/// A relay whose pool is still a name.
+pub(super) struct RelayDraft<'a> {
+    pub(super) name: Option<Spelled<'a>>,
+    /// Everything but `pool`.
+    pub(super) relay: Relay,
+    pub(super) pool: Option<Spelled<'a>>,
+    /// The whole relay.
+    pub(super) field: Field<'a>,
+}
+
+pub(super) fn decode<'a>(field: &Field<'a>) -> RelayDraft<'a> {
+    let mut draft = RelayDraft {
+        name: None,
+        relay: default(),
+        pool: None,
+        field: field.clone(),
+    };
+    let Some(table) = field.table(KEYS, "a table") else {
+        return draft;
+    };
+    draft.name = name(&table);
+    draft.pool = table
+        .require("replicate_to", "the name of a backend")
+        .and_then(|field| {
+            let text = field.text("the name of a backend")?;
+            Some(Spelled { text, field })
+        });
+    let relay = &mut draft.relay;
+    if let Some(name) = &draft.name {
+        relay.name.clone_from(&name.text.value);
+    }
+    relay.ack = table.choice("ack", &ACKS, relay.ack);
+    relay.on_unavailable = table.choice("on_unavailable", &ON_UNAVAILABLE, relay.on_unavailable);
+    if let Some(field) = table.get("timeout")
+        && let Some(timeout) = field.duration()
+    {
+        relay.timeout = timeout;
+        if timeout <= INFLUXDB_WRITE_TIMEOUT {
+            field.warn(Notice::ShortRelayTimeout {
+                found: field.describe(),
+            });
+        }
+    }
+    if let Some(sync) = table.get("sync").and_then(|field| sync(&field)) {
+        relay.sync = sync;
+    }
+    relay.rewind = table.duration("rewind", relay.rewind);
+    relay.trust_for = table.duration("trust_for", relay.trust_for);
+    if let Some(bytes) = table
+        .get("max_backlog")
+        .and_then(|field| field.size(SMALLEST_BACKLOG..=LARGEST_BACKLOG))
+    {
+        relay.max_backlog = bytes;
+    }
+    relay.max_backlog_age = table.duration("max_backlog_age", relay.max_backlog_age);
+    sizes(&table, relay);
+    dead_letters(&table, relay);
+    retry(&table, relay);
+    draft
+}
+
+fn default() -> Relay {
+    Relay {
+        name: String::new(),
+        pool: BackendId(0),
+        ack: Ack::Any,
+        on_unavailable: OnUnavailable::Accept,
+        timeout: Duration::from_secs(15),
+        sync: SyncPolicy::Always,
+        max_body: 25_000_000,
+        max_unpacked_body: 32 << 20,
+        max_batch: 1 << 20,
+        max_inflight: 32 << 20,
+        max_backlog: 10 << 30,
+        max_backlog_age: Duration::from_secs(72 * 60 * 60),
+        rewind: Duration::from_secs(30),
+        trust_for: Duration::from_secs(60 * 60),
+        max_dead_letters: 10_000,
+        max_dead_letter_bytes: 256 << 20,
+        retry_min: Duration::from_millis(100),
+        retry_max: Duration::from_secs(10),
+    }
+}
+
+fn sync(field: &Field<'_>) -> Option<SyncPolicy> {
+    match field.as_text().map(|text| text.value.as_str()) {
+        Some("always") => Some(SyncPolicy::Always),
+        Some("never") => Some(SyncPolicy::Never),
+        Some(text) if text.starts_with(|first: char| first.is_ascii_digit()) => {
+            field.duration().map(SyncPolicy::Interval)
+        }
+        _ => {
+            const EXPECTED: &str = "\"always\", \"never\" or an interval such as \"1s\"";
+            let suggestion = field
+                .as_text()
+                .and_then(|text| nearest(&text.raw, ["always", "never"]));
+            field.expected_or(EXPECTED, suggestion.map(str::to_owned));
+            None
+        }
+    }
+}
+
+/// The limits on bodies. One that is not given follows those that are; one that is given must not contradict them.
+fn sizes(table: &Table<'_>, relay: &mut Relay) {
+    let size = |key, largest| {
+        let field = table.get(key)?;
+        let bytes = field.size(SMALLEST..=largest)?;
+        Some((field, bytes))
+    };
+    let or_default = |given: &Option<(Field<'_>, usize)>, default| match given {
+        Some((field, bytes)) => (*bytes, field.describe()),
+        None => (default, quote(&format_size(default as u64))),
+    };
+    let given = size("max_body", LARGEST_BODY);
+    let (max_body, max_body_shown) = or_default(&given, relay.max_body);
+    let given = size("max_unpacked_body", LARGEST_BODY);
+    at_least(&given, "max_body", max_body, &max_body_shown);
+    let (max_unpacked, max_unpacked_shown) =
+        or_default(&given, relay.max_unpacked_body.max(max_body));
+    let given = size("max_inflight", LARGEST_INFLIGHT);
+    at_least(
+        &given,
+        "max_unpacked_body",
+        max_unpacked,
+        &max_unpacked_shown,
+    );
+    let (max_inflight, _) = or_default(&given, relay.max_inflight.max(max_unpacked));
+    let given = size("max_batch", LARGEST_BODY);
+    if let Some((field, bytes)) = &given
+        && *bytes > max_body
+    {
+        field.report(Problem::Above {
+            bound: "max_body",
+            limit: max_body_shown,
+            found: field.describe(),
+        });
+    }
+    let (max_batch, _) = or_default(&given, relay.max_batch.min(max_body));
+    relay.max_body = max_body;
+    relay.max_unpacked_body = max_unpacked;
+    relay.max_inflight = max_inflight;
+    relay.max_batch = max_batch;
+}
+
+fn dead_letters(table: &Table<'_>, relay: &mut Relay) {
+    relay.max_dead_letters = table.whole(
+        "max_dead_letters",
+        1..=MOST_DEAD_LETTERS,
+        relay.max_dead_letters,
+    );
+    if let Some(bytes) = table
+        .get("max_dead_letter_bytes")
+        .and_then(|field| field.size(SMALLEST..=LARGEST_DEAD_LETTERS))
+    {
+        relay.max_dead_letter_bytes = bytes;
+    }
+}
+
+fn at_least(given: &Option<(Field<'_>, usize)>, bound: &'static str, limit: usize, shown: &str) {
+    if let Some((field, bytes)) = given
+        && *bytes < limit
+    {
+        field.report(Problem::Below {
+            bound,
+            limit: shown.to_owned(),
+            found: field.describe(),
+        });
+    }
+}
+
+fn retry(table: &Table<'_>, relay: &mut Relay) {
+    let Some(retry) = table
+        .get("retry")
+        .and_then(|field| field.table(RETRY, "a table with \"min\" and \"max\""))
+    else {
+        return;
+    };
+    relay.retry_min = retry.duration("min", relay.retry_min);
+    relay.retry_max = retry.duration("max", relay.retry_max);
+    if relay.retry_min <= relay.retry_max {
+        return;
+    }
+    let shown = |key, default| match retry.get(key) {
+        Some(field) => field.describe(),
+        None => quote(&format_duration(default)),
+    };
+    match (retry.get("max"), retry.get("min")) {
+        (Some(field), _) => field.report(Problem::Below {
+            bound: "retry.min",
+            limit: shown("min", relay.retry_min),
+            found: field.describe(),
+        }),
+        (None, Some(field)) => field.report(Problem::Above {
+            bound: "retry.max",
+            limit: shown("max", relay.retry_max),
+            found: field.describe(),
+        }),
+        (None, None) => {}
+    }
+}

@@ -1,0 +1,397 @@
+//! What can be wrong with a configuration, and where. One line an error:
+//!
+//! ```text
+//! conf/haflux.toml:12:3: backend "influx_back", servers[0].adress: unknown key; did you mean "address"?
+//! ```
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error as ThisError;
+
+use super::data_dir::DataDirError;
+use super::tree::MAX_DEPTH;
+use super::{Format, MAX_FILE_SIZE};
+
+/// A place in a file, counted from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The character in the line.
+    pub column: usize,
+}
+
+impl Position {
+    /// Where every file begins.
+    pub const START: Position = Position { line: 1, column: 1 };
+}
+
+/// Something to say about a place in a file. Prints as `FILE:LINE:COLUMN: KEY: MESSAGE`, without what is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located<What> {
+    file: Arc<str>,
+    /// Where it is; none if it concerns the file as a whole.
+    pub position: Option<Position>,
+    /// The key that it concerns, with the way to it; empty for the whole file.
+    pub key: String,
+    /// What there is to say.
+    pub what: What,
+}
+
+impl<What: fmt::Display> fmt::Display for Located<What> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(Position { line, column }) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        f.write_str(": ")?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        self.what.fmt(f)
+    }
+}
+
+/// One error of a configuration.
+pub type Error = Located<Problem>;
+
+/// Something allowed in a configuration that is probably not meant.
+pub type Warning = Located<Notice>;
+
+/// Everything that is wrong with a configuration, in the order of the file. Prints one error a line, then how many there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errors(Vec<Error>);
+
+impl Errors {
+    /// The errors; there is at least one.
+    pub fn iter(&self) -> std::slice::Iter<'_, Error> {
+        self.0.iter()
+    }
+}
+
+impl From<Error> for Errors {
+    fn from(error: Error) -> Errors {
+        Errors(vec![error])
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for error in &self.0 {
+            writeln!(f, "{error}")?;
+        }
+        let file = self.0.first().map_or("configuration", |error| &error.file);
+        match self.0.len() {
+            1 => write!(f, "{file}: 1 error"),
+            count => write!(f, "{file}: {count} errors"),
+        }
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// `; did you mean "…"?`, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suggestion(
+    /// What may have been meant.
+    pub Option<String>,
+);
+
+impl fmt::Display for Suggestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(name) => write!(f, "; did you mean \"{name}\"?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong. Texts of the user in it are as they stand in the file, never what the environment made of them.
+#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
+pub enum Problem {
+    /// The operating system's reason.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// The file's name ends in something else.
+    #[error("expected a file name that ends in .toml, .yaml or .yml")]
+    UnknownFormat,
+    /// Larger than [`MAX_FILE_SIZE`].
+    #[error("larger than {MAX_FILE_SIZE} bytes")]
+    FileTooLarge,
+    /// Not a text.
+    #[error("not UTF-8 in line {line}")]
+    NotUtf8 { line: usize },
+    /// The text does not parse.
+    #[error("not valid {format}: {reason}")]
+    Syntax { format: Format, reason: String },
+    /// A key twice in one table.
+    #[error("the key {key} is given twice")]
+    DuplicateKey { key: String },
+    /// More than one YAML document.
+    #[error("a second YAML document begins; a configuration is one document")]
+    SeveralDocuments,
+    /// Lists and tables in each other without end.
+    #[error("more than {MAX_DEPTH} lists and tables inside each other")]
+    TooDeep,
+    /// Aliases that stand for too much.
+    #[error("YAML anchors and aliases stand for too much")]
+    TooManyAliases,
+    /// A YAML tag.
+    #[error("YAML tags other than !!str are not supported")]
+    Tag,
+    /// `${` without `}`.
+    #[error("\"${{\" without \"}}\"; write \"$$\" for a \"$\" that stands for itself")]
+    VariableNotClosed,
+    /// `${…}` around something that names no variable.
+    #[error(
+        "expected the name of an environment variable in \"${{…}}\", found {found}; write \"$$\" for a \"$\" that stands for itself"
+    )]
+    VariableName { found: String },
+    /// `${NAME}` of a variable that is not set.
+    #[error("the environment variable {name} is not set")]
+    VariableUnset { name: String },
+    /// Variables that hold too much.
+    #[error("environment variables put too much into this file")]
+    VariablesTooLarge,
+    /// A key that does not exist here.
+    #[error("unknown key{}", .suggestion.or_list(.known))]
+    UnknownKey {
+        suggestion: Suggestion,
+        known: &'static [&'static str],
+    },
+    /// A key that later versions know.
+    #[error("not supported by this version")]
+    NotSupported,
+    /// A key that must be there.
+    #[error("\"{key}\" is missing; expected {expected}")]
+    Missing {
+        key: &'static str,
+        expected: &'static str,
+    },
+    /// A value of the wrong type, out of range, or that does not parse.
+    #[error("expected {expected}, found {found}{suggestion}")]
+    Expected {
+        expected: String,
+        found: String,
+        suggestion: Suggestion,
+    },
+    /// A number of something without saying of what.
+    #[error(
+        "expected a duration with its unit, such as \"{number}s\" or \"{number}ms\", found {found}"
+    )]
+    NoUnit { number: String, found: String },
+    /// The regular expression does not compile.
+    #[error("{found} is not a valid regular expression{reason}")]
+    Regex { found: String, reason: String },
+    /// `use_backend`, `default_backend`, `replicate_to` or `relay` of a name that nobody has.
+    #[error("no {what} is named {found}{suggestion}")]
+    UnknownName {
+        what: &'static str,
+        found: String,
+        suggestion: Suggestion,
+    },
+    /// A relay that replicates to a relay.
+    #[error("{found} is a relay; a relay replicates to a backend")]
+    RelayOntoRelay { found: String },
+    /// A UDP listener that would write to a pool.
+    #[error("{found} is a backend; UDP goes to a relay")]
+    UdpOntoBackend { found: String },
+    /// Two relays for one pool: each would have its own order of writes.
+    #[error(
+        "{other} in line {line} replicates to {found} already; a backend has one relay at most"
+    )]
+    TwoRelays {
+        found: String,
+        other: String,
+        line: usize,
+    },
+    /// A name that is taken.
+    #[error("the name {found} is taken by {other} in line {line}")]
+    NameTaken {
+        found: String,
+        other: String,
+        line: usize,
+    },
+    /// An address that is taken.
+    #[error("{found} is in the way of {taken} of {other} in line {line}")]
+    AddressTaken {
+        found: String,
+        taken: String,
+        other: String,
+        line: usize,
+    },
+    /// Two servers of a pool that are one.
+    #[error("{found} is the address of the server in line {line}, {taken}")]
+    SameAddress {
+        found: String,
+        taken: String,
+        line: usize,
+    },
+    /// A frontend that leads nowhere.
+    #[error("leads nowhere; expected default_backend, use_backend or both")]
+    LeadsNowhere,
+    /// Both `if` and `unless`.
+    #[error("has both \"if\" and \"unless\"; expected one of them")]
+    IfAndUnless,
+    /// Neither `if` nor `unless`.
+    #[error(
+        "has neither \"if\" nor \"unless\"; what takes every request is the frontend's default_backend"
+    )]
+    NoCondition,
+    /// `if = {}`.
+    #[error("an empty condition; expected at least one of {}", list_of(.known))]
+    EmptyCondition { known: &'static [&'static str] },
+    /// Both `http` and `tcp`.
+    #[error("has both \"http\" and \"tcp\"; expected one of them")]
+    HttpAndTcp,
+    /// A key of HTTP checks in another check.
+    #[error("applies to HTTP checks only; expected \"http\" beside it")]
+    HttpOnly,
+    /// A value that another one bounds.
+    #[error("expected at least {bound}, which is {limit}, found {found}")]
+    Below {
+        bound: &'static str,
+        limit: String,
+        found: String,
+    },
+    /// A value that another one bounds.
+    #[error("expected at most {bound}, which is {limit}, found {found}")]
+    Above {
+        bound: &'static str,
+        limit: String,
+        found: String,
+    },
+    /// The journal's folder.
+    #[error(transparent)]
+    DataDir(DataDirError),
+}
+
+/// What is odd.
+#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
+pub enum Notice {
+    /// A backend or relay that nothing leads to.
+    #[error("nothing leads here")]
+    Unused,
+    /// An earlier rule takes everything that this one would.
+    #[error("never reached: use_backend[{earlier}] in line {line} takes every such request")]
+    Unreachable { earlier: usize, line: usize },
+    /// A rule takes everything, so `default_backend` gets nothing.
+    #[error("never reached: use_backend[{earlier}] in line {line} takes every request")]
+    DefaultUnreachable { earlier: usize, line: usize },
+    /// A wait that ends before InfluxDB's own.
+    #[error(
+        "{found} is not longer than InfluxDB's own write timeout (10s by default): a slow write will be sent again while InfluxDB still works on it"
+    )]
+    ShortRelayTimeout { found: String },
+    /// A pool in which no server takes balanced requests.
+    #[error("every server has weight 0: none of them takes balanced requests")]
+    AllWeightsZero,
+}
+
+impl Suggestion {
+    /// The suggestion, or else all that is known.
+    fn or_list(&self, known: &[&str]) -> String {
+        match self.0 {
+            Some(_) => self.to_string(),
+            None => format!("; known here: {}", known.join(", ")),
+        }
+    }
+}
+
+fn list_of(known: &[&str]) -> String {
+    known.join(", ")
+}
+
+/// Where something stands, to be able to say something about it later.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    file: Arc<str>,
+    position: Option<Position>,
+    key: String,
+}
+
+impl Origin {
+    /// A file as a whole.
+    pub(super) fn file(name: &str) -> Origin {
+        Origin {
+            file: Arc::from(name),
+            position: None,
+            key: String::new(),
+        }
+    }
+
+    pub(super) fn locate<What>(&self, what: What) -> Located<What> {
+        Located {
+            file: Arc::clone(&self.file),
+            position: self.position,
+            key: self.key.clone(),
+            what,
+        }
+    }
+}
+
+/// Collects what is said about one file.
+pub(super) struct Sink {
+    file: Arc<str>,
+    errors: RefCell<Vec<Error>>,
+    warnings: RefCell<Vec<Warning>>,
+}
+
+impl Sink {
+    pub(super) fn new(file: &str) -> Sink {
+        Sink {
+            file: Arc::from(file),
+            errors: RefCell::default(),
+            warnings: RefCell::default(),
+        }
+    }
+
+    pub(super) fn origin(&self, position: Option<Position>, key: String) -> Origin {
+        Origin {
+            file: Arc::clone(&self.file),
+            position,
+            key,
+        }
+    }
+
+    pub(super) fn report(&self, position: Position, key: &str, problem: Problem) {
+        let origin = self.origin(Some(position), key.to_owned());
+        self.errors.borrow_mut().push(origin.locate(problem));
+    }
+
+    /// An error whose place is all that is known.
+    pub(super) fn report_at(&self, position: Option<Position>, problem: Problem) {
+        let origin = self.origin(position, String::new());
+        self.errors.borrow_mut().push(origin.locate(problem));
+    }
+
+    pub(super) fn report_from(&self, origin: &Origin, problem: Problem) {
+        self.errors.borrow_mut().push(origin.locate(problem));
+    }
+
+    pub(super) fn warn(&self, position: Position, key: &str, notice: Notice) {
+        let origin = self.origin(Some(position), key.to_owned());
+        self.warnings.borrow_mut().push(origin.locate(notice));
+    }
+
+    /// The errors, if there are any, else the warnings.
+    pub(super) fn finish(self) -> Result<Vec<Warning>, Errors> {
+        if self.errors.borrow().is_empty() {
+            let mut warnings = self.warnings.into_inner();
+            warnings.sort_by_key(|warning| warning.position);
+            return Ok(warnings);
+        }
+        Err(self.into_errors())
+    }
+
+    /// The errors.
+    pub(super) fn into_errors(self) -> Errors {
+        let mut errors = self.errors.into_inner();
+        errors.sort_by_key(|error| error.position);
+        Errors(errors)
+    }
+}

@@ -1,0 +1,204 @@
+//! Configuration: what the user wrote (TOML or YAML), checked whole, becomes what the program uses.
+//!
+//! A file goes through four steps, each in files of its own:
+//!
+//! 1. *Read*: [`Config::load`] reads at most [`MAX_FILE_SIZE`] bytes; the file's ending says which format it is in.
+//! 2. *Parse*: `from_toml` and `from_yaml` turn the text into one tree (`tree`) in which every key and value knows its
+//!    line and column. `environment` then replaces `${NAME}` in its texts. From here on the two formats are the same.
+//! 3. *Decode*: `decode` reads the tree table by table, through the readers of `field`, which know durations, sizes,
+//!    addresses and the like (`units`, `address`).
+//! 4. *Resolve*: names become positions in [`Config`], and what concerns several tables is checked: names taken twice,
+//!    backends that nobody defined, frontends in each other's way.
+//!
+//! # Invariants
+//!
+//! - Every error of a file is reported at once, in the order of the file, each with line, column, key, what was found
+//!   and what was expected. Only a text that does not parse at all hides what else is wrong with it.
+//! - A [`Config`] exists only if there was no error. What reading could not make sense of never gets a default instead.
+//! - No input makes it panic, run away or grow without bound: files, nesting, YAML aliases and what the environment puts
+//!   in have limits.
+//! - What came from the environment is never printed: messages show the text as it stands in the file. (The one exception
+//!   is a `data_dir` that cannot be used: which folder it was is the message.)
+//! - Parsing touches nothing but its arguments. What can only be known from the machine (can the journal's folder be
+//!   written?) is asked by [`Config::check_paths`], which [`Config::load`] does too.
+
+mod address;
+mod data_dir;
+mod decode;
+mod environment;
+mod error;
+mod field;
+mod from_toml;
+mod from_yaml;
+mod key_path;
+pub mod model;
+mod suggest;
+mod tree;
+pub mod units;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+pub use data_dir::{DataDirError, create as create_data_dir};
+pub use error::{Error, Errors, Located, Notice, Position, Problem, Suggestion, Warning};
+pub use model::Config;
+pub(crate) use suggest::nearest;
+
+use error::{Origin, Sink};
+
+/// The largest configuration file that is read, in bytes: 1 MiB.
+pub const MAX_FILE_SIZE: u64 = 1024 * 1024;
+
+/// The languages in which a configuration can be written. Both have the same keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// TOML: a file name that ends in `.toml`.
+    Toml,
+    /// YAML: a file name that ends in `.yaml` or `.yml`.
+    Yaml,
+}
+
+impl Format {
+    /// The format that a file's name promises; none if it ends in neither `.toml`, `.yaml` nor `.yml`.
+    pub fn of(path: &Path) -> Option<Format> {
+        let ending = path.extension()?.to_str()?;
+        if ending.eq_ignore_ascii_case("toml") {
+            Some(Format::Toml)
+        } else if ending.eq_ignore_ascii_case("yaml") || ending.eq_ignore_ascii_case("yml") {
+            Some(Format::Yaml)
+        } else {
+            None
+        }
+    }
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Format::Toml => "TOML",
+            Format::Yaml => "YAML",
+        })
+    }
+}
+
+/// A configuration without errors, and what is odd about it all the same.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What the program runs on.
+    pub config: Config,
+    /// What is allowed but probably not meant, in the order of the file.
+    pub warnings: Vec<Warning>,
+}
+
+impl Config {
+    /// Reads and checks the configuration file at `path`, with the environment of the process, and checks what only the
+    /// machine knows ([`Config::check_paths`]).
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, at once.
+    pub fn load(path: &Path) -> Result<Loaded, Errors> {
+        Config::load_file(path, Config::check_paths)
+    }
+
+    /// The same without asking the machine: for commands that only look, on a disk that may be full, read-only or ill.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, at once.
+    pub fn load_unprobed(path: &Path) -> Result<Loaded, Errors> {
+        Config::load_file(path, |_| Ok(()))
+    }
+
+    fn load_file(
+        path: &Path,
+        check_paths: fn(&Config) -> Result<(), DataDirError>,
+    ) -> Result<Loaded, Errors> {
+        let name = path.display().to_string();
+        let whole_file = |problem| Errors::from(Origin::file(&name).locate(problem));
+        let format = Format::of(path).ok_or_else(|| whole_file(Problem::UnknownFormat))?;
+        let bytes =
+            read(path).map_err(|error| whole_file(Problem::Unreadable(error.to_string())))?;
+        if bytes.len() as u64 > MAX_FILE_SIZE {
+            return Err(whole_file(Problem::FileTooLarge));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let sound = error
+                .as_bytes()
+                .get(..error.utf8_error().valid_up_to())
+                .unwrap_or_default();
+            let line = sound.iter().filter(|byte| **byte == b'\n').count() + 1;
+            whole_file(Problem::NotUtf8 { line })
+        })?;
+        let environment = |variable: &str| std::env::var(variable).ok();
+        read_text(&text, format, &name, &environment, check_paths)
+    }
+
+    /// Checks a configuration that is already in memory, and nothing outside of it. `file_name` is what errors call it;
+    /// `environment` gives the value of an environment variable, or none if it is not set.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text, at once.
+    pub fn parse(
+        text: &str,
+        format: Format,
+        file_name: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Loaded, Errors> {
+        read_text(text, format, file_name, environment, |_| Ok(()))
+    }
+
+    /// Checks what only the machine knows: with a relay, the journal's folder must exist or be creatable, and be
+    /// writable. Leaves nothing behind.
+    ///
+    /// # Errors
+    /// What went wrong, and with which folder.
+    pub fn check_paths(&self) -> Result<(), DataDirError> {
+        if self.relays.is_empty() {
+            return Ok(());
+        }
+        data_dir::probe(&self.server.data_dir)
+    }
+}
+
+fn read_text(
+    text: &str,
+    format: Format,
+    file_name: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+    check_paths: fn(&Config) -> Result<(), DataDirError>,
+) -> Result<Loaded, Errors> {
+    let sink = Sink::new(file_name);
+    if text.len() as u64 > MAX_FILE_SIZE {
+        return Err(Errors::from(
+            Origin::file(file_name).locate(Problem::FileTooLarge),
+        ));
+    }
+    let parsed = match format {
+        Format::Toml => from_toml::parse(text, &sink),
+        Format::Yaml => from_yaml::parse(text, &sink),
+    };
+    let Some(mut root) = parsed else {
+        return Err(sink.into_errors());
+    };
+    environment::replace(&mut root, environment, &sink);
+    let (config, data_dir) = decode::decode(&root, &sink);
+    if let Some(origin) = data_dir
+        && let Err(error) = check_paths(&config)
+    {
+        sink.report_from(&origin, Problem::DataDir(error));
+    }
+    let warnings = sink.finish()?;
+    Ok(Loaded { config, warnings })
+}
+
+/// Reads one byte more than allowed at most, so that a file that is too large is recognised.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MAX_FILE_SIZE + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

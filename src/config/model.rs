@@ -1,0 +1,357 @@
+//! What the program runs on: a configuration in which every value has been checked.
+//!
+//! Nothing here is raw text: names are resolved to positions, sizes to bytes, times to [`Duration`]s. A part that is handed
+//! a piece of this need not doubt it. Only [`crate::config`] builds it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Method;
+use ipnet::IpNet;
+use regex::Regex;
+
+use crate::influx::Precision;
+
+/// A whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`: the process.
+    pub server: Server,
+    /// `[[frontend]]`, in the order of the file. Never empty.
+    pub frontends: Vec<Frontend>,
+    /// `[[relay]]`, in the order of the file.
+    pub relays: Vec<Relay>,
+    /// `[[backend]]`, in the order of the file.
+    pub backends: Vec<Backend>,
+    /// `[[udp]]`, in the order of the file. No two of them share an address.
+    pub udp: Vec<Udp>,
+}
+
+impl Config {
+    /// The backend that `id` stands for.
+    pub fn backend(&self, id: BackendId) -> &Backend {
+        &self.backends[id.0]
+    }
+
+    /// The relay that `id` stands for.
+    pub fn relay(&self, id: RelayId) -> &Relay {
+        &self.relays[id.0]
+    }
+}
+
+/// Position of a backend in [`Config::backends`]; only a checked configuration makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BackendId(pub(crate) usize);
+
+impl BackendId {
+    /// The position itself.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// Position of a relay in [`Config::relays`]; only a checked configuration makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RelayId(pub(crate) usize);
+
+impl RelayId {
+    /// The position itself.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// `[server]`: what concerns the whole process.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// `data_dir`: the folder of the journals, an absolute path. Needed (and writable) when there is a relay. Default
+    /// `/var/lib/haflux`.
+    pub data_dir: PathBuf,
+    /// `threads`: worker threads that serve requests. Default: the number of cores.
+    pub threads: usize,
+    /// `log_level`: how much is logged. Default `info`.
+    pub log_level: log::LevelFilter,
+    /// `access_log`: one line a request. Default true.
+    pub access_log: bool,
+    /// `stop_timeout`: how long a graceful stop waits for requests in flight. Default 30 s.
+    pub stop_timeout: Duration,
+}
+
+/// `[[frontend]]`: one or more addresses that clients connect to, and where their requests go.
+#[derive(Debug, Clone)]
+pub struct Frontend {
+    /// `name`.
+    pub name: String,
+    /// `bind`: one address or a list. Never empty; no two frontends share one.
+    pub bind: Vec<SocketAddr>,
+    /// `stats_uri`: path and query at which the status page is served, e.g. `/haproxy?stats`.
+    pub stats_uri: Option<String>,
+    /// `use_backend`: first match wins.
+    pub rules: Vec<Rule>,
+    /// `default_backend`: where a request goes that no rule took.
+    pub default_target: Option<Target>,
+    /// `forwarded_for`: add `X-Forwarded-For` and `X-Forwarded-Proto`. Default false.
+    pub forwarded_for: bool,
+    /// `maxconn`: most client connections at once; more wait in the kernel's queue. Default 2000.
+    pub max_connections: usize,
+    /// `timeout.client`: longest silence of a client inside a request or an answer. Default 50 s.
+    pub client_timeout: Duration,
+    /// `timeout.http_request`: time for the whole header of a request. Default 10 s.
+    pub request_header_timeout: Duration,
+    /// `timeout.http_keep_alive`: how long an idle connection is kept. Default 60 s.
+    pub keep_alive_timeout: Duration,
+    /// `timeout.tunnel`: longest silence of an upgraded connection (WebSocket). Default 1 h.
+    pub tunnel_timeout: Duration,
+}
+
+/// Where a request can be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A pool that balances.
+    Backend(BackendId),
+    /// A relay that replicates.
+    Relay(RelayId),
+}
+
+/// One entry of `use_backend`.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// `backend`: where a matching request goes.
+    pub target: Target,
+    /// `if` / `unless`.
+    pub condition: Condition,
+}
+
+/// `if` or `unless` of a rule: any of the tables, all keys of a table, any value of a key.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// True for `unless`: the rule takes what does not match.
+    pub negated: bool,
+    /// Any of these must match; never empty.
+    pub any_of: Vec<AllOf>,
+}
+
+/// One table of a condition; all of its tests must hold. Never empty.
+#[derive(Debug, Clone)]
+pub struct AllOf(pub Vec<Test>);
+
+/// One key of a condition with its values; any value may hold.
+#[derive(Debug, Clone)]
+pub enum Test {
+    /// `path`: the whole path.
+    Path(Vec<String>),
+    /// `path_beg`: the path begins with it.
+    PathBegins(Vec<String>),
+    /// `path_end`: the path ends with it.
+    PathEnds(Vec<String>),
+    /// `path_reg`: a regular expression finds something in the path.
+    PathRegex(Vec<Regex>),
+    /// `method`.
+    Method(Vec<Method>),
+    /// `host`: the `Host` header without its port, in any case.
+    Host(Vec<String>),
+    /// `src`: the client's address lies in the network.
+    Source(Vec<IpNet>),
+}
+
+/// `[[backend]]`: a pool of servers.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    /// `name`.
+    pub name: String,
+    /// `balance`.
+    pub balance: Balance,
+    /// `check`: how the pool's servers are checked; a server may opt out of it.
+    pub check: Check,
+    /// `servers`. Never empty; names are unique, and so are addresses.
+    pub servers: Vec<PoolServer>,
+    /// `timeout.connect`: default 5 s.
+    pub connect_timeout: Duration,
+    /// `timeout.server`: longest silence of a server before and inside its answer. Default 50 s.
+    pub server_timeout: Duration,
+    /// `timeout.keep_alive`: how long an idle connection to a server is kept. Default 60 s.
+    pub server_keep_alive: Duration,
+    /// `retries`: how many further servers a request may be tried on. Default 3.
+    pub retries: usize,
+    /// The relay that replicates to this pool, if one does: it gets every request that changes data.
+    pub replicated_by: Option<RelayId>,
+}
+
+/// `balance`: how a pool chooses a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// `roundrobin`: in turn, by weight. The default.
+    RoundRobin,
+    /// `leastconn`: fewest requests under way in relation to weight.
+    LeastConnections,
+    /// `random`: by weight.
+    Random,
+    /// `source`: the same server for the same client address, as long as the set of servers that are up stays the same.
+    Source,
+}
+
+/// `check`: the health check of a pool.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// What is tried.
+    pub probe: Probe,
+    /// `interval`: between two checks of a server. Default 2 s.
+    pub interval: Duration,
+    /// `timeout`: for one whole check. Default 2 s.
+    pub timeout: Duration,
+    /// `rise`: successes in a row that bring a server up. Default 2.
+    pub rise: usize,
+    /// `fall`: failures in a row that take it down. Default 3.
+    pub fall: usize,
+}
+
+/// What a check does.
+#[derive(Debug, Clone)]
+pub enum Probe {
+    /// `check = { tcp = true }`, the default: a connection can be made.
+    Tcp,
+    /// `check = { http = "/path" }`: GET answers with an expected status.
+    Http {
+        /// Path and query.
+        path: String,
+        /// `expect`: statuses that count as healthy, as inclusive ranges. Default 200–399.
+        expect: Vec<(u16, u16)>,
+        /// `host`: the `Host` header. Default: the server's address.
+        host: Option<String>,
+    },
+    /// `check = false`: servers count as up.
+    None,
+}
+
+/// One entry of `servers`.
+#[derive(Debug, Clone)]
+pub struct PoolServer {
+    /// `name`.
+    pub name: String,
+    /// `address`.
+    pub address: ServerAddress,
+    /// `weight`: 0–256, default 1; 0 takes no balanced requests.
+    pub weight: u32,
+    /// `backup`: used only when no other server is up.
+    pub backup: bool,
+    /// `check`: false exempts this server from the pool's check.
+    pub check: bool,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ServerAddress {
+    /// An address as it is.
+    Ip(SocketAddr),
+    /// A DNS name, resolved at the start and again while running.
+    Dns {
+        /// The name.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl std::fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ServerAddress::Ip(address) => address.fmt(f),
+            ServerAddress::Dns { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// `[[relay]]`: replicates every write to all servers of a pool.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    /// `name`.
+    pub name: String,
+    /// `replicate_to`. No other relay replicates to the same pool.
+    pub pool: BackendId,
+    /// `ack`. Default `any`.
+    pub ack: Ack,
+    /// `on_unavailable`. Default `accept`.
+    pub on_unavailable: OnUnavailable,
+    /// `timeout`: of one request to a replica, and of a client's wait for its acknowledgement. Default 15 s.
+    pub timeout: Duration,
+    /// `sync`. Default `always`.
+    pub sync: SyncPolicy,
+    /// `max_body`: most bytes of a body as they arrive, and of one request to a replica. Default 25,000,000, as InfluxDB's.
+    pub max_body: usize,
+    /// `max_unpacked_body`: most bytes that a gzip body may unfold to; not less than `max_body`. Default 32 MiB, or `max_body`
+    /// if that is more.
+    pub max_unpacked_body: usize,
+    /// `max_batch`: most bytes of joined records in one request to a replica; not more than `max_body`. Default 1 MiB, or
+    /// `max_body` if that is less.
+    pub max_batch: usize,
+    /// `max_inflight`: most bytes of bodies held for clients at once; past it 503 with `Retry-After`; not less
+    /// than `max_unpacked_body`. Default 32 MiB, or `max_unpacked_body` if that is more.
+    pub max_inflight: usize,
+    /// `max_backlog`: most bytes that are kept for a replica that is behind; past it, it is diverged. Default 10 GiB.
+    pub max_backlog: usize,
+    /// `max_backlog_age`: how long a replica may be behind; past it, it is diverged. Default 72 h.
+    pub max_backlog_age: Duration,
+    /// `rewind`: how far back a replica that was away, or gave no answer, is sent again what it had. Default 30 s.
+    pub rewind: Duration,
+    /// `trust_for`: how long accepted credentials may write while no replica is in reach. Default 1 h.
+    pub trust_for: Duration,
+    /// `max_dead_letters`: most dead letters kept on disk; past it the oldest are dropped. Default 10,000.
+    pub max_dead_letters: usize,
+    /// `max_dead_letter_bytes`: most bytes of dead letters on disk; past it the oldest are dropped. Default 256 MiB.
+    pub max_dead_letter_bytes: usize,
+    /// `retry.min`: first wait before a replica is tried again. Default 100 ms.
+    pub retry_min: Duration,
+    /// `retry.max`: longest such wait. Default 10 s.
+    pub retry_max: Duration,
+}
+
+/// `ack`: when a write is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// One replica applied it.
+    Any,
+    /// More than half of the replicas applied it.
+    Quorum,
+    /// All replicas applied it.
+    All,
+    /// It is durable in the journal.
+    Journal,
+}
+
+/// `on_unavailable`: a write comes while no replica can take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUnavailable {
+    /// Acknowledge it once it is durable.
+    Accept,
+    /// Answer 503; nothing is stored.
+    Reject,
+}
+
+/// `sync`: when the journal is synced to disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// Before anything is sent on or acknowledged.
+    Always,
+    /// At this interval; what a power failure within it takes is lost.
+    Interval(Duration),
+    /// Left to the operating system.
+    Never,
+}
+
+/// `[[udp]]`: takes lines from datagrams into a relay.
+#[derive(Debug, Clone)]
+pub struct Udp {
+    /// `bind`. Default `0.0.0.0:8089`.
+    pub bind: SocketAddr,
+    /// `relay`.
+    pub relay: RelayId,
+    /// `db`: the database of all its lines. At most 255 bytes.
+    pub database: String,
+    /// `rp`: their retention policy, at most 255 bytes. Default empty: the database's default one.
+    pub retention_policy: String,
+    /// `precision`: unit of the lines' timestamps. Default nanoseconds.
+    pub precision: Precision,
+    /// `read_buffer`: bytes that the kernel is asked to hold until they are read. Default 8 MiB.
+    pub read_buffer: usize,
+}

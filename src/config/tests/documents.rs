@@ -1,0 +1,81 @@
+//! What `docs/configuration.md` shows is true.
+
+use super::{toml, yaml};
+
+const REFERENCE: &str = include_str!("../../../docs/configuration.md");
+
+fn blocks(language: &str) -> Vec<&'static str> {
+    let opening = format!("```{language}\n");
+    REFERENCE
+        .split(opening.as_str())
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect()
+}
+
+#[test]
+fn the_examples_are_right() {
+    let [short, server, frontend, relay, backend, udp, _environment] = blocks("toml")[..] else {
+        panic!("the TOML examples of the reference")
+    };
+    let in_short = toml(short).unwrap();
+    assert!(in_short.warnings.is_empty());
+    let others = r#"
+[[backend]]
+name = "grafana_back"
+servers = [{ name = "a", address = "10.0.2.2:3000" }]
+[[backend]]
+name = "closed_back"
+servers = [{ name = "a", address = "10.0.2.2:3001" }]
+"#;
+    let whole = toml(&[server, frontend, relay, backend, udp, others].concat());
+    assert!(
+        whole
+            .unwrap_or_else(|errors| panic!("{errors}"))
+            .warnings
+            .is_empty()
+    );
+    let [same_in_yaml] = blocks("yaml")[..] else {
+        panic!("the YAML example of the reference")
+    };
+    assert_eq!(
+        format!("{:#?}", yaml(same_in_yaml).unwrap().config),
+        format!("{:#?}", in_short.config)
+    );
+}
+
+#[test]
+fn the_errors_are_what_is_said() {
+    let wrong = r#"[server]
+threads = 2
+
+[[frontend]]
+name = "http_front"
+bind = "0.0.0.0:80"
+default_backend = "influx_back"
+
+[[frontend]]
+name = "influx_front"
+
+bind =  "10.0.2.4:80"
+
+maxconn = 100
+default_backend = "influx_bak"
+
+[[relay]]
+name = "influx_relay"
+replicate_to = "influx_back"
+
+[[backend]]
+name = "influx_back"
+check = { http = "/ping",    interval = 2 }
+servers = [
+  { name = "influx1",   adress = "10.0.2.2:8086", address = "10.0.2.2:8086" },
+]
+"#;
+    let said = toml(wrong)
+        .unwrap_err()
+        .to_string()
+        .replace("x.toml", "haflux.toml");
+    assert!(REFERENCE.contains(&format!("```\n{said}\n```")), "{said}");
+}

@@ -1,0 +1,135 @@
+//! The tree that both formats are parsed into: values that know where they stand in the file.
+
+use super::error::Position;
+
+/// How deep tables and lists may stand in each other. The schema needs eight.
+pub(super) const MAX_DEPTH: usize = 64;
+
+/// A value and where it begins.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    pub(super) position: Position,
+}
+
+/// What a file can hold.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Text(Text),
+    Integer(i128),
+    /// A number with a fraction or an exponent, as it was written. No key takes one.
+    Fraction(String),
+    Boolean(bool),
+    /// A date or a time, which only TOML has. No key takes one.
+    Date(String),
+    /// YAML's `null`, or a YAML key without a value.
+    Nothing,
+    List(Vec<Node>),
+    /// In the order of the file; no key stands in it twice.
+    Table(Vec<Entry>),
+    /// What stood here could not be used, and that has been reported.
+    Reported,
+}
+
+/// A text as it counts and as it was written; they differ where the environment came in.
+#[derive(Debug, Clone)]
+pub(super) struct Text {
+    /// With `${NAME}` and `$$` replaced.
+    pub(super) value: String,
+    /// As it stands in the file: the only one that may be shown.
+    pub(super) raw: String,
+    /// Whether a part of `value` came from the environment.
+    pub(super) from_environment: bool,
+}
+
+impl Text {
+    /// A text in which nothing has been replaced yet.
+    pub(super) fn plain(raw: String) -> Text {
+        Text {
+            value: raw.clone(),
+            raw,
+            from_environment: false,
+        }
+    }
+}
+
+/// A key with its value.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) position: Position,
+    pub(super) value: Node,
+}
+
+impl Node {
+    /// The value as an error message names it.
+    pub(super) fn describe(&self) -> String {
+        match &self.value {
+            Value::Text(text) => quote(&text.raw),
+            Value::Integer(number) => number.to_string(),
+            Value::Fraction(number) => number.clone(),
+            Value::Boolean(value) => value.to_string(),
+            Value::Date(date) => format!("the date {date}"),
+            Value::Nothing => "nothing".to_owned(),
+            Value::List(list) if list.is_empty() => "an empty list".to_owned(),
+            Value::List(_) => "a list".to_owned(),
+            Value::Table(_) => "a table".to_owned(),
+            Value::Reported => "a value that could not be used".to_owned(),
+        }
+    }
+
+    /// The `name` in a table, as it is written.
+    pub(super) fn name(&self) -> Option<&str> {
+        let Value::Table(entries) = &self.value else {
+            return None;
+        };
+        let name = entries.iter().find(|entry| entry.key == "name")?;
+        match &name.value.value {
+            Value::Text(text) if !text.raw.is_empty() => Some(&text.raw),
+            _ => None,
+        }
+    }
+
+    /// How many nodes this is, itself included, but not counting on past `limit`.
+    pub(super) fn count(&self, limit: usize) -> usize {
+        let mut waiting = vec![self];
+        let mut count = 0;
+        while let Some(node) = waiting.pop() {
+            count += 1;
+            if count > limit {
+                break;
+            }
+            match &node.value {
+                Value::List(list) => waiting.extend(list),
+                Value::Table(entries) => waiting.extend(entries.iter().map(|entry| &entry.value)),
+                _ => {}
+            }
+        }
+        count
+    }
+}
+
+/// How many characters of the user's text a message repeats.
+const SHOWN: usize = 80;
+
+/// The text in quotes, on one line, cut if it is long.
+pub(super) fn quote(text: &str) -> String {
+    format!("\"{}\"", shorten(text))
+}
+
+/// The text on one line, without control characters, cut if it is long.
+pub(super) fn shorten(text: &str) -> String {
+    let mut shown = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == SHOWN {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
