@@ -1,0 +1,331 @@
+//! What is counted. Plain atomics, `Relaxed`: a view may be a moment apart from another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// The sum so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down, and the highest it has been.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    now: AtomicU64,
+    highest: AtomicU64,
+}
+
+impl Gauge {
+    /// Raises it by one until the guard is dropped.
+    pub fn enter(self: &Arc<Self>) -> GaugeGuard {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.highest.fetch_max(now, Ordering::Relaxed);
+        GaugeGuard(Arc::clone(self))
+    }
+
+    /// Sets it.
+    pub fn set(&self, value: u64) {
+        self.now.store(value, Ordering::Relaxed);
+        self.highest.fetch_max(value, Ordering::Relaxed);
+    }
+
+    /// Its value now.
+    pub fn get(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// The highest value it has had.
+    pub fn highest(&self) -> u64 {
+        self.highest.load(Ordering::Relaxed)
+    }
+}
+
+/// Lowers a [`Gauge`] again when it is dropped.
+#[derive(Debug)]
+pub struct GaugeGuard(Arc<Gauge>);
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Responses by the first digit of their status.
+#[derive(Debug, Default)]
+pub struct Responses([Counter; 6]);
+
+impl Responses {
+    /// Counts one response.
+    pub fn count(&self, status: u16) {
+        let class = match status / 100 {
+            class @ 1..=5 => usize::from(class),
+            _ => 0,
+        };
+        if let Some(counter) = self.0.get(class) {
+            counter.increment();
+        }
+    }
+
+    /// Responses of `class` 1–5; anything else asks for those with no such class.
+    pub fn of_class(&self, class: usize) -> u64 {
+        self.0.get(class).or(self.0.first()).map_or(0, Counter::get)
+    }
+}
+
+/// What passes a frontend, a backend or a server.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Sessions: connections on a frontend, requests under way on a backend or server.
+    pub sessions: Arc<Gauge>,
+    /// Sessions since the start.
+    pub sessions_total: Counter,
+    /// Requests since the start.
+    pub requests: Counter,
+    /// Bytes of request bodies.
+    pub bytes_in: Counter,
+    /// Bytes of response bodies.
+    pub bytes_out: Counter,
+    /// Responses by class.
+    pub responses: Responses,
+}
+
+/// One frontend.
+#[derive(Debug)]
+pub struct FrontendStats {
+    /// Its name.
+    pub name: String,
+    /// Its addresses, as text.
+    pub bind: Vec<String>,
+    /// What passed it.
+    pub traffic: Traffic,
+    /// Requests refused as malformed or too slow.
+    pub request_errors: Counter,
+}
+
+/// One backend, with its servers.
+#[derive(Debug)]
+pub struct BackendStats {
+    /// Its name.
+    pub name: String,
+    /// `balance`, as the configuration says it.
+    pub balance: String,
+    /// What passed it.
+    pub traffic: Traffic,
+    /// Requests answered 503 because no server was up.
+    pub no_server: Counter,
+    /// Its servers, in the order of the configuration.
+    pub servers: Vec<Arc<ServerStats>>,
+}
+
+/// One server of a backend.
+#[derive(Debug)]
+pub struct ServerStats {
+    /// Its name.
+    pub name: String,
+    /// Its address as configured.
+    pub address: String,
+    /// Its weight.
+    pub weight: u32,
+    /// Whether it is a backup.
+    pub backup: bool,
+    /// What passed it.
+    pub traffic: Traffic,
+    /// Connections that could not be made.
+    pub connect_errors: Counter,
+    /// Answers that broke off or never came.
+    pub response_errors: Counter,
+    /// Requests that were moved from this server to another one.
+    pub redispatches: Counter,
+    /// Its state and since when.
+    pub state: ArcSwap<ServerState>,
+    /// Failed checks.
+    pub check_failures: Counter,
+    /// Times it went from up to down.
+    pub downs: Counter,
+    /// The last check.
+    pub last_check: ArcSwapOption<LastCheck>,
+}
+
+/// Whether a server is up, and since when.
+#[derive(Debug, Clone)]
+pub struct ServerState {
+    /// Up, down or not checked.
+    pub status: ServerStatus,
+    /// Since when.
+    pub since: SystemTime,
+    /// Why, as the log said it.
+    pub reason: String,
+}
+
+/// HAProxy's words for a server's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerStatus {
+    /// Checked and well (or not yet found otherwise).
+    Up,
+    /// Checked and not well.
+    Down,
+    /// Not checked: counts as up.
+    NoCheck,
+}
+
+/// The outcome of one health check.
+#[derive(Debug, Clone)]
+pub struct LastCheck {
+    /// When it ended.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+    /// HAProxy's code: `L4OK`, `L4CON`, `L4TOUT`, `L7OK`, `L7STS`, `L7RSP`, `L7TOUT`.
+    pub code: &'static str,
+    /// For a person: what was wrong.
+    pub detail: String,
+}
+
+/// One relay, with its replicas.
+#[derive(Debug, Default)]
+pub struct RelayStats {
+    /// Its name.
+    pub name: String,
+    /// The pool it replicates to.
+    pub pool: String,
+    /// What passed it.
+    pub traffic: Traffic,
+    /// Sequence of the newest durable record.
+    pub head: Gauge,
+    /// Bytes of the journal's records up to the head, since its birth.
+    pub head_offset: Gauge,
+    /// Bytes of bodies held for clients now.
+    pub inflight: Gauge,
+    /// Records appended.
+    pub records: Counter,
+    /// Lines in them.
+    pub lines: Counter,
+    /// Lines that were stamped.
+    pub stamped_lines: Counter,
+    /// Writes acknowledged.
+    pub acknowledged: Counter,
+    /// Writes answered with a refusal of the replicas.
+    pub refused: Counter,
+    /// Writes turned away before the append: no room, policy out of reach, too many in flight.
+    pub rejected: Counter,
+    /// Writes answered 504: journaled, policy not met in time.
+    pub timeouts: Counter,
+    /// Records that one replica refused for good while another accepted them.
+    pub dead_letters: Counter,
+    /// Dead letters that nobody has settled yet.
+    pub open_dead_letters: Gauge,
+    /// Refusals that were forgotten before every replica had judged the record: too many waited.
+    pub forgotten_refusals: Counter,
+    /// Its replicas, in the order of the pool's servers.
+    pub replicas: Vec<Arc<ReplicaStats>>,
+}
+
+/// One replica of a relay.
+#[derive(Debug)]
+pub struct ReplicaStats {
+    /// The server's name.
+    pub name: String,
+    /// Every record up to this sequence has a verdict here.
+    pub cursor: Gauge,
+    /// Bytes of the journal's records up to the cursor, since its birth.
+    pub cursor_offset: Gauge,
+    /// When the oldest record without a verdict was appended, Unix time in milliseconds; 0 when there is none.
+    pub oldest_pending: Gauge,
+    /// Its state.
+    pub state: ArcSwap<ReplicaState>,
+    /// Requests sent.
+    pub requests: Counter,
+    /// Requests that must be sent again.
+    pub retries: Counter,
+    /// Records applied.
+    pub applied: Counter,
+    /// Records refused for good.
+    pub refused: Counter,
+    /// Records whose points were too old for their retention policy when they came.
+    pub expired: Counter,
+    /// What went wrong last, with the time.
+    pub last_error: ArcSwapOption<(SystemTime, String)>,
+}
+
+/// The states of a replica, in DESIGN's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplicaStatus {
+    /// Has applied everything.
+    Fresh,
+    /// Is applying what it missed.
+    Lagging,
+    /// Cannot be reached or does not accept.
+    Down,
+    /// Missed records for good, or is not the node it was: to be rebuilt.
+    Diverged,
+}
+
+/// A replica's state and since when.
+#[derive(Debug, Clone)]
+pub struct ReplicaState {
+    /// The state.
+    pub status: ReplicaStatus,
+    /// Since when.
+    pub since: SystemTime,
+}
+
+/// One UDP listener.
+#[derive(Debug)]
+pub struct UdpStats {
+    /// Its address, as text.
+    pub bind: String,
+    /// The relay that it writes to.
+    pub relay: String,
+    /// The database of its lines.
+    pub database: String,
+    /// Datagrams received.
+    pub packets: Counter,
+    /// Bytes in them.
+    pub bytes: Counter,
+    /// Lines that were kept.
+    pub lines: Counter,
+    /// Lines that InfluxDB would refuse, and so were not kept.
+    pub refused_lines: Counter,
+    /// Datagrams with lines that were dropped because the journal took no more.
+    pub dropped_packets: Counter,
+    /// Datagrams that the kernel dropped before they could be read, its buffer being full.
+    pub kernel_drops: Counter,
+    /// Reads that failed.
+    pub read_errors: Counter,
+    /// Records appended.
+    pub records: Counter,
+}
+
+/// Everything that is counted, for the views.
+#[derive(Debug)]
+pub struct Stats {
+    /// When the process started.
+    pub started: SystemTime,
+    /// In the order of the configuration.
+    pub frontends: Vec<Arc<FrontendStats>>,
+    /// In the order of the configuration.
+    pub backends: Vec<Arc<BackendStats>>,
+    /// In the order of the configuration.
+    pub relays: Vec<Arc<RelayStats>>,
+    /// In the order of the configuration.
+    pub udp: Vec<Arc<UdpStats>>,
+}

@@ -1,0 +1,25 @@
+//! Counters and states, and their views. The parts of the program are handed the struct they count into; every view (page,
+//! CSV, JSON, Prometheus) reads the same structs.
+//!
+//! - [`counters`]: what is counted, in atomics that the program's parts hold.
+//! - [`server_handle`]: where a server of a pool is now and whether it is up, for everybody who sends to it.
+//! - [`snapshot`]: one reading of all of it, as plain values.
+//! - [`units`]: how such a value is written, for a person and for a program.
+//! - [`page`], [`json`]: the views. A view only writes; whatever is derived (a lag, a backend's state) is derived in the
+//!   snapshot, so that no two views can disagree about it.
+//!
+//! Names and errors in the counters may hold anything that a configuration or a server can say. A view escapes all of it for
+//! its format; nobody else has to.
+
+pub mod counters;
+pub mod json;
+pub mod page;
+pub mod server_handle;
+pub mod snapshot;
+pub mod units;
+
+#[cfg(test)]
+mod tests;
+
+pub use counters::*;
+pub use server_handle::ServerHandle;

@@ -1,0 +1,99 @@
+//! What everybody may know of a server of a pool: its name, where it is now, and whether it is up.
+//!
+//! The proxy's checks and name resolution write it; whoever sends to the server reads it and can wait for a change.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+
+/// The current address and state of one server of a pool.
+#[derive(Debug)]
+pub struct ServerHandle {
+    name: String,
+    address: ArcSwapOption<SocketAddr>,
+    up: AtomicBool,
+    changes: watch::Sender<u64>,
+}
+
+impl ServerHandle {
+    /// A server as it is at the start. `address` is `None` as long as its name has not been resolved.
+    pub fn new(name: impl Into<String>, address: Option<SocketAddr>, up: bool) -> Self {
+        Self {
+            name: name.into(),
+            address: ArcSwapOption::from(address.map(Arc::new)),
+            up: AtomicBool::new(up),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// Its name in the pool.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is now; the last good address if its name can no longer be resolved.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address.load().as_deref().copied()
+    }
+
+    /// Whether its checks say that it is well. A server without checks is up once it has an address.
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Acquire)
+    }
+
+    /// A number that grows with every change of the address or the state.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Sets the state; true if that changed it.
+    pub fn set_up(&self, up: bool) -> bool {
+        let changed = self.up.swap(up, Ordering::AcqRel) != up;
+        if changed {
+            self.tick();
+        }
+        changed
+    }
+
+    /// Sets the address; true if that changed it.
+    pub fn set_address(&self, address: Option<SocketAddr>) -> bool {
+        let before = self.address.swap(address.map(Arc::new));
+        let changed = before.as_deref().copied() != address;
+        if changed {
+            self.tick();
+        }
+        changed
+    }
+
+    fn tick(&self) {
+        self.changes
+            .send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_change_ticks() {
+        let server = ServerHandle::new("a", None, true);
+        let mut changes = server.changed();
+        assert!(!server.set_up(true));
+        assert!(!server.set_address(None));
+        assert!(!changes.has_changed().unwrap());
+
+        assert!(server.set_up(false));
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+
+        let address = "127.0.0.1:8086".parse().ok();
+        assert!(server.set_address(address));
+        assert!(changes.has_changed().unwrap());
+        assert_eq!(server.address(), address);
+        assert!(!server.is_up());
+    }
+}

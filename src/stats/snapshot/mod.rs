@@ -1,0 +1,339 @@
+//! One reading of everything that is counted, as plain values that a view can write.
+//!
+//! The counters go on while they are read, so two numbers of a snapshot may be a moment apart; where one is taken from
+//! another (a lag), the order of reading keeps the result from being too good.
+
+use serde::Serialize;
+
+use super::counters::{ReplicaStatus, ServerStatus};
+use super::units::{Bytes, Count, Moment, Span};
+
+mod take;
+
+/// Everything, at one moment. Serialised it is the JSON view.
+#[derive(Debug, Serialize)]
+pub struct Snapshot {
+    /// haflux's version.
+    pub version: &'static str,
+    /// The process id.
+    pub pid: u32,
+    /// When this was read.
+    pub now: Moment,
+    /// When the process started.
+    pub started: Moment,
+    /// In the order of the configuration.
+    pub frontends: Vec<FrontendView>,
+    /// In the order of the configuration.
+    pub relays: Vec<RelayView>,
+    /// In the order of the configuration.
+    pub backends: Vec<BackendView>,
+    /// In the order of the configuration.
+    pub udp: Vec<UdpView>,
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Serialize)]
+pub struct SessionsView {
+    /// Now.
+    pub current: Count,
+    /// The most there have been at once.
+    pub max: Count,
+    /// Since the start.
+    pub total: Count,
+}
+
+/// Responses by the first digit of their status.
+#[derive(Debug, Serialize)]
+pub struct ResponsesView {
+    /// Informational.
+    #[serde(rename = "1xx")]
+    pub informational: Count,
+    /// Successful.
+    #[serde(rename = "2xx")]
+    pub successful: Count,
+    /// Redirections.
+    #[serde(rename = "3xx")]
+    pub redirections: Count,
+    /// Client errors.
+    #[serde(rename = "4xx")]
+    pub client_errors: Count,
+    /// Server errors.
+    #[serde(rename = "5xx")]
+    pub server_errors: Count,
+    /// Any other status.
+    pub other: Count,
+}
+
+/// What passed a frontend, a relay, a backend or a server.
+#[derive(Debug, Serialize)]
+pub struct TrafficView {
+    /// Connections on a frontend, requests under way elsewhere.
+    pub sessions: SessionsView,
+    /// Requests since the start.
+    pub requests: Count,
+    /// Responses since the start.
+    pub responses: ResponsesView,
+    /// Bytes of request bodies.
+    pub bytes_in: Bytes,
+    /// Bytes of response bodies.
+    pub bytes_out: Bytes,
+}
+
+/// One frontend.
+#[derive(Debug, Serialize)]
+pub struct FrontendView {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub bind: Vec<String>,
+    /// What passed it.
+    pub traffic: TrafficView,
+    /// Requests refused as malformed or too slow.
+    pub request_errors: Count,
+}
+
+/// One backend, with its servers.
+#[derive(Debug, Serialize)]
+pub struct BackendView {
+    /// Its name.
+    pub name: String,
+    /// `balance`, as the configuration says it.
+    pub balance: String,
+    /// Whether a request can be served now: some server with a weight is up.
+    pub up: bool,
+    /// How many of its servers are up or not checked.
+    pub servers_up: Count,
+    /// What passed it.
+    pub traffic: TrafficView,
+    /// Requests answered 503 because no server was up.
+    pub no_server: Count,
+    /// In the order of the configuration.
+    pub servers: Vec<ServerView>,
+}
+
+/// One server of a backend.
+#[derive(Debug, Serialize)]
+pub struct ServerView {
+    /// Its name.
+    pub name: String,
+    /// Its address as configured.
+    pub address: String,
+    /// Up, down or not checked.
+    pub status: Status,
+    /// Since when it is so.
+    pub since: Moment,
+    /// Why it is so.
+    pub reason: String,
+    /// Its weight.
+    pub weight: u32,
+    /// Whether it is a backup.
+    pub backup: bool,
+    /// What passed it.
+    pub traffic: TrafficView,
+    /// Connections that could not be made.
+    pub connect_errors: Count,
+    /// Answers that broke off or never came.
+    pub response_errors: Count,
+    /// Requests that were moved to another server.
+    pub redispatches: Count,
+    /// The last check, if one was made.
+    pub last_check: Option<CheckView>,
+    /// Failed checks.
+    pub check_failures: Count,
+    /// Times it went from up to down.
+    pub downs: Count,
+}
+
+/// The outcome of one health check.
+#[derive(Debug, Serialize)]
+pub struct CheckView {
+    /// HAProxy's code.
+    pub code: &'static str,
+    /// When it ended.
+    pub at: Moment,
+    /// How long it took; seconds when serialised.
+    pub took: Span,
+    /// For a person: what was wrong.
+    pub detail: String,
+}
+
+/// One relay, with its replicas.
+#[derive(Debug, Serialize)]
+pub struct RelayView {
+    /// Its name.
+    pub name: String,
+    /// The pool it replicates to.
+    pub pool: String,
+    /// How many of its replicas are fresh.
+    pub replicas_fresh: Count,
+    /// What passed it.
+    pub traffic: TrafficView,
+    /// Sequence of the newest durable record.
+    pub head: Count,
+    /// Records appended since the start.
+    pub records: Count,
+    /// Lines in them.
+    pub lines: Count,
+    /// Lines that were stamped.
+    pub stamped_lines: Count,
+    /// Writes acknowledged.
+    pub acknowledged: Count,
+    /// Writes answered with a refusal of the replicas.
+    pub refused: Count,
+    /// Writes turned away before the append.
+    pub rejected: Count,
+    /// Writes whose policy was not met in time.
+    pub timeouts: Count,
+    /// Records that one replica refused for good while another accepted them.
+    pub dead_letters: Count,
+    /// Bytes of bodies held for clients now.
+    pub inflight: Bytes,
+    /// The most bytes held at once.
+    pub inflight_max: Bytes,
+    /// In the order of the pool's servers.
+    pub replicas: Vec<ReplicaView>,
+}
+
+/// One replica of a relay.
+#[derive(Debug, Serialize)]
+pub struct ReplicaView {
+    /// The server's name.
+    pub name: String,
+    /// Fresh, lagging or down.
+    pub status: Status,
+    /// Since when it is so.
+    pub since: Moment,
+    /// Every record up to this sequence has a verdict here.
+    pub cursor: Count,
+    /// How far it is behind.
+    pub lag: LagView,
+    /// Requests sent.
+    pub requests: Count,
+    /// Requests that must be sent again.
+    pub retries: Count,
+    /// Records applied.
+    pub applied: Count,
+    /// Records refused for good.
+    pub refused: Count,
+    /// Records whose points were too old for their retention policy.
+    pub expired: Count,
+    /// What went wrong last, if anything did.
+    pub last_error: Option<ErrorView>,
+}
+
+/// One UDP listener.
+#[derive(Debug, Serialize)]
+pub struct UdpView {
+    /// Its address.
+    pub bind: String,
+    /// The relay that it writes to.
+    pub relay: String,
+    /// The database of its lines.
+    pub database: String,
+    /// Datagrams received.
+    pub packets: Count,
+    /// Bytes in them.
+    pub bytes: Bytes,
+    /// Lines that were kept.
+    pub lines: Count,
+    /// Lines that were not kept.
+    pub refused_lines: Count,
+    /// Datagrams with lines that the journal did not take.
+    pub dropped_packets: Count,
+    /// Datagrams that the kernel dropped.
+    pub kernel_drops: Count,
+    /// Reads that failed.
+    pub read_errors: Count,
+    /// Records appended.
+    pub records: Count,
+}
+
+/// How far a replica is behind the head.
+#[derive(Debug, Serialize)]
+pub struct LagView {
+    /// Records without a verdict.
+    pub records: Count,
+    /// Their bytes in the journal.
+    pub bytes: Bytes,
+    /// How long the oldest of them has waited.
+    pub seconds: Span,
+}
+
+impl LagView {
+    /// Whether nothing is behind.
+    pub fn is_zero(&self) -> bool {
+        self.records.is_zero() && self.bytes.is_zero() && self.seconds.is_zero()
+    }
+}
+
+/// What went wrong, and when.
+#[derive(Debug, Serialize)]
+pub struct ErrorView {
+    /// When.
+    pub at: Moment,
+    /// What.
+    pub text: String,
+}
+
+/// A state of a server or a replica: the word that is shown, and how it is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// A server that is checked and well.
+    Up,
+    /// A server that is checked and not well, or a replica that cannot be reached.
+    Down,
+    /// A server that is not checked.
+    NoCheck,
+    /// A replica that has applied everything.
+    Fresh,
+    /// A replica that is applying what it missed.
+    Lagging,
+    /// Missed records for good, or is not the node it was.
+    Diverged,
+}
+
+impl Status {
+    /// The word for a person.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Up => "UP",
+            Status::Down => "DOWN",
+            Status::NoCheck => "no check",
+            Status::Fresh => "fresh",
+            Status::Lagging => "lagging",
+            Status::Diverged => "DIVERGED",
+        }
+    }
+
+    /// How it is meant: `good`, `warn`, `bad` or `idle`; the page's colours go by these names.
+    pub fn mood(self) -> &'static str {
+        match self {
+            Status::Up | Status::Fresh => "good",
+            Status::Lagging => "warn",
+            Status::Down | Status::Diverged => "bad",
+            Status::NoCheck => "idle",
+        }
+    }
+}
+
+impl From<ServerStatus> for Status {
+    fn from(status: ServerStatus) -> Self {
+        match status {
+            ServerStatus::Up => Status::Up,
+            ServerStatus::Down => Status::Down,
+            ServerStatus::NoCheck => Status::NoCheck,
+        }
+    }
+}
+
+impl From<ReplicaStatus> for Status {
+    fn from(status: ReplicaStatus) -> Self {
+        match status {
+            ReplicaStatus::Fresh => Status::Fresh,
+            ReplicaStatus::Lagging => Status::Lagging,
+            ReplicaStatus::Down => Status::Down,
+            ReplicaStatus::Diverged => Status::Diverged,
+        }
+    }
+}

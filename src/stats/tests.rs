@@ -1,0 +1,474 @@
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use serde_json::Value;
+
+use super::json::json;
+use super::page::html;
+use super::snapshot::{Snapshot, Status};
+use super::units::{Bytes, Count, Moment, Span};
+use super::*;
+
+/// What an attacker would call a server, or have it answer.
+const HOSTILE: &str = r#"<script>alert('x')</script>"&{{ 7*7 }}"#;
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(1_767_225_600_250)
+}
+
+fn ago(seconds: u64) -> SystemTime {
+    now() - Duration::from_secs(seconds)
+}
+
+fn traffic(requests: u64) -> Traffic {
+    let traffic = Traffic::default();
+    traffic.sessions.set(requests / 100);
+    traffic.sessions.set(requests / 1000);
+    traffic.sessions_total.add(requests);
+    traffic.requests.add(requests);
+    traffic.bytes_in.add(requests * 260);
+    traffic.bytes_out.add(requests * 3100);
+    for _ in 0..requests.min(1200) {
+        traffic.responses.count(204);
+    }
+    traffic.responses.count(404);
+    traffic
+}
+
+fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc<ServerStats> {
+    let server = ServerStats {
+        name: name.to_owned(),
+        address: address.to_owned(),
+        weight: 1,
+        backup: false,
+        traffic: traffic(requests),
+        connect_errors: Counter::default(),
+        response_errors: Counter::default(),
+        redispatches: Counter::default(),
+        state: ArcSwap::from_pointee(ServerState {
+            status,
+            since: ago(if status == ServerStatus::Down {
+                132
+            } else {
+                93_784
+            }),
+            reason: match status {
+                ServerStatus::Up => "check succeeded 2 times in a row".to_owned(),
+                ServerStatus::Down => {
+                    "check failed 3 times in a row: connection refused".to_owned()
+                }
+                ServerStatus::NoCheck => "not checked".to_owned(),
+            },
+        }),
+        check_failures: Counter::default(),
+        downs: Counter::default(),
+        last_check: ArcSwapOption::from(None),
+    };
+    match status {
+        ServerStatus::NoCheck => {}
+        ServerStatus::Up => server.last_check.store(Some(Arc::new(LastCheck {
+            at: ago(1),
+            took: Duration::from_millis(2),
+            code: "L7OK",
+            detail: "HTTP status 204".to_owned(),
+        }))),
+        ServerStatus::Down => {
+            server.connect_errors.add(4);
+            server.redispatches.add(3);
+            server.check_failures.add(70);
+            server.downs.add(2);
+            server.last_check.store(Some(Arc::new(LastCheck {
+                at: ago(1),
+                took: Duration::from_micros(300),
+                code: "L4CON",
+                detail: "connection refused".to_owned(),
+            })));
+        }
+    }
+    Arc::new(server)
+}
+
+fn replica(name: &str, status: ReplicaStatus, cursor: u64) -> Arc<ReplicaStats> {
+    let replica = ReplicaStats {
+        name: name.to_owned(),
+        cursor: Gauge::default(),
+        cursor_offset: Gauge::default(),
+        oldest_pending: Gauge::default(),
+        state: ArcSwap::from_pointee(ReplicaState {
+            status,
+            since: ago(132),
+        }),
+        requests: Counter::default(),
+        retries: Counter::default(),
+        applied: Counter::default(),
+        refused: Counter::default(),
+        expired: Counter::default(),
+        last_error: ArcSwapOption::from(None),
+    };
+    replica.cursor.set(cursor);
+    replica.cursor_offset.set(cursor * 300);
+    replica.applied.add(cursor);
+    replica.requests.add(cursor / 12);
+    Arc::new(replica)
+}
+
+/// The lab with one of its nodes down.
+fn lab() -> Stats {
+    let behind = replica("influxlab2", ReplicaStatus::Down, 59_200);
+    behind.oldest_pending.set(1_767_225_468_000);
+    behind.retries.add(22);
+    behind.last_error.store(Some(Arc::new((
+        ago(3),
+        "10.0.2.3:8086: connection refused".to_owned(),
+    ))));
+    let relay = RelayStats {
+        name: "influx_relay".to_owned(),
+        pool: "influx_back".to_owned(),
+        traffic: traffic(59_504),
+        replicas: vec![replica("influxlab", ReplicaStatus::Fresh, 59_504), behind],
+        ..RelayStats::default()
+    };
+    relay.head.set(59_504);
+    relay.head_offset.set(59_504 * 300);
+    relay.records.add(59_504);
+    relay.lines.add(595_040);
+    relay.acknowledged.add(59_500);
+    relay.refused.add(4);
+    relay.inflight.set(1_310_720);
+    relay.inflight.set(81_920);
+    let frontend = |name: &str, bind: &[&str], requests| {
+        Arc::new(FrontendStats {
+            name: name.to_owned(),
+            bind: bind.iter().map(|address| (*address).to_owned()).collect(),
+            traffic: traffic(requests),
+            request_errors: Counter::default(),
+        })
+    };
+    let backend = |name: &str, servers| {
+        Arc::new(BackendStats {
+            name: name.to_owned(),
+            balance: "roundrobin".to_owned(),
+            traffic: traffic(1_732_650),
+            no_server: Counter::default(),
+            servers,
+        })
+    };
+    let udp = UdpStats {
+        bind: "0.0.0.0:8089".to_owned(),
+        relay: "influx_relay".to_owned(),
+        database: "collectd".to_owned(),
+        packets: Counter::default(),
+        bytes: Counter::default(),
+        lines: Counter::default(),
+        refused_lines: Counter::default(),
+        dropped_packets: Counter::default(),
+        kernel_drops: Counter::default(),
+        read_errors: Counter::default(),
+        records: Counter::default(),
+    };
+    udp.packets.add(48_000);
+    udp.bytes.add(61_440_000);
+    udp.lines.add(480_000);
+    udp.refused_lines.add(12);
+    udp.dropped_packets.add(34);
+    udp.kernel_drops.add(56);
+    udp.read_errors.add(7);
+    udp.records.add(930);
+    Stats {
+        started: ago(93_784),
+        frontends: vec![
+            frontend("http_front", &["0.0.0.0:80"], 1240),
+            frontend("influx_front", &["0.0.0.0:8086", "[::]:8086"], 1_851_659),
+        ],
+        relays: vec![Arc::new(relay)],
+        udp: vec![Arc::new(udp)],
+        backends: vec![
+            backend(
+                "influx_back",
+                vec![
+                    server("influxlab", "10.0.2.2:8086", ServerStatus::Up, 866_325),
+                    server("influxlab2", "10.0.2.3:8086", ServerStatus::Down, 866_325),
+                ],
+            ),
+            backend(
+                "grafana_back",
+                vec![server(
+                    "influxlab",
+                    "10.0.2.2:3000",
+                    ServerStatus::NoCheck,
+                    0,
+                )],
+            ),
+        ],
+    }
+}
+
+/// The same lab, in which everything that is text is hostile.
+fn hostile_lab() -> Stats {
+    let mut stats = lab();
+    let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
+    relay.name = HOSTILE.to_owned();
+    relay.pool = HOSTILE.to_owned();
+    for replica in &mut relay.replicas {
+        let replica = Arc::get_mut(replica).unwrap();
+        replica.name = HOSTILE.to_owned();
+        replica
+            .last_error
+            .store(Some(Arc::new((now(), HOSTILE.to_owned()))));
+    }
+    for backend in &mut stats.backends {
+        let backend = Arc::get_mut(backend).unwrap();
+        backend.name = HOSTILE.to_owned();
+        backend.balance = HOSTILE.to_owned();
+        for server in &mut backend.servers {
+            let server = Arc::get_mut(server).unwrap();
+            server.name = HOSTILE.to_owned();
+            server.address = HOSTILE.to_owned();
+            server.state.store(Arc::new(ServerState {
+                status: ServerStatus::Down,
+                since: now(),
+                reason: HOSTILE.to_owned(),
+            }));
+            server.last_check.store(Some(Arc::new(LastCheck {
+                at: now(),
+                took: Duration::ZERO,
+                code: "L7STS",
+                detail: HOSTILE.to_owned(),
+            })));
+        }
+    }
+    for frontend in &mut stats.frontends {
+        let frontend = Arc::get_mut(frontend).unwrap();
+        frontend.name = HOSTILE.to_owned();
+        frontend.bind = vec![HOSTILE.to_owned()];
+    }
+    let udp = Arc::get_mut(&mut stats.udp[0]).unwrap();
+    udp.bind = HOSTILE.to_owned();
+    udp.relay = HOSTILE.to_owned();
+    udp.database = HOSTILE.to_owned();
+    stats
+}
+
+/// What stands between the tags, tags and their attributes gone.
+fn text_of(page: &str) -> String {
+    let body = page.split_once("<body>").unwrap().1;
+    let mut text = String::new();
+    for piece in body.split('<') {
+        text.push_str(piece.split_once('>').map_or(piece, |(_, after)| after));
+        text.push(' ');
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn page_says_what_is_down_in_words() {
+    let text = text_of(&html(&lab(), now()));
+    for expected in [
+        "Servers DOWN: 1",
+        "Replicas not fresh: 1",
+        "No dead letters",
+        "influxlab2 10.0.2.3:8086 DOWN 2 min 12 s check failed 3 times in a row: connection refused",
+        "influxlab 10.0.2.2:8086 UP 1 d 2 h",
+        "influxlab 10.0.2.2:3000 no check",
+        "L4CON in < 1 ms, 1.0 s ago connection refused",
+        "0.0.0.0:8086, [::]:8086",
+        "influx_back UP roundrobin · 1 of 2 servers up",
+        // cursor, lag in records, bytes and time
+        "influxlab2 DOWN 2 min 12 s 59,200 304 89.0 KiB 2 min 12 s",
+        "influxlab fresh 2 min 12 s 59,504 0 0 B 0 s",
+        // bytes; datagrams received, dropped, dropped by the kernel; lines kept, refused; records; read errors
+        "0.0.0.0:8089 collectd by influx_relay 58.5 MiB 48,000 34 56 480,000 12 930 7",
+    ] {
+        let unescaped = text.replace("&#60;", "<");
+        assert!(unescaped.contains(expected), "no {expected:?} in: {text}");
+    }
+}
+
+#[test]
+fn page_is_small_and_needs_nothing_else() {
+    let page = html(&lab(), now());
+    assert!(page.len() < 32_768, "{} bytes", page.len());
+    for forbidden in ["<script", "http://", "https://", "src=", "@import", "url("] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    assert!(page.contains(r#"<meta http-equiv="refresh" content="5">"#));
+}
+
+#[test]
+fn page_escapes_every_text() {
+    let page = html(&hostile_lab(), now());
+    assert!(!page.contains("<script"), "a tag came through");
+    assert!(!page.contains("alert('x')"), "a quote came through");
+    // relay: name, pool, 2 × (name, error); backends: 2 × (name, balance), 3 × (name, address, reason, detail); frontends: 2 × (name, bind);
+    // udp: bind, relay, database
+    assert_eq!(page.matches("alert(").count(), 2 + 4 + 4 + 12 + 4 + 3);
+    assert_eq!(
+        page.matches("{{ 7*7 }}").count(),
+        29,
+        "taken for a template"
+    );
+}
+
+#[test]
+fn page_of_an_empty_program_is_whole() {
+    let page = html(
+        &Stats {
+            started: now(),
+            frontends: Vec::new(),
+            backends: Vec::new(),
+            relays: Vec::new(),
+            udp: Vec::new(),
+        },
+        now(),
+    );
+    assert!(page.trim_end().ends_with("</html>"));
+    assert!(!page.contains("replicas fresh"));
+    assert!(!page.contains("<h2>UDP</h2>"));
+}
+
+#[test]
+fn json_holds_the_same() {
+    let value: Value = serde_json::from_str(&json(&lab())).unwrap();
+    assert_eq!(value["started"], "2025-12-30T21:56:56.250Z");
+    let relay = &value["relays"][0];
+    assert_eq!(relay["head"], 59_504);
+    assert_eq!(relay["inflight_max"], 1_310_720);
+    assert_eq!(relay["replicas"][1]["lag"]["records"], 304);
+    assert_eq!(relay["replicas"][1]["lag"]["bytes"], 91_200);
+    assert!(relay["replicas"][1]["lag"]["seconds"].as_f64().unwrap() > 132.0);
+    assert_eq!(relay["replicas"][0]["status"], "fresh");
+    assert_eq!(relay["replicas"][0]["last_error"], Value::Null);
+    let server = &value["backends"][0]["servers"][1];
+    assert_eq!(server["status"], "down");
+    assert_eq!(server["last_check"]["code"], "L4CON");
+    assert_eq!(server["traffic"]["responses"]["2xx"], 1200);
+    assert_eq!(server["traffic"]["responses"]["4xx"], 1);
+    assert_eq!(value["backends"][1]["servers"][0]["status"], "no_check");
+    let udp = &value["udp"][0];
+    assert_eq!(udp["database"], "collectd");
+    for (key, number) in [
+        ("packets", 48_000),
+        ("bytes", 61_440_000),
+        ("lines", 480_000),
+        ("refused_lines", 12),
+        ("dropped_packets", 34),
+        ("kernel_drops", 56),
+        ("read_errors", 7),
+        ("records", 930),
+    ] {
+        assert_eq!(udp[key], number, "{key}");
+    }
+}
+
+#[test]
+fn json_escapes_every_text() {
+    let value: Value = serde_json::from_str(&json(&hostile_lab())).unwrap();
+    assert_eq!(
+        value["relays"][0]["replicas"][1]["last_error"]["text"],
+        HOSTILE
+    );
+    assert_eq!(value["backends"][0]["servers"][0]["reason"], HOSTILE);
+}
+
+#[test]
+fn backend_is_down_when_nothing_with_a_weight_is_up() {
+    let mut stats = lab();
+    let backend = Arc::get_mut(&mut stats.backends[0]).unwrap();
+    Arc::get_mut(&mut backend.servers[0]).unwrap().weight = 0;
+    let snapshot = Snapshot::take(&stats, now());
+    assert!(!snapshot.backends[0].up);
+    assert!(snapshot.backends[1].up, "an unchecked server counts as up");
+    assert_eq!(snapshot.backends_down(), Count(1));
+}
+
+#[test]
+fn lag_is_never_negative() {
+    let stats = lab();
+    let relay = &stats.relays[0];
+    relay.replicas[0].cursor.set(70_000);
+    relay.replicas[0].cursor_offset.set(u64::MAX);
+    relay.replicas[0].oldest_pending.set(u64::MAX);
+    let snapshot = Snapshot::take(&stats, now());
+    assert!(snapshot.relays[0].replicas[0].lag.is_zero());
+}
+
+#[test]
+fn long_errors_are_cut_between_characters() {
+    let stats = lab();
+    let long = "é".repeat(100_000);
+    stats.relays[0].replicas[0]
+        .last_error
+        .store(Some(Arc::new((now(), long))));
+    let snapshot = Snapshot::take(&stats, now());
+    let error = snapshot.relays[0].replicas[0].last_error.as_ref().unwrap();
+    assert_eq!(error.text.chars().count(), 401);
+    assert!(error.text.ends_with("é…"));
+    assert_eq!(snapshot.relays[0].replicas[1].status, Status::Down);
+}
+
+#[test]
+fn counts_are_grouped() {
+    for (value, text) in [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1,000"),
+        (123_456, "123,456"),
+        (u64::MAX, "18,446,744,073,709,551,615"),
+    ] {
+        assert_eq!(Count(value).to_string(), text);
+    }
+}
+
+#[test]
+fn amounts_have_a_unit() {
+    for (value, text) in [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1_536, "1.5 KiB"),
+        (1024 * 1024 - 1, "1023 KiB"),
+        (104_857_600, "100 MiB"),
+        (u64::MAX, "15.9 EiB"),
+    ] {
+        assert_eq!(Bytes(value).to_string(), text);
+    }
+}
+
+#[test]
+fn spans_say_what_matters() {
+    for (milliseconds, text) in [
+        (0, "0 s"),
+        (2, "2 ms"),
+        (1_250, "1.2 s"),
+        (59_999, "59 s"),
+        (60_000, "1 min 0 s"),
+        (3_600_000, "1 h 0 min"),
+        (93_784_000, "1 d 2 h"),
+    ] {
+        assert_eq!(Span(Duration::from_millis(milliseconds)).to_string(), text);
+    }
+    assert_eq!(Span(Duration::from_nanos(1)).to_string(), "< 1 ms");
+}
+
+#[test]
+fn moments_follow_the_calendar() {
+    for (seconds, text) in [
+        (0, "1970-01-01T00:00:00Z"),
+        (951_782_399, "2000-02-28T23:59:59Z"),
+        (951_782_400, "2000-02-29T00:00:00Z"),
+        (951_868_800, "2000-03-01T00:00:00Z"),
+        (1_709_164_800, "2024-02-29T00:00:00Z"),
+        (1_735_689_599, "2024-12-31T23:59:59Z"),
+        (4_107_542_400, "2100-03-01T00:00:00Z"),
+    ] {
+        let at = UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(Moment::new(at, at).to_string(), text);
+    }
+    let before = UNIX_EPOCH - Duration::from_secs(5);
+    assert_eq!(
+        Moment::new(before, now()).to_string(),
+        "1970-01-01T00:00:00Z"
+    );
+    assert!(Moment::new(now(), before).age().is_zero());
+}
