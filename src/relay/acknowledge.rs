@@ -1,0 +1,226 @@
+//! When a write is answered, and with what: a pure decision over the verdicts that are in.
+//!
+//! Rules W2 and W5 of the design: any acceptance wins; a client hears a refusal only when every reachable replica refused;
+//! what cannot meet the policy is turned away before the append, so that after it there is only 2xx, a refusal, or 504.
+
+use crate::config::model::{Ack, OnUnavailable};
+
+/// What is known of one record at one replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// No verdict yet.
+    Unknown,
+    /// The replica applied it.
+    Applied,
+    /// The replica refused it for good.
+    Refused,
+    /// The replica refused it as things are now (schema or rights are missing) and will be asked again.
+    Held,
+}
+
+impl Standing {
+    fn is_refusal(self) -> bool {
+        matches!(self, Standing::Refused | Standing::Held)
+    }
+}
+
+/// What decides when a write is acknowledged.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// `ack`.
+    pub ack: Ack,
+    /// `on_unavailable`; it matters for [`Ack::Any`] only: the other policies name replicas that must have applied.
+    pub on_unavailable: OnUnavailable,
+}
+
+/// What becomes of a waiting client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Answer 204; so many replicas have applied it.
+    Acknowledge {
+        /// How many.
+        applied: usize,
+    },
+    /// Answer with a replica's refusal.
+    Refuse,
+    /// The policy can no longer be met: some replicas applied it, others refused it for good.
+    Unmet {
+        /// How many applied it.
+        applied: usize,
+    },
+    /// Wait for more verdicts.
+    Wait,
+}
+
+impl Policy {
+    /// Replicas of `replicas` that must have applied a record.
+    pub fn needed(&self, replicas: usize) -> usize {
+        match self.ack {
+            Ack::Any => 1.min(replicas),
+            Ack::Quorum => replicas / 2 + 1,
+            Ack::All => replicas,
+            Ack::Journal => 0,
+        }
+    }
+
+    /// Rule W5: whether a write may be taken at all while `reachable` of `replicas` can apply it now.
+    pub fn admits(&self, reachable: usize, replicas: usize) -> bool {
+        match (self.ack, self.on_unavailable) {
+            (Ack::Any | Ack::Journal, OnUnavailable::Accept) => true,
+            (Ack::Any | Ack::Journal, OnUnavailable::Reject) => reachable > 0,
+            (Ack::Quorum | Ack::All, _) => reachable >= self.needed(replicas),
+        }
+    }
+
+    /// What the verdicts so far mean. `standings` and `reachable` have one entry a replica, in the same order.
+    pub fn decide(&self, standings: &[Standing], reachable: &[bool]) -> Decision {
+        let applied = standings
+            .iter()
+            .filter(|standing| **standing == Standing::Applied)
+            .count();
+        if applied >= self.needed(standings.len()) {
+            return Decision::Acknowledge { applied };
+        }
+        let refused = standings.iter().any(|standing| standing.is_refusal());
+        let awaited = standings
+            .iter()
+            .zip(reachable)
+            .any(|(standing, reachable)| *reachable && *standing == Standing::Unknown);
+        if awaited {
+            return Decision::Wait;
+        }
+        match (applied, refused) {
+            (0, true) => Decision::Refuse,
+            (0, false) if self.ack == Ack::Any && self.on_unavailable == OnUnavailable::Accept => {
+                Decision::Acknowledge { applied }
+            }
+            (_, true)
+                if standings
+                    .iter()
+                    .all(|standing| matches!(standing, Standing::Applied | Standing::Refused)) =>
+            {
+                Decision::Unmet { applied }
+            }
+            _ => Decision::Wait,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Standing::{Applied, Held, Refused, Unknown};
+
+    fn policy(ack: Ack) -> Policy {
+        Policy {
+            ack,
+            on_unavailable: OnUnavailable::Accept,
+        }
+    }
+
+    #[test]
+    fn any_acceptance_wins_over_an_earlier_refusal() {
+        let any = policy(Ack::Any);
+        assert_eq!(
+            any.decide(&[Refused, Unknown], &[true, true]),
+            Decision::Wait
+        );
+        assert_eq!(
+            any.decide(&[Refused, Applied], &[true, true]),
+            Decision::Acknowledge { applied: 1 }
+        );
+        assert_eq!(
+            any.decide(&[Refused, Refused], &[true, true]),
+            Decision::Refuse
+        );
+    }
+
+    #[test]
+    fn a_refusal_does_not_wait_for_a_replica_that_cannot_be_reached() {
+        assert_eq!(
+            policy(Ack::Any).decide(&[Refused, Unknown], &[true, false]),
+            Decision::Refuse
+        );
+    }
+
+    #[test]
+    fn with_no_replica_in_reach_the_configuration_decides() {
+        let accept = policy(Ack::Any);
+        assert_eq!(
+            accept.decide(&[Unknown, Unknown], &[false, false]),
+            Decision::Acknowledge { applied: 0 }
+        );
+        let reject = Policy {
+            ack: Ack::Any,
+            on_unavailable: OnUnavailable::Reject,
+        };
+        assert_eq!(
+            reject.decide(&[Unknown, Unknown], &[false, false]),
+            Decision::Wait
+        );
+    }
+
+    #[test]
+    fn quorum_and_all_count_replicas() {
+        assert_eq!(policy(Ack::Quorum).needed(2), 2);
+        assert_eq!(policy(Ack::Quorum).needed(3), 2);
+        let quorum = policy(Ack::Quorum);
+        assert_eq!(
+            quorum.decide(&[Applied, Unknown, Unknown], &[true; 3]),
+            Decision::Wait
+        );
+        assert_eq!(
+            quorum.decide(&[Applied, Refused, Applied], &[true; 3]),
+            Decision::Acknowledge { applied: 2 }
+        );
+        let all = policy(Ack::All);
+        assert_eq!(
+            all.decide(&[Applied, Unknown], &[true, false]),
+            Decision::Wait
+        );
+        assert_eq!(
+            all.decide(&[Applied, Refused], &[true, true]),
+            Decision::Unmet { applied: 1 }
+        );
+        assert_eq!(
+            all.decide(&[Applied, Applied], &[true, true]),
+            Decision::Acknowledge { applied: 2 }
+        );
+    }
+
+    #[test]
+    fn admission_asks_only_for_what_the_policy_needs() {
+        assert!(policy(Ack::Any).admits(0, 2));
+        assert!(
+            !Policy {
+                ack: Ack::Any,
+                on_unavailable: OnUnavailable::Reject
+            }
+            .admits(0, 2)
+        );
+        assert!(!policy(Ack::All).admits(1, 2));
+        assert!(policy(Ack::All).admits(2, 2));
+        assert!(!policy(Ack::Quorum).admits(1, 3));
+        assert!(policy(Ack::Quorum).admits(2, 3));
+    }
+
+    #[test]
+    fn a_held_record_is_refused_to_the_client_but_may_still_meet_the_policy() {
+        assert_eq!(
+            policy(Ack::Any).decide(&[Held, Held], &[true, true]),
+            Decision::Refuse
+        );
+        assert_eq!(
+            policy(Ack::All).decide(&[Held, Applied], &[true, true]),
+            Decision::Wait
+        );
+    }
+
+    #[test]
+    fn journal_waits_for_nobody() {
+        assert_eq!(
+            policy(Ack::Journal).decide(&[Unknown, Refused], &[true, true]),
+            Decision::Acknowledge { applied: 0 }
+        );
+    }
+}

@@ -1,0 +1,380 @@
+//! The board: where replicators report verdicts and waiting clients learn theirs.
+//!
+//! It holds two things, both bounded: a row for each client that waits, and the [refusals](super::refusals) that not every
+//! replica has judged yet. One short lock guards both; it is never held across an await, and a report of a whole batch takes
+//! it once.
+//!
+//! A client's row is made under the same lock as the append, so no replica can report before there is a row to report to.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use log::warn;
+use tokio::sync::{oneshot, watch};
+
+use super::acknowledge::{Decision, Policy, Standing};
+use super::refusals::{Conclusion, Refusal, Refusals};
+use crate::journal::{Append, AppendError, Sequence};
+use crate::stats::RelayStats;
+
+/// What a replica made of one record.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// Applied.
+    Applied,
+    /// Refused for good.
+    Refused(Refusal),
+    /// Its points were older than the retention policy: refused to a client that waits, but no dead letter.
+    Expired(Refusal),
+}
+
+/// What a replica does with a record that it refused for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// Every replica in reach says the same: it is the record's verdict.
+    Final(Option<Conclusion>),
+    /// Another replica accepted it, or has not judged it yet: try again.
+    Hold,
+}
+
+/// How a client's wait ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Acknowledge; so many replicas had applied it.
+    Acknowledged {
+        /// How many.
+        applied: usize,
+    },
+    /// Answer with this refusal.
+    Refused(Refusal),
+    /// The policy was not met in time, or cannot be met.
+    Unmet {
+        /// How many had applied it.
+        applied: usize,
+    },
+}
+
+/// Where verdicts meet clients.
+pub struct Board {
+    policy: Policy,
+    timeout: Duration,
+    stats: Arc<RelayStats>,
+    rows: Mutex<Rows>,
+    /// Whether every replica has been asked at least once.
+    all_met: watch::Sender<bool>,
+}
+
+struct Rows {
+    reachable: Vec<bool>,
+    answers: Vec<bool>,
+    met: Vec<bool>,
+    waiting: BTreeMap<Sequence, Waiting>,
+    refusals: Refusals,
+}
+
+struct Waiting {
+    since: Instant,
+    standings: Vec<Standing>,
+    refusal: Option<Refusal>,
+    outcome: oneshot::Sender<Outcome>,
+}
+
+impl Board {
+    /// A board for replicas with these cursors, none of them in reach yet.
+    pub fn new(
+        policy: Policy,
+        timeout: Duration,
+        cursors: Vec<Sequence>,
+        stats: Arc<RelayStats>,
+    ) -> Board {
+        Board {
+            policy,
+            timeout,
+            stats,
+            rows: Mutex::new(Rows {
+                reachable: vec![false; cursors.len()],
+                answers: vec![false; cursors.len()],
+                met: vec![false; cursors.len()],
+                waiting: BTreeMap::new(),
+                refusals: Refusals::new(cursors),
+            }),
+            all_met: watch::Sender::new(false),
+        }
+    }
+
+    /// Whether the replica answers and is near the head.
+    pub fn is_near(&self, replica: usize) -> bool {
+        self.rows().reachable.get(replica) == Some(&true)
+    }
+
+    /// Whether another replica answers and has come further than this cursor.
+    pub fn another_is_ahead(&self, replica: usize, cursor: Sequence) -> bool {
+        let rows = self.rows();
+        let answering = rows.answers.iter().enumerate();
+        answering
+            .filter(|(other, answers)| *other != replica && **answers)
+            .any(|(other, _)| rows.refusals.cursor(other) > cursor)
+    }
+
+    /// The replica is none any more: nobody waits for its verdicts. Or it is one again, and stands at this cursor.
+    pub fn exclude(&self, replica: usize, excluded: bool, cursor: Sequence) -> Vec<Conclusion> {
+        let mut rows = self.rows();
+        rows.refusals.go_back(replica, cursor);
+        rows.refusals.exclude(replica, excluded)
+    }
+
+    /// Whether a write may be taken now (rule W5).
+    pub fn admits(&self) -> bool {
+        let rows = self.rows();
+        let reachable = rows.reachable.iter().filter(|known| **known).count();
+        self.policy.admits(reachable, rows.reachable.len())
+    }
+
+    /// Whether any replica answers, be it busy with older records: what comes now will be judged.
+    pub fn any_answers(&self) -> bool {
+        self.rows().answers.contains(&true)
+    }
+
+    /// A replica was asked, and answers or not.
+    pub fn meet(&self, replica: usize, answers: bool) {
+        let mut rows = self.rows();
+        if let Some(known) = rows.answers.get_mut(replica) {
+            *known = answers;
+        }
+        if let Some(met) = rows.met.get_mut(replica) {
+            *met = true;
+        }
+        if !rows.met.contains(&false) {
+            self.all_met
+                .send_if_modified(|met| !std::mem::replace(met, true));
+        }
+    }
+
+    /// Whether every replica has been asked at least once.
+    pub fn all_met(&self) -> bool {
+        *self.all_met.borrow()
+    }
+
+    /// Returns once every replica has been asked at least once.
+    pub async fn wait_until_all_met(&self) {
+        // The sender is `self`, so the wait cannot fail.
+        let _ = self.all_met.subscribe().wait_for(|met| *met).await;
+    }
+
+    /// Appends with `append` and opens a row for the client that waits for the record.
+    ///
+    /// # Errors
+    /// Those of `append`.
+    pub fn open<F>(&self, append: F) -> Result<(Append, oneshot::Receiver<Outcome>), AppendError>
+    where
+        F: FnOnce() -> Result<Append, AppendError>,
+    {
+        let (outcome, receiver) = oneshot::channel();
+        let mut rows = self.rows();
+        let appended = append()?;
+        let waiting = Waiting {
+            since: Instant::now(),
+            standings: vec![Standing::Unknown; rows.reachable.len()],
+            refusal: None,
+            outcome,
+        };
+        match self.policy.decide(&waiting.standings, &rows.reachable) {
+            Decision::Wait => {
+                rows.waiting.insert(appended.sequence, waiting);
+            }
+            decision => waiting.finish(decision),
+        }
+        Ok((appended, receiver))
+    }
+
+    /// A replica's verdicts on some records, in their order, and where its cursor stands with them. Returns the records on
+    /// which it is certain now that the replicas differ.
+    pub fn report(
+        &self,
+        replica: usize,
+        reports: &[(Sequence, Report)],
+        cursor: Sequence,
+    ) -> Vec<Conclusion> {
+        let mut guard = self.rows();
+        let rows = &mut *guard;
+        let judged = reports.iter().map(|(sequence, _)| *sequence);
+        rows.refusals.advance(replica, judged, cursor);
+        let mut conclusions = Vec::new();
+        for (sequence, report) in reports {
+            let (standing, refusal) = match report {
+                Report::Applied => (Standing::Applied, None),
+                Report::Refused(refusal) | Report::Expired(refusal) => {
+                    (Standing::Refused, Some(refusal))
+                }
+            };
+            self.tell_client(rows, replica, *sequence, standing, refusal);
+            match report {
+                Report::Refused(refusal) => {
+                    rows.refusals.refuse(replica, *sequence, standing, refusal);
+                }
+                Report::Applied | Report::Expired(_) => rows.refusals.accept(replica, *sequence),
+            }
+            conclusions.extend(rows.refusals.conclude(*sequence));
+        }
+        self.count_forgotten(rows);
+        conclusions
+    }
+
+    /// A replica refuses a record as things are now: schema or rights are missing. Whether that is its verdict depends on
+    /// the others.
+    pub fn consider(&self, replica: usize, sequence: Sequence, refusal: &Refusal) -> Settlement {
+        let mut guard = self.rows();
+        let rows = &mut *guard;
+        self.tell_client(rows, replica, sequence, Standing::Held, Some(refusal));
+        rows.refusals
+            .refuse(replica, sequence, Standing::Held, refusal);
+        self.count_forgotten(rows);
+        let standings = rows.refusals.standings(sequence).unwrap_or_default();
+        let accepted_or_awaited =
+            standings
+                .iter()
+                .zip(&rows.reachable)
+                .any(|(standing, reachable)| match standing {
+                    Standing::Applied => true,
+                    Standing::Unknown => *reachable,
+                    Standing::Refused | Standing::Held => false,
+                });
+        if accepted_or_awaited {
+            return Settlement::Hold;
+        }
+        rows.refusals
+            .refuse(replica, sequence, Standing::Refused, refusal);
+        Settlement::Final(rows.refusals.conclude(sequence))
+    }
+
+    /// A record that was held for a replica is given up there.
+    pub fn give_up(
+        &self,
+        replica: usize,
+        sequence: Sequence,
+        refusal: &Refusal,
+    ) -> Option<Conclusion> {
+        let mut rows = self.rows();
+        rows.refusals
+            .refuse(replica, sequence, Standing::Refused, refusal);
+        rows.refusals.conclude(sequence)
+    }
+
+    /// A replica goes back to this cursor and will judge what follows again.
+    pub fn go_back(&self, replica: usize, cursor: Sequence) {
+        self.rows().refusals.go_back(replica, cursor);
+    }
+
+    /// A replica's saved cursor moved: nothing up to there will be sent to it again.
+    pub fn saved(&self, replica: usize, cursor: Sequence) {
+        self.rows().refusals.saved(replica, cursor);
+    }
+
+    /// A replica's refusals that wait for another one's verdict, to be kept with its cursor.
+    pub fn note(&self, replica: usize) -> Bytes {
+        self.rows().refusals.note(replica)
+    }
+
+    /// Takes back what [`Board::note`] gave.
+    pub fn restore(&self, replica: usize, note: &[u8]) {
+        if let Err(error) = self.rows().refusals.restore(replica, note) {
+            warn!(
+                "relay {}: the note of a cursor cannot be read ({error}); the refusals in it are forgotten",
+                self.stats.name
+            );
+        }
+    }
+
+    /// A replica came into reach or went out of it: clients that waited for it, or for nobody, may have their answer now.
+    pub fn set_reachable(&self, replica: usize, reachable: bool) {
+        let mut guard = self.rows();
+        let rows = &mut *guard;
+        match rows.reachable.get_mut(replica) {
+            Some(known) if *known != reachable => *known = reachable,
+            _ => return,
+        }
+        let decide = |waiting: &Waiting| self.policy.decide(&waiting.standings, &rows.reachable);
+        let decided: Vec<(Sequence, Decision)> = rows
+            .waiting
+            .iter()
+            .map(|(sequence, waiting)| (*sequence, decide(waiting)))
+            .filter(|(_, decision)| *decision != Decision::Wait)
+            .collect();
+        for (sequence, decision) in decided {
+            if let Some(waiting) = rows.waiting.remove(&sequence) {
+                waiting.finish(decision);
+            }
+        }
+    }
+
+    /// Ends the waits that have lasted longer than `timeout`. Called at a steady pace by one task for all clients.
+    pub fn expire(&self, now: Instant) {
+        let mut rows = self.rows();
+        while let Some(entry) = rows.waiting.first_entry() {
+            if now.saturating_duration_since(entry.get().since) < self.timeout {
+                break;
+            }
+            let waiting = entry.remove();
+            let applied = waiting
+                .standings
+                .iter()
+                .filter(|standing| **standing == Standing::Applied)
+                .count();
+            waiting.finish(Decision::Unmet { applied });
+        }
+    }
+
+    fn tell_client(
+        &self,
+        rows: &mut Rows,
+        replica: usize,
+        sequence: Sequence,
+        standing: Standing,
+        refusal: Option<&Refusal>,
+    ) {
+        let Some(waiting) = rows.waiting.get_mut(&sequence) else {
+            return;
+        };
+        if let Some(known) = waiting.standings.get_mut(replica) {
+            *known = standing;
+        }
+        if waiting.refusal.is_none() {
+            waiting.refusal = refusal.cloned();
+        }
+        let decision = self.policy.decide(&waiting.standings, &rows.reachable);
+        if decision != Decision::Wait
+            && let Some(waiting) = rows.waiting.remove(&sequence)
+        {
+            waiting.finish(decision);
+        }
+    }
+
+    fn count_forgotten(&self, rows: &mut Rows) {
+        let forgotten = rows.refusals.take_forgotten();
+        if forgotten > 0 {
+            self.stats.forgotten_refusals.add(forgotten);
+        }
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Tells the client; one that has left is nobody's loss.
+    fn finish(self, decision: Decision) {
+        let outcome = match decision {
+            Decision::Acknowledge { applied } => Outcome::Acknowledged { applied },
+            Decision::Unmet { applied } => Outcome::Unmet { applied },
+            Decision::Refuse => match self.refusal {
+                Some(refusal) => Outcome::Refused(refusal),
+                None => Outcome::Unmet { applied: 0 },
+            },
+            Decision::Wait => return,
+        };
+        let _ = self.outcome.send(outcome);
+    }
+}

@@ -1,0 +1,199 @@
+//! The HTTP client of one replica: connections kept between requests, one deadline around a whole exchange.
+//!
+//! Connections are Pingora's; the request is written as it is and its answer is read by [`response`](super::response), which
+//! says why. A connection taken from the idle ones that turns out to be dead is replaced by a fresh one, once, and the
+//! answer says so.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use pingora::connectors::TransportConnector;
+use pingora::protocols::Stream;
+use pingora::upstreams::peer::HttpPeer;
+use tokio::io::AsyncWriteExt;
+
+use super::response::{self, ResponseError};
+use super::wire::Pieces;
+
+/// Idle connections kept for one replica.
+const MAX_IDLE: usize = 16;
+
+/// An idle connection older than this is not trusted any more.
+const IDLE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// What a replica answered.
+#[derive(Debug, Clone)]
+pub(super) struct ReplicaAnswer {
+    pub(super) status: u16,
+    /// `X-Influxdb-Version`.
+    pub(super) version: Option<HeaderValue>,
+    /// `Retry-After`, in seconds.
+    pub(super) retry_after: Option<Duration>,
+    /// Its body, cut at 256 KiB.
+    pub(super) body: Bytes,
+    /// The request went out before this on a connection that then broke: it may be carried out twice, and late.
+    pub(super) repeated: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    /// Nothing was sent.
+    #[error("cannot connect to {address}: {reason}")]
+    Connect { address: SocketAddr, reason: String },
+    /// The request went out, at least in part: it may or may not have been carried out.
+    #[error("{address} gave no answer: {reason}")]
+    NoAnswer { address: SocketAddr, reason: String },
+    /// As [`SendError::NoAnswer`], for lack of time.
+    #[error("{address} gave no answer within {timeout:?}")]
+    Timeout {
+        address: SocketAddr,
+        timeout: Duration,
+    },
+}
+
+/// A client of one replica.
+pub(super) struct ReplicaClient {
+    connector: TransportConnector,
+    idle: Mutex<Vec<Idle>>,
+    timeout: Duration,
+}
+
+struct Idle {
+    stream: Stream,
+    address: SocketAddr,
+    since: Instant,
+}
+
+impl ReplicaClient {
+    pub(super) fn new(timeout: Duration) -> ReplicaClient {
+        ReplicaClient {
+            connector: TransportConnector::new(None),
+            idle: Mutex::new(Vec::new()),
+            timeout,
+        }
+    }
+
+    /// Sends one request and reads its answer.
+    pub(super) async fn exchange(
+        &self,
+        address: SocketAddr,
+        request: Pieces,
+    ) -> Result<ReplicaAnswer, SendError> {
+        match tokio::time::timeout(
+            self.timeout,
+            self.exchange_without_deadline(address, request),
+        )
+        .await
+        {
+            Ok(result) => result,
+            Err(_) => Err(SendError::Timeout {
+                address,
+                timeout: self.timeout,
+            }),
+        }
+    }
+
+    /// Forgets all idle connections: the replica went away, or is another one now.
+    pub(super) fn drop_idle(&self) {
+        self.idle().clear();
+    }
+
+    async fn exchange_without_deadline(
+        &self,
+        address: SocketAddr,
+        request: Pieces,
+    ) -> Result<ReplicaAnswer, SendError> {
+        let mut repeated = false;
+        if let Some(stream) = self.take_idle(address) {
+            match self.converse(stream, address, request.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(_) => repeated = true,
+            }
+        }
+        let mut peer = HttpPeer::new(address, false, String::new());
+        peer.options.connection_timeout = Some(self.timeout);
+        let stream =
+            self.connector
+                .new_stream(&peer)
+                .await
+                .map_err(|error| SendError::Connect {
+                    address,
+                    reason: reason(&error),
+                })?;
+        let answer = self.converse(stream, address, request).await?;
+        Ok(ReplicaAnswer { repeated, ..answer })
+    }
+
+    async fn converse(
+        &self,
+        mut stream: Stream,
+        address: SocketAddr,
+        mut request: Pieces,
+    ) -> Result<ReplicaAnswer, SendError> {
+        // A replica may refuse a large body before it has read it all (413, 401): then writing fails, yet there is an answer.
+        let mut sent = stream.write_all_buf(&mut request).await;
+        if sent.is_ok() {
+            sent = stream.flush().await;
+        }
+        let response = match response::read(&mut stream).await {
+            Ok(response) => response,
+            Err(error) => {
+                let reason = match (&sent, error) {
+                    (Err(error), ResponseError::Io(_) | ResponseError::Closed(_)) => {
+                        error.to_string()
+                    }
+                    (_, error) => error.to_string(),
+                };
+                return Err(SendError::NoAnswer { address, reason });
+            }
+        };
+        if response.reusable && sent.is_ok() {
+            self.keep(stream, address);
+        }
+        Ok(ReplicaAnswer {
+            status: response.status,
+            version: response.version,
+            retry_after: response.retry_after,
+            body: Bytes::from(response.body),
+            repeated: false,
+        })
+    }
+
+    fn take_idle(&self, address: SocketAddr) -> Option<Stream> {
+        let mut idle = self.idle();
+        while let Some(candidate) = idle.pop() {
+            if candidate.address == address && candidate.since.elapsed() < IDLE_LIFETIME {
+                return Some(candidate.stream);
+            }
+        }
+        None
+    }
+
+    fn keep(&self, stream: Stream, address: SocketAddr) {
+        let mut idle = self.idle();
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle {
+                stream,
+                address,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Pingora's error for a person: its kind and context, without its backtrace-like chain.
+fn reason(error: &pingora::Error) -> String {
+    let cause = error.root_cause();
+    match cause.downcast_ref::<std::io::Error>() {
+        Some(io) => io.to_string(),
+        None => error.etype().as_str().to_owned(),
+    }
+}

@@ -1,0 +1,399 @@
+//! The relay's side: letters are kept, counted, bounded, and asked for by the read barrier.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use log::{error, warn};
+
+use super::folder::LetterFolder;
+use super::header::{LetterHeader, shorten};
+use super::id::LetterId;
+use crate::relay::record::{FieldTooLong, WriteRecord};
+use crate::stats::units::Moment;
+
+/// The folder's name, below the relay's own.
+pub const FOLDER: &str = "dead-letters";
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Letters.
+    pub letters: usize,
+    /// Bytes of their files.
+    pub bytes: u64,
+}
+
+/// A record that a replica refused for good while another one accepted it.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// The replica that refused it.
+    pub replica: String,
+    /// The record's sequence.
+    pub sequence: u64,
+    /// The record.
+    pub record: WriteRecord,
+    /// The HTTP status of the refusal.
+    pub status: u16,
+    /// The text of the refusal.
+    pub reason: String,
+    /// When it was given up.
+    pub time: SystemTime,
+}
+
+/// Why letters cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLetterError {
+    /// The folder cannot be used, or a file cannot be written.
+    #[error("cannot {action} in {folder}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The folder.
+        folder: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The record does not fit the format; none that came out of a journal is so.
+    #[error(transparent)]
+    Record(#[from] FieldTooLong),
+    /// The header cannot be written as JSON.
+    #[error("cannot write the letter's header: {0}")]
+    Header(#[from] serde_json::Error),
+    /// The runtime is stopping.
+    #[error("haflux is stopping")]
+    Stopping,
+}
+
+/// The dead letters of one relay. Clones are the same store.
+#[derive(Debug, Clone)]
+pub struct DeadLetters {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    folder: LetterFolder,
+    path: String,
+    relay: String,
+    limits: Limits,
+    /// Held by whoever changes files and index together. Never by who only asks.
+    disk: Mutex<()>,
+    index: RwLock<Index>,
+}
+
+/// What there is, in memory.
+#[derive(Debug, Default)]
+struct Index {
+    letters: BTreeMap<LetterId, Entry>,
+    /// By replica.
+    open: HashMap<String, Open>,
+    bytes: u64,
+    highest: u64,
+    dropped: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    /// `None` if it cannot be told.
+    database: Option<String>,
+    bytes: u64,
+    damaged: bool,
+}
+
+/// A replica's letters.
+#[derive(Debug, Default)]
+struct Open {
+    databases: HashMap<String, usize>,
+    unknown: usize,
+}
+
+impl DeadLetters {
+    /// Opens the store in `folder`, which is made if it is not there; the folder above it is called as the relay. Blocks on
+    /// the disk.
+    ///
+    /// # Errors
+    /// The folder cannot be made or read. Damaged letters are no error.
+    pub fn open(folder: &Path, limits: Limits) -> Result<DeadLetters, DeadLetterError> {
+        let relay = folder.parent().and_then(Path::file_name);
+        let shared = Shared {
+            folder: LetterFolder::new(folder),
+            path: folder.display().to_string(),
+            relay: relay.unwrap_or_default().to_string_lossy().into_owned(),
+            limits,
+            disk: Mutex::new(()),
+            index: RwLock::default(),
+        };
+        let failed = |action| shared.failed(action);
+        shared.folder.create().map_err(failed("make the folder"))?;
+        shared
+            .folder
+            .remove_unfinished()
+            .map_err(failed("remove an unfinished letter"))?;
+        shared.find().map_err(failed("list the letters"))?;
+        shared.drop_oldest();
+        Ok(DeadLetters {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Keeps a letter: durable when it returns, and open from then on. The disk is worked on elsewhere. Dropping the future
+    /// does not undo it.
+    ///
+    /// # Errors
+    /// The letter could not be written; it may be tried again.
+    pub async fn keep(&self, letter: DeadLetter) -> Result<(), DeadLetterError> {
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_blocking(move || shared.keep(letter))
+            .await
+            .map_err(|_| DeadLetterError::Stopping)?
+    }
+
+    /// Whether this replica has an open letter for the database. In memory.
+    pub fn open_for(&self, replica: &str, database: &str) -> bool {
+        let index = self.shared.read();
+        index
+            .open
+            .get(replica)
+            .is_some_and(|open| open.unknown > 0 || open.databases.contains_key(database))
+    }
+
+    /// Open letters, those included that are damaged.
+    pub fn count(&self) -> usize {
+        self.shared.read().letters.len()
+    }
+
+    /// Bytes of their files.
+    pub fn bytes(&self) -> u64 {
+        self.shared.read().bytes
+    }
+
+    /// Letters dropped since the start, because there were too many.
+    pub fn dropped(&self) -> u64 {
+        self.shared.read().dropped
+    }
+
+    /// The highest sequence that a letter has or had since the start; 0 if there was none.
+    pub fn highest_sequence(&self) -> u64 {
+        self.shared.read().highest
+    }
+
+    /// Looks at the folder again: letters that are gone are settled. If it cannot be read, everything stays as it was. Blocks
+    /// on the disk, shortly: not for async threads.
+    pub fn rescan(&self) {
+        if let Err(error) = self.shared.find() {
+            warn!(
+                "relay {}: cannot look for settled dead letters in {}: {error}",
+                self.shared.relay, self.shared.path
+            );
+        }
+    }
+}
+
+impl Shared {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn disk(&self) -> MutexGuard<'_, ()> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> DeadLetterError {
+        let folder = self.path.clone();
+        move |source| DeadLetterError::Io {
+            action,
+            folder,
+            source,
+        }
+    }
+
+    fn keep(&self, letter: DeadLetter) -> Result<(), DeadLetterError> {
+        let DeadLetter {
+            replica,
+            sequence,
+            record,
+            status,
+            reason,
+            time,
+        } = letter;
+        let head = record.encode_head()?;
+        let checksum = crc32c::crc32c_append(crc32c::crc32c(&head), &record.body);
+        let header = LetterHeader {
+            relay: self.relay.clone(),
+            replica: replica.clone(),
+            sequence,
+            time: Moment::new(time, time).to_string(),
+            status,
+            reason: shorten(reason),
+            database: record.destination.database.clone(),
+            retention_policy: record.destination.retention_policy.clone(),
+            precision: record.destination.precision.v1_name().to_owned(),
+            lines: record.lines,
+            bytes: record.body.len() as u64,
+            payload_bytes: (head.len() + record.body.len()) as u64,
+            payload_crc32c: checksum,
+        };
+        let lines = header.encode()?;
+        let id = LetterId { sequence, replica };
+        {
+            let _disk = self.disk();
+            self.folder
+                .write(&id, &[&lines, &head, &record.body])
+                .map_err(self.failed("write a letter"))?;
+            let entry = Entry {
+                database: Some(header.database),
+                bytes: lines.len() as u64 + header.payload_bytes,
+                damaged: false,
+            };
+            let before = self.read().letters.get(&id).cloned();
+            self.write().insert(id.clone(), entry);
+            if before.is_some_and(|before| before.damaged)
+                && let Err(error) = self.folder.remove(&id, true)
+            {
+                warn!(
+                    "relay {}: the damaged dead letter {id} was written anew, but cannot be removed: {error}",
+                    self.relay
+                );
+            }
+        }
+        self.drop_oldest();
+        Ok(())
+    }
+
+    /// Brings the index to what the folder holds.
+    fn find(&self) -> io::Result<()> {
+        let _disk = self.disk();
+        let found = self.folder.list_existing()?;
+        let mut letters = BTreeMap::new();
+        for letter in found {
+            let known = self.read().letters.get(&letter.id).cloned();
+            let known = known
+                .filter(|known| known.bytes == letter.bytes && known.damaged == letter.damaged);
+            let entry = match known {
+                Some(known) => known,
+                None => self.look_at(&letter.id, letter.damaged, letter.bytes),
+            };
+            // Of two with one name the sound one comes first, and says more.
+            letters.entry(letter.id).or_insert(entry);
+        }
+        let mut index = self.write();
+        let settled: Vec<LetterId> = index
+            .letters
+            .keys()
+            .filter(|id| !letters.contains_key(id))
+            .cloned()
+            .collect();
+        for id in settled {
+            index.remove(&id);
+        }
+        for (id, entry) in letters {
+            index.insert(id, entry);
+        }
+        Ok(())
+    }
+
+    /// What a letter that is not in the index is about. One that is damaged is set aside.
+    fn look_at(&self, id: &LetterId, damaged: bool, bytes: u64) -> Entry {
+        let mut entry = Entry {
+            database: None,
+            bytes,
+            damaged,
+        };
+        if damaged {
+            return entry;
+        }
+        match self.folder.read_header(id) {
+            Ok(header) => entry.database = Some(header.database),
+            Err(error) => {
+                error!(
+                    "relay {}: dead letter {id}: {error}; until it is dropped, {} is not fresh for any database",
+                    self.relay, id.replica
+                );
+                if error.is_damage() {
+                    match self.folder.set_aside(id) {
+                        Ok(()) => entry.damaged = true,
+                        Err(error) => warn!(
+                            "relay {}: dead letter {id} cannot be set aside: {error}",
+                            self.relay
+                        ),
+                    }
+                }
+            }
+        }
+        entry
+    }
+
+    /// Removes the oldest until the rest is within the limits.
+    fn drop_oldest(&self) {
+        let _disk = self.disk();
+        loop {
+            let Some((id, damaged)) = self.read().excess(self.limits) else {
+                return;
+            };
+            if let Err(error) = self.folder.remove(&id, damaged) {
+                error!(
+                    "relay {}: there are too many dead letters, and {id} cannot be removed: {error}",
+                    self.relay
+                );
+                return;
+            }
+            let mut index = self.write();
+            index.remove(&id);
+            index.dropped += 1;
+            drop(index);
+            error!(
+                "relay {}: too many dead letters (max_dead_letters, max_dead_letter_bytes): {id} was dropped unseen; {} lacks that record for good",
+                self.relay, id.replica
+            );
+        }
+    }
+}
+
+impl Index {
+    fn insert(&mut self, id: LetterId, entry: Entry) {
+        self.remove(&id);
+        self.highest = self.highest.max(id.sequence);
+        self.bytes += entry.bytes;
+        let open = self.open.entry(id.replica.clone()).or_default();
+        match &entry.database {
+            Some(database) => *open.databases.entry(database.clone()).or_default() += 1,
+            None => open.unknown += 1,
+        }
+        self.letters.insert(id, entry);
+    }
+
+    fn remove(&mut self, id: &LetterId) {
+        let Some(entry) = self.letters.remove(id) else {
+            return;
+        };
+        self.bytes = self.bytes.saturating_sub(entry.bytes);
+        let Some(open) = self.open.get_mut(&id.replica) else {
+            return;
+        };
+        match entry.database {
+            None => open.unknown = open.unknown.saturating_sub(1),
+            Some(database) => {
+                if let Some(count) = open.databases.get_mut(&database) {
+                    *count -= 1;
+                    if *count == 0 {
+                        open.databases.remove(&database);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The oldest letter, if there is too much.
+    fn excess(&self, limits: Limits) -> Option<(LetterId, bool)> {
+        let too_many = self.letters.len() > limits.letters || self.bytes > limits.bytes;
+        let oldest = self.letters.first_key_value()?;
+        (too_many && self.letters.len() > 1).then(|| (oldest.0.clone(), oldest.1.damaged))
+    }
+}

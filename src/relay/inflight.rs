@@ -1,0 +1,75 @@
+//! How many bytes of clients' bodies are held at once: bounded, whatever arrives.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::stats::RelayStats;
+
+/// The account of one relay.
+#[derive(Debug)]
+pub(super) struct Inflight {
+    limit: usize,
+    held: AtomicUsize,
+    stats: Arc<RelayStats>,
+}
+
+/// Some of the account, given back when it is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    account: Arc<Inflight>,
+    bytes: usize,
+}
+
+impl Inflight {
+    pub(super) fn new(limit: usize, stats: Arc<RelayStats>) -> Arc<Inflight> {
+        Arc::new(Inflight {
+            limit,
+            held: AtomicUsize::new(0),
+            stats,
+        })
+    }
+
+    /// Reserves `bytes`, if there is room. An empty account always has room for one request, however large.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
+        self.take(bytes).then(|| Reservation {
+            account: Arc::clone(self),
+            bytes,
+        })
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        if before > 0 && before.saturating_add(bytes) > self.limit {
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        self.stats.inflight.set((before + bytes) as u64);
+        true
+    }
+}
+
+impl Reservation {
+    /// Makes sure that at least `bytes` are reserved. False when there is no room for them.
+    pub(super) fn cover(&mut self, bytes: usize) -> bool {
+        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
+            return true;
+        };
+        // In steps, so that a body of many pieces does not touch the shared account for each of them.
+        let more = more.max(64 * 1024);
+        if !self.account.take(more) {
+            return false;
+        }
+        self.bytes += more;
+        true
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let before = self.account.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.account
+            .stats
+            .inflight
+            .set(before.saturating_sub(self.bytes) as u64);
+    }
+}

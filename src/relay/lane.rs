@@ -1,0 +1,368 @@
+//! A lane of one replica: the records of one database that wait for this replica, in order, and what may travel together.
+//!
+//! Rule W3, joining never mixes: only line protocol with an equal destination is joined, and only bodies that end closed; a
+//! newline stands between them. A joined request that was refused is sent again in pieces, and a piece that is refused in
+//! smaller ones, until each record that is at fault travels alone: one bad write among hundreds costs its neighbours a few
+//! requests, not one each.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::influx::Ending;
+use crate::journal::Sequence;
+
+use super::backoff::Backoff;
+use super::record::{Form, WriteRecord};
+use super::wire::Pieces;
+
+/// Pieces that a refused joined request is sent again in. With two, a lane in which every record is refused would need twice
+/// as many requests as records; with eight, hardly more than records, and the search for a single one is about as quick.
+const PIECES: usize = 8;
+
+/// A record on its way to this replica.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) sequence: Sequence,
+    pub(super) record: WriteRecord,
+}
+
+/// A joined request that was refused.
+#[derive(Debug)]
+struct Suspect {
+    /// Its last record.
+    until: Sequence,
+    /// Up to there, most records of a request.
+    most: usize,
+}
+
+/// One database's queue.
+#[derive(Debug)]
+pub(super) struct Lane {
+    queue: VecDeque<Queued>,
+    /// Records of the request under way; 0 when there is none.
+    in_flight: usize,
+    /// Joined requests that were refused, each inside the one before it.
+    suspects: Vec<Suspect>,
+    /// Not before this moment: the lane's first record is held.
+    not_before: Option<Instant>,
+    /// Since when its first record is held.
+    held_since: Option<Instant>,
+    backoff: Backoff,
+}
+
+impl Lane {
+    pub(super) fn new(backoff: Backoff) -> Lane {
+        Lane {
+            queue: VecDeque::new(),
+            in_flight: 0,
+            suspects: Vec::new(),
+            not_before: None,
+            held_since: None,
+            backoff,
+        }
+    }
+
+    pub(super) fn push(&mut self, queued: Queued) {
+        self.queue.push_back(queued);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// When the lane can send again: `None` if it has nothing to send or is sending.
+    pub(super) fn ready_at(&self, now: Instant) -> Option<Instant> {
+        if self.in_flight > 0 || self.queue.is_empty() {
+            return None;
+        }
+        Some(self.not_before.map_or(now, |moment| moment.max(now)))
+    }
+
+    /// Takes the next request out: its first record, and the pieces of all joined bodies. The records stay in the queue
+    /// until [`Lane::settled`].
+    pub(super) fn start(&mut self, max_batch: usize) -> Option<(&WriteRecord, Pieces)> {
+        let count = self.batch_length(max_batch);
+        let mut body = Pieces::default();
+        for (position, queued) in self.queue.iter().take(count).enumerate() {
+            body.push(queued.record.body.clone());
+            if position + 1 < count
+                && !queued.record.body.is_empty()
+                && !queued.record.body.ends_with(b"\n")
+            {
+                body.push(Bytes::from_static(b"\n"));
+            }
+        }
+        self.in_flight = count;
+        self.not_before = None;
+        self.queue.front().map(|first| (&first.record, body))
+    }
+
+    fn batch_length(&mut self, max_batch: usize) -> usize {
+        let Some(first) = self.queue.front() else {
+            return 0;
+        };
+        if !may_be_joined(&first.record) {
+            return 1;
+        }
+        while self
+            .suspects
+            .pop_if(|suspect| suspect.until < first.sequence)
+            .is_some()
+        {}
+        let (until, most) = match self.suspects.last() {
+            Some(suspect) => (Some(suspect.until), suspect.most),
+            None => (None, usize::MAX),
+        };
+        let mut bytes = 0_usize;
+        let joined = self
+            .queue
+            .iter()
+            .take(most)
+            .take_while(|queued| {
+                if until.is_some_and(|until| queued.sequence > until) {
+                    return false;
+                }
+                bytes = bytes.saturating_add(queued.record.body.len() + 1);
+                bytes <= max_batch
+                    && may_be_joined(&queued.record)
+                    && queued.record.destination == first.record.destination
+            })
+            .count();
+        joined.max(1)
+    }
+
+    /// The sequences of the request under way, in order.
+    pub(super) fn under_way(&self) -> Vec<Sequence> {
+        self.queue
+            .iter()
+            .take(self.in_flight)
+            .map(|queued| queued.sequence)
+            .collect()
+    }
+
+    /// A record that waits or is under way.
+    pub(super) fn record(&self, sequence: Sequence) -> Option<&WriteRecord> {
+        let position = self
+            .queue
+            .binary_search_by_key(&sequence, |queued| queued.sequence);
+        let queued = self.queue.get(position.ok()?)?;
+        Some(&queued.record)
+    }
+
+    /// The first `count` records of the request under way have their verdict; the request is over.
+    pub(super) fn settled(&mut self, count: usize) -> usize {
+        self.in_flight = 0;
+        if count > 0 {
+            self.held_since = None;
+            self.backoff.reset();
+        }
+        self.queue
+            .drain(..count.min(self.queue.len()))
+            .map(|queued| weight(&queued.record))
+            .sum()
+    }
+
+    /// The request under way came to nothing and will be sent again.
+    pub(super) fn failed(&mut self) {
+        self.in_flight = 0;
+    }
+
+    /// The joined request under way was refused: its records travel in pieces.
+    pub(super) fn separate(&mut self) {
+        if let Some(last) = self.queue.get(self.in_flight.saturating_sub(1)) {
+            self.suspects.push(Suspect {
+                until: last.sequence,
+                most: self.in_flight.div_ceil(PIECES),
+            });
+        }
+        self.in_flight = 0;
+    }
+
+    /// The first record stays where it is and is tried again later. Returns since when it has been held.
+    pub(super) fn hold(&mut self, now: Instant) -> Instant {
+        self.in_flight = 0;
+        self.not_before = Some(now + self.backoff.next());
+        *self.held_since.get_or_insert(now)
+    }
+}
+
+fn may_be_joined(record: &WriteRecord) -> bool {
+    record.destination.form == Form::LineProtocol && record.ending == Ending::Closed
+}
+
+/// What a queued record counts for in a replicator's window: its body and its own bookkeeping.
+pub(super) fn weight(record: &WriteRecord) -> usize {
+    const BOOKKEEPING: usize = 256;
+    record.body.len() + BOOKKEEPING
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Destination;
+    use super::*;
+    use crate::influx::{Credentials, Precision};
+    use bytes::Buf;
+    use std::time::Duration;
+
+    fn record(body: &'static str, precision: Precision, ending: Ending) -> WriteRecord {
+        WriteRecord {
+            destination: Destination {
+                form: Form::LineProtocol,
+                precision,
+                consistency: None,
+                database: "db".to_owned(),
+                retention_policy: String::new(),
+                credentials: Credentials::default(),
+            },
+            lines: 1,
+            ending,
+            body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+
+    fn lane(records: Vec<WriteRecord>) -> Lane {
+        let mut lane = Lane::new(Backoff::new(
+            Duration::from_millis(1),
+            Duration::from_millis(2),
+        ));
+        for (sequence, record) in (1..).zip(records) {
+            lane.push(Queued {
+                sequence: Sequence::new(sequence),
+                record,
+            });
+        }
+        lane
+    }
+
+    fn next(lane: &mut Lane, max_batch: usize) -> String {
+        let (_, mut pieces) = lane.start(max_batch).expect("a request");
+        let body = pieces.copy_to_bytes(pieces.remaining());
+        String::from_utf8(body.to_vec()).expect("UTF-8")
+    }
+
+    #[test]
+    fn neighbours_are_joined_by_exactly_one_newline() {
+        let seconds = Precision::Seconds;
+        let mut lane = lane(vec![
+            record("a v=1 1\n", seconds, Ending::Closed),
+            record("", seconds, Ending::Closed),
+            record("b v=1 1", seconds, Ending::Closed),
+            record("c v=1 1", seconds, Ending::Closed),
+        ]);
+        assert_eq!(next(&mut lane, 1000), "a v=1 1\nb v=1 1\nc v=1 1");
+        assert_eq!(lane.under_way().len(), 4);
+    }
+
+    #[test]
+    fn different_destinations_open_bodies_and_full_batches_part() {
+        let (s, ms) = (Precision::Seconds, Precision::Milliseconds);
+        let mut lane = lane(vec![
+            record("a v=1 1", s, Ending::Closed),
+            record("b v=1 1", ms, Ending::Closed),
+            record("c v=\"1 1", ms, Ending::Open),
+            record("d v=1 1", ms, Ending::Closed),
+            record("e v=1 1", ms, Ending::Closed),
+            record("f v=1 1", ms, Ending::Closed),
+        ]);
+        let mut bodies = Vec::new();
+        while !lane.is_empty() {
+            bodies.push(next(&mut lane, 16));
+            lane.settled(lane.under_way().len());
+        }
+        assert_eq!(
+            bodies,
+            [
+                "a v=1 1",
+                "b v=1 1",
+                "c v=\"1 1",
+                "d v=1 1\ne v=1 1",
+                "f v=1 1"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refused_joined_request_goes_again_in_pieces_and_newer_records_join_again() {
+        let s = Precision::Seconds;
+        let mut lane = lane((0..2).map(|_| record("a v=1", s, Ending::Closed)).collect());
+        assert_eq!(next(&mut lane, 1000), "a v=1\na v=1");
+        for sequence in 3..5 {
+            lane.push(Queued {
+                sequence: Sequence::new(sequence),
+                record: record("b v=1", s, Ending::Closed),
+            });
+        }
+        lane.separate();
+        let mut bodies = Vec::new();
+        while !lane.is_empty() {
+            bodies.push(next(&mut lane, 1000));
+            lane.settled(lane.under_way().len());
+        }
+        assert_eq!(bodies, ["a v=1", "a v=1", "b v=1\nb v=1"]);
+    }
+
+    /// Sends everything to a replica that refuses what holds a bad record. Returns the number of requests.
+    fn send_all(lane: &mut Lane, bad: &[u64]) -> usize {
+        let (mut requests, mut refused, mut settled) = (0, Vec::new(), Vec::new());
+        while !lane.is_empty() {
+            next(lane, 1_000_000);
+            requests += 1;
+            let sequences: Vec<u64> = lane.under_way().iter().map(|one| one.get()).collect();
+            let is_refused = sequences.iter().any(|sequence| bad.contains(sequence));
+            match (is_refused, sequences.as_slice()) {
+                (true, [alone]) => refused.push(*alone),
+                (true, _) => {
+                    lane.separate();
+                    continue;
+                }
+                (false, _) => {}
+            }
+            settled.extend_from_slice(&sequences);
+            lane.settled(sequences.len());
+        }
+        assert!(settled.is_sorted());
+        assert_eq!(refused, bad, "each alone, and no other");
+        requests
+    }
+
+    fn equal_records(count: usize) -> Lane {
+        lane(
+            (0..count)
+                .map(|_| record("a v=1 1", Precision::Seconds, Ending::Closed))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn one_bad_record_among_many_costs_few_requests_and_many_bad_ones_hardly_more_than_one_each() {
+        assert!(send_all(&mut equal_records(4096), &[2900]) <= 4 * PIECES + 1);
+        let all: Vec<u64> = (1..=512).collect();
+        assert!(send_all(&mut equal_records(512), &all) <= 512 * 8 / 7 + 1);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_bad_is_refused_alone_and_everything_keeps_its_order(
+            count in 1_usize..300, bad in proptest::collection::btree_set(1_u64..300, 0..20),
+        ) {
+            let bad: Vec<u64> = bad.into_iter().filter(|bad| *bad <= count as u64).collect();
+            send_all(&mut equal_records(count), &bad);
+        }
+    }
+
+    #[test]
+    fn a_held_lane_waits_and_keeps_its_order() {
+        let s = Precision::Seconds;
+        let mut lane = lane(vec![record("a v=1", s, Ending::Closed)]);
+        let now = Instant::now();
+        assert_eq!(lane.ready_at(now), Some(now));
+        next(&mut lane, 1000);
+        assert_eq!(lane.ready_at(now), None);
+        let held_since = lane.hold(now);
+        assert_eq!(held_since, now);
+        assert!(lane.ready_at(now).is_some_and(|moment| moment > now));
+        assert_eq!(lane.hold(now + Duration::from_secs(1)), held_since);
+    }
+}

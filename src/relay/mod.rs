@@ -1,0 +1,74 @@
+//! The relay: every write that a client was told is stored reaches every replica, in one order.
+//!
+//! # The life of a write
+//!
+//! 1. **Admit** ([`Relay::begin`]): what is no write is answered; parameters are checked as InfluxDB checks them; a policy
+//!    that the replicas in reach cannot meet, or too many bytes in flight, is a 503 now, before anything is stored (W5).
+//! 2. **Ingest** ([`ingest`]): the body within its bounds, gzip undone, comments dropped, lines without a time stamped with
+//!    one clock reading, cut between lines where a replica would refuse its size.
+//! 3. **Append** to the relay's [journal](crate::journal), and open a row on the [board] for the client.
+//! 4. One **replicator** a replica follows the journal from its cursor: lane by lane (a lane is a database), one request of
+//!    a lane at a time, neighbours joined. It reports verdicts to the board and moves its cursor.
+//! 5. **Acknowledge** ([`acknowledge`]) when the record is durable and the policy is met; with no replica in reach, when it
+//!    is durable.
+//!
+//! # Invariants
+//!
+//! - W1: every record goes to every replica, whatever another one said: a replicator skips nothing, and looks at nobody.
+//! - W2: a client hears a refusal only when every replica in reach refused; a record that one refused and another applied
+//!   is a dead letter, counted and logged when all verdicts are in.
+//! - W3: joined bodies end closed, have one newline between them, and one destination; refused together, they are sent
+//!   again in pieces, until each that is refused was refused alone.
+//! - W5: after the append there is only 2xx, a refusal, or 504 that says how many replicas applied the write.
+//! - Nothing is sent before it is durable: replicators read only what the journal calls durable.
+//! - A cursor passes a record only when that record, and all before it, have a verdict at its replica. What lies behind a
+//!   cursor may be sent again after a crash; a stamped write may, if all that follows it in its lane is repeated too.
+//! - No lock is held across an await. Everything that waits or queues has a bound.
+//!
+//! # What can go wrong
+//!
+//! | trouble | what happens |
+//! | --- | --- |
+//! | a replica cannot be reached, does not answer in `timeout`, or answers "try again" | its replicator backs off (`retry`), the others go on; clients no longer wait for it |
+//! | a replica refuses a record that others accepted | [dead letter](dead_letters), its lane goes on |
+//! | a replica is too far behind, new in a pool with history, or behind a hole of the journal | [diverged](roster): no records, nobody waits for it, until it is [rebuilt](control) |
+//! | a replica lacks a database, a retention policy or a user's rights that another one has | the lane is held and tried again for five minutes, then the record is a dead letter there |
+//! | a replica dies, or gives no answer | what it may have lost, or may still apply late, is sent to it again in order (R2, W7) |
+//! | no replica answers | only who wrote lately may go on writing (W6) |
+//! | all replicas refuse | the client gets the refusal; the record is passed over |
+//! | the disk is full | 503 with `Retry-After`; nothing was sent anywhere |
+//! | the process dies | the next one replays from the cursors |
+//!
+//! # Not here yet
+//!
+//! A replica that returns is trusted to be the node it was (R1); statements are no records (S1–S6). A replicator's greeting and
+//! [`record`]'s kinds are where they will stand.
+
+pub mod acknowledge;
+mod backoff;
+pub mod board;
+mod client;
+pub mod control;
+pub mod dead_letters;
+mod inflight;
+pub mod ingest;
+mod lane;
+pub mod record;
+mod refusals;
+#[allow(clippy::module_inception)]
+mod relay;
+mod replica;
+mod replicator;
+mod response;
+pub mod roster;
+mod start;
+mod tracker;
+mod trail;
+mod trust;
+pub mod udp;
+mod wire;
+
+pub use control::ReplicaError;
+pub use relay::{APPLIED_HEADER, Admitted, AppendUnattendedError, Begun, Relay};
+pub use roster::Place;
+pub use start::RelayError;

@@ -1,0 +1,421 @@
+//! Refused records until every replica has judged them: only then is it known whether a refusal was everybody's, or one
+//! replica's and so a dead letter (rule W2).
+//!
+//! What a replica judged without refusing it, it applied; so it is enough to know how far each replica has come, and to
+//! remember refusals. They are bounded, and go into the notes of the cursors, so that a restart does not forget them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::acknowledge::Standing;
+use crate::journal::Sequence;
+
+/// Refusals that are remembered; past it the oldest is forgotten, and counted: should the replica that has not judged it yet
+/// accept it, nobody would notice that the two differ.
+const MAX_REFUSALS: usize = 8192;
+
+/// Refusals in the note of one cursor, and bytes of each text: a note takes 64 KiB.
+const MAX_NOTED: usize = 200;
+const MAX_NOTED_BODY: usize = 200;
+
+/// A refusal as the replica said it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its status.
+    pub status: u16,
+    /// Its body, cut at 2 KiB.
+    pub body: Bytes,
+}
+
+impl Refusal {
+    /// A refusal with this status and as much of this body as is kept.
+    pub fn new(status: u16, body: &Bytes) -> Refusal {
+        const MOST: usize = 2048;
+        Refusal {
+            status,
+            body: body.slice(..body.len().min(MOST)),
+        }
+    }
+}
+
+/// A record on which the replicas differ: some applied it, others refused it for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conclusion {
+    /// The record.
+    pub sequence: Sequence,
+    /// The replicas that refused it, by their place, and what they said.
+    pub refused_by: Vec<(usize, Refusal)>,
+}
+
+/// How far the replicas have come, and what they refused.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    progress: Vec<Progress>,
+    records: BTreeMap<Sequence, Record>,
+    forgotten: u64,
+}
+
+/// Which records a replica has judged.
+#[derive(Debug)]
+struct Progress {
+    /// All up to here.
+    cursor: Sequence,
+    /// And these above it, because lanes do not wait for each other.
+    ahead: BTreeSet<Sequence>,
+    /// Nothing up to here will be sent to it again.
+    saved: Sequence,
+    /// It diverged: its verdicts are not waited for.
+    excluded: bool,
+}
+
+#[derive(Debug)]
+struct Record {
+    standings: Vec<Standing>,
+    said: Vec<Option<Refusal>>,
+    /// All refused it. It stays as long as it may be sent again, or a replica that went back would seem to be the only one.
+    settled: bool,
+}
+
+/// One refusal in a cursor's note.
+#[derive(Serialize, Deserialize)]
+struct Noted {
+    sequence: u64,
+    status: u16,
+    reason: String,
+}
+
+impl Progress {
+    fn has_judged(&self, sequence: Sequence) -> bool {
+        self.cursor >= sequence || self.ahead.contains(&sequence)
+    }
+}
+
+impl Refusals {
+    /// Nothing refused yet; the replicas stand at these cursors.
+    pub(super) fn new(cursors: Vec<Sequence>) -> Refusals {
+        let at = |cursor| Progress {
+            cursor,
+            ahead: BTreeSet::new(),
+            saved: cursor,
+            excluded: false,
+        };
+        Refusals {
+            progress: cursors.into_iter().map(at).collect(),
+            records: BTreeMap::new(),
+            forgotten: 0,
+        }
+    }
+
+    /// The replica has judged these records, and stands at this cursor now.
+    pub(super) fn advance(
+        &mut self,
+        replica: usize,
+        judged: impl Iterator<Item = Sequence>,
+        cursor: Sequence,
+    ) {
+        let Some(progress) = self.progress.get_mut(replica) else {
+            return;
+        };
+        progress.cursor = cursor;
+        progress
+            .ahead
+            .extend(judged.filter(|sequence| *sequence > cursor));
+        while progress.ahead.first().is_some_and(|first| *first <= cursor) {
+            progress.ahead.pop_first();
+        }
+    }
+
+    /// The replica goes back: what is above this cursor will be judged again.
+    pub(super) fn go_back(&mut self, replica: usize, cursor: Sequence) {
+        if let Some(progress) = self.progress.get_mut(replica) {
+            progress.cursor = cursor;
+            progress.ahead.clear();
+        }
+    }
+
+    /// Where the replica's cursor stands.
+    pub(super) fn cursor(&self, replica: usize) -> Sequence {
+        self.progress
+            .get(replica)
+            .map_or(Sequence::ZERO, |progress| progress.cursor)
+    }
+
+    /// The replica diverged, or is a replica again. Returns what was only waiting for its verdict.
+    pub(super) fn exclude(&mut self, replica: usize, excluded: bool) -> Vec<Conclusion> {
+        if let Some(progress) = self.progress.get_mut(replica) {
+            progress.excluded = excluded;
+        }
+        if !excluded {
+            return Vec::new();
+        }
+        let mut waiting = Vec::new();
+        for (sequence, record) in &mut self.records {
+            if let Some(standing @ (Standing::Unknown | Standing::Held)) =
+                record.standings.get_mut(replica)
+            {
+                *standing = Standing::Refused;
+                waiting.push(*sequence);
+            }
+            if let Some(said) = record.said.get_mut(replica) {
+                *said = None;
+            }
+        }
+        waiting
+            .into_iter()
+            .filter_map(|sequence| self.conclude(sequence))
+            .collect()
+    }
+
+    /// The replica refused the record, for good or ([`Standing::Held`]) as things are now.
+    pub(super) fn refuse(
+        &mut self,
+        replica: usize,
+        sequence: Sequence,
+        standing: Standing,
+        refusal: &Refusal,
+    ) {
+        let progress = &self.progress;
+        let record = self.records.entry(sequence).or_insert_with(|| Record {
+            standings: progress
+                .iter()
+                .map(|progress| match progress.has_judged(sequence) {
+                    // It has said nothing, so it is nobody's dead letter either.
+                    _ if progress.excluded => Standing::Refused,
+                    true => Standing::Applied,
+                    false => Standing::Unknown,
+                })
+                .collect(),
+            said: vec![None; progress.len()],
+            settled: false,
+        });
+        if let Some(known) = record.standings.get_mut(replica) {
+            *known = standing;
+        }
+        if let Some(said) = record.said.get_mut(replica) {
+            *said = Some(refusal.clone());
+        }
+        if self.records.len() > MAX_REFUSALS
+            && let Some((_, record)) = self.records.pop_first()
+        {
+            self.forgotten += u64::from(!record.settled);
+        }
+    }
+
+    /// The replica did not refuse the record.
+    pub(super) fn accept(&mut self, replica: usize, sequence: Sequence) {
+        if let Some(record) = self.records.get_mut(&sequence)
+            && let Some(known) = record.standings.get_mut(replica)
+        {
+            *known = Standing::Applied;
+        }
+    }
+
+    /// How the replicas stand to a record that one of them refused.
+    pub(super) fn standings(&self, sequence: Sequence) -> Option<&[Standing]> {
+        self.records
+            .get(&sequence)
+            .map(|record| record.standings.as_slice())
+    }
+
+    /// The replica will not be sent again what is up to here; once that is so for all, what all refused is forgotten.
+    pub(super) fn saved(&mut self, replica: usize, cursor: Sequence) {
+        if let Some(progress) = self.progress.get_mut(replica) {
+            progress.saved = cursor;
+        }
+        let counting = self.progress.iter().filter(|progress| !progress.excluded);
+        let Some(passed) = counting.map(|progress| progress.saved).min() else {
+            return;
+        };
+        if self
+            .records
+            .first_key_value()
+            .is_some_and(|(first, _)| *first <= passed)
+        {
+            self.records
+                .retain(|sequence, record| *sequence > passed || !record.settled);
+        }
+    }
+
+    /// Forgets the record if every replica has judged it; says so if they differ.
+    pub(super) fn conclude(&mut self, sequence: Sequence) -> Option<Conclusion> {
+        let open = |standing: &Standing| matches!(standing, Standing::Unknown | Standing::Held);
+        let record = self.records.get_mut(&sequence)?;
+        if record.standings.iter().any(open) {
+            return None;
+        }
+        if !record.standings.contains(&Standing::Applied) {
+            record.settled = true;
+            return None;
+        }
+        let record = self.records.remove(&sequence)?;
+        let refused_by: Vec<(usize, Refusal)> = record
+            .standings
+            .iter()
+            .zip(record.said)
+            .enumerate()
+            .filter(|(_, (standing, _))| **standing == Standing::Refused)
+            .filter_map(|(replica, (_, said))| Some((replica, said?)))
+            .collect();
+        (!refused_by.is_empty()).then_some(Conclusion {
+            sequence,
+            refused_by,
+        })
+    }
+
+    /// Refusals that were forgotten since this was asked last.
+    pub(super) fn take_forgotten(&mut self) -> u64 {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    /// The replica's refusals, to be kept with its cursor.
+    pub(super) fn note(&self, replica: usize) -> Bytes {
+        let noted = |(sequence, record): (&Sequence, &Record)| {
+            let said = record.said.get(replica)?.as_ref()?;
+            let reason = said.body.get(..said.body.len().min(MAX_NOTED_BODY))?;
+            Some(Noted {
+                sequence: sequence.get(),
+                status: said.status,
+                reason: String::from_utf8_lossy(reason).into_owned(),
+            })
+        };
+        let refusals: Vec<Noted> = self
+            .records
+            .iter()
+            .filter_map(noted)
+            .take(MAX_NOTED)
+            .collect();
+        if refusals.is_empty() {
+            return Bytes::new();
+        }
+        serde_json::to_vec(&refusals)
+            .map(Bytes::from)
+            .unwrap_or_default()
+    }
+
+    /// Takes back what [`Refusals::note`] gave.
+    ///
+    /// # Errors
+    /// The note is not one; nothing is taken from it.
+    pub(super) fn restore(&mut self, replica: usize, note: &[u8]) -> Result<(), serde_json::Error> {
+        if note.is_empty() {
+            return Ok(());
+        }
+        for noted in serde_json::from_slice::<Vec<Noted>>(note)? {
+            let refusal = Refusal::new(noted.status, &Bytes::from(noted.reason));
+            let sequence = Sequence::new(noted.sequence);
+            self.refuse(replica, sequence, Standing::Refused, &refusal);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal() -> Refusal {
+        Refusal::new(400, &Bytes::from_static(b"{\"error\":\"no\"}"))
+    }
+
+    fn sequence(number: u64) -> Sequence {
+        Sequence::new(number)
+    }
+
+    fn refuse(refusals: &mut Refusals, replica: usize, number: u64) -> Option<Conclusion> {
+        refusals.refuse(replica, sequence(number), Standing::Refused, &refusal());
+        refusals.conclude(sequence(number))
+    }
+
+    #[test]
+    fn what_all_refuse_is_nobodys_dead_letter() {
+        let mut refusals = Refusals::new(vec![sequence(0), sequence(0)]);
+        assert_eq!(refuse(&mut refusals, 0, 1), None);
+        assert_eq!(refuse(&mut refusals, 1, 1), None);
+        // One goes back, and refuses it again although the other's cursor is past it.
+        refusals.advance(0, std::iter::empty(), sequence(5));
+        refusals.advance(1, std::iter::empty(), sequence(5));
+        refusals.go_back(0, sequence(0));
+        assert_eq!(refuse(&mut refusals, 0, 1), None);
+        refusals.saved(0, sequence(5));
+        assert!(refusals.standings(sequence(1)).is_some());
+        refusals.saved(1, sequence(5));
+        assert_eq!(refusals.standings(sequence(1)), None);
+    }
+
+    #[test]
+    fn a_mixed_verdict_is_found_in_either_order() {
+        let mut refusals = Refusals::new(vec![sequence(0), sequence(0)]);
+        assert_eq!(refuse(&mut refusals, 0, 1), None);
+        refusals.accept(1, sequence(1));
+        let refused_by = vec![(0, refusal())];
+        let expected = Some(Conclusion {
+            sequence: sequence(1),
+            refused_by,
+        });
+        assert_eq!(refusals.conclude(sequence(1)), expected);
+
+        refusals.advance(1, [sequence(3)].into_iter(), sequence(1));
+        assert!(
+            refuse(&mut refusals, 0, 3).is_some(),
+            "the other one applied it ahead of its cursor"
+        );
+        refusals.advance(1, std::iter::empty(), sequence(5));
+        assert!(refuse(&mut refusals, 0, 5).is_some());
+        assert!(refuse(&mut refusals, 0, 6).is_none());
+    }
+
+    #[test]
+    fn a_held_record_is_not_concluded() {
+        let mut refusals = Refusals::new(vec![sequence(0), sequence(9)]);
+        refusals.refuse(0, sequence(1), Standing::Held, &refusal());
+        assert_eq!(refusals.conclude(sequence(1)), None);
+        refusals.accept(0, sequence(1));
+        assert_eq!(
+            refusals.conclude(sequence(1)),
+            None,
+            "both applied it in the end"
+        );
+        assert_eq!(refusals.standings(sequence(1)), None);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_replica_that_diverged() {
+        let at = sequence(0);
+        let mut refusals = Refusals::new(vec![at, at, at]);
+        assert_eq!(refuse(&mut refusals, 0, 1), None);
+        refusals.accept(1, sequence(1));
+        let conclusions = refusals.exclude(2, true);
+        assert_eq!(conclusions.len(), 1);
+        assert_eq!(conclusions[0].refused_by, [(0, refusal())]);
+        refuse(&mut refusals, 0, 2);
+        assert_eq!(refuse(&mut refusals, 1, 2), None);
+        assert!(
+            !refusals
+                .standings(sequence(2))
+                .unwrap_or_default()
+                .contains(&Standing::Unknown),
+            "both that count refused it"
+        );
+    }
+
+    #[test]
+    fn a_restart_remembers_and_the_oldest_is_forgotten_first() {
+        let mut refusals = Refusals::new(vec![sequence(0), sequence(0)]);
+        for number in 1..=MAX_REFUSALS as u64 + 10 {
+            refuse(&mut refusals, 0, number);
+        }
+        assert_eq!(refusals.take_forgotten(), 10);
+        assert!(refusals.standings(sequence(10)).is_none());
+        let note = refusals.note(0);
+        assert!(note.len() < 64 * 1024, "{} bytes", note.len());
+        assert!(refusals.note(1).is_empty());
+
+        let mut again = Refusals::new(vec![sequence(20_000), sequence(0)]);
+        again.restore(0, &note).expect("a note");
+        again.accept(1, sequence(11));
+        assert!(again.conclude(sequence(11)).is_some());
+        assert!(again.restore(0, b"nonsense").is_err());
+    }
+}

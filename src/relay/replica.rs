@@ -1,0 +1,130 @@
+//! What the parts of a relay share about one replica.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use http::HeaderValue;
+
+use log::error;
+use tokio::sync::watch;
+
+use crate::journal::Position;
+use crate::stats::server_handle::ServerHandle;
+use crate::stats::{RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
+
+use super::client::{ReplicaAnswer, ReplicaClient};
+use super::roster::{Place, Roster};
+
+/// One replica.
+pub(super) struct Replica {
+    /// Its place among the relay's replicas.
+    pub(super) index: usize,
+    pub(super) server: Arc<ServerHandle>,
+    pub(super) client: ReplicaClient,
+    pub(super) stats: Arc<ReplicaStats>,
+    pub(super) relay_stats: Arc<RelayStats>,
+    roster: Arc<Roster>,
+    place: watch::Sender<Place>,
+    version: ArcSwapOption<HeaderValue>,
+}
+
+impl Replica {
+    pub(super) fn new(
+        index: usize,
+        server: Arc<ServerHandle>,
+        timeout: Duration,
+        stats: Arc<ReplicaStats>,
+        relay_stats: Arc<RelayStats>,
+        roster: Arc<Roster>,
+    ) -> Replica {
+        Replica {
+            place: watch::Sender::new(roster.place(&stats.name)),
+            roster,
+            index,
+            server,
+            client: ReplicaClient::new(timeout),
+            stats,
+            relay_stats,
+            version: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Whether it follows the journal.
+    pub(super) fn follows(&self) -> bool {
+        *self.place.borrow() == Place::Following
+    }
+
+    /// How it stands to the journal.
+    pub(super) fn place(&self) -> Place {
+        self.place.borrow().clone()
+    }
+
+    /// Its place, and each change of it.
+    pub(super) fn watch_place(&self) -> watch::Receiver<Place> {
+        self.place.subscribe()
+    }
+
+    /// Changes its place, if that can be written down.
+    pub(super) fn change_place(&self, place: Place) -> std::io::Result<()> {
+        self.roster.note(&self.stats.name, &place)?;
+        self.place.send_replace(place);
+        Ok(())
+    }
+
+    /// It is none any more, whether that can be written down or not.
+    pub(super) fn set_place(&self, place: Place) {
+        if let Some(divergence) = place.divergence() {
+            error!(
+                "replica {} is diverged: {}; it gets no records and serves nothing until it is rebuilt",
+                self.stats.name, divergence.reason
+            );
+        }
+        if let Err(error) = self.roster.note(&self.stats.name, &place) {
+            error!(
+                "replica {}: that it is diverged could not be written down: {error}",
+                self.stats.name
+            );
+        }
+        self.place.send_replace(place);
+    }
+
+    /// The version it last named, e.g. `1.8.10`.
+    pub(super) fn version(&self) -> Option<HeaderValue> {
+        self.version.load().as_deref().cloned()
+    }
+
+    pub(super) fn learn_version(&self, answer: &ReplicaAnswer) {
+        if let Some(version) = &answer.version
+            && self.version.load().as_deref() != Some(version)
+        {
+            self.version.store(Some(Arc::new(version.clone())));
+        }
+    }
+
+    pub(super) fn note_error(&self, reason: String) {
+        self.stats
+            .last_error
+            .store(Some(Arc::new((SystemTime::now(), reason))));
+    }
+
+    /// Puts its state where the views read it. `oldest_pending` is Unix time in nanoseconds.
+    pub(super) fn publish(
+        &self,
+        status: ReplicaStatus,
+        cursor: Position,
+        oldest_pending: Option<u64>,
+    ) {
+        self.stats.cursor.set(cursor.sequence.get());
+        self.stats.cursor_offset.set(cursor.offset);
+        self.stats
+            .oldest_pending
+            .set(oldest_pending.map_or(0, |nanos| nanos / 1_000_000));
+        if self.stats.state.load().status != status {
+            self.stats.state.store(Arc::new(ReplicaState {
+                status,
+                since: SystemTime::now(),
+            }));
+        }
+    }
+}

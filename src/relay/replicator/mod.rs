@@ -1,0 +1,670 @@
+//! A replicator: follows the journal for one replica, from its cursor on, at the replica's own pace.
+//!
+//! One task a replica, so that none can delay another. It reads durable records into a bounded window, sorts them into
+//! lanes, keeps at most one request of a lane under way (order), several lanes at once, and joins what has gathered in a
+//! lane meanwhile. Trouble of the whole replica (no connection, no answer, "try again") stops everything and backs off;
+//! trouble of one record holds its lane only. What answers mean to the records is in [`verdicts`].
+//!
+//! Before the first request to a node that was away, it greets the node (`GET /ping`): here its version is learnt, and here
+//! is where proof is asked that it is still the node it was.
+//!
+//! **Going back.** A node that was away may have lost its last seconds (R2), and a request without an answer may be carried
+//! out after newer ones (W7). So a node that returns gets again what came since `rewind` before, and once `rewind` has passed
+//! after a request without an answer, everything from that request on is sent again: what landed late is written over, in
+//! order. [`Trail`] knows how far back. Going back sets the replicator as a whole back: all lanes, in the journal's order.
+
+mod verdicts;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use log::{error, info, warn};
+use tokio::sync::watch;
+
+use super::backoff::Backoff;
+use super::board::Board;
+use super::client::{ReplicaAnswer, SendError};
+use super::dead_letters::DeadLetters;
+use super::lane::{Lane, Queued, weight};
+use super::record::{RecordError, WRITE, WriteRecord};
+use super::replica::Replica;
+use super::roster::{Divergence, Place};
+use super::tracker::Tracker;
+use super::trail::Trail;
+use super::wire::{Pieces, get_request, write_head};
+use crate::journal::{Cursor, Journal, Position, ReadError, Reader, Record, Sequence};
+use crate::stats::ReplicaStatus;
+
+/// Lanes of one replica that may have a request under way at once.
+const MAX_LANES_UNDER_WAY: usize = 16;
+
+/// Records read beyond the cursor.
+const MAX_TRACKED: usize = 65_536;
+
+/// Joined requests' worth of records that the window holds.
+const WINDOW_BATCHES: usize = 4;
+
+/// How long a stop waits for requests under way.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// What a replicator keeps to.
+#[derive(Debug, Clone)]
+pub(super) struct Pace {
+    pub(super) max_batch: usize,
+    pub(super) retry_min: Duration,
+    pub(super) retry_max: Duration,
+    /// How far a node that was away is set back.
+    pub(super) rewind: Duration,
+    /// How long a record that this replica refuses as things are is tried again while another one accepted it.
+    pub(super) hold: Duration,
+    /// Bytes, and time, that a replica may be behind while another one is not.
+    pub(super) max_backlog: u64,
+    pub(super) max_backlog_age: Duration,
+}
+
+/// Follows the journal for one replica.
+pub(super) struct Replicator {
+    replica: Arc<Replica>,
+    journal: Journal,
+    board: Arc<Board>,
+    dead_letters: DeadLetters,
+    pace: Pace,
+    reader: Reader,
+    tracker: Tracker,
+    trail: Trail,
+    /// What was saved last as the cursor.
+    saved: Sequence,
+    /// To go back to as soon as nothing is under way.
+    going_back: Option<Position>,
+    lanes: HashMap<String, Lane>,
+    /// Bytes in the lanes' queues.
+    window: usize,
+    link: Link,
+    /// Whether the node may have lost or held back something since it answered last.
+    broken: bool,
+    /// What the board was told last.
+    reachable: bool,
+    /// Whether the node has been asked since the start, and what the board was told of it.
+    asked: bool,
+    answers: Option<bool>,
+    backoff: Backoff,
+    /// Since when it has been away or behind.
+    behind_since: Instant,
+    /// A record that cannot be read: nothing after it may overtake it.
+    blocked: bool,
+    /// The journal's disk did not answer: not before this moment again.
+    read_again: Option<Instant>,
+    durable: watch::Receiver<Position>,
+    under_way: FuturesUnordered<BoxFuture<'static, Finished>>,
+}
+
+/// The state of the way to the replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    /// To be greeted, not before the moment.
+    Away { until: Instant },
+    /// The greeting is under way.
+    Greeting,
+    /// Answers, but has what came before this sequence still to apply.
+    CatchingUp { target: Sequence },
+    /// Answers, and is near the head.
+    Near,
+}
+
+enum Finished {
+    Greeting(Result<ReplicaAnswer, SendError>),
+    Request {
+        lane: String,
+        result: Result<ReplicaAnswer, SendError>,
+    },
+}
+
+impl Replicator {
+    pub(super) fn new(
+        replica: Arc<Replica>,
+        journal: Journal,
+        board: Arc<Board>,
+        dead_letters: DeadLetters,
+        pace: Pace,
+        cursor: Position,
+    ) -> Replicator {
+        let now = Instant::now();
+        let mut trail = Trail::new(pace.rewind, now, cursor);
+        if cursor.sequence > Sequence::ZERO {
+            // What the life before had under way when it ended may still be carried out.
+            trail.doubt(now, cursor);
+        }
+        Replicator {
+            reader: journal.reader(cursor.sequence),
+            durable: journal.watch(),
+            backoff: Backoff::new(pace.retry_min, pace.retry_max),
+            tracker: Tracker::new(cursor),
+            trail,
+            saved: cursor.sequence,
+            going_back: None,
+            lanes: HashMap::new(),
+            window: 0,
+            link: Link::Away { until: now },
+            // What is saved as the cursor is already set back.
+            broken: false,
+            reachable: false,
+            asked: false,
+            answers: None,
+            behind_since: now,
+            blocked: false,
+            read_again: None,
+            under_way: FuturesUnordered::new(),
+            replica,
+            journal,
+            board,
+            dead_letters,
+            pace,
+        }
+    }
+
+    /// Runs until `stop` says so; then waits a little for what is under way. What is abandoned is sent again after the next
+    /// start: its records are past the cursor.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut place = self.replica.watch_place();
+        while !*stop.borrow_and_update() {
+            let follows = *place.borrow_and_update() == Place::Following;
+            if follows {
+                self.follow(&mut stop, &mut place).await;
+                continue;
+            }
+            self.stand_aside().await;
+            tokio::select! {
+                _ = place.changed() => {}
+                _ = stop.changed() => {}
+            }
+            if self.replica.follows() {
+                self.come_back();
+            }
+        }
+        self.drain().await;
+        if self.replica.follows() {
+            self.publish();
+        }
+    }
+
+    /// Follows the journal until the stop, or until the replica is none any more.
+    async fn follow(
+        &mut self,
+        stop: &mut watch::Receiver<bool>,
+        place: &mut watch::Receiver<Place>,
+    ) {
+        let mut server_changed = self.replica.server.changed();
+        self.publish();
+        while !*stop.borrow_and_update() && self.replica.follows() {
+            self.go_back_if_due();
+            self.read_ahead().await;
+            let wake = [
+                self.start_requests(),
+                self.read_again,
+                self.trail.doubt_ends(),
+                self.next_save(),
+            ];
+            let wake = wake.into_iter().flatten().min();
+            let may_read = self.may_read();
+            tokio::select! {
+                Some(finished) = self.under_way.next() => self.finished(finished).await,
+                // The sender is the journal's, which this holds.
+                _ = self.durable.changed(), if may_read => {}
+                () = sleep_until(wake) => {}
+                // The sender is the server's, which this holds.
+                _ = server_changed.changed() => self.server_changed(),
+                _ = place.changed() => {}
+                _ = stop.changed() => {}
+            }
+            self.publish();
+            self.diverge_if_too_far_behind();
+        }
+    }
+
+    async fn drain(&mut self) {
+        let deadline = tokio::time::Instant::now() + STOP_GRACE;
+        while let Ok(Some(finished)) =
+            tokio::time::timeout_at(deadline, self.under_way.next()).await
+        {
+            self.finished(finished).await;
+        }
+    }
+
+    /// Rule R4: no records, no acknowledgements, and nobody waits for it. Its place in the journal is given up.
+    async fn stand_aside(&mut self) {
+        self.drain().await;
+        self.under_way = FuturesUnordered::new();
+        self.lanes.clear();
+        self.window = 0;
+        self.link = Link::Away {
+            until: Instant::now(),
+        };
+        self.going_back = None;
+        let index = self.replica.index;
+        self.reachable = false;
+        self.answers = Some(false);
+        self.board.set_reachable(index, false);
+        self.board.meet(index, false);
+        for conclusion in self.board.exclude(index, true, Sequence::ZERO) {
+            self.dead_letter(None, conclusion).await;
+        }
+        self.journal.remove_cursor(&self.replica.stats.name);
+        if let Some(divergence) = self.replica.place().divergence() {
+            self.replica.note_error(divergence.reason.clone());
+        }
+        self.replica
+            .publish(ReplicaStatus::Diverged, self.tracker.cursor(), None);
+    }
+
+    /// It was taken back: it follows from where its cursor was put.
+    fn come_back(&mut self) {
+        let name = &self.replica.stats.name;
+        let cursors = self.journal.cursors();
+        let cursor = cursors.iter().find(|cursor| cursor.name == *name);
+        let place = cursor.map_or_else(Position::default, |cursor| Position {
+            sequence: cursor.sequence,
+            offset: cursor.offset,
+        });
+        let now = Instant::now();
+        self.start_over(now, place);
+        self.saved = place.sequence;
+        self.broken = false;
+        self.blocked = false;
+        self.behind_since = now;
+        self.backoff.reset();
+        self.link = Link::Away { until: now };
+        self.board
+            .exclude(self.replica.index, false, place.sequence);
+    }
+
+    /// Rule R3: past its bounds a backlog is let go, if another replica has what is in it.
+    fn diverge_if_too_far_behind(&mut self) {
+        let now = Instant::now();
+        if self.link == Link::Near {
+            self.behind_since = now;
+            return;
+        }
+        let cursor = self.tracker.cursor();
+        let bytes = self.journal.durable().offset.saturating_sub(cursor.offset);
+        let age = now.saturating_duration_since(self.behind_since);
+        let reason = if bytes > self.pace.max_backlog {
+            format!("it is {bytes} bytes behind, more than max_backlog")
+        } else if bytes > 0 && age > self.pace.max_backlog_age {
+            format!("it has been behind for {age:?}, longer than max_backlog_age")
+        } else {
+            return;
+        };
+        self.diverge_unless_most_advanced(&reason);
+    }
+
+    /// The most advanced replica never diverges: what it has not applied, nobody has.
+    fn diverge_unless_most_advanced(&mut self, reason: &str) -> bool {
+        let cursor = self.tracker.cursor().sequence;
+        let other_is_ahead = self.board.another_is_ahead(self.replica.index, cursor);
+        if other_is_ahead {
+            self.replica
+                .set_place(Place::Diverged(Divergence::now(reason)));
+        }
+        other_is_ahead
+    }
+
+    /// Sets the replicator back once what was in doubt has had its time, or a node has returned; not while anything is under
+    /// way, so that nothing old can arrive behind what is sent again.
+    fn go_back_if_due(&mut self) {
+        let now = Instant::now();
+        if matches!(self.link, Link::CatchingUp { .. } | Link::Near)
+            && let Some(before) = self.trail.settle_doubt(now)
+        {
+            info!(
+                "replica {}: what had no answer is sent again, from record {} on",
+                self.replica.stats.name,
+                before.sequence.next()
+            );
+            self.go_back_to(before);
+        }
+        if let Some(place) = self.going_back
+            && self.under_way.is_empty()
+        {
+            self.going_back = None;
+            self.start_over(now, place);
+            self.board.go_back(self.replica.index, place.sequence);
+            self.catch_up();
+        }
+    }
+
+    /// While the saved cursor is behind, it moves on with time alone.
+    fn next_save(&self) -> Option<Instant> {
+        let behind = self.saved != self.tracker.cursor().sequence;
+        behind.then(|| Instant::now() + self.trail.pace())
+    }
+
+    /// Reads and sends from here on.
+    fn start_over(&mut self, now: Instant, place: Position) {
+        self.lanes.clear();
+        self.window = 0;
+        self.tracker = Tracker::new(place);
+        self.reader = self.journal.reader(place.sequence);
+        self.trail.went_back(now, place);
+    }
+
+    fn go_back_to(&mut self, place: Position) {
+        let place = match self.going_back {
+            Some(earlier) if earlier.sequence < place.sequence => earlier,
+            _ => place,
+        };
+        if place.sequence < self.tracker.cursor().sequence || !self.lanes.is_empty() {
+            self.going_back = Some(place);
+        }
+    }
+
+    fn may_read(&self) -> bool {
+        let now = Instant::now();
+        !self.blocked
+            && self.going_back.is_none()
+            && self.read_again.is_none_or(|moment| moment <= now)
+            && self.window < self.pace.max_batch.saturating_mul(WINDOW_BATCHES)
+            && self.tracker.len() < MAX_TRACKED
+    }
+
+    async fn read_ahead(&mut self) {
+        while self.may_read() {
+            // Seen before the read, so that a record that becomes durable meanwhile wakes the next wait.
+            self.durable.mark_unchanged();
+            match self.reader.read(self.pace.max_batch).await {
+                Ok(records) if records.is_empty() => return,
+                Ok(records) => {
+                    for record in records {
+                        self.enqueue(record);
+                    }
+                }
+                Err(ReadError::Gap { from, to }) => {
+                    let reason = format!("the journal has lost records {from} to {to}");
+                    if self.diverge_unless_most_advanced(&reason) {
+                        return;
+                    }
+                    error!(
+                        "replica {}: {reason}; no other replica has more, so it goes on without them",
+                        self.replica.stats.name
+                    );
+                    self.replica.note_error(reason);
+                }
+                Err(ReadError::Io(error)) => {
+                    if self.read_again.is_none() {
+                        error!(
+                            "replica {}: cannot read the journal: {error}",
+                            self.replica.stats.name
+                        );
+                    }
+                    self.replica
+                        .note_error(format!("cannot read the journal: {error}"));
+                    self.read_again = Some(Instant::now() + self.pace.retry_max);
+                    return;
+                }
+            }
+            self.read_again = None;
+        }
+    }
+
+    fn enqueue(&mut self, record: Record) {
+        if self.blocked {
+            return;
+        }
+        let decoded = if record.kind == WRITE {
+            WriteRecord::decode(record.payload)
+        } else {
+            Err(RecordError::Version(record.kind.0))
+        };
+        match decoded {
+            Ok(write) => {
+                let position = Position {
+                    sequence: record.sequence,
+                    offset: record.offset,
+                };
+                self.tracker.read(position, record.unix_nanos);
+                self.window += weight(&write);
+                let backoff = || Backoff::new(self.pace.retry_min, self.pace.retry_max);
+                let lane = self
+                    .lanes
+                    .entry(write.destination.database.clone())
+                    .or_insert_with(|| Lane::new(backoff()));
+                lane.push(Queued {
+                    sequence: record.sequence,
+                    record: write,
+                });
+            }
+            Err(error) => {
+                self.block(&format!(
+                    "record {} cannot be understood: {error}",
+                    record.sequence
+                ));
+            }
+        }
+    }
+
+    /// Nothing may overtake what cannot be sent: the replica stands still, and says so, until a person helps.
+    fn block(&mut self, reason: &str) {
+        self.blocked = true;
+        error!(
+            "replica {}: {reason}; nothing more is sent to it",
+            self.replica.stats.name
+        );
+        self.replica.note_error(reason.to_owned());
+    }
+
+    /// Starts what can be started; says when there will be more to start.
+    fn start_requests(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        match self.link {
+            Link::Greeting => return None,
+            Link::Away { until } if until > now => return Some(until),
+            Link::Away { .. } => {
+                self.greet(now);
+                return self.away_until();
+            }
+            Link::CatchingUp { .. } | Link::Near => {}
+        }
+        if self.going_back.is_some() {
+            return None;
+        }
+        let Some(address) = self.replica.server.address() else {
+            self.lost(now, "its name cannot be resolved".to_owned(), None);
+            return self.away_until();
+        };
+        let mut wake: Option<Instant> = None;
+        for (name, lane) in &mut self.lanes {
+            let Some(ready_at) = lane.ready_at(now) else {
+                continue;
+            };
+            if ready_at > now {
+                wake = Some(wake.map_or(ready_at, |earlier| earlier.min(ready_at)));
+                continue;
+            }
+            if self.under_way.len() >= MAX_LANES_UNDER_WAY {
+                break;
+            }
+            let Some((record, mut request)) = lane.start(self.pace.max_batch) else {
+                continue;
+            };
+            request.push_front(write_head(&record.destination, address, request.length()));
+            self.replica.stats.requests.increment();
+            let replica = Arc::clone(&self.replica);
+            let lane = name.clone();
+            self.under_way.push(Box::pin(async move {
+                Finished::Request {
+                    lane,
+                    result: replica.client.exchange(address, request).await,
+                }
+            }));
+        }
+        wake
+    }
+
+    fn away_until(&self) -> Option<Instant> {
+        match self.link {
+            Link::Away { until } => Some(until),
+            Link::Greeting | Link::CatchingUp { .. } | Link::Near => None,
+        }
+    }
+
+    fn greet(&mut self, now: Instant) {
+        if !self.under_way.is_empty() {
+            // What was sent before the link was lost is still coming to its end; its records must not be sent twice at once.
+            self.link = Link::Away {
+                until: now + self.pace.retry_min,
+            };
+            return;
+        }
+        let Some(address) = self.replica.server.address() else {
+            self.lost(now, "its name cannot be resolved".to_owned(), None);
+            return;
+        };
+        self.link = Link::Greeting;
+        self.asked = true;
+        let replica = Arc::clone(&self.replica);
+        self.under_way.push(Box::pin(async move {
+            let mut request = Pieces::default();
+            request.push(get_request("/ping", address));
+            Finished::Greeting(replica.client.exchange(address, request).await)
+        }));
+    }
+
+    fn greeted(&mut self, now: Instant, result: Result<ReplicaAnswer, SendError>) {
+        let answer = match result {
+            Ok(answer) if answer.status < 500 => answer,
+            Ok(answer) => {
+                let reason = format!("it answers {} to a ping", answer.status);
+                self.lost(now, reason, answer.retry_after);
+                return;
+            }
+            Err(error) => {
+                self.lost(now, error.to_string(), None);
+                return;
+            }
+        };
+        self.replica.learn_version(&answer);
+        self.backoff.reset();
+        self.catch_up();
+        self.trail.answers_again(now);
+        if std::mem::take(&mut self.broken) {
+            self.go_back_to(self.trail.back());
+        }
+        let behind = self.journal.durable().sequence.get();
+        let place = self.going_back.unwrap_or(self.tracker.cursor());
+        info!(
+            "replica {} answers; from record {} on it is sent {} records",
+            self.replica.stats.name,
+            place.sequence.next(),
+            behind.saturating_sub(place.sequence.get())
+        );
+    }
+
+    fn catch_up(&mut self) {
+        let target = self.journal.durable().sequence;
+        self.link = Link::CatchingUp { target };
+    }
+
+    /// What had to be caught up is applied; if much came meanwhile, there is more to catch up.
+    fn arrive_if_there(&mut self) {
+        let Link::CatchingUp { target } = self.link else {
+            return;
+        };
+        let durable = self.journal.durable();
+        let behind = durable.offset.saturating_sub(self.tracker.cursor().offset);
+        let is_there = self.tracker.cursor().sequence >= target || behind <= self.near();
+        if self.going_back.is_some() || !is_there {
+            return;
+        }
+        if behind > self.near() {
+            self.catch_up();
+        } else {
+            self.link = Link::Near;
+        }
+    }
+
+    /// Bytes that a replica may be behind and still count as near: what its window holds, a matter of a moment.
+    fn near(&self) -> u64 {
+        self.pace.max_batch.saturating_mul(WINDOW_BATCHES) as u64
+    }
+
+    /// The node could not be reached, or gave no answer: it may have died, and may have lost its last seconds.
+    fn broke(&mut self, now: Instant, error: &SendError) {
+        self.broken = true;
+        self.lost(now, error.to_string(), None);
+    }
+
+    /// Trouble of the whole replica.
+    fn lost(&mut self, now: Instant, reason: String, retry_after: Option<Duration>) {
+        if matches!(self.link, Link::CatchingUp { .. } | Link::Near) {
+            warn!(
+                "replica {} takes no writes: {reason}",
+                self.replica.stats.name
+            );
+            self.replica.client.drop_idle();
+        }
+        self.replica.stats.retries.increment();
+        self.replica.note_error(reason);
+        let wait = self.backoff.next();
+        let longest = self.pace.retry_max.max(wait);
+        let wait = retry_after.map_or(wait, |asked| asked.clamp(wait, longest));
+        self.link = Link::Away { until: now + wait };
+    }
+
+    /// The health check's word: a server that came up is tried at once.
+    fn server_changed(&mut self) {
+        if self.replica.server.is_up()
+            && let Link::Away { until } = &mut self.link
+        {
+            *until = Instant::now();
+            self.backoff.reset();
+        }
+    }
+
+    /// Puts where it stands where others read it, and saves the cursor: as far back as would have to be sent again.
+    fn publish(&mut self) {
+        self.arrive_if_there();
+        let near = self.link == Link::Near;
+        if self.reachable != near {
+            self.reachable = near;
+            self.board.set_reachable(self.replica.index, near);
+        }
+        let answers = match self.link {
+            Link::CatchingUp { .. } | Link::Near => Some(true),
+            Link::Away { .. } if self.asked => Some(false),
+            Link::Away { .. } | Link::Greeting => None,
+        };
+        if answers.is_some() && answers != self.answers {
+            self.answers = answers;
+            self.board.meet(self.replica.index, answers == Some(true));
+        }
+        let cursor = self.tracker.cursor();
+        self.trail.mark(Instant::now(), cursor);
+        let back = self.trail.back();
+        if back.sequence != self.saved {
+            self.saved = back.sequence;
+            self.board.saved(self.replica.index, back.sequence);
+            self.journal.set_cursor(Cursor {
+                name: self.replica.stats.name.clone(),
+                sequence: back.sequence,
+                offset: back.offset,
+                note: self.board.note(self.replica.index),
+            });
+        }
+        let status = match self.link {
+            Link::Away { .. } | Link::Greeting => ReplicaStatus::Down,
+            Link::CatchingUp { .. } => ReplicaStatus::Lagging,
+            Link::Near => ReplicaStatus::Fresh,
+        };
+        self.replica
+            .publish(status, cursor, self.tracker.oldest_pending());
+    }
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,398 @@
+//! How a relay starts: its journal is opened, its replicas are given their places, its tasks are made.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use log::{error, info, warn};
+use tokio::sync::watch;
+
+use super::acknowledge::Policy;
+use super::board::Board;
+use super::control::PIN_PREFIX;
+use super::dead_letters::{DeadLetterError, DeadLetters, FOLDER, Limits};
+use super::inflight::Inflight;
+use super::relay::Relay;
+use super::replica::Replica;
+use super::replicator::{Pace, Replicator};
+use super::roster::{Divergence, Place, Roster};
+use super::trust::Trust;
+use crate::config::model::{self, SyncPolicy};
+use crate::journal::{self, Cursor, DirectoryDisk, Journal, Position, Sequence};
+use crate::stats::RelayStats;
+use crate::stats::server_handle::ServerHandle;
+
+/// How long a record is tried again at a replica that lacks its schema or its user's rights while another one accepted it.
+const HOLD: Duration = Duration::from_secs(300);
+
+/// The pace at which the folder of dead letters is looked at.
+const RESCAN_PACE: Duration = Duration::from_secs(5);
+
+/// The pace at which waits that have lasted too long are ended.
+const EXPIRY_PACE: Duration = Duration::from_millis(100);
+
+/// More than the head of a record can take: five fields of at most 64 KiB.
+const MAX_RECORD_HEAD: usize = 512 * 1024;
+
+/// Why a relay cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// Its journal's folder cannot be used.
+    #[error("relay {relay}: cannot use {folder}: {source}")]
+    Folder {
+        /// The relay.
+        relay: String,
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its journal cannot be opened.
+    #[error("relay {relay}: cannot open the journal in {folder}: {source}")]
+    Journal {
+        /// The relay.
+        relay: String,
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: journal::OpenError,
+    },
+    /// Its dead letters cannot be read.
+    #[error("relay {relay}: cannot open the dead letters: {source}")]
+    DeadLetters {
+        /// The relay.
+        relay: String,
+        /// Why.
+        source: DeadLetterError,
+    },
+}
+
+impl Relay {
+    /// Opens the relay's journal below `data_dir` and makes its replicators. The returned tasks run the relay until `stop`
+    /// is true; they must be spawned where the relay's requests are served.
+    ///
+    /// # Errors
+    /// [`RelayError`] when the journal cannot be opened.
+    pub fn open(
+        settings: model::Relay,
+        data_dir: &Path,
+        servers: Vec<Arc<ServerHandle>>,
+        stats: Arc<RelayStats>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(Arc<Relay>, Vec<BoxFuture<'static, ()>>), RelayError> {
+        let folder = data_dir.join(&settings.name);
+        let failed = |source| RelayError::Folder {
+            relay: settings.name.clone(),
+            folder: folder.display().to_string(),
+            source,
+        };
+        let disk = DirectoryDisk::new(&folder).map_err(failed)?;
+        let (journal, recovery) =
+            Journal::open(Arc::new(disk), options(&settings)).map_err(|source| {
+                RelayError::Journal {
+                    relay: settings.name.clone(),
+                    folder: folder.display().to_string(),
+                    source,
+                }
+            })?;
+        tell(&settings.name, &recovery);
+        let limits = Limits {
+            letters: settings.max_dead_letters,
+            bytes: settings.max_dead_letter_bytes as u64,
+        };
+        let dead_letters = DeadLetters::open(&folder.join(FOLDER), limits).map_err(|source| {
+            RelayError::DeadLetters {
+                relay: settings.name.clone(),
+                source,
+            }
+        })?;
+        let roster = Arc::new(Roster::open(&folder).map_err(failed)?);
+        let replicas = replicas(&settings, servers, &stats, &roster);
+        let cursors = restore_cursors(&journal, &settings.name, &replicas);
+        let policy = Policy {
+            ack: settings.ack,
+            on_unavailable: settings.on_unavailable,
+        };
+        let sequences = cursors.iter().map(|cursor| cursor.sequence).collect();
+        let board = Board::new(policy, settings.timeout, sequences, Arc::clone(&stats));
+        restore_notes(&journal, &board, &replicas);
+        let board = Arc::new(board);
+        let parts = Parts {
+            settings: &settings,
+            journal: &journal,
+            board: &board,
+            dead_letters: &dead_letters,
+            stats: &stats,
+        };
+        let tasks = parts.tasks(&replicas, cursors, stop);
+        let relay = Relay {
+            inflight: Inflight::new(settings.max_inflight, Arc::clone(&stats)),
+            trust: Trust::new(settings.trust_for),
+            settings,
+            journal,
+            board,
+            replicas,
+            stats,
+        };
+        Ok((Arc::new(relay), tasks))
+    }
+}
+
+fn options(settings: &model::Relay) -> journal::Options {
+    journal::Options {
+        sync: match settings.sync {
+            SyncPolicy::Always => journal::Sync::Always,
+            SyncPolicy::Interval(interval) => journal::Sync::Interval(interval),
+            SyncPolicy::Never => journal::Sync::Never,
+        },
+        max_record: settings.max_body.saturating_add(MAX_RECORD_HEAD),
+        max_queued: settings.max_inflight,
+        ..journal::Options::default()
+    }
+}
+
+fn replicas(
+    settings: &model::Relay,
+    servers: Vec<Arc<ServerHandle>>,
+    stats: &Arc<RelayStats>,
+    roster: &Arc<Roster>,
+) -> Vec<Arc<Replica>> {
+    servers
+        .into_iter()
+        .zip(&stats.replicas)
+        .enumerate()
+        .map(|(index, (server, replica))| {
+            Arc::new(Replica::new(
+                index,
+                server,
+                settings.timeout,
+                Arc::clone(replica),
+                Arc::clone(stats),
+                Arc::clone(roster),
+            ))
+        })
+        .collect()
+}
+
+/// What the relay's tasks share.
+struct Parts<'a> {
+    settings: &'a model::Relay,
+    journal: &'a Journal,
+    board: &'a Arc<Board>,
+    dead_letters: &'a DeadLetters,
+    stats: &'a Arc<RelayStats>,
+}
+
+impl Parts<'_> {
+    fn tasks(
+        &self,
+        replicas: &[Arc<Replica>],
+        cursors: Vec<Position>,
+        stop: &watch::Receiver<bool>,
+    ) -> Vec<BoxFuture<'static, ()>> {
+        let settings = self.settings;
+        let pace = Pace {
+            max_batch: settings.max_batch,
+            retry_min: settings.retry_min,
+            retry_max: settings.retry_max,
+            rewind: settings.rewind,
+            hold: HOLD,
+            max_backlog: settings.max_backlog as u64,
+            max_backlog_age: settings.max_backlog_age,
+        };
+        let mut tasks: Vec<BoxFuture<'static, ()>> = Vec::new();
+        for (replica, cursor) in replicas.iter().zip(cursors) {
+            let replicator = Replicator::new(
+                Arc::clone(replica),
+                self.journal.clone(),
+                Arc::clone(self.board),
+                self.dead_letters.clone(),
+                pace.clone(),
+                cursor,
+            );
+            tasks.push(Box::pin(replicator.run(stop.clone())));
+        }
+        tasks.push(Box::pin(keep_time(
+            Arc::clone(self.board),
+            self.journal.clone(),
+            Arc::clone(self.stats),
+            stop.clone(),
+        )));
+        tasks.push(Box::pin(watch_letters(
+            self.dead_letters.clone(),
+            self.journal.clone(),
+            Arc::clone(self.stats),
+            stop.clone(),
+        )));
+        tasks
+    }
+}
+
+/// Saves the places that the start gave; then finds out which dead letters were settled from outside, whose sequences it
+/// keeps out of use (rule J3).
+async fn watch_letters(
+    dead_letters: DeadLetters,
+    journal: Journal,
+    stats: Arc<RelayStats>,
+    mut stop: watch::Receiver<bool>,
+) {
+    // A crash in the first second would else find no places at all, and send everything again.
+    if let Err(error) = journal.sync_cursors().await {
+        warn!(
+            "relay {}: the replicas' places could not be saved: {error}",
+            stats.name
+        );
+    }
+    let highest = Sequence::new(dead_letters.highest_sequence());
+    if highest > journal.head()
+        && let Err(error) = journal.skip_past(highest).await
+    {
+        error!(
+            "relay {}: sequences of dead letters may be used again: {error}",
+            stats.name
+        );
+    }
+    let mut pace = tokio::time::interval(RESCAN_PACE);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !*stop.borrow_and_update() {
+        tokio::select! {
+            _ = pace.tick() => {}
+            _ = stop.changed() => {}
+        }
+        let letters = dead_letters.clone();
+        // A rescan that failed has said so.
+        let _ = tokio::task::spawn_blocking(move || letters.rescan()).await;
+        stats.open_dead_letters.set(dead_letters.count() as u64);
+    }
+}
+
+/// What recovery found, for the log.
+fn tell(relay: &str, recovery: &journal::Recovery) {
+    let end = if recovery.clean {
+        "closed well"
+    } else {
+        "cut off"
+    };
+    if recovery.head.sequence == Sequence::ZERO {
+        info!("relay {relay}: a new journal");
+    } else {
+        info!(
+            "relay {relay}: journal opened in {:?}: it was {end}, its newest record is {}, in {} segments",
+            recovery.took, recovery.head.sequence, recovery.segments
+        );
+    }
+    if recovery.torn_bytes_cut > 0 {
+        info!(
+            "relay {relay}: {} bytes that were being written when it was cut off, and never acknowledged as durable, are gone",
+            recovery.torn_bytes_cut
+        );
+    }
+    for gap in &recovery.gaps {
+        error!(
+            "relay {relay}: the journal has lost what was between record {} and record {}",
+            gap.after, gap.before
+        );
+    }
+    for cursor in &recovery.cursors_beyond_head {
+        error!(
+            "relay {relay}: {} has applied up to record {}, but the journal ends at {}: the replicas may differ in what is missing",
+            cursor.name, cursor.sequence, recovery.head.sequence
+        );
+    }
+    if recovery.foreign > 0 {
+        warn!(
+            "relay {relay}: {} files in its folder belong to another journal and are left alone",
+            recovery.foreign
+        );
+    }
+}
+
+/// Where each replica stood. Whoever follows has a cursor afterwards, or the journal would not keep its records for it.
+fn restore_cursors(journal: &Journal, relay: &str, replicas: &[Arc<Replica>]) -> Vec<Position> {
+    let known = journal.cursors();
+    let of = |name: &str| known.iter().find(|cursor| cursor.name == name);
+    for cursor in &known {
+        let replica = cursor.name.strip_prefix(PIN_PREFIX).unwrap_or(&cursor.name);
+        if !replicas.iter().any(|known| known.stats.name == replica) {
+            warn!(
+                "relay {relay}: {replica} is no replica any more; its place in the journal is given up"
+            );
+            journal.remove_cursor(&cursor.name);
+        }
+    }
+    let head = journal.durable();
+    let has_history = head.sequence > Sequence::ZERO;
+    let nobody_known = !replicas
+        .iter()
+        .any(|replica| of(&replica.stats.name).is_some() || !replica.follows());
+    if has_history && nobody_known {
+        error!(
+            "relay {relay}: the replicas' places in the journal are lost; everything that it holds is sent to all of them again, in order"
+        );
+    }
+    let mut places = Vec::with_capacity(replicas.len());
+    for replica in replicas {
+        let name = &replica.stats.name;
+        if let Some(cursor) = of(name) {
+            places.push(Position {
+                sequence: cursor.sequence,
+                offset: cursor.offset,
+            });
+            continue;
+        }
+        if has_history && !nobody_known && replica.follows() {
+            replica.set_place(Place::Diverged(Divergence::now(
+                "it is new in a pool with history: what was written before it came is not on it",
+            )));
+        }
+        let place = if nobody_known {
+            Position::default()
+        } else {
+            head
+        };
+        if replica.follows() {
+            journal.set_cursor(Cursor {
+                name: name.clone(),
+                sequence: place.sequence,
+                offset: place.offset,
+                note: Bytes::new(),
+            });
+        }
+        places.push(place);
+    }
+    places
+}
+
+fn restore_notes(journal: &Journal, board: &Board, replicas: &[Arc<Replica>]) {
+    for cursor in journal.cursors() {
+        if let Some(replica) = replicas
+            .iter()
+            .find(|replica| replica.stats.name == cursor.name)
+        {
+            board.restore(replica.index, &cursor.note);
+        }
+    }
+}
+
+/// Ends waits that have lasted too long, and keeps the journal's gauges; one task for all clients of a relay.
+async fn keep_time(
+    board: Arc<Board>,
+    journal: Journal,
+    stats: Arc<RelayStats>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut pace = tokio::time::interval(EXPIRY_PACE);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !*stop.borrow_and_update() {
+        tokio::select! {
+            _ = pace.tick() => {}
+            _ = stop.changed() => {}
+        }
+        board.expire(Instant::now());
+        let durable = journal.durable();
+        stats.head.set(durable.sequence.get());
+        stats.head_offset.set(durable.offset);
+    }
+}

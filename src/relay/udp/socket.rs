@@ -1,0 +1,89 @@
+//! The socket of a listener: bound before anything is served, its buffer as large as the kernel allows.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use log::warn;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::model;
+use crate::config::units::format_size;
+
+/// An address that a listener cannot have.
+#[derive(Debug, thiserror::Error)]
+#[error("udp: cannot listen on {address}: {source}")]
+pub struct UdpBindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// A listener's socket. Datagrams gather in the kernel from here on.
+#[derive(Debug)]
+pub struct Bound {
+    pub(super) socket: UdpSocket,
+    pub(super) address: SocketAddr,
+    /// By which `/proc/net/udp` knows the socket.
+    pub(super) inode: u64,
+}
+
+impl Bound {
+    /// Takes the address, and asks the kernel for `read_buffer`; warns if it gives less.
+    ///
+    /// # Errors
+    /// [`UdpBindError`] if the address is in use, or not one of this machine.
+    pub fn bind(settings: &model::Udp) -> Result<Bound, UdpBindError> {
+        let fail = |source| UdpBindError {
+            address: settings.bind,
+            source,
+        };
+        let socket = open(settings).map_err(fail)?;
+        let asked = settings.read_buffer;
+        let given = given(socket.recv_buffer_size().map_err(fail)?);
+        if given < asked {
+            warn!(
+                "udp {}: read_buffer is {}, but the kernel gives {}: it drops more datagrams when they come in bursts; net.core.rmem_max is its limit",
+                settings.bind,
+                format_size(asked as u64),
+                format_size(given as u64),
+            );
+        }
+        let inode = rustix::fs::fstat(&socket)
+            .map_err(|error| fail(error.into()))?
+            .st_ino;
+        let address = socket
+            .local_addr()
+            .map_err(fail)?
+            .as_socket()
+            .unwrap_or(settings.bind);
+        Ok(Bound {
+            socket: socket.into(),
+            address,
+            inode,
+        })
+    }
+
+    /// Where it listens; if the configuration said port 0, with the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Without SO_REUSEADDR: with it, two sockets of UDP can have one address, and one of them gets nothing.
+fn open(settings: &model::Udp) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(settings.bind),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(settings.read_buffer)?;
+    socket.bind(&settings.bind.into())?;
+    Ok(socket)
+}
+
+/// What was granted of a size that was asked for: Linux reads back twice as much, for its own bookkeeping (socket(7)).
+pub(super) fn given(read_back: usize) -> usize {
+    read_back / 2
+}

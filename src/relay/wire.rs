@@ -1,0 +1,178 @@
+//! A request to a replica as it goes over the wire: one head, then pieces of bodies that are never copied together.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::net::SocketAddr;
+
+use bytes::{Buf, Bytes};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use crate::influx::{Credentials, WriteEndpoint};
+
+use super::record::{Destination, Form};
+
+/// Everything but RFC 3986's unreserved characters.
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+const USER_AGENT: &str = concat!("haflux/", env!("CARGO_PKG_VERSION"));
+
+/// The head of a write request with a body of `length` bytes.
+pub(super) fn write_head(destination: &Destination, host: SocketAddr, length: usize) -> Bytes {
+    let endpoint = match destination.form {
+        Form::LineProtocol => WriteEndpoint::V1,
+        Form::Prometheus => WriteEndpoint::Prometheus,
+    };
+    let mut head = Vec::with_capacity(256);
+    head.extend_from_slice(b"POST ");
+    head.extend_from_slice(endpoint.path().as_bytes());
+    put_parameter(&mut head, b"?db=", &destination.database);
+    if !destination.retention_policy.is_empty() {
+        put_parameter(&mut head, b"&rp=", &destination.retention_policy);
+    }
+    if destination.form == Form::LineProtocol {
+        put_parameter(&mut head, b"&precision=", destination.precision.v1_name());
+    }
+    if let Some(consistency) = destination.consistency {
+        put_parameter(&mut head, b"&consistency=", consistency.name());
+    }
+    if let Credentials::Parameters { user, password } = &destination.credentials {
+        put_parameter(&mut head, b"&u=", user);
+        put_parameter(&mut head, b"&p=", password);
+    }
+    head.extend_from_slice(
+        format!(" HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n").as_bytes(),
+    );
+    if let Credentials::Authorization(authorization) = &destination.credentials {
+        head.extend_from_slice(b"Authorization: ");
+        head.extend_from_slice(authorization);
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
+    Bytes::from(head)
+}
+
+/// The whole of a `GET` of `path_and_query`, which must already be fit for a request line.
+pub(super) fn get_request(path_and_query: &str, host: SocketAddr) -> Bytes {
+    Bytes::from(format!(
+        "GET {path_and_query} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n\r\n"
+    ))
+}
+
+fn put_parameter(head: &mut Vec<u8>, name: &[u8], value: impl AsRef<[u8]>) {
+    head.extend_from_slice(name);
+    for part in percent_encode(value.as_ref(), QUERY_VALUE) {
+        head.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// Pieces of a request, written out one after the other without being joined in memory.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pieces {
+    pieces: VecDeque<Bytes>,
+    remaining: usize,
+}
+
+impl Pieces {
+    pub(super) fn push(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.remaining += piece.len();
+            self.pieces.push_back(piece);
+        }
+    }
+
+    /// Bytes that are left.
+    pub(super) fn length(&self) -> usize {
+        self.remaining
+    }
+
+    pub(super) fn push_front(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.remaining += piece.len();
+            self.pieces.push_front(piece);
+        }
+    }
+}
+
+impl Buf for Pieces {
+    fn remaining(&self) -> usize {
+        self.remaining
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.pieces.front().map_or(&[], |piece| piece.as_ref())
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            *slice = IoSlice::new(piece);
+            filled += 1;
+        }
+        filled
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        self.remaining = self.remaining.saturating_sub(count);
+        while let Some(piece) = self.pieces.front_mut() {
+            if count < piece.len() {
+                piece.advance(count);
+                return;
+            }
+            count -= piece.len();
+            self.pieces.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::influx::{Credentials, Precision};
+
+    #[test]
+    fn a_head_carries_parameters_and_credentials_in_their_encoding() {
+        let destination = Destination {
+            form: Form::LineProtocol,
+            precision: Precision::Seconds,
+            consistency: None,
+            database: "my db&x=1".to_owned(),
+            retention_policy: "ä".to_owned(),
+            credentials: Credentials::Parameters {
+                user: b"u".to_vec(),
+                password: b"p w\r\n".to_vec(),
+            },
+        };
+        let head = write_head(&destination, SocketAddr::from(([127, 0, 0, 1], 8086)), 12);
+        let text = String::from_utf8(head.to_vec()).expect("ASCII");
+        let mut lines = text.split("\r\n");
+        assert_eq!(
+            lines.next(),
+            Some("POST /write?db=my%20db%26x%3D1&rp=%C3%A4&precision=s&u=u&p=p%20w%0D%0A HTTP/1.1")
+        );
+        assert!(text.contains("\r\nHost: 127.0.0.1:8086\r\n"));
+        assert!(text.ends_with("\r\nContent-Length: 12\r\n\r\n"));
+        let authorized = Destination {
+            credentials: Credentials::Authorization(b"Basic abc".to_vec()),
+            ..destination
+        };
+        let head = write_head(&authorized, SocketAddr::from(([127, 0, 0, 1], 8086)), 12);
+        assert!(String::from_utf8_lossy(&head).contains("\r\nAuthorization: Basic abc\r\n"));
+    }
+
+    #[test]
+    fn pieces_read_as_one() {
+        let mut pieces = Pieces::default();
+        for piece in ["ab", "", "cde", "f"] {
+            pieces.push(Bytes::from_static(piece.as_bytes()));
+        }
+        pieces.push_front(Bytes::from_static(b"0"));
+        assert_eq!(pieces.remaining(), 7);
+        pieces.advance(2);
+        assert_eq!(pieces.copy_to_bytes(5), Bytes::from_static(b"bcdef"));
+        assert!(!pieces.has_remaining());
+    }
+}
