@@ -1,0 +1,422 @@
+//! What is done with each request of a frontend.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use pingora::connectors::TransportConnector;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{BError, Error, ErrorSource, ErrorType};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::access_log::{self, Line, Termination};
+use super::context::RequestContext;
+use super::error_answer::{ErrorAnswer, send_whole};
+use super::pool::{Pool, Server};
+use super::request_body::BodyBudget;
+use super::route::{self, Route};
+use super::{Shared, exchange, forward, forwarded_for, tunnel};
+use crate::config::model::{self, Target};
+use crate::stats::{FrontendStats, Traffic};
+
+/// One frontend's requests.
+pub(crate) struct App {
+    shared: Arc<Shared>,
+    pub(super) config: model::Frontend,
+    stats: Arc<FrontendStats>,
+    stop: watch::Receiver<bool>,
+}
+
+impl App {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        config: model::Frontend,
+        stats: Arc<FrontendStats>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            shared,
+            config,
+            stats,
+            stop,
+        }
+    }
+
+    pub(super) fn connector(&self) -> &TransportConnector {
+        &self.shared.connector
+    }
+
+    pub(super) fn held_bodies(&self) -> &BodyBudget {
+        &self.shared.held_bodies
+    }
+
+    /// The header that goes to a server of a replicated pool.
+    pub(super) fn upstream_header(
+        &self,
+        request: &RequestHeader,
+        length: usize,
+        context: &RequestContext,
+        address: SocketAddr,
+    ) -> pingora::Result<RequestHeader> {
+        let forwarded_for = self.config.forwarded_for.then(|| context.source());
+        exchange::upstream_header(request, length, forwarded_for, address)
+    }
+
+    /// From a stop on, each answer is the last of its connection.
+    pub(super) fn close_if_stopping(&self, session: &mut Session) {
+        if *self.stop.borrow() {
+            session.set_keepalive(None);
+        }
+    }
+
+    /// Answers with an error that is not the client's.
+    pub(super) async fn answer(
+        &self,
+        session: &mut Session,
+        answer: &ErrorAnswer,
+    ) -> pingora::Result<()> {
+        self.close_if_stopping(session);
+        answer.send(session).await
+    }
+
+    /// Answers with an error that is the client's.
+    pub(super) async fn refuse(
+        &self,
+        session: &mut Session,
+        answer: &ErrorAnswer,
+    ) -> pingora::Result<()> {
+        self.stats.request_errors.increment();
+        self.answer(session, answer).await
+    }
+
+    async fn status_page(&self, session: &mut Session, options: &str) -> pingora::Result<()> {
+        self.close_if_stopping(session);
+        let (content_type, page) = self.shared.status.render(options);
+        let mut header = ResponseHeader::build(StatusCode::OK, Some(5))?;
+        header.insert_header(CONTENT_TYPE, content_type)?;
+        header.insert_header(CONTENT_LENGTH, page.len())?;
+        header.insert_header("Cache-Control", "no-cache")?;
+        send_whole(session, header, page).await
+    }
+
+    pub(super) fn pool(&self, target: Option<Target>) -> Option<&Arc<Pool>> {
+        match target {
+            Some(Target::Backend(id)) => self.shared.pools.get(id.index()),
+            _ => None,
+        }
+    }
+
+    fn traffic(&self, target: Target) -> Option<&Traffic> {
+        let stats = &self.shared.stats;
+        match target {
+            Target::Backend(id) => Some(&stats.backends.get(id.index())?.traffic),
+            Target::Relay(id) => Some(&stats.relays.get(id.index())?.traffic),
+        }
+    }
+
+    pub(super) fn target_name(&self, target: Target) -> Option<&str> {
+        let config = &self.shared.config;
+        match target {
+            Target::Backend(id) => config.backends.get(id.index()).map(|one| one.name.as_str()),
+            Target::Relay(id) => config.relays.get(id.index()).map(|one| one.name.as_str()),
+        }
+    }
+
+    fn enter(&self, context: &mut RequestContext, target: Target) {
+        context.target = Some(target);
+        if let Some(traffic) = self.traffic(target) {
+            context.target_session = Some(traffic.sessions.enter());
+            traffic.sessions_total.increment();
+        }
+    }
+
+    /// The server that the stock path is talking to.
+    pub(super) fn current_server(&self, context: &RequestContext) -> Option<&Server> {
+        self.pool(context.target)?.server(context.server?)
+    }
+
+    /// Answers the request; false if Pingora's own path is to do it.
+    async fn handle(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+    ) -> pingora::Result<bool> {
+        let route = route::find(
+            &self.shared.config,
+            &self.config,
+            session.req_header(),
+            context.source(),
+        );
+        match route {
+            Route::Status(options) => {
+                let options = options.to_owned();
+                context.termination = Termination::Local;
+                self.status_page(session, &options).await?;
+            }
+            Route::Nowhere => {
+                context.termination = Termination::NoServer;
+                self.answer(session, &ErrorAnswer::no_backend(&self.config.name))
+                    .await?;
+            }
+            Route::Relay(id) => {
+                self.enter(context, Target::Relay(id));
+                let Some(relay) = self.shared.relays.get(id.index()) else {
+                    return Err(Error::new_in(ErrorType::InternalError));
+                };
+                self.close_if_stopping(session);
+                relay.handle(session).await?;
+            }
+            Route::Replicated(id) | Route::Plain(id) => {
+                let target = Target::Backend(id);
+                let plain = matches!(route, Route::Plain(_));
+                let upgrade = plain.then(|| tunnel::wanted(session)).flatten();
+                self.enter(context, target);
+                let Some(pool) = self.pool(Some(target)) else {
+                    return Err(Error::new_in(ErrorType::InternalError));
+                };
+                if !pool.is_available() {
+                    pool.stats().no_server.increment();
+                    context.termination = Termination::NoServer;
+                    self.answer(session, &ErrorAnswer::no_server(pool.name()))
+                        .await?;
+                } else if plain && upgrade.is_none() {
+                    return Ok(false);
+                } else {
+                    forward::forward(self, session, context, pool, upgrade).await?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn count(&self, traffic: &Traffic, session: &Session, status: Option<u16>) {
+        traffic.requests.increment();
+        traffic
+            .bytes_in
+            .add(u64::try_from(session.body_bytes_read()).unwrap_or(u64::MAX));
+        traffic
+            .bytes_out
+            .add(u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX));
+        if let Some(status) = status {
+            traffic.responses.count(status);
+        }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for App {
+    type CTX = RequestContext;
+
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext::new(self.shared.in_flight.enter())
+    }
+
+    /// None: the compression that is there by default costs each request an allocation.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+    ) -> pingora::Result<()> {
+        if let Some(clock) = &context.clock {
+            clock.disarm();
+        }
+        context.client = session
+            .client_addr()
+            .and_then(|address| address.as_inet().copied());
+        session.set_pipelining_enabled(true);
+        session.set_read_timeout(Some(self.config.client_timeout));
+        session.set_write_timeout(Some(self.config.client_timeout));
+        // Pingora makes it endless with each header. Where it is off, the client or a stop wants it so.
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(self.config.keep_alive_timeout.as_secs().max(1)));
+        }
+        Ok(())
+    }
+
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+    ) -> pingora::Result<bool> {
+        let handled = self.handle(session, context).await;
+        handled.map_err(|mut error| {
+            // What is not said to be somebody else's is the client's: reading it and writing to it is all that is left.
+            if *error.esource() == ErrorSource::Unset {
+                error.as_down();
+            }
+            error
+        })
+    }
+
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        context: &mut RequestContext,
+    ) -> pingora::Result<Box<HttpPeer>> {
+        self.peer(context)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::fd::RawFd,
+        _digest: Option<&Digest>,
+        context: &mut RequestContext,
+    ) -> pingora::Result<()> {
+        context.reached(Some(Instant::now()), None);
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut RequestContext,
+    ) -> pingora::Result<()> {
+        if self.config.forwarded_for {
+            forwarded_for::apply(request, context.source())?;
+        }
+        if !request.headers.contains_key(HOST)
+            && let Some(address) = self
+                .current_server(context)
+                .and_then(|server| server.handle.address())
+        {
+            request.insert_header(HOST, address.to_string())?;
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        _response: &mut ResponseHeader,
+        context: &mut RequestContext,
+    ) -> pingora::Result<()> {
+        context.times.answered = Some(context.started.elapsed());
+        self.close_if_stopping(session);
+        Ok(())
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        context: &mut RequestContext,
+        error: BError,
+    ) -> BError {
+        self.not_connected(context, error)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        error: BError,
+        context: &mut RequestContext,
+        reused: bool,
+    ) -> BError {
+        self.broken(session, error, context, reused)
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut RequestContext,
+    ) -> FailToProxy {
+        log::debug!("{}: {error}", self.config.name);
+        if let Some(answer) = self.failure_answer(error, context) {
+            // The state of the connection is unknown: it ends with this answer.
+            session.set_keepalive(None);
+            if let Err(error) = answer.send(session).await {
+                log::debug!("{}: {error}", self.config.name);
+            }
+        }
+        FailToProxy {
+            error_code: session
+                .response_written()
+                .map_or(0, |answer| answer.status.as_u16()),
+            can_reuse_downstream: false,
+        }
+    }
+
+    /// Its line in the access log says it, and the check's.
+    fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &RequestContext,
+        _: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+
+    async fn logging(
+        &self,
+        session: &mut Session,
+        error: Option<&Error>,
+        context: &mut RequestContext,
+    ) {
+        if error.is_some() && context.termination == Termination::Normal {
+            context.termination = Termination::ClientLeft;
+        }
+        let status = session
+            .response_written()
+            .map(|answer| answer.status.as_u16())
+            .filter(|status| *status >= 200 || *status == 101);
+        self.count(&self.stats.traffic, session, status);
+        let target = context.target.and_then(|target| self.traffic(target));
+        if let Some(target) = target {
+            self.count(target, session, status);
+        }
+        let server = self.current_server(context);
+        if let Some(server) = server {
+            self.count(&server.stats.traffic, session, status);
+        }
+        if self.shared.config.server.access_log {
+            context.times.total = context.started.elapsed();
+            let line = Line {
+                client: context.client,
+                frontend: &self.config.name,
+                backend: context.target.and_then(|target| self.target_name(target)),
+                server: match context.target {
+                    Some(Target::Relay(_)) => Some("<RELAY>"),
+                    _ => server.map(|server| server.handle.name()),
+                },
+                times: context.times,
+                status,
+                bytes: session.body_bytes_sent(),
+                termination: context.termination,
+                sessions: [
+                    self.stats.traffic.sessions.get(),
+                    target.map_or(0, |target| target.sessions.get()),
+                    server.map_or(0, |server| server.stats.traffic.sessions.get()),
+                ],
+                retries: context.tried.len(),
+                request: session.req_header(),
+            };
+            log::info!(target: access_log::TARGET, "{line}");
+        }
+        if let Some(clock) = &context.clock {
+            // The next header may be awaited for as long as an idle connection is kept.
+            let idle: Duration = self.config.keep_alive_timeout;
+            clock.arm(idle + self.config.request_header_timeout);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `X-Forwarded-For` and `X-Forwarded-Proto`: for whom a request is passed on.
+
+use std::net::IpAddr;
+
+use pingora::http::RequestHeader;
+
+const FOR: &str = "X-Forwarded-For";
+const PROTO: &str = "X-Forwarded-Proto";
+
+/// Adds `client` to those that the request already names, and the scheme unless a proxy before us gave it.
+///
+/// # Errors
+///
+/// A value that no header can hold.
+pub(crate) fn apply(request: &mut RequestHeader, client: IpAddr) -> pingora::Result<()> {
+    let client = client.to_canonical().to_string();
+    let mut chain: Vec<&[u8]> = request
+        .headers
+        .get_all(FOR)
+        .iter()
+        .map(http::HeaderValue::as_bytes)
+        .filter(|value| !value.is_empty())
+        .collect();
+    chain.push(client.as_bytes());
+    let chain = chain.join(&b", "[..]);
+    request.insert_header(FOR, chain)?;
+    if !request.headers.contains_key(PROTO) {
+        request.insert_header(PROTO, "http")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_added_to_the_chain() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        apply(&mut request, "::ffff:192.0.2.1".parse().unwrap()).unwrap();
+        assert_eq!(request.headers["x-forwarded-for"], "192.0.2.1");
+        assert_eq!(request.headers["x-forwarded-proto"], "http");
+
+        request.insert_header(PROTO, "https").unwrap();
+        apply(&mut request, "2001:db8::1".parse().unwrap()).unwrap();
+        assert_eq!(request.headers["x-forwarded-for"], "192.0.2.1, 2001:db8::1");
+        assert_eq!(request.headers.get_all(FOR).iter().count(), 1);
+        assert_eq!(request.headers["x-forwarded-proto"], "https");
+    }
+}

@@ -1,0 +1,227 @@
+//! The addresses of the frontends, and the service that accepts on them.
+//!
+//! Sockets are bound here and handed to Pingora: bound by itself, it would retry a busy address for half a minute and then
+//! live on without it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::IntoRawFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures_util::future::{BoxFuture, join_all};
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{Fds, ListenFds, ShutdownWatch};
+use pingora::services::listening::Service;
+use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::watch;
+
+use super::Shared;
+use super::app::App;
+use super::frontend::Frontend;
+use super::upstream_pool;
+use crate::config::model;
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: i32 = 1024;
+/// Of a client's connection. An idle one costs as much memory as these say.
+const READ_BUFFER: usize = 4096;
+/// An answer of up to this size leaves in one piece with its header.
+const WRITE_BUFFER: usize = 16384;
+
+/// An address that a frontend cannot have.
+#[derive(Debug, thiserror::Error)]
+#[error("frontend \"{frontend}\": cannot listen on {address}: {source}")]
+pub struct BindError {
+    /// The frontend's name.
+    pub frontend: String,
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// The bound sockets of all frontends.
+#[derive(Debug)]
+pub struct BoundListeners(Vec<Vec<BoundListener>>);
+
+#[derive(Debug)]
+struct BoundListener {
+    address: SocketAddr,
+    socket: Socket,
+}
+
+impl BoundListener {
+    fn duplicate(&self) -> Option<std::net::TcpListener> {
+        match self.socket.try_clone() {
+            Ok(socket) => Some(socket.into()),
+            Err(error) => {
+                // Only the queue at a stop is lost by it.
+                log::warn!(
+                    "the socket of {} cannot be duplicated: {error}",
+                    self.address
+                );
+                None
+            }
+        }
+    }
+}
+
+impl BoundListeners {
+    pub(super) fn bind(frontends: &[model::Frontend]) -> Result<Self, BindError> {
+        let bind_frontend = |frontend: &model::Frontend| {
+            let bind_one = |address: &SocketAddr| {
+                bind(*address).map_err(|source| BindError {
+                    frontend: frontend.name.clone(),
+                    address: *address,
+                    source,
+                })
+            };
+            frontend.bind.iter().map(bind_one).collect()
+        };
+        Ok(Self(
+            frontends
+                .iter()
+                .map(bind_frontend)
+                .collect::<Result<_, _>>()?,
+        ))
+    }
+
+    /// The addresses of each frontend, in the order of the configuration; where that said port 0, with the real port.
+    pub fn addresses(&self) -> Vec<Vec<SocketAddr>> {
+        self.0
+            .iter()
+            .map(|listeners| listeners.iter().map(|one| one.address).collect())
+            .collect()
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<BoundListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let address = socket.local_addr()?.as_socket().unwrap_or(address);
+    Ok(BoundListener { address, socket })
+}
+
+/// Accepts on all frontends and answers, all in one runtime.
+pub struct ListeningService {
+    shared: Arc<Shared>,
+    /// Taken at the start.
+    bound: Option<BoundListeners>,
+    addresses: Vec<String>,
+    stop: watch::Receiver<bool>,
+    /// Taken at the start; the mutex is there because Pingora wants services to be `Sync`, and futures are not.
+    tasks: Mutex<Vec<BoxFuture<'static, ()>>>,
+}
+
+impl ListeningService {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        bound: BoundListeners,
+        stop: watch::Receiver<bool>,
+        tasks: Vec<BoxFuture<'static, ()>>,
+    ) -> Self {
+        let addresses = bound.0.iter().flatten();
+        Self {
+            addresses: addresses.map(|one| one.address.to_string()).collect(),
+            shared,
+            bound: Some(bound),
+            stop,
+            tasks: Mutex::new(tasks),
+        }
+    }
+
+    /// A service of Pingora's for each frontend, its sockets put into `fds`.
+    fn services(&mut self, fds: &ListenFds) -> Vec<Service<Frontend>> {
+        let conf = Arc::new(ServerConf {
+            threads: self.shared.config.server.threads,
+            ..ServerConf::default()
+        });
+        let bound = self.bound.take().map(|bound| bound.0).unwrap_or_default();
+        let frontends = self.shared.config.frontends.iter();
+        frontends
+            .zip(&self.shared.stats.frontends)
+            .zip(bound)
+            .map(|((config, stats), listeners)| {
+                let app = App::new(
+                    Arc::clone(&self.shared),
+                    config.clone(),
+                    Arc::clone(stats),
+                    self.stop.clone(),
+                );
+                let sockets = listeners.iter().filter_map(BoundListener::duplicate);
+                let frontend = Frontend::new(
+                    config,
+                    Arc::clone(stats),
+                    http_proxy(&conf, app),
+                    self.stop.clone(),
+                    sockets.collect(),
+                );
+                let mut service = Service::new(config.name.clone(), frontend);
+                for listener in listeners {
+                    let name = listener.address.to_string();
+                    let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+                    service.add_listener(ListenerConfig::tcp(&name).l4_buffer(buffers));
+                    fds.lock().add(name, listener.socket.into_raw_fd());
+                }
+                service
+            })
+            .collect()
+    }
+}
+
+#[async_trait]
+impl ServiceWithDependents for ListeningService {
+    async fn start_service(
+        &mut self,
+        fds: Option<ListenFds>,
+        _shutdown: ShutdownWatch,
+        listeners_per_fd: usize,
+        ready: ServiceReadyNotifier,
+    ) {
+        let _accepting = self.shared.accepting.enter();
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for task in std::mem::take(tasks) {
+            tokio::spawn(task);
+        }
+        tokio::spawn(upstream_pool::sweep_all(
+            self.shared.pools.clone(),
+            self.stop.clone(),
+        ));
+        let fds = fds.unwrap_or_else(|| Arc::new(Fds::new().into()));
+        let mut services = self.services(&fds);
+        // The sockets listen already: from here on nothing is refused.
+        ready.notify_ready();
+        join_all(services.iter_mut().map(|service| {
+            pingora::services::Service::start_service(
+                service,
+                Some(Arc::clone(&fds)),
+                self.stop.clone(),
+                listeners_per_fd.max(1),
+            )
+        }))
+        .await;
+    }
+
+    fn name(&self) -> &str {
+        "frontends"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(self.shared.config.server.threads)
+    }
+
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        Some(self.addresses.clone())
+    }
+}

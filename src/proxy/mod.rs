@@ -1,0 +1,180 @@
+//! The proxy: Pingora's `ProxyHttp` for every frontend, and the pools behind them.
+//!
+//! # A request
+//!
+//! `frontend` takes the connection (limits, the deadline for a header), `app` the request: the status page, then the
+//! rules (`acl`, `route`), then one of three ways:
+//!
+//! - a **relay** answers it ([`RelayHandler`]); every write endpoint of a pool that a relay replicates to goes there,
+//!   whatever the rules say;
+//! - a **replicated pool** is read by own code (`forward`): the body is held, so the request can be repeated, and the
+//!   header of the answer is held back until the first piece of its body, because InfluxDB sends 200 before it executes;
+//! - a **plain pool** is served by Pingora's own path (`plain_pool`), which can tunnel a WebSocket and stream an upload of any size.
+//!
+//! # A pool
+//!
+//! `pool` holds the servers and `balance` chooses among those that are up. `health` runs Pingora's checks and
+//! `resolve` follows DNS names; both write [`ServerHandle`](crate::stats::ServerHandle)s, which relays read too.
+//!
+//! # Invariants
+//!
+//! - A request is sent to a second server only if that cannot do anything twice: the method repeats safely, or nothing was
+//!   sent. It never is once a byte of an answer has gone to the client.
+//! - With no server up, the answer is 503 at once and names the backend.
+//! - Everything has a limit: connections a frontend, waiting connections, bytes of held bodies (a request and in all),
+//!   idle connections to a server, and each wait.
+//! - From the moment the stop watch flips, every answer closes its connection; what is in flight is finished.
+//! - No query string's credentials or statements and no header value reach the log.
+
+mod access_log;
+mod acl;
+mod app;
+mod background;
+mod balance;
+mod context;
+mod error_answer;
+mod exchange;
+mod forward;
+mod forwarded_for;
+mod frontend;
+mod header_deadline;
+mod health;
+mod hop_by_hop;
+mod in_flight;
+mod listener;
+mod plain_pool;
+mod pool;
+mod relay_handler;
+mod request_body;
+mod resolve;
+mod route;
+mod tunnel;
+mod upstream_pool;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use pingora::connectors::TransportConnector;
+use pingora::proxy::Session;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::stats::Stats;
+
+pub use background::PoolService;
+pub use in_flight::InFlight;
+pub use listener::{BindError, BoundListeners, ListeningService};
+pub use pool::{CheckError, Pool, build_pools};
+pub use request_body::{BodyBudget, BodyError, HeldBody, read_request_body};
+
+/// Most bytes of one request's body that are held to be sent to a replicated pool; past it 413. Queries are far smaller.
+const MAX_HELD_BODY: usize = 16 << 20;
+/// Most bytes of such bodies held at once; past it 503.
+const MAX_HELD_BODIES: usize = 64 << 20;
+
+/// Answers the requests that go to a relay. What stands above the proxy puts the relay behind it.
+#[async_trait]
+pub trait RelayHandler: Send + Sync {
+    /// Reads the request's body and writes the whole answer into `session`. `Expect: 100-continue` is not answered yet,
+    /// and the connection's timeouts and keep-alive are set.
+    ///
+    /// # Errors
+    ///
+    /// Only of the client's connection; everything else is an answer.
+    async fn handle(&self, session: &mut Session) -> pingora::Result<()>;
+}
+
+/// The status page at a frontend's `stats_uri`.
+pub trait StatusPage: Send + Sync {
+    /// Renders it. `options` is what followed `stats_uri` in the request, as it came: empty, or like HAProxy's `;csv`.
+    /// Returns the content type and the page.
+    fn render(&self, options: &str) -> (&'static str, Bytes);
+}
+
+/// All frontends and pools of a configuration.
+pub struct Proxy {
+    shared: Arc<Shared>,
+}
+
+/// What every request of every frontend needs.
+pub(crate) struct Shared {
+    config: Arc<Config>,
+    stats: Arc<Stats>,
+    pools: Vec<Arc<Pool>>,
+    relays: Vec<Arc<dyn RelayHandler>>,
+    status: Arc<dyn StatusPage>,
+    connector: TransportConnector,
+    held_bodies: BodyBudget,
+    /// Requests.
+    in_flight: InFlight,
+    /// Services that accept.
+    accepting: InFlight,
+}
+
+impl Proxy {
+    /// A proxy for `config`. `pools` are those of [`build_pools`] for the same configuration and counters; `relays` are in
+    /// the order of the configuration.
+    pub fn new(
+        config: Arc<Config>,
+        stats: Arc<Stats>,
+        pools: Vec<Arc<Pool>>,
+        relays: Vec<Arc<dyn RelayHandler>>,
+        status: Arc<dyn StatusPage>,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                stats,
+                pools,
+                relays,
+                status,
+                connector: TransportConnector::new(None),
+                held_bodies: BodyBudget::new(MAX_HELD_BODIES),
+                in_flight: InFlight::default(),
+                accepting: InFlight::default(),
+            }),
+        }
+    }
+
+    /// Binds every address of every frontend.
+    ///
+    /// # Errors
+    ///
+    /// The first address that cannot be had, with its frontend and the reason; nothing stays bound then.
+    pub fn bind(&self) -> Result<BoundListeners, BindError> {
+        BoundListeners::bind(&self.shared.config.frontends)
+    }
+
+    /// The service that accepts on `bound` and answers, in one runtime. `tasks` are spawned in that runtime when it starts.
+    /// Once `stop` is true, it stops accepting and closes each connection after its answer.
+    pub fn listening_service(
+        &self,
+        bound: BoundListeners,
+        stop: watch::Receiver<bool>,
+        tasks: Vec<BoxFuture<'static, ()>>,
+    ) -> ListeningService {
+        ListeningService::new(Arc::clone(&self.shared), bound, stop, tasks)
+    }
+
+    /// The service that checks the servers of all pools and resolves their names, until `stop` is true. It is ready when
+    /// each name has been asked for once; the listening service should depend on it.
+    pub fn background_service(&self, stop: watch::Receiver<bool>) -> PoolService {
+        PoolService::new(self.shared.pools.clone(), stop)
+    }
+
+    /// Returns when nothing is accepted any more and the requests under way are answered; for a stop.
+    pub async fn served(&self) {
+        self.shared.accepting.none_left().await;
+        self.shared.in_flight.none_left().await;
+    }
+
+    /// The requests under way.
+    pub fn in_flight(&self) -> InFlight {
+        self.shared.in_flight.clone()
+    }
+}

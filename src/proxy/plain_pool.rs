@@ -1,0 +1,154 @@
+//! The decisions on Pingora's own path: which server, whether another one, and what the client hears when none will do.
+
+use pingora::proxy::Session;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{BError, Error, ErrorSource, ErrorType};
+
+use super::access_log::Termination;
+use super::app::App;
+use super::context::RequestContext;
+use super::error_answer::{ErrorAnswer, has_begun};
+
+impl App {
+    /// The server for the next try.
+    ///
+    /// # Errors
+    ///
+    /// There is none: 503.
+    pub(super) fn peer(&self, context: &mut RequestContext) -> pingora::Result<Box<HttpPeer>> {
+        let chosen = self.pool(context.target).and_then(|pool| {
+            let (index, address) = pool.choose(context.source(), &context.tried)?;
+            Some((pool, index, pool.server(index)?, address))
+        });
+        let Some((pool, index, server, address)) = chosen else {
+            return Err(Error::new_up(ErrorType::HTTPStatus(503)));
+        };
+        context.chose(index, server);
+        let config = pool.config();
+        let mut peer = HttpPeer::new(address, false, String::new());
+        peer.options.connection_timeout = Some(config.connect_timeout);
+        peer.options.read_timeout = Some(config.server_timeout);
+        peer.options.write_timeout = Some(config.server_timeout);
+        peer.options.idle_timeout = Some(config.server_keep_alive);
+        Ok(Box::new(peer))
+    }
+
+    /// Gives up the server that the stock path is talking to; true if there is another one to go to.
+    fn another(&self, context: &mut RequestContext) -> bool {
+        let Some(pool) = self.pool(context.target) else {
+            return false;
+        };
+        context.tried.extend(context.server);
+        let again =
+            context.tried.len() <= pool.config().retries && pool.choose_exists(&context.tried);
+        if again && let Some(server) = self.current_server(context) {
+            server.stats.redispatches.increment();
+        }
+        again
+    }
+
+    /// No connection could be made.
+    pub(super) fn not_connected(&self, context: &mut RequestContext, mut error: BError) -> BError {
+        if let Some(server) = self.current_server(context) {
+            server.stats.connect_errors.increment();
+        }
+        context.termination = Termination::NoServer;
+        // Nothing was sent.
+        error.set_retry(self.another(context));
+        error
+    }
+
+    /// The exchange broke off. Tried again only if that cannot do anything twice.
+    pub(super) fn broken(
+        &self,
+        session: &mut Session,
+        mut error: BError,
+        context: &mut RequestContext,
+        reused: bool,
+    ) -> BError {
+        if *error.esource() != ErrorSource::Upstream {
+            context.termination = Termination::ClientLeft;
+            error.set_retry(false);
+            return error;
+        }
+        let begun = has_begun(session);
+        let silent = matches!(
+            error.etype(),
+            ErrorType::ReadTimedout | ErrorType::WriteTimedout
+        );
+        context.termination = match (begun, silent) {
+            (false, false) => Termination::ServerBroke,
+            (false, true) => Termination::ServerSilent,
+            (true, false) => Termination::AnswerBroke,
+            (true, true) => Termination::AnswerSilent,
+        };
+        let safe = !begun
+            && !silent
+            && session.req_header().method.is_idempotent()
+            && !session.retry_buffer_truncated();
+        if safe && reused {
+            // The connection may have been closed while it lay idle: that says nothing against the server.
+            error.set_retry(true);
+            return error;
+        }
+        if let Some(server) = self.current_server(context) {
+            server.stats.response_errors.increment();
+        }
+        error.set_retry(safe && self.another(context));
+        error
+    }
+
+    /// What the client is told of a failure, or `None` if it is gone.
+    pub(super) fn failure_answer(
+        &self,
+        error: &Error,
+        context: &mut RequestContext,
+    ) -> Option<ErrorAnswer> {
+        let backend = context
+            .target
+            .and_then(|target| self.target_name(target))
+            .unwrap_or_default();
+        match (error.esource(), error.etype()) {
+            (ErrorSource::Downstream, ErrorType::ReadTimedout) => {
+                context.termination = Termination::ClientSilent;
+                None
+            }
+            (
+                ErrorSource::Downstream,
+                ErrorType::ReadError
+                | ErrorType::WriteError
+                | ErrorType::WriteTimedout
+                | ErrorType::ConnectionClosed
+                | ErrorType::ConnectError,
+            ) => {
+                context.termination = Termination::ClientLeft;
+                None
+            }
+            (ErrorSource::Downstream, _) => {
+                context.termination = Termination::Refused;
+                Some(ErrorAnswer::bad_request())
+            }
+            (ErrorSource::Upstream, etype) => Some(match etype {
+                ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
+                    ErrorAnswer::gateway_timeout(backend)
+                }
+                ErrorType::ConnectTimedout
+                | ErrorType::ConnectRefused
+                | ErrorType::ConnectNoRoute
+                | ErrorType::ConnectError
+                | ErrorType::SocketError
+                | ErrorType::BindError => ErrorAnswer::unreachable(backend),
+                ErrorType::HTTPStatus(_) => {
+                    context.termination = Termination::NoServer;
+                    ErrorAnswer::no_server(backend)
+                }
+                _ => ErrorAnswer::bad_gateway(backend),
+            }),
+            (ErrorSource::Internal | ErrorSource::Unset, _) => {
+                log::error!("{}: {error}", self.config.name);
+                context.termination = Termination::Refused;
+                Some(ErrorAnswer::internal())
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! A pool: its servers, their states, and the choice among them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::balance::{Balancer, Share};
+use super::health;
+use super::upstream_pool::IdleConnections;
+use crate::config::Config;
+use crate::config::model::{Backend, PoolServer, Probe, ServerAddress};
+use crate::stats::{BackendStats, ServerHandle, ServerState, ServerStats, ServerStatus, Stats};
+
+/// A check that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// Its request is no valid HTTP.
+    #[error("backend \"{backend}\": the request of its check cannot be made: {reason}")]
+    Request {
+        /// The backend's name.
+        backend: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// A pool of servers.
+pub struct Pool {
+    config: Backend,
+    stats: Arc<BackendStats>,
+    balancer: Balancer,
+    servers: Vec<Server>,
+}
+
+/// One server of a pool.
+pub(crate) struct Server {
+    pub(crate) config: PoolServer,
+    pub(crate) handle: Arc<ServerHandle>,
+    pub(crate) stats: Arc<ServerStats>,
+    pub(crate) idle: IdleConnections,
+}
+
+/// The pools of `config`, in its order, which is the order of `stats` too.
+///
+/// # Errors
+///
+/// A check whose request cannot be made.
+pub fn build_pools(config: &Config, stats: &Stats) -> Result<Vec<Arc<Pool>>, CheckError> {
+    config
+        .backends
+        .iter()
+        .zip(&stats.backends)
+        .map(|(backend, stats)| Pool::new(backend.clone(), Arc::clone(stats)).map(Arc::new))
+        .collect()
+}
+
+impl Pool {
+    fn new(config: Backend, stats: Arc<BackendStats>) -> Result<Self, CheckError> {
+        health::validate(&config)?;
+        let servers: Vec<Server> = config
+            .servers
+            .iter()
+            .zip(&stats.servers)
+            .map(|(server, stats)| {
+                let address = match server.address {
+                    ServerAddress::Ip(address) => Some(address),
+                    ServerAddress::Dns { .. } => None,
+                };
+                Server {
+                    handle: Arc::new(ServerHandle::new(&server.name, address, address.is_some())),
+                    config: server.clone(),
+                    stats: Arc::clone(stats),
+                    idle: IdleConnections::new(config.server_keep_alive),
+                }
+            })
+            .collect();
+        let pool = Self {
+            balancer: Balancer::new(config.balance, servers.len()),
+            config,
+            stats,
+            servers,
+        };
+        for (index, server) in pool.servers.iter().enumerate() {
+            let (up, reason) = match server.handle.address() {
+                Some(_) => (true, "start"),
+                None => (false, "name not resolved yet"),
+            };
+            pool.record(index, up, reason);
+        }
+        Ok(pool)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Its servers as others see them, in the order of the configuration.
+    pub fn handles(&self) -> Vec<Arc<ServerHandle>> {
+        self.servers
+            .iter()
+            .map(|server| Arc::clone(&server.handle))
+            .collect()
+    }
+
+    /// Whether the server at `index` is up.
+    pub fn server_is_up(&self, index: usize) -> bool {
+        self.servers
+            .get(index)
+            .is_some_and(|server| server.handle.is_up())
+    }
+
+    /// Where the server at `index` is now.
+    pub fn address(&self, index: usize) -> Option<SocketAddr> {
+        self.servers.get(index)?.handle.address()
+    }
+
+    pub(crate) fn config(&self) -> &Backend {
+        &self.config
+    }
+
+    pub(crate) fn stats(&self) -> &Arc<BackendStats> {
+        &self.stats
+    }
+
+    pub(crate) fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    pub(crate) fn server(&self, index: usize) -> Option<&Server> {
+        self.servers.get(index)
+    }
+
+    /// Whether a request could be sent anywhere.
+    pub(crate) fn is_available(&self) -> bool {
+        self.servers.iter().any(Server::is_usable)
+    }
+
+    /// The server for a request of `client`, passing over those in `tried`, with its address. Backups, the first that is up,
+    /// only while no other server is.
+    pub(crate) fn choose(&self, client: IpAddr, tried: &[usize]) -> Option<(usize, SocketAddr)> {
+        let mut actives = self.servers.iter().filter(|server| !server.config.backup);
+        let index = if actives.any(Server::is_usable) {
+            self.balancer.choose(client, |index| {
+                let server = self.servers.get(index)?;
+                let eligible =
+                    !server.config.backup && server.is_usable() && !tried.contains(&index);
+                eligible.then(|| Share {
+                    weight: server.config.weight,
+                    load: server.stats.traffic.sessions.get(),
+                })
+            })
+        } else {
+            (0..self.servers.len()).find(|index| {
+                let server = self.servers.get(*index);
+                server.is_some_and(Server::is_usable) && !tried.contains(index)
+            })
+        }?;
+        Some((index, self.address(index)?))
+    }
+
+    /// Whether a server that is not in `tried` could be chosen.
+    pub(crate) fn choose_exists(&self, tried: &[usize]) -> bool {
+        let usable = |backup: bool| {
+            self.servers
+                .iter()
+                .enumerate()
+                .filter(move |(_, server)| server.config.backup == backup && server.is_usable())
+        };
+        let backup = usable(false).next().is_none();
+        usable(backup).any(|(index, _)| !tried.contains(&index))
+    }
+
+    /// Says that the server at `index` went up or down, and why. Nothing happens if it was so before.
+    pub(crate) fn mark(&self, index: usize, up: bool, reason: &str) {
+        let Some(server) = self.servers.get(index) else {
+            return;
+        };
+        if server.handle.is_up() == up {
+            return;
+        }
+        // Who is woken by the change must find all of it.
+        self.record(index, up, reason);
+        if !up {
+            server.stats.downs.increment();
+        }
+        server.handle.set_up(up);
+        let all = self.servers.len();
+        let left = self.servers.iter().filter(|one| one.handle.is_up()).count();
+        let (pool, name) = (self.name(), server.handle.name());
+        if up {
+            log::info!("server {pool}/{name} is UP, reason: {reason}, {left} of {all} servers up");
+        } else {
+            server.idle.clear();
+            log::warn!(
+                "server {pool}/{name} is DOWN, reason: {reason}, {left} of {all} servers left"
+            );
+            if left == 0 {
+                log::error!("backend {pool} has no server left");
+            }
+        }
+    }
+
+    fn record(&self, index: usize, up: bool, reason: &str) {
+        let Some(server) = self.servers.get(index) else {
+            return;
+        };
+        let status = match up {
+            false => ServerStatus::Down,
+            true if self.is_checked(server) => ServerStatus::Up,
+            true => ServerStatus::NoCheck,
+        };
+        server.stats.state.store(Arc::new(ServerState {
+            status,
+            since: SystemTime::now(),
+            reason: reason.to_owned(),
+        }));
+    }
+
+    /// Whether the pool checks this server of it.
+    pub(crate) fn is_checked(&self, server: &Server) -> bool {
+        server.config.check && !matches!(self.config.check.probe, Probe::None)
+    }
+}
+
+impl Server {
+    /// Up, somewhere, and with a weight that lets it take requests.
+    fn is_usable(&self) -> bool {
+        self.config.weight > 0 && self.handle.is_up() && self.handle.address().is_some()
+    }
+}

@@ -1,0 +1,118 @@
+//! A relay behind a frontend: reads the body that the relay admits, and sends what the relay answers.
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::v1::common::is_expect_continue_req;
+use pingora::proxy::Session;
+
+use super::RelayHandler;
+use super::error_answer::{ErrorAnswer, drain_rest, send_whole};
+use super::request_body::BodyError;
+use crate::influx::Answer;
+use crate::relay::{Admitted, Begun, Relay};
+
+#[async_trait]
+impl RelayHandler for Relay {
+    async fn handle(&self, session: &mut Session) -> pingora::Result<()> {
+        self.ready().await;
+        let request = session.req_header();
+        let uri = &request.uri;
+        let begun = self.begin(
+            &request.method,
+            uri.path(),
+            uri.query().unwrap_or_default(),
+            &request.headers,
+        );
+        let mut admitted = match begun {
+            Begun::Answered(answer) => return send(session, answer).await,
+            Begun::Body(admitted) => admitted,
+        };
+        match read_body(self, session, &mut admitted).await {
+            Ok(body) => {
+                let answer = self.finish(admitted, body).await;
+                send(session, answer).await
+            }
+            Err(NoBody::Refused(answer)) => send(session, answer).await,
+            Err(NoBody::Client(error)) => match ErrorAnswer::body(&error) {
+                Some(answer) => answer.send(session).await,
+                None => match error {
+                    BodyError::Client(error) => Err(error),
+                    BodyError::TooLarge { .. } | BodyError::NoRoom => Ok(()),
+                },
+            },
+        }
+    }
+}
+
+/// Why there is no body.
+enum NoBody {
+    /// The relay does not want it.
+    Refused(Answer),
+    /// The client did not send it.
+    Client(BodyError),
+}
+
+impl From<Box<pingora::Error>> for NoBody {
+    fn from(error: Box<pingora::Error>) -> Self {
+        Self::Client(BodyError::Client(error))
+    }
+}
+
+/// A body in one piece is not copied.
+async fn read_body(
+    relay: &Relay,
+    session: &mut Session,
+    admitted: &mut Admitted,
+) -> Result<Bytes, NoBody> {
+    if is_expect_continue_req(session.req_header()) {
+        session.write_continue_response().await?;
+    }
+    let Some(first) = next_piece(relay, session, admitted).await? else {
+        return Ok(Bytes::new());
+    };
+    let Some(second) = next_piece(relay, session, admitted).await? else {
+        return Ok(first);
+    };
+    // At once as large as was announced, and admitted: growing in steps takes up to twice the memory, and copies.
+    let announced = session
+        .req_header()
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let received = first.len() + second.len();
+    let mut whole = BytesMut::with_capacity(announced.unwrap_or(0).max(received));
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&second);
+    while let Some(piece) = next_piece(relay, session, admitted).await? {
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+async fn next_piece(
+    relay: &Relay,
+    session: &mut Session,
+    admitted: &mut Admitted,
+) -> Result<Option<Bytes>, NoBody> {
+    let Some(piece) = session.read_request_body().await? else {
+        return Ok(None);
+    };
+    relay
+        .receive(admitted, piece.len())
+        .map_err(NoBody::Refused)?;
+    Ok(Some(piece))
+}
+
+async fn send(session: &mut Session, answer: Answer) -> pingora::Result<()> {
+    drain_rest(session);
+    let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 2))?;
+    for (name, value) in answer.headers {
+        header.append_header(name, value)?;
+    }
+    if answer.status != http::StatusCode::NO_CONTENT {
+        header.insert_header(CONTENT_LENGTH, answer.body.len())?;
+    }
+    send_whole(session, header, answer.body).await
+}

@@ -1,0 +1,69 @@
+//! Where a request goes: the status page, the first rule that matches, the frontend's default.
+
+use std::net::IpAddr;
+
+use http::Method;
+use pingora::http::RequestHeader;
+
+use super::acl::{self, Subject};
+use crate::config::Config;
+use crate::config::model::{BackendId, Frontend, RelayId, Target};
+
+/// The paths by which data is written to InfluxDB 1.8, as it matches them: byte for byte.
+const WRITE_ENDPOINTS: [&[u8]; 3] = [b"/write", b"/api/v2/write", b"/api/v1/prom/write"];
+
+/// What is done with a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Route<'a> {
+    /// The status page, with what followed its address.
+    Status(&'a str),
+    /// A relay answers.
+    Relay(RelayId),
+    /// A pool that a relay replicates to.
+    Replicated(BackendId),
+    /// A pool of its own.
+    Plain(BackendId),
+    /// No rule matched and there is no default.
+    Nowhere,
+}
+
+/// Finds the route of `request` through `frontend`.
+pub(crate) fn find<'a>(
+    config: &Config,
+    frontend: &Frontend,
+    request: &'a RequestHeader,
+    source: IpAddr,
+) -> Route<'a> {
+    if let Some(options) = status_options(frontend, request) {
+        return Route::Status(options);
+    }
+    let target = if frontend.rules.is_empty() {
+        frontend.default_target
+    } else {
+        let subject = Subject::new(request, source);
+        frontend
+            .rules
+            .iter()
+            .find(|rule| acl::matches(&rule.condition, &subject))
+            .map(|rule| rule.target)
+            .or(frontend.default_target)
+    };
+    match target {
+        None => Route::Nowhere,
+        Some(Target::Relay(relay)) => Route::Relay(relay),
+        Some(Target::Backend(backend)) => match config.backend(backend).replicated_by {
+            None => Route::Plain(backend),
+            Some(relay) if WRITE_ENDPOINTS.contains(&acl::path(request)) => Route::Relay(relay),
+            Some(_) => Route::Replicated(backend),
+        },
+    }
+}
+
+/// What follows `stats_uri` in the request, if it asks for it: nothing, or HAProxy's `;csv` and the like.
+fn status_options<'a>(frontend: &Frontend, request: &'a RequestHeader) -> Option<&'a str> {
+    let options = std::str::from_utf8(request.raw_path())
+        .ok()?
+        .strip_prefix(frontend.stats_uri.as_deref()?)?;
+    let asked = matches!(request.method, Method::GET | Method::HEAD);
+    (asked && (options.is_empty() || options.starts_with(';'))).then_some(options)
+}

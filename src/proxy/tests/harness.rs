@@ -1,0 +1,331 @@
+//! A running proxy for tests, and configurations built by hand.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::client::{Answer, Client};
+use crate::config::Config;
+use crate::config::model::{
+    Ack, AllOf, Backend, BackendId, Balance, Check, Condition, Frontend, OnUnavailable, PoolServer,
+    Probe, Relay, RelayId, Rule, Server, ServerAddress, SyncPolicy, Target, Test,
+};
+use crate::proxy::{InFlight, Pool, Proxy, RelayHandler, StatusPage, build_pools};
+use crate::stats::{
+    BackendStats, Counter, FrontendStats, RelayStats, ServerState, ServerStats, ServerStatus,
+    Stats, Traffic,
+};
+
+/// For whatever must happen at once but for the machine.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// A server of a pool at `address`.
+pub(crate) fn server(name: &str, address: SocketAddr) -> PoolServer {
+    PoolServer {
+        name: name.into(),
+        address: ServerAddress::Ip(address),
+        weight: 1,
+        backup: false,
+        check: true,
+    }
+}
+
+/// A server of a pool that is named by DNS.
+pub(crate) fn named_server(name: &str, host: &str, port: u16) -> PoolServer {
+    PoolServer {
+        address: ServerAddress::Dns {
+            host: host.into(),
+            port,
+        },
+        ..server(name, SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+}
+
+/// A pool without checks.
+pub(crate) fn backend(name: &str, servers: Vec<PoolServer>) -> Backend {
+    Backend {
+        name: name.into(),
+        balance: Balance::RoundRobin,
+        check: Check {
+            probe: Probe::None,
+            interval: Duration::from_millis(50),
+            timeout: Duration::from_secs(2),
+            rise: 2,
+            fall: 3,
+        },
+        servers,
+        connect_timeout: Duration::from_secs(5),
+        server_timeout: Duration::from_secs(10),
+        server_keep_alive: Duration::from_secs(60),
+        retries: 3,
+        replicated_by: None,
+    }
+}
+
+/// A frontend on a port of the system's choice.
+pub(crate) fn frontend(default_target: Target) -> Frontend {
+    Frontend {
+        name: "front".into(),
+        bind: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        stats_uri: Some("/haproxy?stats".into()),
+        rules: Vec::new(),
+        default_target: Some(default_target),
+        forwarded_for: false,
+        max_connections: 2000,
+        client_timeout: Duration::from_secs(10),
+        request_header_timeout: Duration::from_secs(10),
+        keep_alive_timeout: Duration::from_secs(60),
+        tunnel_timeout: Duration::from_secs(3600),
+    }
+}
+
+/// A rule for paths that begin with `prefix`.
+pub(crate) fn path_rule(prefix: &str, target: Target) -> Rule {
+    Rule {
+        target,
+        condition: Condition {
+            negated: false,
+            any_of: vec![AllOf(vec![Test::PathBegins(vec![prefix.into()])])],
+        },
+    }
+}
+
+/// The first backend.
+pub(crate) const BACKEND: Target = Target::Backend(BackendId(0));
+/// The first relay.
+pub(crate) const RELAY: Target = Target::Relay(RelayId(0));
+
+/// One frontend before one plain pool.
+pub(crate) fn plain(servers: Vec<PoolServer>) -> Config {
+    Config {
+        server: Server {
+            data_dir: PathBuf::new(),
+            threads: 1,
+            log_level: log::LevelFilter::Info,
+            access_log: true,
+            stop_timeout: Duration::from_secs(30),
+        },
+        frontends: vec![frontend(BACKEND)],
+        relays: Vec::new(),
+        backends: vec![backend("influx_back", servers)],
+        udp: Vec::new(),
+    }
+}
+
+/// One frontend before one pool that a relay replicates to.
+pub(crate) fn replicated(servers: Vec<PoolServer>) -> Config {
+    let mut config = plain(servers);
+    config.relays = vec![Relay {
+        name: "influx_relay".into(),
+        pool: BackendId(0),
+        ack: Ack::Any,
+        on_unavailable: OnUnavailable::Accept,
+        timeout: Duration::from_secs(15),
+        sync: SyncPolicy::Always,
+        max_body: 25_000_000,
+        max_unpacked_body: 64 << 20,
+        max_batch: 1 << 20,
+        max_inflight: 64 << 20,
+        max_backlog: 10 << 30,
+        max_backlog_age: Duration::from_secs(72 * 3600),
+        rewind: Duration::from_secs(30),
+        trust_for: Duration::from_secs(3600),
+        max_dead_letters: 10_000,
+        max_dead_letter_bytes: 256 << 20,
+        retry_min: Duration::from_millis(100),
+        retry_max: Duration::from_secs(10),
+    }];
+    config.backends[0].replicated_by = Some(RelayId(0));
+    config
+}
+
+/// Counters for `config`.
+pub(crate) fn stats(config: &Config) -> Arc<Stats> {
+    let server = |server: &PoolServer| {
+        Arc::new(ServerStats {
+            name: server.name.clone(),
+            address: server.address.to_string(),
+            weight: server.weight,
+            backup: server.backup,
+            traffic: Traffic::default(),
+            connect_errors: Counter::default(),
+            response_errors: Counter::default(),
+            redispatches: Counter::default(),
+            state: ArcSwap::from_pointee(ServerState {
+                status: ServerStatus::Up,
+                since: SystemTime::now(),
+                reason: String::new(),
+            }),
+            check_failures: Counter::default(),
+            downs: Counter::default(),
+            last_check: ArcSwapOption::empty(),
+        })
+    };
+    let frontends = config.frontends.iter().map(|frontend| {
+        Arc::new(FrontendStats {
+            name: frontend.name.clone(),
+            bind: Vec::new(),
+            traffic: Traffic::default(),
+            request_errors: Counter::default(),
+        })
+    });
+    let backends = config.backends.iter().map(|backend| {
+        Arc::new(BackendStats {
+            name: backend.name.clone(),
+            balance: "roundrobin".into(),
+            traffic: Traffic::default(),
+            no_server: Counter::default(),
+            servers: backend.servers.iter().map(server).collect(),
+        })
+    });
+    let relays = config.relays.iter().map(|relay| {
+        Arc::new(RelayStats {
+            name: relay.name.clone(),
+            pool: config.backend(relay.pool).name.clone(),
+            replicas: Vec::new(),
+            ..RelayStats::default()
+        })
+    });
+    Arc::new(Stats {
+        started: SystemTime::now(),
+        frontends: frontends.collect(),
+        backends: backends.collect(),
+        relays: relays.collect(),
+        udp: Vec::new(),
+    })
+}
+
+/// A pool without checks, behind nothing.
+pub(crate) fn pool(servers: Vec<PoolServer>) -> Arc<Pool> {
+    let config = plain(servers);
+    let stats = stats(&config);
+    build_pools(&config, &stats).unwrap().remove(0)
+}
+
+struct EchoRelay;
+
+#[async_trait]
+impl RelayHandler for EchoRelay {
+    async fn handle(&self, session: &mut Session) -> pingora::Result<()> {
+        let mut length = 0;
+        while let Some(piece) = session.read_request_body().await? {
+            length += piece.len();
+        }
+        let mut header = ResponseHeader::build(204, None)?;
+        header.insert_header("X-Relayed", length)?;
+        session
+            .write_response_header(Box::new(header), true)
+            .await?;
+        session.write_response_body(None, true).await
+    }
+}
+
+struct PlainStatus;
+
+impl StatusPage for PlainStatus {
+    fn render(&self, options: &str) -> (&'static str, Bytes) {
+        ("text/plain", Bytes::from(format!("status{options}")))
+    }
+}
+
+/// A running proxy. It stops when it is dropped.
+pub(crate) struct Running {
+    pub(crate) addresses: Vec<Vec<SocketAddr>>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) pools: Vec<Arc<Pool>>,
+    pub(crate) in_flight: InFlight,
+    pub(crate) stop: watch::Sender<bool>,
+    /// Ends when the last frontend has been cleaned up.
+    pub(crate) listening: JoinHandle<()>,
+    background: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) fn start(config: Config) -> Self {
+        Self::start_after(config, |_, _| ())
+    }
+
+    /// Starts after `before` was given the stop and the addresses, which are bound by then.
+    pub(crate) fn start_after(
+        config: Config,
+        before: impl FnOnce(&watch::Sender<bool>, &[Vec<SocketAddr>]),
+    ) -> Self {
+        let config = Arc::new(config);
+        let stats = stats(&config);
+        let pools = build_pools(&config, &stats).unwrap();
+        let relays: Vec<Arc<dyn RelayHandler>> = config
+            .relays
+            .iter()
+            .map(|_| Arc::new(EchoRelay) as Arc<dyn RelayHandler>)
+            .collect();
+        let proxy = Proxy::new(
+            config,
+            Arc::clone(&stats),
+            pools.clone(),
+            relays,
+            Arc::new(PlainStatus),
+        );
+        let bound = proxy.bind().unwrap();
+        let addresses = bound.addresses();
+        let (stop, stopped) = watch::channel(false);
+        before(&stop, &addresses);
+        let mut service = proxy.listening_service(bound, stopped.clone(), Vec::new());
+        let pool_service = proxy.background_service(stopped.clone());
+        let listening = tokio::spawn(async move {
+            let (ready, _watch) = watch::channel(false);
+            let notifier = ServiceReadyNotifier::new(ready);
+            service.start_service(None, stopped, 1, notifier).await;
+        });
+        Self {
+            addresses,
+            stats,
+            pools,
+            in_flight: proxy.in_flight(),
+            stop,
+            listening,
+            background: tokio::spawn(async move { pool_service.run(|| ()).await }),
+        }
+    }
+
+    /// The first address of the first frontend.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses[0][0]
+    }
+
+    pub(crate) async fn connect(&self) -> Client {
+        Client::connect(self.address()).await
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) async fn get(&self, target: &str) -> Answer {
+        let mut client = self.connect().await;
+        client.get(target).await
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        self.listening.abort();
+        self.background.abort();
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + SOON;
+    while !condition() {
+        assert!(tokio::time::Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,115 @@
+//! The idle connections to one server.
+//!
+//! Pingora's own pool wakes a task for each connection it hands out; here a connection simply lies in a list, newest last,
+//! and is looked at when it is taken. One task sweeps all lists for what has lain too long.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use pingora::protocols::Stream;
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+
+use super::pool::Pool;
+
+/// Most idle connections kept to one server.
+const MAX_IDLE: usize = 64;
+/// Between two sweeps.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Idle connections to one server, newest last.
+#[derive(Debug)]
+pub(crate) struct IdleConnections {
+    longest: Duration,
+    idle: Mutex<Vec<Idle>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    stream: Stream,
+    address: SocketAddr,
+    since: Instant,
+}
+
+impl IdleConnections {
+    /// Keeps each for `longest`.
+    pub(crate) fn new(longest: Duration) -> Self {
+        Self {
+            longest,
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection to `address` that is still open, the most recently used first.
+    pub(crate) fn take(&self, address: SocketAddr) -> Option<Stream> {
+        loop {
+            let mut idle = self.list().pop()?;
+            if idle.address == address
+                && idle.since.elapsed() < self.longest
+                && is_quiet(&mut idle.stream)
+            {
+                return Some(idle.stream);
+            }
+        }
+    }
+
+    /// Keeps a connection whose last answer has been read to its end.
+    pub(crate) fn put(&self, stream: Stream, address: SocketAddr) {
+        let mut list = self.list();
+        let dropped = (list.len() >= MAX_IDLE).then(|| list.remove(0));
+        list.push(Idle {
+            stream,
+            address,
+            since: Instant::now(),
+        });
+        drop(list);
+        drop(dropped);
+    }
+
+    /// Closes what has lain too long or was closed by the server.
+    pub(crate) fn sweep(&self) {
+        let all = std::mem::take(&mut *self.list());
+        let kept = all
+            .into_iter()
+            .filter_map(|mut idle| {
+                (idle.since.elapsed() < self.longest && is_quiet(&mut idle.stream)).then_some(idle)
+            })
+            .collect::<Vec<_>>();
+        let mut list = self.list();
+        let newer = std::mem::replace(&mut *list, kept);
+        list.extend(newer);
+    }
+
+    /// Closes all of them.
+    pub(crate) fn clear(&self) {
+        drop(std::mem::take(&mut *self.list()));
+    }
+}
+
+/// Sweeps the idle connections to all servers now and then, until `stop` is true.
+pub(crate) async fn sweep_all(pools: Vec<Arc<Pool>>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+        for server in pools.iter().flat_map(|pool| pool.servers()) {
+            server.idle.sweep();
+        }
+    }
+}
+
+/// Whether the connection is open and nothing came in: anything else belongs to no request.
+fn is_quiet(stream: &mut Stream) -> bool {
+    let mut byte = [0];
+    // Unconstrained, as a spent task budget would make a closed connection look open.
+    tokio::task::unconstrained(stream.read(&mut byte))
+        .now_or_never()
+        .is_none()
+}
