@@ -1,0 +1,43 @@
+//! The two documents that cross the socket.
+
+use serde::{Deserialize, Serialize};
+
+use super::replicas::{ControlError, ReplicaReport};
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// How does every replica stand?
+    Status {},
+    /// [`Replicas::rebuild_begin`](super::Replicas::rebuild_begin).
+    RebuildBegin {
+        /// The replica.
+        name: String,
+        /// Its relay; needed if several have a replica of that name.
+        #[serde(default)]
+        relay: Option<String>,
+    },
+    /// [`Replicas::readmit`](super::Replicas::readmit).
+    Readmit {
+        /// The replica.
+        name: String,
+        /// Its relay; needed if several have a replica of that name.
+        #[serde(default)]
+        relay: Option<String>,
+    },
+}
+
+/// What a client is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Request::Status`].
+    Replicas(Vec<ReplicaReport>),
+    /// The order was carried out; what to do or expect next.
+    Done(String),
+    /// The order was not carried out.
+    Refused(ControlError),
+    /// The line was no request: why.
+    Misunderstood(String),
+}

@@ -1,0 +1,67 @@
+//! The control socket: how a command on the same machine talks to the haflux that runs.
+//!
+//! What ends the divergence of a replica is a person's decision, so there must be a way to tell a running haflux of it. That
+//! way is a Unix stream socket, [`SOCKET_NAME`] in `data_dir`: whoever may use it is whom the operating system lets into that
+//! folder, and there is no port, no password and no page that a stranger could find.
+//!
+//! This part knows nothing of relays. Whatever keeps the replicas implements [`Replicas`]; [`ControlSocket`] puts questions to
+//! it, and [`ask`] is the other end, for the commands.
+//!
+//! # Protocol
+//!
+//! A client sends one JSON document in one line, and gets one JSON document in one line, which says what became of it:
+//!
+//! ```text
+//! > {"command":"status"}
+//! < {"replicas":[{"relay":"influx_relay","name":"influxlab","state":"fresh",…}]}
+//! > {"command":"rebuild_begin","name":"influxlab2","relay":null}
+//! < {"done":"the journal is kept from …"}
+//! > {"command":"readmit","name":"influxlab3"}
+//! < {"refused":{"unknown_replica":{"name":"influxlab3","known":["influxlab","influxlab2"]}}}
+//! ```
+//!
+//! More lines may follow on the same connection; each is answered before the next is read. A line that is no request gets
+//! `{"misunderstood":"why"}` and the connection ends.
+//!
+//! # Invariants
+//!
+//! - There is one socket for a data_dir: one that answers belongs to another haflux, and [`ControlSocket::bind`] fails; one
+//!   that refuses connections was left by a haflux that was killed, and is replaced. Anything else of that name is left
+//!   alone. Two that start in the same instant are told apart by the journal's lock, which is taken before.
+//! - The socket is its owner's alone (mode 0600) from its first instant: it is made under another name and renamed when its
+//!   mode is set, so nobody finds one that is not ready.
+//! - At its end the socket is removed, but only if the path still leads to the one that was bound.
+//! - A request has at most [`LONGEST_REQUEST`] bytes, there are at most [`MOST_CONNECTIONS`] connections (more wait in the
+//!   kernel's queue, which is bounded too), and each has [`DEADLINE`] in all, so nobody can keep the others out for longer.
+//! - Nothing that comes in makes it panic, and no failure of a connection ends the socket.
+//! - An order that was given is carried out even if whoever gave it has left or its deadline passes: [`Replicas`] decides in
+//!   a task of its own, so that it is never dropped half-way. The place among the connections is held until it ends.
+
+mod bind;
+mod client;
+mod line;
+mod message;
+mod replicas;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use bind::ControlBindError;
+pub use client::{AskError, ask};
+pub use message::{Answer, Request};
+pub use replicas::{ControlError, ReplicaReport, Replicas};
+pub use socket::ControlSocket;
+
+/// The socket's name in `data_dir`.
+pub const SOCKET_NAME: &str = "control.sock";
+
+/// Bytes of a request's line, its end not counted.
+pub const LONGEST_REQUEST: usize = 64 * 1024;
+
+/// Connections at once.
+pub const MOST_CONNECTIONS: usize = 8;
+
+/// How long a connection may last, all of its requests together.
+pub const DEADLINE: Duration = Duration::from_secs(10);

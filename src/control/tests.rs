@@ -1,0 +1,480 @@
+//! A real socket, and something that pretends to keep replicas.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Two replicas that remember what was asked for. `slow` waits for a permit, `broken` panics.
+struct Pretended {
+    orders: Mutex<Vec<String>>,
+    begun: Mutex<mpsc::Sender<()>>,
+    permits: Semaphore,
+}
+
+impl Pretended {
+    fn note(&self, order: &str, relay: Option<&str>, name: &str) {
+        let relay = relay.unwrap_or("-");
+        self.orders
+            .lock()
+            .unwrap()
+            .push(format!("{order} {relay} {name}"));
+    }
+
+    fn orders(&self) -> Vec<String> {
+        self.orders.lock().unwrap().clone()
+    }
+}
+
+fn report(name: &str) -> ReplicaReport {
+    ReplicaReport {
+        relay: "relay".to_owned(),
+        name: name.to_owned(),
+        address: "127.0.0.1:8086".to_owned(),
+        state: "lagging".to_owned(),
+        since: 1,
+        cursor: 2,
+        lag_records: 3,
+        lag_bytes: 4,
+        oldest_pending_ms: 5,
+        reason: Some("why\nnot".to_owned()),
+    }
+}
+
+#[async_trait]
+impl Replicas for Pretended {
+    async fn status(&self) -> Vec<ReplicaReport> {
+        vec![report("one"), report("two")]
+    }
+
+    async fn rebuild_begin(&self, relay: Option<&str>, name: &str) -> Result<String, ControlError> {
+        match name {
+            "slow" => {
+                let _ = self.begun.lock().unwrap().send(());
+                let _permit = self.permits.acquire().await;
+            }
+            "broken" => panic!("on purpose"),
+            _ => {}
+        }
+        self.note("rebuild_begin", relay, name);
+        Ok(format!("copy the data to {name}"))
+    }
+
+    async fn readmit(&self, relay: Option<&str>, name: &str) -> Result<String, ControlError> {
+        self.note("readmit", relay, name);
+        Err(ControlError::UnknownReplica {
+            name: name.to_owned(),
+            known: vec!["one".to_owned(), "two".to_owned()],
+        })
+    }
+}
+
+struct Served {
+    folder: TempDir,
+    runtime: Runtime,
+    replicas: Arc<Pretended>,
+    begun: mpsc::Receiver<()>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Served {
+    fn start() -> Served {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (begin, begun) = mpsc::channel();
+        let replicas = Arc::new(Pretended {
+            orders: Mutex::default(),
+            begun: Mutex::new(begin),
+            permits: Semaphore::new(0),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let socket = ControlSocket::bind(folder.path()).unwrap();
+        let kept = Arc::clone(&replicas) as Arc<dyn Replicas>;
+        let task = runtime.spawn(socket.serve(kept, stopped));
+        Served {
+            folder,
+            runtime,
+            replicas,
+            begun,
+            stop,
+            task,
+        }
+    }
+
+    fn ask(&self, request: &Request) -> Result<Answer, AskError> {
+        ask(self.folder.path(), request, LIMIT)
+    }
+
+    fn connect(&self) -> UnixStream {
+        let connection = UnixStream::connect(self.folder.path().join(SOCKET_NAME)).unwrap();
+        connection.set_read_timeout(Some(LIMIT)).unwrap();
+        connection
+    }
+
+    /// What is answered to `sent`, and whether the connection ended then.
+    fn say(&self, sent: &[u8]) -> (Option<Answer>, bool) {
+        let mut connection = self.connect();
+        // It may end before it has read everything.
+        let _ = connection.write_all(sent);
+        let _ = connection.shutdown(std::net::Shutdown::Write);
+        let mut from = BufReader::new(connection);
+        let mut line = String::new();
+        let _ = from.read_line(&mut line);
+        let answer = serde_json::from_str(&line).ok();
+        let ended = from.read_line(&mut line).map_or(true, |read| read == 0);
+        (answer, ended)
+    }
+
+    fn stop(self) -> TempDir {
+        self.stop.send_replace(true);
+        self.runtime
+            .block_on(async { tokio::time::timeout(LIMIT, self.task).await })
+            .unwrap()
+            .unwrap();
+        self.folder
+    }
+}
+
+fn rebuild_begin(name: &str) -> Request {
+    Request::RebuildBegin {
+        name: name.to_owned(),
+        relay: None,
+    }
+}
+
+#[test]
+fn each_request_reaches_the_replicas_and_their_answer_the_client() {
+    let served = Served::start();
+    assert_eq!(
+        served.ask(&Request::Status {}).unwrap(),
+        Answer::Replicas(vec![report("one"), report("two")])
+    );
+    let begin = Request::RebuildBegin {
+        name: "one".to_owned(),
+        relay: Some("relay".to_owned()),
+    };
+    assert_eq!(
+        served.ask(&begin).unwrap(),
+        Answer::Done("copy the data to one".to_owned())
+    );
+    let readmit = Request::Readmit {
+        name: "three".to_owned(),
+        relay: None,
+    };
+    let Answer::Refused(ControlError::UnknownReplica { name, known }) =
+        served.ask(&readmit).unwrap()
+    else {
+        panic!("it is not known")
+    };
+    assert_eq!((name.as_str(), known.len()), ("three", 2));
+    assert_eq!(
+        served.replicas.orders(),
+        ["rebuild_begin relay one", "readmit - three"]
+    );
+    served.stop();
+}
+
+#[test]
+fn the_socket_is_its_owners_alone_and_gone_after_a_stop() {
+    let served = Served::start();
+    let path = served.folder.path().join(SOCKET_NAME);
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    assert_eq!(std::fs::read_dir(served.folder.path()).unwrap().count(), 1);
+    let folder = served.stop();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let gone = ask(folder.path(), &Request::Status {}, LIMIT).unwrap_err();
+    assert!(
+        matches!(
+            gone,
+            AskError::NotRunning {
+                left_behind: false,
+                ..
+            }
+        ),
+        "{gone}"
+    );
+}
+
+#[test]
+fn a_socket_that_answers_is_not_taken_over() {
+    let served = Served::start();
+    let error = ControlSocket::bind(served.folder.path()).unwrap_err();
+    assert!(matches!(error, ControlBindError::InUse { .. }), "{error}");
+    served
+        .ask(&Request::Status {})
+        .expect("the first still answers");
+    served.stop();
+}
+
+#[test]
+fn one_whose_queue_is_full_is_not_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    let path = folder.path().join(SOCKET_NAME);
+    socket
+        .bind(&socket2::SockAddr::unix(&path).unwrap())
+        .unwrap();
+    socket.listen(0).unwrap();
+    let _first = UnixStream::connect(&path).unwrap();
+    let error = ControlSocket::bind(folder.path()).unwrap_err();
+    assert!(matches!(error, ControlBindError::InUse { .. }), "{error}");
+    let begun = Instant::now();
+    let limit = Duration::from_millis(50);
+    let late = ask(folder.path(), &Request::Status {}, limit).unwrap_err();
+    assert!(matches!(late, AskError::Timeout { .. }), "{late}");
+    assert!(begun.elapsed() < LIMIT);
+}
+
+#[test]
+fn a_socket_left_behind_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(UnixListener::bind(folder.path().join(SOCKET_NAME)).unwrap());
+    let dead = ask(folder.path(), &Request::Status {}, LIMIT).unwrap_err();
+    assert!(
+        matches!(
+            dead,
+            AskError::NotRunning {
+                left_behind: true,
+                ..
+            }
+        ),
+        "{dead}"
+    );
+    let _socket = ControlSocket::bind(folder.path()).unwrap();
+    UnixStream::connect(folder.path().join(SOCKET_NAME)).unwrap();
+}
+
+#[test]
+fn what_is_no_socket_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(SOCKET_NAME);
+    std::fs::write(&path, "precious").unwrap();
+    let error = ControlSocket::bind(folder.path()).unwrap_err();
+    assert!(
+        matches!(error, ControlBindError::NotASocket { .. }),
+        "{error}"
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    let nowhere = ControlSocket::bind(Path::new("/nonexistent")).unwrap_err();
+    assert!(
+        matches!(nowhere, ControlBindError::Socket { .. }),
+        "{nowhere}"
+    );
+}
+
+#[test]
+fn another_socket_of_that_name_is_not_removed_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(SOCKET_NAME);
+    let ours = ControlSocket::bind(folder.path()).unwrap();
+    std::fs::rename(&path, folder.path().join("moved")).unwrap();
+    let _theirs = UnixListener::bind(&path).unwrap();
+    drop(ours);
+    assert!(path.exists());
+}
+
+#[test]
+fn several_requests_share_a_connection() {
+    let served = Served::start();
+    let mut connection = served.connect();
+    let mut from = BufReader::new(connection.try_clone().unwrap());
+    connection
+        .write_all(b"{\"command\":\"status\"}\n{\"command\":\"readmit\",\"name\":\"x\"}\n")
+        .unwrap();
+    let mut lines = String::new();
+    from.read_line(&mut lines).unwrap();
+    assert!(lines.starts_with("{\"replicas\":[{\"relay\":\"relay\",\"name\":\"one\","));
+    lines.clear();
+    from.read_line(&mut lines).unwrap();
+    assert_eq!(
+        lines,
+        "{\"refused\":{\"unknown_replica\":{\"name\":\"x\",\"known\":[\"one\",\"two\"]}}}\n"
+    );
+    served.stop();
+}
+
+#[test]
+fn what_is_no_request_is_said_to_be_none() {
+    let served = Served::start();
+    for sent in [
+        &b"\n"[..],
+        b"{}\n",
+        b"\xff\xfe\n",
+        b"{\"command\":\"reboot\"}\n",
+        b"{\"command\":\"status\",\"force\":true}\n",
+        b"{\"command\":\"readmit\"}\n",
+        b"{\"command\":\"status\"}",
+    ] {
+        let (answer, ended) = served.say(sent);
+        assert!(
+            matches!(answer, Some(Answer::Misunderstood(_))),
+            "{}: {answer:?}",
+            String::from_utf8_lossy(sent)
+        );
+        assert!(ended);
+    }
+    let nested = [
+        b"{\"command\":".as_slice(),
+        &[b'['; LONGEST_REQUEST / 2],
+        b"\n",
+    ]
+    .concat();
+    assert!(matches!(
+        served.say(&nested).0,
+        Some(Answer::Misunderstood(_))
+    ));
+    assert_eq!(served.say(b""), (None, true));
+    assert_eq!(served.replicas.orders(), [""; 0]);
+    served.stop();
+}
+
+#[test]
+fn a_request_has_a_longest_length() {
+    let served = Served::start();
+    for (length, understood) in [(LONGEST_REQUEST, true), (LONGEST_REQUEST + 1, false)] {
+        let mut line = b"{\"command\":\"status\"}".to_vec();
+        line.resize(length, b' ');
+        line.push(b'\n');
+        let mut connection = served.connect();
+        let _ = connection.write_all(&line);
+        let mut answer = String::new();
+        BufReader::new(connection).read_line(&mut answer).unwrap();
+        assert_eq!(answer.starts_with("{\"replicas\""), understood, "{answer}");
+    }
+    served.stop();
+}
+
+#[test]
+fn an_order_that_takes_longer_than_the_deadline_is_carried_out_all_the_same() {
+    let served = Served::start();
+    let answer = served.ask(&rebuild_begin("slow")).unwrap();
+    assert!(
+        matches!(&answer, Answer::Refused(ControlError::Failed { reason }) if reason.contains("goes on")),
+        "{answer:?}"
+    );
+    served.begun.recv_timeout(LIMIT).unwrap();
+    assert_eq!(served.replicas.orders(), [""; 0]);
+    served.replicas.permits.add_permits(1);
+    let begun = Instant::now();
+    while served.replicas.orders() != ["rebuild_begin - slow"] {
+        assert!(begun.elapsed() < LIMIT, "it was dropped half-way");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    served.stop();
+}
+
+#[test]
+fn a_stop_waits_for_the_order_under_way() {
+    let served = Served::start();
+    let mut connection = served.connect();
+    connection
+        .write_all(b"{\"command\":\"rebuild_begin\",\"name\":\"slow\"}\n")
+        .unwrap();
+    served.begun.recv_timeout(LIMIT).unwrap();
+    let path = served.folder.path().join(SOCKET_NAME);
+    served.stop.send_replace(true);
+    let begun = Instant::now();
+    while path.exists() {
+        assert!(begun.elapsed() < LIMIT, "the socket stays");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(!served.task.is_finished());
+    served.replicas.permits.add_permits(1);
+    served.stop();
+    let mut answer = String::new();
+    BufReader::new(connection).read_line(&mut answer).unwrap();
+    assert_eq!(answer, "{\"done\":\"copy the data to slow\"}\n");
+}
+
+#[test]
+fn a_panic_behind_the_trait_is_an_answer() {
+    let served = Served::start();
+    let answer = served.ask(&rebuild_begin("broken")).unwrap();
+    assert!(
+        matches!(answer, Answer::Refused(ControlError::Failed { .. })),
+        "{answer:?}"
+    );
+    served
+        .ask(&Request::Status {})
+        .expect("it still answers others");
+    served.stop();
+}
+
+#[test]
+fn more_connections_wait_for_a_place_and_silence_gives_it_up() {
+    let served = Served::start();
+    let begun = Instant::now();
+    let silent: Vec<UnixStream> = (0..MOST_CONNECTIONS).map(|_| served.connect()).collect();
+    // They were accepted in order, so whoever comes now comes after them all.
+    let early = ask(
+        served.folder.path(),
+        &Request::Status {},
+        Duration::from_millis(300),
+    );
+    assert!(matches!(early, Err(AskError::Timeout { .. })), "{early:?}");
+    served.ask(&Request::Status {}).unwrap();
+    assert!(begun.elapsed() >= DEADLINE, "{:?}", begun.elapsed());
+    drop(silent);
+    served.stop();
+}
+
+#[test]
+fn a_stop_does_not_wait_for_silent_connections() {
+    let served = Served::start();
+    let _silent = served.connect();
+    served.ask(&Request::Status {}).unwrap();
+    let begun = Instant::now();
+    served.stop();
+    assert!(begun.elapsed() < DEADLINE);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn lines_come_out_as_they_went_in(
+        lines in prop::collection::vec(prop::collection::vec(any::<u8>().prop_filter("no end", |byte| *byte != b'\n'), 0..40), 0..8),
+        buffer in 1_usize..16,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let sent: Vec<u8> = lines.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect();
+        let mut from = tokio::io::BufReader::with_capacity(buffer, sent.as_slice());
+        for line in &lines {
+            let read = runtime.block_on(line::read(&mut from, 32));
+            if line.len() > 32 {
+                let too_long = matches!(read, Err(line::LineError::TooLong { .. }));
+                prop_assert!(too_long);
+                return Ok(());
+            }
+            let read = read.unwrap();
+            prop_assert_eq!(read.as_ref(), Some(line));
+        }
+        prop_assert_eq!(runtime.block_on(line::read(&mut from, 32)).unwrap(), None);
+    }
+
+    #[test]
+    fn nothing_that_is_parsed_makes_it_panic(text in "[{}\\[\\]:,\"a-z_]{0,60}") {
+        let _ = serde_json::from_str::<Request>(&text);
+        let _ = serde_json::from_str::<Answer>(&text);
+    }
+}
