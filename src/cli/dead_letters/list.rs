@@ -1,0 +1,74 @@
+//! `haflux dead-letters list`.
+
+use std::io;
+use std::process::ExitCode;
+
+use super::{folder, letters};
+use crate::cli::place::Chosen;
+use crate::cli::text;
+use crate::relay::dead_letters::{FoundLetter, LetterFolder};
+
+/// Characters of a reason that a row shows.
+const LONGEST_REASON: usize = 120;
+
+const TITLES: [&str; 7] = [
+    "ID", "REPLICA", "TIME", "DATABASE", "LINES", "STATUS", "REASON",
+];
+
+pub(super) fn list(chosen: &Chosen, replica: Option<&str>) -> Result<(), ExitCode> {
+    let letters = letters(chosen, replica)?;
+    let mut out = io::stdout().lock();
+    // A reader that has gone away changes nothing about the answer.
+    if letters.is_empty() {
+        let _ = io::Write::write_all(&mut out, b"no dead letters\n");
+        return Ok(());
+    }
+    let folder = folder(chosen);
+    let rows: Vec<[String; 7]> = letters.iter().map(|letter| row(&folder, letter)).collect();
+    let _ = text::table(&mut out, TITLES, &rows);
+    Ok(())
+}
+
+/// A letter as a row.
+pub(super) fn row(folder: &LetterFolder, letter: &FoundLetter) -> [String; 7] {
+    let id = &letter.id;
+    let (name, replica) = (id.to_string(), text::one_line(&id.replica));
+    let unreadable = |reason: String| {
+        let nothing = String::new;
+        let name = name.clone();
+        [
+            name,
+            replica.clone(),
+            nothing(),
+            nothing(),
+            nothing(),
+            nothing(),
+            reason,
+        ]
+    };
+    if letter.damaged {
+        return unreadable("damaged, set aside: can only be dropped".to_owned());
+    }
+    match folder.read_header(id) {
+        Err(error) => unreadable(error.to_string()),
+        Ok(header) => {
+            let reason = text::one_line(header.reason.lines().next().unwrap_or_default());
+            [
+                name,
+                replica,
+                text::one_line(&header.time),
+                text::one_line(&header.database),
+                header.lines.to_string(),
+                header.status.to_string(),
+                shorten(&reason),
+            ]
+        }
+    }
+}
+
+fn shorten(reason: &str) -> String {
+    match reason.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
+        None => reason.to_owned(),
+    }
+}

@@ -1,0 +1,323 @@
+//! A configuration in words.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::config::model::{
+    Ack, AllOf, Backend, Balance, Check, Condition, Config, Frontend, OnUnavailable, PoolServer,
+    Probe, Relay, Server, SyncPolicy, Target, Test, Udp,
+};
+use crate::config::units::{format_duration, format_size};
+use crate::influx::Precision;
+
+/// What a configuration makes haflux do.
+pub(super) struct Description<'a>(pub(super) &'a Config);
+
+impl Display for Description<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let config = self.0;
+        process(f, &config.server, !config.relays.is_empty())?;
+        for each in &config.frontends {
+            frontend(f, config, each)?;
+        }
+        for each in &config.udp {
+            udp(f, config, each)?;
+        }
+        for each in &config.relays {
+            relay(f, config, each)?;
+        }
+        for each in &config.backends {
+            backend(f, config, each)?;
+        }
+        Ok(())
+    }
+}
+
+fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Result {
+    let access = if server.access_log {
+        "with an access log"
+    } else {
+        "without an access log"
+    };
+    writeln!(f, "process")?;
+    if journals {
+        writeln!(f, "    journal in {}", server.data_dir.display())?;
+    }
+    writeln!(
+        f,
+        "    {} threads, log level {}, {access}",
+        server.threads,
+        server.log_level.as_str().to_lowercase()
+    )?;
+    writeln!(
+        f,
+        "    a graceful stop waits up to {}",
+        format_duration(server.stop_timeout)
+    )
+}
+
+fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt::Result {
+    let addresses: Vec<String> = frontend.bind.iter().map(ToString::to_string).collect();
+    writeln!(
+        f,
+        "\nfrontend {} on {}",
+        frontend.name,
+        addresses.join(", ")
+    )?;
+    if let Some(uri) = &frontend.stats_uri {
+        writeln!(f, "    {uri} is the status page")?;
+    }
+    for rule in &frontend.rules {
+        writeln!(
+            f,
+            "    {} goes to {}",
+            condition(&rule.condition),
+            target(config, rule.target)
+        )?;
+    }
+    match (frontend.default_target, frontend.rules.is_empty()) {
+        (Some(default), true) => {
+            writeln!(f, "    every request goes to {}", target(config, default))?
+        }
+        (Some(default), false) => {
+            writeln!(f, "    everything else goes to {}", target(config, default))?
+        }
+        (None, _) => writeln!(f, "    everything else is answered 503")?,
+    }
+    if frontend.forwarded_for {
+        writeln!(f, "    adds X-Forwarded-For and X-Forwarded-Proto")?;
+    }
+    writeln!(
+        f,
+        "    up to {} connections; timeouts: client {}, request header {}, keep-alive {}, tunnel {}",
+        frontend.max_connections,
+        format_duration(frontend.client_timeout),
+        format_duration(frontend.request_header_timeout),
+        format_duration(frontend.keep_alive_timeout),
+        format_duration(frontend.tunnel_timeout)
+    )
+}
+
+fn target(config: &Config, target: Target) -> String {
+    match target {
+        Target::Backend(id) => format!("backend {}", config.backend(id).name),
+        Target::Relay(id) => format!("relay {}", config.relay(id).name),
+    }
+}
+
+fn condition(condition: &Condition) -> String {
+    let tables: Vec<String> = condition.any_of.iter().map(all_of).collect();
+    let joined = tables.join(", or ");
+    if condition.negated {
+        format!("all but what has {joined}")
+    } else {
+        format!("what has {joined}")
+    }
+}
+
+fn all_of(all: &AllOf) -> String {
+    let tests: Vec<String> = all.0.iter().map(test).collect();
+    tests.join(" and ")
+}
+
+fn test(test: &Test) -> String {
+    match test {
+        Test::Path(paths) => format!("the path {}", either(paths)),
+        Test::PathBegins(paths) => format!("a path that begins with {}", either(paths)),
+        Test::PathEnds(paths) => format!("a path that ends with {}", either(paths)),
+        Test::PathRegex(expressions) => format!("a path that matches {}", either(expressions)),
+        Test::Method(methods) => format!("the method {}", either(methods)),
+        Test::Host(hosts) => format!("the host {}", either(hosts)),
+        Test::Source(networks) => format!("a client in {}", either(networks)),
+    }
+}
+
+fn either<T: Display>(values: &[T]) -> String {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    values.join(" or ")
+}
+
+fn udp(f: &mut Formatter<'_>, config: &Config, udp: &Udp) -> fmt::Result {
+    let policy = match udp.retention_policy.as_str() {
+        "" => "its default retention policy".to_owned(),
+        name => format!("retention policy {name:?}"),
+    };
+    writeln!(
+        f,
+        "\nudp on {} to relay {}",
+        udp.bind,
+        config.relay(udp.relay).name
+    )?;
+    writeln!(
+        f,
+        "    lines go to database {:?}, {policy}; times in {}",
+        udp.database,
+        unit(udp.precision)
+    )?;
+    writeln!(
+        f,
+        "    the kernel is asked to hold {} until they are read",
+        size(udp.read_buffer)
+    )
+}
+
+fn unit(precision: Precision) -> &'static str {
+    match precision {
+        Precision::Nanoseconds => "nanoseconds",
+        Precision::Microseconds => "microseconds",
+        Precision::Milliseconds => "milliseconds",
+        Precision::Seconds => "seconds",
+        Precision::Minutes => "minutes",
+        Precision::Hours => "hours",
+    }
+}
+
+fn relay(f: &mut Formatter<'_>, config: &Config, relay: &Relay) -> fmt::Result {
+    let pool = config.backend(relay.pool);
+    let replicas: Vec<&str> = pool
+        .servers
+        .iter()
+        .map(|server| server.name.as_str())
+        .collect();
+    let acknowledged = match relay.ack {
+        Ack::Any => "one replica has applied it",
+        Ack::Quorum => "more than half of the replicas have applied it",
+        Ack::All => "all replicas have applied it",
+        Ack::Journal => "it is durable in the journal",
+    };
+    let unavailable = match relay.on_unavailable {
+        OnUnavailable::Accept => "acknowledged once it is durable",
+        OnUnavailable::Reject => "answered 503",
+    };
+    let sync = match relay.sync {
+        SyncPolicy::Always => "before anything is acknowledged".to_owned(),
+        SyncPolicy::Interval(interval) => format!("every {}", format_duration(interval)),
+        SyncPolicy::Never => "when the operating system likes".to_owned(),
+    };
+    writeln!(
+        f,
+        "\nrelay {} to every server of {}: {}",
+        relay.name,
+        pool.name,
+        replicas.join(", ")
+    )?;
+    writeln!(f, "    a write is acknowledged when {acknowledged}")?;
+    writeln!(
+        f,
+        "    while no replica can take it, a write is {unavailable}"
+    )?;
+    writeln!(f, "    the journal is synced {sync}")?;
+    writeln!(
+        f,
+        "    bodies up to {}, unpacked up to {}; joined up to {}; held at once up to {}",
+        size(relay.max_body),
+        size(relay.max_unpacked_body),
+        size(relay.max_batch),
+        size(relay.max_inflight)
+    )?;
+    writeln!(
+        f,
+        "    up to {} dead letters are kept, up to {}",
+        relay.max_dead_letters,
+        size(relay.max_dead_letter_bytes)
+    )?;
+    writeln!(
+        f,
+        "    a replica has {} to answer; tried again after {} to {}",
+        format_duration(relay.timeout),
+        format_duration(relay.retry_min),
+        format_duration(relay.retry_max)
+    )
+}
+
+fn size(bytes: usize) -> String {
+    format_size(bytes as u64)
+}
+
+fn backend(f: &mut Formatter<'_>, config: &Config, backend: &Backend) -> fmt::Result {
+    let balance = match backend.balance {
+        Balance::RoundRobin => "roundrobin",
+        Balance::LeastConnections => "leastconn",
+        Balance::Random => "random",
+        Balance::Source => "source",
+    };
+    writeln!(f, "\nbackend {}, {balance}", backend.name)?;
+    if let Some(relay) = backend.replicated_by {
+        writeln!(
+            f,
+            "    every change goes through relay {}",
+            config.relay(relay).name
+        )?;
+    }
+    check(f, &backend.check)?;
+    for each in &backend.servers {
+        server(f, each, !matches!(backend.check.probe, Probe::None))?;
+    }
+    writeln!(
+        f,
+        "    up to {} further tries; timeouts: connect {}, server {}, keep-alive {}",
+        backend.retries,
+        format_duration(backend.connect_timeout),
+        format_duration(backend.server_timeout),
+        format_duration(backend.server_keep_alive)
+    )
+}
+
+fn check(f: &mut Formatter<'_>, check: &Check) -> fmt::Result {
+    match &check.probe {
+        Probe::None => return writeln!(f, "    not checked: its servers count as up"),
+        Probe::Tcp => write!(f, "    checked by connecting")?,
+        Probe::Http { path, expect, host } => {
+            let statuses: Vec<String> = expect
+                .iter()
+                .map(|(first, last)| status_range(*first, *last))
+                .collect();
+            write!(
+                f,
+                "    checked by GET {}, expecting {}",
+                without_query(path),
+                statuses.join(" or ")
+            )?;
+            if let Some(host) = host {
+                write!(f, ", as host {host}")?;
+            }
+        }
+    }
+    writeln!(
+        f,
+        ", every {}, within {}; up after {}, down after {}",
+        format_duration(check.interval),
+        format_duration(check.timeout),
+        check.rise,
+        check.fall
+    )
+}
+
+fn status_range(first: u16, last: u16) -> String {
+    if first == last {
+        first.to_string()
+    } else {
+        format!("{first}-{last}")
+    }
+}
+
+/// A query may hold a password.
+fn without_query(path: &str) -> String {
+    match path.split_once('?') {
+        Some((path, _)) => format!("{path}?…"),
+        None => path.to_owned(),
+    }
+}
+
+fn server(f: &mut Formatter<'_>, server: &PoolServer, checked: bool) -> fmt::Result {
+    write!(f, "    server {} at {}", server.name, server.address)?;
+    if server.weight != 1 {
+        write!(f, ", weight {}", server.weight)?;
+    }
+    if server.backup {
+        write!(f, ", backup")?;
+    }
+    if checked && !server.check {
+        write!(f, ", not checked")?;
+    }
+    writeln!(f)
+}

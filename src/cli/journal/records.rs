@@ -1,0 +1,113 @@
+//! `haflux journal inspect --records` and `--show`.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::inspect::failed;
+use super::range::Range;
+use crate::cli::{record, text};
+use crate::journal::inspection::{Item, records};
+use crate::journal::{Record, Sequence};
+use crate::relay::record::{WRITE, WriteRecord};
+
+/// One row a record, as they come: a journal does not fit into a table's memory.
+pub(super) fn list(folder: &Path, range: Range) -> Result<(), ExitCode> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut told = writeln!(
+        out,
+        "{:<20}  {:<20}  {:<10}  {:>8}  {:>10}  DATABASE",
+        "SEQUENCE", "TIME", "KIND", "LINES", "BYTES"
+    );
+    let mut visit = |item: Item| {
+        told = match item {
+            Item::Record(record) => row(&mut out, &record),
+            Item::Unreadable(gap) => writeln!(
+                out,
+                "what lies between {} and {} cannot be read",
+                gap.after, gap.before
+            ),
+        };
+        // A reader that has gone away has seen enough.
+        if told.is_ok() {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    };
+    let (from, to) = (Sequence::new(range.from), Sequence::new(range.to));
+    records(folder, from, to, &mut visit).map_err(|error| failed(&error))?;
+    let _ = out.flush();
+    Ok(())
+}
+
+fn row(out: &mut dyn Write, record: &Record) -> io::Result<()> {
+    let (kind, lines, bytes, database) = match WriteRecord::decode(record.payload.clone()) {
+        Ok(write) if record.kind == WRITE => (
+            "write".to_owned(),
+            write.lines.to_string(),
+            write.body.len(),
+            text::one_line(&write.destination.database),
+        ),
+        Err(error) if record.kind == WRITE => (
+            "write".to_owned(),
+            "-".to_owned(),
+            record.payload.len(),
+            format!("({error})"),
+        ),
+        _ => (
+            format!("kind {}", record.kind.0),
+            "-".to_owned(),
+            record.payload.len(),
+            "-".to_owned(),
+        ),
+    };
+    writeln!(
+        out,
+        "{:<20}  {:<20}  {kind:<10}  {lines:>8}  {bytes:>10}  {database}",
+        record.sequence.get(),
+        text::time(record.unix_nanos)
+    )
+}
+
+/// One record.
+pub(super) fn show(folder: &Path, sequence: u64, only_body: bool) -> Result<(), ExitCode> {
+    let (mut found, wanted) = (None, Sequence::new(sequence));
+    let mut visit = |item: Item| match item {
+        Item::Record(record) => {
+            found = Some(record);
+            ControlFlow::Break(())
+        }
+        Item::Unreadable(_) => ControlFlow::Continue(()),
+    };
+    records(folder, wanted, wanted, &mut visit).map_err(|error| failed(&error))?;
+    let Some(found) = found else {
+        eprintln!("the journal holds no readable record {sequence}");
+        return Err(ExitCode::FAILURE);
+    };
+    if found.kind != WRITE {
+        eprintln!("record {sequence} is no write: kind {}", found.kind.0);
+        return Err(ExitCode::FAILURE);
+    }
+    let write = WriteRecord::decode(found.payload.clone()).map_err(|error| {
+        eprintln!("record {sequence}: {error}");
+        ExitCode::FAILURE
+    })?;
+    let mut out = io::stdout().lock();
+    // A reader that has gone away changes nothing about the answer.
+    let _ = if only_body {
+        out.write_all(&write.body)
+    } else {
+        print(&mut out, &found, &write)
+    };
+    Ok(())
+}
+
+fn print(out: &mut dyn Write, found: &Record, write: &WriteRecord) -> io::Result<()> {
+    writeln!(out, "record {}", found.sequence)?;
+    writeln!(out, "  appended     {}", text::time(found.unix_nanos))?;
+    record::describe(out, write)?;
+    writeln!(out)?;
+    record::body(out, write)
+}

@@ -1,0 +1,115 @@
+//! The command line: one file a subcommand.
+//!
+//! Exit status: 0 for success, 1 for a configuration with errors, a server that could not run or an order that was not carried out, 2 for a command line that
+//! is not understood. What was asked for goes to standard output, errors and warnings to standard error.
+
+mod check;
+mod dead_letters;
+mod describe;
+mod journal;
+mod logger;
+mod ping;
+mod place;
+mod record;
+mod replica;
+mod run;
+mod text;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Where the configuration is unless the command line says otherwise.
+const DEFAULT_CONFIG: &str = "/etc/haflux/haflux.toml";
+
+/// Exit status for a command line that lacks something; clap's own.
+const USAGE: u8 = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  haflux check --config haflux.toml     is the file right, and what would run?
+  haflux run --config haflux.toml       serve until SIGTERM or Ctrl-C
+  RUST_LOG=debug haflux run             /etc/haflux/haflux.toml, with more in the log
+
+A configuration is TOML or YAML, by the ending of its name. The smallest one:
+
+  [[frontend]]
+  name = \"influx_front\"
+  bind = \"0.0.0.0:8086\"
+  use_backend = [{ backend = \"influx_relay\", if = { path_beg = \"/write\" } }]
+  default_backend = \"influx_back\"
+
+  [[relay]]
+  name = \"influx_relay\"
+  replicate_to = \"influx_back\"
+
+  [[backend]]
+  name = \"influx_back\"
+  check = { http = \"/ping\" }
+  servers = [
+    { name = \"influx1\", address = \"10.0.2.2:8086\" },
+    { name = \"influx2\", address = \"10.0.2.3:8086\" },
+  ]";
+
+/// Makes two or more open-source InfluxDB nodes behave, to every client, like one InfluxDB that does not go down.
+///
+/// haflux stands before the nodes. It balances queries over them, and writes every point to all of them through a journal
+/// on disk, so that a node that was down gets what it missed, in order.
+#[derive(Debug, Parser)]
+#[command(name = "haflux", version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve as the configuration says, until SIGTERM or SIGINT
+    ///
+    /// On either signal requests in flight are answered and the journal is synced before the process ends. A configuration
+    /// with errors starts nothing. What is logged goes to standard error; RUST_LOG overrides the configuration's log_level.
+    Run(ConfigFile),
+    /// Say what would run, or every error of the configuration
+    ///
+    /// Opens no port and talks to no server. Finds out whether the journal's folder can be written. Exit status 0 if the
+    /// configuration is right, 1 if it is not.
+    Check(ConfigFile),
+    /// Ask a URL and say by the exit status whether it answered well
+    ///
+    /// For container health checks, where no other HTTP client is at hand. Exit status 0 for an answer 2xx, 1 for any other
+    /// or none within two seconds.
+    Ping(ping::Arguments),
+    /// The records that one replica refused for good while another accepted them: list, show, replay, drop
+    ///
+    /// Works whether or not haflux runs.
+    DeadLetters(dead_letters::Arguments),
+    /// Look into a relay's journal, or verify all of it
+    ///
+    /// Reads and never writes; works whether or not haflux runs.
+    Journal(journal::Arguments),
+    /// See how the replicas of a running haflux stand, and rebuild one that diverged
+    ///
+    /// Talks to the haflux that runs on this machine, through a socket in its data_dir: so as its user, or as root. Exit
+    /// status 0 if it did what was asked, 1 if not.
+    Replica(replica::Arguments),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration: a file that ends in .toml, .yaml or .yml
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run(file) => run::run(&file.config),
+        Command::Check(file) => check::check(&file.config),
+        Command::Ping(arguments) => ping::run(&arguments),
+        Command::DeadLetters(arguments) => dead_letters::run(arguments),
+        Command::Journal(arguments) => journal::run(arguments),
+        Command::Replica(arguments) => replica::run(&arguments),
+    }
+}

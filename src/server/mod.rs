@@ -1,0 +1,200 @@
+//! Puts the parts together into a Pingora server, and takes them apart again in the right order.
+//!
+//! # Start
+//!
+//! Counters, pools, relays (each opens its journal and recovers), the sockets of UDP, the proxy, its sockets: whatever fails, fails before
+//! anything is served. Then Pingora runs two services: the pools' checks and names, and the frontends, in whose runtime the
+//! relays' replicators and the UDP listeners run too.
+//!
+//! # Stop
+//!
+//! SIGTERM and SIGINT: frontends stop accepting and close connections after their answer; what is in flight is answered,
+//! for at most `stop_timeout`; UDP listeners append what they have, replicators finish or abandon what they have under way; journals are synced and closed, the
+//! last to go, because every acknowledgement before that leans on them.
+
+mod counters;
+mod replicas;
+mod signals;
+mod status;
+mod stop;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use log::info;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server};
+use tokio::sync::{mpsc, watch};
+
+use crate::config::Config;
+use crate::control::{ControlBindError, ControlSocket};
+use crate::proxy::{BindError, CheckError, Proxy, RelayHandler, build_pools};
+use crate::relay::udp::{Bound, Listener, UdpBindError, watch_drops};
+use crate::relay::{Relay, RelayError};
+
+use crate::stats::Stats;
+
+use replicas::AllReplicas;
+use stop::Stop;
+
+/// Why the program cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A pool's check cannot be made.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// A relay cannot start.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    /// An address cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Signals cannot be heeded.
+    #[error("signals cannot be waited for: {0}")]
+    Signals(#[from] std::io::Error),
+    /// The control socket cannot be had.
+    #[error(transparent)]
+    Control(#[from] ControlBindError),
+    /// An address of a UDP listener cannot be had.
+    #[error(transparent)]
+    UdpBind(#[from] UdpBindError),
+}
+
+/// Runs `config` until the process is told to stop.
+///
+/// # Errors
+///
+/// [`RunError`] before anything is served; once it serves, it ends well.
+pub fn run(config: Config) -> Result<(), RunError> {
+    let asked = signals::heed()?;
+    let config = Arc::new(config);
+    let stats = Arc::new(counters::of(&config));
+    let pools = build_pools(&config, &stats)?;
+    let serving = watch::Sender::new(false);
+    let replicating = watch::Sender::new(false);
+    let (ended, tasks_ended) = mpsc::channel::<()>(1);
+
+    let mut relays = Vec::with_capacity(config.relays.len());
+    let mut tasks = Vec::new();
+    for (settings, stats) in config.relays.iter().zip(&stats.relays) {
+        let servers = pools
+            .get(settings.pool.index())
+            .map(|pool| pool.handles())
+            .unwrap_or_default();
+        let (relay, relay_tasks) = Relay::open(
+            settings.clone(),
+            &config.server.data_dir,
+            servers,
+            Arc::clone(stats),
+            &replicating.subscribe(),
+        )?;
+        relays.push(relay);
+        tasks.extend(relay_tasks);
+    }
+    if !relays.is_empty() {
+        // After the journals: their locks say whether another haflux runs on this folder.
+        let socket = ControlSocket::bind(&config.server.data_dir)?;
+        let replicas = AllReplicas {
+            config: Arc::clone(&config),
+            relays: relays.clone(),
+        };
+        tasks.push(Box::pin(
+            socket.serve(Arc::new(replicas), serving.subscribe()),
+        ));
+    }
+    tasks.extend(listen(&config, &stats, &relays, &replicating)?);
+    let tasks = tasks
+        .into_iter()
+        .map(|task| until_the_end(task, ended.clone()))
+        .collect();
+    drop(ended);
+
+    let handlers = relays
+        .iter()
+        .map(|relay| Arc::clone(relay) as Arc<dyn RelayHandler>)
+        .collect();
+    let proxy = Proxy::new(
+        Arc::clone(&config),
+        Arc::clone(&stats),
+        pools,
+        handlers,
+        Arc::new(status::Page(stats)),
+    );
+    let bound = proxy.bind()?;
+    for (frontend, addresses) in config.frontends.iter().zip(bound.addresses()) {
+        for address in addresses {
+            info!("frontend {} listens on {address}", frontend.name);
+        }
+    }
+
+    let mut server = Server::new_with_opt_and_conf(None, pingora_configuration(&config));
+    server.bootstrap();
+    let checks = server.add_service(proxy.background_service(serving.subscribe()));
+    let frontends = server.add_service(proxy.listening_service(bound, serving.subscribe(), tasks));
+    frontends.add_dependency(&checks);
+    let stop = Stop::new(
+        asked,
+        serving,
+        replicating,
+        proxy,
+        tasks_ended,
+        relays,
+        config.server.stop_timeout,
+    );
+    server.run(RunArgs {
+        shutdown_signal: Box::new(stop),
+    });
+    info!("stopped");
+    Ok(())
+}
+
+/// Binds the UDP listeners; the tasks that serve them.
+fn listen(
+    config: &Config,
+    stats: &Stats,
+    relays: &[Arc<Relay>],
+    stop: &watch::Sender<bool>,
+) -> Result<Vec<BoxFuture<'static, ()>>, UdpBindError> {
+    let bound: Vec<Bound> = config
+        .udp
+        .iter()
+        .map(Bound::bind)
+        .collect::<Result<_, _>>()?;
+    if bound.is_empty() {
+        return Ok(Vec::new());
+    }
+    let watched = bound.iter().zip(stats.udp.iter().cloned());
+    let mut tasks: Vec<BoxFuture<'static, ()>> =
+        vec![Box::pin(watch_drops(watched, stop.subscribe()))];
+    for ((settings, bound), stats) in config.udp.iter().zip(bound).zip(&stats.udp) {
+        if let Some(relay) = relays.get(settings.relay.index()) {
+            info!(
+                "udp {} listens for relay {}",
+                bound.address(),
+                relay.stats().name
+            );
+            let max_body = config.relay(settings.relay).max_body;
+            let listener = Listener::new(settings, max_body, Arc::clone(relay), Arc::clone(stats));
+            tasks.push(Box::pin(listener.run(bound, stop.subscribe())));
+        }
+    }
+    Ok(tasks)
+}
+
+/// The task, holding on to `ended` until it has ended.
+fn until_the_end(task: BoxFuture<'static, ()>, ended: mpsc::Sender<()>) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        task.await;
+        drop(ended);
+    })
+}
+
+fn pingora_configuration(config: &Config) -> ServerConf {
+    ServerConf {
+        threads: config.server.threads,
+        // Everything has ended when Pingora is told to stop: it need not wait.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    }
+}

@@ -1,0 +1,150 @@
+//! What the control socket may do to the replicas of all relays.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+
+use crate::config::Config;
+use crate::control::{ControlError, ReplicaReport, Replicas};
+use crate::relay::{Place, Relay, ReplicaError};
+use crate::stats::{ReplicaStats, ReplicaStatus};
+
+/// The relays, with the configuration that they came from.
+pub(super) struct AllReplicas {
+    pub(super) config: Arc<Config>,
+    pub(super) relays: Vec<Arc<Relay>>,
+}
+
+impl AllReplicas {
+    /// The one relay that is meant.
+    fn find(&self, relay: Option<&str>, name: &str) -> Result<&Arc<Relay>, ControlError> {
+        let meant = |candidate: &&Arc<Relay>| {
+            relay.is_none_or(|relay| candidate.stats().name == relay)
+                && candidate
+                    .places()
+                    .iter()
+                    .any(|(replica, _)| replica == name)
+        };
+        let found: Vec<&Arc<Relay>> = self.relays.iter().filter(meant).collect();
+        match found.as_slice() {
+            [one] => Ok(one),
+            [] => Err(ControlError::UnknownReplica {
+                name: name.to_owned(),
+                known: self.names(),
+            }),
+            several => Err(ControlError::Ambiguous {
+                name: name.to_owned(),
+                relays: several
+                    .iter()
+                    .map(|relay| relay.stats().name.clone())
+                    .collect(),
+            }),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let places = self.relays.iter().flat_map(|relay| relay.places());
+        places.map(|(name, _)| name).collect()
+    }
+}
+
+fn refused(error: ReplicaError) -> ControlError {
+    let reason = error.to_string();
+    match error {
+        ReplicaError::Disk(_) => ControlError::Failed { reason },
+        ReplicaError::Unknown { .. }
+        | ReplicaError::NothingToCopy
+        | ReplicaError::Follows(_)
+        | ReplicaError::NotBegun(_) => ControlError::NotNow { reason },
+    }
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn report(relay: &Relay, address: String, replica: &ReplicaStats, place: &Place) -> ReplicaReport {
+    let stats = relay.stats();
+    let state = replica.state.load();
+    let (cursor, offset) = (replica.cursor.get(), replica.cursor_offset.get());
+    let oldest = replica.oldest_pending.get();
+    let now = milliseconds(SystemTime::now());
+    let name = match (place, state.status) {
+        (Place::Rebuilding { .. }, _) => "rebuilding",
+        (Place::Diverged(_), _) | (_, ReplicaStatus::Diverged) => "diverged",
+        (_, ReplicaStatus::Fresh) => "fresh",
+        (_, ReplicaStatus::Lagging) => "lagging",
+        (_, ReplicaStatus::Down) => "down",
+    };
+    let trouble = || {
+        let error = replica.last_error.load();
+        let error = error
+            .as_ref()
+            .filter(|_| state.status == ReplicaStatus::Down);
+        error.map(|error| error.1.clone())
+    };
+    ReplicaReport {
+        relay: stats.name.clone(),
+        name: replica.name.clone(),
+        address,
+        state: name.to_owned(),
+        since: place.divergence().map_or_else(
+            || milliseconds(state.since),
+            |divergence| divergence.since.saturating_mul(1000),
+        ),
+        cursor,
+        lag_records: stats.head.get().saturating_sub(cursor),
+        lag_bytes: stats.head_offset.get().saturating_sub(offset),
+        oldest_pending_ms: if oldest == 0 {
+            0
+        } else {
+            now.saturating_sub(oldest)
+        },
+        reason: place
+            .divergence()
+            .map(|divergence| divergence.reason.clone())
+            .or_else(trouble),
+    }
+}
+
+#[async_trait]
+impl Replicas for AllReplicas {
+    async fn status(&self) -> Vec<ReplicaReport> {
+        let mut reports = Vec::new();
+        for (relay, settings) in self.relays.iter().zip(&self.config.relays) {
+            let servers = &self.config.backend(settings.pool).servers;
+            let replicas = relay
+                .stats()
+                .replicas
+                .iter()
+                .zip(servers)
+                .zip(relay.places());
+            for ((replica, server), (_, place)) in replicas {
+                reports.push(report(relay, server.address.to_string(), replica, &place));
+            }
+        }
+        reports
+    }
+
+    async fn rebuild_begin(&self, relay: Option<&str>, name: &str) -> Result<String, ControlError> {
+        self.find(relay, name)?
+            .begin_rebuild(name)
+            .await
+            .map_err(refused)?;
+        Ok(format!(
+            "The journal is kept for {name} from here on. Copy the data of a fresh replica to it now (docs/operation.md), then: haflux replica readmit {name}"
+        ))
+    }
+
+    async fn readmit(&self, relay: Option<&str>, name: &str) -> Result<String, ControlError> {
+        self.find(relay, name)?
+            .readmit(name)
+            .await
+            .map_err(refused)?;
+        Ok(format!(
+            "{name} is a replica again; it is sent what was written since its rebuilding began, and is fresh once it has that."
+        ))
+    }
+}
