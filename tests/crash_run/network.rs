@@ -1,0 +1,105 @@
+//! A network that delivers late.
+//!
+//! What was sent on a connection arrives in the end, though the sender has given up and closed it long ago: its kernel goes on
+//! sending, and what was lost on one path comes through when later connections have long been carried by another. A write that
+//! nobody answered in time can so land behind newer ones.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use super::ledger::lock;
+
+/// The way to one node. It lasts as long as the process.
+pub struct Network {
+    address: SocketAddr,
+    begun: Instant,
+    connections: Arc<Mutex<Vec<Weak<Hold>>>>,
+}
+
+/// Until when a connection keeps what it is given for the node: milliseconds since the network began.
+type Hold = AtomicU64;
+
+impl Network {
+    /// A way to `node`.
+    pub fn to(node: &str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let network = Self {
+            address: listener.local_addr().expect("a bound port"),
+            begun: Instant::now(),
+            connections: Arc::default(),
+        };
+        let (begun, connections) = (network.begun, Arc::clone(&network.connections));
+        let node = node.to_owned();
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                // A node that is away: the connection is closed, which is all a client of it can see.
+                let Ok(server) = TcpStream::connect(&node) else {
+                    continue;
+                };
+                let hold = Arc::new(Hold::new(0));
+                let mut connections = lock(&connections);
+                connections.retain(|connection| connection.strong_count() > 0);
+                connections.push(Arc::downgrade(&hold));
+                carry(client, server, begun, hold);
+            }
+        });
+        network
+    }
+
+    /// Where it is entered.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// What is sent from now on over the connections that there are arrives after `delay`, and those behind it do not wait for
+    /// it. Returns how many connections that are.
+    pub fn hold(&self, delay: Duration) -> usize {
+        let until = self.begun.elapsed() + delay;
+        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+        let connections = lock(&self.connections);
+        let held = connections.iter().filter_map(Weak::upgrade);
+        held.map(|hold| hold.store(until, Ordering::Relaxed))
+            .count()
+    }
+}
+
+fn carry(client: TcpStream, server: TcpStream, begun: Instant, hold: Arc<Hold>) {
+    let (Ok(from_client), Ok(from_server)) = (client.try_clone(), server.try_clone()) else {
+        return;
+    };
+    for stream in [&client, &server] {
+        // Without it the connection is slower, and no less right.
+        let _ = stream.set_nodelay(true);
+    }
+    std::thread::spawn(move || {
+        copy(from_client, server, || {
+            // Asked again after each rest: a hold may have been set while bytes were awaited.
+            loop {
+                let until = Duration::from_millis(hold.load(Ordering::Relaxed));
+                let left = until.saturating_sub(begun.elapsed());
+                if left.is_zero() {
+                    return;
+                }
+                std::thread::sleep(left);
+            }
+        });
+    });
+    std::thread::spawn(move || copy(from_server, client, || {}));
+}
+
+/// Copies until either side is closed.
+fn copy(mut from: TcpStream, mut to: TcpStream, wait: impl Fn()) {
+    let mut buffer = [0; 16_384];
+    loop {
+        let read = from.read(&mut buffer).unwrap_or(0);
+        wait();
+        if read == 0 || to.write_all(&buffer[..read]).is_err() {
+            // Whoever reads there may have closed it already.
+            let _ = to.shutdown(Shutdown::Write);
+            return;
+        }
+    }
+}

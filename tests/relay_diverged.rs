@@ -1,0 +1,116 @@
+//! Replicas that missed records for good are none until a person takes them back: rules R3 to R5. Stand-ins, so that a backlog
+//! grows past its bound in no time.
+
+mod support;
+
+use support::http;
+use support::wait::SOON;
+use support::{Haflux, StandIn, relay_over, wait_until};
+
+fn write(haflux: &Haflux, lines: &str) -> u16 {
+    http::post(&format!("{}/write?db=telegraf", haflux.url("front")), lines).status
+}
+
+fn large(number: usize) -> String {
+    format!("large,padding={} v={number} {number}\n", "x".repeat(400)).repeat(1000)
+}
+
+#[test]
+fn past_max_backlog_a_replica_is_diverged_and_stays_so_over_a_restart() {
+    let well = StandIn::healthy();
+    let mut away = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut haflux = Haflux::start(
+        folder.path(),
+        &relay_over(
+            &[&well, &away],
+            "rewind = \"100ms\"\nmax_backlog = \"1MiB\"",
+        ),
+    );
+    wait_until("both replicas to be known", SOON, || {
+        write(&haflux, "small v=1 1") == 204 && !away.requests_for("/write").is_empty()
+    });
+    away.refuse();
+    for number in 0..6 {
+        assert_eq!(write(&haflux, &large(number)), 204);
+    }
+    wait_until("the replica to be diverged", SOON, || {
+        haflux.log().contains("replica node1 is diverged")
+    });
+    let page = || http::get(&format!("{}/haproxy?stats", haflux.url("front"))).text();
+    wait_until("the page to say so", SOON, || page().contains("DIVERGED"));
+
+    // It gets nothing any more, not even after a restart, and writes go on without it.
+    let before = away.requests_for("/write").len();
+    away.accept_again();
+    haflux.restart();
+    for number in 10..20 {
+        assert_eq!(write(&haflux, &format!("after v={number} {number}")), 204);
+    }
+    assert_eq!(away.requests_for("/write").len(), before);
+}
+
+#[test]
+fn the_only_replica_that_is_left_never_diverges_and_writes_are_turned_away_instead() {
+    let mut only = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(
+        folder.path(),
+        &relay_over(&[&only], "rewind = \"100ms\"\nmax_backlog = \"1MiB\""),
+    );
+    wait_until("the replica to be known", SOON, || {
+        write(&haflux, "small v=1 1") == 204
+    });
+    only.refuse();
+    let mut taken = 0;
+    wait_until("the backlog to be full", SOON, || {
+        let full = write(&haflux, &large(taken)) == 503;
+        taken += usize::from(!full);
+        full
+    });
+    assert!(taken >= 2, "only {taken} writes were taken");
+    assert!(!haflux.log().contains("is diverged"));
+    only.accept_again();
+    wait_until(
+        "the backlog to be sent and writes to be taken again",
+        SOON,
+        || write(&haflux, "small v=2 2") == 204,
+    );
+    let lines: usize = only
+        .requests_for("/write")
+        .iter()
+        .map(|request| {
+            request
+                .text()
+                .lines()
+                .filter(|line| line.starts_with("large"))
+                .count()
+        })
+        .sum();
+    assert!(lines >= taken * 1000, "{lines} lines of {taken} writes");
+}
+
+#[test]
+fn a_server_that_is_new_in_a_pool_with_history_is_not_taken_for_a_replica() {
+    let old = StandIn::healthy();
+    let new = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&old], "rewind = \"100ms\""));
+    wait_until("the replica to be known", SOON, || {
+        write(&haflux, "history v=1 1") == 204
+    });
+    haflux.terminate();
+    let haflux = Haflux::start(
+        folder.path(),
+        &relay_over(&[&old, &new], "rewind = \"100ms\""),
+    );
+    assert!(
+        haflux
+            .log()
+            .contains("replica node1 is diverged: it is new"),
+        "{}",
+        haflux.log()
+    );
+    assert_eq!(write(&haflux, "history v=2 2"), 204);
+    assert!(new.requests_for("/write").is_empty());
+}

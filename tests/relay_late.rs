@@ -1,0 +1,163 @@
+//! What a node applies late, or has lost, is mended: rules W7 and R2. Stand-ins, because a real node cannot be told when to be late.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use support::http;
+use support::wait::SOON;
+use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
+
+fn write(url: &str, lines: &str) -> u16 {
+    http::post(&format!("{url}/write?db=telegraf"), lines).status
+}
+
+fn lines_at(replica: &StandIn) -> Vec<String> {
+    let writes = replica.requests_for("/write");
+    writes
+        .iter()
+        .flat_map(|request| {
+            request
+                .text()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn a_write_without_an_answer_and_all_that_followed_it_are_sent_again_in_order() {
+    // The first write gets no answer, as if the node were still at it; everything else is taken at once.
+    let unanswered = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&unanswered);
+    let replica = StandIn::start(move |request| {
+        if request.text().contains("late v=1") && count.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Behaviour::Close;
+        }
+        Behaviour::no_content()
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"2s\""));
+    let url = haflux.url("front");
+    for value in 1..=3 {
+        assert_eq!(write(&url, &format!("late v={value} 7")), 204);
+    }
+    // Once `rewind` has passed, the lane is sent again from the doubtful write on: were it to land late, it would be written over.
+    wait_until("the lane to be sent again", Duration::from_secs(20), || {
+        let lines = lines_at(&replica);
+        let last_of = |value: u32| {
+            lines
+                .iter()
+                .rposition(|line| *line == format!("late v={value} 7"))
+        };
+        lines.iter().filter(|line| *line == "late v=3 7").count() >= 2
+            && last_of(1) < last_of(2)
+            && last_of(2) < last_of(3)
+    });
+    assert_eq!(
+        unanswered.load(Ordering::Relaxed),
+        lines_at(&replica)
+            .iter()
+            .filter(|line| *line == "late v=1 7")
+            .count()
+    );
+}
+
+#[test]
+fn a_node_that_died_is_sent_its_last_seconds_again() {
+    let mut replica = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"30s\""));
+    let url = haflux.url("front");
+    for value in 1..=3 {
+        assert_eq!(write(&url, &format!("lost v={value} {value}")), 204);
+    }
+    wait_until("the replica to have all", SOON, || {
+        lines_at(&replica).len() == 3
+    });
+    replica.refuse();
+    assert_eq!(write(&url, "lost v=4 4"), 204);
+    replica.accept_again();
+    wait_until(
+        "everything to be sent again, in order, and then what is new",
+        SOON,
+        || {
+            let lines = lines_at(&replica);
+            lines.len() == 7
+                && lines[3..] == ["lost v=1 1", "lost v=2 2", "lost v=3 3", "lost v=4 4"]
+        },
+    );
+}
+
+#[test]
+fn with_no_replica_answering_only_who_wrote_lately_may_write() {
+    let mut replica = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(
+        folder.path(),
+        &relay_over(&[&replica], "trust_for = \"1h\""),
+    );
+    let front = haflux.url("front");
+    let write_as = |database: &str, user: &str| {
+        let parameters = http::query_string(&[("db", database), ("u", user), ("p", "secret")]);
+        http::post(&format!("{front}/write?{parameters}"), "trusted v=1 1")
+    };
+    assert_eq!(write_as("telegraf", "known").status, 204);
+    replica.refuse();
+    wait_until("the replica's absence to be known", SOON, || {
+        write_as("other", "known").status == 503
+    });
+    assert_eq!(write_as("telegraf", "known").status, 204);
+    let stranger = write_as("telegraf", "stranger");
+    assert_eq!(stranger.status, 503);
+    assert!(stranger.header("retry-after").is_some());
+    replica.accept_again();
+    wait_until(
+        "the stranger to be judged by the replica again",
+        SOON,
+        || write_as("telegraf", "stranger").status == 204,
+    );
+    // Nothing of the stranger's was kept while nobody could judge it.
+    let strangers = |request: &support::stand_in::Request| request.target.contains("u=stranger");
+    assert!(
+        replica
+            .requests_for("/write")
+            .iter()
+            .filter(|request| strangers(request))
+            .count()
+            >= 1
+    );
+    assert!(!haflux.log().contains("secret"));
+}
+
+#[test]
+fn an_answer_with_bytes_that_no_header_may_have_is_still_an_answer() {
+    // InfluxDB repeats what a client sent in X-Influxdb-Error, control bytes included; a strict parser sees a broken answer.
+    let replica = StandIn::start(|request| {
+        if request.path() == "/ping" {
+            return Behaviour::no_content();
+        }
+        let body = "{\"error\":\"unable to parse 'a\\u0001': missing fields\"}\n";
+        let head = format!(
+            "HTTP/1.1 400 Bad Request\r\nX-Influxdb-Error: unable to parse 'a\u{1}\u{0}'\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        Behaviour::Raw([head.as_bytes(), body.as_bytes()].concat())
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], ""));
+    let answer = http::raw(
+        &haflux.address("front"),
+        b"POST /write?db=telegraf HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\na\x01",
+        SOON,
+    )
+    .expect("an answer");
+    assert!(
+        answer.starts_with(b"HTTP/1.1 400 "),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+}

@@ -1,0 +1,333 @@
+//! Nodes and haflux itself die while clients write: no acknowledged point is missing anywhere afterwards.
+
+mod support;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use support::http;
+use support::wait::SOON;
+use support::{Behaviour, Haflux, Lab, Options, StandIn, relay_over, same_points, wait_until};
+
+fn write(url: &str, lines: &str) -> u16 {
+    http::try_request(
+        "POST",
+        &format!("{url}/write?db=telegraf"),
+        &[],
+        lines.as_bytes(),
+    )
+    .map_or(0, |answer| answer.status)
+}
+
+fn relay_with(keys: &str) -> impl FnOnce(String) -> String {
+    let keys = format!(
+        "replicate_to = \"influx_back\"\nretry = {{ max = \"500ms\" }}\ntimeout = \"2s\"\n{keys}\n"
+    );
+    move |text| text.replace("replicate_to = \"influx_back\"", &keys)
+}
+
+fn same_in_the_end(lab: &Lab, measurement: &str, points: u64) {
+    for node in [&lab.node1, &lab.node2] {
+        wait_until(
+            &format!("{points} points on {}", node.address()),
+            SOON,
+            || node.count("telegraf", measurement, "v") == points,
+        );
+    }
+    assert_eq!(
+        same_points(&lab.node1, &lab.node2, "telegraf"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn writes_and_queries_go_on_while_a_node_is_dead_and_it_catches_up_when_it_returns() {
+    let mut lab = Lab::start_with(Options::default(), relay_with(""));
+    lab.create_database("telegraf");
+    let url = lab.influx_url();
+    for point in 0..50 {
+        assert_eq!(write(&url, &format!("outage v={point} {point}")), 204);
+    }
+    lab.node2.kill9();
+    for point in 50..150 {
+        assert_eq!(
+            write(&url, &format!("outage v={point} {point}")),
+            204,
+            "point {point}"
+        );
+        // Overwritten again and again while one node is away: the last value counts on both.
+        assert_eq!(write(&url, &format!("over v={point} 1")), 204);
+    }
+    let query = format!(
+        "{url}/query?{}",
+        http::query_string(&[("db", "telegraf"), ("q", "SELECT count(v) FROM outage")])
+    );
+    for _ in 0..10 {
+        let answer = http::get(&query);
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            answer.json()["results"][0]["series"][0]["values"][0][1],
+            150
+        );
+    }
+    lab.node2.restart();
+    same_in_the_end(&lab, "outage", 150);
+    let last = lab.node2.query("telegraf", "SELECT v FROM over");
+    assert_eq!(last["results"][0]["series"][0]["values"][0][1], 149);
+}
+
+#[test]
+fn with_both_nodes_dead_writes_are_kept_and_reach_both() {
+    let mut lab = Lab::start_with(Options::default(), relay_with(""));
+    lab.create_database("telegraf");
+    let url = lab.influx_url();
+    assert_eq!(write(&url, "kept v=0 0"), 204);
+    lab.node1.kill9();
+    lab.node2.kill9();
+    for point in 1..20 {
+        assert_eq!(write(&url, &format!("kept v={point} {point}")), 204);
+    }
+    let answer = http::post(&format!("{url}/write?db=telegraf"), "kept v=20 20");
+    assert_eq!(
+        (answer.status, answer.header("x-haflux-applied")),
+        (204, Some("0/2"))
+    );
+    lab.node2.restart();
+    lab.node1.restart();
+    same_in_the_end(&lab, "kept", 21);
+}
+
+#[test]
+fn what_haflux_acknowledged_before_it_was_killed_reaches_the_node_that_was_away() {
+    let mut lab = Lab::start_with(Options::default(), relay_with(""));
+    lab.create_database("telegraf");
+    let url = lab.influx_url();
+    assert_eq!(write(&url, "killed v=0 0"), 204);
+    lab.node2.kill9();
+    for point in 1..40 {
+        assert_eq!(write(&url, &format!("killed v={point} {point}")), 204);
+        if point % 13 == 0 {
+            lab.haflux.kill9();
+            lab.haflux.restart();
+        }
+    }
+    lab.haflux.kill9();
+    lab.node2.restart();
+    lab.haflux.restart();
+    same_in_the_end(&lab, "killed", 40);
+}
+
+#[test]
+fn on_unavailable_reject_and_ack_all_turn_writes_away_before_anything_is_stored() {
+    for (keys, dead) in [
+        ("on_unavailable = \"reject\"", 2),
+        ("ack = \"all\"", 1),
+        ("ack = \"quorum\"", 1),
+    ] {
+        let mut lab = Lab::start_with(Options::default(), relay_with(keys));
+        lab.create_database("telegraf");
+        let url = lab.influx_url();
+        wait_until("the replicas to be in reach", SOON, || {
+            write(&url, "policy v=0 0") == 204
+        });
+        lab.node2.kill9();
+        if dead == 2 {
+            lab.node1.kill9();
+        }
+        // The first write after the death may find it out; once it is known, the refusal comes at once.
+        wait_until("the death to be known", SOON, || {
+            write(&url, "policy v=0 0") == 503
+        });
+        let answer = http::post(&format!("{url}/write?db=telegraf"), "policy v=1 1");
+        assert_eq!(answer.status, 503, "{keys}");
+        assert!(answer.header("retry-after").is_some());
+        assert!(
+            answer.json()["error"]
+                .as_str()
+                .is_some_and(|error| error.contains("replicas")),
+            "{}",
+            answer.text()
+        );
+        lab.node2.restart();
+        if dead == 2 {
+            lab.node1.restart();
+        }
+        wait_until("writes to be taken again", SOON, || {
+            write(&url, "policy v=2 2") == 204
+        });
+        same_in_the_end(&lab, "policy", 2);
+    }
+}
+
+#[test]
+fn ack_all_says_that_both_applied_and_ack_journal_waits_for_none() {
+    let lab = Lab::start_with(Options::default(), relay_with("ack = \"all\""));
+    lab.create_database("telegraf");
+    let post = || {
+        http::post(
+            &format!("{}/write?db=telegraf", lab.influx_url()),
+            "acked v=1 1",
+        )
+    };
+    wait_until("both replicas to be in reach", SOON, || {
+        post().status == 204
+    });
+    assert_eq!(post().header("x-haflux-applied"), Some("2/2"));
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let silent = StandIn::start(|request| {
+        if request.path() == "/ping" {
+            Behaviour::no_content()
+        } else {
+            Behaviour::Hang
+        }
+    });
+    let haflux = Haflux::start(
+        folder.path(),
+        &relay_over(&[&silent, &silent_twin()], "ack = \"journal\""),
+    );
+    let begun = Instant::now();
+    let answer = http::post(
+        &format!("{}/write?db=telegraf", haflux.url("front")),
+        "journaled v=1 1",
+    );
+    assert_eq!(
+        (answer.status, answer.header("x-haflux-applied")),
+        (204, Some("0/2"))
+    );
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+fn silent_twin() -> StandIn {
+    StandIn::start(|request| {
+        if request.path() == "/ping" {
+            Behaviour::no_content()
+        } else {
+            Behaviour::Hang
+        }
+    })
+}
+
+#[test]
+fn a_replica_that_hangs_delays_nobody_and_no_order_is_broken() {
+    // A stand-in, because a real node cannot be made to accept a write and never answer.
+    let quick = StandIn::healthy();
+    let hanging = silent_twin();
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(
+        folder.path(),
+        &relay_over(&[&quick, &hanging], "timeout = \"11s\""),
+    );
+    let url = haflux.url("front");
+    wait_until("the quick replica to be in reach", SOON, || {
+        !quick.requests_for("/ping").is_empty()
+    });
+    let begun = Instant::now();
+    for point in 0..200 {
+        assert_eq!(write(&url, &format!("hang v={point} {point}")), 204);
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "200 writes took {:?}",
+        begun.elapsed()
+    );
+    wait_until("all records at the quick replica", SOON, || {
+        lines_at(&quick).len() >= 200
+    });
+    let expected: Vec<String> = (0..200)
+        .map(|point| format!("hang v={point} {point}"))
+        .collect();
+    assert_eq!(lines_at(&quick), expected);
+}
+
+#[test]
+fn a_joined_request_that_is_refused_goes_again_one_by_one_and_each_client_gets_its_own_answer() {
+    // A stand-in, to hold the first request back until the others have gathered behind it.
+    let first = std::sync::Arc::new(AtomicBool::new(true));
+    let script = move |request: &support::stand_in::Request| {
+        if request.path() == "/ping" {
+            return Behaviour::no_content();
+        }
+        let answer = if request.text().contains("bad") {
+            Behaviour::status(
+                400,
+                "{\"error\":\"unable to parse 'bad': missing fields\"}\n",
+            )
+        } else {
+            Behaviour::no_content()
+        };
+        if first.swap(false, Ordering::Relaxed) {
+            Behaviour::After(Duration::from_millis(700), Box::new(answer))
+        } else {
+            answer
+        }
+    };
+    let one = StandIn::start(script);
+    let folder = tempfile::tempdir().expect("a folder");
+    let configuration = relay_over(&[&one], "");
+    let haflux = Haflux::start(folder.path(), &configuration);
+    let url = haflux.url("front");
+    wait_until("the replica to be in reach", SOON, || {
+        !one.requests_for("/ping").is_empty()
+    });
+    let bodies = ["good v=1 1", "bad", "good v=2 2", "bad", "good v=3 3"];
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let mut writers = vec![scope.spawn(|| write(&url, "good v=0 0"))];
+        wait_until("the first request under way", SOON, || {
+            one.requests_for("/write").len() == 1
+        });
+        for body in bodies {
+            writers.push(scope.spawn(|| write(&url, body)));
+        }
+        writers
+            .into_iter()
+            .map(|writer| writer.join().expect("a writer"))
+            .collect()
+    });
+    assert_eq!(statuses, [204, 204, 400, 204, 400, 204]);
+    let joined = one
+        .requests_for("/write")
+        .iter()
+        .filter(|request| request.text().lines().count() > 1)
+        .count();
+    assert!(
+        joined >= 1,
+        "nothing was joined: {:?}",
+        one.requests_for("/write")
+    );
+}
+
+fn lines_at(replica: &StandIn) -> Vec<String> {
+    let mut lines = Vec::new();
+    for request in replica.requests_for("/write") {
+        for line in request.text().lines() {
+            lines.push(line.to_owned());
+        }
+    }
+    lines
+}
+
+#[test]
+fn one_acceptance_wins_over_the_others_refusal_and_is_counted_as_a_dead_letter() {
+    // A stand-in refuses what the real node takes.
+    let refusing = StandIn::start(|request| {
+        if request.path() == "/ping" {
+            Behaviour::no_content()
+        } else {
+            Behaviour::status(400, "{\"error\":\"field type conflict\"}\n")
+        }
+    });
+    let taking = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&refusing, &taking], ""));
+    let url = haflux.url("front");
+    wait_until("both replicas in reach", SOON, || {
+        !refusing.requests_for("/ping").is_empty() && !taking.requests_for("/ping").is_empty()
+    });
+    for point in 0..5 {
+        assert_eq!(write(&url, &format!("mixed v={point} {point}")), 204);
+    }
+    wait_until("the dead letters to be logged", SOON, || {
+        haflux.log().matches("the replicas differ").count() >= 5
+    });
+}

@@ -1,0 +1,264 @@
+//! A real InfluxDB 1.x node (Debian's `influxdb`), in a folder of its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::http::{self, Answer};
+use super::ports::free_port;
+use super::process::Process;
+use super::wait::{SOON, wait_for};
+
+const PROGRAM: &str = "influxd";
+const ATTEMPTS: usize = 10;
+
+/// What a node is told beyond what every test node is told.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    settings: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Options {
+    /// A setting of its configuration file; `value` as TOML, so texts come with their quotes.
+    pub fn set(mut self, section: &str, key: &str, value: &str) -> Self {
+        self.settings
+            .entry(section.to_owned())
+            .or_default()
+            .insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Credentials are asked for.
+    pub fn auth(self) -> Self {
+        self.set("http", "auth-enabled", "true")
+    }
+
+    fn configuration(&self, folder: &Path, http_port: u16, rpc_port: u16) -> String {
+        let inside = |name: &str| format!("{:?}", folder.join(name));
+        let on = |port| format!("\"127.0.0.1:{port}\"");
+        let defaults = Options::default()
+            .set("", "reporting-disabled", "true")
+            .set("", "bind-address", &on(rpc_port))
+            .set("meta", "dir", &inside("meta"))
+            .set("data", "dir", &inside("data"))
+            .set("data", "wal-dir", &inside("wal"))
+            .set("monitor", "store-enabled", "false")
+            .set("http", "bind-address", &on(http_port))
+            .set("http", "log-enabled", "false");
+        let mut settings = defaults.settings;
+        for (section, values) in &self.settings {
+            settings
+                .entry(section.clone())
+                .or_default()
+                .extend(values.clone());
+        }
+        let mut text = String::new();
+        for (section, values) in settings {
+            if !section.is_empty() {
+                writeln!(text, "[{section}]").expect("a String can be written to");
+            }
+            for (key, value) in values {
+                writeln!(text, "{key} = {value}").expect("a String can be written to");
+            }
+        }
+        text
+    }
+}
+
+/// A node. Dropped, it is killed.
+pub struct Influxd {
+    folder: PathBuf,
+    options: Options,
+    port: u16,
+    process: Option<Process>,
+}
+
+impl Influxd {
+    /// Starts a node that keeps everything in `folder`, and waits until it answers.
+    pub fn start(folder: &Path) -> Self {
+        Self::start_with(folder, Options::default())
+    }
+
+    /// The same, told more.
+    pub fn start_with(folder: &Path, options: Options) -> Self {
+        std::fs::create_dir_all(folder).expect("a folder for the node");
+        let mut node = Influxd {
+            folder: folder.to_owned(),
+            options,
+            port: 0,
+            process: None,
+        };
+        for _ in 0..ATTEMPTS {
+            node.port = free_port();
+            if node.launch() {
+                return node;
+            }
+        }
+        panic!("{ATTEMPTS} ports in a row were taken by others");
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Ends it as a power failure would.
+    pub fn kill9(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill9();
+        }
+    }
+
+    /// Ends it properly.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.terminate(SOON);
+        }
+    }
+
+    /// Stops it in its tracks: connections stay, answers do not come.
+    pub fn pause(&mut self) {
+        self.running().pause();
+    }
+
+    /// Lets it go on.
+    pub fn resume(&mut self) {
+        self.running().resume();
+    }
+
+    /// Starts it again on the same port and data, after ending it properly if it runs.
+    pub fn restart(&mut self) {
+        self.stop();
+        // The port may be held for a moment longer, by a passing bind to find a free one.
+        wait_for("the node's port to be free again", SOON, || {
+            self.launch().then_some(())
+        });
+    }
+
+    /// Forgets everything it has stored. It must not run.
+    pub fn wipe(&mut self) {
+        assert!(
+            self.process.is_none(),
+            "a node is stopped before it is wiped"
+        );
+        for part in ["meta", "data", "wal"] {
+            let path = self.folder.join(part);
+            if path.exists() {
+                std::fs::remove_dir_all(path).expect("the node's files can be removed");
+            }
+        }
+    }
+
+    /// What it answers to a query, as JSON with times in nanoseconds. Panics unless all of it succeeded.
+    #[track_caller]
+    pub fn query(&self, database: &str, query: &str) -> Value {
+        let answer = self.query_answer(database, query);
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+        let value = answer.json();
+        let results = value["results"].as_array().map_or(&[][..], Vec::as_slice);
+        for result in results {
+            assert!(result.get("error").is_none(), "{query}: {result}");
+        }
+        value
+    }
+
+    /// The whole answer to a query.
+    pub fn query_answer(&self, database: &str, query: &str) -> Answer {
+        let parameters = [("db", database), ("q", query), ("epoch", "ns")];
+        http::post(
+            &format!("{}/query?{}", self.url(), http::query_string(&parameters)),
+            "",
+        )
+    }
+
+    /// Makes a database.
+    #[track_caller]
+    pub fn create_database(&self, name: &str) {
+        self.query("", &format!("CREATE DATABASE \"{name}\""));
+    }
+
+    /// Writes lines past haflux.
+    pub fn write(&self, database: &str, lines: &str) -> Answer {
+        http::post(
+            &format!(
+                "{}/write?{}",
+                self.url(),
+                http::query_string(&[("db", database)])
+            ),
+            lines,
+        )
+    }
+
+    /// How many points of `measurement` have `field`.
+    #[track_caller]
+    pub fn count(&self, database: &str, measurement: &str, field: &str) -> u64 {
+        let answer = self.query(
+            database,
+            &format!("SELECT count(\"{field}\") FROM \"{measurement}\""),
+        );
+        answer["results"][0]["series"][0]["values"][0][1]
+            .as_u64()
+            .unwrap_or(0)
+    }
+
+    /// All that it has written to its log, over all of its starts.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log_file()).unwrap_or_default()).into_owned()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.join("influxd.log")
+    }
+
+    fn running(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the node runs")
+    }
+
+    /// True once it answers; false if its port was taken.
+    fn launch(&mut self) -> bool {
+        let file = self.folder.join("influxdb.conf");
+        let text = self
+            .options
+            .configuration(&self.folder, self.port, free_port());
+        std::fs::write(&file, text).expect("the node's configuration");
+        let earlier = self.log().len();
+        let mut process = Process::start(
+            &format!("influxd on {}", self.address()),
+            Command::new(PROGRAM).arg("-config").arg(&file),
+            &self.log_file(),
+        );
+        // Whatever answers on the port is this node only if this node says that it listens.
+        let listens = wait_for("influxd to answer", Duration::from_secs(60), || {
+            if let Some(status) = process.ended() {
+                let log = process.log();
+                assert!(
+                    log.get(earlier..)
+                        .unwrap_or_default()
+                        .contains("address already in use"),
+                    "influxd ended with {status}"
+                );
+                return Some(false);
+            }
+            let log = process.log();
+            let listens = log
+                .get(earlier..)
+                .unwrap_or_default()
+                .contains("Listening on HTTP");
+            let answers = listens
+                && http::try_request("GET", &format!("{}/ping", self.url()), &[], b"")
+                    .is_ok_and(|answer| answer.status == 204);
+            answers.then_some(true)
+        });
+        self.process = listens.then_some(process);
+        listens
+    }
+}

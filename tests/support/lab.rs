@@ -1,0 +1,96 @@
+//! The lab: two real nodes, and haflux in front of them as `conf/haflux.toml` says, on ports of its own.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::haflux::Haflux;
+use super::influxd::{Influxd, Options};
+use super::stand_in::{Behaviour, StandIn};
+
+/// The lab. Its frontends are `http_front` and `influx_front`.
+pub struct Lab {
+    /// The program.
+    pub haflux: Haflux,
+    /// `influxlab`.
+    pub node1: Influxd,
+    /// `influxlab2`.
+    pub node2: Influxd,
+    /// Stands in for Grafana.
+    pub grafana: StandIn,
+    // Dropped last: the others keep their files in it.
+    folder: TempDir,
+}
+
+impl Lab {
+    /// Starts all of it.
+    pub fn start() -> Self {
+        Self::start_with(Options::default(), |configuration| configuration)
+    }
+
+    /// Starts all of it, nodes with `options` and haflux with a configuration that `change` has had its way with.
+    pub fn start_with(options: Options, change: impl FnOnce(String) -> String) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let node1 = Influxd::start_with(&folder.path().join("influxlab"), options.clone());
+        let node2 = Influxd::start_with(&folder.path().join("influxlab2"), options);
+        let grafana = StandIn::start(|_| Behaviour::status(200, "Grafana"));
+        let configuration = change(configuration(&node1, &node2, &grafana));
+        Lab {
+            haflux: Haflux::start(&folder.path().join("haflux"), &configuration),
+            node1,
+            node2,
+            grafana,
+            folder,
+        }
+    }
+
+    /// Makes a database on both nodes.
+    pub fn create_database(&self, name: &str) {
+        self.node1.create_database(name);
+        self.node2.create_database(name);
+    }
+
+    /// Where clients of InfluxDB go.
+    pub fn influx_url(&self) -> String {
+        self.haflux.url("influx_front")
+    }
+
+    /// Where Grafana's users go.
+    pub fn grafana_url(&self) -> String {
+        self.haflux.url("http_front")
+    }
+
+    /// The folder that holds everything.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Leaves that folder on the disk for a person to look at.
+    pub fn keep(&mut self) -> PathBuf {
+        self.folder.disable_cleanup(true);
+        self.folder.path().to_owned()
+    }
+}
+
+/// The file that the project ships, with nothing changed but addresses and the folder.
+fn configuration(node1: &Influxd, node2: &Influxd, grafana: &StandIn) -> String {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("conf/haflux.toml");
+    let mut text = std::fs::read_to_string(&file)
+        .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    for (shipped, here) in [
+        ("/var/lib/haflux", "FOLDER/data"),
+        ("0.0.0.0:8086", "127.0.0.1:PORT(influx_front)"),
+        ("0.0.0.0:80", "127.0.0.1:PORT(http_front)"),
+        ("10.0.2.2:8086", &node1.address()),
+        ("10.0.2.3:8086", &node2.address()),
+        ("10.0.2.2:3000", &grafana.address()),
+    ] {
+        assert!(
+            text.contains(shipped),
+            "{shipped} is gone from {}",
+            file.display()
+        );
+        text = text.replace(shipped, here);
+    }
+    text
+}

@@ -1,0 +1,35 @@
+//! What integration tests stand on: real InfluxDB nodes, the built haflux, stand-ins for nodes that misbehave, and the means to
+//! ask all of them.
+//!
+//! - [`influxd`]: a real node in a folder of its own, that can be killed, paused, restarted.
+//! - [`haflux`]: the built program with a configuration.
+//! - [`lab`]: both of it, put together as `conf/haflux.toml` says.
+//! - [`stand_in`]: an HTTP server that does what a script says, for what a real node cannot be made to do; [`relay`]: a relay
+//!   over such servers.
+//! - [`http`], [`points`], [`wait`]: asking, comparing, waiting.
+//! - [`ports`], [`process`]: what the others need to start something and to end it.
+//!
+//! Everything listens on loopback, keeps its files and logs in the folder it was given, is ended by its own process id when it
+//! is dropped, and prints the end of its log if the test failed.
+
+// Each test file is a crate that uses a part of this.
+#![allow(dead_code, unused_imports)]
+
+pub mod haflux;
+pub mod http;
+pub mod influxd;
+pub mod lab;
+pub mod points;
+pub mod ports;
+pub mod process;
+pub mod relay;
+pub mod stand_in;
+pub mod wait;
+
+pub use haflux::Haflux;
+pub use influxd::{Influxd, Options};
+pub use lab::Lab;
+pub use points::same_points;
+pub use relay::relay_over;
+pub use stand_in::{Behaviour, StandIn};
+pub use wait::{wait_for, wait_until};

@@ -1,0 +1,37 @@
+//! A relay over stand-ins, for what real nodes cannot be made to do.
+
+use super::stand_in::StandIn;
+
+/// A configuration whose frontend `front` leads to a relay over these servers, `node0` and so on; `keys` are added to the
+/// relay's. Servers are not checked, so what is known of them is what the relay finds out.
+pub fn relay_over(servers: &[&StandIn], keys: &str) -> String {
+    let servers: Vec<String> = servers
+        .iter()
+        .enumerate()
+        .map(|(number, server)| {
+            let address = server.address();
+            format!("{{ name = \"node{number}\", address = \"{address}\" }}")
+        })
+        .collect();
+    let servers = servers.join(", ");
+    format!(
+        r#"
+[server]
+data_dir = "FOLDER/data"
+[[frontend]]
+name = "front"
+bind = "127.0.0.1:PORT(front)"
+stats_uri = "/haproxy?stats"
+default_backend = "relay"
+[[relay]]
+name = "relay"
+replicate_to = "pool"
+retry = {{ min = "50ms", max = "200ms" }}
+{keys}
+[[backend]]
+name = "pool"
+check = false
+servers = [{servers}]
+"#
+    )
+}
