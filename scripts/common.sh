@@ -1,0 +1,54 @@
+# What the scripts share; sourced, never run.
+# shellcheck shell=bash
+
+# A step, in one short line.
+say() {
+	printf '==> %s\n' "$*"
+}
+
+# What went wrong, in one line; ends the script.
+fail() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+as_root() {
+	if [[ $EUID -eq 0 ]]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		return 1
+	fi
+}
+
+# install_missing WANTED...: installs Debian packages that are not there. WANTED is `command=package` (needed when there is no
+# such command) or `=package` (needed when it is not installed). The packages that were installed are left in INSTALLED.
+install_missing() {
+	local wanted command package missing=()
+	INSTALLED=()
+	for wanted in "$@"; do
+		command=${wanted%%=*} package=${wanted#*=}
+		if [[ -n $command ]]; then
+			command -v "$command" >/dev/null && continue
+		else
+			dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' && continue
+		fi
+		missing+=("$package")
+	done
+	((${#missing[@]})) || return 0
+	command -v apt-get >/dev/null ||
+		fail "missing here: ${missing[*]} (Debian's names); this is not Debian, so please install them and start again"
+	say "installing ${missing[*]}"
+	{
+		as_root apt-get update -q &&
+			as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+	} >/dev/null ||
+		fail "cannot install ${missing[*]}: run 'apt-get install ${missing[*]}' as root and start again"
+	# shellcheck disable=SC2034 # read by the scripts that source this
+	INSTALLED=("${missing[@]}")
+}
+
+need_rust() {
+	command -v cargo >/dev/null || fail 'Rust is missing: install it from https://rustup.rs and start again'
+}
