@@ -113,4 +113,10 @@ fn a_server_that_is_new_in_a_pool_with_history_is_not_taken_for_a_replica() {
     );
     assert_eq!(write(&haflux, "history v=2 2"), 204);
     assert!(new.requests_for("/write").is_empty());
+    // Nor is it read from, though it is up.
+    for _ in 0..4 {
+        http::get(&format!("{}/query?q=SHOW+DATABASES", haflux.url("reads")));
+    }
+    assert!(new.requests_for("/query").is_empty());
+    assert_eq!(old.requests_for("/query").len(), 4);
 }

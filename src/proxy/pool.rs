@@ -226,6 +226,9 @@ impl Pool {
 impl Server {
     /// Up, somewhere, and with a weight that lets it take requests.
     fn is_usable(&self) -> bool {
-        self.config.weight > 0 && self.handle.is_up() && self.handle.address().is_some()
+        self.config.weight > 0
+            && self.handle.is_up()
+            && !self.handle.is_set_aside()
+            && self.handle.address().is_some()
     }
 }

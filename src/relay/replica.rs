@@ -38,8 +38,10 @@ impl Replica {
         relay_stats: Arc<RelayStats>,
         roster: Arc<Roster>,
     ) -> Replica {
+        let place = roster.place(&stats.name);
+        server.set_aside(place != Place::Following);
         Replica {
-            place: watch::Sender::new(roster.place(&stats.name)),
+            place: watch::Sender::new(place),
             roster,
             index,
             server,
@@ -68,7 +70,7 @@ impl Replica {
     /// Changes its place, if that can be written down.
     pub(super) fn change_place(&self, place: Place) -> std::io::Result<()> {
         self.roster.note(&self.stats.name, &place)?;
-        self.place.send_replace(place);
+        self.take_place(place);
         Ok(())
     }
 
@@ -86,6 +88,12 @@ impl Replica {
                 self.stats.name
             );
         }
+        self.take_place(place);
+    }
+
+    /// Who does not follow the journal serves no reads either (rule R4).
+    fn take_place(&self, place: Place) {
+        self.server.set_aside(place != Place::Following);
         self.place.send_replace(place);
     }
 

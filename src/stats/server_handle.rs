@@ -15,6 +15,7 @@ pub struct ServerHandle {
     name: String,
     address: ArcSwapOption<SocketAddr>,
     up: AtomicBool,
+    set_aside: AtomicBool,
     changes: watch::Sender<u64>,
 }
 
@@ -25,6 +26,7 @@ impl ServerHandle {
             name: name.into(),
             address: ArcSwapOption::from(address.map(Arc::new)),
             up: AtomicBool::new(up),
+            set_aside: AtomicBool::new(false),
             changes: watch::Sender::new(0),
         }
     }
@@ -44,6 +46,11 @@ impl ServerHandle {
         self.up.load(Ordering::Acquire)
     }
 
+    /// Whether it must not be asked, though it may be up: it lacks data that the pool's other servers have.
+    pub fn is_set_aside(&self) -> bool {
+        self.set_aside.load(Ordering::Acquire)
+    }
+
     /// A number that grows with every change of the address or the state.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
@@ -56,6 +63,13 @@ impl ServerHandle {
             self.tick();
         }
         changed
+    }
+
+    /// Says that it must not be asked for now, or may be again.
+    pub fn set_aside(&self, aside: bool) {
+        if self.set_aside.swap(aside, Ordering::AcqRel) != aside {
+            self.tick();
+        }
     }
 
     /// Sets the address; true if that changed it.
@@ -95,5 +109,9 @@ mod tests {
         assert!(changes.has_changed().unwrap());
         assert_eq!(server.address(), address);
         assert!(!server.is_up());
+
+        assert!(!server.is_set_aside());
+        server.set_aside(true);
+        assert!(server.is_set_aside());
     }
 }

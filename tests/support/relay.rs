@@ -2,8 +2,8 @@
 
 use super::stand_in::StandIn;
 
-/// A configuration whose frontend `front` leads to a relay over these servers, `node0` and so on; `keys` are added to the
-/// relay's. Servers are not checked, so what is known of them is what the relay finds out.
+/// A configuration whose frontend `front` leads to a relay over these servers, `node0` and so on, and `reads` to their pool;
+/// `keys` are added to the relay's. Servers are not checked, so what is known of them is what the relay finds out.
 pub fn relay_over(servers: &[&StandIn], keys: &str) -> String {
     let servers: Vec<String> = servers
         .iter()
@@ -23,6 +23,10 @@ name = "front"
 bind = "127.0.0.1:PORT(front)"
 stats_uri = "/haproxy?stats"
 default_backend = "relay"
+[[frontend]]
+name = "reads"
+bind = "127.0.0.1:PORT(reads)"
+default_backend = "pool"
 [[relay]]
 name = "relay"
 replicate_to = "pool"
