@@ -19,7 +19,7 @@ pub struct Network {
     connections: Arc<Mutex<Vec<Weak<Hold>>>>,
 }
 
-/// Until when a connection keeps what it is given for the node: milliseconds since the network began.
+/// Until when a connection keeps what it is given for the node: milliseconds since the network began; 0 before it is held.
 type Hold = AtomicU64;
 
 impl Network {
@@ -55,14 +55,18 @@ impl Network {
     }
 
     /// What is sent from now on over the connections that there are arrives after `delay`, and those behind it do not wait for
-    /// it. Returns how many connections that are.
+    /// it. A connection is held once only: so nothing is ever later than one delay, and a rewind longer than that must mend it.
+    /// Returns how many connections that are.
     pub fn hold(&self, delay: Duration) -> usize {
         let until = self.begun.elapsed() + delay;
         let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
         let connections = lock(&self.connections);
         let held = connections.iter().filter_map(Weak::upgrade);
-        held.map(|hold| hold.store(until, Ordering::Relaxed))
-            .count()
+        held.filter(|hold| {
+            let first = hold.compare_exchange(0, until, Ordering::Relaxed, Ordering::Relaxed);
+            first.is_ok()
+        })
+        .count()
     }
 }
 
@@ -76,15 +80,8 @@ fn carry(client: TcpStream, server: TcpStream, begun: Instant, hold: Arc<Hold>) 
     }
     std::thread::spawn(move || {
         copy(from_client, server, || {
-            // Asked again after each rest: a hold may have been set while bytes were awaited.
-            loop {
-                let until = Duration::from_millis(hold.load(Ordering::Relaxed));
-                let left = until.saturating_sub(begun.elapsed());
-                if left.is_zero() {
-                    return;
-                }
-                std::thread::sleep(left);
-            }
+            let until = Duration::from_millis(hold.load(Ordering::Relaxed));
+            std::thread::sleep(until.saturating_sub(begun.elapsed()));
         });
     });
     std::thread::spawn(move || copy(from_server, client, || {}));
