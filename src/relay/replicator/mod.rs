@@ -3,7 +3,8 @@
 //! One task a replica, so that none can delay another. It reads durable records into a bounded window, sorts them into
 //! lanes, keeps at most one request of a lane under way (order), several lanes at once, and joins what has gathered in a
 //! lane meanwhile. Trouble of the whole replica (no connection, no answer, "try again") stops everything and backs off;
-//! trouble of one record holds its lane only. What answers mean to the records is in [`verdicts`].
+//! trouble of one record holds its lane only. The way to the node is in [`link`], what answers mean to the records in
+//! [`verdicts`], and what becomes of a replica that is none in [`aside`].
 //!
 //! Before the first request to a node that was away, it greets the node (`GET /ping`): here its version is learnt, and here
 //! is where proof is asked that it is still the node it was.
@@ -13,6 +14,8 @@
 //! after a request without an answer, everything from that request on is sent again: what landed late is written over, in
 //! order. [`Trail`] knows how far back. Going back sets the replicator as a whole back: all lanes, in the journal's order.
 
+mod aside;
+mod link;
 mod verdicts;
 
 use std::collections::HashMap;
@@ -21,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use log::{error, info, warn};
+use log::{error, info};
 use tokio::sync::watch;
 
 use super::backoff::Backoff;
@@ -31,10 +34,10 @@ use super::dead_letters::DeadLetters;
 use super::lane::{Lane, Queued, weight};
 use super::record::{RecordError, WRITE, WriteRecord};
 use super::replica::Replica;
-use super::roster::{Divergence, Place};
+use super::roster::Place;
 use super::tracker::Tracker;
 use super::trail::Trail;
-use super::wire::{Pieces, get_request, write_head};
+use super::wire::write_head;
 use crate::journal::{Cursor, Journal, Position, ReadError, Reader, Record, Sequence};
 use crate::stats::ReplicaStatus;
 
@@ -233,84 +236,6 @@ impl Replicator {
         }
     }
 
-    /// Rule R4: no records, no acknowledgements, and nobody waits for it. Its place in the journal is given up.
-    async fn stand_aside(&mut self) {
-        self.drain().await;
-        self.under_way = FuturesUnordered::new();
-        self.lanes.clear();
-        self.window = 0;
-        self.link = Link::Away {
-            until: Instant::now(),
-        };
-        self.going_back = None;
-        let index = self.replica.index;
-        self.reachable = false;
-        self.answers = Some(false);
-        self.board.set_reachable(index, false);
-        self.board.meet(index, false);
-        for conclusion in self.board.exclude(index, true, Sequence::ZERO) {
-            self.dead_letter(None, conclusion).await;
-        }
-        self.journal.remove_cursor(&self.replica.stats.name);
-        if let Some(divergence) = self.replica.place().divergence() {
-            self.replica.note_error(divergence.reason.clone());
-        }
-        self.replica
-            .publish(ReplicaStatus::Diverged, self.tracker.cursor(), None);
-    }
-
-    /// It was taken back: it follows from where its cursor was put.
-    fn come_back(&mut self) {
-        let name = &self.replica.stats.name;
-        let cursors = self.journal.cursors();
-        let cursor = cursors.iter().find(|cursor| cursor.name == *name);
-        let place = cursor.map_or_else(Position::default, |cursor| Position {
-            sequence: cursor.sequence,
-            offset: cursor.offset,
-        });
-        let now = Instant::now();
-        self.start_over(now, place);
-        self.saved = place.sequence;
-        self.broken = false;
-        self.blocked = false;
-        self.behind_since = now;
-        self.backoff.reset();
-        self.link = Link::Away { until: now };
-        self.board
-            .exclude(self.replica.index, false, place.sequence);
-    }
-
-    /// Rule R3: past its bounds a backlog is let go, if another replica has what is in it.
-    fn diverge_if_too_far_behind(&mut self) {
-        let now = Instant::now();
-        if self.link == Link::Near {
-            self.behind_since = now;
-            return;
-        }
-        let cursor = self.tracker.cursor();
-        let bytes = self.journal.durable().offset.saturating_sub(cursor.offset);
-        let age = now.saturating_duration_since(self.behind_since);
-        let reason = if bytes > self.pace.max_backlog {
-            format!("it is {bytes} bytes behind, more than max_backlog")
-        } else if bytes > 0 && age > self.pace.max_backlog_age {
-            format!("it has been behind for {age:?}, longer than max_backlog_age")
-        } else {
-            return;
-        };
-        self.diverge_unless_most_advanced(&reason);
-    }
-
-    /// The most advanced replica never diverges: what it has not applied, nobody has.
-    fn diverge_unless_most_advanced(&mut self, reason: &str) -> bool {
-        let cursor = self.tracker.cursor().sequence;
-        let other_is_ahead = self.board.another_is_ahead(self.replica.index, cursor);
-        if other_is_ahead {
-            self.replica
-                .set_place(Place::Diverged(Divergence::now(reason)));
-        }
-        other_is_ahead
-    }
-
     /// Sets the replicator back once what was in doubt has had its time, or a node has returned; not while anything is under
     /// way, so that nothing old can arrive behind what is sent again.
     fn go_back_if_due(&mut self) {
@@ -500,126 +425,6 @@ impl Replicator {
             }));
         }
         wake
-    }
-
-    fn away_until(&self) -> Option<Instant> {
-        match self.link {
-            Link::Away { until } => Some(until),
-            Link::Greeting | Link::CatchingUp { .. } | Link::Near => None,
-        }
-    }
-
-    fn greet(&mut self, now: Instant) {
-        if !self.under_way.is_empty() {
-            // What was sent before the link was lost is still coming to its end; its records must not be sent twice at once.
-            self.link = Link::Away {
-                until: now + self.pace.retry_min,
-            };
-            return;
-        }
-        let Some(address) = self.replica.server.address() else {
-            self.lost(now, "its name cannot be resolved".to_owned(), None);
-            return;
-        };
-        self.link = Link::Greeting;
-        self.asked = true;
-        let replica = Arc::clone(&self.replica);
-        self.under_way.push(Box::pin(async move {
-            let mut request = Pieces::default();
-            request.push(get_request("/ping", address));
-            Finished::Greeting(replica.client.exchange(address, request).await)
-        }));
-    }
-
-    fn greeted(&mut self, now: Instant, result: Result<ReplicaAnswer, SendError>) {
-        let answer = match result {
-            Ok(answer) if answer.status < 500 => answer,
-            Ok(answer) => {
-                let reason = format!("it answers {} to a ping", answer.status);
-                self.lost(now, reason, answer.retry_after);
-                return;
-            }
-            Err(error) => {
-                self.lost(now, error.to_string(), None);
-                return;
-            }
-        };
-        self.replica.learn_version(&answer);
-        self.backoff.reset();
-        self.catch_up();
-        self.trail.answers_again(now);
-        if std::mem::take(&mut self.broken) {
-            self.go_back_to(self.trail.back());
-        }
-        let behind = self.journal.durable().sequence.get();
-        let place = self.going_back.unwrap_or(self.tracker.cursor());
-        info!(
-            "replica {} answers; from record {} on it is sent {} records",
-            self.replica.stats.name,
-            place.sequence.next(),
-            behind.saturating_sub(place.sequence.get())
-        );
-    }
-
-    fn catch_up(&mut self) {
-        let target = self.journal.durable().sequence;
-        self.link = Link::CatchingUp { target };
-    }
-
-    /// What had to be caught up is applied; if much came meanwhile, there is more to catch up.
-    fn arrive_if_there(&mut self) {
-        let Link::CatchingUp { target } = self.link else {
-            return;
-        };
-        let durable = self.journal.durable();
-        let behind = durable.offset.saturating_sub(self.tracker.cursor().offset);
-        let is_there = self.tracker.cursor().sequence >= target || behind <= self.near();
-        if self.going_back.is_some() || !is_there {
-            return;
-        }
-        if behind > self.near() {
-            self.catch_up();
-        } else {
-            self.link = Link::Near;
-        }
-    }
-
-    /// Bytes that a replica may be behind and still count as near: what its window holds, a matter of a moment.
-    fn near(&self) -> u64 {
-        self.pace.max_batch.saturating_mul(WINDOW_BATCHES) as u64
-    }
-
-    /// The node could not be reached, or gave no answer: it may have died, and may have lost its last seconds.
-    fn broke(&mut self, now: Instant, error: &SendError) {
-        self.broken = true;
-        self.lost(now, error.to_string(), None);
-    }
-
-    /// Trouble of the whole replica.
-    fn lost(&mut self, now: Instant, reason: String, retry_after: Option<Duration>) {
-        if matches!(self.link, Link::CatchingUp { .. } | Link::Near) {
-            warn!(
-                "replica {} takes no writes: {reason}",
-                self.replica.stats.name
-            );
-            self.replica.client.drop_idle();
-        }
-        self.replica.stats.retries.increment();
-        self.replica.note_error(reason);
-        let wait = self.backoff.next();
-        let longest = self.pace.retry_max.max(wait);
-        let wait = retry_after.map_or(wait, |asked| asked.clamp(wait, longest));
-        self.link = Link::Away { until: now + wait };
-    }
-
-    /// The health check's word: a server that came up is tried at once.
-    fn server_changed(&mut self) {
-        if self.replica.server.is_up()
-            && let Link::Away { until } = &mut self.link
-        {
-            *until = Instant::now();
-            self.backoff.reset();
-        }
     }
 
     /// Puts where it stands where others read it, and saves the cursor: as far back as would have to be sent again.

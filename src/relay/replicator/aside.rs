@@ -1,0 +1,90 @@
+//! When a replica is none: it stands aside, until a person takes it back (rules R3 and R4).
+
+use std::time::Instant;
+
+use futures_util::stream::FuturesUnordered;
+
+use super::super::roster::{Divergence, Place};
+use super::{Link, Replicator};
+use crate::journal::{Position, Sequence};
+use crate::stats::ReplicaStatus;
+
+impl Replicator {
+    /// Rule R4: no records, no acknowledgements, and nobody waits for it. Its place in the journal is given up.
+    pub(super) async fn stand_aside(&mut self) {
+        self.drain().await;
+        self.under_way = FuturesUnordered::new();
+        self.lanes.clear();
+        self.window = 0;
+        self.link = Link::Away {
+            until: Instant::now(),
+        };
+        self.going_back = None;
+        let index = self.replica.index;
+        self.reachable = false;
+        self.answers = Some(false);
+        self.board.set_reachable(index, false);
+        self.board.meet(index, false);
+        for conclusion in self.board.exclude(index, true, Sequence::ZERO) {
+            self.dead_letter(None, conclusion).await;
+        }
+        self.journal.remove_cursor(&self.replica.stats.name);
+        if let Some(divergence) = self.replica.place().divergence() {
+            self.replica.note_error(divergence.reason.clone());
+        }
+        self.replica
+            .publish(ReplicaStatus::Diverged, self.tracker.cursor(), None);
+    }
+
+    /// It was taken back: it follows from where its cursor was put.
+    pub(super) fn come_back(&mut self) {
+        let name = &self.replica.stats.name;
+        let cursors = self.journal.cursors();
+        let cursor = cursors.iter().find(|cursor| cursor.name == *name);
+        let place = cursor.map_or_else(Position::default, |cursor| Position {
+            sequence: cursor.sequence,
+            offset: cursor.offset,
+        });
+        let now = Instant::now();
+        self.start_over(now, place);
+        self.saved = place.sequence;
+        self.broken = false;
+        self.blocked = false;
+        self.behind_since = now;
+        self.backoff.reset();
+        self.link = Link::Away { until: now };
+        self.board
+            .exclude(self.replica.index, false, place.sequence);
+    }
+
+    /// Rule R3: past its bounds a backlog is let go, if another replica has what is in it.
+    pub(super) fn diverge_if_too_far_behind(&mut self) {
+        let now = Instant::now();
+        if self.link == Link::Near {
+            self.behind_since = now;
+            return;
+        }
+        let cursor = self.tracker.cursor();
+        let bytes = self.journal.durable().offset.saturating_sub(cursor.offset);
+        let age = now.saturating_duration_since(self.behind_since);
+        let reason = if bytes > self.pace.max_backlog {
+            format!("it is {bytes} bytes behind, more than max_backlog")
+        } else if bytes > 0 && age > self.pace.max_backlog_age {
+            format!("it has been behind for {age:?}, longer than max_backlog_age")
+        } else {
+            return;
+        };
+        self.diverge_unless_most_advanced(&reason);
+    }
+
+    /// The most advanced replica never diverges: what it has not applied, nobody has.
+    pub(super) fn diverge_unless_most_advanced(&mut self, reason: &str) -> bool {
+        let cursor = self.tracker.cursor().sequence;
+        let other_is_ahead = self.board.another_is_ahead(self.replica.index, cursor);
+        if other_is_ahead {
+            self.replica
+                .set_place(Place::Diverged(Divergence::now(reason)));
+        }
+        other_is_ahead
+    }
+}
