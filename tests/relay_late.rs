@@ -161,3 +161,36 @@ fn an_answer_with_bytes_that_no_header_may_have_is_still_an_answer() {
         String::from_utf8_lossy(&answer)
     );
 }
+
+#[test]
+fn a_replica_that_stays_away_costs_nothing() {
+    // Away with a write in doubt whose time is over: there is nothing to do but to wait for the node.
+    let mut replica = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "rewind = \"200ms\"";
+    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], keys));
+    let url = haflux.url("front");
+    assert_eq!(write(&url, "away v=1 1"), 204);
+    replica.refuse();
+    assert_eq!(write(&url, "away v=2 2"), 204);
+    let stat = format!("/proc/{}/stat", haflux.id());
+    // User and system time in ticks of 10 ms: the 14th and 15th field, the 12th and 13th behind the name.
+    let ticks = || -> u64 {
+        let stat = std::fs::read_to_string(&stat).expect("a process");
+        let (_, fields) = stat.rsplit_once(')').expect("a name");
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        fields[11..13]
+            .iter()
+            .map(|ticks| ticks.parse::<u64>().expect("a number"))
+            .sum()
+    };
+    // The pause is what is measured: longer than `rewind` first, then a stretch in which a loop would burn all of it.
+    std::thread::sleep(Duration::from_secs(1));
+    let before = ticks();
+    std::thread::sleep(Duration::from_secs(3));
+    let burnt = ticks() - before;
+    assert!(
+        burnt < 100,
+        "{burnt} of 300 ticks while there was nothing to do"
+    );
+}

@@ -10,6 +10,11 @@ use super::super::wire::{Pieces, get_request};
 use super::{Finished, Link, Replicator, WINDOW_BATCHES};
 
 impl Replicator {
+    /// Whether the node answers.
+    pub(super) fn is_linked(&self) -> bool {
+        matches!(self.link, Link::CatchingUp { .. } | Link::Near)
+    }
+
     pub(super) fn away_until(&self) -> Option<Instant> {
         match self.link {
             Link::Away { until } => Some(until),
@@ -105,7 +110,7 @@ impl Replicator {
 
     /// Trouble of the whole replica.
     pub(super) fn lost(&mut self, now: Instant, reason: String, retry_after: Option<Duration>) {
-        if matches!(self.link, Link::CatchingUp { .. } | Link::Near) {
+        if self.is_linked() {
             warn!(
                 "replica {} takes no writes: {reason}",
                 self.replica.stats.name

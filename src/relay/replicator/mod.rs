@@ -206,8 +206,8 @@ impl Replicator {
             self.read_ahead().await;
             let wake = [
                 self.start_requests(),
-                self.read_again,
-                self.trail.doubt_ends(),
+                self.next_read(),
+                self.next_going_back(),
                 self.next_save(),
             ];
             let wake = wake.into_iter().flatten().min();
@@ -240,7 +240,7 @@ impl Replicator {
     /// way, so that nothing old can arrive behind what is sent again.
     fn go_back_if_due(&mut self) {
         let now = Instant::now();
-        if matches!(self.link, Link::CatchingUp { .. } | Link::Near)
+        if self.is_linked()
             && let Some(before) = self.trail.settle_doubt(now)
         {
             info!(
@@ -256,8 +256,20 @@ impl Replicator {
             self.going_back = None;
             self.start_over(now, place);
             self.board.go_back(self.replica.index, place.sequence);
-            self.catch_up();
+            if self.is_linked() {
+                self.catch_up();
+            }
         }
+    }
+
+    /// A moment that has passed wakes nobody: what it was for is waiting for something else.
+    fn next_read(&self) -> Option<Instant> {
+        self.read_again.filter(|moment| *moment > Instant::now())
+    }
+
+    /// What was in doubt is sent again only to a node that answers; while it does not, there is nothing to wake for.
+    fn next_going_back(&self) -> Option<Instant> {
+        self.trail.doubt_ends().filter(|_| self.is_linked())
     }
 
     /// While the saved cursor is behind, it moves on with time alone.
