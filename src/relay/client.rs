@@ -116,14 +116,21 @@ impl ReplicaClient {
         }
         let mut peer = HttpPeer::new(address, false, String::new());
         peer.options.connection_timeout = Some(self.timeout);
-        let stream =
-            self.connector
-                .new_stream(&peer)
-                .await
-                .map_err(|error| SendError::Connect {
+        let stream = self
+            .connector
+            .new_stream(&peer)
+            .await
+            .map_err(|error| match repeated {
+                // It went out before, on the connection that broke.
+                true => SendError::NoAnswer {
                     address,
                     reason: reason(&error),
-                })?;
+                },
+                false => SendError::Connect {
+                    address,
+                    reason: reason(&error),
+                },
+            })?;
         let answer = self.converse(stream, address, request).await?;
         Ok(ReplicaAnswer { repeated, ..answer })
     }
