@@ -70,10 +70,12 @@ mod tracker;
 mod trail;
 mod trust;
 pub mod udp;
+mod unattended;
 mod wire;
 
 pub(crate) use client::is_quiet;
 pub use control::ReplicaError;
-pub use relay::{APPLIED_HEADER, Admitted, AppendUnattendedError, Begun, Relay};
+pub use relay::{APPLIED_HEADER, Admitted, Begun, Relay};
 pub use roster::Place;
 pub use start::RelayError;
+pub use unattended::AppendUnattendedError;
