@@ -46,7 +46,7 @@ caught_up() {
 	for node in "$node1" "$node2"; do
 		[[ $(points_of "$node" cpu) == "$lines" && $(points_of "$node" stamped) == "$acknowledged" ]] || return 1
 	done
-	last='SELECT value FROM overwritten; SELECT count(value) FROM copied; SHOW DATABASES; SHOW SERIES FROM dropped'
+	last='SELECT value FROM overwritten; SELECT count(value) FROM copied; SHOW RETENTION POLICIES ON second; SHOW SERIES FROM dropped'
 	[[ $(ask "$node1" "$last") == "$(ask "$node2" "$last")" ]]
 }
 
@@ -81,7 +81,7 @@ compare_all() {
 	compare 'SELECT value FROM overwritten'
 	compare 'SELECT * FROM copied GROUP BY *'
 	compare 'SHOW SERIES FROM dropped'
-	compare 'SHOW DATABASES'
+	compare 'SHOW RETENTION POLICIES ON second'
 	compare 'SELECT * FROM stamped GROUP BY *'
 	for name in "${database_hosts[@]}" command; do
 		compare "SELECT * FROM cpu WHERE host = '$name'"
