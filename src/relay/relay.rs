@@ -46,7 +46,7 @@ pub struct Relay {
     pub(super) freshness: Arc<Freshness>,
     pub(super) replicas: Vec<Arc<Replica>>,
     pub(super) inflight: Arc<Inflight>,
-    pub(super) trust: Trust,
+    pub(super) trust: Arc<Trust>,
     pub(super) stats: Arc<RelayStats>,
 }
 
