@@ -11,6 +11,7 @@
 //! | [`unpack`] | gzip bodies, within a limit |
 //! | [`line_protocol`] | lines, timestamps, where bodies may be joined and cut |
 //! | [`answer`], [`format`] | answers that clients cannot tell from InfluxDB's |
+//! | [`results`] | answers to `/query`, from JSON into the form that a client asked for |
 //! | [`influxql`] | which statements change something, and which only read |
 //! | [`verdict`] | what a replica's answer to a write means |
 //!
@@ -30,8 +31,10 @@ pub mod format;
 mod go_text;
 pub mod influxql;
 pub mod line_protocol;
+mod message_pack;
 pub mod parameters;
 pub mod precision;
+pub mod results;
 pub mod unpack;
 pub mod verdict;
 pub mod write_request;
@@ -39,6 +42,7 @@ pub mod write_request;
 pub use answer::{Answer, Refusal};
 pub use credentials::Credentials;
 pub use endpoint::{Route, WriteEndpoint, answer_to_ping, answer_to_unknown_path, route};
+pub use format::Format;
 pub use line_protocol::{Ending, Normalized, normalize, split};
 pub use parameters::Parameters;
 pub use precision::Precision;
