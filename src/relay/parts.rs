@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn a_lane_that_failed_sends_the_same_piece_again_and_goes_on_from_there() {
         let mut lane = lane([record(Form::LineProtocol, &lines(4))]);
-        let mut next = |lane: &mut Lane| {
+        let next = |lane: &mut Lane| {
             let (_, mut body) = lane.start(1000, 50).expect("a request");
             body.copy_to_bytes(body.remaining())
         };

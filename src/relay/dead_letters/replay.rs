@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::influx::{Verdict, judge_write, refusal_of_replica};
+use crate::relay::board::Report;
 use crate::relay::client::{ReplicaClient, SendError};
+use crate::relay::parts::Parts;
 use crate::relay::record::WriteRecord;
 use crate::relay::wire::{Pieces, write_head};
 
@@ -58,7 +60,8 @@ impl From<SendError> for ReplayError {
     }
 }
 
-/// Sends the record in the name of who wrote it. Needs a tokio runtime with I/O and time.
+/// Sends the record in the name of who wrote it, in pieces if it is too large for the replica. Ends at the first piece that is
+/// refused. Needs a tokio runtime with I/O and time.
 ///
 /// # Errors
 /// There was no answer within `timeout`.
@@ -67,19 +70,58 @@ pub async fn replay(
     address: SocketAddr,
     timeout: Duration,
 ) -> Result<Replayed, ReplayError> {
-    let mut request = Pieces::default();
-    request.push(write_head(&record.destination, address, record.body.len()));
-    request.push(record.body.clone());
-    let answer = ReplicaClient::new(timeout)
-        .exchange(address, request)
-        .await?;
-    Ok(match judge_write(answer.status, &answer.body) {
-        Verdict::Applied => Replayed::Applied,
-        Verdict::Expired { dropped } => Replayed::Expired { dropped },
-        verdict => Replayed::Refused {
-            status: answer.status,
-            reason: refusal_of_replica(answer.status, &answer.body).message,
-            verdict,
-        },
-    })
+    let client = ReplicaClient::new(timeout);
+    let mut parts: Option<Parts> = None;
+    let mut sum = Replayed::Applied;
+    loop {
+        let body = match &parts {
+            Some(parts) => parts.next(),
+            None => record.body.clone(),
+        };
+        let size = body.len();
+        let mut request = Pieces::default();
+        request.push(write_head(&record.destination, address, size));
+        request.push(body);
+        let answer = client.exchange(address, request).await?;
+        match judge_write(answer.status, &answer.body) {
+            Verdict::Applied => {}
+            Verdict::Expired { dropped } => sum = sum.and_expired(dropped),
+            Verdict::TooLarge if cut(&mut parts, record, size / 2) => continue,
+            verdict => {
+                return Ok(Replayed::Refused {
+                    status: answer.status,
+                    reason: refusal_of_replica(answer.status, &answer.body).message,
+                    verdict,
+                });
+            }
+        }
+        if parts
+            .as_mut()
+            .is_none_or(|parts| parts.judged(Report::Applied).is_some())
+        {
+            return Ok(sum);
+        }
+    }
+}
+
+/// Whether what was sent goes again in pieces of at most `most` bytes.
+fn cut(parts: &mut Option<Parts>, record: &WriteRecord, most: usize) -> bool {
+    if let Some(parts) = parts {
+        return parts.cut(most);
+    }
+    *parts = Parts::of(record, most);
+    parts.is_some()
+}
+
+impl Replayed {
+    fn and_expired(self, dropped: Option<u64>) -> Replayed {
+        match self {
+            Replayed::Expired { dropped: before } => Replayed::Expired {
+                dropped: before
+                    .zip(dropped)
+                    .map(|(before, more)| before.saturating_add(more)),
+            },
+            Replayed::Applied | Replayed::Refused { .. } => Replayed::Expired { dropped },
+        }
+    }
 }
