@@ -205,6 +205,49 @@ fn a_replay_goes_to_the_replica_that_refused_as_the_client_sent_it() {
 }
 
 #[test]
+fn a_replay_goes_in_pieces_where_the_node_takes_no_more() {
+    let node = StandIn::start(|request| match request.text() {
+        text if text.len() > 20 => {
+            Behaviour::status(413, r#"{"error":"Request Entity Too Large"}"#)
+        }
+        text if text.contains("old") => Behaviour::status(
+            400,
+            r#"{"error":"partial write: points beyond retention policy dropped=1"}"#,
+        ),
+        _ => Behaviour::no_content(),
+    });
+    let place = Place::new("127.0.0.1:1", &node.address());
+    place.keep(
+        41,
+        "influx2",
+        "cpu v=1 1\ncpu v=2 1\nold v=3 1\ncpu v=4 1\nold v=5 1",
+    );
+    let said = place.run(&["replay", "41-influx2", "--yes"]).expect(0);
+    assert!(
+        said.err.contains("2 points") || said.out.contains("2 points"),
+        "{said:?}"
+    );
+    let taken: Vec<String> = node
+        .requests()
+        .iter()
+        .map(|request| request.text())
+        .filter(|text| text.len() <= 20)
+        .collect();
+    assert_eq!(
+        taken.join("\n"),
+        "cpu v=1 1\ncpu v=2 1\nold v=3 1\ncpu v=4 1\nold v=5 1"
+    );
+    place.keep(
+        42,
+        "influx2",
+        "cpu v=1 1\nfar_too_long_for_the_node v=2 1\ncpu v=3 1",
+    );
+    let said = place.run(&["replay", "42-influx2", "--yes"]).expect(1);
+    assert!(said.err.contains("status 413"), "{said:?}");
+    assert_eq!(place.count(), 1);
+}
+
+#[test]
 fn what_is_refused_again_or_unanswered_stays() {
     let node = StandIn::start(|_| Behaviour::status(401, r#"{"error":"authorization failed"}"#));
     let place = Place::new("127.0.0.1:1", &node.address());

@@ -11,6 +11,7 @@
 //! | [`unpack`] | gzip bodies, within a limit |
 //! | [`line_protocol`] | lines, timestamps, where bodies may be joined and cut |
 //! | [`answer`], [`format`] | answers that clients cannot tell from InfluxDB's |
+//! | [`results`] | answers to `/query`, from JSON into the form that a client asked for |
 //! | [`influxql`] | which statements change something, and which only read |
 //! | [`verdict`] | what a replica's answer to a write means |
 //! | [`statement_verdict`] | what its answer to a changing statement means |
@@ -31,8 +32,10 @@ pub mod format;
 mod go_text;
 pub mod influxql;
 pub mod line_protocol;
+mod message_pack;
 pub mod parameters;
 pub mod precision;
+pub mod results;
 pub mod statement_verdict;
 pub mod unpack;
 pub mod verdict;
@@ -41,6 +44,7 @@ pub mod write_request;
 pub use answer::{Answer, Refusal};
 pub use credentials::Credentials;
 pub use endpoint::{Route, WriteEndpoint, answer_to_ping, answer_to_unknown_path, route};
+pub use format::Format;
 pub use line_protocol::{Ending, Normalized, normalize, split};
 pub use parameters::Parameters;
 pub use precision::Precision;

@@ -18,7 +18,7 @@
 //! | 404 | `bucket name "…" is …` | 1.8 – | `Refused` |
 //! | 404 | other: `404 page not found` of a node too old for the endpoint, or of something else at that address | | `Unexpected` |
 //! | 408 | | not InfluxDB | `TryAgain`, `Unavailable` |
-//! | 413 | | | `TooLarge` |
+//! | 413 | | | `TooLarge`: nothing is stored; sent again in smaller requests, a record between its lines; for a single line, and for Prometheus, a refusal |
 //! | 429 | | not InfluxDB | `TryAgain`, `Busy` |
 //! | 500 | `retention policy not found: x` | | `RetentionPolicyNotFound` |
 //! | 500 | `database not found: x` | | `DatabaseNotFound` |
@@ -64,7 +64,7 @@ pub enum Verdict {
     RetentionPolicyNotFound,
     /// The credentials are not good (401), or not good for this (403).
     Unauthorized,
-    /// The body is over the replica's limit.
+    /// The body is over the replica's limit. Nothing of it is stored; smaller pieces of it may be taken.
     TooLarge,
     /// Nothing that InfluxDB says to a write. Perhaps something else listens there.
     Unexpected,

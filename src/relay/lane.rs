@@ -3,7 +3,7 @@
 //! Rule W3, joining never mixes: only line protocol with an equal destination is joined, and only bodies that end closed; a
 //! newline stands between them. A joined request that was refused is sent again in pieces, and a piece that is refused in
 //! smaller ones, until each record that is at fault travels alone: one bad write among hundreds costs its neighbours a few
-//! requests, not one each.
+//! requests, not one each. A record that the replica finds too large goes in [`Parts`].
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -14,6 +14,8 @@ use crate::influx::Ending;
 use crate::journal::Sequence;
 
 use super::backoff::Backoff;
+use super::board::Report;
+use super::parts::Parts;
 use super::record::{Form, WriteRecord};
 use super::wire::Pieces;
 
@@ -43,6 +45,10 @@ pub(super) struct Lane {
     queue: VecDeque<Queued>,
     /// Records of the request under way; 0 when there is none.
     in_flight: usize,
+    /// Bytes of the body of the request that went out last.
+    sent: usize,
+    /// The first record, if it goes in pieces.
+    parts: Option<Parts>,
     /// Joined requests that were refused, each inside the one before it.
     suspects: Vec<Suspect>,
     /// Not before this moment: the lane's first record is held.
@@ -57,6 +63,8 @@ impl Lane {
         Lane {
             queue: VecDeque::new(),
             in_flight: 0,
+            sent: 0,
+            parts: None,
             suspects: Vec::new(),
             not_before: None,
             held_since: None,
@@ -81,10 +89,32 @@ impl Lane {
     }
 
     /// Takes the next request out: its first record, and the pieces of all joined bodies. The records stay in the queue
-    /// until [`Lane::settled`].
-    pub(super) fn start(&mut self, max_batch: usize) -> Option<(&WriteRecord, Pieces)> {
-        let count = self.batch_length(max_batch);
+    /// until [`Lane::settled`]. Joined bodies are kept within `max_batch`, and everything that can be cut within `largest`.
+    pub(super) fn start(
+        &mut self,
+        max_batch: usize,
+        largest: usize,
+    ) -> Option<(&WriteRecord, Pieces)> {
+        let first = self.queue.front()?;
+        if self.parts.is_none() && first.record.body.len() > largest {
+            self.parts = Parts::of(&first.record, largest);
+        }
         let mut body = Pieces::default();
+        self.in_flight = match &self.parts {
+            Some(parts) => {
+                body.push(parts.next());
+                1
+            }
+            None => self.join(&mut body, max_batch.min(largest)),
+        };
+        self.sent = body.length();
+        self.not_before = None;
+        self.queue.front().map(|first| (&first.record, body))
+    }
+
+    /// Puts the bodies of the next request together. Returns of how many records they are.
+    fn join(&mut self, body: &mut Pieces, max_batch: usize) -> usize {
+        let count = self.batch_length(max_batch);
         for (position, queued) in self.queue.iter().take(count).enumerate() {
             body.push(queued.record.body.clone());
             if position + 1 < count
@@ -94,9 +124,7 @@ impl Lane {
                 body.push(Bytes::from_static(b"\n"));
             }
         }
-        self.in_flight = count;
-        self.not_before = None;
-        self.queue.front().map(|first| (&first.record, body))
+        count
     }
 
     fn batch_length(&mut self, max_batch: usize) -> usize {
@@ -159,6 +187,7 @@ impl Lane {
     /// The first `count` records of the request under way have their verdict; the request is over.
     pub(super) fn settled(&mut self, count: usize) -> usize {
         if count > 0 {
+            self.parts = None;
             self.held_since = None;
             self.backoff.reset();
         }
@@ -177,6 +206,46 @@ impl Lane {
     /// The request under way came to nothing and will be sent again.
     pub(super) fn failed(&mut self) {
         self.in_flight = 0;
+    }
+
+    /// Bytes of the body that went out last.
+    pub(super) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// The request under way was too large for the replica, which takes at most `largest` bytes, less than it was. Whether it
+    /// goes again in smaller ones; if not, what was sent cannot be cut.
+    pub(super) fn cut(&mut self, largest: usize) -> bool {
+        if self.in_flight == 1 {
+            let is_cut = match (&mut self.parts, self.queue.front()) {
+                (Some(parts), _) => parts.cut(largest),
+                (parts, Some(first)) => {
+                    *parts = Parts::of(&first.record, largest);
+                    parts.is_some()
+                }
+                (None, None) => false,
+            };
+            if !is_cut {
+                return false;
+            }
+        }
+        self.in_flight = 0;
+        true
+    }
+
+    /// The verdict on the request under way. Returns the one on its records; `None` if they are one, in pieces, and others of
+    /// its pieces wait.
+    pub(super) fn piece_judged(&mut self, report: Report) -> Option<Report> {
+        let Some(parts) = &mut self.parts else {
+            return Some(report);
+        };
+        let whole = parts.judged(report);
+        if whole.is_none() {
+            self.in_flight = 0;
+            self.held_since = None;
+            self.backoff.reset();
+        }
+        whole
     }
 
     /// The joined request under way was refused: its records travel in pieces.
@@ -247,7 +316,7 @@ mod tests {
     }
 
     fn next(lane: &mut Lane, max_batch: usize) -> String {
-        let (_, mut pieces) = lane.start(max_batch).expect("a request");
+        let (_, mut pieces) = lane.start(max_batch, usize::MAX).expect("a request");
         let body = pieces.copy_to_bytes(pieces.remaining());
         String::from_utf8(body.to_vec()).expect("UTF-8")
     }

@@ -122,6 +122,8 @@ fn replica(name: &str) -> ReplicaStats {
         }),
         requests: Counter::default(),
         retries: Counter::default(),
+        too_large: Counter::default(),
+        request_limit: Gauge::default(),
         applied: Counter::default(),
         refused: Counter::default(),
         expired: Counter::default(),

@@ -273,6 +273,10 @@ pub struct ReplicaStats {
     pub requests: Counter,
     /// Requests that must be sent again.
     pub retries: Counter,
+    /// Requests that were larger than it takes, and went again in smaller ones or were refused for it.
+    pub too_large: Counter,
+    /// Bytes of a request that it is sent at once since it refused a larger one; 0 while it has not.
+    pub request_limit: Gauge,
     /// Records applied.
     pub applied: Counter,
     /// Records refused for good.

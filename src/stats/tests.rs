@@ -101,6 +101,8 @@ fn replica(name: &str, status: ReplicaStatus, cursor: u64) -> Arc<ReplicaStats> 
         }),
         requests: Counter::default(),
         retries: Counter::default(),
+        too_large: Counter::default(),
+        request_limit: Gauge::default(),
         applied: Counter::default(),
         refused: Counter::default(),
         expired: Counter::default(),

@@ -144,6 +144,12 @@ impl Influxd {
         });
     }
 
+    /// Starts it again, told something else from now on.
+    pub fn restart_with(&mut self, options: Options) {
+        self.options = options;
+        self.restart();
+    }
+
     /// Forgets everything it has stored. It must not run.
     pub fn wipe(&mut self) {
         assert!(

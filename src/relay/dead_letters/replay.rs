@@ -6,8 +6,11 @@ use std::time::Duration;
 use crate::influx::{
     StatementVerdict, Verdict, judge_statement, judge_write, refusal_of_replica, statement_error,
 };
+use crate::relay::board::Report;
 use crate::relay::change::Change;
-use crate::relay::client::{ReplicaAnswer, ReplicaClient, SendError};
+use crate::relay::client::{ReplicaClient, SendError};
+use crate::relay::parts::Parts;
+use crate::relay::record::WriteRecord;
 use crate::relay::statement_record::StatementRecord;
 use crate::relay::wire::{Pieces, statement_head, write_head};
 
@@ -68,46 +71,94 @@ pub async fn replay(
     address: SocketAddr,
     timeout: Duration,
 ) -> Result<Replayed, ReplayError> {
-    let (head, timeout) = match record {
+    match record {
         Change::Write(write) => {
-            let head = write_head(&write.destination, address, write.body.len());
-            (head, timeout)
+            replay_write(write, address, &ReplicaClient::new(timeout)).await
         }
-        Change::Statement(statement) => (
-            statement_head(statement, address),
-            timeout.saturating_mul(10),
-        ),
-    };
-    let mut request = Pieces::default();
-    request.push(head);
-    request.push(record.body().clone());
-    let answer = ReplicaClient::new(timeout)
-        .exchange(address, request)
-        .await?;
-    Ok(match record {
-        Change::Write(_) => judge_replayed_write(&answer),
-        Change::Statement(statement) => judge_replayed_statement(statement, &answer),
-    })
-}
-
-fn judge_replayed_write(answer: &ReplicaAnswer) -> Replayed {
-    match judge_write(answer.status, &answer.body) {
-        Verdict::Applied => Replayed::Applied,
-        Verdict::Expired { dropped } => Replayed::Expired { dropped },
-        _ => Replayed::Refused {
-            status: answer.status,
-            reason: refusal_of_replica(answer.status, &answer.body).message,
-        },
+        Change::Statement(statement) => {
+            let client = ReplicaClient::new(timeout.saturating_mul(10));
+            replay_statement(statement, address, &client).await
+        }
     }
 }
 
-fn judge_replayed_statement(statement: &StatementRecord, answer: &ReplicaAnswer) -> Replayed {
-    match judge_statement(statement.is_query(), answer.status, &answer.body) {
-        StatementVerdict::Applied => Replayed::Applied,
-        _ => Replayed::Refused {
-            status: answer.status,
-            reason: statement_error(&answer.body)
-                .unwrap_or_else(|| refusal_of_replica(answer.status, &answer.body).message),
+/// In pieces if it is too large for the replica. Ends at the first piece that is refused.
+async fn replay_write(
+    record: &WriteRecord,
+    address: SocketAddr,
+    client: &ReplicaClient,
+) -> Result<Replayed, ReplayError> {
+    let mut parts: Option<Parts> = None;
+    let mut sum = Replayed::Applied;
+    loop {
+        let body = match &parts {
+            Some(parts) => parts.next(),
+            None => record.body.clone(),
+        };
+        let size = body.len();
+        let mut request = Pieces::default();
+        request.push(write_head(&record.destination, address, size));
+        request.push(body);
+        let answer = client.exchange(address, request).await?;
+        match judge_write(answer.status, &answer.body) {
+            Verdict::Applied => {}
+            Verdict::Expired { dropped } => sum = sum.and_expired(dropped),
+            Verdict::TooLarge if cut(&mut parts, record, size / 2) => continue,
+            _ => {
+                return Ok(Replayed::Refused {
+                    status: answer.status,
+                    reason: refusal_of_replica(answer.status, &answer.body).message,
+                });
+            }
+        }
+        if parts
+            .as_mut()
+            .is_none_or(|parts| parts.judged(Report::Applied).is_some())
+        {
+            return Ok(sum);
+        }
+    }
+}
+
+async fn replay_statement(
+    statement: &StatementRecord,
+    address: SocketAddr,
+    client: &ReplicaClient,
+) -> Result<Replayed, ReplayError> {
+    let mut request = Pieces::default();
+    request.push(statement_head(statement, address));
+    request.push(statement.body.clone());
+    let answer = client.exchange(address, request).await?;
+    Ok(
+        match judge_statement(statement.is_query(), answer.status, &answer.body) {
+            StatementVerdict::Applied => Replayed::Applied,
+            _ => Replayed::Refused {
+                status: answer.status,
+                reason: statement_error(&answer.body)
+                    .unwrap_or_else(|| refusal_of_replica(answer.status, &answer.body).message),
+            },
         },
+    )
+}
+
+/// Whether what was sent goes again in pieces of at most `most` bytes.
+fn cut(parts: &mut Option<Parts>, record: &WriteRecord, most: usize) -> bool {
+    if let Some(parts) = parts {
+        return parts.cut(most);
+    }
+    *parts = Parts::of(record, most);
+    parts.is_some()
+}
+
+impl Replayed {
+    fn and_expired(self, dropped: Option<u64>) -> Replayed {
+        match self {
+            Replayed::Expired { dropped: before } => Replayed::Expired {
+                dropped: before
+                    .zip(dropped)
+                    .map(|(before, more)| before.saturating_add(more)),
+            },
+            Replayed::Applied | Replayed::Refused { .. } => Replayed::Expired { dropped },
+        }
     }
 }

@@ -59,6 +59,7 @@ impl Replicator {
         };
         self.replica.learn_version(&answer);
         self.backoff.reset();
+        self.forget_limit();
         self.catch_up();
         self.trail.answers_again(now);
         if std::mem::take(&mut self.broken) {

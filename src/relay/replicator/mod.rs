@@ -21,6 +21,7 @@ mod aside;
 mod freshness;
 mod link;
 mod statements;
+mod too_large;
 mod verdicts;
 
 use std::collections::HashMap;
@@ -102,6 +103,8 @@ pub(super) struct Replicator {
     /// Bytes in the lanes' queues.
     window: usize,
     link: Link,
+    /// Bytes of a body that the node is sent at once, as far as they can be cut: what it did not refuse as too large.
+    largest: usize,
     /// Whether the node may have lost or held back something since it answered last.
     broken: bool,
     /// Whether it has answered since it was away or the process began.
@@ -187,6 +190,7 @@ impl Replicator {
             begun_lanes: Vec::new(),
             window: 0,
             link: Link::Away { until: now },
+            largest: usize::MAX,
             // What is saved as the cursor is already set back.
             broken: false,
             is_trusted: false,
@@ -469,7 +473,7 @@ impl Replicator {
             if self.under_way.len() >= MAX_LANES_UNDER_WAY {
                 break;
             }
-            let Some((record, mut request)) = lane.start(self.pace.max_batch) else {
+            let Some((record, mut request)) = lane.start(self.pace.max_batch, self.largest) else {
                 continue;
             };
             request.push_front(write_head(&record.destination, address, request.length()));

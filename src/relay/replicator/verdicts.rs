@@ -58,16 +58,15 @@ impl Replicator {
         let refusal = || Refusal::new(answer.status, &answer.body);
         match judge_write(answer.status, &answer.body) {
             Verdict::Applied => self.verdict(name, &sequences, Report::Applied).await,
-            Verdict::Expired { .. } | Verdict::Refused | Verdict::TooLarge
-                if sequences.len() > 1 =>
-            {
+            Verdict::TooLarge => self.too_large(name, &sequences, refusal()).await,
+            Verdict::Expired { .. } | Verdict::Refused if sequences.len() > 1 => {
                 lane.separate();
             }
             Verdict::Expired { .. } => {
                 self.verdict(name, &sequences, Report::Expired(refusal()))
                     .await;
             }
-            Verdict::Refused | Verdict::TooLarge => {
+            Verdict::Refused => {
                 self.verdict(name, &sequences, Report::Refused(refusal()))
                     .await;
             }
@@ -91,7 +90,10 @@ impl Replicator {
     }
 
     /// Every record of the request has this verdict.
-    async fn verdict(&mut self, name: &str, sequences: &[Sequence], report: Report) {
+    pub(super) async fn verdict(&mut self, name: &str, sequences: &[Sequence], report: Report) {
+        let Some(report) = self.of_whole_records(name, report) else {
+            return;
+        };
         let stats = &self.replica.stats;
         let records = sequences.len() as u64;
         match report {

@@ -228,6 +228,10 @@ pub struct ReplicaView {
     pub requests: Count,
     /// Requests that must be sent again.
     pub retries: Count,
+    /// Requests that were larger than it takes.
+    pub too_large: Count,
+    /// Bytes of a request that it is sent at once since it refused a larger one; 0 while it has not.
+    pub request_limit: Bytes,
     /// Records applied.
     pub applied: Count,
     /// Records refused for good.

@@ -147,6 +147,8 @@ fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> Replica
         },
         requests: Count(stats.requests.get()),
         retries: Count(stats.retries.get()),
+        too_large: Count(stats.too_large.get()),
+        request_limit: Bytes(stats.request_limit.get()),
         applied: Count(stats.applied.get()),
         refused: Count(stats.refused.get()),
         expired: Count(stats.expired.get()),
