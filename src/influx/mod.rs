@@ -13,6 +13,7 @@
 //! | [`answer`], [`format`] | answers that clients cannot tell from InfluxDB's |
 //! | [`influxql`] | which statements change something, and which only read |
 //! | [`verdict`] | what a replica's answer to a write means |
+//! | [`query_answer`], [`started`] | what a node's answers to questions of haflux's own say |
 //!
 //! Invariants:
 //!
@@ -32,6 +33,8 @@ pub mod influxql;
 pub mod line_protocol;
 pub mod parameters;
 pub mod precision;
+pub mod query_answer;
+pub mod started;
 pub mod unpack;
 pub mod verdict;
 pub mod write_request;
@@ -39,9 +42,11 @@ pub mod write_request;
 pub use answer::{Answer, Refusal};
 pub use credentials::Credentials;
 pub use endpoint::{Route, WriteEndpoint, answer_to_ping, answer_to_unknown_path, route};
-pub use line_protocol::{Ending, Normalized, normalize, split};
+pub use line_protocol::{Ending, Normalized, Point, first_point, normalize, split};
 pub use parameters::Parameters;
 pub use precision::Precision;
+pub use query_answer::{QueryAnswer, RetentionPolicy, read_query_answer, retention_policies};
+pub use started::{Started, read_started};
 pub use unpack::{UnpackError, unpack_gzip};
 pub use verdict::{TryAgain, Verdict, judge_write, refusal_of_replica};
 pub use write_request::{Consistency, WriteRequest, wants_pretty};
