@@ -151,17 +151,14 @@ impl Lane {
         Some(&queued.record)
     }
 
-    /// The first `count` records of the request under way have their verdict; the request is over.
-    pub(super) fn settled(&mut self, count: usize) -> usize {
+    /// The first `count` records of the request under way have their verdict, and are handed over; the request is over.
+    pub(super) fn settled(&mut self, count: usize) -> impl Iterator<Item = Queued> {
         self.in_flight = 0;
         if count > 0 {
             self.held_since = None;
             self.backoff.reset();
         }
-        self.queue
-            .drain(..count.min(self.queue.len()))
-            .map(|queued| weight(&queued.record))
-            .sum()
+        self.queue.drain(..count.min(self.queue.len()))
     }
 
     /// The request under way came to nothing and will be sent again.
@@ -269,7 +266,7 @@ mod tests {
         let mut bodies = Vec::new();
         while !lane.is_empty() {
             bodies.push(next(&mut lane, 16));
-            lane.settled(lane.under_way().len());
+            drop(lane.settled(lane.under_way().len()));
         }
         assert_eq!(
             bodies,
@@ -298,7 +295,7 @@ mod tests {
         let mut bodies = Vec::new();
         while !lane.is_empty() {
             bodies.push(next(&mut lane, 1000));
-            lane.settled(lane.under_way().len());
+            drop(lane.settled(lane.under_way().len()));
         }
         assert_eq!(bodies, ["a v=1", "a v=1", "b v=1\nb v=1"]);
     }
@@ -320,7 +317,7 @@ mod tests {
                 (false, _) => {}
             }
             settled.extend_from_slice(&sequences);
-            lane.settled(sequences.len());
+            drop(lane.settled(sequences.len()));
         }
         assert!(settled.is_sorted());
         assert_eq!(refused, bad, "each alone, and no other");

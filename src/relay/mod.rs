@@ -53,6 +53,8 @@ pub mod dead_letters;
 mod inflight;
 pub mod ingest;
 mod lane;
+mod note;
+mod proof;
 pub mod record;
 mod refusals;
 #[allow(clippy::module_inception)]
@@ -61,12 +63,14 @@ mod replica;
 mod replicator;
 mod response;
 pub mod roster;
+mod sentinel;
 mod start;
 mod tracker;
 mod trail;
 mod trust;
 pub mod udp;
 mod wire;
+mod witness;
 
 pub use control::ReplicaError;
 pub use relay::{APPLIED_HEADER, Admitted, AppendUnattendedError, Begun, Relay};

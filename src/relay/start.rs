@@ -14,10 +14,12 @@ use super::board::Board;
 use super::control::PIN_PREFIX;
 use super::dead_letters::{DeadLetterError, DeadLetters, FOLDER, Limits};
 use super::inflight::Inflight;
+use super::note::Note;
 use super::relay::Relay;
 use super::replica::Replica;
 use super::replicator::{Pace, Replicator};
 use super::roster::{Divergence, Place, Roster};
+use super::trail::Mark;
 use super::trust::Trust;
 use crate::config::model::{self, SyncPolicy};
 use crate::journal::{self, Cursor, DirectoryDisk, Journal, Position, Sequence};
@@ -117,7 +119,7 @@ impl Relay {
         };
         let sequences = cursors.iter().map(|cursor| cursor.sequence).collect();
         let board = Board::new(policy, settings.timeout, sequences, Arc::clone(&stats));
-        restore_notes(&journal, &board, &replicas);
+        let places = restore_notes(&journal, &board, &replicas, cursors);
         let board = Arc::new(board);
         let parts = Parts {
             settings: &settings,
@@ -126,7 +128,7 @@ impl Relay {
             dead_letters: &dead_letters,
             stats: &stats,
         };
-        let tasks = parts.tasks(&replicas, cursors, stop);
+        let tasks = parts.tasks(&replicas, places, stop);
         let relay = Relay {
             inflight: Inflight::new(settings.max_inflight, Arc::clone(&stats)),
             trust: Trust::new(settings.trust_for),
@@ -189,7 +191,7 @@ impl Parts<'_> {
     fn tasks(
         &self,
         replicas: &[Arc<Replica>],
-        cursors: Vec<Position>,
+        places: Vec<Mark>,
         stop: &watch::Receiver<bool>,
     ) -> Vec<BoxFuture<'static, ()>> {
         let settings = self.settings;
@@ -203,14 +205,14 @@ impl Parts<'_> {
             max_backlog_age: settings.max_backlog_age,
         };
         let mut tasks: Vec<BoxFuture<'static, ()>> = Vec::new();
-        for (replica, cursor) in replicas.iter().zip(cursors) {
+        for (replica, place) in replicas.iter().zip(places) {
             let replicator = Replicator::new(
                 Arc::clone(replica),
                 self.journal.clone(),
                 Arc::clone(self.board),
                 self.dead_letters.clone(),
                 pace.clone(),
-                cursor,
+                place,
             );
             tasks.push(Box::pin(replicator.run(stop.clone())));
         }
@@ -365,15 +367,31 @@ fn restore_cursors(journal: &Journal, relay: &str, replicas: &[Arc<Replica>]) ->
     places
 }
 
-fn restore_notes(journal: &Journal, board: &Board, replicas: &[Arc<Replica>]) {
-    for cursor in journal.cursors() {
-        if let Some(replica) = replicas
-            .iter()
-            .find(|replica| replica.stats.name == cursor.name)
-        {
-            board.restore(replica.index, &cursor.note);
+/// What was noted with the places: refusals, which are the board's, and the proof of who stands there.
+fn restore_notes(
+    journal: &Journal,
+    board: &Board,
+    replicas: &[Arc<Replica>],
+    places: Vec<Position>,
+) -> Vec<Mark> {
+    let cursors = journal.cursors();
+    let mark = |(replica, position): (&Arc<Replica>, Position)| {
+        let name = &replica.stats.name;
+        let noted = cursors.iter().find(|cursor| cursor.name == *name);
+        let note = Note::decode(noted.map_or(&[], |cursor| cursor.note.as_ref()));
+        let note = note.unwrap_or_else(|error| {
+            warn!(
+                "replica {name}: the note of its cursor cannot be read ({error}); the refusals and the proof in it are forgotten"
+            );
+            Note::default()
+        });
+        board.restore(replica.index, note.refusals);
+        Mark {
+            position,
+            proof: note.proof.map(Arc::new),
         }
-    }
+    };
+    replicas.iter().zip(places).map(mark).collect()
 }
 
 /// Ends waits that have lasted too long, and keeps the journal's gauges; one task for all clients of a relay.

@@ -5,50 +5,66 @@
 //! but where it was `rewind` ago, or before the oldest request in doubt: after a crash of haflux the same is sent again.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::proof::Proof;
 use crate::journal::Position;
 
 /// Marks in a full trail: how finely a time is met.
 const MARKS: u32 = 32;
+
+/// A place of the cursor, with a point that the replica had accepted when its cursor stood there (rule R1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) position: Position,
+    pub(super) proof: Option<Arc<Proof>>,
+}
 
 /// The recent past of one cursor.
 #[derive(Debug)]
 pub(super) struct Trail {
     rewind: Duration,
     /// Rising in time and position; the first is the newest that is at least `rewind` old, if there is one so old.
-    marks: VecDeque<(Instant, Position)>,
+    marks: VecDeque<(Instant, Mark)>,
     doubt: Option<Doubt>,
 }
 
 /// A request that may still be carried out.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Doubt {
     /// The cursor when it went out.
-    before: Position,
+    before: Mark,
     /// When it can no longer land, as far as can be told.
     until: Instant,
 }
 
 impl Trail {
-    pub(super) fn new(rewind: Duration, now: Instant, cursor: Position) -> Trail {
+    pub(super) fn new(rewind: Duration, now: Instant, place: Mark) -> Trail {
         Trail {
             rewind,
-            marks: VecDeque::from([(now, cursor)]),
+            marks: VecDeque::from([(now, place)]),
             doubt: None,
         }
     }
 
-    /// The cursor is here now.
-    pub(super) fn mark(&mut self, now: Instant, cursor: Position) {
+    /// The cursor is here now. If it is time for a mark, `proof` gives a point accepted up to here; without one, the proof
+    /// stays what it was.
+    pub(super) fn mark(
+        &mut self,
+        now: Instant,
+        position: Position,
+        proof: impl FnOnce() -> Option<Proof>,
+    ) {
         let due = self
             .marks
             .back()
             .is_none_or(|(last, _)| now.saturating_duration_since(*last) >= self.pace());
         if due {
-            self.marks.push_back((now, cursor));
+            let proof = proof().map(Arc::new).or_else(|| self.newest_proof());
+            self.marks.push_back((now, Mark { position, proof }));
         }
-        let old = |mark: Option<&(Instant, Position)>| {
+        let old = |mark: Option<&(Instant, Mark)>| {
             mark.is_some_and(|(moment, _)| now.saturating_duration_since(*moment) >= self.rewind)
         };
         while old(self.marks.get(1)) {
@@ -62,26 +78,35 @@ impl Trail {
     }
 
     /// Where the cursor stood `rewind` before the newest mark, at least; and before what is in doubt.
-    pub(super) fn back(&self) -> Position {
+    pub(super) fn back(&self) -> Mark {
         let marked = self
             .marks
             .front()
-            .map(|(_, cursor)| *cursor)
+            .map(|(_, mark)| mark.clone())
             .unwrap_or_default();
-        match self.doubt {
-            Some(doubt) if doubt.before.sequence < marked.sequence => doubt.before,
+        match &self.doubt {
+            Some(doubt) if doubt.before.position.sequence < marked.position.sequence => {
+                doubt.before.clone()
+            }
             _ => marked,
         }
     }
 
     /// A request that went out when the cursor stood here got no answer.
     pub(super) fn doubt(&mut self, now: Instant, cursor: Position) {
-        let before = match self.doubt {
-            Some(earlier) if earlier.before.sequence < cursor.sequence => earlier.before,
-            _ => cursor,
-        };
         let until = now + self.rewind;
-        self.doubt = Some(Doubt { before, until });
+        match &mut self.doubt {
+            Some(earlier) if earlier.before.position.sequence < cursor.sequence => {
+                earlier.until = until;
+            }
+            _ => {
+                let before = Mark {
+                    position: cursor,
+                    proof: self.newest_proof(),
+                };
+                self.doubt = Some(Doubt { before, until });
+            }
+        }
     }
 
     /// The node answers again: what it may have held back can land from now on.
@@ -93,29 +118,43 @@ impl Trail {
 
     /// When what is in doubt is to be sent again, if anything is.
     pub(super) fn doubt_ends(&self) -> Option<Instant> {
-        self.doubt.map(|doubt| doubt.until)
+        self.doubt.as_ref().map(|doubt| doubt.until)
     }
 
     /// The place to go back to because of what was in doubt; it is in doubt no longer.
-    pub(super) fn settle_doubt(&mut self, now: Instant) -> Option<Position> {
-        let doubt = self.doubt.filter(|doubt| doubt.until <= now)?;
-        self.doubt = None;
+    pub(super) fn settle_doubt(&mut self, now: Instant) -> Option<Mark> {
+        let doubt = self.doubt.take_if(|doubt| doubt.until <= now)?;
         Some(doubt.before)
     }
 
     /// The cursor was set back to here: nothing after it counts any more.
-    pub(super) fn went_back(&mut self, now: Instant, cursor: Position) {
-        self.marks = VecDeque::from([(now, cursor)]);
+    pub(super) fn went_back(&mut self, now: Instant, place: Mark) {
         if let Some(doubt) = &mut self.doubt
-            && doubt.before.sequence > cursor.sequence
+            && doubt.before.position.sequence > place.position.sequence
         {
-            doubt.before = cursor;
+            doubt.before = place.clone();
         }
+        self.marks = VecDeque::from([(now, place)]);
+    }
+
+    /// No point is known any more that the replica must have.
+    pub(super) fn forget_proofs(&mut self) {
+        for (_, mark) in &mut self.marks {
+            mark.proof = None;
+        }
+        if let Some(doubt) = &mut self.doubt {
+            doubt.before.proof = None;
+        }
+    }
+
+    fn newest_proof(&self) -> Option<Arc<Proof>> {
+        self.marks.back().and_then(|(_, mark)| mark.proof.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::proof::tests::record;
     use super::*;
     use crate::journal::Sequence;
 
@@ -128,13 +167,29 @@ mod tests {
         }
     }
 
+    fn bare(sequence: u64) -> Mark {
+        Mark {
+            position: at(sequence),
+            proof: None,
+        }
+    }
+
+    fn proof(second: u64) -> Option<Proof> {
+        Proof::of(&record(&format!("m v=1 {second}")))
+    }
+
+    fn second_proven(mark: &Mark) -> Option<i64> {
+        let proof = mark.proof.as_ref()?;
+        Some(proof.point.time / 1_000_000_000)
+    }
+
     #[test]
     fn it_leads_back_by_the_time_asked_for() {
         let start = Instant::now();
-        let mut trail = Trail::new(REWIND, start, at(0));
+        let mut trail = Trail::new(REWIND, start, bare(0));
         for second in 1..=300 {
-            trail.mark(start + Duration::from_secs(second), at(second));
-            let back = trail.back().sequence.get();
+            trail.mark(start + Duration::from_secs(second), at(second), || None);
+            let back = trail.back().position.sequence.get();
             assert!(back <= second.saturating_sub(30), "at {second}: {back}");
             assert!(
                 back + 33 >= second || second < 33,
@@ -152,18 +207,46 @@ mod tests {
     fn a_doubt_holds_it_back_until_the_node_had_its_time() {
         let start = Instant::now();
         let later = |seconds| start + Duration::from_secs(seconds);
-        let mut trail = Trail::new(REWIND, start, at(0));
+        let mut trail = Trail::new(REWIND, start, bare(0));
         trail.doubt(later(1), at(5));
         trail.doubt(later(2), at(9));
         for second in 1..100 {
-            trail.mark(later(second), at(10 + second));
+            trail.mark(later(second), at(10 + second), || None);
         }
-        assert_eq!(trail.back(), at(5));
+        assert_eq!(trail.back(), bare(5));
         trail.answers_again(later(100));
         assert_eq!(trail.settle_doubt(later(129)), None);
-        assert_eq!(trail.settle_doubt(later(130)), Some(at(5)));
+        assert_eq!(trail.settle_doubt(later(130)), Some(bare(5)));
         assert_eq!(trail.settle_doubt(later(131)), None);
-        trail.went_back(later(130), at(5));
-        assert_eq!(trail.back(), at(5));
+        trail.went_back(later(130), bare(5));
+        assert_eq!(trail.back(), bare(5));
+    }
+
+    #[test]
+    fn the_proof_is_of_the_place_it_leads_back_to_and_not_newer() {
+        let start = Instant::now();
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let mut trail = Trail::new(REWIND, start, bare(0));
+        for second in 1..=100 {
+            // Every other mark finds no point: the proof stays what it was.
+            trail.mark(later(second), at(second), || {
+                if second % 2 == 0 { proof(second) } else { None }
+            });
+            let back = trail.back();
+            let place = back.position.sequence.get();
+            let expected = (place >= 2).then(|| (place - place % 2).cast_signed());
+            assert_eq!(second_proven(&back), expected, "at {second}");
+        }
+        trail.doubt(later(100), at(100));
+        for second in 101..=200 {
+            trail.mark(later(second), at(second), || proof(second));
+        }
+        assert_eq!(trail.back().position, at(100));
+        assert_eq!(second_proven(&trail.back()), Some(100));
+        trail.forget_proofs();
+        assert_eq!(trail.back().proof, None);
+        trail.mark(later(202), at(202), || None);
+        assert_eq!(trail.settle_doubt(later(300)), Some(bare(100)));
+        assert_eq!(trail.back().proof, None);
     }
 }

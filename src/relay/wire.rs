@@ -39,19 +39,26 @@ pub(super) fn write_head(destination: &Destination, host: SocketAddr, length: us
     if let Some(consistency) = destination.consistency {
         put_parameter(&mut head, b"&consistency=", consistency.name());
     }
-    if let Credentials::Parameters { user, password } = &destination.credentials {
-        put_parameter(&mut head, b"&u=", user);
-        put_parameter(&mut head, b"&p=", password);
-    }
-    head.extend_from_slice(
-        format!(" HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n").as_bytes(),
-    );
-    if let Credentials::Authorization(authorization) = &destination.credentials {
-        head.extend_from_slice(b"Authorization: ");
-        head.extend_from_slice(authorization);
-        head.extend_from_slice(b"\r\n");
-    }
+    put_credentials(&mut head, &destination.credentials);
+    put_headers(&mut head, &destination.credentials, host);
     head.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
+    Bytes::from(head)
+}
+
+/// The whole of a request that asks a node one statement which only reads.
+pub(super) fn query_request(
+    statement: &str,
+    database: &str,
+    credentials: &Credentials,
+    host: SocketAddr,
+) -> Bytes {
+    let mut head = Vec::with_capacity(512);
+    head.extend_from_slice(b"GET /query");
+    put_parameter(&mut head, b"?db=", database);
+    put_parameter(&mut head, b"&epoch=ns&q=", statement);
+    put_credentials(&mut head, credentials);
+    put_headers(&mut head, credentials, host);
+    head.extend_from_slice(b"\r\n");
     Bytes::from(head)
 }
 
@@ -60,6 +67,26 @@ pub(super) fn get_request(path_and_query: &str, host: SocketAddr) -> Bytes {
     Bytes::from(format!(
         "GET {path_and_query} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n\r\n"
     ))
+}
+
+/// Those that stand in the request line.
+fn put_credentials(head: &mut Vec<u8>, credentials: &Credentials) {
+    if let Credentials::Parameters { user, password } = credentials {
+        put_parameter(head, b"&u=", user);
+        put_parameter(head, b"&p=", password);
+    }
+}
+
+/// The end of the request line, and the headers that every request has.
+fn put_headers(head: &mut Vec<u8>, credentials: &Credentials, host: SocketAddr) {
+    head.extend_from_slice(
+        format!(" HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n").as_bytes(),
+    );
+    if let Credentials::Authorization(authorization) = credentials {
+        head.extend_from_slice(b"Authorization: ");
+        head.extend_from_slice(authorization);
+        head.extend_from_slice(b"\r\n");
+    }
 }
 
 fn put_parameter(head: &mut Vec<u8>, name: &[u8], value: impl AsRef<[u8]>) {
@@ -161,6 +188,19 @@ mod tests {
         };
         let head = write_head(&authorized, SocketAddr::from(([127, 0, 0, 1], 8086)), 12);
         assert!(String::from_utf8_lossy(&head).contains("\r\nAuthorization: Basic abc\r\n"));
+    }
+
+    #[test]
+    fn a_question_is_encoded_and_asked_in_the_name_of_who_wrote() {
+        let host = SocketAddr::from(([127, 0, 0, 1], 8086));
+        let credentials = Credentials::Authorization(b"Basic abc".to_vec());
+        let request = query_request("SELECT \"v\" FROM m", "a b", &credentials, host);
+        let text = String::from_utf8(request.to_vec()).expect("ASCII");
+        assert!(text.starts_with(
+            "GET /query?db=a%20b&epoch=ns&q=SELECT%20%22v%22%20FROM%20m HTTP/1.1\r\n"
+        ));
+        assert!(text.contains("\r\nAuthorization: Basic abc\r\n"));
+        assert!(text.ends_with("\r\n\r\n"));
     }
 
     #[test]

@@ -6,15 +6,21 @@
 //! trouble of one record holds its lane only. The way to the node is in [`link`], what answers mean to the records in
 //! [`verdicts`], and what becomes of a replica that is none in [`aside`].
 //!
-//! Before the first request to a node that was away, it greets the node (`GET /ping`): here its version is learnt, and here
-//! is where proof is asked that it is still the node it was.
+//! **Who is there (R1).** An address does not prove that the node still has its data. So before the first request to a node, and
+//! whenever the way to it was interrupted, the node is [greeted](greeting): it is asked for a point that it accepted
+//! ([`Proof`](super::proof)). Each mark of the [`Trail`] carries one, so that what is asked for belongs to the place that the
+//! replicator would go back to: what came later would be sent again in any case. A node without that point is diverged,
+//! and its successor gets nothing. But the last replica that follows goes on, with an error in the log: to refuse both would
+//! serve nobody. While nothing is sent, a [sentinel](super::sentinel) tells that the way is interrupted.
 //!
-//! **Going back.** A node that was away may have lost its last seconds (R2), and a request without an answer may be carried
+//! **Going back.** A node that restarted may have lost its last seconds (R2; one whose process is still the same has not), and a request without an answer may be carried
 //! out after newer ones (W7). So a node that returns gets again what came since `rewind` before, and once `rewind` has passed
 //! after a request without an answer, everything from that request on is sent again: what landed late is written over, in
 //! order. [`Trail`] knows how far back. Going back sets the replicator as a whole back: all lanes, in the journal's order.
 
 mod aside;
+mod greeting;
+mod identity;
 mod link;
 mod verdicts;
 
@@ -32,12 +38,16 @@ use super::board::Board;
 use super::client::{ReplicaAnswer, SendError};
 use super::dead_letters::DeadLetters;
 use super::lane::{Lane, Queued, weight};
+use super::note::Note;
 use super::record::{RecordError, WRITE, WriteRecord};
 use super::replica::Replica;
 use super::roster::Place;
+use super::sentinel::{self, Sentinel};
 use super::tracker::Tracker;
-use super::trail::Trail;
+use super::trail::{Mark, Trail};
 use super::wire::write_head;
+use super::witness::Witness;
+use crate::influx::Started;
 use crate::journal::{Cursor, Journal, Position, ReadError, Reader, Record, Sequence};
 use crate::stats::ReplicaStatus;
 
@@ -78,16 +88,23 @@ pub(super) struct Replicator {
     reader: Reader,
     tracker: Tracker,
     trail: Trail,
+    /// Where the next proof comes from.
+    witness: Witness,
     /// What was saved last as the cursor.
     saved: Sequence,
     /// To go back to as soon as nothing is under way.
-    going_back: Option<Position>,
+    going_back: Option<Mark>,
     lanes: HashMap<String, Lane>,
     /// Bytes in the lanes' queues.
     window: usize,
     link: Link,
-    /// Whether the node may have lost or held back something since it answered last.
-    broken: bool,
+    /// Watches for the end of the node's process.
+    sentinel: Option<Sentinel>,
+    /// One that ended at once is not replaced before this moment.
+    sentinel_after: Instant,
+    sentinel_backoff: Backoff,
+    /// The process that was trusted last, if it said when it started.
+    started: Option<Started>,
     /// What the board was told last.
     reachable: bool,
     /// Whether the node has been asked since the start, and what the board was told of it.
@@ -118,7 +135,7 @@ enum Link {
 }
 
 enum Finished {
-    Greeting(Result<ReplicaAnswer, SendError>),
+    Greeting(Box<greeting::Greeted>),
     Request {
         lane: String,
         result: Result<ReplicaAnswer, SendError>,
@@ -132,10 +149,11 @@ impl Replicator {
         board: Arc<Board>,
         dead_letters: DeadLetters,
         pace: Pace,
-        cursor: Position,
+        place: Mark,
     ) -> Replicator {
         let now = Instant::now();
-        let mut trail = Trail::new(pace.rewind, now, cursor);
+        let cursor = place.position;
+        let mut trail = Trail::new(pace.rewind, now, place);
         if cursor.sequence > Sequence::ZERO {
             // What the life before had under way when it ended may still be carried out.
             trail.doubt(now, cursor);
@@ -146,13 +164,16 @@ impl Replicator {
             backoff: Backoff::new(pace.retry_min, pace.retry_max),
             tracker: Tracker::new(cursor),
             trail,
+            witness: Witness::default(),
             saved: cursor.sequence,
             going_back: None,
             lanes: HashMap::new(),
             window: 0,
             link: Link::Away { until: now },
-            // What is saved as the cursor is already set back.
-            broken: false,
+            sentinel: None,
+            sentinel_after: now,
+            sentinel_backoff: Backoff::new(pace.retry_min, pace.retry_max),
+            started: None,
             reachable: false,
             asked: false,
             answers: None,
@@ -206,6 +227,7 @@ impl Replicator {
             self.read_ahead().await;
             let wake = [
                 self.start_requests(),
+                self.next_sentinel(),
                 self.next_read(),
                 self.next_going_back(),
                 self.next_save(),
@@ -214,6 +236,7 @@ impl Replicator {
             let may_read = self.may_read();
             tokio::select! {
                 Some(finished) = self.under_way.next() => self.finished(finished).await,
+                () = sentinel::ended(self.sentinel.as_ref()) => self.sentinel_ended(Instant::now()),
                 // The sender is the journal's, which this holds.
                 _ = self.durable.changed(), if may_read => {}
                 () = sleep_until(wake) => {}
@@ -246,16 +269,16 @@ impl Replicator {
             info!(
                 "replica {}: what had no answer is sent again, from record {} on",
                 self.replica.stats.name,
-                before.sequence.next()
+                before.position.sequence.next()
             );
             self.go_back_to(before);
         }
-        if let Some(place) = self.going_back
-            && self.under_way.is_empty()
+        if self.under_way.is_empty()
+            && let Some(place) = self.going_back.take()
         {
-            self.going_back = None;
+            let sequence = place.position.sequence;
             self.start_over(now, place);
-            self.board.go_back(self.replica.index, place.sequence);
+            self.board.go_back(self.replica.index, sequence);
             if self.is_linked() {
                 self.catch_up();
             }
@@ -279,20 +302,23 @@ impl Replicator {
     }
 
     /// Reads and sends from here on.
-    fn start_over(&mut self, now: Instant, place: Position) {
+    fn start_over(&mut self, now: Instant, place: Mark) {
         self.lanes.clear();
         self.window = 0;
-        self.tracker = Tracker::new(place);
-        self.reader = self.journal.reader(place.sequence);
+        self.witness.forget();
+        self.tracker = Tracker::new(place.position);
+        self.reader = self.journal.reader(place.position.sequence);
         self.trail.went_back(now, place);
     }
 
-    fn go_back_to(&mut self, place: Position) {
-        let place = match self.going_back {
-            Some(earlier) if earlier.sequence < place.sequence => earlier,
-            _ => place,
-        };
-        if place.sequence < self.tracker.cursor().sequence || !self.lanes.is_empty() {
+    fn go_back_to(&mut self, place: Mark) {
+        let sequence = place.position.sequence;
+        if let Some(earlier) = &self.going_back
+            && earlier.position.sequence < sequence
+        {
+            return;
+        }
+        if sequence < self.tracker.cursor().sequence || !self.lanes.is_empty() {
             self.going_back = Some(place);
         }
     }
@@ -401,6 +427,10 @@ impl Replicator {
                 self.greet(now);
                 return self.away_until();
             }
+            Link::CatchingUp { .. } | Link::Near if self.sentinel_is_due(now) => {
+                self.greet(now);
+                return self.away_until();
+            }
             Link::CatchingUp { .. } | Link::Near => {}
         }
         if self.going_back.is_some() {
@@ -457,17 +487,12 @@ impl Replicator {
             self.board.meet(self.replica.index, answers == Some(true));
         }
         let cursor = self.tracker.cursor();
-        self.trail.mark(Instant::now(), cursor);
+        let witness = &mut self.witness;
+        let proof = || witness.proof(cursor.sequence);
+        self.trail.mark(Instant::now(), cursor, proof);
         let back = self.trail.back();
-        if back.sequence != self.saved {
-            self.saved = back.sequence;
-            self.board.saved(self.replica.index, back.sequence);
-            self.journal.set_cursor(Cursor {
-                name: self.replica.stats.name.clone(),
-                sequence: back.sequence,
-                offset: back.offset,
-                note: self.board.note(self.replica.index),
-            });
+        if back.position.sequence != self.saved {
+            self.save(back);
         }
         let status = match self.link {
             Link::Away { .. } | Link::Greeting => ReplicaStatus::Down,
@@ -476,6 +501,22 @@ impl Replicator {
         };
         self.replica
             .publish(status, cursor, self.tracker.oldest_pending());
+    }
+
+    fn save(&mut self, back: Mark) {
+        let Position { sequence, offset } = back.position;
+        self.saved = sequence;
+        self.board.saved(self.replica.index, sequence);
+        let note = Note {
+            refusals: self.board.noted(self.replica.index),
+            proof: back.proof.as_deref().cloned(),
+        };
+        self.journal.set_cursor(Cursor {
+            name: self.replica.stats.name.clone(),
+            sequence,
+            offset,
+            note: note.encode(),
+        });
     }
 }
 

@@ -7,6 +7,7 @@ use log::{error, warn};
 use super::super::board::{Report, Settlement};
 use super::super::client::{ReplicaAnswer, SendError};
 use super::super::dead_letters::DeadLetter;
+use super::super::lane::weight;
 use super::super::refusals::{Conclusion, Refusal};
 use super::{Finished, Replicator};
 use crate::influx::{TryAgain, Verdict, judge_write, refusal_of_replica};
@@ -19,7 +20,7 @@ impl Replicator {
     pub(super) async fn finished(&mut self, finished: Finished) {
         let now = Instant::now();
         match finished {
-            Finished::Greeting(result) => self.greeted(now, result),
+            Finished::Greeting(greeted) => self.greeted(now, *greeted),
             Finished::Request { lane, result } => self.answered(now, &lane, result).await,
         }
     }
@@ -98,12 +99,13 @@ impl Replicator {
             .iter()
             .map(|sequence| (*sequence, report.clone()))
             .collect();
+        let accepted = matches!(report, Report::Applied);
         let cursor = self.judge(sequences);
         let conclusions = self.board.report(self.replica.index, &reports, cursor);
         for conclusion in conclusions {
             self.dead_letter(Some(name), conclusion).await;
         }
-        self.settle(name, sequences.len());
+        self.settle(name, sequences.len(), accepted);
     }
 
     /// The records are as the replica has them; whether that is their verdict depends on the other replicas.
@@ -148,7 +150,7 @@ impl Replicator {
         self.replica.stats.refused.add(done.len() as u64);
         let cursor = self.judge(done);
         self.board.report(self.replica.index, &[], cursor);
-        self.settle(name, done.len());
+        self.settle(name, done.len(), false);
     }
 
     /// The replicas differ on a record, and it is certain. On disk when it returns, so that the cursor may pass the record.
@@ -201,9 +203,16 @@ impl Replicator {
     }
 
     /// The first `count` records of the lane's request are done with.
-    fn settle(&mut self, name: &str, count: usize) {
+    fn settle(&mut self, name: &str, count: usize, accepted: bool) {
+        let cursor = self.tracker.cursor().sequence;
         if let Some(lane) = self.lanes.get_mut(name) {
-            self.window = self.window.saturating_sub(lane.settled(count));
+            for queued in lane.settled(count) {
+                self.window = self.window.saturating_sub(weight(&queued.record));
+                if accepted {
+                    self.witness
+                        .accepted(queued.sequence, queued.record, cursor);
+                }
+            }
             if lane.is_empty() {
                 self.lanes.remove(name);
             }
