@@ -93,6 +93,22 @@ fn a_node_that_does_not_say_when_it_started_is_sent_what_it_may_have_lost() {
 }
 
 #[test]
+fn time_that_a_node_was_away_does_not_make_what_it_accepted_any_safer() {
+    let mut server = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&server], "rewind = \"3s\""));
+    for point in 0..5 {
+        write(&haflux, &format!("m v={point} {point}"));
+    }
+    wait_until("the writes to arrive", SOON, || lines(&server) == 5);
+    server.refuse();
+    // The test is about this time.
+    std::thread::sleep(Duration::from_secs(4));
+    server.accept_again();
+    wait_until("all to be sent again", SOON, || lines(&server) == 10);
+}
+
+#[test]
 fn a_node_that_cannot_say_who_it_is_for_now_is_asked_again_and_sent_nothing_meanwhile() {
     let mut server = StandIn::start(started("one"));
     let folder = tempfile::tempdir().expect("a folder");

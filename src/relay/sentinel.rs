@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 use super::client::SendError;
 
 /// A host that went away without a word is noticed after these: silence, then so many probes without an answer.
-const SILENCE: Duration = Duration::from_secs(15);
-const PROBE_PACE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(5);
+const PROBE_PACE: Duration = Duration::from_secs(2);
 const PROBES: u32 = 3;
 
 /// The connection. Nothing is ever sent on it.

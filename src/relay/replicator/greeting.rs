@@ -33,8 +33,9 @@ use crate::influx::{
     refusal_of_replica, retention_policies,
 };
 
-/// How long the start of the process is waited for: a node that does not say it is taken for one that started anew.
-const MAX_WAIT_FOR_START: Duration = Duration::from_secs(3);
+/// How long the start of the process is waited for: a node that does not say it is taken for one that started anew. Less than
+/// the first requests after a start wait for the greetings.
+const MAX_WAIT_FOR_START: Duration = Duration::from_secs(1);
 
 /// By how much the node's clock may differ from ours.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(300);

@@ -76,9 +76,11 @@ impl Replicator {
         }
     }
 
-    /// Whether a node that answers is to be greeted anew because nothing watches for its end.
-    pub(super) fn sentinel_is_due(&self, now: Instant) -> bool {
-        self.sentinel.is_none() && self.sentinel_after <= now
+    /// Whether a node that answers is to be greeted anew: nothing watches for its end, or its name means another address now.
+    pub(super) fn is_to_be_greeted_anew(&self, now: Instant) -> bool {
+        let is_unwatched = self.sentinel.is_none() && self.sentinel_after <= now;
+        let address = self.replica.server.address();
+        is_unwatched || (address.is_some() && address != self.address)
     }
 
     /// When it will be.

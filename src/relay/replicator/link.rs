@@ -34,6 +34,9 @@ impl Replicator {
             self.lost(now, "its name cannot be resolved".to_owned(), None);
             return;
         };
+        if self.address.replace(address) != Some(address) {
+            self.distrust();
+        }
         self.link = Link::Greeting;
         self.asked = true;
         let greeting = Greeting {

@@ -25,6 +25,7 @@ mod link;
 mod verdicts;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,6 +99,8 @@ pub(super) struct Replicator {
     /// Bytes in the lanes' queues.
     window: usize,
     link: Link,
+    /// Where it was greeted last.
+    address: Option<SocketAddr>,
     /// Watches for the end of the node's process.
     sentinel: Option<Sentinel>,
     /// One that ended at once is not replaced before this moment.
@@ -170,6 +173,7 @@ impl Replicator {
             lanes: HashMap::new(),
             window: 0,
             link: Link::Away { until: now },
+            address: None,
             sentinel: None,
             sentinel_after: now,
             sentinel_backoff: Backoff::new(pace.retry_min, pace.retry_max),
@@ -295,9 +299,9 @@ impl Replicator {
         self.trail.doubt_ends().filter(|_| self.is_linked())
     }
 
-    /// While the saved cursor is behind, it moves on with time alone.
+    /// While the saved cursor is behind, it moves on with the time of a node that answers.
     fn next_save(&self) -> Option<Instant> {
-        let behind = self.saved != self.tracker.cursor().sequence;
+        let behind = self.is_linked() && self.saved != self.tracker.cursor().sequence;
         behind.then(|| Instant::now() + self.trail.pace())
     }
 
@@ -427,7 +431,7 @@ impl Replicator {
                 self.greet(now);
                 return self.away_until();
             }
-            Link::CatchingUp { .. } | Link::Near if self.sentinel_is_due(now) => {
+            Link::CatchingUp { .. } | Link::Near if self.is_to_be_greeted_anew(now) => {
                 self.greet(now);
                 return self.away_until();
             }
@@ -487,9 +491,12 @@ impl Replicator {
             self.board.meet(self.replica.index, answers == Some(true));
         }
         let cursor = self.tracker.cursor();
-        let witness = &mut self.witness;
-        let proof = || witness.proof(cursor.sequence);
-        self.trail.mark(Instant::now(), cursor, proof);
+        // While a node is away, what it accepted last grows no older: it had no time to make it last.
+        if self.is_linked() {
+            let witness = &mut self.witness;
+            let proof = || witness.proof(cursor.sequence);
+            self.trail.mark(Instant::now(), cursor, proof);
+        }
         let back = self.trail.back();
         if back.position.sequence != self.saved {
             self.save(back);
