@@ -157,7 +157,7 @@ fn a_node_that_is_put_back_to_an_older_copy_is_diverged() {
 
 #[test]
 fn what_a_node_lost_within_rewind_is_sent_again() {
-    let mut lab = lab(Options::default(), "rewind = \"3s\"");
+    let mut lab = lab(Options::default(), "rewind = \"5s\"");
     lab.create_database("telegraf");
     write(&lab, "", "lost v=1 5");
     wait_for_proof(&lab.haflux, 5);
