@@ -34,7 +34,8 @@ impl Replicator {
             self.lost(now, "its name cannot be resolved".to_owned(), None);
             return;
         };
-        if self.address.replace(address) != Some(address) {
+        // What nobody watched, or what is somewhere else now, may be another node, however often it has to be asked.
+        if self.address.replace(address) != Some(address) || self.sentinel.is_none() {
             self.distrust();
         }
         self.link = Link::Greeting;
