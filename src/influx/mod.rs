@@ -15,6 +15,7 @@
 //! | [`influxql`] | which statements change something, and which only read |
 //! | [`verdict`] | what a replica's answer to a write means |
 //! | [`statement_verdict`] | what its answer to a changing statement means |
+//! | [`query_answer`], [`started`] | what a node's answers to questions of haflux's own say |
 //!
 //! Invariants:
 //!
@@ -35,7 +36,9 @@ pub mod line_protocol;
 mod message_pack;
 pub mod parameters;
 pub mod precision;
+pub mod query_answer;
 pub mod results;
+pub mod started;
 pub mod statement_verdict;
 pub mod unpack;
 pub mod verdict;
@@ -45,9 +48,11 @@ pub use answer::{Answer, Refusal};
 pub use credentials::Credentials;
 pub use endpoint::{Route, WriteEndpoint, answer_to_ping, answer_to_unknown_path, route};
 pub use format::Format;
-pub use line_protocol::{Ending, Normalized, normalize, split};
+pub use line_protocol::{Ending, Normalized, Point, first_point, normalize, split};
 pub use parameters::Parameters;
 pub use precision::Precision;
+pub use query_answer::{QueryAnswer, RetentionPolicy, read_query_answer, retention_policies};
+pub use started::{Started, read_started};
 pub use statement_verdict::{StatementVerdict, judge_statement, statement_error};
 pub use unpack::{UnpackError, unpack_gzip};
 pub use verdict::{TryAgain, Verdict, judge_write, refusal_of_replica};

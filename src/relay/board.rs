@@ -13,12 +13,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use log::warn;
 use tokio::sync::{oneshot, watch};
 
 use super::acknowledge::{Decision, Policy, Standing};
 use super::freshness::Freshness;
+use super::note::NotedRefusal;
 use super::refusals::{Conclusion, Refusal, Refusals};
 use crate::journal::{Append, AppendError, Sequence};
 use crate::stats::RelayStats;
@@ -305,18 +304,13 @@ impl Board {
     }
 
     /// A replica's refusals that wait for another one's verdict, to be kept with its cursor.
-    pub fn note(&self, replica: usize) -> Bytes {
-        self.rows().refusals.note(replica)
+    pub fn noted(&self, replica: usize) -> Vec<NotedRefusal> {
+        self.rows().refusals.noted(replica)
     }
 
-    /// Takes back what [`Board::note`] gave.
-    pub fn restore(&self, replica: usize, note: &[u8]) {
-        if let Err(error) = self.rows().refusals.restore(replica, note) {
-            warn!(
-                "relay {}: the note of a cursor cannot be read ({error}); the refusals in it are forgotten",
-                self.stats.name
-            );
-        }
+    /// Takes back what [`Board::noted`] gave.
+    pub fn restore(&self, replica: usize, noted: Vec<NotedRefusal>) {
+        self.rows().refusals.restore(replica, noted);
     }
 
     /// A replica came into reach or went out of it: clients that waited for it, or for nobody, may have their answer now.

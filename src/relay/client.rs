@@ -95,6 +95,11 @@ impl ReplicaClient {
         }
     }
 
+    /// The deadline of one exchange.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Sends one request and reads its answer.
     pub(super) async fn exchange(
         &self,

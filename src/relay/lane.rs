@@ -6,6 +6,7 @@
 //! requests, not one each. A record that the replica finds too large goes in [`Parts`].
 
 use std::collections::VecDeque;
+use std::collections::vec_deque::Drain;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -184,8 +185,8 @@ impl Lane {
         Some(&queued.record)
     }
 
-    /// The first `count` records of the request under way have their verdict; the request is over.
-    pub(super) fn settled(&mut self, count: usize) -> usize {
+    /// The first `count` records of the request under way have their verdict, and are handed over; the request is over.
+    pub(super) fn settled(&mut self, count: usize) -> Drain<'_, Queued> {
         if count > 0 {
             self.parts = None;
             self.held_since = None;
@@ -195,12 +196,9 @@ impl Lane {
     }
 
     /// The same, but what the first of them was held for stands in the way of the next ones too: they are not held anew.
-    pub(super) fn given_up(&mut self, count: usize) -> usize {
+    pub(super) fn given_up(&mut self, count: usize) -> Drain<'_, Queued> {
         self.in_flight = 0;
-        self.queue
-            .drain(..count.min(self.queue.len()))
-            .map(|queued| weight(&queued.record))
-            .sum()
+        self.queue.drain(..count.min(self.queue.len()))
     }
 
     /// The request under way came to nothing and will be sent again.
@@ -348,7 +346,7 @@ mod tests {
         let mut bodies = Vec::new();
         while !lane.is_empty() {
             bodies.push(next(&mut lane, 16));
-            lane.settled(lane.under_way().len());
+            drop(lane.settled(lane.under_way().len()));
         }
         assert_eq!(
             bodies,
@@ -377,7 +375,7 @@ mod tests {
         let mut bodies = Vec::new();
         while !lane.is_empty() {
             bodies.push(next(&mut lane, 1000));
-            lane.settled(lane.under_way().len());
+            drop(lane.settled(lane.under_way().len()));
         }
         assert_eq!(bodies, ["a v=1", "a v=1", "b v=1\nb v=1"]);
     }
@@ -399,7 +397,7 @@ mod tests {
                 (false, _) => {}
             }
             settled.extend_from_slice(&sequences);
-            lane.settled(sequences.len());
+            drop(lane.settled(sequences.len()));
         }
         assert!(settled.is_sorted());
         assert_eq!(refused, bad, "each alone, and no other");

@@ -32,9 +32,9 @@
 //! | a replica cannot be reached, does not answer in `timeout`, or answers "try again" | its replicator backs off (`retry`), the others go on; clients no longer wait for it |
 //! | a replica takes less in one request than it is sent | the request goes again in smaller ones, a record between its lines |
 //! | a replica refuses a record that others accepted | [dead letter](dead_letters), its lane goes on |
-//! | a replica is too far behind, new in a pool with history, or behind a hole of the journal | [diverged](roster): no records, nobody waits for it, until it is [rebuilt](control) |
+//! | a replica is too far behind, new in a pool with history, behind a hole of the journal, or not the node it was (R1) | [diverged](roster): no records, nobody waits for it, until it is [rebuilt](control) |
 //! | a replica lacks a database, a retention policy or a user's rights that another one has | the lane is held and tried again for five minutes, then the record is a dead letter there |
-//! | a replica dies, or gives no answer | what it may have lost, or may still apply late, is sent to it again in order (R2, W7) |
+//! | a replica restarts, or gives no answer | what it may have lost, or may still apply late, is sent to it again in order (R2, W7) |
 //! | no replica answers | only who wrote lately may go on writing, after a restart too (W6) |
 //! | all replicas refuse | the client gets the refusal; the record is passed over |
 //! | the disk is full | 503 with `Retry-After`; nothing was sent anywhere |
@@ -42,8 +42,7 @@
 //!
 //! # Not here yet
 //!
-//! A replica that returns is trusted to be the node it was (R1); statements are no records (S1–S6). A replicator's greeting and
-//! [`record`]'s kinds are where they will stand.
+//! Statements are no records (S1–S6). [`record`]'s kinds are where they will stand.
 
 pub mod acknowledge;
 mod backoff;
@@ -56,7 +55,9 @@ pub mod freshness;
 mod inflight;
 pub mod ingest;
 mod lane;
+mod note;
 mod parts;
+mod proof;
 pub mod record;
 mod refusals;
 #[allow(clippy::module_inception)]
@@ -65,6 +66,7 @@ mod replica;
 mod replicator;
 mod response;
 pub mod roster;
+mod sentinel;
 mod start;
 pub mod statement_record;
 mod statements;
@@ -74,6 +76,7 @@ mod trust;
 pub mod udp;
 mod unattended;
 mod wire;
+mod witness;
 
 pub(crate) use client::is_quiet;
 pub use control::ReplicaError;

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use super::acknowledge::Standing;
+use super::note::NotedRefusal;
 use crate::journal::Sequence;
 
 /// Refusals that are remembered; past it the oldest is forgotten, and counted: should the replica that has not judged it yet
@@ -76,14 +76,6 @@ struct Record {
     said: Vec<Option<Refusal>>,
     /// All refused it. It stays as long as it may be sent again, or a replica that went back would seem to be the only one.
     settled: bool,
-}
-
-/// One refusal in a cursor's note.
-#[derive(Serialize, Deserialize)]
-struct Noted {
-    sequence: u64,
-    status: u16,
-    reason: String,
 }
 
 impl Progress {
@@ -270,44 +262,30 @@ impl Refusals {
     }
 
     /// The replica's refusals, to be kept with its cursor.
-    pub(super) fn note(&self, replica: usize) -> Bytes {
+    pub(super) fn noted(&self, replica: usize) -> Vec<NotedRefusal> {
         let noted = |(sequence, record): (&Sequence, &Record)| {
             let said = record.said.get(replica)?.as_ref()?;
             let reason = said.body.get(..said.body.len().min(MAX_NOTED_BODY))?;
-            Some(Noted {
+            Some(NotedRefusal {
                 sequence: sequence.get(),
                 status: said.status,
                 reason: String::from_utf8_lossy(reason).into_owned(),
             })
         };
-        let refusals: Vec<Noted> = self
-            .records
+        self.records
             .iter()
             .filter_map(noted)
             .take(MAX_NOTED)
-            .collect();
-        if refusals.is_empty() {
-            return Bytes::new();
-        }
-        serde_json::to_vec(&refusals)
-            .map(Bytes::from)
-            .unwrap_or_default()
+            .collect()
     }
 
-    /// Takes back what [`Refusals::note`] gave.
-    ///
-    /// # Errors
-    /// The note is not one; nothing is taken from it.
-    pub(super) fn restore(&mut self, replica: usize, note: &[u8]) -> Result<(), serde_json::Error> {
-        if note.is_empty() {
-            return Ok(());
-        }
-        for noted in serde_json::from_slice::<Vec<Noted>>(note)? {
+    /// Takes back what [`Refusals::noted`] gave.
+    pub(super) fn restore(&mut self, replica: usize, noted: Vec<NotedRefusal>) {
+        for noted in noted {
             let refusal = Refusal::new(noted.status, &Bytes::from(noted.reason));
             let sequence = Sequence::new(noted.sequence);
             self.refuse(replica, sequence, Standing::Refused, &refusal);
         }
-        Ok(())
     }
 }
 
@@ -408,14 +386,13 @@ mod tests {
         }
         assert_eq!(refusals.take_forgotten(), 10);
         assert!(refusals.standings(sequence(10)).is_none());
-        let note = refusals.note(0);
-        assert!(note.len() < 64 * 1024, "{} bytes", note.len());
-        assert!(refusals.note(1).is_empty());
+        let noted = refusals.noted(0);
+        assert_eq!(noted.len(), MAX_NOTED);
+        assert!(refusals.noted(1).is_empty());
 
         let mut again = Refusals::new(vec![sequence(20_000), sequence(0)]);
-        again.restore(0, &note).expect("a note");
+        again.restore(0, noted);
         again.accept(1, sequence(11));
         assert!(again.conclude(sequence(11)).is_some());
-        assert!(again.restore(0, b"nonsense").is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! What the parts of a relay share about one replica.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -14,7 +15,7 @@ use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
 
 use super::client::{ReplicaAnswer, ReplicaClient};
-use super::roster::{Place, Roster};
+use super::roster::{Divergence, Place, Roster};
 
 /// One replica.
 pub(super) struct Replica {
@@ -26,6 +27,7 @@ pub(super) struct Replica {
     pub(super) relay_stats: Arc<RelayStats>,
     roster: Arc<Roster>,
     place: watch::Sender<Place>,
+    trusted: AtomicBool,
     version: ArcSwapOption<HeaderValue>,
 }
 
@@ -48,6 +50,7 @@ impl Replica {
             client: ReplicaClient::new(timeout),
             stats,
             relay_stats,
+            trusted: AtomicBool::new(false),
             version: ArcSwapOption::empty(),
         }
     }
@@ -76,19 +79,49 @@ impl Replica {
 
     /// It is none any more, whether that can be written down or not.
     pub(super) fn set_place(&self, place: Place) {
+        let noted = self.roster.note(&self.stats.name, &place);
+        self.stand_aside(place, noted);
+    }
+
+    /// It is none any more, whether that can be written down or not; but never the last one that follows: then false.
+    pub(super) fn diverge(&self, reason: &str) -> bool {
+        let divergence = Divergence::now(reason);
+        let everyone = self.relay_stats.replicas.iter();
+        let everyone = everyone.map(|stats| stats.name.as_str());
+        let name = &self.stats.name;
+        match self.roster.diverge_unless_last(name, &divergence, everyone) {
+            Some(noted) => {
+                self.stand_aside(Place::Diverged(divergence), noted);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn stand_aside(&self, place: Place, noted: std::io::Result<()>) {
         if let Some(divergence) = place.divergence() {
             error!(
                 "replica {} is diverged: {}; it gets no records and serves nothing until it is rebuilt",
                 self.stats.name, divergence.reason
             );
         }
-        if let Err(error) = self.roster.note(&self.stats.name, &place) {
+        if let Err(error) = noted {
             error!(
                 "replica {}: that it is diverged could not be written down: {error}",
                 self.stats.name
             );
         }
         self.take_place(place);
+    }
+
+    /// Whether it is known to be the node it was (rule R1): not before its first greeting, and not while the way to it is
+    /// interrupted.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.trusted.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_trusted(&self, trusted: bool) {
+        self.trusted.store(trusted, Ordering::Release);
     }
 
     /// Who does not follow the journal serves no reads either (rule R4).

@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,24 @@ struct Pin {
     offset: u64,
 }
 
+impl Entry {
+    /// `None` for who follows: it is not in the file.
+    fn of(place: &Place) -> Option<Entry> {
+        let (divergence, pin) = match place {
+            Place::Following => return None,
+            Place::Diverged(divergence) => (divergence, None),
+            Place::Rebuilding { divergence, pin } => (divergence, Some(pin)),
+        };
+        Some(Entry {
+            divergence: divergence.clone(),
+            rebuild: pin.map(|pin| Pin {
+                sequence: pin.sequence.get(),
+                offset: pin.offset,
+            }),
+        })
+    }
+}
+
 /// The file, and what stands in it.
 #[derive(Debug)]
 pub(super) struct Roster {
@@ -105,7 +123,7 @@ impl Roster {
 
     /// How the replica of this name stands.
     pub(super) fn place(&self, name: &str) -> Place {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries();
         let Some(entry) = entries.get(name) else {
             return Place::Following;
         };
@@ -127,31 +145,42 @@ impl Roster {
     /// # Errors
     /// It could not be written; nothing has changed then.
     pub(super) fn note(&self, name: &str, place: &Place) -> io::Result<()> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries();
         let mut changed = entries.clone();
-        match place {
-            Place::Following => changed.remove(name),
-            Place::Diverged(divergence) => changed.insert(
-                name.to_owned(),
-                Entry {
-                    divergence: divergence.clone(),
-                    rebuild: None,
-                },
-            ),
-            Place::Rebuilding { divergence, pin } => changed.insert(
-                name.to_owned(),
-                Entry {
-                    divergence: divergence.clone(),
-                    rebuild: Some(Pin {
-                        sequence: pin.sequence.get(),
-                        offset: pin.offset,
-                    }),
-                },
-            ),
+        match Entry::of(place) {
+            None => changed.remove(name),
+            Some(entry) => changed.insert(name.to_owned(), entry),
         };
         self.write(&changed)?;
         *entries = changed;
         Ok(())
+    }
+
+    /// Notes that the replica diverged, but only if another one of `everyone` follows: of two that ask at once, one is told
+    /// that it is the last. What could not be written counts all the same as long as the process lives.
+    ///
+    /// `None`: it is the last one, and follows on. Otherwise, whether it is on disk.
+    pub(super) fn diverge_unless_last<'name>(
+        &self,
+        name: &str,
+        divergence: &Divergence,
+        mut everyone: impl Iterator<Item = &'name str>,
+    ) -> Option<io::Result<()>> {
+        let mut entries = self.entries();
+        let another_follows = everyone.any(|other| other != name && !entries.contains_key(other));
+        if !another_follows {
+            return None;
+        }
+        let entry = Entry {
+            divergence: divergence.clone(),
+            rebuild: None,
+        };
+        entries.insert(name.to_owned(), entry);
+        Some(self.write(&entries))
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, entries: &BTreeMap<String, Entry>) -> io::Result<()> {
@@ -196,6 +225,24 @@ mod tests {
         again.note("a", &Place::Following).expect("written");
         let again = Roster::open(folder.path()).expect("a file");
         assert_eq!(again.place("a"), Place::Following);
+    }
+
+    #[test]
+    fn the_last_one_that_follows_does_not_diverge() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let roster = Roster::open(folder.path()).expect("no file yet");
+        let diverge = |name| {
+            let everyone = ["a", "b", "c"].into_iter();
+            let divergence = Divergence::now("it is empty");
+            let written = roster.diverge_unless_last(name, &divergence, everyone);
+            written.map(|written| written.expect("written"))
+        };
+        assert_eq!(diverge("b"), Some(()));
+        assert_eq!(diverge("a"), Some(()));
+        assert_eq!(diverge("c"), None);
+        let again = Roster::open(folder.path()).expect("a file");
+        assert!(again.place("a").divergence().is_some());
+        assert_eq!(again.place("c"), Place::Following);
     }
 
     #[test]

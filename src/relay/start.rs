@@ -15,10 +15,12 @@ use super::control::PIN_PREFIX;
 use super::dead_letters::{DeadLetterError, DeadLetters, FOLDER, Limits};
 use super::freshness::Freshness;
 use super::inflight::Inflight;
+use super::note::Note;
 use super::relay::Relay;
 use super::replica::Replica;
-use super::replicator::{Common, Pace, Replicator};
+use super::replicator::{Common, Pace, Replicator, SavedPlace};
 use super::roster::{Divergence, Place, Roster};
+use super::trail::Mark;
 use super::trust::Trust;
 use crate::config::model::{self, SyncPolicy};
 use crate::journal::{self, Cursor, DirectoryDisk, Journal, Position, Sequence};
@@ -131,7 +133,7 @@ impl Relay {
             Arc::clone(&stats),
             Arc::clone(&freshness),
         );
-        restore_notes(&journal, &board, &replicas);
+        let places = restore_notes(&journal, &board, &replicas, cursors);
         let board = Arc::new(board);
         let parts = Parts {
             settings: &settings,
@@ -141,7 +143,7 @@ impl Relay {
             dead_letters: &dead_letters,
             stats: &stats,
         };
-        let mut tasks = parts.tasks(&replicas, cursors, stop);
+        let mut tasks = parts.tasks(&replicas, places, stop);
         let trust = Trust::open(&folder, settings.trust_for, &settings.name).map_err(failed)?;
         let trust = Arc::new(trust);
         tasks.push(Box::pin(keep_trust(
@@ -213,7 +215,7 @@ impl Parts<'_> {
     fn tasks(
         &self,
         replicas: &[Arc<Replica>],
-        cursors: Vec<Position>,
+        places: Vec<SavedPlace>,
         stop: &watch::Receiver<bool>,
     ) -> Vec<BoxFuture<'static, ()>> {
         let settings = self.settings;
@@ -234,8 +236,8 @@ impl Parts<'_> {
             pace,
         };
         let mut tasks: Vec<BoxFuture<'static, ()>> = Vec::new();
-        for (replica, cursor) in replicas.iter().zip(cursors) {
-            let replicator = Replicator::new(Arc::clone(replica), common.clone(), cursor);
+        for (replica, place) in replicas.iter().zip(places) {
+            let replicator = Replicator::new(Arc::clone(replica), common.clone(), place);
             tasks.push(Box::pin(replicator.run(stop.clone())));
         }
         tasks.push(Box::pin(keep_time(
@@ -423,15 +425,34 @@ fn restore_cursors(journal: &Journal, relay: &str, replicas: &[Arc<Replica>]) ->
     places
 }
 
-fn restore_notes(journal: &Journal, board: &Board, replicas: &[Arc<Replica>]) {
-    for cursor in journal.cursors() {
-        if let Some(replica) = replicas
-            .iter()
-            .find(|replica| replica.stats.name == cursor.name)
-        {
-            board.restore(replica.index, &cursor.note);
+/// What was noted with the places: refusals, which are the board's, and the proof of who stands there.
+fn restore_notes(
+    journal: &Journal,
+    board: &Board,
+    replicas: &[Arc<Replica>],
+    places: Vec<Position>,
+) -> Vec<SavedPlace> {
+    let cursors = journal.cursors();
+    let mark = |(replica, position): (&Arc<Replica>, Position)| {
+        let name = &replica.stats.name;
+        let noted = cursors.iter().find(|cursor| cursor.name == *name);
+        let note = Note::decode(noted.map_or(&[], |cursor| cursor.note.as_ref()));
+        let note = note.unwrap_or_else(|error| {
+            warn!(
+                "replica {name}: the note of its cursor cannot be read ({error}); the refusals and the proof in it are forgotten"
+            );
+            Note::default()
+        });
+        board.restore(replica.index, note.refusals);
+        SavedPlace {
+            mark: Mark {
+                position,
+                proof: note.proof.map(Arc::new),
+            },
+            settled: note.settled,
         }
-    }
+    };
+    replicas.iter().zip(places).map(mark).collect()
 }
 
 /// Ends waits that have lasted too long, and keeps the journal's gauges; one task for all clients of a relay.

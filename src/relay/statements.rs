@@ -17,7 +17,8 @@ use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
 use crate::influx::influxql::{
     AnswerShape, Canonical, Class, Databases, Endpoint, Request, redact,
 };
-use crate::influx::{Answer, Credentials, Parameters, Refusal, refusal_of_replica};
+use crate::influx::results::render;
+use crate::influx::{Answer, Credentials, Format, Parameters, Refusal, refusal_of_replica};
 
 /// Longest target of a request that goes out as GET; a longer one goes as POST, where its length does not matter.
 const LONGEST_TARGET: usize = 16 * 1024;
@@ -30,10 +31,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// A request as a record, and what its client wants of the answer.
 struct Taken {
     record: StatementRecord,
-    /// Answered 204 as soon as it is durable.
-    asynchronous: bool,
-    /// Its errors are indented.
-    pretty: bool,
+    shape: AnswerShape,
 }
 
 impl Relay {
@@ -45,11 +43,11 @@ impl Relay {
         let (answer, applied) = match take(request, class, now) {
             Err(refusal) => (refusal.answer(accept, false), None),
             Ok(taken) => {
-                let pretty = taken.pretty;
-                match self.carry_out(taken).await {
-                    Ok((said, applied)) => (pass_on(said, accept, pretty), Some(applied)),
+                let shape = taken.shape;
+                match self.carry_out(taken.record, shape.asynchronous).await {
+                    Ok((said, applied)) => (pass_on(said, accept, &shape), Some(applied)),
                     Err(Unanswered { refusal, applied }) => {
-                        (refusal.answer(accept, pretty), applied)
+                        (refusal.answer(accept, shape.pretty), applied)
                     }
                 }
             }
@@ -57,7 +55,11 @@ impl Relay {
         self.dress(answer, &request_id, applied)
     }
 
-    async fn carry_out(&self, taken: Taken) -> Result<(StatementAnswer, usize), Unanswered> {
+    async fn carry_out(
+        &self,
+        record: StatementRecord,
+        asynchronous: bool,
+    ) -> Result<(StatementAnswer, usize), Unanswered> {
         let name = &self.settings.name;
         let rejected = |refusal| {
             self.stats.rejected.increment();
@@ -70,11 +72,6 @@ impl Relay {
                 "relay {name}: too few replicas answer to carry out a statement (ack = {ack}); nothing was done"
             )));
         }
-        let Taken {
-            record,
-            asynchronous,
-            ..
-        } = taken;
         let Some(_held) = self.inflight.reserve(record.body.len()) else {
             return rejected(self.too_many());
         };
@@ -158,7 +155,12 @@ impl StatementAnswer {
 }
 
 /// A replica's answer as the client's.
-fn pass_on(said: StatementAnswer, accept: Option<&http::HeaderValue>, pretty: bool) -> Answer {
+fn pass_on(
+    said: StatementAnswer,
+    accept: Option<&http::HeaderValue>,
+    shape: &AnswerShape,
+) -> Answer {
+    let pretty = shape.pretty;
     if said.cut {
         let refusal = Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -174,13 +176,23 @@ fn pass_on(said: StatementAnswer, accept: Option<&http::HeaderValue>, pretty: bo
     if said.status >= 400 && is_json {
         return refusal_of_replica(said.status, &said.body).answer(accept, pretty);
     }
-    let headers = said
-        .content_type
-        .map(|content_type| (CONTENT_TYPE, content_type));
+    let (mut content_type, mut body) = (said.content_type, said.body);
+    let format = Format::accepted(accept);
+    if is_json && format != Format::Json {
+        // A replica was asked for JSON, for it tells most.
+        match render(&body, format, shape.chunked, shape.epoch.as_deref()) {
+            Ok(rendered) => {
+                content_type = Some(http::HeaderValue::from_static(format.content_type()));
+                body = Bytes::from(rendered);
+            }
+            Err(error) => log::debug!("an answer stays JSON: {error}"),
+        }
+    }
+    let headers = content_type.map(|content_type| (CONTENT_TYPE, content_type));
     Answer {
         status: StatusCode::from_u16(said.status).unwrap_or(StatusCode::BAD_GATEWAY),
         headers: headers.into_iter().collect(),
-        body: said.body,
+        body,
     }
 }
 
@@ -223,12 +235,7 @@ fn take_query(
         &Parameters::parse(std::str::from_utf8(request.query_string).unwrap_or_default()),
         request.headers,
     );
-    let AnswerShape {
-        get,
-        asynchronous,
-        pretty,
-        ..
-    } = canonical.answer;
+    let get = canonical.answer.get;
     let form = canonical.form();
     let shape = canonical.answer.query_string();
     let in_target = get && form.len() + shape.len() < LONGEST_TARGET;
@@ -270,8 +277,7 @@ fn take_query(
     };
     Ok(Taken {
         record,
-        asynchronous,
-        pretty,
+        shape: canonical.answer,
     })
 }
 
@@ -327,8 +333,7 @@ fn take_as_it_is(
             credentials,
             body: Bytes::copy_from_slice(request.body),
         },
-        asynchronous: false,
-        pretty: false,
+        shape: AnswerShape::default(),
     })
 }
 
@@ -381,7 +386,7 @@ mod tests {
             taken.record.target,
             "/query?q=CREATE%20DATABASE%20%22a%20b%22&db=x&pretty=true"
         );
-        assert!(taken.asynchronous && taken.pretty);
+        assert!(taken.shape.asynchronous && taken.shape.pretty);
         assert_eq!(taken.record.method, StatementMethod::Get);
         assert_eq!(taken.record.databases, Some(vec!["a b".to_owned()]));
         let user = Credentials::Parameters {

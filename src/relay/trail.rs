@@ -5,19 +5,28 @@
 //! but where it was `rewind` ago, or before the oldest request in doubt: after a crash of haflux the same is sent again.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::proof::Proof;
 use crate::journal::Position;
 
 /// Marks in a full trail: how finely a time is met.
 const MARKS: u32 = 32;
+
+/// A place of the cursor, with a point that the replica had accepted when its cursor stood there (rule R1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) position: Position,
+    pub(super) proof: Option<Arc<Proof>>,
+}
 
 /// The recent past of one cursor.
 #[derive(Debug)]
 pub(super) struct Trail {
     rewind: Duration,
     /// Rising in time and position; the first is the newest that is at least `rewind` old, if there is one so old.
-    marks: VecDeque<(Instant, Position)>,
+    marks: VecDeque<(Instant, Mark)>,
     doubt: Option<Doubt>,
 }
 
@@ -51,31 +60,38 @@ impl Doubted {
 #[derive(Debug, Clone)]
 struct Doubt {
     /// The cursor when it went out.
-    before: Position,
+    before: Mark,
     databases: Doubted,
     /// When it can no longer land, as far as can be told.
     until: Instant,
 }
 
 impl Trail {
-    pub(super) fn new(rewind: Duration, now: Instant, cursor: Position) -> Trail {
+    pub(super) fn new(rewind: Duration, now: Instant, place: Mark) -> Trail {
         Trail {
             rewind,
-            marks: VecDeque::from([(now, cursor)]),
+            marks: VecDeque::from([(now, place)]),
             doubt: None,
         }
     }
 
-    /// The cursor is here now.
-    pub(super) fn mark(&mut self, now: Instant, cursor: Position) {
+    /// The cursor is here now. If it is time for a mark, `proof` gives a point accepted up to here; without one, the proof
+    /// stays what it was.
+    pub(super) fn mark(
+        &mut self,
+        now: Instant,
+        position: Position,
+        proof: impl FnOnce() -> Option<Proof>,
+    ) {
         let due = self
             .marks
             .back()
             .is_none_or(|(last, _)| now.saturating_duration_since(*last) >= self.pace());
         if due {
-            self.marks.push_back((now, cursor));
+            let proof = proof().map(Arc::new).or_else(|| self.newest_proof());
+            self.marks.push_back((now, Mark { position, proof }));
         }
-        let old = |mark: Option<&(Instant, Position)>| {
+        let old = |mark: Option<&(Instant, Mark)>| {
             mark.is_some_and(|(moment, _)| now.saturating_duration_since(*moment) >= self.rewind)
         };
         while old(self.marks.get(1)) {
@@ -89,28 +105,33 @@ impl Trail {
     }
 
     /// Where the cursor stood `rewind` before the newest mark, at least; and before what is in doubt.
-    pub(super) fn back(&self) -> Position {
+    pub(super) fn back(&self) -> Mark {
         let marked = self
             .marks
             .front()
-            .map(|(_, cursor)| *cursor)
+            .map(|(_, mark)| mark.clone())
             .unwrap_or_default();
         match &self.doubt {
-            Some(doubt) if doubt.before.sequence < marked.sequence => doubt.before,
+            Some(doubt) if doubt.before.position.sequence < marked.position.sequence => {
+                doubt.before.clone()
+            }
             _ => marked,
         }
     }
 
     /// A request for these databases that went out when the cursor stood here got no answer.
     pub(super) fn doubt(&mut self, now: Instant, cursor: Position, mut databases: Doubted) {
-        let mut before = cursor;
+        let until = now + self.rewind;
+        let mut before = Mark {
+            position: cursor,
+            proof: self.newest_proof(),
+        };
         if let Some(earlier) = self.doubt.take() {
-            if earlier.before.sequence < cursor.sequence {
+            if earlier.before.position.sequence < cursor.sequence {
                 before = earlier.before;
             }
             databases.add(earlier.databases);
         }
-        let until = now + self.rewind;
         self.doubt = Some(Doubt {
             before,
             databases,
@@ -141,24 +162,50 @@ impl Trail {
     }
 
     /// The place to go back to because of what was in doubt; it is in doubt no longer.
-    pub(super) fn settle_doubt(&mut self, now: Instant) -> Option<Position> {
+    pub(super) fn settle_doubt(&mut self, now: Instant) -> Option<Mark> {
         let doubt = self.doubt.take_if(|doubt| doubt.until <= now)?;
         Some(doubt.before)
     }
 
-    /// From here on is counted: nothing before it will be sent again (a statement's place), or the cursor was set back to it.
-    pub(super) fn begin_at(&mut self, now: Instant, cursor: Position) {
-        self.marks = VecDeque::from([(now, cursor)]);
+    /// Nothing before this place will be sent again: a statement stands here. `proof` is as for a mark.
+    pub(super) fn begin_at(
+        &mut self,
+        now: Instant,
+        position: Position,
+        proof: impl FnOnce() -> Option<Proof>,
+    ) {
+        let proof = proof().map(Arc::new).or_else(|| self.newest_proof());
+        self.went_back(now, Mark { position, proof });
+    }
+
+    /// The cursor was set back to here: nothing after it counts any more.
+    pub(super) fn went_back(&mut self, now: Instant, place: Mark) {
         if let Some(doubt) = &mut self.doubt
-            && doubt.before.sequence > cursor.sequence
+            && doubt.before.position.sequence > place.position.sequence
         {
-            doubt.before = cursor;
+            doubt.before = place.clone();
         }
+        self.marks = VecDeque::from([(now, place)]);
+    }
+
+    /// No point is known any more that the replica must have.
+    pub(super) fn forget_proofs(&mut self) {
+        for (_, mark) in &mut self.marks {
+            mark.proof = None;
+        }
+        if let Some(doubt) = &mut self.doubt {
+            doubt.before.proof = None;
+        }
+    }
+
+    fn newest_proof(&self) -> Option<Arc<Proof>> {
+        self.marks.back().and_then(|(_, mark)| mark.proof.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::proof::tests::record;
     use super::*;
     use crate::journal::Sequence;
 
@@ -175,13 +222,29 @@ mod tests {
         Doubted::Databases([database.to_owned()].into())
     }
 
+    fn bare(sequence: u64) -> Mark {
+        Mark {
+            position: at(sequence),
+            proof: None,
+        }
+    }
+
+    fn proof(second: u64) -> Option<Proof> {
+        Proof::of(&record(&format!("m v=1 {second}")))
+    }
+
+    fn second_proven(mark: &Mark) -> Option<i64> {
+        let proof = mark.proof.as_ref()?;
+        Some(proof.point.time / 1_000_000_000)
+    }
+
     #[test]
     fn it_leads_back_by_the_time_asked_for() {
         let start = Instant::now();
-        let mut trail = Trail::new(REWIND, start, at(0));
+        let mut trail = Trail::new(REWIND, start, bare(0));
         for second in 1..=300 {
-            trail.mark(start + Duration::from_secs(second), at(second));
-            let back = trail.back().sequence.get();
+            trail.mark(start + Duration::from_secs(second), at(second), || None);
+            let back = trail.back().position.sequence.get();
             assert!(back <= second.saturating_sub(30), "at {second}: {back}");
             assert!(
                 back + 33 >= second || second < 33,
@@ -199,20 +262,56 @@ mod tests {
     fn a_doubt_holds_it_back_until_the_node_had_its_time() {
         let start = Instant::now();
         let later = |seconds| start + Duration::from_secs(seconds);
-        let mut trail = Trail::new(REWIND, start, at(0));
+        let mut trail = Trail::new(REWIND, start, bare(0));
         trail.doubt(later(1), at(5), of("a"));
         trail.doubt(later(2), at(9), of("b"));
         let both = ["a", "b"].map(str::to_owned).into();
         assert_eq!(trail.doubted(), Some(&Doubted::Databases(both)));
         for second in 1..100 {
-            trail.mark(later(second), at(10 + second));
+            trail.mark(later(second), at(10 + second), || None);
         }
-        assert_eq!(trail.back(), at(5));
+        assert_eq!(trail.back(), bare(5));
         trail.answers_again(later(100));
         assert_eq!(trail.settle_doubt(later(129)), None);
-        assert_eq!(trail.settle_doubt(later(130)), Some(at(5)));
+        assert_eq!(trail.settle_doubt(later(130)), Some(bare(5)));
         assert_eq!(trail.settle_doubt(later(131)), None);
-        trail.begin_at(later(130), at(5));
-        assert_eq!(trail.back(), at(5));
+        trail.went_back(later(130), bare(5));
+        assert_eq!(trail.back(), bare(5));
+        trail.mark(later(131), at(20), || proof(131));
+        trail.begin_at(later(132), at(21), || None);
+        assert_eq!(trail.back().position, at(21));
+        assert_eq!(
+            second_proven(&trail.back()),
+            Some(131),
+            "it proves the same there"
+        );
+    }
+
+    #[test]
+    fn the_proof_is_of_the_place_it_leads_back_to_and_not_newer() {
+        let start = Instant::now();
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let mut trail = Trail::new(REWIND, start, bare(0));
+        for second in 1..=100 {
+            // Every other mark finds no point: the proof stays what it was.
+            trail.mark(later(second), at(second), || {
+                if second % 2 == 0 { proof(second) } else { None }
+            });
+            let back = trail.back();
+            let place = back.position.sequence.get();
+            let expected = (place >= 2).then(|| (place - place % 2).cast_signed());
+            assert_eq!(second_proven(&back), expected, "at {second}");
+        }
+        trail.doubt(later(100), at(100), of("a"));
+        for second in 101..=200 {
+            trail.mark(later(second), at(second), || proof(second));
+        }
+        assert_eq!(trail.back().position, at(100));
+        assert_eq!(second_proven(&trail.back()), Some(100));
+        trail.forget_proofs();
+        assert_eq!(trail.back().proof, None);
+        trail.mark(later(202), at(202), || None);
+        assert_eq!(trail.settle_doubt(later(300)), Some(bare(100)));
+        assert_eq!(trail.back().proof, None);
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::record::{FieldTooLong, WRITE, WriteRecord};
 use super::relay::Relay;
 use super::statement_record::{STATEMENT, StatementMethod, StatementRecord};
-use super::wire::{Pieces, question};
+use super::wire::{Pieces, query_request};
 use crate::influx::Credentials;
 use crate::journal::{AppendError, Sequence};
 
@@ -48,11 +48,9 @@ impl Relay {
     /// [`AppendUnattendedError`]: nothing was stored.
     pub fn create_database(&self, name: &str) -> Result<(), AppendUnattendedError> {
         let statement = format!("CREATE DATABASE {}", quoted(name));
-        let form: String = percent_encoding::utf8_percent_encode(
-            &statement,
-            percent_encoding::NON_ALPHANUMERIC,
-        )
-        .collect();
+        let form: String =
+            percent_encoding::utf8_percent_encode(&statement, percent_encoding::NON_ALPHANUMERIC)
+                .collect();
         let record = StatementRecord {
             method: StatementMethod::Post,
             target: "/query".to_owned(),
@@ -77,7 +75,12 @@ impl Relay {
                 continue;
             };
             let mut request = Pieces::default();
-            request.push(question("SHOW DATABASES", "", &Credentials::None, address));
+            request.push(query_request(
+                "SHOW DATABASES",
+                "",
+                &Credentials::None,
+                address,
+            ));
             let asked = replica.client.exchange(address, request);
             let Ok(Ok(answer)) = tokio::time::timeout(ASK_TIMEOUT, asked).await else {
                 continue;
@@ -136,7 +139,10 @@ mod tests {
         let answer = br#"{"results":[{"statement_id":0,"series":[{"name":"databases","columns":["name"],"values":[["_internal"],["a b"]]}]}]}"#;
         assert!(lists(answer, "a b"));
         assert!(!lists(answer, "a"));
-        assert!(!lists(br#"{"results":[{"statement_id":0,"error":"no"}]}"#, "a"));
+        assert!(!lists(
+            br#"{"results":[{"statement_id":0,"error":"no"}]}"#,
+            "a"
+        ));
         assert!(!lists(b"", "a"));
     }
 

@@ -40,80 +40,50 @@ pub(super) fn write_head(destination: &Destination, host: SocketAddr, length: us
     if let Some(consistency) = destination.consistency {
         put_parameter(&mut head, b"&consistency=", consistency.name());
     }
-    if let Credentials::Parameters { user, password } = &destination.credentials {
-        put_parameter(&mut head, b"&u=", user);
-        put_parameter(&mut head, b"&p=", password);
-    }
-    finish_head(head, host, &destination.credentials, length)
+    put_credentials(&mut head, &destination.credentials);
+    put_headers(&mut head, &destination.credentials, host);
+    head.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
+    Bytes::from(head)
 }
 
 /// The head of a statement's request, with the length of its body.
 pub(super) fn statement_head(statement: &StatementRecord, host: SocketAddr) -> Bytes {
-    let mut head = Vec::with_capacity(256 + statement.target.len());
-    head.extend_from_slice(statement.method.name().as_bytes());
-    head.push(b' ');
-    head.extend_from_slice(statement.target.as_bytes());
-    if let Credentials::Parameters { user, password } = &statement.credentials {
-        let first = if statement.target.contains('?') {
-            b"&u="
-        } else {
-            b"?u="
-        };
-        put_parameter(&mut head, first, user);
-        put_parameter(&mut head, b"&p=", password);
+    let StatementRecord {
+        method,
+        target,
+        content_type,
+        credentials,
+        body,
+        ..
+    } = statement;
+    let mut head = Vec::with_capacity(256 + target.len());
+    head.extend_from_slice(format!("{} {target}", method.name()).as_bytes());
+    if !target.contains('?') && matches!(credentials, Credentials::Parameters { .. }) {
+        head.push(b'?');
     }
-    if !statement.content_type.is_empty() {
-        let line = format!(" HTTP/1.1\r\nContent-Type: {}", statement.content_type);
-        head.extend_from_slice(line.as_bytes());
-        return finish_lines(head, host, &statement.credentials, statement.body.len());
+    put_credentials(&mut head, credentials);
+    put_headers(&mut head, credentials, host);
+    if !content_type.is_empty() {
+        head.extend_from_slice(format!("Content-Type: {content_type}\r\n").as_bytes());
     }
-    finish_head(head, host, &statement.credentials, statement.body.len())
+    head.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+    Bytes::from(head)
 }
 
-/// A question in somebody's name, whose answer tells without changing anything.
-pub(super) fn question(
-    query: &str,
+/// The whole of a request that asks a node one statement which only reads.
+pub(super) fn query_request(
+    statement: &str,
     database: &str,
     credentials: &Credentials,
     host: SocketAddr,
 ) -> Bytes {
-    let mut head = b"GET /query".to_vec();
-    put_parameter(&mut head, b"?q=", query);
-    if !database.is_empty() {
-        put_parameter(&mut head, b"&db=", database);
-    }
-    if let Credentials::Parameters { user, password } = credentials {
-        put_parameter(&mut head, b"&u=", user);
-        put_parameter(&mut head, b"&p=", password);
-    }
-    finish_head(head, host, credentials, 0)
-}
-
-/// From the end of a request line's target to the end of the head.
-fn finish_head(
-    mut head: Vec<u8>,
-    host: SocketAddr,
-    credentials: &Credentials,
-    length: usize,
-) -> Bytes {
-    head.extend_from_slice(b" HTTP/1.1");
-    finish_lines(head, host, credentials, length)
-}
-
-/// From the end of a line of the head to its end.
-fn finish_lines(
-    mut head: Vec<u8>,
-    host: SocketAddr,
-    credentials: &Credentials,
-    length: usize,
-) -> Bytes {
-    head.extend_from_slice(format!("\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n").as_bytes());
-    if let Credentials::Authorization(authorization) = credentials {
-        head.extend_from_slice(b"Authorization: ");
-        head.extend_from_slice(authorization);
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
+    let mut head = Vec::with_capacity(512);
+    head.extend_from_slice(b"GET /query");
+    put_parameter(&mut head, b"?db=", database);
+    put_parameter(&mut head, b"&epoch=ns&q=", statement);
+    put_credentials(&mut head, credentials);
+    put_headers(&mut head, credentials, host);
+    head.extend_from_slice(b"\r\n");
     Bytes::from(head)
 }
 
@@ -122,6 +92,26 @@ pub(super) fn get_request(path_and_query: &str, host: SocketAddr) -> Bytes {
     Bytes::from(format!(
         "GET {path_and_query} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n\r\n"
     ))
+}
+
+/// Those that stand in the request line.
+fn put_credentials(head: &mut Vec<u8>, credentials: &Credentials) {
+    if let Credentials::Parameters { user, password } = credentials {
+        put_parameter(head, b"&u=", user);
+        put_parameter(head, b"&p=", password);
+    }
+}
+
+/// The end of the request line, and the headers that every request has.
+fn put_headers(head: &mut Vec<u8>, credentials: &Credentials, host: SocketAddr) {
+    head.extend_from_slice(
+        format!(" HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n").as_bytes(),
+    );
+    if let Credentials::Authorization(authorization) = credentials {
+        head.extend_from_slice(b"Authorization: ");
+        head.extend_from_slice(authorization);
+        head.extend_from_slice(b"\r\n");
+    }
 }
 
 fn put_parameter(head: &mut Vec<u8>, name: &[u8], value: impl AsRef<[u8]>) {
@@ -192,6 +182,7 @@ impl Buf for Pieces {
 
 #[cfg(test)]
 mod tests {
+    use super::super::statement_record::StatementMethod;
     use super::*;
     use crate::influx::{Credentials, Precision};
 
@@ -223,6 +214,57 @@ mod tests {
         };
         let head = write_head(&authorized, SocketAddr::from(([127, 0, 0, 1], 8086)), 12);
         assert!(String::from_utf8_lossy(&head).contains("\r\nAuthorization: Basic abc\r\n"));
+    }
+
+    #[test]
+    fn a_question_is_encoded_and_asked_in_the_name_of_who_wrote() {
+        let host = SocketAddr::from(([127, 0, 0, 1], 8086));
+        let credentials = Credentials::Authorization(b"Basic abc".to_vec());
+        let request = query_request("SELECT \"v\" FROM m", "a b", &credentials, host);
+        let text = String::from_utf8(request.to_vec()).expect("ASCII");
+        assert!(text.starts_with(
+            "GET /query?db=a%20b&epoch=ns&q=SELECT%20%22v%22%20FROM%20m HTTP/1.1\r\n"
+        ));
+        assert!(text.contains("\r\nAuthorization: Basic abc\r\n"));
+        assert!(text.ends_with("\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_statement_is_sent_as_it_was_taken() {
+        let mut statement = StatementRecord {
+            method: StatementMethod::Post,
+            target: "/query".to_owned(),
+            content_type: "application/x-www-form-urlencoded".to_owned(),
+            shown: String::new(),
+            databases: None,
+            credentials: Credentials::Parameters {
+                user: b"u".to_vec(),
+                password: b"p w".to_vec(),
+            },
+            body: Bytes::from_static(b"q=x"),
+        };
+        let host = SocketAddr::from(([127, 0, 0, 1], 8086));
+        let text = |statement: &StatementRecord| {
+            String::from_utf8(statement_head(statement, host).to_vec()).expect("ASCII")
+        };
+        let form = text(&statement);
+        assert!(
+            form.starts_with("POST /query?&u=u&p=p%20w HTTP/1.1\r\nHost: "),
+            "{form}"
+        );
+        assert!(form.contains("\r\nContent-Type: application/x-www-form-urlencoded\r\n"));
+        assert!(form.ends_with("\r\nContent-Length: 3\r\n\r\n"));
+        statement.target = "/api/v2/delete?bucket=b".to_owned();
+        statement.credentials = Credentials::Authorization(b"Token a:b".to_vec());
+        statement.content_type = String::new();
+        let other = text(&statement);
+        assert!(
+            other.starts_with("POST /api/v2/delete?bucket=b HTTP/1.1\r\n"),
+            "{other}"
+        );
+        assert!(
+            other.contains("\r\nAuthorization: Token a:b\r\n") && !other.contains("Content-Type")
+        );
     }
 
     #[test]

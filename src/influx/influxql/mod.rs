@@ -67,6 +67,7 @@ mod databases;
 mod flux;
 mod keyword;
 mod multipart;
+mod quote;
 mod redact;
 pub mod request;
 mod scan;
@@ -76,6 +77,7 @@ pub mod time;
 pub use canonical::{AnswerShape, Canonical, Credentials, NotCanonical};
 pub use classify::{Class, Kind, Refusal, classify};
 pub use databases::Databases;
+pub use quote::{identifier, string};
 pub use redact::redact;
 pub use request::{Candidates, Endpoint, Request, candidates, classify_request};
 

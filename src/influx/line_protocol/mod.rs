@@ -8,7 +8,7 @@
 //!    however many backslashes there are), so the two passes can disagree about one line, and clients can make them.
 //!
 //! On these stand [`normalize`], which makes a body mean the same on every node and at every time, and [`split`], which cuts
-//! one between lines. What can go wrong, and what prevents it:
+//! one between lines; [`point`] names a point of a body, so that a node can be asked for it. What can go wrong, and what prevents it:
 //!
 //! | danger | prevented by |
 //! | --- | --- |
@@ -21,6 +21,7 @@
 
 pub mod normalize;
 pub mod parse;
+pub mod point;
 pub mod scan;
 pub mod split;
 mod value;
@@ -30,5 +31,6 @@ mod tests;
 
 pub use normalize::{Normalized, normalize};
 pub use parse::{LineShape, inspect};
+pub use point::{Point, first_point};
 pub use scan::{Ending, Line, LineKind, Lines, ending};
 pub use split::split;

@@ -63,14 +63,14 @@ fn sections(line: &[u8]) -> Option<LineShape> {
     })
 }
 
-fn skip_whitespace(line: &[u8], from: usize) -> usize {
+pub(super) fn skip_whitespace(line: &[u8], from: usize) -> usize {
     let rest = line.get(from..).unwrap_or_default();
     from + rest.iter().take_while(|&&byte| is_whitespace(byte)).count()
 }
 
 /// The first position from `from` on of a byte for which `stop` holds and whose previous byte is not `\`. The byte at `from`
 /// is never taken.
-fn unescaped(line: &[u8], from: usize, stop: impl Fn(u8) -> bool) -> Option<usize> {
+pub(super) fn unescaped(line: &[u8], from: usize, stop: impl Fn(u8) -> bool) -> Option<usize> {
     let pairs = line.get(from..)?.windows(2);
     let distance = pairs
         .into_iter()
@@ -79,7 +79,7 @@ fn unescaped(line: &[u8], from: usize, stop: impl Fn(u8) -> bool) -> Option<usiz
 }
 
 /// The end of measurement and tags: the space behind them.
-fn key(line: &[u8], start: usize) -> Option<usize> {
+pub(super) fn key(line: &[u8], start: usize) -> Option<usize> {
     if matches!(line.get(start), None | Some(b',')) {
         return None;
     }
@@ -92,13 +92,13 @@ fn key(line: &[u8], start: usize) -> Option<usize> {
 }
 
 /// One tag: its name, and what ends its value.
-struct Tag<'line> {
-    name: &'line [u8],
-    end: usize,
-    last: bool,
+pub(super) struct Tag<'line> {
+    pub(super) name: &'line [u8],
+    pub(super) end: usize,
+    pub(super) last: bool,
 }
 
-fn tag(line: &[u8], start: usize) -> Option<Tag<'_>> {
+pub(super) fn tag(line: &[u8], start: usize) -> Option<Tag<'_>> {
     if matches!(line.get(start), None | Some(b' ' | b',' | b'=')) {
         return None;
     }
@@ -151,7 +151,7 @@ fn names_are_distinct(line: &[u8], start: usize) -> bool {
 }
 
 /// The end of the fields: the first space outside quotes, or the line's end.
-fn fields(line: &[u8], start: usize) -> Option<usize> {
+pub(super) fn fields(line: &[u8], start: usize) -> Option<usize> {
     let mut position = start;
     let mut quoted = false;
     let (mut equals, mut commas) = (0_usize, 0_usize);
@@ -208,7 +208,7 @@ fn walk_fields(fields: &[u8], key_length: usize) -> Option<&[u8]> {
 }
 
 /// Up to the first `=` that no `\` precedes.
-fn field_name_length(fields: &[u8]) -> usize {
+pub(super) fn field_name_length(fields: &[u8]) -> usize {
     if fields.first() == Some(&b'=') {
         return 0;
     }
@@ -216,7 +216,7 @@ fn field_name_length(fields: &[u8]) -> usize {
 }
 
 /// Up to the first comma outside quotes, where only `\"` and `\\` are escapes.
-fn field_value_length(values: &[u8]) -> usize {
+pub(super) fn field_value_length(values: &[u8]) -> usize {
     let mut position = 0;
     let mut quoted = false;
     while let Some(&byte) = values.get(position) {

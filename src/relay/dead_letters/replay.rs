@@ -72,9 +72,7 @@ pub async fn replay(
     timeout: Duration,
 ) -> Result<Replayed, ReplayError> {
     match record {
-        Change::Write(write) => {
-            replay_write(write, address, &ReplicaClient::new(timeout)).await
-        }
+        Change::Write(write) => replay_write(write, address, &ReplicaClient::new(timeout)).await,
         Change::Statement(statement) => {
             let client = ReplicaClient::new(timeout.saturating_mul(10));
             replay_statement(statement, address, &client).await

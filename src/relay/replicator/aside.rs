@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use futures_util::stream::FuturesUnordered;
 
-use super::super::roster::{Divergence, Place};
+use super::super::trail::Mark;
 use super::{Link, Replicator};
 use crate::journal::{Position, Sequence};
 use crate::stats::ReplicaStatus;
@@ -21,10 +21,10 @@ impl Replicator {
         self.link = Link::Away {
             until: Instant::now(),
         };
+        self.distrust();
+        self.started = None;
         self.going_back = None;
         let index = self.replica.index;
-        self.is_trusted = false;
-        self.show_trust();
         self.board.carries_out(index, None);
         self.reachable = false;
         self.answers = Some(false);
@@ -51,9 +51,13 @@ impl Replicator {
             offset: cursor.offset,
         });
         let now = Instant::now();
-        self.start_over(now, place);
+        // Another node's data was copied to it: nothing is known of its own.
+        let mark = Mark {
+            position: place,
+            proof: None,
+        };
+        self.start_over(now, mark);
         self.saved = place.sequence;
-        self.broken = false;
         self.blocked = false;
         self.behind_since = now;
         self.backoff.reset();
@@ -85,11 +89,6 @@ impl Replicator {
     /// The most advanced replica never diverges: what it has not applied, nobody has.
     pub(super) fn diverge_unless_most_advanced(&mut self, reason: &str) -> bool {
         let cursor = self.tracker.cursor().sequence;
-        let other_is_ahead = self.board.another_is_ahead(self.replica.index, cursor);
-        if other_is_ahead {
-            self.replica
-                .set_place(Place::Diverged(Divergence::now(reason)));
-        }
-        other_is_ahead
+        self.board.another_is_ahead(self.replica.index, cursor) && self.replica.diverge(reason)
     }
 }

@@ -94,7 +94,7 @@ impl Replicator {
 
     /// Whether it is there, and is who it was.
     pub(super) fn show_trust(&mut self) {
-        let trusted = self.is_trusted;
+        let trusted = self.replica.is_trusted();
         self.freshness
             .update(self.replica.index, |view| view.trusted = trusted);
     }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use super::super::client::{ReplicaAnswer, SendError};
-use super::super::wire::{Pieces, get_request};
+use super::super::client::SendError;
+use super::greeting::{Greeted, Greeting, Identity, Unwelcome};
 use super::{Finished, Link, Replicator, WINDOW_BATCHES};
 
 impl Replicator {
@@ -34,41 +34,61 @@ impl Replicator {
             self.lost(now, "its name cannot be resolved".to_owned(), None);
             return;
         };
+        // What nobody watched, or what is somewhere else now, may be another node, however often it has to be asked.
+        if self.address.replace(address) != Some(address) || self.sentinel.is_none() {
+            self.distrust();
+        }
         self.link = Link::Greeting;
         self.asked = true;
-        let replica = Arc::clone(&self.replica);
+        let greeting = Greeting {
+            replica: Arc::clone(&self.replica),
+            address,
+            may_open: self.sentinel_after <= now,
+            sentinel: self.sentinel.take(),
+            started: self.started.clone(),
+            proof: self.trail.back().proof,
+        };
         self.under_way.push(Box::pin(async move {
-            let mut request = Pieces::default();
-            request.push(get_request("/ping", address));
-            Finished::Greeting(replica.client.exchange(address, request).await)
+            Finished::Greeting(Box::new(greeting.run().await))
         }));
     }
 
-    pub(super) fn greeted(&mut self, now: Instant, result: Result<ReplicaAnswer, SendError>) {
-        let answer = match result {
-            Ok(answer) if answer.status < 500 => answer,
-            Ok(answer) => {
-                let reason = format!("it answers {} to a ping", answer.status);
-                self.lost(now, reason, answer.retry_after);
+    pub(super) fn greeted(&mut self, now: Instant, greeted: Greeted) {
+        self.sentinel = greeted.sentinel;
+        let welcome = match greeted.outcome {
+            Ok(welcome) => welcome,
+            Err(Unwelcome::Busy {
+                reason,
+                retry_after,
+            }) => {
+                self.lost(now, reason, retry_after);
                 return;
             }
-            Err(error) => {
-                self.lost(now, error.to_string(), None);
+            Err(Unwelcome::Broken(error)) => {
+                self.broke(now, &error);
                 return;
             }
         };
-        self.replica.learn_version(&answer);
+        self.replica.learn_version(&welcome.ping);
+        if !self.is_who_it_was(&welcome.identity) {
+            self.link = Link::Away { until: now };
+            return;
+        }
+        self.started = welcome.started;
+        self.replica.set_trusted(true);
+        self.show_trust();
         self.backoff.reset();
         self.forget_limit();
         self.catch_up();
         self.trail.answers_again(now);
-        if std::mem::take(&mut self.broken) {
+        if welcome.identity != Identity::Same {
             self.go_back_to(self.trail.back());
         }
-        self.is_trusted = true;
-        self.show_trust();
         let behind = self.journal.durable().sequence.get();
-        let place = self.going_back.unwrap_or(self.tracker.cursor());
+        let place = match &self.going_back {
+            Some(place) => place.position,
+            None => self.tracker.cursor(),
+        };
         info!(
             "replica {} answers; from record {} on it is sent {} records",
             self.replica.stats.name,
@@ -107,9 +127,7 @@ impl Replicator {
 
     /// The node could not be reached, or gave no answer: it may have died, and may have lost its last seconds.
     pub(super) fn broke(&mut self, now: Instant, error: &SendError) {
-        self.broken = true;
-        self.is_trusted = false;
-        self.show_trust();
+        self.distrust();
         self.lost(now, error.to_string(), None);
     }
 

@@ -6,10 +6,14 @@
 //! trouble of one record holds its lane only. The way to the node is in [`link`], what answers mean to the records in
 //! [`verdicts`], and what becomes of a replica that is none in [`aside`].
 //!
-//! Before the first request to a node that was away, it greets the node (`GET /ping`): here its version is learnt, and here
-//! is where proof is asked that it is still the node it was.
+//! **Who is there (R1).** An address does not prove that the node still has its data. So before the first request to a node, and
+//! whenever the way to it was interrupted, the node is [greeted](greeting): it is asked for a point that it accepted
+//! ([`Proof`](super::proof)). Each mark of the [`Trail`] carries one, so that what is asked for belongs to the place that the
+//! replicator would go back to: what came later would be sent again in any case. A node without that point is diverged,
+//! and its successor gets nothing. But the last replica that follows goes on, with an error in the log: to refuse both would
+//! serve nobody. While nothing is sent, a [sentinel](super::sentinel) tells that the way is interrupted.
 //!
-//! **Going back.** A node that was away may have lost its last seconds (R2), and a request without an answer may be carried
+//! **Going back.** A node that restarted may have lost its last seconds (R2; one whose process is still the same has not), and a request without an answer may be carried
 //! out after newer ones (W7). So a node that returns gets again what came since `rewind` before, and once `rewind` has passed
 //! after a request without an answer, everything from that request on is sent again: what landed late is written over, in
 //! order. [`Trail`] knows how far back. Going back sets the replicator as a whole back: all lanes, in the journal's order.
@@ -19,12 +23,15 @@
 
 mod aside;
 mod freshness;
+mod greeting;
+mod identity;
 mod link;
 mod statements;
 mod too_large;
 mod verdicts;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,12 +47,16 @@ use super::client::{ReplicaAnswer, SendError};
 use super::dead_letters::DeadLetters;
 use super::freshness::Freshness;
 use super::lane::{Lane, Queued, weight};
+use super::note::Note;
 use super::record::WriteRecord;
 use super::replica::Replica;
 use super::roster::Place;
+use super::sentinel::{self, Sentinel};
 use super::tracker::Tracker;
-use super::trail::{Doubted, Trail};
+use super::trail::{Doubted, Mark, Trail};
 use super::wire::write_head;
+use super::witness::Witness;
+use crate::influx::Started;
 use statements::{Barrier, Unanswered};
 
 use crate::journal::{Cursor, Journal, Position, ReadError, Reader, Record, Sequence};
@@ -89,10 +100,14 @@ pub(super) struct Replicator {
     reader: Reader,
     tracker: Tracker,
     trail: Trail,
+    /// Where the next proof comes from.
+    witness: Witness,
     /// What was saved last as the cursor.
     saved: Sequence,
+    /// Whether the saved cursor says that nothing is under way or in doubt: only between two lives.
+    is_settled: bool,
     /// To go back to as soon as nothing is under way.
-    going_back: Option<Position>,
+    going_back: Option<Mark>,
     lanes: HashMap<String, Lane>,
     /// The statement that everything behind it waits for.
     barrier: Option<Barrier>,
@@ -105,10 +120,15 @@ pub(super) struct Replicator {
     link: Link,
     /// Bytes of a body that the node is sent at once, as far as they can be cut: what it did not refuse as too large.
     largest: usize,
-    /// Whether the node may have lost or held back something since it answered last.
-    broken: bool,
-    /// Whether it has answered since it was away or the process began.
-    is_trusted: bool,
+    /// Where it was greeted last.
+    address: Option<SocketAddr>,
+    /// Watches for the end of the node's process.
+    sentinel: Option<Sentinel>,
+    /// One that ended at once is not replaced before this moment.
+    sentinel_after: Instant,
+    sentinel_backoff: Backoff,
+    /// The process that was trusted last, if it said when it started.
+    started: Option<Started>,
     /// What the board was told last.
     reachable: bool,
     /// Whether the node has been asked since the start, and what the board was told of it.
@@ -123,6 +143,14 @@ pub(super) struct Replicator {
     read_again: Option<Instant>,
     durable: watch::Receiver<Position>,
     under_way: FuturesUnordered<BoxFuture<'static, Finished>>,
+}
+
+/// Where a replica stood when the life before ended.
+#[derive(Debug, Clone)]
+pub(super) struct SavedPlace {
+    pub(super) mark: Mark,
+    /// Nothing was under way or in doubt then.
+    pub(super) settled: bool,
 }
 
 /// What all replicators of a relay share.
@@ -149,7 +177,7 @@ enum Link {
 }
 
 enum Finished {
-    Greeting(Result<ReplicaAnswer, SendError>),
+    Greeting(Box<greeting::Greeted>),
     Request {
         lane: String,
         result: Result<ReplicaAnswer, SendError>,
@@ -160,7 +188,7 @@ enum Finished {
 }
 
 impl Replicator {
-    pub(super) fn new(replica: Arc<Replica>, common: Common, cursor: Position) -> Replicator {
+    pub(super) fn new(replica: Arc<Replica>, common: Common, place: SavedPlace) -> Replicator {
         let Common {
             journal,
             board,
@@ -168,10 +196,12 @@ impl Replicator {
             dead_letters,
             pace,
         } = common;
+        let SavedPlace { mark, settled } = place;
         let now = Instant::now();
-        let mut trail = Trail::new(pace.rewind, now, cursor);
+        let cursor = mark.position;
+        let mut trail = Trail::new(pace.rewind, now, mark);
         let mut unanswered = None;
-        if cursor.sequence > Sequence::ZERO {
+        if cursor.sequence > Sequence::ZERO && !settled {
             // What the life before had under way when it ended may still be carried out.
             trail.doubt(now, cursor, Doubted::All);
             unanswered = Some(Unanswered::before_the_start(journal.head(), now));
@@ -182,7 +212,9 @@ impl Replicator {
             backoff: Backoff::new(pace.retry_min, pace.retry_max),
             tracker: Tracker::new(cursor),
             trail,
+            witness: Witness::default(),
             saved: cursor.sequence,
+            is_settled: settled,
             going_back: None,
             lanes: HashMap::new(),
             barrier: None,
@@ -191,9 +223,11 @@ impl Replicator {
             window: 0,
             link: Link::Away { until: now },
             largest: usize::MAX,
-            // What is saved as the cursor is already set back.
-            broken: false,
-            is_trusted: false,
+            address: None,
+            sentinel: None,
+            sentinel_after: now,
+            sentinel_backoff: Backoff::new(pace.retry_min, pace.retry_max),
+            started: None,
             reachable: false,
             asked: false,
             answers: None,
@@ -214,6 +248,7 @@ impl Replicator {
     /// start: its records are past the cursor.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut place = self.replica.watch_place();
+        self.unsettle(&mut stop).await;
         while !*stop.borrow_and_update() {
             let follows = *place.borrow_and_update() == Place::Following;
             if follows {
@@ -230,9 +265,7 @@ impl Replicator {
             }
         }
         self.drain().await;
-        if self.replica.follows() {
-            self.publish();
-        }
+        self.leave();
     }
 
     /// Follows the journal until the stop, or until the replica is none any more.
@@ -249,6 +282,7 @@ impl Replicator {
             let wake = [
                 self.start_requests(),
                 self.start_statement().await,
+                self.next_sentinel(),
                 self.next_read(),
                 self.next_going_back(),
                 self.next_save(),
@@ -257,6 +291,7 @@ impl Replicator {
             let may_read = self.may_read();
             tokio::select! {
                 Some(finished) = self.under_way.next() => self.finished(finished).await,
+                () = sentinel::ended(self.sentinel.as_ref()) => self.sentinel_ended(Instant::now()),
                 // The sender is the journal's, which this holds.
                 _ = self.durable.changed(), if may_read => {}
                 () = sleep_until(wake) => {}
@@ -289,16 +324,16 @@ impl Replicator {
             info!(
                 "replica {}: what had no answer is sent again, from record {} on",
                 self.replica.stats.name,
-                before.sequence.next()
+                before.position.sequence.next()
             );
             self.go_back_to(before);
         }
-        if let Some(place) = self.going_back
-            && self.under_way.is_empty()
+        if self.under_way.is_empty()
+            && let Some(place) = self.going_back.take()
         {
-            self.going_back = None;
+            let sequence = place.position.sequence;
             self.start_over(now, place);
-            self.board.go_back(self.replica.index, place.sequence);
+            self.board.go_back(self.replica.index, sequence);
             if self.is_linked() {
                 self.catch_up();
             }
@@ -315,29 +350,33 @@ impl Replicator {
         self.trail.doubt_ends().filter(|_| self.is_linked())
     }
 
-    /// While the saved cursor is behind, it moves on with time alone.
+    /// While the saved cursor is behind, it moves on with the time of a node that answers.
     fn next_save(&self) -> Option<Instant> {
-        let behind = self.saved != self.tracker.cursor().sequence;
+        let behind = self.is_linked() && self.saved != self.tracker.cursor().sequence;
         behind.then(|| Instant::now() + self.trail.pace())
     }
 
     /// Reads and sends from here on.
-    fn start_over(&mut self, now: Instant, place: Position) {
+    fn start_over(&mut self, now: Instant, place: Mark) {
         self.lanes.clear();
         self.barrier = None;
         self.window = 0;
-        self.tracker = Tracker::new(place);
-        self.reader = self.journal.reader(place.sequence);
-        self.trail.begin_at(now, place);
-        self.show_start(place.sequence);
+        self.witness.forget();
+        self.tracker = Tracker::new(place.position);
+        self.reader = self.journal.reader(place.position.sequence);
+        let sequence = place.position.sequence;
+        self.trail.went_back(now, place);
+        self.show_start(sequence);
     }
 
-    fn go_back_to(&mut self, place: Position) {
-        let place = match self.going_back {
-            Some(earlier) if earlier.sequence < place.sequence => earlier,
-            _ => place,
-        };
-        if place.sequence < self.tracker.cursor().sequence || !self.lanes.is_empty() {
+    fn go_back_to(&mut self, place: Mark) {
+        let sequence = place.position.sequence;
+        if let Some(earlier) = &self.going_back
+            && earlier.position.sequence < sequence
+        {
+            return;
+        }
+        if sequence < self.tracker.cursor().sequence || !self.lanes.is_empty() {
             self.going_back = Some(place);
             self.show_doubt();
         }
@@ -452,6 +491,10 @@ impl Replicator {
                 self.greet(now);
                 return self.away_until();
             }
+            Link::CatchingUp { .. } | Link::Near if self.is_to_be_greeted_anew(now) => {
+                self.greet(now);
+                return self.away_until();
+            }
             Link::CatchingUp { .. } | Link::Near => {}
         }
         if self.going_back.is_some() {
@@ -510,8 +553,16 @@ impl Replicator {
         }
         let cursor = self.tracker.cursor();
         self.show_cursor(cursor.sequence);
-        self.trail.mark(Instant::now(), cursor);
-        self.save();
+        // While a node is away, what it accepted last grows no older: it had no time to make it last.
+        if self.is_linked() {
+            let witness = &mut self.witness;
+            let proof = || witness.proof(cursor.sequence);
+            self.trail.mark(Instant::now(), cursor, proof);
+        }
+        let back = self.trail.back();
+        if back.position.sequence != self.saved {
+            self.save(back);
+        }
         let status = match self.link {
             Link::Away { .. } | Link::Greeting => ReplicaStatus::Down,
             Link::CatchingUp { .. } => ReplicaStatus::Lagging,
@@ -520,23 +571,54 @@ impl Replicator {
         self.replica
             .publish(status, cursor, self.tracker.oldest_pending());
     }
-}
 
-impl Replicator {
-    /// Sets the journal's cursor to where the trail leads back to.
-    fn save(&mut self) {
-        let back = self.trail.back();
-        if back.sequence == self.saved {
-            return;
-        }
-        self.saved = back.sequence;
-        self.board.saved(self.replica.index, back.sequence);
+    /// Sets the journal's cursor to this place.
+    fn save(&mut self, back: Mark) {
+        let Position { sequence, offset } = back.position;
+        self.saved = sequence;
+        self.board.saved(self.replica.index, sequence);
+        let note = Note {
+            refusals: self.board.noted(self.replica.index),
+            proof: back.proof.as_deref().cloned(),
+            settled: self.is_settled,
+        };
         self.journal.set_cursor(Cursor {
             name: self.replica.stats.name.clone(),
-            sequence: back.sequence,
-            offset: back.offset,
-            note: self.board.note(self.replica.index),
+            sequence,
+            offset,
+            note: note.encode(),
         });
+    }
+
+    /// From now on something may be under way: a life that ends without a word must not be taken for one that ended well.
+    async fn unsettle(&mut self, stop: &mut watch::Receiver<bool>) {
+        self.is_settled &= self.replica.follows();
+        while std::mem::take(&mut self.is_settled) {
+            self.save(self.trail.back());
+            let Err(error) = self.journal.sync_cursors().await else {
+                return;
+            };
+            self.is_settled = true;
+            self.replica
+                .note_error(format!("its cursor cannot be saved: {error}"));
+            tokio::select! {
+                () = tokio::time::sleep(self.pace.retry_max) => {}
+                _ = stop.changed() => return,
+            }
+        }
+    }
+
+    /// At the end: where it stands, and whether the next life need not fear that something may still land.
+    fn leave(&mut self) {
+        if !self.replica.follows() {
+            return;
+        }
+        self.publish();
+        self.is_settled = self.under_way.is_empty()
+            && self.going_back.is_none()
+            && self.unanswered.is_none()
+            && self.trail.doubted().is_none();
+        self.save(self.trail.back());
     }
 }
 

@@ -24,7 +24,7 @@ use super::super::board::{Report, Settlement, StatementAnswer};
 use super::super::client::{ReplicaAnswer, SendError};
 use super::super::refusals::Refusal;
 use super::super::statement_record::StatementRecord;
-use super::super::wire::{Pieces, question, statement_head};
+use super::super::wire::{Pieces, query_request, statement_head};
 use super::verdicts::shown;
 use super::{Finished, Replicator};
 use crate::influx::influxql::classify;
@@ -164,8 +164,11 @@ impl Replicator {
 
     /// Makes this place the one that a restart begins at, on disk.
     async fn save_here(&mut self, now: Instant) -> Result<(), String> {
-        self.trail.begin_at(now, self.tracker.cursor());
-        self.save();
+        let cursor = self.tracker.cursor();
+        let witness = &mut self.witness;
+        self.trail
+            .begin_at(now, cursor, || witness.proof(cursor.sequence));
+        self.save(self.trail.back());
         match tokio::time::timeout(SAVE_TIMEOUT, self.journal.sync_cursors()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("the cursor cannot be saved: {error}")),
@@ -181,7 +184,7 @@ impl Replicator {
         barrier.stage = Stage::UnderWay;
         let mut request = Pieces::default();
         let credentials = &barrier.statement.credentials;
-        request.push(question("SHOW QUERIES", "", credentials, address));
+        request.push(query_request("SHOW QUERIES", "", credentials, address));
         let replica = Arc::clone(&self.replica);
         self.under_way.push(Box::pin(async move {
             Finished::Running(replica.client.exchange(address, request).await)
@@ -359,10 +362,16 @@ impl Replicator {
         }
         let cursor = self.judge(&[sequence]);
         self.board.hear(sequence, applied, answer);
-        // As for writes: who is answered finds this replica fresh.
-        self.show_statement_judged();
+        // As for writes: who is answered finds this replica fresh, and one that refused is not before the board has said so.
+        if applied {
+            self.show_statement_judged();
+        }
         let index = self.replica.index;
-        for conclusion in self.board.report(index, &[(sequence, report)], cursor) {
+        let conclusions = self.board.report(index, &[(sequence, report)], cursor);
+        if !applied {
+            self.show_statement_judged();
+        }
+        for conclusion in conclusions {
             self.dead_letter(None, conclusion).await;
         }
         self.leave_statement();
@@ -370,9 +379,13 @@ impl Replicator {
 
     fn leave_statement(&mut self) {
         self.unanswered = None;
-        if let Some(barrier) = &mut self.barrier {
-            barrier.stage = Stage::Judged;
-            barrier.not_before = None;
+        let Some(barrier) = &mut self.barrier else {
+            return;
+        };
+        barrier.stage = Stage::Judged;
+        barrier.not_before = None;
+        if !leaves_points(&barrier.statement) {
+            self.forget_proof();
         }
     }
 
@@ -403,6 +416,26 @@ impl Replicator {
             }
         }
     }
+}
+
+/// Whether the point that proves who the replica is (rule R1) is surely there after the statement.
+fn leaves_points(statement: &StatementRecord) -> bool {
+    const HARMLESS: [&str; 10] = [
+        "CREATE CONTINUOUS QUERY",
+        "CREATE DATABASE",
+        "CREATE RETENTION POLICY",
+        "CREATE SUBSCRIPTION",
+        "CREATE USER",
+        "DROP CONTINUOUS QUERY",
+        "DROP SUBSCRIPTION",
+        "GRANT",
+        "REVOKE",
+        "SET PASSWORD",
+    ];
+    let class = classify(statement.shown.as_bytes());
+    statement.is_query()
+        && class.statements == class.names.len()
+        && class.names.iter().all(|name| HARMLESS.contains(name))
 }
 
 /// Whether the answer to `SHOW QUERIES` lists a changing query that begins as the statement does. Its text there is InfluxDB's
@@ -442,17 +475,43 @@ mod tests {
     use crate::influx::Credentials;
     use crate::relay::statement_record::StatementMethod;
 
-    #[test]
-    fn a_running_statement_is_known_by_its_kind() {
-        let statement = StatementRecord {
+    fn statement(shown: &str) -> StatementRecord {
+        StatementRecord {
             method: StatementMethod::Post,
             target: "/query".to_owned(),
             content_type: String::new(),
-            shown: "drop measurement cpu".to_owned(),
+            shown: shown.to_owned(),
             databases: None,
             credentials: Credentials::None,
             body: Bytes::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn only_what_surely_leaves_points_alone_leaves_the_proof() {
+        assert!(leaves_points(&statement(
+            "CREATE DATABASE a; grant all on a to u"
+        )));
+        for shown in [
+            "CREATE DATABASE a; DROP SERIES FROM m",
+            "DELETE FROM m",
+            "ALTER RETENTION POLICY p ON d DURATION 1h",
+            "SELECT v INTO x FROM m",
+            "DROP DATABASE a",
+            "CREATE USER u WITH PASSWORD 'cut off here",
+        ] {
+            assert!(!leaves_points(&statement(shown)), "{shown}");
+        }
+        let many = "CREATE DATABASE a;".repeat(20) + "DROP DATABASE a";
+        assert!(!leaves_points(&statement(&many)));
+        let mut other = statement("CREATE DATABASE a");
+        other.target = "/api/v2/delete".to_owned();
+        assert!(!leaves_points(&other));
+    }
+
+    #[test]
+    fn a_running_statement_is_known_by_its_kind() {
+        let statement = statement("drop measurement cpu");
         let listed = |query: &str| {
             format!(
                 "{{\"results\":[{{\"statement_id\":0,\"series\":[{{\"columns\":[\"qid\",\"query\",\"database\",\"duration\"],\

@@ -8,7 +8,7 @@ use super::super::board::{Report, Settlement};
 use super::super::change::Change;
 use super::super::client::{ReplicaAnswer, SendError};
 use super::super::dead_letters::DeadLetter;
-use super::super::lane::Lane;
+use super::super::lane::weight;
 use super::super::refusals::{Conclusion, Refusal};
 use super::super::trail::Doubted;
 use super::{Finished, Replicator};
@@ -18,11 +18,20 @@ use crate::journal::Sequence;
 /// How much of a strange answer is shown.
 const SHOWN: usize = 200;
 
+/// How records came to their verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Accepted,
+    Refused,
+    /// Held for as long as may be.
+    GivenUp,
+}
+
 impl Replicator {
     pub(super) async fn finished(&mut self, finished: Finished) {
         let now = Instant::now();
         match finished {
-            Finished::Greeting(result) => self.greeted(now, result),
+            Finished::Greeting(greeted) => self.greeted(now, *greeted),
             Finished::Request { lane, result } => self.answered(now, &lane, result).await,
             Finished::Running(result) => self.heard_what_runs(now, result),
             Finished::Statement(result) => self.statement_answered(now, result).await,
@@ -105,14 +114,27 @@ impl Replicator {
             .iter()
             .map(|sequence| (*sequence, report.clone()))
             .collect();
+        let accepted = matches!(report, Report::Applied);
         let cursor = self.judge(sequences);
-        // Before the board: who was acknowledged finds this replica fresh.
-        self.show_judged(name, sequences.len());
-        let conclusions = self.board.report(self.replica.index, &reports, cursor);
+        let (index, count) = (self.replica.index, sequences.len());
+        if accepted {
+            // Who is acknowledged now finds this replica fresh.
+            self.show_judged(name, count);
+        }
+        let conclusions = self.board.report(index, &reports, cursor);
+        if !accepted {
+            // Only now: if another one took it, the board has said that this one serves no reads.
+            self.show_judged(name, count);
+        }
         for conclusion in conclusions {
             self.dead_letter(Some(name), conclusion).await;
         }
-        self.settle(name, sequences.len(), Lane::settled);
+        let end = if accepted {
+            End::Accepted
+        } else {
+            End::Refused
+        };
+        self.settle(name, count, end);
     }
 
     /// The records are as the replica has them; whether that is their verdict depends on the other replicas.
@@ -165,12 +187,8 @@ impl Replicator {
         let cursor = self.judge(done);
         self.show_judged(name, done.len());
         self.board.report(self.replica.index, &[], cursor);
-        let settle = if given_up {
-            Lane::given_up
-        } else {
-            Lane::settled
-        };
-        self.settle(name, done.len(), settle);
+        let end = if given_up { End::GivenUp } else { End::Refused };
+        self.settle(name, done.len(), end);
     }
 
     /// The replicas differ on a record, and it is certain. On disk when it returns, so that the cursor may pass the record.
@@ -236,9 +254,20 @@ impl Replicator {
     }
 
     /// The first `count` records of the lane's request are done with.
-    fn settle(&mut self, name: &str, count: usize, settle: fn(&mut Lane, usize) -> usize) {
+    fn settle(&mut self, name: &str, count: usize, end: End) {
+        let cursor = self.tracker.cursor().sequence;
         if let Some(lane) = self.lanes.get_mut(name) {
-            self.window = self.window.saturating_sub(settle(lane, count));
+            let done = match end {
+                End::Accepted | End::Refused => lane.settled(count),
+                End::GivenUp => lane.given_up(count),
+            };
+            for queued in done {
+                self.window = self.window.saturating_sub(weight(&queued.record));
+                if end == End::Accepted {
+                    self.witness
+                        .accepted(queued.sequence, queued.record, cursor);
+                }
+            }
             if lane.is_empty() {
                 self.lanes.remove(name);
             }

@@ -8,8 +8,8 @@ use log::warn;
 
 use crate::config::model;
 use crate::influx::{Credentials, Ending};
-use crate::relay::{AppendUnattendedError, Relay};
 use crate::relay::record::{Destination, Form, WriteRecord};
+use crate::relay::{AppendUnattendedError, Relay};
 use crate::stats::UdpStats;
 
 use super::WATCH_PACE;

@@ -1,0 +1,148 @@
+//! What a node answered to one statement that haflux asked it, as JSON: `{"results":[{"series":[…]}]}`, or an error under
+//! status 200.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// An answer to one statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QueryAnswer {
+    /// It was carried out; these are the rows, of all series, in their order.
+    Rows(Vec<Row>),
+    /// It failed.
+    Failed(String),
+}
+
+/// A row's values by their column.
+pub type Row = Vec<(String, Value)>;
+
+/// A retention policy of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionPolicy {
+    /// Its name.
+    pub name: String,
+    /// How long it keeps points; `None` is for ever.
+    pub duration: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    results: Vec<StatementResult>,
+}
+
+#[derive(Deserialize)]
+struct StatementResult {
+    #[serde(default)]
+    series: Vec<Series>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    columns: Vec<String>,
+    #[serde(default)]
+    values: Vec<Vec<Value>>,
+}
+
+/// Reads the body of an answer with status 200; `None` if it is not one of InfluxDB's.
+pub fn read_query_answer(body: &[u8]) -> Option<QueryAnswer> {
+    let document: Document = serde_json::from_slice(body).ok()?;
+    let result = document.results.into_iter().next()?;
+    if let Some(error) = result.error {
+        return Some(QueryAnswer::Failed(error));
+    }
+    let rows = result.series.into_iter().flat_map(|series| {
+        let columns = series.columns;
+        let with_columns =
+            move |values| columns.iter().cloned().zip::<Vec<Value>>(values).collect();
+        series.values.into_iter().map(with_columns)
+    });
+    Some(QueryAnswer::Rows(rows.collect()))
+}
+
+/// The policies in an answer to `SHOW RETENTION POLICIES`; what cannot be read is left out.
+pub fn retention_policies(rows: &[Row]) -> Vec<RetentionPolicy> {
+    let text = |row: &Row, name: &str| {
+        let value = row.iter().find(|(column, _)| column == name);
+        value.and_then(|(_, value)| value.as_str().map(str::to_owned))
+    };
+    let policy = |row: &Row| {
+        let duration = duration(&text(row, "duration")?)?;
+        Some(RetentionPolicy {
+            name: text(row, "name")?,
+            duration: (!duration.is_zero()).then_some(duration),
+        })
+    };
+    rows.iter().filter_map(policy).collect()
+}
+
+/// A duration as Go writes it, of hours, minutes and whole seconds: `168h0m0s`.
+fn duration(text: &str) -> Option<Duration> {
+    let mut seconds: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|character: char| !character.is_ascii_digit())?;
+        let (number, unit) = rest.split_at_checked(end)?;
+        let number: u64 = number.parse().ok()?;
+        let (length, after) = match unit.split_at_checked(1)? {
+            ("h", after) => (3600, after),
+            ("m", after) => (60, after),
+            ("s", after) => (1, after),
+            _ => return None,
+        };
+        seconds = seconds.checked_add(number.checked_mul(length)?)?;
+        rest = after;
+    }
+    Some(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_rows_from_errors() {
+        let rows = |body: &str| match read_query_answer(body.as_bytes()) {
+            Some(QueryAnswer::Rows(rows)) => Some(rows.len()),
+            _ => None,
+        };
+        let one = r#"{"results":[{"statement_id":0,"series":[{"name":"m","columns":["time","v"],"values":[[5,1]]}]}]}"#;
+        assert_eq!(rows(one), Some(1));
+        assert_eq!(rows(r#"{"results":[{"statement_id":0}]}"#), Some(0));
+        assert_eq!(
+            read_query_answer(
+                br#"{"results":[{"statement_id":0,"error":"database not found: d"}]}"#
+            ),
+            Some(QueryAnswer::Failed("database not found: d".to_owned()))
+        );
+        for other in [
+            "",
+            "{}",
+            "{\"results\":[]}",
+            "Grafana",
+            "{\"results\":[{\"series\":[{",
+        ] {
+            assert_eq!(read_query_answer(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn reads_retention_policies() {
+        let body = br#"{"results":[{"statement_id":0,"series":[{"columns":["name","duration","shardGroupDuration","replicaN","default"],"values":[["autogen","0s","168h0m0s",1,true],["r p","1h30m0s","1h0m0s",1,false],["odd","soon","",1,false]]}]}]}"#;
+        let Some(QueryAnswer::Rows(rows)) = read_query_answer(body) else {
+            panic!("rows");
+        };
+        let policy = |name: &str, duration: Option<u64>| RetentionPolicy {
+            name: name.to_owned(),
+            duration: duration.map(Duration::from_secs),
+        };
+        assert_eq!(
+            retention_policies(&rows),
+            [policy("autogen", None), policy("r p", Some(5400))]
+        );
+        assert_eq!(duration("99999999999999999999h"), None);
+        assert_eq!(duration("5"), None);
+    }
+}

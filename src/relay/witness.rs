@@ -1,0 +1,81 @@
+//! The records of which a replica's next proof can be taken: the newest that it accepted and that its cursor has passed.
+//!
+//! A record is only moved here when its lane is done with it; looking for a point in it waits until a proof is wanted.
+
+use super::proof::Proof;
+use super::record::WriteRecord;
+use crate::journal::Sequence;
+
+/// The newest accepted records of one replica.
+#[derive(Debug, Default)]
+pub(super) struct Witness {
+    /// Up to the cursor.
+    passed: Option<(Sequence, WriteRecord)>,
+    /// Beyond it, while another lane holds the cursor back.
+    ahead: Option<(Sequence, WriteRecord)>,
+}
+
+impl Witness {
+    /// The replica accepted this record; with it, its cursor stands here.
+    pub(super) fn accepted(&mut self, sequence: Sequence, record: WriteRecord, cursor: Sequence) {
+        let place = if sequence <= cursor {
+            &mut self.passed
+        } else {
+            &mut self.ahead
+        };
+        if place.as_ref().is_none_or(|(known, _)| *known < sequence) {
+            *place = Some((sequence, record));
+        }
+    }
+
+    /// A proof that belongs to this cursor, if anything was accepted since the last one that can be asked for.
+    pub(super) fn proof(&mut self, cursor: Sequence) -> Option<Proof> {
+        if let Some((sequence, record)) = self.ahead.take_if(|(sequence, _)| *sequence <= cursor) {
+            self.accepted(sequence, record, cursor);
+        }
+        let (_, record) = self.passed.take()?;
+        Proof::of(&record)
+    }
+
+    /// What was accepted so far proves nothing any more.
+    pub(super) fn forget(&mut self) {
+        *self = Witness::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::proof::tests::record;
+    use super::*;
+
+    fn at(number: u64) -> Sequence {
+        Sequence::new(number)
+    }
+
+    fn accept(witness: &mut Witness, number: u64, cursor: u64) {
+        let body = format!("m v=1 {number}");
+        witness.accepted(at(number), record(&body), at(cursor));
+    }
+
+    fn time(witness: &mut Witness, cursor: u64) -> Option<i64> {
+        let proof = witness.proof(at(cursor))?;
+        Some(proof.point.time / 1_000_000_000)
+    }
+
+    #[test]
+    fn the_newest_that_the_cursor_has_passed_counts() {
+        let mut witness = Witness::default();
+        assert_eq!(time(&mut witness, 9), None);
+        accept(&mut witness, 2, 2);
+        accept(&mut witness, 7, 2);
+        accept(&mut witness, 6, 2);
+        accept(&mut witness, 3, 3);
+        assert_eq!(time(&mut witness, 3), Some(3));
+        assert_eq!(time(&mut witness, 3), None, "it was taken already");
+        // What held the cursor back was refused: what is ahead counts now.
+        assert_eq!(time(&mut witness, 8), Some(7));
+        accept(&mut witness, 9, 9);
+        witness.forget();
+        assert_eq!(time(&mut witness, 9), None);
+    }
+}

@@ -1,0 +1,329 @@
+//! A node that comes back is asked for a point that it must have (rule R1): who lost it is diverged, before any write.
+
+mod support;
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use support::influxd::Options;
+use support::wait::SOON;
+use support::{Haflux, Influxd, Lab, http, same_points, wait_until};
+
+const FIRST: &str = "replica influxlab ";
+const SECOND: &str = "replica influxlab2 ";
+
+fn lab(options: Options, keys: &str) -> Lab {
+    let keys = format!("replicate_to = \"influx_back\"\nretry = {{ max = \"500ms\" }}\n{keys}\n");
+    Lab::start_with(options, move |text| {
+        text.replace("replicate_to = \"influx_back\"", &keys)
+    })
+}
+
+fn quick_lab() -> Lab {
+    let lab = lab(Options::default(), "rewind = \"200ms\"");
+    lab.create_database("telegraf");
+    lab
+}
+
+#[track_caller]
+fn write(lab: &Lab, parameters: &str, lines: &str) {
+    let url = format!("{}/write?db=telegraf{parameters}", lab.influx_url());
+    // After a start, replicas are only in reach once they were greeted.
+    wait_until("the write to be acknowledged", SOON, || {
+        http::post(&url, lines).status == 204
+    });
+}
+
+/// Waits until the places of both replicas were saved with a proof of this time.
+#[track_caller]
+fn wait_for_proof(haflux: &Haflux, nanoseconds: i64) {
+    let text = format!("\"time\":{nanoseconds}}}");
+    let saved = || {
+        let tables = files(&haflux.folder().join("data"), "cursors.");
+        tables
+            .iter()
+            .any(|table| String::from_utf8_lossy(table).matches(&text).count() == 2)
+    };
+    wait_until("both cursors to be saved with the proof", SOON, saved);
+}
+
+fn files(folder: &Path, prefix: &str) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let entry = entry.expect("an entry");
+        if entry.path().is_dir() {
+            found.extend(files(&entry.path(), prefix));
+        } else if entry.file_name().to_string_lossy().starts_with(prefix) {
+            found.extend(std::fs::read(entry.path()));
+        }
+    }
+    found
+}
+
+#[track_caller]
+fn wait_for_log(haflux: &Haflux, text: &str) {
+    wait_until(&format!("{text:?} in the log"), SOON, || {
+        haflux.log().contains(text)
+    });
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}
+
+/// Copies a stopped node's data to a folder beside it, and starts it again.
+fn take_copy(lab: &mut Lab) {
+    lab.node2.stop();
+    for part in ["meta", "data", "wal"] {
+        let from = lab.folder().join("influxlab2").join(part);
+        copy(&from, &lab.folder().join("copy").join(part));
+    }
+    lab.node2.restart();
+}
+
+/// Puts that copy in the place of the node's data.
+fn put_back(lab: &mut Lab) {
+    lab.node2.stop();
+    lab.node2.wipe();
+    copy(&lab.folder().join("copy"), &lab.folder().join("influxlab2"));
+    lab.node2.restart();
+}
+
+fn wipe(node: &mut Influxd) {
+    node.stop();
+    node.wipe();
+    node.restart();
+}
+
+#[test]
+fn a_node_that_is_wiped_while_nothing_is_written_is_diverged_at_once() {
+    let mut lab = quick_lab();
+    write(&lab, "", "wiped,host=a v=1 5");
+    wait_for_proof(&lab.haflux, 5);
+    wipe(&mut lab.node2);
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there",
+    );
+    // The other serves on, alone.
+    write(&lab, "", "wiped,host=a v=2 6");
+    assert_eq!(lab.node1.count("telegraf", "wiped", "v"), 2);
+    assert_eq!(
+        lab.node2.query("", "SHOW DATABASES")["results"][0]["series"][0]["values"],
+        serde_json::Value::Null
+    );
+    assert!(!lab.haflux.log().contains(&format!("{FIRST}is diverged")));
+}
+
+#[test]
+fn a_node_that_is_wiped_while_haflux_is_down_is_diverged() {
+    let mut lab = quick_lab();
+    write(&lab, "", "wiped v=1 5");
+    wait_for_proof(&lab.haflux, 5);
+    lab.haflux.kill9();
+    wipe(&mut lab.node2);
+    lab.node2.create_database("telegraf");
+    lab.haflux.restart();
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" has not the point of measurement \"wiped\"",
+    );
+}
+
+#[test]
+fn a_node_that_is_put_back_to_an_older_copy_is_diverged() {
+    let mut lab = quick_lab();
+    write(&lab, "", "copied v=1 5");
+    wait_for_proof(&lab.haflux, 5);
+    take_copy(&mut lab);
+    wait_for_log(&lab.haflux, &format!("{SECOND}is the node it was"));
+    write(&lab, "", "copied v=2 6");
+    wait_for_proof(&lab.haflux, 6);
+    put_back(&mut lab);
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" has not the point of measurement \"copied\" at 6 ns",
+    );
+}
+
+#[test]
+fn what_a_node_lost_within_rewind_is_sent_again() {
+    let mut lab = lab(Options::default(), "rewind = \"5s\"");
+    lab.create_database("telegraf");
+    write(&lab, "", "lost v=1 5");
+    wait_for_proof(&lab.haflux, 5);
+    take_copy(&mut lab);
+    wait_for_log(&lab.haflux, &format!("{SECOND}is the node it was"));
+    for point in 6..20 {
+        write(&lab, "", &format!("lost v={point} {point}"));
+    }
+    wait_until("the points on the node", SOON, || {
+        lab.node2.count("telegraf", "lost", "v") == 15
+    });
+    put_back(&mut lab);
+    wait_for_log(&lab.haflux, &format!("{SECOND}answers; from record 2 on"));
+    wait_until("the points on the node again", SOON, || {
+        lab.node2.count("telegraf", "lost", "v") == 15
+    });
+    assert_eq!(
+        same_points(&lab.node1, &lab.node2, "telegraf"),
+        Vec::<String>::new()
+    );
+    assert!(!lab.haflux.log().contains("is diverged"));
+}
+
+#[test]
+fn of_two_nodes_whose_addresses_were_swapped_the_emptier_one_is_diverged() {
+    let mut lab = quick_lab();
+    write(&lab, "", "swapped v=1 5");
+    wait_for_proof(&lab.haflux, 5);
+    lab.node2.kill9();
+    write(&lab, "", "swapped v=2 6");
+    wait_until("the first one's place to be saved", SOON, || {
+        let tables = files(&lab.haflux.folder().join("data"), "cursors.");
+        tables
+            .iter()
+            .any(|table| String::from_utf8_lossy(table).contains("\"time\":6}"))
+    });
+    lab.haflux.terminate();
+    lab.node2.restart();
+    let file = lab.haflux.file().to_owned();
+    let text = std::fs::read_to_string(&file).expect("the configuration");
+    let (one, two) = (lab.node1.address(), lab.node2.address());
+    let text = text
+        .replace(&one, "ONE")
+        .replace(&two, &one)
+        .replace("ONE", &two);
+    std::fs::write(&file, text).expect("the configuration");
+    lab.haflux.restart();
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab is diverged: it is not the node it was",
+    );
+    wait_for_log(&lab.haflux, &format!("{SECOND}is the node it was"));
+    write(&lab, "", "swapped v=3 7");
+    assert_eq!(lab.node1.count("telegraf", "swapped", "v"), 3);
+    assert_eq!(lab.node2.count("telegraf", "swapped", "v"), 1);
+    assert!(!lab.haflux.log().contains(&format!("{SECOND}is diverged")));
+}
+
+#[test]
+fn a_node_that_only_restarted_goes_on() {
+    let mut lab = quick_lab();
+    // Names that need every kind of escape, and a policy that is not the default one.
+    for node in [&lab.node1, &lab.node2] {
+        node.query(
+            "",
+            "CREATE RETENTION POLICY \"r p\" ON telegraf DURATION INF REPLICATION 1",
+        );
+    }
+    let odd = r#"my\ "m"\,x,ho\ st=it's\ a\=b,dir=C:\x,v=tag v\ "\==1,v=2 -5"#;
+    write(&lab, "&rp=r%20p", odd);
+    wait_for_proof(&lab.haflux, -5);
+    lab.node2.restart();
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab2 is the node it was: it has the point",
+    );
+    write(&lab, "", "restarted v=1 6");
+    wait_for_proof(&lab.haflux, 6);
+    // The default policy is another one now: the point is found where it is.
+    for node in [&lab.node1, &lab.node2] {
+        node.query("", "ALTER RETENTION POLICY \"r p\" ON telegraf DEFAULT");
+    }
+    lab.node2.kill9();
+    lab.node2.restart();
+    wait_until("the node to be known again", SOON, || {
+        let known = format!("{SECOND}is the node it was");
+        lab.haflux.log().matches(&known).count() == 2
+    });
+    assert!(!lab.haflux.log().contains("is diverged"));
+}
+
+#[test]
+fn a_point_that_its_policy_no_longer_keeps_proves_nothing() {
+    let mut lab = quick_lab();
+    for node in [&lab.node1, &lab.node2] {
+        node.query(
+            "",
+            "CREATE RETENTION POLICY short ON telegraf DURATION 1h REPLICATION 1",
+        );
+    }
+    // InfluxDB takes it still. Clocks may differ, so that it may be gone already; the test makes it be gone.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("now");
+    let nanoseconds = i64::try_from(now.as_nanos()).expect("a time") - 57 * 60_000_000_000;
+    write(&lab, "&rp=short", &format!("old v=1 {nanoseconds}"));
+    wait_for_proof(&lab.haflux, nanoseconds);
+    lab.node2.query("telegraf", "DROP MEASUREMENT old");
+    lab.node2.restart();
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab2 is taken for the node it was, without proof: its retention policy does not keep points so old",
+    );
+    assert!(!lab.haflux.log().contains("is diverged"));
+}
+
+#[test]
+fn a_writer_who_may_not_read_is_no_reason_to_mistrust_but_an_empty_node_is() {
+    let mut lab = lab(Options::default().auth(), "rewind = \"200ms\"");
+    for node in [&lab.node1, &lab.node2] {
+        for statement in [
+            "CREATE USER root WITH PASSWORD 'root' WITH ALL PRIVILEGES",
+            "CREATE DATABASE telegraf",
+            "CREATE USER writer WITH PASSWORD 'sesame'",
+            "GRANT WRITE ON telegraf TO writer",
+        ] {
+            let parameters = [("q", statement), ("u", "root"), ("p", "root")];
+            let url = format!("{}/query?{}", node.url(), http::query_string(&parameters));
+            let answer = http::post(&url, "");
+            assert_eq!(answer.status, 200, "{statement}: {}", answer.text());
+        }
+    }
+    write(&lab, "&u=writer&p=sesame", "secret v=1 5");
+    wait_for_proof(&lab.haflux, 5);
+    lab.node2.restart();
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab2 is taken for the node it was, without proof: it answers 403",
+    );
+    write(&lab, "&u=writer&p=sesame", "secret v=2 6");
+    wait_for_proof(&lab.haflux, 6);
+    wipe(&mut lab.node2);
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there",
+    );
+    assert!(!lab.haflux.log().contains("sesame"));
+}
+
+#[test]
+fn of_two_nodes_that_are_wiped_one_is_diverged_and_the_last_one_goes_on() {
+    let mut lab = quick_lab();
+    write(&lab, "", "both v=1 5");
+    wait_for_proof(&lab.haflux, 5);
+    for node in [&mut lab.node1, &mut lab.node2] {
+        node.stop();
+        node.wipe();
+    }
+    lab.node1.restart();
+    lab.node2.restart();
+    let missing = "it is not the node it was: database \"telegraf\" is not there";
+    wait_for_log(&lab.haflux, &format!("is diverged: {missing}"));
+    wait_for_log(&lab.haflux, "no other replica follows, so it goes on");
+    lab.create_database("telegraf");
+    write(&lab, "", "both v=2 6");
+    lab.haflux.restart();
+    write(&lab, "", "both v=3 7");
+    assert_eq!(lab.haflux.log().matches("is diverged").count(), 1);
+    let points = [&lab.node1, &lab.node2].map(|node| node.count("telegraf", "both", "v"));
+    assert!(points.contains(&0) && points.contains(&2), "{points:?}");
+}
