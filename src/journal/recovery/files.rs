@@ -180,11 +180,9 @@ impl Files {
                     scanned.last
                 }
             };
-            let held = records
-                .segments
-                .last()
-                .and_then(|segment| segment.last)
-                .or(lowest.map(|cursor| cursor.sequence));
+            // What is missing below every cursor was released, or nobody needs it.
+            let last_before = records.segments.last().and_then(|segment| segment.last);
+            let held = last_before.max(lowest.map(|cursor| cursor.sequence));
             if let Some(held) = held.filter(|held| *held < previous.sequence) {
                 records.gaps.push(Gap {
                     after: held,
