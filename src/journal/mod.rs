@@ -125,10 +125,10 @@
 //! - One follows without such a proof: this is a batch torn by the crash, its pages on disk in any order. None of it was ever
 //!   synced, so it is cut here. (Calling it a gap would make every power failure divergence.)
 //!
-//! The last segment is not counted at all if its header is unsound and nothing proves that it was ever synced, and a segment that
-//! a later one's header passes over is not either: a life went on without it.
-//! What does not count is set aside before segments vouch for each other, and is removed for good before any segment is released:
-//! only the segments around it show what it is.
+//! The last segments are not counted at all if their headers are unsound and nothing proves that they were ever synced, and a
+//! segment that a later one's header passes over is not either: a life went on without it.
+//! What does not count is set aside before segments vouch for each other, and is removed for good before any segment is released
+//! and any cursor table is saved: only the segments around it, and what is proven, show what it is.
 //!
 //! Behind a damaged header, the offset of the first record says whether anything is missing before it: it is compared with the
 //! segment before, or, where there is none, with the lowest cursor.

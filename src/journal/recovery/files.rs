@@ -127,6 +127,20 @@ impl Files {
         self.segments = counts;
     }
 
+    /// Lets go of the last segments that were begun and never synced. There may be several: each crash can leave one.
+    fn drop_unproven_end(&mut self, disk: &dyn Disk, proven: Sequence, torn: &mut u64) {
+        while let Some(found) = self.segments.pop_if(|last| last.header.is_none()) {
+            let identity = Identity::new(self.journal, found.serial);
+            let scanned = scan_segment(disk, &found, identity, Position::default(), None, proven);
+            if !scanned.is_junk {
+                self.segments.push(found);
+                return;
+            }
+            *torn += scanned.torn;
+            self.leftovers.push(found.name);
+        }
+    }
+
     /// Follows the segments to the end.
     pub(super) fn recover(
         &mut self,
@@ -143,6 +157,7 @@ impl Files {
         };
         let mut kept: Vec<Found> = Vec::new();
         self.drop_passed_over();
+        self.drop_unproven_end(disk, proven.sequence, &mut records.torn);
         let lowest = cursors.iter().min_by_key(|cursor| cursor.sequence);
         let mut queue = std::mem::take(&mut self.segments).into_iter().peekable();
         while let Some(found) = queue.next() {
@@ -160,21 +175,14 @@ impl Files {
                     let limit = queue.peek().map(|next| next.first);
                     let scanned =
                         scan_segment(disk, &found, identity, previous, limit, proven.sequence);
-                    if scanned.is_junk && queue.peek().is_none() {
-                        records.torn += scanned.torn;
-                        self.leftovers.push(found.name);
-                        continue;
-                    }
                     inside = scanned.gaps;
                     records.torn += scanned.torn;
                     scanned.last
                 }
             };
-            let held = records
-                .segments
-                .last()
-                .and_then(|segment| segment.last)
-                .or(lowest.map(|cursor| cursor.sequence));
+            // What is missing below every cursor was released, or nobody needs it.
+            let last_before = records.segments.last().and_then(|segment| segment.last);
+            let held = last_before.max(lowest.map(|cursor| cursor.sequence));
             if let Some(held) = held.filter(|held| *held < previous.sequence) {
                 records.gaps.push(Gap {
                     after: held,

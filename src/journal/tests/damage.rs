@@ -296,6 +296,32 @@ fn a_segment_that_was_passed_over_is_gone_before_those_around_it_are_released() 
 }
 
 #[test]
+fn several_segments_that_were_begun_and_never_synced_are_no_end() -> Result {
+    block_on(async {
+        let disk = filled(6).await?;
+        let names = segments(&disk);
+        let last = serial(&names[1])?;
+        let left = [
+            leave_behind(&disk, 7, last)?,
+            leave_behind(&disk, 7, last + 1)?,
+        ];
+        let (journal, recovery) = open(&disk)?;
+        assert_eq!((recovery.segments, recovery.head.sequence.get()), (2, 6));
+        journal.append(Kind(1), vec![])?.durable().await?;
+        journal.close().await;
+        // The new one vouches for the last that counts, whatever else is there.
+        for name in left {
+            if !disk.names().contains(&name) {
+                leave_behind(&disk, 7, serial(&name)? - 1)?;
+            }
+        }
+        let (_, recovery) = open(&disk)?;
+        assert_eq!((recovery.segments, recovery.gaps), (3, vec![]));
+        Ok(())
+    })
+}
+
+#[test]
 fn behind_a_damaged_header_it_is_known_whether_the_segments_before_were_released_or_lost() -> Result
 {
     block_on(async {

@@ -115,6 +115,7 @@ impl Writer {
 
     fn save(&mut self, wish: &Wish) -> io::Result<()> {
         self.shared.disk.verify()?;
+        self.remove_leftovers()?;
         let [first, second] = &self.tables;
         let (index, newest) = if first.generation <= second.generation {
             (0, second)

@@ -98,8 +98,8 @@ impl Writer {
         }
     }
 
-    /// Removes the segments that do not count, for good. That comes before any release: what shows that they do not count is
-    /// the segments around them.
+    /// Removes the segments that do not count, for good. That comes before any release and any save of the cursor table: what
+    /// shows that they do not count is the segments around them, and that nothing proves that they were synced.
     pub(super) fn remove_leftovers(&mut self) -> io::Result<()> {
         if self.leftovers.is_empty() {
             return Ok(());
