@@ -65,6 +65,8 @@ pub enum Behaviour {
     Close,
     /// Exactly these bytes, and then the connection is closed.
     Raw(Vec<u8>),
+    /// These bytes one by one, with a pause before each; the connection stays open.
+    Drip(Vec<u8>, Duration),
 }
 
 impl Behaviour {
@@ -297,6 +299,14 @@ fn perform(
         Behaviour::Raw(bytes) => {
             connection.write_all(&bytes)?;
             Ok(false)
+        }
+        Behaviour::Drip(bytes, pause) => {
+            for byte in bytes {
+                // The pause is the behaviour that was asked for.
+                std::thread::sleep(pause);
+                connection.write_all(&[byte])?;
+            }
+            Ok(true)
         }
     }
 }
