@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::front::{Shared, lock};
 use super::scan::Scanner;
 use super::segment::{HEADER_SIZE, Segment};
@@ -89,10 +91,16 @@ struct Batch {
 
 impl Batch {
     /// Adds the record, or gives it up when there is enough.
-    fn take(&mut self, record: Record) -> bool {
+    ///
+    /// A payload that is small beside the window it was read with is copied out of it: it may be held for long, alone, and
+    /// would hold the whole window.
+    fn take(&mut self, mut record: Record, window: usize) -> bool {
         self.bytes = self.bytes.saturating_add(record.payload.len().max(1));
         let fits = self.records.is_empty() || self.bytes <= self.max_bytes;
         if fits {
+            if record.payload.len() < window / 2 {
+                record.payload = Bytes::copy_from_slice(&record.payload);
+            }
             self.records.push(record);
         }
         fits
@@ -215,7 +223,7 @@ impl Place {
             if sequence > until {
                 break;
             }
-            if sequence > self.after && !batch.take(frame.record) {
+            if sequence > self.after && !batch.take(frame.record, window) {
                 return Ok(Outcome::Enough);
             }
             (position, last) = (frame.end, sequence);

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::influx::Ending;
+use crate::influx::{Credentials, Ending};
 use crate::journal::Sequence;
 
 use super::backoff::Backoff;
@@ -269,17 +269,25 @@ fn may_be_joined(record: &WriteRecord) -> bool {
     record.destination.form == Form::LineProtocol && record.ending == Ending::Closed
 }
 
-/// What a queued record counts for in a replicator's window: its body and its own bookkeeping.
+/// What a queued record counts for in a replicator's window: its body, its destination (once as it was read, once as it is
+/// used), and its own bookkeeping.
 pub(super) fn weight(record: &WriteRecord) -> usize {
     const BOOKKEEPING: usize = 256;
-    record.body.len() + BOOKKEEPING
+    let destination = &record.destination;
+    let credentials = match &destination.credentials {
+        Credentials::None => 0,
+        Credentials::Parameters { user, password } => user.len() + password.len(),
+        Credentials::Authorization(value) => value.len(),
+    };
+    let names = destination.database.len() + destination.retention_policy.len();
+    record.body.len() + 2 * (names + credentials) + BOOKKEEPING
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::record::Destination;
     use super::*;
-    use crate::influx::{Credentials, Precision};
+    use crate::influx::Precision;
     use bytes::Buf;
     use std::time::Duration;
 

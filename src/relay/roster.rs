@@ -1,7 +1,11 @@
 //! Which replicas are no replicas for now: kept on disk, for a restart must not forget that a node lacks something.
 //!
 //! The file `replicas.json` beside the journal names only those that diverged (R3–R5); whoever is not in it follows the
-//! journal. It is written whole under another name, synced, and renamed, so it is there or not, but never in half.
+//! journal. It is written whole under another name, synced, and renamed, so it is there or not, but never in half. A checksum
+//! shows when the disk gives back something else than was written: a flipped bit in a name would take one replica for another.
+//!
+//! A damaged file is set aside, as `replicas.json.damaged`, and stops nothing. Whoever diverged has given up its place in the
+//! journal, so it is still known by that who follows.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -11,11 +15,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use log::error;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Position, Sequence};
 
 const FILE: &str = "replicas.json";
+const DAMAGED: &str = "replicas.json.damaged";
 
 /// How a replica stands to the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,30 +101,54 @@ impl Entry {
     }
 }
 
+type Entries = BTreeMap<String, Entry>;
+
+/// What the file holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Written {
+    /// CRC32C of the replicas as JSON without spaces.
+    checksum: u32,
+    replicas: Entries,
+}
+
 /// The file, and what stands in it.
 #[derive(Debug)]
 pub(super) struct Roster {
     folder: PathBuf,
-    entries: Mutex<BTreeMap<String, Entry>>,
+    entries: Mutex<Entries>,
+    was_damaged: bool,
 }
 
 impl Roster {
     /// Reads the file in this folder; none means that all replicas follow.
     ///
     /// # Errors
-    /// It cannot be read, or is not what was written: then nobody can say who may be trusted.
+    /// It may not be read, or is damaged and cannot be set aside.
     pub(super) fn open(folder: &Path) -> io::Result<Roster> {
-        let entries = match fs::read(folder.join(FILE)) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|error| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("{FILE}: {error}"))
-            })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => return Err(error),
+        let read = match fs::read(folder.join(FILE)) {
+            Ok(text) => decode(&text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Entries::new()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+            Err(error) => Err(error),
         };
+        let was_damaged = read.is_err();
+        if let Err(error) = &read {
+            fs::rename(folder.join(FILE), folder.join(DAMAGED))?;
+            error!(
+                "{} is damaged ({error}) and was set aside as {DAMAGED}; who follows the journal is taken from the journal itself",
+                folder.join(FILE).display()
+            );
+        }
         Ok(Roster {
             folder: folder.to_owned(),
-            entries: Mutex::new(entries),
+            entries: Mutex::new(read.unwrap_or_default()),
+            was_damaged,
         })
+    }
+
+    /// Whether the file was damaged, so that nothing is known from it.
+    pub(super) fn was_damaged(&self) -> bool {
+        self.was_damaged
     }
 
     /// How the replica of this name stands.
@@ -179,12 +209,16 @@ impl Roster {
         Some(self.write(&entries))
     }
 
-    fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, entries: &BTreeMap<String, Entry>) -> io::Result<()> {
-        let text = serde_json::to_vec_pretty(entries).map_err(io::Error::other)?;
+    fn write(&self, entries: &Entries) -> io::Result<()> {
+        let written = Written {
+            checksum: checksum(entries)?,
+            replicas: entries.clone(),
+        };
+        let text = serde_json::to_vec_pretty(&written).map_err(io::Error::other)?;
         let written = self.folder.join(format!("{FILE}.new"));
         let mut file = OpenOptions::new()
             .write(true)
@@ -197,6 +231,19 @@ impl Roster {
         fs::rename(&written, self.folder.join(FILE))?;
         File::open(&self.folder)?.sync_all()
     }
+}
+
+fn decode(text: &[u8]) -> io::Result<Entries> {
+    let written: Written = serde_json::from_slice(text).map_err(io::Error::other)?;
+    if checksum(&written.replicas)? != written.checksum {
+        return Err(io::Error::other("its checksum is wrong"));
+    }
+    Ok(written.replicas)
+}
+
+fn checksum(entries: &Entries) -> io::Result<u32> {
+    let text = serde_json::to_vec(entries).map_err(io::Error::other)?;
+    Ok(crc32c::crc32c(&text))
 }
 
 #[cfg(test)]
@@ -246,9 +293,28 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_none_is_an_error_and_not_an_all_clear() {
+    fn any_flipped_bit_is_found_and_stops_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        fs::write(folder.path().join(FILE), "{\"a\": {").expect("written");
-        assert!(Roster::open(folder.path()).is_err());
+        let roster = Roster::open(folder.path()).expect("no file yet");
+        let diverged = Place::Diverged(Divergence::now("its backlog grew too large"));
+        roster.note("node1", &diverged).expect("written");
+        let file = folder.path().join(FILE);
+        let sound = fs::read(&file).expect("a file");
+        for bit in 0..8 * sound.len() {
+            let mut flipped = sound.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&file, &flipped).expect("written");
+            let roster = Roster::open(folder.path()).expect("a damaged file is no stop");
+            if roster.was_damaged() {
+                assert_eq!(roster.place("node1"), Place::Following);
+                assert_eq!(
+                    fs::read(folder.path().join(DAMAGED)).expect("kept"),
+                    flipped
+                );
+            } else {
+                // White space, perhaps.
+                assert_eq!(roster.place("node1"), diverged, "bit {bit}");
+            }
+        }
     }
 }

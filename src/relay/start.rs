@@ -116,6 +116,9 @@ impl Relay {
         })?;
         let roster = Arc::new(Roster::open(&folder).map_err(failed)?);
         let replicas = replicas(&settings, servers, &stats, &roster);
+        if roster.was_damaged() {
+            restore_rebuilding(&journal, &replicas);
+        }
         let cursors = restore_cursors(&journal, &settings.name, &replicas);
         let policy = Policy {
             ack: settings.ack,
@@ -384,9 +387,11 @@ fn restore_cursors(journal: &Journal, relay: &str, replicas: &[Arc<Replica>]) ->
     }
     let head = journal.durable();
     let has_history = head.sequence > Sequence::ZERO;
+    // A table without a single cursor is no table: that some replica is diverged says nothing about the others then.
     let nobody_known = !replicas
         .iter()
-        .any(|replica| of(&replica.stats.name).is_some() || !replica.follows());
+        .any(|replica| of(&replica.stats.name).is_some())
+        && (known.is_empty() || replicas.iter().all(|replica| replica.follows()));
     if has_history && nobody_known {
         error!(
             "relay {relay}: the replicas' places in the journal are lost; everything that it holds is sent to all of them again, in order"
@@ -423,6 +428,26 @@ fn restore_cursors(journal: &Journal, relay: &str, replicas: &[Arc<Replica>]) ->
         places.push(place);
     }
     places
+}
+
+/// Which replicas were being rebuilt, by the journal's pins: what the roster lost. Whoever follows has a cursor too.
+fn restore_rebuilding(journal: &Journal, replicas: &[Arc<Replica>]) {
+    let known = journal.cursors();
+    let of = |name: &str| known.iter().find(|cursor| cursor.name == name);
+    for replica in replicas {
+        let name = &replica.stats.name;
+        if of(name).is_none()
+            && let Some(pin) = of(&format!("{PIN_PREFIX}{name}"))
+        {
+            replica.set_place(Place::Rebuilding {
+                divergence: Divergence::now("it is being rebuilt; why is not known any more"),
+                pin: Position {
+                    sequence: pin.sequence,
+                    offset: pin.offset,
+                },
+            });
+        }
+    }
 }
 
 /// What was noted with the places: refusals, which are the board's, and the proof of who stands there.

@@ -30,6 +30,9 @@ const DATABASES: u8 = 1;
 const PARAMETERS: u8 = 2;
 const AUTHORIZATION: u8 = 4;
 
+/// What a statement ends with that was too long to be shown.
+pub(super) const CUT: char = '…';
+
 /// How a statement is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatementMethod {
@@ -64,7 +67,7 @@ pub struct StatementRecord {
     pub target: String,
     /// `Content-Type` of the body; empty for none.
     pub content_type: String,
-    /// What it does, for a log: no password is in it.
+    /// What it does, for a log: no password is in it. If it is cut, an ellipsis ends it.
     pub shown: String,
     /// The databases that it touches; `None` if that cannot be told, and they may be all.
     pub databases: Option<Vec<String>>,
@@ -79,6 +82,11 @@ impl StatementRecord {
     pub fn is_query(&self) -> bool {
         let path = self.target.split('?').next();
         path == Some("/query")
+    }
+
+    /// Whether [`StatementRecord::shown`] is not all of it.
+    pub fn is_shown_cut(&self) -> bool {
+        self.shown.ends_with(CUT)
     }
 
     /// The head, to be followed by [`StatementRecord::body`].

@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 
 use super::board::{StatementAnswer, StatementOutcome};
 use super::relay::{RETRY_AFTER_SECONDS, Relay, ack_name, request_id, unix_nanos};
-use super::statement_record::{STATEMENT, StatementMethod, StatementRecord};
+use super::statement_record::{CUT, STATEMENT, StatementMethod, StatementRecord};
 use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
 use crate::influx::influxql::{
     AnswerShape, Canonical, Class, Databases, Endpoint, Request, redact,
@@ -338,11 +338,15 @@ fn take_as_it_is(
 }
 
 fn shorten(mut text: String) -> String {
-    let mut end = MOST_SHOWN.min(text.len());
+    if text.len() <= MOST_SHOWN {
+        return text;
+    }
+    let mut end = MOST_SHOWN;
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     text.truncate(end);
+    text.push(CUT);
     text
 }
 
@@ -428,6 +432,7 @@ mod tests {
     fn a_long_get_goes_as_a_form() {
         let long = format!("q=DROP+MEASUREMENT+%22{}%22", "m".repeat(LONGEST_TARGET));
         let record = get(&long).ok().expect("taken").record;
+        assert!(record.is_shown_cut() && record.shown.len() < MOST_SHOWN + 4);
         assert_eq!(record.method, StatementMethod::Post);
         assert!(record.body.len() > LONGEST_TARGET && record.target == "/query");
     }

@@ -35,6 +35,7 @@ pub struct Haflux {
     file: PathBuf,
     ports: BTreeMap<String, u16>,
     udp_ports: BTreeMap<String, u16>,
+    environment: Vec<(String, String)>,
     process: Option<Process>,
 }
 
@@ -44,14 +45,29 @@ impl Haflux {
         Self::start_file(folder, "haflux.toml", configuration)
     }
 
+    /// The same with these variables in its environment.
+    pub fn start_in(folder: &Path, configuration: &str, environment: &[(String, String)]) -> Self {
+        Self::start_as(folder, "haflux.toml", configuration, environment)
+    }
+
     /// The same in the format that the ending of `name` says.
     pub fn start_file(folder: &Path, name: &str, configuration: &str) -> Self {
+        Self::start_as(folder, name, configuration, &[])
+    }
+
+    fn start_as(
+        folder: &Path,
+        name: &str,
+        configuration: &str,
+        environment: &[(String, String)],
+    ) -> Self {
         std::fs::create_dir_all(folder).expect("a folder for haflux");
         let mut haflux = Haflux {
             folder: folder.to_owned(),
             file: folder.join(name),
             ports: BTreeMap::new(),
             udp_ports: BTreeMap::new(),
+            environment: environment.to_vec(),
             process: None,
         };
         for _ in 0..ATTEMPTS {
@@ -174,7 +190,8 @@ impl Haflux {
             Command::new(PROGRAM)
                 .args(["run", "--config"])
                 .arg(&self.file)
-                .env("RUST_BACKTRACE", "1"),
+                .env("RUST_BACKTRACE", "1")
+                .envs(self.environment.iter().cloned()),
             &self.log_file(),
         );
         let taken = wait_for("haflux to take connections", SOON, || {

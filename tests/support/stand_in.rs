@@ -65,6 +65,8 @@ pub enum Behaviour {
     Close,
     /// Exactly these bytes, and then the connection is closed.
     Raw(Vec<u8>),
+    /// These bytes one by one, with a pause before each; the connection stays open.
+    Drip(Vec<u8>, Duration),
 }
 
 impl Behaviour {
@@ -109,6 +111,7 @@ struct Shared {
     connections: Mutex<Vec<TcpStream>>,
     accepted: Mutex<usize>,
     closing: Mutex<bool>,
+    keeps_requests: Mutex<bool>,
 }
 
 /// The server. Dropped, it closes everything.
@@ -132,6 +135,7 @@ impl StandIn {
                 connections: Mutex::default(),
                 accepted: Mutex::default(),
                 closing: Mutex::default(),
+                keeps_requests: Mutex::new(true),
             }),
             acceptor: None,
         };
@@ -142,6 +146,12 @@ impl StandIn {
     /// Answers every request with 204, as a healthy node answers writes and pings.
     pub fn healthy() -> Self {
         StandIn::start(|_| Behaviour::no_content())
+    }
+
+    /// From now on [`StandIn::requests`] gets no more: where hundreds of megabytes come, the script has to do with what it is
+    /// shown.
+    pub fn keep_no_requests(&self) {
+        *lock(&self.shared.keeps_requests) = false;
     }
 
     /// `127.0.0.1:port`.
@@ -244,7 +254,7 @@ fn serve(connection: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut reader = BufReader::new(connection.try_clone()?);
     while let Some(mut request) = read_request(&mut reader, connection)? {
         let script = Arc::clone(&lock(&shared.script));
-        {
+        if *lock(&shared.keeps_requests) {
             let mut requests = lock(&shared.requests);
             request.number = requests.len();
             requests.push(request.clone());
@@ -297,6 +307,14 @@ fn perform(
         Behaviour::Raw(bytes) => {
             connection.write_all(&bytes)?;
             Ok(false)
+        }
+        Behaviour::Drip(bytes, pause) => {
+            for byte in bytes {
+                // The pause is the behaviour that was asked for.
+                std::thread::sleep(pause);
+                connection.write_all(&[byte])?;
+            }
+            Ok(true)
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::influx::line_protocol::{Ending, LineShape, Lines, ending, inspect};
 use crate::influx::{Credentials, Precision};
 use crate::journal::{DirectoryDisk, Journal, Options, Sequence};
 use crate::relay::Relay;
+use crate::relay::change::Change;
 use crate::relay::record::WriteRecord;
 use crate::stats::{Counter, RelayStats, UdpStats};
 
@@ -274,15 +275,21 @@ fn relay(folder: &Path) -> Arc<Relay> {
     .0
 }
 
-/// What the journal of a closed relay holds.
+/// The writes that the journal of a closed relay holds.
 async fn records(folder: &Path) -> Vec<WriteRecord> {
     let disk = DirectoryDisk::new(folder.join("relay")).unwrap();
     let (journal, recovery) = Journal::open(Arc::new(disk), Options::default()).unwrap();
     let mut reader = journal.reader(Sequence::ZERO);
     let mut records = Vec::new();
-    while (records.len() as u64) < recovery.head.sequence.get() {
+    while reader.position() < recovery.head.sequence {
         for record in reader.read(1 << 20).await.unwrap() {
-            records.push(WriteRecord::decode(record.payload).unwrap());
+            match Change::decode(record.kind, record.payload).unwrap() {
+                Change::Write(write) => records.push(write),
+                Change::Statement(statement) => {
+                    assert_eq!(statement.shown, "CREATE DATABASE \"db\"");
+                    assert!(records.is_empty(), "it comes before the first lines");
+                }
+            }
         }
     }
     journal.close().await;
