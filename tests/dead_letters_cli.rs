@@ -7,6 +7,7 @@ use std::process::Output;
 use std::time::{Duration, UNIX_EPOCH};
 
 use haflux::influx::{Credentials, Ending, Precision};
+use haflux::relay::change::Change;
 use haflux::relay::dead_letters::{DeadLetter, DeadLetters, Limits};
 use haflux::relay::record::{Destination, Form, WriteRecord};
 use support::wait::SOON;
@@ -47,7 +48,7 @@ impl Place {
         let letter = DeadLetter {
             replica: replica.to_owned(),
             sequence,
-            record: WriteRecord {
+            record: Change::Write(WriteRecord {
                 destination: Destination {
                     form: Form::LineProtocol,
                     precision: Precision::Seconds,
@@ -62,7 +63,7 @@ impl Place {
                 lines: u32::try_from(body.lines().count()).unwrap(),
                 ending: Ending::Closed,
                 body: body.to_owned().into(),
-            },
+            }),
             status: 400,
             reason: "partial write: field type conflict\nsecond line \u{1b}[2J".to_owned(),
             time: UNIX_EPOCH + Duration::from_secs(1_700_000_000),

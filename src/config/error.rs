@@ -162,9 +162,6 @@ pub enum Problem {
         suggestion: Suggestion,
         known: &'static [&'static str],
     },
-    /// A key that later versions know.
-    #[error("not supported by this version")]
-    NotSupported,
     /// A key that must be there.
     #[error("\"{key}\" is missing; expected {expected}")]
     Missing {

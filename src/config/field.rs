@@ -18,13 +18,11 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 #[derive(Clone, Copy)]
 pub(super) struct Keys {
     pub(super) known: &'static [&'static str],
-    /// Keys that later versions know.
-    pub(super) later: &'static [&'static str],
 }
 
 impl Keys {
     pub(super) const fn of(known: &'static [&'static str]) -> Keys {
-        Keys { known, later: &[] }
+        Keys { known }
     }
 }
 
@@ -343,15 +341,9 @@ impl<'a> Field<'a> {
             if keys.known.contains(&key) {
                 continue;
             }
-            let problem = if keys.later.contains(&key) {
-                Problem::NotSupported
-            } else {
-                Problem::UnknownKey {
-                    suggestion: Suggestion(
-                        nearest(key, keys.known.iter().copied()).map(str::to_owned),
-                    ),
-                    known: keys.known,
-                }
+            let problem = Problem::UnknownKey {
+                suggestion: Suggestion(nearest(key, keys.known.iter().copied()).map(str::to_owned)),
+                known: keys.known,
             };
             self.sink
                 .report(entry.position, self.path.key(key).as_str(), problem);

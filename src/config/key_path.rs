@@ -15,8 +15,8 @@ impl KeyPath {
     pub(super) fn section(kind: &str, index: usize, name: Option<&str>) -> KeyPath {
         KeyPath {
             text: match name {
-                Some(name) => format!("{kind} \"{}\"", shorten(name)),
-                None => format!("{kind}[{index}]"),
+                Some(name) => format!("{} \"{}\"", shorten(kind), shorten(name)),
+                None => format!("{}[{index}]", shorten(kind)),
             },
             section: true,
         }
@@ -45,5 +45,18 @@ impl KeyPath {
 
     pub(super) fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_of_a_way_brings_control_characters_along() {
+        for name in [None, Some("a\u{1b}")] {
+            let path = KeyPath::section("b\u{1b}", 0, name).key("c\u{1b}");
+            assert!(!path.as_str().contains('\u{1b}'), "{}", path.as_str());
+        }
     }
 }

@@ -174,8 +174,32 @@ pub struct Backend {
     pub server_keep_alive: Duration,
     /// `retries`: how many further servers a request may be tried on. Default 3.
     pub retries: usize,
+    /// `reads`: whether reads of a replicated pool go to fresh replicas only. Default `fresh`.
+    pub reads: Reads,
+    /// `read_wait`: how long a read waits for a replica to be fresh. Default 1 s.
+    pub read_wait: Duration,
+    /// `on_stale`: what becomes of a read for which no replica is fresh in time. Default `serve`.
+    pub on_stale: OnStale,
     /// The relay that replicates to this pool, if one does: it gets every request that changes data.
     pub replicated_by: Option<RelayId>,
+}
+
+/// `reads`: which replicas answer reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// Those that have applied what was acknowledged before the read came.
+    Fresh,
+    /// Any that is up, as behind HAProxy.
+    Any,
+}
+
+/// `on_stale`: a read comes and no replica is fresh in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnStale {
+    /// The most advanced replica answers, and a header says so.
+    Serve,
+    /// Answer 503.
+    Reject,
 }
 
 /// `balance`: how a pool chooses a server.
@@ -300,6 +324,8 @@ pub struct Relay {
     pub max_dead_letters: usize,
     /// `max_dead_letter_bytes`: most bytes of dead letters on disk; past it the oldest are dropped. Default 256 MiB.
     pub max_dead_letter_bytes: usize,
+    /// `statement_timeout`: how long a client waits for its statement. Default 10 min.
+    pub statement_timeout: Duration,
     /// `retry.min`: first wait before a replica is tried again. Default 100 ms.
     pub retry_min: Duration,
     /// `retry.max`: longest such wait. Default 10 s.

@@ -13,6 +13,7 @@
 //! | [`answer`], [`format`] | answers that clients cannot tell from InfluxDB's |
 //! | [`influxql`] | which statements change something, and which only read |
 //! | [`verdict`] | what a replica's answer to a write means |
+//! | [`statement_verdict`] | what its answer to a changing statement means |
 //!
 //! Invariants:
 //!
@@ -32,6 +33,7 @@ pub mod influxql;
 pub mod line_protocol;
 pub mod parameters;
 pub mod precision;
+pub mod statement_verdict;
 pub mod unpack;
 pub mod verdict;
 pub mod write_request;
@@ -42,6 +44,7 @@ pub use endpoint::{Route, WriteEndpoint, answer_to_ping, answer_to_unknown_path,
 pub use line_protocol::{Ending, Normalized, normalize, split};
 pub use parameters::Parameters;
 pub use precision::Precision;
+pub use statement_verdict::{StatementVerdict, judge_statement, statement_error};
 pub use unpack::{UnpackError, unpack_gzip};
 pub use verdict::{TryAgain, Verdict, judge_write, refusal_of_replica};
 pub use write_request::{Consistency, WriteRequest, wants_pretty};

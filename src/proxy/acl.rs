@@ -43,6 +43,13 @@ pub(crate) fn path(request: &RequestHeader) -> &[u8] {
         .unwrap_or_default()
 }
 
+/// What follows the first `?` of the target; empty if there is none.
+pub(crate) fn query_string(request: &RequestHeader) -> &[u8] {
+    let target = request.raw_path();
+    let mut parts = target.splitn(2, |byte| *byte == b'?');
+    parts.nth(1).unwrap_or_default()
+}
+
 /// The host that was asked for, without its port.
 fn host(request: &RequestHeader) -> Option<&str> {
     let authority = match request.headers.get(header::HOST) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::{HeaderValue, StatusCode};
 use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -18,13 +18,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::access_log::{self, Line, Termination};
+use super::barrier::{Aim, Chooser};
 use super::context::RequestContext;
 use super::error_answer::{ErrorAnswer, send_whole};
+use super::forward::Forward;
 use super::pool::{Pool, Server};
 use super::request_body::BodyBudget;
 use super::route::{self, Route};
-use super::{Shared, exchange, forward, forwarded_for, tunnel};
-use crate::config::model::{self, Target};
+use super::{RelayHandler, Shared, exchange, forward, forwarded_for, replicated, tunnel};
+use crate::config::model::{self, RelayId, Target};
 use crate::stats::{FrontendStats, Traffic};
 
 /// One frontend's requests.
@@ -130,7 +132,12 @@ impl App {
         }
     }
 
-    fn enter(&self, context: &mut RequestContext, target: Target) {
+    /// What answers for the relay.
+    pub(super) fn relay(&self, id: RelayId) -> Option<&Arc<dyn RelayHandler>> {
+        self.shared.relays.get(id.index())
+    }
+
+    pub(super) fn enter(&self, context: &mut RequestContext, target: Target) {
         context.target = Some(target);
         if let Some(traffic) = self.traffic(target) {
             context.target_session = Some(traffic.sessions.enter());
@@ -168,16 +175,21 @@ impl App {
             }
             Route::Relay(id) => {
                 self.enter(context, Target::Relay(id));
-                let Some(relay) = self.shared.relays.get(id.index()) else {
+                let Some(relay) = self.relay(id) else {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
                 self.close_if_stopping(session);
                 relay.handle(session).await?;
             }
-            Route::Replicated(id) | Route::Plain(id) => {
+            Route::Replicated(id, relay) => {
                 let target = Target::Backend(id);
-                let plain = matches!(route, Route::Plain(_));
-                let upgrade = plain.then(|| tunnel::wanted(session)).flatten();
+                let Some(pool) = self.pool(Some(target)) else {
+                    return Err(Error::new_in(ErrorType::InternalError));
+                };
+                replicated::serve(self, session, context, target, pool, relay).await?;
+            }
+            Route::Plain(id) => {
+                let target = Target::Backend(id);
                 self.enter(context, target);
                 let Some(pool) = self.pool(Some(target)) else {
                     return Err(Error::new_in(ErrorType::InternalError));
@@ -187,14 +199,36 @@ impl App {
                     context.termination = Termination::NoServer;
                     self.answer(session, &ErrorAnswer::no_server(pool.name()))
                         .await?;
-                } else if plain && upgrade.is_none() {
-                    return Ok(false);
-                } else {
-                    forward::forward(self, session, context, pool, upgrade).await?;
+                    return Ok(true);
                 }
+                let Some(upgrade) = tunnel::wanted(session) else {
+                    return Ok(false);
+                };
+                self.tunnel(session, context, pool, upgrade).await?;
             }
         }
         Ok(true)
+    }
+
+    /// Asks a server of `pool` for another protocol, in the client's name.
+    async fn tunnel(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+        pool: &Pool,
+        upgrade: HeaderValue,
+    ) -> pingora::Result<()> {
+        let Some(body) = forward::read_body(self, session, context).await? else {
+            return Ok(());
+        };
+        let chooser = Chooser::new(pool, Aim::Any, context.source());
+        let forward = Forward {
+            pool,
+            body,
+            repeatable: true,
+            upgrade: Some(upgrade),
+        };
+        forward.run(self, session, context, chooser).await
     }
 
     fn count(&self, traffic: &Traffic, session: &Session, status: Option<u16>) {

@@ -32,6 +32,16 @@ impl ErrorAnswer {
         )
     }
 
+    /// Servers are up, and none of them has what was acknowledged.
+    pub(crate) fn none_fresh(backend: &str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!(
+                "no server of backend \"{backend}\" has applied everything that was acknowledged (on_stale = reject)"
+            ),
+        )
+    }
+
     /// No rule and no default says where the request goes.
     pub(crate) fn no_backend(frontend: &str) -> Self {
         Self::new(

@@ -8,84 +8,159 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderValue, Method, StatusCode, Version};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{BError, Error, ErrorType};
 
 use super::MAX_HELD_BODY;
 use super::access_log::Termination;
-use super::acl;
 use super::app::App;
+use super::barrier::{Chooser, Chosen};
 use super::context::RequestContext;
 use super::error_answer::ErrorAnswer;
 use super::exchange::{Exchange, Failure, Progress, Started};
 use super::hop_by_hop;
 use super::pool::{Pool, Server};
-use super::request_body::{BodyError, read_request_body};
+use super::request_body::{BodyError, HeldBody, read_request_body};
 use super::tunnel;
 
-/// The place of the read barrier: which replica a read goes to, passing over those in `tried`.
-fn choose(pool: &Pool, context: &RequestContext, tried: &[usize]) -> Option<(usize, SocketAddr)> {
-    pool.choose(context.source(), tried)
-}
+/// On an answer of a replica that lacks acknowledged records: how many of them, at most.
+const STALE_HEADER: HeaderName = HeaderName::from_static("x-haflux-stale");
 
-/// Answers the request from a server of `pool`. `upgrade` is the protocol to ask the server for.
+/// Reads the request's body; nothing if it could not be had and the client has been told.
 ///
 /// # Errors
 ///
-/// Of the client's connection, or of the server's once its answer has begun: both end the connection.
-pub(super) async fn forward(
+/// Of the client's connection.
+pub(super) async fn read_body(
     app: &App,
     session: &mut Session,
     context: &mut RequestContext,
-    pool: &Pool,
-    upgrade: Option<HeaderValue>,
-) -> pingora::Result<()> {
-    let body = match read_request_body(session, MAX_HELD_BODY, app.held_bodies()).await {
-        Ok(body) => body,
-        Err(error) => {
-            context.termination = match &error {
-                BodyError::Client(error) if *error.etype() == ErrorType::ReadTimedout => {
-                    Termination::ClientSilent
-                }
-                BodyError::Client(_) => Termination::ClientLeft,
-                BodyError::TooLarge { .. } | BodyError::NoRoom => Termination::Refused,
-            };
-            return match ErrorAnswer::body(&error) {
-                Some(answer) => app.refuse(session, &answer).await,
-                None => Err(client_left(context)),
-            };
-        }
+) -> pingora::Result<Option<HeldBody>> {
+    let error = match read_request_body(session, MAX_HELD_BODY, app.held_bodies()).await {
+        Ok(body) => return Ok(Some(body)),
+        Err(error) => error,
     };
-    let body = body.bytes();
-    let repeatable = is_repeatable(session.req_header());
-    let mut failure = None;
-    while context.tried.len() <= pool.config().retries {
-        let Some((index, address)) = choose(pool, context, &context.tried) else {
-            break;
-        };
-        let Some(server) = pool.server(index) else {
-            break;
-        };
-        if let Some(failed) = context.tried.last().and_then(|last| pool.server(*last)) {
-            failed.stats.redispatches.increment();
+    context.termination = match &error {
+        BodyError::Client(error) if *error.etype() == ErrorType::ReadTimedout => {
+            Termination::ClientSilent
         }
-        context.chose(index, server);
+        BodyError::Client(_) => Termination::ClientLeft,
+        BodyError::TooLarge { .. } | BodyError::NoRoom => Termination::Refused,
+    };
+    match ErrorAnswer::body(&error) {
+        Some(answer) => app.refuse(session, &answer).await.map(|()| None),
+        None => Err(client_left(context)),
+    }
+}
+
+/// A request whose body is here, to be answered by a server of its pool.
+pub(super) struct Forward<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) body: HeldBody,
+    /// Whether doing it twice does what doing it once does.
+    pub(super) repeatable: bool,
+    /// The protocol to ask the server for.
+    pub(super) upgrade: Option<HeaderValue>,
+}
+
+impl Forward<'_> {
+    /// Sends it to the servers that `chooser` names, one after the other, until an answer begins, and passes that on.
+    ///
+    /// # Errors
+    ///
+    /// Of the client's connection, or of the server's once its answer has begun: both end the connection.
+    pub(super) async fn run(
+        self,
+        app: &App,
+        session: &mut Session,
+        context: &mut RequestContext,
+        mut chooser: Chooser<'_>,
+    ) -> pingora::Result<()> {
+        let pool = self.pool;
+        let mut failure = None;
+        let mut none_fresh = false;
+        while context.tried.len() <= pool.config().retries {
+            let (index, address, stale) = match chooser.choose(&context.tried).await {
+                Chosen::Server(index, address) => (index, address, None),
+                Chosen::Stale(index, address, behind) => (index, address, Some(behind)),
+                Chosen::NoneFresh => {
+                    none_fresh = true;
+                    break;
+                }
+                Chosen::None => break,
+            };
+            let Some(server) = pool.server(index) else {
+                break;
+            };
+            if let Some(failed) = context.tried.last().and_then(|last| pool.server(*last)) {
+                failed.stats.redispatches.increment();
+            }
+            context.chose(index, server);
+            match self.attempt(app, session, context, server, address).await? {
+                Ok(mut started) => {
+                    if let Some(behind) = stale {
+                        started.header.insert_header(STALE_HEADER, behind)?;
+                    }
+                    return pass_on(app, session, context, server, started).await;
+                }
+                Err(failed) => {
+                    let again = self.failed(server, &failed);
+                    context.tried.push(index);
+                    failure = Some(failed);
+                    if !again {
+                        break;
+                    }
+                }
+            }
+        }
+        let (termination, answer) = match failure {
+            _ if none_fresh => (Termination::NoServer, ErrorAnswer::none_fresh(pool.name())),
+            None => {
+                pool.stats().no_server.increment();
+                (Termination::NoServer, ErrorAnswer::no_server(pool.name()))
+            }
+            Some(Failure::Connect(_)) => {
+                (Termination::NoServer, ErrorAnswer::unreachable(pool.name()))
+            }
+            Some(Failure::Broken(_)) => (
+                Termination::ServerBroke,
+                ErrorAnswer::bad_gateway(pool.name()),
+            ),
+            Some(Failure::Silent(_)) => (
+                Termination::ServerSilent,
+                ErrorAnswer::gateway_timeout(pool.name()),
+            ),
+        };
+        context.termination = termination;
+        app.answer(session, &answer).await
+    }
+
+    /// One try at one server, up to the beginning of its answer.
+    async fn attempt(
+        &self,
+        app: &App,
+        session: &mut Session,
+        context: &mut RequestContext,
+        server: &Server,
+        address: SocketAddr,
+    ) -> pingora::Result<Result<Started, Failure>> {
+        let body = self.body.bytes();
         let mut header = app.upstream_header(session.req_header(), body.len(), context, address)?;
-        if let Some(protocol) = &upgrade {
+        if let Some(protocol) = &self.upgrade {
             tunnel::ask(&mut header, protocol.clone())?;
         }
         let mut progress = Progress::default();
         let exchange = Exchange {
             connector: app.connector(),
-            pool,
+            pool: self.pool,
             server,
             address,
             header: &header,
             body,
-            repeatable,
+            repeatable: self.repeatable,
         };
         let outcome = tokio::select! {
             biased;
@@ -93,62 +168,19 @@ pub(super) async fn forward(
             _ = session.downstream_session.read_body_or_idle(true) => None,
         };
         context.reached(progress.connected, progress.answered);
-        match outcome {
-            Some(Ok(started)) => {
-                return pass_on(app, session, context, server, started).await;
-            }
-            None => return Err(client_left(context)),
-            Some(Err(failed)) => {
-                let again = match &failed {
-                    Failure::Connect(error) => {
-                        log::debug!("{}: {error}", pool.name());
-                        server.stats.connect_errors.increment();
-                        true
-                    }
-                    Failure::Broken(error) => {
-                        log::debug!("{}: {error}", pool.name());
-                        server.stats.response_errors.increment();
-                        repeatable
-                    }
-                    Failure::Silent(error) => {
-                        log::debug!("{}: {error}", pool.name());
-                        server.stats.response_errors.increment();
-                        false
-                    }
-                };
-                context.tried.push(index);
-                failure = Some(failed);
-                if !again {
-                    break;
-                }
-            }
-        }
+        outcome.ok_or_else(|| client_left(context))
     }
-    let (termination, answer) = match failure {
-        None => {
-            pool.stats().no_server.increment();
-            (Termination::NoServer, ErrorAnswer::no_server(pool.name()))
-        }
-        Some(Failure::Connect(_)) => (Termination::NoServer, ErrorAnswer::unreachable(pool.name())),
-        Some(Failure::Broken(_)) => (
-            Termination::ServerBroke,
-            ErrorAnswer::bad_gateway(pool.name()),
-        ),
-        Some(Failure::Silent(_)) => (
-            Termination::ServerSilent,
-            ErrorAnswer::gateway_timeout(pool.name()),
-        ),
-    };
-    context.termination = termination;
-    app.answer(session, &answer).await
-}
 
-/// Whether doing it twice does what doing it once does. POST to `/query` reads here: what changes data is the relay's.
-fn is_repeatable(request: &RequestHeader) -> bool {
-    match request.method {
-        Method::GET | Method::HEAD | Method::OPTIONS => true,
-        Method::POST => acl::path(request) == b"/query",
-        _ => false,
+    /// Counts a failed try; true if another server may be tried.
+    fn failed(&self, server: &Server, failed: &Failure) -> bool {
+        let (error, counter, again) = match failed {
+            Failure::Connect(error) => (error, &server.stats.connect_errors, true),
+            Failure::Broken(error) => (error, &server.stats.response_errors, self.repeatable),
+            Failure::Silent(error) => (error, &server.stats.response_errors, false),
+        };
+        log::debug!("{}: {error}", self.pool.name());
+        counter.increment();
+        again
     }
 }
 

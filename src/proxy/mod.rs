@@ -7,8 +7,10 @@
 //!
 //! - a **relay** answers it ([`RelayHandler`]); every write endpoint of a pool that a relay replicates to goes there,
 //!   whatever the rules say;
-//! - a **replicated pool** is read by own code (`forward`): the body is held, so the request can be repeated, and the
-//!   header of the answer is held back until the first piece of its body, because InfluxDB sends 200 before it executes;
+//! - at a **replicated pool** (`replicated`) the body is read and its statements are judged: what changes anything goes to the
+//!   relay, what reads to a server that the read `barrier` chooses. It is forwarded by own code (`forward`): it can be
+//!   repeated, and the header of the answer is held back until the first piece of its body, because InfluxDB sends 200 before
+//!   it executes;
 //! - a **plain pool** is served by Pingora's own path (`plain_pool`), which can tunnel a WebSocket and stream an upload of any size.
 //!
 //! # A pool
@@ -31,6 +33,7 @@ mod acl;
 mod app;
 mod background;
 mod balance;
+mod barrier;
 mod context;
 mod error_answer;
 mod exchange;
@@ -45,6 +48,7 @@ mod listener;
 mod plain_pool;
 mod pool;
 mod relay_handler;
+mod replicated;
 mod request_body;
 mod resolve;
 mod route;
@@ -64,6 +68,9 @@ use pingora::proxy::Session;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::influx::Answer;
+use crate::influx::influxql::{Class, Request};
+use crate::relay::freshness::Freshness;
 use crate::stats::Stats;
 
 pub use background::PoolService;
@@ -87,6 +94,16 @@ pub trait RelayHandler: Send + Sync {
     ///
     /// Only of the client's connection; everything else is an answer.
     async fn handle(&self, session: &mut Session) -> pingora::Result<()>;
+
+    /// Carries out on all replicas a request that changes data or schema and is no write; the whole answer. `class` is what
+    /// the classifier said of it.
+    async fn replicate(&self, request: &Request<'_>, class: &Class) -> Answer;
+
+    /// Returns once the replicas have been asked for the first time.
+    async fn ready(&self);
+
+    /// Which replicas may answer a read; nothing if all may.
+    fn freshness(&self) -> Option<&Freshness>;
 }
 
 /// The status page at a frontend's `stats_uri`.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use super::balance::{Balancer, Share};
@@ -30,6 +31,8 @@ pub struct Pool {
     stats: Arc<BackendStats>,
     balancer: Balancer,
     servers: Vec<Server>,
+    /// The server that answers what differs from node to node.
+    pinned: AtomicUsize,
 }
 
 /// One server of a pool.
@@ -79,6 +82,7 @@ impl Pool {
             config,
             stats,
             servers,
+            pinned: AtomicUsize::new(0),
         };
         for (index, server) in pool.servers.iter().enumerate() {
             let (up, reason) = match server.handle.address() {
@@ -139,24 +143,63 @@ impl Pool {
     /// The server for a request of `client`, passing over those in `tried`, with its address. Backups, the first that is up,
     /// only while no other server is.
     pub(crate) fn choose(&self, client: IpAddr, tried: &[usize]) -> Option<(usize, SocketAddr)> {
-        let mut actives = self.servers.iter().filter(|server| !server.config.backup);
-        let index = if actives.any(Server::is_usable) {
+        self.choose_where(client, tried, |_| true)
+    }
+
+    /// The same among those that are `wanted`: a server that is not counts as if it were not there.
+    pub(crate) fn choose_where(
+        &self,
+        client: IpAddr,
+        tried: &[usize],
+        wanted: impl Fn(usize) -> bool,
+    ) -> Option<(usize, SocketAddr)> {
+        let is_there = |index: &usize| {
+            let server = self.servers.get(*index);
+            server.is_some_and(Server::is_usable) && wanted(*index)
+        };
+        let is_backup = |index: usize| {
+            let server = self.servers.get(index);
+            server.is_some_and(|server| server.config.backup)
+        };
+        let there: Vec<usize> = (0..self.servers.len()).filter(is_there).collect();
+        let index = if there.iter().any(|index| !is_backup(*index)) {
             self.balancer.choose(client, |index| {
                 let server = self.servers.get(index)?;
                 let eligible =
-                    !server.config.backup && server.is_usable() && !tried.contains(&index);
+                    there.contains(&index) && !server.config.backup && !tried.contains(&index);
                 eligible.then(|| Share {
                     weight: server.config.weight,
                     load: server.stats.traffic.sessions.get(),
                 })
             })
         } else {
-            (0..self.servers.len()).find(|index| {
-                let server = self.servers.get(*index);
-                server.is_some_and(Server::is_usable) && !tried.contains(index)
-            })
+            there.into_iter().find(|index| !tried.contains(index))
         }?;
         Some((index, self.address(index)?))
+    }
+
+    /// The server that answers what differs from node to node: the same one as long as it is up and `wanted`.
+    pub(crate) fn choose_pinned(
+        &self,
+        tried: &[usize],
+        wanted: impl Fn(usize) -> bool,
+    ) -> Option<(usize, SocketAddr)> {
+        let pinned = self.pinned.load(Ordering::Relaxed);
+        let fits = |index: &usize| self.is_usable(*index, tried) && wanted(*index);
+        let index = Some(pinned)
+            .filter(fits)
+            .or_else(|| (0..self.servers.len()).find(fits))?;
+        // Only one that is down loses its place; one that is not wanted now, or failed just now, is only passed over.
+        if index != pinned && !self.is_usable(pinned, &[]) {
+            self.pinned.store(index, Ordering::Relaxed);
+        }
+        Some((index, self.address(index)?))
+    }
+
+    /// Whether a request could be sent to the server at `index`, which is not in `tried`.
+    pub(crate) fn is_usable(&self, index: usize, tried: &[usize]) -> bool {
+        let server = self.servers.get(index);
+        server.is_some_and(Server::is_usable) && !tried.contains(&index)
     }
 
     /// Whether a server that is not in `tried` could be chosen.

@@ -11,12 +11,14 @@ use super::RelayHandler;
 use super::error_answer::{ErrorAnswer, drain_rest, send_whole};
 use super::request_body::BodyError;
 use crate::influx::Answer;
+use crate::influx::influxql::{Class, Request};
+use crate::relay::freshness::Freshness;
 use crate::relay::{Admitted, Begun, Relay};
 
 #[async_trait]
 impl RelayHandler for Relay {
     async fn handle(&self, session: &mut Session) -> pingora::Result<()> {
-        self.ready().await;
+        Relay::ready(self).await;
         let request = session.req_header();
         let uri = &request.uri;
         let begun = self.begin(
@@ -43,6 +45,18 @@ impl RelayHandler for Relay {
                 },
             },
         }
+    }
+
+    async fn replicate(&self, request: &Request<'_>, class: &Class) -> Answer {
+        Relay::replicate(self, request, class).await
+    }
+
+    async fn ready(&self) {
+        Relay::ready(self).await;
+    }
+
+    fn freshness(&self) -> Option<&Freshness> {
+        Some(Relay::freshness(self))
     }
 }
 
@@ -105,7 +119,8 @@ async fn next_piece(
     Ok(Some(piece))
 }
 
-async fn send(session: &mut Session, answer: Answer) -> pingora::Result<()> {
+/// Sends a whole answer of the relay.
+pub(super) async fn send(session: &mut Session, answer: Answer) -> pingora::Result<()> {
     drain_rest(session);
     let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 2))?;
     for (name, value) in answer.headers {

@@ -8,6 +8,7 @@ use pingora::http::RequestHeader;
 use super::acl::{self, Subject};
 use crate::config::Config;
 use crate::config::model::{BackendId, Frontend, RelayId, Target};
+use crate::influx::influxql::Endpoint;
 
 /// The paths by which data is written to InfluxDB 1.8, as it matches them: byte for byte.
 const WRITE_ENDPOINTS: [&[u8]; 3] = [b"/write", b"/api/v2/write", b"/api/v1/prom/write"];
@@ -19,8 +20,8 @@ pub(crate) enum Route<'a> {
     Status(&'a str),
     /// A relay answers.
     Relay(RelayId),
-    /// A pool that a relay replicates to.
-    Replicated(BackendId),
+    /// A pool that this relay replicates to.
+    Replicated(BackendId, RelayId),
     /// A pool of its own.
     Plain(BackendId),
     /// No rule matched and there is no default.
@@ -50,11 +51,15 @@ pub(crate) fn find<'a>(
     };
     match target {
         None => Route::Nowhere,
+        // A relay knows writes only; what else may change data is judged where its pool's requests are.
+        Some(Target::Relay(relay)) if Endpoint::of(acl::path(request)).is_some() => {
+            Route::Replicated(config.relay(relay).pool, relay)
+        }
         Some(Target::Relay(relay)) => Route::Relay(relay),
         Some(Target::Backend(backend)) => match config.backend(backend).replicated_by {
             None => Route::Plain(backend),
             Some(relay) if WRITE_ENDPOINTS.contains(&acl::path(request)) => Route::Relay(relay),
-            Some(_) => Route::Replicated(backend),
+            Some(relay) => Route::Replicated(backend, relay),
         },
     }
 }

@@ -72,6 +72,48 @@ impl Policy {
         }
     }
 
+    /// Replicas that must have carried out a statement before its client is answered: at least one, for the answer is its.
+    fn needed_for_statement(&self, replicas: usize) -> usize {
+        self.needed(replicas).max(1)
+    }
+
+    /// Rules W5 and S6: whether a statement may be taken while `reachable` of `replicas` can carry it out now. Somebody must
+    /// answer at all; `any` and `journal` may wait for one that is busy.
+    pub fn admits_statement(&self, reachable: usize, replicas: usize) -> bool {
+        match self.ack {
+            Ack::Any | Ack::Journal => true,
+            Ack::Quorum | Ack::All => reachable >= self.needed_for_statement(replicas),
+        }
+    }
+
+    /// What the verdicts on a statement so far mean. `awaited`: its verdict will be in soon.
+    pub fn decide_statement(&self, standings: &[Standing], awaited: &[bool]) -> Decision {
+        let applied = standings
+            .iter()
+            .filter(|standing| **standing == Standing::Applied)
+            .count();
+        if applied >= self.needed_for_statement(standings.len()) {
+            return Decision::Acknowledge { applied };
+        }
+        let refused = standings.iter().any(|standing| standing.is_refusal());
+        let open = standings
+            .iter()
+            .zip(awaited)
+            .any(|(standing, awaited)| *awaited && *standing == Standing::Unknown);
+        match (applied, refused) {
+            _ if open => Decision::Wait,
+            (0, true) => Decision::Refuse,
+            (_, true)
+                if standings
+                    .iter()
+                    .all(|standing| matches!(standing, Standing::Applied | Standing::Refused)) =>
+            {
+                Decision::Unmet { applied }
+            }
+            _ => Decision::Wait,
+        }
+    }
+
     /// What the verdicts so far mean. `standings` and `reachable` have one entry a replica, in the same order.
     pub fn decide(&self, standings: &[Standing], reachable: &[bool]) -> Decision {
         let applied = standings
@@ -214,6 +256,34 @@ mod tests {
             policy(Ack::All).decide(&[Held, Applied], &[true, true]),
             Decision::Wait
         );
+    }
+
+    #[test]
+    fn a_statement_waits_for_an_answer_whatever_the_policy_for_writes() {
+        let here = [true, true];
+        for ack in [Ack::Any, Ack::Journal] {
+            let policy = policy(ack);
+            let decide =
+                |standings, awaited: [bool; 2]| policy.decide_statement(standings, &awaited);
+            assert_eq!(decide(&[Unknown, Unknown], [false, false]), Decision::Wait);
+            assert_eq!(decide(&[Refused, Unknown], here), Decision::Wait);
+            assert_eq!(decide(&[Refused, Unknown], [true, false]), Decision::Refuse);
+            assert_eq!(decide(&[Refused, Held], here), Decision::Refuse);
+            assert_eq!(
+                decide(&[Refused, Applied], here),
+                Decision::Acknowledge { applied: 1 }
+            );
+        }
+        let all = policy(Ack::All);
+        assert_eq!(
+            all.decide_statement(&[Applied, Unknown], &here),
+            Decision::Wait
+        );
+        assert_eq!(
+            all.decide_statement(&[Applied, Refused], &here),
+            Decision::Unmet { applied: 1 }
+        );
+        assert!(!all.admits_statement(1, 2) && policy(Ack::Journal).admits_statement(0, 2));
     }
 
     #[test]

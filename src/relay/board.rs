@@ -5,6 +5,9 @@
 //! it once.
 //!
 //! A client's row is made under the same lock as the append, so no replica can report before there is a row to report to.
+//! Who waits for a statement has a row of another kind ([`statements`]): it wants the answer itself.
+
+mod statements;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,9 +18,13 @@ use log::warn;
 use tokio::sync::{oneshot, watch};
 
 use super::acknowledge::{Decision, Policy, Standing};
+use super::freshness::Freshness;
 use super::refusals::{Conclusion, Refusal, Refusals};
 use crate::journal::{Append, AppendError, Sequence};
 use crate::stats::RelayStats;
+
+use statements::WaitingStatement;
+pub use statements::{StatementAnswer, StatementOutcome};
 
 /// What a replica made of one record.
 #[derive(Debug, Clone)]
@@ -61,6 +68,7 @@ pub struct Board {
     policy: Policy,
     timeout: Duration,
     stats: Arc<RelayStats>,
+    freshness: Arc<Freshness>,
     rows: Mutex<Rows>,
     /// Whether every replica has been asked at least once.
     all_met: watch::Sender<bool>,
@@ -71,6 +79,9 @@ struct Rows {
     answers: Vec<bool>,
     met: Vec<bool>,
     waiting: BTreeMap<Sequence, Waiting>,
+    statements: BTreeMap<Sequence, WaitingStatement>,
+    /// The statement that each replica is carrying out.
+    carrying_out: Vec<Option<Sequence>>,
     refusals: Refusals,
 }
 
@@ -88,16 +99,20 @@ impl Board {
         timeout: Duration,
         cursors: Vec<Sequence>,
         stats: Arc<RelayStats>,
+        freshness: Arc<Freshness>,
     ) -> Board {
         Board {
             policy,
             timeout,
             stats,
+            freshness,
             rows: Mutex::new(Rows {
                 reachable: vec![false; cursors.len()],
                 answers: vec![false; cursors.len()],
                 met: vec![false; cursors.len()],
                 waiting: BTreeMap::new(),
+                statements: BTreeMap::new(),
+                carrying_out: vec![None; cursors.len()],
                 refusals: Refusals::new(cursors),
             }),
             all_met: watch::Sender::new(false),
@@ -122,7 +137,11 @@ impl Board {
     pub fn exclude(&self, replica: usize, excluded: bool, cursor: Sequence) -> Vec<Conclusion> {
         let mut rows = self.rows();
         rows.refusals.go_back(replica, cursor);
-        rows.refusals.exclude(replica, excluded)
+        let conclusions = rows.refusals.exclude(replica, excluded);
+        for (replica, _) in conclusions.iter().flat_map(|one| &one.refused_by) {
+            self.freshness.update(*replica, |view| view.unsettled += 1);
+        }
+        conclusions
     }
 
     /// Whether a write may be taken now (rule W5).
@@ -209,14 +228,14 @@ impl Board {
                     (Standing::Refused, Some(refusal))
                 }
             };
-            self.tell_client(rows, replica, *sequence, standing, refusal);
             match report {
                 Report::Refused(refusal) => {
                     rows.refusals.refuse(replica, *sequence, standing, refusal);
                 }
                 Report::Applied | Report::Expired(_) => rows.refusals.accept(replica, *sequence),
             }
-            conclusions.extend(rows.refusals.conclude(*sequence));
+            conclusions.extend(self.conclude(rows, *sequence));
+            self.tell_client(rows, replica, *sequence, standing, refusal);
         }
         self.count_forgotten(rows);
         conclusions
@@ -246,7 +265,7 @@ impl Board {
         }
         rows.refusals
             .refuse(replica, sequence, Standing::Refused, refusal);
-        Settlement::Final(rows.refusals.conclude(sequence))
+        Settlement::Final(self.conclude(rows, sequence))
     }
 
     /// A record that was held for a replica is given up there.
@@ -256,10 +275,23 @@ impl Board {
         sequence: Sequence,
         refusal: &Refusal,
     ) -> Option<Conclusion> {
-        let mut rows = self.rows();
+        let mut guard = self.rows();
+        let rows = &mut *guard;
         rows.refusals
             .refuse(replica, sequence, Standing::Refused, refusal);
-        rows.refusals.conclude(sequence)
+        let conclusion = self.conclude(rows, sequence);
+        self.tell_client(rows, replica, sequence, Standing::Refused, Some(refusal));
+        conclusion
+    }
+
+    /// Whether it is certain now that the replicas differ on the record. If so, whoever refused it serves no reads until the
+    /// dead letter is kept, and this before any client hears that another one took it.
+    fn conclude(&self, rows: &mut Rows, sequence: Sequence) -> Option<Conclusion> {
+        let conclusion = rows.refusals.conclude(sequence)?;
+        for (replica, _) in &conclusion.refused_by {
+            self.freshness.update(*replica, |view| view.unsettled += 1);
+        }
+        Some(conclusion)
     }
 
     /// A replica goes back to this cursor and will judge what follows again.
@@ -307,6 +339,7 @@ impl Board {
                 waiting.finish(decision);
             }
         }
+        self.decide_statements(rows);
     }
 
     /// Ends the waits that have lasted longer than `timeout`. Called at a steady pace by one task for all clients.
@@ -324,6 +357,7 @@ impl Board {
                 .count();
             waiting.finish(Decision::Unmet { applied });
         }
+        self.expire_statements(&mut rows, now);
     }
 
     fn tell_client(
@@ -335,6 +369,7 @@ impl Board {
         refusal: Option<&Refusal>,
     ) {
         let Some(waiting) = rows.waiting.get_mut(&sequence) else {
+            self.tell_of_statement(rows, replica, sequence, standing);
             return;
         };
         if let Some(known) = waiting.standings.get_mut(replica) {

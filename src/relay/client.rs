@@ -2,7 +2,8 @@
 //!
 //! Connections are Pingora's; the request is written as it is and its answer is read by [`response`](super::response), which
 //! says why. A connection taken from the idle ones that turns out to be dead is replaced by a fresh one, once, and the
-//! answer says so.
+//! answer says so. A statement must not go out twice, and may take minutes: it has a connection of its own, and no deadline as
+//! long as that lives (rule S3).
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,11 +12,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::HeaderValue;
 use pingora::connectors::TransportConnector;
-use pingora::protocols::Stream;
+use pingora::protocols::{Stream, TcpKeepalive};
 use pingora::upstreams::peer::HttpPeer;
 use tokio::io::AsyncWriteExt;
 
-use super::response::{self, ResponseError};
+use super::response::{self, MAX_BODY, ResponseError};
 use super::wire::Pieces;
 
 /// Idle connections kept for one replica.
@@ -24,16 +25,32 @@ const MAX_IDLE: usize = 16;
 /// An idle connection older than this is not trusted any more.
 const IDLE_LIFETIME: Duration = Duration::from_secs(60);
 
+/// Most bytes that are kept of the answer to a statement.
+const MAX_STATEMENT_ANSWER: usize = 4 << 20;
+
+/// How a dead peer is told from a slow one while a statement runs: asked after 30 s of silence, given up about a minute later.
+const STATEMENT_KEEPALIVE: TcpKeepalive = TcpKeepalive {
+    idle: Duration::from_secs(30),
+    interval: Duration::from_secs(10),
+    count: 6,
+    #[cfg(target_os = "linux")]
+    user_timeout: Duration::from_secs(90),
+};
+
 /// What a replica answered.
 #[derive(Debug, Clone)]
 pub(super) struct ReplicaAnswer {
     pub(super) status: u16,
     /// `X-Influxdb-Version`.
     pub(super) version: Option<HeaderValue>,
+    /// `Content-Type`.
+    pub(super) content_type: Option<HeaderValue>,
     /// `Retry-After`, in seconds.
     pub(super) retry_after: Option<Duration>,
-    /// Its body, cut at 256 KiB.
+    /// Its body, cut at 256 KiB, of a statement at 4 MiB.
     pub(super) body: Bytes,
+    /// The body was longer.
+    pub(super) cut: bool,
     /// The request went out before this on a connection that then broke: it may be carried out twice, and late.
     pub(super) repeated: bool,
 }
@@ -97,6 +114,24 @@ impl ReplicaClient {
         }
     }
 
+    /// Sends a statement and reads its answer, however long it takes.
+    pub(super) async fn exchange_once(
+        &self,
+        address: SocketAddr,
+        request: Pieces,
+    ) -> Result<ReplicaAnswer, SendError> {
+        let mut peer = HttpPeer::new(address, false, String::new());
+        peer.options.connection_timeout = Some(self.timeout);
+        peer.options.tcp_keepalive = Some(STATEMENT_KEEPALIVE);
+        let connected = self.connector.new_stream(&peer).await;
+        let stream = connected.map_err(|error| SendError::Connect {
+            address,
+            reason: reason(&error),
+        })?;
+        self.converse(stream, address, request, MAX_STATEMENT_ANSWER)
+            .await
+    }
+
     /// Forgets all idle connections: the replica went away, or is another one now.
     pub(super) fn drop_idle(&self) {
         self.idle().clear();
@@ -109,7 +144,10 @@ impl ReplicaClient {
     ) -> Result<ReplicaAnswer, SendError> {
         let mut repeated = false;
         if let Some(stream) = self.take_idle(address) {
-            match self.converse(stream, address, request.clone()).await {
+            match self
+                .converse(stream, address, request.clone(), MAX_BODY)
+                .await
+            {
                 Ok(answer) => return Ok(answer),
                 Err(_) => repeated = true,
             }
@@ -131,7 +169,7 @@ impl ReplicaClient {
                     reason: reason(&error),
                 },
             })?;
-        let answer = self.converse(stream, address, request).await?;
+        let answer = self.converse(stream, address, request, MAX_BODY).await?;
         Ok(ReplicaAnswer { repeated, ..answer })
     }
 
@@ -140,13 +178,14 @@ impl ReplicaClient {
         mut stream: Stream,
         address: SocketAddr,
         mut request: Pieces,
+        max_body: usize,
     ) -> Result<ReplicaAnswer, SendError> {
         // A replica may refuse a large body before it has read it all (413, 401): then writing fails, yet there is an answer.
         let mut sent = stream.write_all_buf(&mut request).await;
         if sent.is_ok() {
             sent = stream.flush().await;
         }
-        let response = match response::read(&mut stream).await {
+        let response = match response::read(&mut stream, max_body).await {
             Ok(response) => response,
             Err(error) => {
                 let reason = match (&sent, error) {
@@ -164,8 +203,10 @@ impl ReplicaClient {
         Ok(ReplicaAnswer {
             status: response.status,
             version: response.version,
+            content_type: response.content_type,
             retry_after: response.retry_after,
             body: Bytes::from(response.body),
+            cut: response.cut,
             repeated: false,
         })
     }

@@ -142,6 +142,11 @@ impl Lane {
             .collect()
     }
 
+    /// The oldest record behind the first `count`.
+    pub(super) fn oldest_after(&self, count: usize) -> Option<Sequence> {
+        self.queue.get(count).map(|queued| queued.sequence)
+    }
+
     /// A record that waits or is under way.
     pub(super) fn record(&self, sequence: Sequence) -> Option<&WriteRecord> {
         let position = self
@@ -153,11 +158,16 @@ impl Lane {
 
     /// The first `count` records of the request under way have their verdict; the request is over.
     pub(super) fn settled(&mut self, count: usize) -> usize {
-        self.in_flight = 0;
         if count > 0 {
             self.held_since = None;
             self.backoff.reset();
         }
+        self.given_up(count)
+    }
+
+    /// The same, but what the first of them was held for stands in the way of the next ones too: they are not held anew.
+    pub(super) fn given_up(&mut self, count: usize) -> usize {
+        self.in_flight = 0;
         self.queue
             .drain(..count.min(self.queue.len()))
             .map(|queued| weight(&queued.record))

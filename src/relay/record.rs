@@ -76,6 +76,9 @@ pub enum RecordError {
     /// The payload ends inside the head.
     #[error("the record ends inside its head")]
     Short,
+    /// Of a kind that this haflux does not know.
+    #[error("the record is of kind {0}, which this haflux does not know")]
+    Kind(u8),
     /// Written by a version of haflux that this one does not know.
     #[error("the record has format version {0}; this haflux reads version {VERSION}")]
     Version(u8),
@@ -234,14 +237,18 @@ impl WriteRecord {
     }
 }
 
-fn put_field(head: &mut BytesMut, field: &'static str, value: &[u8]) -> Result<(), FieldTooLong> {
+pub(super) fn put_field(
+    head: &mut BytesMut,
+    field: &'static str,
+    value: &[u8],
+) -> Result<(), FieldTooLong> {
     let length = u16::try_from(value.len()).map_err(|_| FieldTooLong { field })?;
     head.put_u16_le(length);
     head.put_slice(value);
     Ok(())
 }
 
-fn take_field(payload: &mut Bytes) -> Result<Bytes, RecordError> {
+pub(super) fn take_field(payload: &mut Bytes) -> Result<Bytes, RecordError> {
     let length = usize::from(payload.try_get_u16_le().map_err(|_| RecordError::Short)?);
     if payload.len() < length {
         return Err(RecordError::Short);
@@ -249,7 +256,7 @@ fn take_field(payload: &mut Bytes) -> Result<Bytes, RecordError> {
     Ok(payload.split_to(length))
 }
 
-fn take_text(payload: &mut Bytes, field: &'static str) -> Result<String, RecordError> {
+pub(super) fn take_text(payload: &mut Bytes, field: &'static str) -> Result<String, RecordError> {
     let bytes = take_field(payload)?;
     String::from_utf8(bytes.to_vec()).map_err(|_| RecordError::Text(field))
 }

@@ -13,6 +13,7 @@ use crate::journal::{self, AppendError, Journal, Sequence};
 use crate::stats::RelayStats;
 
 use super::board::{Board, Outcome};
+use super::freshness::Freshness;
 use super::inflight::{Inflight, Reservation};
 use super::ingest::{Ingested, ingest};
 use super::record::{FieldTooLong, WRITE, WriteRecord};
@@ -29,7 +30,7 @@ const FIRST_MEETING: Duration = Duration::from_secs(2);
 const UNKNOWN_VERSION: &str = "unknown";
 
 /// Seconds that a client is told to wait before it tries a rejected write again.
-const RETRY_AFTER_SECONDS: u32 = 1;
+pub(super) const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// A body from this size on is worked on outside the threads that serve requests.
 const LARGE_BODY: usize = 1024 * 1024;
@@ -42,6 +43,7 @@ pub struct Relay {
     pub(super) settings: model::Relay,
     pub(super) journal: Journal,
     pub(super) board: Arc<Board>,
+    pub(super) freshness: Arc<Freshness>,
     pub(super) replicas: Vec<Arc<Replica>>,
     pub(super) inflight: Arc<Inflight>,
     pub(super) trust: Trust,
@@ -79,6 +81,11 @@ pub struct Admitted {
 }
 
 impl Relay {
+    /// Who may answer a read.
+    pub fn freshness(&self) -> &Arc<Freshness> {
+        &self.freshness
+    }
+
     /// What the relay counts.
     pub fn stats(&self) -> &Arc<RelayStats> {
         &self.stats
@@ -235,6 +242,8 @@ impl Relay {
                 Err(error) => return self.not_appended(&admitted, &error),
             }
         }
+        // The newest of them: they are of one database, and each replica judges them in order.
+        let newest = waits.last().map(|(append, _)| append.sequence);
         self.stats.records.add(waits.len() as u64);
         self.stats.lines.add(ingested.lines as u64);
         self.stats.stamped_lines.add(ingested.stamped as u64);
@@ -252,6 +261,10 @@ impl Relay {
                     return self.unmet(&admitted, applied);
                 }
             }
+        }
+        if let Some(newest) = newest {
+            self.freshness
+                .acknowledge_write(&admitted.request.database, newest);
         }
         self.stats.acknowledged.increment();
         if applied > 0 {
@@ -397,7 +410,7 @@ impl Relay {
         self.dress(answer, &admitted.request_id, Some(applied))
     }
 
-    fn too_many(&self) -> influx::Refusal {
+    pub(super) fn too_many(&self) -> influx::Refusal {
         influx::Refusal::unavailable(
             format!(
                 "relay {}: too many writes in flight (max_inflight)",
@@ -413,7 +426,7 @@ impl Relay {
     }
 
     /// The headers that InfluxDB puts on every answer, and haflux's own.
-    fn dress(
+    pub(super) fn dress(
         &self,
         mut answer: Answer,
         request_id: &HeaderValue,
@@ -452,7 +465,7 @@ pub(super) fn unix_nanos(now: SystemTime) -> i64 {
 }
 
 /// As InfluxDB: the client's `X-Request-Id`, else its `Request-Id`, else a new UUID.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
+pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let given = headers
         .get("x-request-id")
         .or_else(|| headers.get("request-id"));
@@ -468,7 +481,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     }
 }
 
-fn ack_name(ack: Ack) -> &'static str {
+pub(super) fn ack_name(ack: Ack) -> &'static str {
     match ack {
         Ack::Any => "any",
         Ack::Quorum => "quorum",

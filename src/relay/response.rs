@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 const MAX_HEAD: usize = 64 * 1024;
 
 /// Most bytes of a body that are kept; InfluxDB's answers to writes are far smaller.
-const MAX_BODY: usize = 256 * 1024;
+pub(super) const MAX_BODY: usize = 256 * 1024;
 
 /// What was read.
 #[derive(Debug)]
@@ -22,10 +22,14 @@ pub(super) struct Response {
     pub(super) status: u16,
     /// `X-Influxdb-Version`.
     pub(super) version: Option<HeaderValue>,
+    /// `Content-Type`.
+    pub(super) content_type: Option<HeaderValue>,
     /// `Retry-After`, in seconds.
     pub(super) retry_after: Option<Duration>,
-    /// The body, cut at 256 KiB.
+    /// The body, as much of it as was wanted.
     pub(super) body: Vec<u8>,
+    /// The body was longer.
+    pub(super) cut: bool,
     /// Whether the connection may carry another request.
     pub(super) reusable: bool,
 }
@@ -44,14 +48,17 @@ pub(super) enum ResponseError {
     Malformed(&'static str),
 }
 
-/// Reads one answer; those with a status below 200 are passed over.
+/// Reads one answer, and keeps at most `max_body` bytes of its body; those with a status below 200 are passed over.
 pub(super) async fn read<R: AsyncRead + Unpin>(
     connection: &mut R,
+    max_body: usize,
 ) -> Result<Response, ResponseError> {
     let mut input = Input {
         connection,
         buffer: Vec::with_capacity(1024),
         start: 0,
+        max_body,
+        cut: false,
     };
     loop {
         let head = input.head().await?;
@@ -72,6 +79,7 @@ enum Framing {
 struct Head {
     status: u16,
     version: Option<HeaderValue>,
+    content_type: Option<HeaderValue>,
     retry_after: Option<Duration>,
     framing: Framing,
     keep_alive: bool,
@@ -82,6 +90,8 @@ struct Input<'a, R> {
     buffer: Vec<u8>,
     /// Bytes of the buffer that are done with.
     start: usize,
+    max_body: usize,
+    cut: bool,
 }
 
 impl<R: AsyncRead + Unpin> Input<'_, R> {
@@ -151,8 +161,10 @@ impl<R: AsyncRead + Unpin> Input<'_, R> {
         Ok(Response {
             status: head.status,
             version: head.version,
+            content_type: head.content_type,
             retry_after: head.retry_after,
             body,
+            cut: self.cut,
             reusable: head.keep_alive
                 && head.framing != Framing::UntilClose
                 && self.unread().is_empty(),
@@ -167,9 +179,10 @@ impl<R: AsyncRead + Unpin> Input<'_, R> {
             }
             let piece = self.unread();
             let piece = piece.get(..piece.len().min(length)).unwrap_or_default();
-            let room = MAX_BODY.saturating_sub(body.len());
+            let room = self.max_body.saturating_sub(body.len());
             body.extend_from_slice(piece.get(..piece.len().min(room)).unwrap_or_default());
             let taken = piece.len();
+            self.cut |= taken > room;
             self.start += taken;
             length -= taken;
         }
@@ -216,6 +229,7 @@ fn parse_head(head: &[u8]) -> Result<Head, ResponseError> {
     let mut parsed = Head {
         status,
         version: None,
+        content_type: None,
         retry_after: None,
         framing: Framing::UntilClose,
         keep_alive: version == b"HTTP/1.1 ",
@@ -237,6 +251,8 @@ fn parse_head(head: &[u8]) -> Result<Head, ResponseError> {
                 || (parsed.keep_alive && !value.eq_ignore_ascii_case(b"close"));
         } else if name.eq_ignore_ascii_case(b"x-influxdb-version") {
             parsed.version = HeaderValue::from_bytes(value).ok();
+        } else if name.eq_ignore_ascii_case(b"content-type") {
+            parsed.content_type = HeaderValue::from_bytes(value).ok();
         } else if name.eq_ignore_ascii_case(b"retry-after") {
             parsed.retry_after = number(value).map(|seconds| Duration::from_secs(seconds as u64));
         }
@@ -266,7 +282,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime");
-        runtime.block_on(read(&mut &*bytes))
+        runtime.block_on(read(&mut &*bytes, MAX_BODY))
     }
 
     #[test]

@@ -13,10 +13,11 @@ use super::acknowledge::Policy;
 use super::board::Board;
 use super::control::PIN_PREFIX;
 use super::dead_letters::{DeadLetterError, DeadLetters, FOLDER, Limits};
+use super::freshness::Freshness;
 use super::inflight::Inflight;
 use super::relay::Relay;
 use super::replica::Replica;
-use super::replicator::{Pace, Replicator};
+use super::replicator::{Common, Pace, Replicator};
 use super::roster::{Divergence, Place, Roster};
 use super::trust::Trust;
 use crate::config::model::{self, SyncPolicy};
@@ -116,13 +117,24 @@ impl Relay {
             on_unavailable: settings.on_unavailable,
         };
         let sequences = cursors.iter().map(|cursor| cursor.sequence).collect();
-        let board = Board::new(policy, settings.timeout, sequences, Arc::clone(&stats));
+        let names = replicas.iter().map(|replica| replica.stats.name.clone());
+        let head = journal.durable().sequence;
+        let freshness = Freshness::new(names.collect(), dead_letters.clone(), head);
+        let freshness = Arc::new(freshness);
+        let board = Board::new(
+            policy,
+            settings.timeout,
+            sequences,
+            Arc::clone(&stats),
+            Arc::clone(&freshness),
+        );
         restore_notes(&journal, &board, &replicas);
         let board = Arc::new(board);
         let parts = Parts {
             settings: &settings,
             journal: &journal,
             board: &board,
+            freshness: &freshness,
             dead_letters: &dead_letters,
             stats: &stats,
         };
@@ -133,6 +145,7 @@ impl Relay {
             settings,
             journal,
             board,
+            freshness,
             replicas,
             stats,
         };
@@ -181,6 +194,7 @@ struct Parts<'a> {
     settings: &'a model::Relay,
     journal: &'a Journal,
     board: &'a Arc<Board>,
+    freshness: &'a Arc<Freshness>,
     dead_letters: &'a DeadLetters,
     stats: &'a Arc<RelayStats>,
 }
@@ -202,16 +216,16 @@ impl Parts<'_> {
             max_backlog: settings.max_backlog as u64,
             max_backlog_age: settings.max_backlog_age,
         };
+        let common = Common {
+            journal: self.journal.clone(),
+            board: Arc::clone(self.board),
+            freshness: Arc::clone(self.freshness),
+            dead_letters: self.dead_letters.clone(),
+            pace,
+        };
         let mut tasks: Vec<BoxFuture<'static, ()>> = Vec::new();
         for (replica, cursor) in replicas.iter().zip(cursors) {
-            let replicator = Replicator::new(
-                Arc::clone(replica),
-                self.journal.clone(),
-                Arc::clone(self.board),
-                self.dead_letters.clone(),
-                pace.clone(),
-                cursor,
-            );
+            let replicator = Replicator::new(Arc::clone(replica), common.clone(), cursor);
             tasks.push(Box::pin(replicator.run(stop.clone())));
         }
         tasks.push(Box::pin(keep_time(

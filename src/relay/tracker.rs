@@ -51,6 +51,11 @@ impl Tracker {
         }
     }
 
+    /// The newest record that was read and lies beyond the cursor.
+    pub(super) fn newest(&self) -> Option<Sequence> {
+        self.entries.back().map(|entry| entry.position.sequence)
+    }
+
     /// Records read beyond the cursor.
     pub(super) fn len(&self) -> usize {
         self.entries.len()

@@ -4,7 +4,7 @@
 //! mended by sending again, in order, what came since. What is saved as the replica's cursor is therefore not where it is
 //! but where it was `rewind` ago, or before the oldest request in doubt: after a crash of haflux the same is sent again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::journal::Position;
@@ -21,11 +21,38 @@ pub(super) struct Trail {
     doubt: Option<Doubt>,
 }
 
+/// More databases in doubt than this are not told apart.
+const MOST_DOUBTED: usize = 64;
+
+/// The databases whose data may still change behind our back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Doubted {
+    /// Any.
+    All,
+    /// These.
+    Databases(BTreeSet<String>),
+}
+
+impl Doubted {
+    fn add(&mut self, other: Doubted) {
+        match (&mut *self, other) {
+            (Doubted::Databases(known), Doubted::Databases(more)) => {
+                known.extend(more);
+                if known.len() > MOST_DOUBTED {
+                    *self = Doubted::All;
+                }
+            }
+            _ => *self = Doubted::All,
+        }
+    }
+}
+
 /// A request that may still be carried out.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Doubt {
     /// The cursor when it went out.
     before: Position,
+    databases: Doubted,
     /// When it can no longer land, as far as can be told.
     until: Instant,
 }
@@ -68,20 +95,37 @@ impl Trail {
             .front()
             .map(|(_, cursor)| *cursor)
             .unwrap_or_default();
-        match self.doubt {
+        match &self.doubt {
             Some(doubt) if doubt.before.sequence < marked.sequence => doubt.before,
             _ => marked,
         }
     }
 
-    /// A request that went out when the cursor stood here got no answer.
-    pub(super) fn doubt(&mut self, now: Instant, cursor: Position) {
-        let before = match self.doubt {
-            Some(earlier) if earlier.before.sequence < cursor.sequence => earlier.before,
-            _ => cursor,
-        };
+    /// A request for these databases that went out when the cursor stood here got no answer.
+    pub(super) fn doubt(&mut self, now: Instant, cursor: Position, mut databases: Doubted) {
+        let mut before = cursor;
+        if let Some(earlier) = self.doubt.take() {
+            if earlier.before.sequence < cursor.sequence {
+                before = earlier.before;
+            }
+            databases.add(earlier.databases);
+        }
         let until = now + self.rewind;
-        self.doubt = Some(Doubt { before, until });
+        self.doubt = Some(Doubt {
+            before,
+            databases,
+            until,
+        });
+    }
+
+    /// Whose data may still change behind our back; nothing if nothing is in doubt.
+    pub(super) fn doubted(&self) -> Option<&Doubted> {
+        self.doubt.as_ref().map(|doubt| &doubt.databases)
+    }
+
+    /// How long what got no answer may still be carried out.
+    pub(super) fn rewind(&self) -> Duration {
+        self.rewind
     }
 
     /// The node answers again: what it may have held back can land from now on.
@@ -93,18 +137,17 @@ impl Trail {
 
     /// When what is in doubt is to be sent again, if anything is.
     pub(super) fn doubt_ends(&self) -> Option<Instant> {
-        self.doubt.map(|doubt| doubt.until)
+        self.doubt.as_ref().map(|doubt| doubt.until)
     }
 
     /// The place to go back to because of what was in doubt; it is in doubt no longer.
     pub(super) fn settle_doubt(&mut self, now: Instant) -> Option<Position> {
-        let doubt = self.doubt.filter(|doubt| doubt.until <= now)?;
-        self.doubt = None;
+        let doubt = self.doubt.take_if(|doubt| doubt.until <= now)?;
         Some(doubt.before)
     }
 
-    /// The cursor was set back to here: nothing after it counts any more.
-    pub(super) fn went_back(&mut self, now: Instant, cursor: Position) {
+    /// From here on is counted: nothing before it will be sent again (a statement's place), or the cursor was set back to it.
+    pub(super) fn begin_at(&mut self, now: Instant, cursor: Position) {
         self.marks = VecDeque::from([(now, cursor)]);
         if let Some(doubt) = &mut self.doubt
             && doubt.before.sequence > cursor.sequence
@@ -126,6 +169,10 @@ mod tests {
             sequence: Sequence::new(sequence),
             offset: sequence * 100,
         }
+    }
+
+    fn of(database: &str) -> Doubted {
+        Doubted::Databases([database.to_owned()].into())
     }
 
     #[test]
@@ -153,8 +200,10 @@ mod tests {
         let start = Instant::now();
         let later = |seconds| start + Duration::from_secs(seconds);
         let mut trail = Trail::new(REWIND, start, at(0));
-        trail.doubt(later(1), at(5));
-        trail.doubt(later(2), at(9));
+        trail.doubt(later(1), at(5), of("a"));
+        trail.doubt(later(2), at(9), of("b"));
+        let both = ["a", "b"].map(str::to_owned).into();
+        assert_eq!(trail.doubted(), Some(&Doubted::Databases(both)));
         for second in 1..100 {
             trail.mark(later(second), at(10 + second));
         }
@@ -163,7 +212,7 @@ mod tests {
         assert_eq!(trail.settle_doubt(later(129)), None);
         assert_eq!(trail.settle_doubt(later(130)), Some(at(5)));
         assert_eq!(trail.settle_doubt(later(131)), None);
-        trail.went_back(later(130), at(5));
+        trail.begin_at(later(130), at(5));
         assert_eq!(trail.back(), at(5));
     }
 }

@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use crate::influx::{Credentials, WriteEndpoint};
 
 use super::record::{Destination, Form};
+use super::statement_record::StatementRecord;
 
 /// Everything but RFC 3986's unreserved characters.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
@@ -43,10 +44,71 @@ pub(super) fn write_head(destination: &Destination, host: SocketAddr, length: us
         put_parameter(&mut head, b"&u=", user);
         put_parameter(&mut head, b"&p=", password);
     }
-    head.extend_from_slice(
-        format!(" HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n").as_bytes(),
-    );
-    if let Credentials::Authorization(authorization) = &destination.credentials {
+    finish_head(head, host, &destination.credentials, length)
+}
+
+/// The head of a statement's request, with the length of its body.
+pub(super) fn statement_head(statement: &StatementRecord, host: SocketAddr) -> Bytes {
+    let mut head = Vec::with_capacity(256 + statement.target.len());
+    head.extend_from_slice(statement.method.name().as_bytes());
+    head.push(b' ');
+    head.extend_from_slice(statement.target.as_bytes());
+    if let Credentials::Parameters { user, password } = &statement.credentials {
+        let first = if statement.target.contains('?') {
+            b"&u="
+        } else {
+            b"?u="
+        };
+        put_parameter(&mut head, first, user);
+        put_parameter(&mut head, b"&p=", password);
+    }
+    if !statement.content_type.is_empty() {
+        let line = format!(" HTTP/1.1\r\nContent-Type: {}", statement.content_type);
+        head.extend_from_slice(line.as_bytes());
+        return finish_lines(head, host, &statement.credentials, statement.body.len());
+    }
+    finish_head(head, host, &statement.credentials, statement.body.len())
+}
+
+/// A question in somebody's name, whose answer tells without changing anything.
+pub(super) fn question(
+    query: &str,
+    database: &str,
+    credentials: &Credentials,
+    host: SocketAddr,
+) -> Bytes {
+    let mut head = b"GET /query".to_vec();
+    put_parameter(&mut head, b"?q=", query);
+    if !database.is_empty() {
+        put_parameter(&mut head, b"&db=", database);
+    }
+    if let Credentials::Parameters { user, password } = credentials {
+        put_parameter(&mut head, b"&u=", user);
+        put_parameter(&mut head, b"&p=", password);
+    }
+    finish_head(head, host, credentials, 0)
+}
+
+/// From the end of a request line's target to the end of the head.
+fn finish_head(
+    mut head: Vec<u8>,
+    host: SocketAddr,
+    credentials: &Credentials,
+    length: usize,
+) -> Bytes {
+    head.extend_from_slice(b" HTTP/1.1");
+    finish_lines(head, host, credentials, length)
+}
+
+/// From the end of a line of the head to its end.
+fn finish_lines(
+    mut head: Vec<u8>,
+    host: SocketAddr,
+    credentials: &Credentials,
+    length: usize,
+) -> Bytes {
+    head.extend_from_slice(format!("\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n").as_bytes());
+    if let Credentials::Authorization(authorization) = credentials {
         head.extend_from_slice(b"Authorization: ");
         head.extend_from_slice(authorization);
         head.extend_from_slice(b"\r\n");

@@ -8,8 +8,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::config::Config;
 use crate::config::model::{Backend, Balance, Frontend, PoolServer, Probe, Relay, Udp};
 use crate::stats::{
-    BackendStats, Counter, FrontendStats, Gauge, RelayStats, ReplicaState, ReplicaStats,
-    ReplicaStatus, ServerState, ServerStats, ServerStatus, Stats, Traffic, UdpStats,
+    BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats, ReplicaState,
+    ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus, Stats, Traffic, UdpStats,
 };
 
 /// Everything at zero.
@@ -61,6 +61,7 @@ fn backend(backend: &Backend) -> BackendStats {
         balance: balance.to_owned(),
         traffic: Traffic::default(),
         no_server: Counter::default(),
+        barrier: BarrierStats::default(),
         servers: backend
             .servers
             .iter()

@@ -121,6 +121,19 @@ pub struct FrontendStats {
     pub request_errors: Counter,
 }
 
+/// What the read barrier of a replicated backend did.
+#[derive(Debug, Default)]
+pub struct BarrierStats {
+    /// Reads that had to wait for a fresh replica.
+    pub waits: Counter,
+    /// How long they waited, in microseconds.
+    pub waited_micros: Counter,
+    /// Reads answered by a replica that was not fresh, and said so.
+    pub stale: Counter,
+    /// Reads answered 503 because no replica was fresh in time.
+    pub rejected: Counter,
+}
+
 /// One backend, with its servers.
 #[derive(Debug)]
 pub struct BackendStats {
@@ -132,6 +145,8 @@ pub struct BackendStats {
     pub traffic: Traffic,
     /// Requests answered 503 because no server was up.
     pub no_server: Counter,
+    /// The read barrier, where a relay replicates to it.
+    pub barrier: BarrierStats,
     /// Its servers, in the order of the configuration.
     pub servers: Vec<Arc<ServerStats>>,
 }
@@ -217,6 +232,8 @@ pub struct RelayStats {
     pub inflight: Gauge,
     /// Records appended.
     pub records: Counter,
+    /// Statements among them.
+    pub statements: Counter,
     /// Lines in them.
     pub lines: Counter,
     /// Lines that were stamped.

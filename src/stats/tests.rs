@@ -151,6 +151,7 @@ fn lab() -> Stats {
             balance: "roundrobin".to_owned(),
             traffic: traffic(1_732_650),
             no_server: Counter::default(),
+            barrier: BarrierStats::default(),
             servers,
         })
     };

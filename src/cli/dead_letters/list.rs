@@ -58,7 +58,10 @@ pub(super) fn row(folder: &LetterFolder, letter: &FoundLetter) -> [String; 7] {
                 replica,
                 text::one_line(&header.time),
                 text::one_line(&header.database),
-                header.lines.to_string(),
+                match header.statement {
+                    None => header.lines.to_string(),
+                    Some(_) => "stmt".to_owned(),
+                },
                 header.status.to_string(),
                 shorten(&reason),
             ]

@@ -162,7 +162,7 @@ async fn replay_one(chosen: &Chosen, letter: &FoundLetter) -> Result<String, Fai
             "applied but for {}, which were older than the retention policy keeps; the letter is removed",
             dropped.map_or("some points".to_owned(), |count| format!("{count} points"))
         ),
-        Replayed::Refused { status, reason, .. } => {
+        Replayed::Refused { status, reason } => {
             return Err(Failure::Refused { status, reason });
         }
     };

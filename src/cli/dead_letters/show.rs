@@ -27,7 +27,7 @@ pub(super) fn show(chosen: &Chosen, id: &LetterId, only_body: bool) -> Result<()
     let mut out = io::stdout().lock();
     // A reader that has gone away changes nothing about the answer.
     let _ = if only_body {
-        out.write_all(&letter.record.body)
+        out.write_all(letter.record.body())
     } else {
         print(&mut out, id, &letter)
     };

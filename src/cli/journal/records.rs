@@ -10,7 +10,9 @@ use super::range::Range;
 use crate::cli::{record, text};
 use crate::journal::inspection::{Item, records};
 use crate::journal::{Record, Sequence};
-use crate::relay::record::{WRITE, WriteRecord};
+use crate::relay::change::Change;
+use crate::relay::record::WRITE;
+use crate::relay::statement_record::STATEMENT;
 
 /// One row a record, as they come: a journal does not fit into a table's memory.
 pub(super) fn list(folder: &Path, range: Range) -> Result<(), ExitCode> {
@@ -43,25 +45,24 @@ pub(super) fn list(folder: &Path, range: Range) -> Result<(), ExitCode> {
 }
 
 fn row(out: &mut dyn Write, record: &Record) -> io::Result<()> {
-    let (kind, lines, bytes, database) = match WriteRecord::decode(record.payload.clone()) {
-        Ok(write) if record.kind == WRITE => (
-            "write".to_owned(),
+    let kind = match record.kind {
+        WRITE => "write".to_owned(),
+        STATEMENT => "statement".to_owned(),
+        other => format!("kind {}", other.0),
+    };
+    let length = record.payload.len();
+    let (lines, bytes, database) = match Change::decode(record.kind, record.payload.clone()) {
+        Ok(Change::Write(write)) => (
             write.lines.to_string(),
             write.body.len(),
             text::one_line(&write.destination.database),
         ),
-        Err(error) if record.kind == WRITE => (
-            "write".to_owned(),
+        Ok(Change::Statement(statement)) => (
             "-".to_owned(),
-            record.payload.len(),
-            format!("({error})"),
+            statement.body.len(),
+            format!("({})", text::one_line(&statement.shown)),
         ),
-        _ => (
-            format!("kind {}", record.kind.0),
-            "-".to_owned(),
-            record.payload.len(),
-            "-".to_owned(),
-        ),
+        Err(error) => ("-".to_owned(), length, format!("({error})")),
     };
     writeln!(
         out,
@@ -86,28 +87,24 @@ pub(super) fn show(folder: &Path, sequence: u64, only_body: bool) -> Result<(), 
         eprintln!("the journal holds no readable record {sequence}");
         return Err(ExitCode::FAILURE);
     };
-    if found.kind != WRITE {
-        eprintln!("record {sequence} is no write: kind {}", found.kind.0);
-        return Err(ExitCode::FAILURE);
-    }
-    let write = WriteRecord::decode(found.payload.clone()).map_err(|error| {
+    let change = Change::decode(found.kind, found.payload.clone()).map_err(|error| {
         eprintln!("record {sequence}: {error}");
         ExitCode::FAILURE
     })?;
     let mut out = io::stdout().lock();
     // A reader that has gone away changes nothing about the answer.
     let _ = if only_body {
-        out.write_all(&write.body)
+        out.write_all(change.body())
     } else {
-        print(&mut out, &found, &write)
+        print(&mut out, &found, &change)
     };
     Ok(())
 }
 
-fn print(out: &mut dyn Write, found: &Record, write: &WriteRecord) -> io::Result<()> {
+fn print(out: &mut dyn Write, found: &Record, change: &Change) -> io::Result<()> {
     writeln!(out, "record {}", found.sequence)?;
     writeln!(out, "  appended     {}", text::time(found.unix_nanos))?;
-    record::describe(out, write)?;
+    record::describe(out, change)?;
     writeln!(out)?;
-    record::body(out, write)
+    record::body(out, change)
 }

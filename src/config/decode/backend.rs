@@ -7,13 +7,20 @@ use super::{Spelled, check, name};
 use crate::config::address::parse_server;
 use crate::config::error::{Notice, Position, Problem};
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{Backend, Balance, PoolServer, ServerAddress};
+use crate::config::model::{Backend, Balance, OnStale, PoolServer, Reads, ServerAddress};
 use crate::config::tree::quote;
 
-const KEYS: Keys = Keys {
-    known: &["name", "balance", "check", "servers", "timeout", "retries"],
-    later: &["reads", "read_wait", "on_stale"],
-};
+const KEYS: Keys = Keys::of(&[
+    "name",
+    "balance",
+    "check",
+    "servers",
+    "timeout",
+    "retries",
+    "reads",
+    "read_wait",
+    "on_stale",
+]);
 
 const TIMEOUTS: Keys = Keys::of(&["connect", "server", "keep_alive"]);
 
@@ -32,6 +39,10 @@ const BALANCES: [(&str, Balance); 4] = [
     ("random", Balance::Random),
     ("source", Balance::Source),
 ];
+
+const READS: [(&str, Reads); 2] = [("fresh", Reads::Fresh), ("any", Reads::Any)];
+
+const ON_STALE: [(&str, OnStale); 2] = [("serve", OnStale::Serve), ("reject", OnStale::Reject)];
 
 /// A backend and what is needed to refer to it.
 pub(super) struct BackendDraft<'a> {
@@ -60,6 +71,9 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
         backend.check = check::decode(&field);
     }
     backend.servers = servers(&table);
+    backend.reads = table.choice("reads", &READS, backend.reads);
+    backend.read_wait = table.duration("read_wait", backend.read_wait);
+    backend.on_stale = table.choice("on_stale", &ON_STALE, backend.on_stale);
     backend.retries = table.whole("retries", 0..=100, backend.retries);
     if let Some(timeouts) = table
         .get("timeout")
@@ -85,6 +99,9 @@ fn default() -> Backend {
         server_timeout: Duration::from_secs(50),
         server_keep_alive: Duration::from_secs(60),
         retries: 3,
+        reads: Reads::Fresh,
+        read_wait: Duration::from_secs(1),
+        on_stale: OnStale::Serve,
         replicated_by: None,
     }
 }

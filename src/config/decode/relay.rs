@@ -10,28 +10,26 @@ use crate::config::suggest::nearest;
 use crate::config::tree::quote;
 use crate::config::units::{format_duration, format_size};
 
-const KEYS: Keys = Keys {
-    known: &[
-        "name",
-        "replicate_to",
-        "ack",
-        "on_unavailable",
-        "timeout",
-        "sync",
-        "max_body",
-        "max_unpacked_body",
-        "max_batch",
-        "max_inflight",
-        "max_dead_letters",
-        "max_dead_letter_bytes",
-        "retry",
-        "rewind",
-        "trust_for",
-        "max_backlog",
-        "max_backlog_age",
-    ],
-    later: &[],
-};
+const KEYS: Keys = Keys::of(&[
+    "name",
+    "replicate_to",
+    "ack",
+    "on_unavailable",
+    "timeout",
+    "statement_timeout",
+    "sync",
+    "max_body",
+    "max_unpacked_body",
+    "max_batch",
+    "max_inflight",
+    "max_dead_letters",
+    "max_dead_letter_bytes",
+    "retry",
+    "rewind",
+    "trust_for",
+    "max_backlog",
+    "max_backlog_age",
+]);
 
 const RETRY: Keys = Keys::of(&["min", "max"]);
 
@@ -113,6 +111,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> RelayDraft<'a> {
     if let Some(sync) = table.get("sync").and_then(|field| sync(&field)) {
         relay.sync = sync;
     }
+    relay.statement_timeout = table.duration("statement_timeout", relay.statement_timeout);
     relay.rewind = table.duration("rewind", relay.rewind);
     relay.trust_for = table.duration("trust_for", relay.trust_for);
     if let Some(bytes) = table
@@ -144,6 +143,7 @@ fn default() -> Relay {
         max_backlog_age: Duration::from_secs(72 * 60 * 60),
         rewind: Duration::from_secs(30),
         trust_for: Duration::from_secs(60 * 60),
+        statement_timeout: Duration::from_secs(10 * 60),
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{toml, with, yaml};
 use crate::config::model::{
-    Ack, Balance, Config, OnUnavailable, Probe, ServerAddress, SyncPolicy, Test,
+    Ack, Balance, Config, OnStale, OnUnavailable, Probe, Reads, ServerAddress, SyncPolicy, Test,
 };
 use crate::config::units::{UnitError, format_duration, format_size, parse_duration, parse_size};
 use crate::influx::Precision;
@@ -32,11 +32,15 @@ max_unpacked_body = "3MB"
 max_batch = 4096
 max_inflight = "5MiB"
 max_dead_letters = 21
+statement_timeout = "23s"
 max_dead_letter_bytes = "22MB"
 retry = { min = "6ms", max = "7ms" }"#,
         r#"balance = "leastconn"
 check = { http = "/health?a=b", expect = [204, "200-299"], host = "a.example:80", interval = "8s", timeout = "9s", rise = 10, fall = 11 }
 retries = 0
+reads = "any"
+read_wait = "16s"
+on_stale = "reject"
 timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         "weight = 15\nbackup = true\ncheck = false",
     );
@@ -92,7 +96,12 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         (relay.retry_min, relay.retry_max),
         (Duration::from_millis(6), Duration::from_millis(7))
     );
+    assert_eq!(relay.statement_timeout, seconds(23));
     let backend = &config.backends[0];
+    assert_eq!(
+        (backend.reads, backend.read_wait, backend.on_stale),
+        (Reads::Any, seconds(16), OnStale::Reject)
+    );
     assert_eq!(
         (backend.balance, backend.retries),
         (Balance::LeastConnections, 0)

@@ -22,7 +22,7 @@ async fn servers_take_turns_and_connections_are_kept() {
     let mut client = proxy.connect().await;
     let mut bodies = String::new();
     for _ in 0..10 {
-        let answer = client.get("/query?q=x").await;
+        let answer = client.get("/query?q=SELECT+v+FROM+m").await;
         assert_eq!(answer.header("connection"), Some("keep-alive"));
         assert_eq!(
             answer.header("keep-alive"),
@@ -78,7 +78,7 @@ async fn a_read_moves_on_until_its_answer_has_begun() {
 async fn a_refused_connection_moves_any_request() {
     let (mut a, b, proxy) = pair(Behaviour::Answer, Behaviour::Answer).await;
     a.refuse().await;
-    for target in ["/query", "/api/v2/delete", "/query", "/api/v2/delete"] {
+    for target in ["/query", "/other", "/query", "/other"] {
         let mut client = proxy.connect().await;
         assert_eq!(client.post(target, "x").await.body, "b");
     }
@@ -90,7 +90,7 @@ async fn a_refused_connection_moves_any_request() {
 async fn what_must_not_happen_twice_does_not() {
     let (a, b, proxy) = pair(Behaviour::Reset, Behaviour::Reset).await;
     let mut client = proxy.connect().await;
-    let answer = client.post("/api/v2/delete?bucket=x", "{}").await;
+    let answer = client.post("/other?bucket=x", "{}").await;
     assert_eq!(answer.status, 502);
     assert!(answer.body.contains("influx_back"));
     assert_eq!(a.requests().len() + b.requests().len(), 1);
@@ -107,7 +107,7 @@ async fn no_request_that_must_not_repeat_goes_out_on_an_idle_connection() {
         client.get("/query").await;
     }
     for _ in 0..2 {
-        client.post("/api/v2/delete", "{}").await;
+        client.post("/other", "{}").await;
     }
     assert_eq!(a.connections(), 2);
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
@@ -17,13 +18,17 @@ use tokio::task::JoinHandle;
 use super::client::{Answer, Client};
 use crate::config::Config;
 use crate::config::model::{
-    Ack, AllOf, Backend, BackendId, Balance, Check, Condition, Frontend, OnUnavailable, PoolServer,
-    Probe, Relay, RelayId, Rule, Server, ServerAddress, SyncPolicy, Target, Test,
+    Ack, AllOf, Backend, BackendId, Balance, Check, Condition, Frontend, OnStale, OnUnavailable,
+    PoolServer, Probe, Reads, Relay, RelayId, Rule, Server, ServerAddress, SyncPolicy, Target,
+    Test,
 };
+use crate::influx::Answer as InfluxAnswer;
+use crate::influx::influxql::{Class, Request};
 use crate::proxy::{InFlight, Pool, Proxy, RelayHandler, StatusPage, build_pools};
+use crate::relay::freshness::Freshness;
 use crate::stats::{
-    BackendStats, Counter, FrontendStats, RelayStats, ServerState, ServerStats, ServerStatus,
-    Stats, Traffic,
+    BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState, ServerStats,
+    ServerStatus, Stats, Traffic,
 };
 
 /// For whatever must happen at once but for the machine.
@@ -68,6 +73,9 @@ pub(crate) fn backend(name: &str, servers: Vec<PoolServer>) -> Backend {
         server_timeout: Duration::from_secs(10),
         server_keep_alive: Duration::from_secs(60),
         retries: 3,
+        reads: Reads::Fresh,
+        read_wait: Duration::from_secs(1),
+        on_stale: OnStale::Serve,
         replicated_by: None,
     }
 }
@@ -140,6 +148,7 @@ pub(crate) fn replicated(servers: Vec<PoolServer>) -> Config {
         max_backlog_age: Duration::from_secs(72 * 3600),
         rewind: Duration::from_secs(30),
         trust_for: Duration::from_secs(3600),
+        statement_timeout: Duration::from_secs(60),
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),
@@ -185,6 +194,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             balance: "roundrobin".into(),
             traffic: Traffic::default(),
             no_server: Counter::default(),
+            barrier: BarrierStats::default(),
             servers: backend.servers.iter().map(server).collect(),
         })
     });
@@ -227,6 +237,22 @@ impl RelayHandler for EchoRelay {
             .write_response_header(Box::new(header), true)
             .await?;
         session.write_response_body(None, true).await
+    }
+
+    async fn replicate(&self, request: &Request<'_>, class: &Class) -> InfluxAnswer {
+        let mut answer = InfluxAnswer::stored(None);
+        let names = format!("{} of {} bytes", class.names.join(", "), request.body.len());
+        let value = HeaderValue::try_from(names).expect("a header");
+        answer
+            .headers
+            .push((HeaderName::from_static("x-replicated"), value));
+        answer
+    }
+
+    async fn ready(&self) {}
+
+    fn freshness(&self) -> Option<&Freshness> {
+        None
     }
 }
 

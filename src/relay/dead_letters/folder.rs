@@ -9,7 +9,9 @@ use bytes::Bytes;
 
 use super::header::{BadHeader, LetterHeader, MAX_HEADER};
 use super::id::{FileName, LetterId};
-use crate::relay::record::{RecordError, WriteRecord};
+use crate::relay::change::Change;
+use crate::relay::record::{RecordError, WRITE};
+use crate::relay::statement_record::STATEMENT;
 
 /// The folder of one relay's letters.
 #[derive(Debug, Clone)]
@@ -34,7 +36,7 @@ pub struct Letter {
     /// What it says of itself.
     pub header: LetterHeader,
     /// The record. It may hold credentials.
-    pub record: WriteRecord,
+    pub record: Change,
 }
 
 /// Why a letter cannot be read.
@@ -322,7 +324,11 @@ fn decode(bytes: Vec<u8>, id: &LetterId) -> Result<Letter, LetterError> {
     if crc32c::crc32c(&payload) != header.payload_crc32c {
         return Err(LetterError::Payload);
     }
-    let record = WriteRecord::decode(payload)?;
+    let kind = match header.statement {
+        None => WRITE,
+        Some(_) => STATEMENT,
+    };
+    let record = Change::decode(kind, payload)?;
     Ok(Letter { header, record })
 }
 

@@ -28,7 +28,10 @@ pub struct LetterHeader {
     pub status: u16,
     /// The text of the refusal, cut at 8 KiB.
     pub reason: String,
-    /// The database.
+    /// What a statement does, passwords removed; nothing for a write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+    /// The database. Empty for a statement that touches none, several, or such as cannot be told.
     pub database: String,
     /// The retention policy; empty for the default one.
     pub retention_policy: String,
@@ -56,6 +59,12 @@ pub enum BadHeader {
 }
 
 impl LetterHeader {
+    /// The one database that the record touches; nothing if it may be any.
+    pub(super) fn only_database(self) -> Option<String> {
+        let any = self.statement.is_some() && self.database.is_empty();
+        (!any).then_some(self.database)
+    }
+
     /// Both lines.
     pub(super) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         let line = serde_json::to_vec(self)?;

@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::influx::{Verdict, judge_write, refusal_of_replica};
-use crate::relay::client::{ReplicaClient, SendError};
-use crate::relay::record::WriteRecord;
-use crate::relay::wire::{Pieces, write_head};
+use crate::influx::{
+    StatementVerdict, Verdict, judge_statement, judge_write, refusal_of_replica, statement_error,
+};
+use crate::relay::change::Change;
+use crate::relay::client::{ReplicaAnswer, ReplicaClient, SendError};
+use crate::relay::statement_record::StatementRecord;
+use crate::relay::wire::{Pieces, statement_head, write_head};
 
 /// What the replica said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +27,6 @@ pub enum Replayed {
         status: u16,
         /// Its words.
         reason: String,
-        /// What they mean.
-        verdict: Verdict,
     },
 }
 
@@ -61,25 +62,52 @@ impl From<SendError> for ReplayError {
 /// Sends the record in the name of who wrote it. Needs a tokio runtime with I/O and time.
 ///
 /// # Errors
-/// There was no answer within `timeout`.
+/// There was no answer within `timeout`, of a statement within ten times that.
 pub async fn replay(
-    record: &WriteRecord,
+    record: &Change,
     address: SocketAddr,
     timeout: Duration,
 ) -> Result<Replayed, ReplayError> {
+    let (head, timeout) = match record {
+        Change::Write(write) => {
+            let head = write_head(&write.destination, address, write.body.len());
+            (head, timeout)
+        }
+        Change::Statement(statement) => (
+            statement_head(statement, address),
+            timeout.saturating_mul(10),
+        ),
+    };
     let mut request = Pieces::default();
-    request.push(write_head(&record.destination, address, record.body.len()));
-    request.push(record.body.clone());
+    request.push(head);
+    request.push(record.body().clone());
     let answer = ReplicaClient::new(timeout)
         .exchange(address, request)
         .await?;
-    Ok(match judge_write(answer.status, &answer.body) {
+    Ok(match record {
+        Change::Write(_) => judge_replayed_write(&answer),
+        Change::Statement(statement) => judge_replayed_statement(statement, &answer),
+    })
+}
+
+fn judge_replayed_write(answer: &ReplicaAnswer) -> Replayed {
+    match judge_write(answer.status, &answer.body) {
         Verdict::Applied => Replayed::Applied,
         Verdict::Expired { dropped } => Replayed::Expired { dropped },
-        verdict => Replayed::Refused {
+        _ => Replayed::Refused {
             status: answer.status,
             reason: refusal_of_replica(answer.status, &answer.body).message,
-            verdict,
         },
-    })
+    }
+}
+
+fn judge_replayed_statement(statement: &StatementRecord, answer: &ReplicaAnswer) -> Replayed {
+    match judge_statement(statement.is_query(), answer.status, &answer.body) {
+        StatementVerdict::Applied => Replayed::Applied,
+        _ => Replayed::Refused {
+            status: answer.status,
+            reason: statement_error(&answer.body)
+                .unwrap_or_else(|| refusal_of_replica(answer.status, &answer.body).message),
+        },
+    }
 }

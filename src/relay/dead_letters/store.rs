@@ -11,7 +11,8 @@ use log::{error, warn};
 use super::folder::LetterFolder;
 use super::header::{LetterHeader, shorten};
 use super::id::LetterId;
-use crate::relay::record::{FieldTooLong, WriteRecord};
+use crate::relay::change::Change;
+use crate::relay::record::FieldTooLong;
 use crate::stats::units::Moment;
 
 /// The folder's name, below the relay's own.
@@ -34,7 +35,7 @@ pub struct DeadLetter {
     /// The record's sequence.
     pub sequence: u64,
     /// The record.
-    pub record: WriteRecord,
+    pub record: Change,
     /// The HTTP status of the refusal.
     pub status: u16,
     /// The text of the refusal.
@@ -160,6 +161,15 @@ impl DeadLetters {
             .is_some_and(|open| open.unknown > 0 || open.databases.contains_key(database))
     }
 
+    /// Whether this replica has any open letter. In memory.
+    pub fn any_open(&self, replica: &str) -> bool {
+        let index = self.shared.read();
+        index
+            .open
+            .get(replica)
+            .is_some_and(|open| open.unknown > 0 || !open.databases.is_empty())
+    }
+
     /// Open letters, those included that are damaged.
     pub fn count(&self) -> usize {
         self.shared.read().letters.len()
@@ -224,31 +234,42 @@ impl Shared {
             time,
         } = letter;
         let head = record.encode_head()?;
-        let checksum = crc32c::crc32c_append(crc32c::crc32c(&head), &record.body);
-        let header = LetterHeader {
+        let body = record.body();
+        let mut header = LetterHeader {
             relay: self.relay.clone(),
             replica: replica.clone(),
             sequence,
             time: Moment::new(time, time).to_string(),
             status,
             reason: shorten(reason),
-            database: record.destination.database.clone(),
-            retention_policy: record.destination.retention_policy.clone(),
-            precision: record.destination.precision.v1_name().to_owned(),
-            lines: record.lines,
-            bytes: record.body.len() as u64,
-            payload_bytes: (head.len() + record.body.len()) as u64,
-            payload_crc32c: checksum,
+            statement: None,
+            database: record.database().unwrap_or_default().to_owned(),
+            retention_policy: String::new(),
+            precision: String::new(),
+            lines: 0,
+            bytes: body.len() as u64,
+            payload_bytes: (head.len() + body.len()) as u64,
+            payload_crc32c: crc32c::crc32c_append(crc32c::crc32c(&head), body),
         };
+        match &record {
+            Change::Write(write) => {
+                header
+                    .retention_policy
+                    .clone_from(&write.destination.retention_policy);
+                header.precision = write.destination.precision.v1_name().to_owned();
+                header.lines = write.lines;
+            }
+            Change::Statement(statement) => header.statement = Some(statement.shown.clone()),
+        }
         let lines = header.encode()?;
         let id = LetterId { sequence, replica };
         {
             let _disk = self.disk();
             self.folder
-                .write(&id, &[&lines, &head, &record.body])
+                .write(&id, &[&lines, &head, body])
                 .map_err(self.failed("write a letter"))?;
             let entry = Entry {
-                database: Some(header.database),
+                database: record.database().map(str::to_owned),
                 bytes: lines.len() as u64 + header.payload_bytes,
                 damaged: false,
             };
@@ -310,7 +331,7 @@ impl Shared {
             return entry;
         }
         match self.folder.read_header(id) {
-            Ok(header) => entry.database = Some(header.database),
+            Ok(header) => entry.database = header.only_database(),
             Err(error) => {
                 error!(
                     "relay {}: dead letter {id}: {error}; until it is dropped, {} is not fresh for any database",

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use super::header::MAX_REASON;
 use super::*;
 use crate::influx::{Credentials, Ending, Precision};
+use crate::relay::change::Change;
 use crate::relay::record::{Destination, Form, WriteRecord};
 
 const MANY: Limits = Limits {
@@ -24,8 +25,8 @@ fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-fn record(database: &str, body: &str) -> WriteRecord {
-    WriteRecord {
+fn record(database: &str, body: &str) -> Change {
+    Change::Write(WriteRecord {
         destination: Destination {
             form: Form::LineProtocol,
             precision: Precision::Seconds,
@@ -40,7 +41,7 @@ fn record(database: &str, body: &str) -> WriteRecord {
         lines: 1,
         ending: Ending::Closed,
         body: Bytes::copy_from_slice(body.as_bytes()),
-    }
+    })
 }
 
 fn letter(sequence: u64, replica: &str, database: &str) -> DeadLetter {

@@ -15,12 +15,17 @@ impl Replicator {
         self.drain().await;
         self.under_way = FuturesUnordered::new();
         self.lanes.clear();
+        self.barrier = None;
+        self.unanswered = None;
         self.window = 0;
         self.link = Link::Away {
             until: Instant::now(),
         };
         self.going_back = None;
         let index = self.replica.index;
+        self.is_trusted = false;
+        self.show_trust();
+        self.board.carries_out(index, None);
         self.reachable = false;
         self.answers = Some(false);
         self.board.set_reachable(index, false);

@@ -64,6 +64,8 @@ impl Replicator {
         if std::mem::take(&mut self.broken) {
             self.go_back_to(self.trail.back());
         }
+        self.is_trusted = true;
+        self.show_trust();
         let behind = self.journal.durable().sequence.get();
         let place = self.going_back.unwrap_or(self.tracker.cursor());
         info!(
@@ -105,6 +107,8 @@ impl Replicator {
     /// The node could not be reached, or gave no answer: it may have died, and may have lost its last seconds.
     pub(super) fn broke(&mut self, now: Instant, error: &SendError) {
         self.broken = true;
+        self.is_trusted = false;
+        self.show_trust();
         self.lost(now, error.to_string(), None);
     }
 

@@ -13,9 +13,14 @@
 //! out after newer ones (W7). So a node that returns gets again what came since `rewind` before, and once `rewind` has passed
 //! after a request without an answer, everything from that request on is sent again: what landed late is written over, in
 //! order. [`Trail`] knows how far back. Going back sets the replicator as a whole back: all lanes, in the journal's order.
+//!
+//! **Statements** are barriers ([`statements`]): nothing is read past one before it has its verdict, and nothing goes back past
+//! it. What reads may lean on is shown in the [view](freshness) of the replica.
 
 mod aside;
+mod freshness;
 mod link;
+mod statements;
 mod verdicts;
 
 use std::collections::HashMap;
@@ -29,15 +34,19 @@ use tokio::sync::watch;
 
 use super::backoff::Backoff;
 use super::board::Board;
+use super::change::Change;
 use super::client::{ReplicaAnswer, SendError};
 use super::dead_letters::DeadLetters;
+use super::freshness::Freshness;
 use super::lane::{Lane, Queued, weight};
-use super::record::{RecordError, WRITE, WriteRecord};
+use super::record::WriteRecord;
 use super::replica::Replica;
 use super::roster::Place;
 use super::tracker::Tracker;
-use super::trail::Trail;
+use super::trail::{Doubted, Trail};
 use super::wire::write_head;
+use statements::{Barrier, Unanswered};
+
 use crate::journal::{Cursor, Journal, Position, ReadError, Reader, Record, Sequence};
 use crate::stats::ReplicaStatus;
 
@@ -73,6 +82,7 @@ pub(super) struct Replicator {
     replica: Arc<Replica>,
     journal: Journal,
     board: Arc<Board>,
+    freshness: Arc<Freshness>,
     dead_letters: DeadLetters,
     pace: Pace,
     reader: Reader,
@@ -83,11 +93,19 @@ pub(super) struct Replicator {
     /// To go back to as soon as nothing is under way.
     going_back: Option<Position>,
     lanes: HashMap<String, Lane>,
+    /// The statement that everything behind it waits for.
+    barrier: Option<Barrier>,
+    /// A statement that went out and got no answer.
+    unanswered: Option<Unanswered>,
+    /// Lanes that got their first record since the replica's view was changed last.
+    begun_lanes: Vec<(String, Sequence)>,
     /// Bytes in the lanes' queues.
     window: usize,
     link: Link,
     /// Whether the node may have lost or held back something since it answered last.
     broken: bool,
+    /// Whether it has answered since it was away or the process began.
+    is_trusted: bool,
     /// What the board was told last.
     reachable: bool,
     /// Whether the node has been asked since the start, and what the board was told of it.
@@ -102,6 +120,16 @@ pub(super) struct Replicator {
     read_again: Option<Instant>,
     durable: watch::Receiver<Position>,
     under_way: FuturesUnordered<BoxFuture<'static, Finished>>,
+}
+
+/// What all replicators of a relay share.
+#[derive(Clone)]
+pub(super) struct Common {
+    pub(super) journal: Journal,
+    pub(super) board: Arc<Board>,
+    pub(super) freshness: Arc<Freshness>,
+    pub(super) dead_letters: DeadLetters,
+    pub(super) pace: Pace,
 }
 
 /// The state of the way to the replica.
@@ -123,22 +151,27 @@ enum Finished {
         lane: String,
         result: Result<ReplicaAnswer, SendError>,
     },
+    /// What the replica runs, asked before a statement is sent again.
+    Running(Result<ReplicaAnswer, SendError>),
+    Statement(Result<ReplicaAnswer, SendError>),
 }
 
 impl Replicator {
-    pub(super) fn new(
-        replica: Arc<Replica>,
-        journal: Journal,
-        board: Arc<Board>,
-        dead_letters: DeadLetters,
-        pace: Pace,
-        cursor: Position,
-    ) -> Replicator {
+    pub(super) fn new(replica: Arc<Replica>, common: Common, cursor: Position) -> Replicator {
+        let Common {
+            journal,
+            board,
+            freshness,
+            dead_letters,
+            pace,
+        } = common;
         let now = Instant::now();
         let mut trail = Trail::new(pace.rewind, now, cursor);
+        let mut unanswered = None;
         if cursor.sequence > Sequence::ZERO {
             // What the life before had under way when it ended may still be carried out.
-            trail.doubt(now, cursor);
+            trail.doubt(now, cursor, Doubted::All);
+            unanswered = Some(Unanswered::before_the_start(journal.head(), now));
         }
         Replicator {
             reader: journal.reader(cursor.sequence),
@@ -149,10 +182,14 @@ impl Replicator {
             saved: cursor.sequence,
             going_back: None,
             lanes: HashMap::new(),
+            barrier: None,
+            unanswered,
+            begun_lanes: Vec::new(),
             window: 0,
             link: Link::Away { until: now },
             // What is saved as the cursor is already set back.
             broken: false,
+            is_trusted: false,
             reachable: false,
             asked: false,
             answers: None,
@@ -163,6 +200,7 @@ impl Replicator {
             replica,
             journal,
             board,
+            freshness,
             dead_letters,
             pace,
         }
@@ -206,6 +244,7 @@ impl Replicator {
             self.read_ahead().await;
             let wake = [
                 self.start_requests(),
+                self.start_statement().await,
                 self.next_read(),
                 self.next_going_back(),
                 self.next_save(),
@@ -281,10 +320,12 @@ impl Replicator {
     /// Reads and sends from here on.
     fn start_over(&mut self, now: Instant, place: Position) {
         self.lanes.clear();
+        self.barrier = None;
         self.window = 0;
         self.tracker = Tracker::new(place);
         self.reader = self.journal.reader(place.sequence);
-        self.trail.went_back(now, place);
+        self.trail.begin_at(now, place);
+        self.show_start(place.sequence);
     }
 
     fn go_back_to(&mut self, place: Position) {
@@ -294,12 +335,14 @@ impl Replicator {
         };
         if place.sequence < self.tracker.cursor().sequence || !self.lanes.is_empty() {
             self.going_back = Some(place);
+            self.show_doubt();
         }
     }
 
     fn may_read(&self) -> bool {
         let now = Instant::now();
         !self.blocked
+            && self.barrier.is_none()
             && self.going_back.is_none()
             && self.read_again.is_none_or(|moment| moment <= now)
             && self.window < self.pace.max_batch.saturating_mul(WINDOW_BATCHES)
@@ -314,8 +357,12 @@ impl Replicator {
                 Ok(records) if records.is_empty() => return,
                 Ok(records) => {
                     for record in records {
+                        if self.blocked || self.barrier.is_some() {
+                            break;
+                        }
                         self.enqueue(record);
                     }
+                    self.show_read();
                 }
                 Err(ReadError::Gap { from, to }) => {
                     let reason = format!("the journal has lost records {from} to {to}");
@@ -346,31 +393,18 @@ impl Replicator {
     }
 
     fn enqueue(&mut self, record: Record) {
-        if self.blocked {
-            return;
-        }
-        let decoded = if record.kind == WRITE {
-            WriteRecord::decode(record.payload)
-        } else {
-            Err(RecordError::Version(record.kind.0))
+        let position = Position {
+            sequence: record.sequence,
+            offset: record.offset,
         };
-        match decoded {
-            Ok(write) => {
-                let position = Position {
-                    sequence: record.sequence,
-                    offset: record.offset,
-                };
+        match Change::decode(record.kind, record.payload) {
+            Ok(Change::Write(write)) => {
                 self.tracker.read(position, record.unix_nanos);
-                self.window += weight(&write);
-                let backoff = || Backoff::new(self.pace.retry_min, self.pace.retry_max);
-                let lane = self
-                    .lanes
-                    .entry(write.destination.database.clone())
-                    .or_insert_with(|| Lane::new(backoff()));
-                lane.push(Queued {
-                    sequence: record.sequence,
-                    record: write,
-                });
+                self.enqueue_write(record.sequence, write);
+            }
+            Ok(Change::Statement(statement)) => {
+                self.tracker.read(position, record.unix_nanos);
+                self.stand_before(record.sequence, statement);
             }
             Err(error) => {
                 self.block(&format!(
@@ -378,6 +412,19 @@ impl Replicator {
                     record.sequence
                 ));
             }
+        }
+    }
+
+    fn enqueue_write(&mut self, sequence: Sequence, record: WriteRecord) {
+        self.window += weight(&record);
+        let backoff = || Backoff::new(self.pace.retry_min, self.pace.retry_max);
+        let name = &record.destination.database;
+        if !self.lanes.contains_key(name) {
+            self.lanes.insert(name.clone(), Lane::new(backoff()));
+            self.begun_lanes.push((name.clone(), sequence));
+        }
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.push(Queued { sequence, record });
         }
     }
 
@@ -442,7 +489,8 @@ impl Replicator {
     /// Puts where it stands where others read it, and saves the cursor: as far back as would have to be sent again.
     fn publish(&mut self) {
         self.arrive_if_there();
-        let near = self.link == Link::Near;
+        self.show_doubt();
+        let near = self.link == Link::Near && !self.is_held_up(Instant::now());
         if self.reachable != near {
             self.reachable = near;
             self.board.set_reachable(self.replica.index, near);
@@ -457,18 +505,9 @@ impl Replicator {
             self.board.meet(self.replica.index, answers == Some(true));
         }
         let cursor = self.tracker.cursor();
+        self.show_cursor(cursor.sequence);
         self.trail.mark(Instant::now(), cursor);
-        let back = self.trail.back();
-        if back.sequence != self.saved {
-            self.saved = back.sequence;
-            self.board.saved(self.replica.index, back.sequence);
-            self.journal.set_cursor(Cursor {
-                name: self.replica.stats.name.clone(),
-                sequence: back.sequence,
-                offset: back.offset,
-                note: self.board.note(self.replica.index),
-            });
-        }
+        self.save();
         let status = match self.link {
             Link::Away { .. } | Link::Greeting => ReplicaStatus::Down,
             Link::CatchingUp { .. } => ReplicaStatus::Lagging,
@@ -476,6 +515,24 @@ impl Replicator {
         };
         self.replica
             .publish(status, cursor, self.tracker.oldest_pending());
+    }
+}
+
+impl Replicator {
+    /// Sets the journal's cursor to where the trail leads back to.
+    fn save(&mut self) {
+        let back = self.trail.back();
+        if back.sequence == self.saved {
+            return;
+        }
+        self.saved = back.sequence;
+        self.board.saved(self.replica.index, back.sequence);
+        self.journal.set_cursor(Cursor {
+            name: self.replica.stats.name.clone(),
+            sequence: back.sequence,
+            offset: back.offset,
+            note: self.board.note(self.replica.index),
+        });
     }
 }
 

@@ -5,11 +5,14 @@ use std::time::{Instant, SystemTime};
 use log::{error, warn};
 
 use super::super::board::{Report, Settlement};
+use super::super::change::Change;
 use super::super::client::{ReplicaAnswer, SendError};
 use super::super::dead_letters::DeadLetter;
+use super::super::lane::Lane;
 use super::super::refusals::{Conclusion, Refusal};
+use super::super::trail::Doubted;
 use super::{Finished, Replicator};
-use crate::influx::{TryAgain, Verdict, judge_write, refusal_of_replica};
+use crate::influx::{TryAgain, Verdict, judge_write, refusal_of_replica, statement_error};
 use crate::journal::Sequence;
 
 /// How much of a strange answer is shown.
@@ -21,6 +24,8 @@ impl Replicator {
         match finished {
             Finished::Greeting(result) => self.greeted(now, result),
             Finished::Request { lane, result } => self.answered(now, &lane, result).await,
+            Finished::Running(result) => self.heard_what_runs(now, result),
+            Finished::Statement(result) => self.statement_answered(now, result).await,
         }
     }
 
@@ -39,7 +44,7 @@ impl Replicator {
             Err(error) => {
                 lane.failed();
                 if !matches!(error, SendError::Connect { .. }) {
-                    self.trail.doubt(now, cursor);
+                    self.trail.doubt(now, cursor, of(name));
                 }
                 self.broke(now, &error);
                 return;
@@ -47,7 +52,7 @@ impl Replicator {
         };
         self.replica.learn_version(&answer);
         if answer.repeated {
-            self.trail.doubt(now, cursor);
+            self.trail.doubt(now, cursor, of(name));
         }
         let sequences = lane.under_way();
         let refusal = || Refusal::new(answer.status, &answer.body);
@@ -74,7 +79,7 @@ impl Replicator {
             Verdict::TryAgain(why) => {
                 lane.failed();
                 if why == TryAgain::Timeout {
-                    self.trail.doubt(now, cursor);
+                    self.trail.doubt(now, cursor, of(name));
                 }
                 self.lost(now, shown(&answer), answer.retry_after);
             }
@@ -99,11 +104,13 @@ impl Replicator {
             .map(|sequence| (*sequence, report.clone()))
             .collect();
         let cursor = self.judge(sequences);
+        // Before the board: who was acknowledged finds this replica fresh.
+        self.show_judged(name, sequences.len());
         let conclusions = self.board.report(self.replica.index, &reports, cursor);
         for conclusion in conclusions {
             self.dead_letter(Some(name), conclusion).await;
         }
-        self.settle(name, sequences.len());
+        self.settle(name, sequences.len(), Lane::settled);
     }
 
     /// The records are as the replica has them; whether that is their verdict depends on the other replicas.
@@ -114,7 +121,7 @@ impl Replicator {
         sequences: &[Sequence],
         refusal: Refusal,
     ) {
-        let mut settled = 0;
+        let (mut settled, mut given_up) = (0, false);
         for sequence in sequences {
             match self.board.consider(self.replica.index, *sequence, &refusal) {
                 Settlement::Final(conclusion) => {
@@ -131,44 +138,56 @@ impl Replicator {
             && let Some(lane) = self.lanes.get_mut(name)
         {
             let held_since = lane.hold(now);
-            if now.saturating_duration_since(held_since) < self.pace.hold {
+            // A statement that waits behind it may be what it lacks; it cannot go first.
+            let longest = match self.barrier {
+                Some(_) => self.pace.hold.min(self.pace.retry_max),
+                None => self.pace.hold,
+            };
+            let held = now.saturating_duration_since(held_since);
+            if held < longest {
                 self.replica.stats.retries.increment();
                 return;
             }
             warn!(
-                "replica {}: record {sequence} was held for {:?} and is given up",
-                self.replica.stats.name, self.pace.hold
+                "replica {}: record {sequence} was held for {held:?} and is given up",
+                self.replica.stats.name
             );
             if let Some(conclusion) = self.board.give_up(self.replica.index, *sequence, &refusal) {
                 self.dead_letter(Some(name), conclusion).await;
             }
             settled = 1;
+            given_up = true;
         }
         let (done, _) = sequences.split_at(settled);
         self.replica.stats.refused.add(done.len() as u64);
         let cursor = self.judge(done);
+        self.show_judged(name, done.len());
         self.board.report(self.replica.index, &[], cursor);
-        self.settle(name, done.len());
+        let settle = if given_up {
+            Lane::given_up
+        } else {
+            Lane::settled
+        };
+        self.settle(name, done.len(), settle);
     }
 
     /// The replicas differ on a record, and it is certain. On disk when it returns, so that the cursor may pass the record.
     pub(super) async fn dead_letter(&mut self, lane: Option<&str>, conclusion: Conclusion) {
         let relay = &self.replica.relay_stats;
         relay.dead_letters.increment();
-        let record = lane
-            .and_then(|name| self.lanes.get(name))
-            .and_then(|lane| lane.record(conclusion.sequence));
-        for (replica, refusal) in conclusion.refused_by {
+        let record = self.concluded(lane, conclusion.sequence);
+        for (index, refusal) in conclusion.refused_by {
             let replica = relay
                 .replicas
-                .get(replica)
+                .get(index)
                 .map_or("?", |stats| stats.name.as_str());
-            let reason = refusal_of_replica(refusal.status, &refusal.body).message;
+            let reason = statement_error(&refusal.body)
+                .unwrap_or_else(|| refusal_of_replica(refusal.status, &refusal.body).message);
             error!(
                 "relay {}: record {} was accepted by one replica and refused for good by {replica} ({}): the replicas differ",
                 relay.name, conclusion.sequence, refusal.status
             );
-            let Some(record) = record else {
+            let Some(record) = &record else {
                 error!(
                     "relay {}: record {} is not at hand any more, so it is not kept as a dead letter",
                     relay.name, conclusion.sequence
@@ -183,17 +202,31 @@ impl Replicator {
                 reason,
                 time: SystemTime::now(),
             };
-            if let Err(error) = self.dead_letters.keep(letter).await {
-                error!(
-                    "relay {}: the dead letter of record {} could not be kept: {error}",
+            match self.dead_letters.keep(letter).await {
+                Ok(()) => self.freshness.update(index, |view| {
+                    view.unsettled = view.unsettled.saturating_sub(1);
+                }),
+                Err(error) => error!(
+                    "relay {}: the dead letter of record {} could not be kept, so {replica} serves no reads: {error}",
                     relay.name, conclusion.sequence
-                );
+                ),
             }
         }
     }
 
+    /// The record of a conclusion, if it is at hand: in the lane, or the statement that this replica stands before.
+    fn concluded(&self, lane: Option<&str>, sequence: Sequence) -> Option<Change> {
+        if let Some(barrier) = &self.barrier
+            && barrier.sequence == sequence
+        {
+            return Some(Change::Statement(barrier.statement.clone()));
+        }
+        let lane = self.lanes.get(lane?)?;
+        lane.record(sequence).cloned().map(Change::Write)
+    }
+
     /// Marks the records as judged; where the cursor stands then.
-    fn judge(&mut self, sequences: &[Sequence]) -> Sequence {
+    pub(super) fn judge(&mut self, sequences: &[Sequence]) -> Sequence {
         for sequence in sequences {
             self.tracker.judged(*sequence);
         }
@@ -201,9 +234,9 @@ impl Replicator {
     }
 
     /// The first `count` records of the lane's request are done with.
-    fn settle(&mut self, name: &str, count: usize) {
+    fn settle(&mut self, name: &str, count: usize, settle: fn(&mut Lane, usize) -> usize) {
         if let Some(lane) = self.lanes.get_mut(name) {
-            self.window = self.window.saturating_sub(lane.settled(count));
+            self.window = self.window.saturating_sub(settle(lane, count));
             if lane.is_empty() {
                 self.lanes.remove(name);
             }
@@ -211,7 +244,12 @@ impl Replicator {
     }
 }
 
-fn shown(answer: &ReplicaAnswer) -> String {
+/// What a request to this database puts in doubt.
+fn of(database: &str) -> Doubted {
+    Doubted::Databases([database.to_owned()].into())
+}
+
+pub(super) fn shown(answer: &ReplicaAnswer) -> String {
     let text = answer.body.get(..SHOWN).unwrap_or(&answer.body);
     let text = String::from_utf8_lossy(text);
     format!("it answered {} {}", answer.status, text.trim())

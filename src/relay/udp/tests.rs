@@ -251,6 +251,7 @@ fn relay(folder: &Path) -> Arc<Relay> {
         max_backlog: 10 << 30,
         max_backlog_age: Duration::from_secs(72 * 3600),
         rewind: Duration::from_secs(30),
+        statement_timeout: Duration::from_secs(60),
         trust_for: Duration::from_secs(3600),
         retry_min: Duration::from_millis(100),
         retry_max: Duration::from_secs(10),

@@ -107,8 +107,23 @@ pub struct BackendView {
     pub traffic: TrafficView,
     /// Requests answered 503 because no server was up.
     pub no_server: Count,
+    /// What the read barrier did, where a relay replicates to it.
+    pub barrier: BarrierView,
     /// In the order of the configuration.
     pub servers: Vec<ServerView>,
+}
+
+/// What the read barrier of a backend did since the start.
+#[derive(Debug, Serialize)]
+pub struct BarrierView {
+    /// Reads that had to wait for a fresh replica.
+    pub waits: Count,
+    /// How long they waited, together; seconds when serialised.
+    pub waited: Span,
+    /// Reads answered by a replica that was not fresh.
+    pub stale: Count,
+    /// Reads answered 503 because no replica was fresh in time.
+    pub rejected: Count,
 }
 
 /// One server of a backend.
@@ -172,6 +187,8 @@ pub struct RelayView {
     pub head: Count,
     /// Records appended since the start.
     pub records: Count,
+    /// Statements among them.
+    pub statements: Count,
     /// Lines in them.
     pub lines: Count,
     /// Lines that were stamped.

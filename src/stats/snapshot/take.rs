@@ -68,6 +68,12 @@ fn backend(stats: &BackendStats, now: SystemTime) -> BackendView {
         servers_up: count(running()),
         traffic: traffic(&stats.traffic),
         no_server: Count(stats.no_server.get()),
+        barrier: BarrierView {
+            waits: Count(stats.barrier.waits.get()),
+            waited: Span(Duration::from_micros(stats.barrier.waited_micros.get())),
+            stale: Count(stats.barrier.stale.get()),
+            rejected: Count(stats.barrier.rejected.get()),
+        },
         servers,
     }
 }
@@ -111,6 +117,7 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         head: Count(stats.head.get()),
         records: Count(stats.records.get()),
         lines: Count(stats.lines.get()),
+        statements: Count(stats.statements.get()),
         stamped_lines: Count(stats.stamped_lines.get()),
         acknowledged: Count(stats.acknowledged.get()),
         refused: Count(stats.refused.get()),

@@ -1,0 +1,242 @@
+//! What a replica's answer to a changing statement means (`/query`, and what else changes data beside writes).
+//!
+//! InfluxDB sends 200 before it executes, so a refusal of a statement stands in the body of a 200:
+//!
+//! | status | text | verdict |
+//! | --- | --- | --- |
+//! | 200 of `/query` | results without an error | `Applied` |
+//! | 200 of `/query` | `max-concurrent-queries limit exceeded…`, `query-timeout limit exceeded`, `query interrupted`, `query engine shutdown`, `engine: cache-max-memory-size exceeded…`, `timeout`, `engine is closed`, `shard is disabled`, `write failed`, `store is closed`, a full disk | `TryAgain` |
+//! | 200 of `/query` | `user not found`, `user already exists`, `subscription not found`, `subscription already exists` | `Refused`, `already_done`: what a repeated statement meets that has done its work |
+//! | 200 of `/query` | `… not authorized …`, `create admin user first …` | `Unauthorized` |
+//! | 200 of `/query` | any other error | `Refused` |
+//! | 200 of `/query` | no JSON | `Unexpected`: something else listens there |
+//! | 2xx of any other endpoint | | `Applied` |
+//! | 400 | the body could not be read | `TryAgain` |
+//! | 400 | any other: nothing ran | `Refused` |
+//! | 401, 403 | | `Unauthorized`: nothing ran |
+//! | 408, 429 | | `TryAgain` |
+//! | other 4xx | of a node that does not know the endpoint, for instance | `Refused` |
+//! | 500 | `Internal Server Error` in plain text: the handler panicked | `Refused`, or it would block its replica for ever |
+//! | 500 of an endpoint other than `/query` | | `Refused`: those report errors of the request so |
+//! | other 5xx | | `TryAgain` |
+//! | anything else | | `Unexpected` |
+//!
+//! Of several statements the first error counts. InfluxDB overwrites the error of one that is not the last by `not executed`:
+//! then it cannot be told whether it would pass, and it is taken as a refusal.
+
+use serde::Deserialize;
+
+/// What became of a changing request at one replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatementVerdict {
+    /// All of it was carried out.
+    Applied,
+    /// Refused; of several statements the first ones may have been carried out.
+    Refused {
+        /// It is also what a statement meets that was carried out before: if it is sent again, it counts as applied.
+        already_done: bool,
+    },
+    /// The credentials are not good, or not good for this. Nothing was carried out.
+    Unauthorized,
+    /// Not carried out, or not wholly, for a reason that passes.
+    TryAgain,
+    /// Nothing that InfluxDB says.
+    Unexpected,
+}
+
+use StatementVerdict::{Applied, Refused, TryAgain, Unauthorized, Unexpected};
+
+const REFUSED: StatementVerdict = Refused {
+    already_done: false,
+};
+
+/// Judges the answer to a request to `/query` that was asked for in JSON (`is_query`), or to another changing endpoint.
+pub fn judge_statement(is_query: bool, status: u16, body: &[u8]) -> StatementVerdict {
+    match status {
+        200..=299 if !is_query => Applied,
+        200 => match first_error(body) {
+            Ok(None) => Applied,
+            Ok(Some(text)) => judge_text(&text),
+            Err(NoResults) => Unexpected,
+        },
+        400 => match first_error(body) {
+            Ok(Some(text)) if was_not_read(&text) => TryAgain,
+            _ => REFUSED,
+        },
+        401 | 403 => Unauthorized,
+        408 | 429 => TryAgain,
+        402..=499 => REFUSED,
+        500 if !is_query || body.trim_ascii() == b"Internal Server Error" => REFUSED,
+        500.. => TryAgain,
+        _ => Unexpected,
+    }
+}
+
+/// The text of the first error in an answer of `/query`, for a person; nothing if there is none.
+pub fn statement_error(body: &[u8]) -> Option<String> {
+    first_error(body).ok().flatten()
+}
+
+struct NoResults;
+
+/// One JSON document of an answer; several if it came in chunks.
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default)]
+    results: Vec<StatementResult>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct StatementResult {
+    error: Option<String>,
+}
+
+fn first_error(body: &[u8]) -> Result<Option<String>, NoResults> {
+    let documents = serde_json::Deserializer::from_slice(body).into_iter::<Document>();
+    let mut found = None;
+    let mut count = 0;
+    for document in documents {
+        let document = document.map_err(|_| NoResults)?;
+        count += 1;
+        let mut errors = document.results.into_iter().filter_map(|one| one.error);
+        found = found.or_else(|| document.error.or_else(|| errors.next()));
+    }
+    match count {
+        0 => Err(NoResults),
+        _ => Ok(found),
+    }
+}
+
+fn was_not_read(text: &str) -> bool {
+    matches!(text, "EOF" | "unexpected EOF")
+        || text.starts_with("http: ")
+        || text.starts_with("read tcp ")
+}
+
+/// Error texts repeat names that clients choose, so they are compared from their beginning, where InfluxDB's own words stand.
+fn judge_text(text: &str) -> StatementVerdict {
+    const PASSING: [&str; 10] = [
+        "max-concurrent-queries limit exceeded",
+        "query-timeout limit exceeded",
+        "query interrupted",
+        "query engine shutdown",
+        "engine: cache-max-memory-size exceeded",
+        "engine: write ",
+        "engine is closed",
+        "shard is disabled",
+        "write failed",
+        "store is closed",
+    ];
+    const ALREADY_DONE: [&str; 4] = [
+        "user not found",
+        "user already exists",
+        "subscription not found",
+        "subscription already exists",
+    ];
+    if text == "timeout" || PASSING.iter().any(|start| text.starts_with(start)) {
+        return TryAgain;
+    }
+    if text.starts_with("error authorizing query: ") || text.starts_with("create admin user first")
+    {
+        return Unauthorized;
+    }
+    Refused {
+        already_done: ALREADY_DONE.contains(&text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn result(error: &str) -> String {
+        format!(
+            "{{\"results\":[{{\"statement_id\":0,\"error\":{}}}]}}\n",
+            serde_json::to_string(error).expect("JSON")
+        )
+    }
+
+    #[test]
+    fn errors_under_200_are_errors() {
+        let done = Refused { already_done: true };
+        let table = [
+            (
+                "retention policy conflicts with an existing policy",
+                REFUSED,
+            ),
+            ("database not found: x", REFUSED),
+            ("not executed", REFUSED),
+            ("user not found", done),
+            ("subscription already exists", done),
+            ("max-concurrent-queries limit exceeded(1, 1)", TryAgain),
+            ("query interrupted", TryAgain),
+            ("timeout", TryAgain),
+            ("engine: cache-max-memory-size exceeded: (9/8)", TryAgain),
+            ("invalid name timeout", REFUSED),
+            (
+                "error authorizing query: create admin user first or disable authentication",
+                Unauthorized,
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(
+                judge_statement(true, 200, result(text).as_bytes()),
+                expected,
+                "{text}"
+            );
+        }
+        assert_eq!(
+            judge_statement(true, 200, b"{\"results\":[{\"statement_id\":0}]}\n"),
+            Applied
+        );
+        assert_eq!(judge_statement(true, 200, b"{}\n"), Applied);
+        assert_eq!(judge_statement(true, 200, b""), Unexpected);
+        assert_eq!(judge_statement(true, 200, b"<html>"), Unexpected);
+    }
+
+    #[test]
+    fn of_several_documents_and_statements_the_first_error_counts() {
+        let two = b"{\"results\":[{\"statement_id\":0}]}\n{\"results\":[{\"statement_id\":1,\"error\":\"timeout\"},{\"error\":\"not executed\"}]}\n";
+        assert_eq!(judge_statement(true, 200, two), TryAgain);
+        assert_eq!(statement_error(two).as_deref(), Some("timeout"));
+    }
+
+    #[test]
+    fn statuses() {
+        let parse = b"{\"error\":\"error parsing query: found X\"}";
+        let table: [(bool, u16, &[u8], StatementVerdict); 14] = [
+            (true, 400, parse, REFUSED),
+            (true, 400, b"{\"error\":\"unexpected EOF\"}", TryAgain),
+            (true, 400, b"", REFUSED),
+            (true, 401, b"", Unauthorized),
+            (true, 403, b"", Unauthorized),
+            (true, 404, b"404 page not found\n", REFUSED),
+            (false, 204, b"", Applied),
+            (false, 200, b"", Applied),
+            (true, 204, b"", Unexpected),
+            (true, 429, b"", TryAgain),
+            (true, 500, b"Internal Server Error\n", REFUSED),
+            (true, 500, b"{\"error\":\"x\"}", TryAgain),
+            (false, 500, b"{\"error\":\"x\"}", REFUSED),
+            (true, 302, b"", Unexpected),
+        ];
+        for (is_query, status, body, expected) in table {
+            assert_eq!(
+                judge_statement(is_query, status, body),
+                expected,
+                "{status} {body:?}"
+            );
+        }
+        assert_eq!(judge_statement(false, 503, b""), TryAgain);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(is_query: bool, status: u16, body in proptest::collection::vec(any::<u8>(), 0..100)) {
+            judge_statement(is_query, status, &body);
+            statement_error(&body);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Which server a read of a replicated pool goes to: the read barrier's choice.
+//!
+//! A server that is fresh for the read answers it, chosen by the pool's balance. If none is, the read waits for one, at most
+//! `read_wait`, and not at all where waiting cannot help; then `on_stale` decides. What differs from node to node stays with one
+//! server as long as that is up.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use super::pool::Pool;
+use crate::config::model::{OnStale, Reads};
+use crate::influx::influxql::Databases;
+use crate::relay::freshness::{Demand, Freshness};
+
+/// What the choice must heed.
+pub(super) enum Aim<'a> {
+    /// Any server that is up.
+    Any,
+    /// The one that answers what differs from node to node.
+    Pinned,
+    /// One that is fresh.
+    Fresh {
+        freshness: &'a Freshness,
+        demand: Demand,
+        /// The one that answers what differs from node to node, if it is fresh.
+        pinned: bool,
+    },
+}
+
+/// What was chosen.
+pub(super) enum Chosen {
+    /// This server.
+    Server(usize, SocketAddr),
+    /// This one, which lacks so many records at most.
+    Stale(usize, SocketAddr, u64),
+    /// Servers are up, and none of them is fresh.
+    NoneFresh,
+    /// No other server is up.
+    None,
+}
+
+/// Chooses the servers of one read.
+pub(super) struct Chooser<'a> {
+    pool: &'a Pool,
+    aim: Aim<'a>,
+    client: IpAddr,
+    /// Until when it may wait.
+    deadline: Option<Instant>,
+}
+
+impl<'a> Chooser<'a> {
+    pub(super) fn new(pool: &'a Pool, aim: Aim<'a>, client: IpAddr) -> Self {
+        Self {
+            pool,
+            aim,
+            client,
+            deadline: None,
+        }
+    }
+
+    /// For a read of `databases` that comes now. `pinned`: it asks for what differs from node to node, too.
+    pub(super) fn of_read(
+        pool: &'a Pool,
+        freshness: Option<&'a Freshness>,
+        databases: &Databases,
+        pinned: bool,
+        client: IpAddr,
+    ) -> Self {
+        let aim = match freshness {
+            Some(freshness) if pool.config().reads == Reads::Fresh => Aim::Fresh {
+                demand: freshness.demand(databases),
+                freshness,
+                pinned,
+            },
+            _ if pinned => Aim::Pinned,
+            _ => Aim::Any,
+        };
+        Self::new(pool, aim, client)
+    }
+
+    /// The server for the next try, none of those in `tried`.
+    pub(super) async fn choose(&mut self, tried: &[usize]) -> Chosen {
+        let (freshness, demand) = match &self.aim {
+            Aim::Any => return found(self.pool.choose(self.client, tried)),
+            Aim::Pinned => return found(self.pool.choose_pinned(tried, |_| true)),
+            Aim::Fresh {
+                freshness, demand, ..
+            } => (*freshness, demand),
+        };
+        if let Some((index, address)) = self.fresh(tried) {
+            return Chosen::Server(index, address);
+        }
+        if !self.pool.choose_exists(tried) {
+            return Chosen::None;
+        }
+        let stats = &self.pool.stats().barrier;
+        let worth_waiting = (0..self.pool.servers().len()).any(|index| {
+            self.pool.is_usable(index, tried) && freshness.may_become_fresh(index, demand)
+        });
+        if worth_waiting {
+            let begun = Instant::now();
+            let longest = self.pool.config().read_wait;
+            let deadline = *self.deadline.get_or_insert(begun + longest);
+            let wait = deadline.saturating_duration_since(begun);
+            stats.waits.increment();
+            let chosen = freshness.wait_for(wait, || self.fresh(tried)).await;
+            let waited = begun.elapsed().as_micros();
+            stats
+                .waited_micros
+                .add(u64::try_from(waited).unwrap_or(u64::MAX));
+            if let Some((index, address)) = chosen {
+                return Chosen::Server(index, address);
+            }
+        }
+        let Aim::Fresh { demand, .. } = &self.aim else {
+            return Chosen::None;
+        };
+        if self.pool.config().on_stale == OnStale::Reject {
+            stats.rejected.increment();
+            return Chosen::NoneFresh;
+        }
+        let most_advanced = (0..self.pool.servers().len())
+            .filter(|index| self.pool.is_usable(*index, tried))
+            .max_by_key(|index| freshness.progress(*index));
+        let Some((index, address)) =
+            most_advanced.and_then(|index| Some((index, self.pool.address(index)?)))
+        else {
+            return Chosen::None;
+        };
+        stats.stale.increment();
+        Chosen::Stale(index, address, freshness.behind(index, demand))
+    }
+
+    fn fresh(&self, tried: &[usize]) -> Option<(usize, SocketAddr)> {
+        let Aim::Fresh {
+            freshness,
+            demand,
+            pinned,
+        } = &self.aim
+        else {
+            return None;
+        };
+        let is_fresh = |index| freshness.is_fresh(index, demand);
+        if *pinned {
+            self.pool.choose_pinned(tried, is_fresh)
+        } else {
+            self.pool.choose_where(self.client, tried, is_fresh)
+        }
+    }
+}
+
+fn found(server: Option<(usize, SocketAddr)>) -> Chosen {
+    match server {
+        Some((index, address)) => Chosen::Server(index, address),
+        None => Chosen::None,
+    }
+}

@@ -1,0 +1,250 @@
+//! Requests to a pool that a relay replicates to: what changes anything goes to the relay, whatever path and rule it came by;
+//! what reads goes to a server that the [barrier](super::barrier) chooses.
+//!
+//! The body is read first, since the statements of a query may stand in it.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use http::header::ACCEPT;
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
+
+use super::access_log::Termination;
+use super::acl;
+use super::app::App;
+use super::barrier::{Aim, Chooser};
+use super::context::RequestContext;
+use super::error_answer::ErrorAnswer;
+use super::forward::{self, Forward};
+use super::pool::Pool;
+use super::relay_handler::send;
+use crate::config::model::{RelayId, Target};
+use crate::influx::influxql::{self, Class, Databases, Kind, classify_request};
+use crate::influx::{Parameters, Refusal};
+
+/// A node's own figures stand in the database of this name.
+const INTERNAL: &str = "_internal";
+
+/// What is done with a request.
+#[derive(Debug, PartialEq, Eq)]
+enum Treatment {
+    /// Any server answers it; `repeatable`: doing it twice does what doing it once does.
+    Any { repeatable: bool },
+    /// A read of these databases; `local`: it also asks for what differs from node to node.
+    Read { databases: Databases, local: bool },
+    /// Goes to the server that answers what differs from node to node, once.
+    OneNode,
+    /// Goes into the journal.
+    Change(Class),
+    /// Is refused, with an explanation.
+    Refused(influxql::Refusal),
+}
+
+/// Answers a request to `pool`, which `relay` replicates to.
+///
+/// # Errors
+///
+/// Of the client's connection, or of the server's once its answer has begun: both end the connection.
+pub(super) async fn serve(
+    app: &App,
+    session: &mut Session,
+    context: &mut RequestContext,
+    target: Target,
+    pool: &Pool,
+    relay: RelayId,
+) -> pingora::Result<()> {
+    let Some(handler) = app.relay(relay) else {
+        return Err(Error::new_in(ErrorType::InternalError));
+    };
+    let Some(body) = forward::read_body(app, session, context).await? else {
+        return Ok(());
+    };
+    let client = context.source();
+    let (chooser, repeatable) = match treatment(session.req_header(), body.bytes()) {
+        Treatment::Change(class) => {
+            app.enter(context, Target::Relay(relay));
+            handler.ready().await;
+            let answer = {
+                let request = as_influxql(session.req_header(), body.bytes());
+                handler.replicate(&request, &class).await
+            };
+            app.close_if_stopping(session);
+            return send(session, answer).await;
+        }
+        Treatment::Refused(refusal) => {
+            app.enter(context, target);
+            context.termination = Termination::Refused;
+            let accept = session.req_header().headers.get(ACCEPT);
+            let answer = Refusal::bad_request(refusal.to_string()).answer(accept, false);
+            app.close_if_stopping(session);
+            return send(session, answer).await;
+        }
+        Treatment::Read { databases, local } => {
+            handler.ready().await;
+            let freshness = handler.freshness();
+            let chooser = Chooser::of_read(pool, freshness, &databases, local, client);
+            (chooser, true)
+        }
+        Treatment::OneNode => (Chooser::new(pool, Aim::Pinned, client), false),
+        Treatment::Any { repeatable } => (Chooser::new(pool, Aim::Any, client), repeatable),
+    };
+    app.enter(context, target);
+    if !pool.is_available() {
+        pool.stats().no_server.increment();
+        context.termination = Termination::NoServer;
+        return app
+            .answer(session, &ErrorAnswer::no_server(pool.name()))
+            .await;
+    }
+    let forward = Forward {
+        pool,
+        body,
+        repeatable,
+        upgrade: None,
+    };
+    forward.run(app, session, context, chooser).await
+}
+
+/// The request as the classifier takes it.
+fn as_influxql<'a>(request: &'a RequestHeader, body: &'a [u8]) -> influxql::Request<'a> {
+    influxql::Request {
+        method: &request.method,
+        path: acl::path(request),
+        query_string: acl::query_string(request),
+        headers: &request.headers,
+        body,
+    }
+}
+
+fn treatment(request: &RequestHeader, body: &[u8]) -> Treatment {
+    let request = as_influxql(request, body);
+    let Some(class) = classify_request(&request) else {
+        return treatment_of_path(&request);
+    };
+    match class.kind {
+        Kind::Empty => Treatment::Any { repeatable: true },
+        Kind::Read => Treatment::Read {
+            databases: class.databases,
+            local: false,
+        },
+        Kind::NodeLocalRead => Treatment::Read {
+            databases: without_internal(class.databases),
+            local: true,
+        },
+        Kind::KillQuery => Treatment::OneNode,
+        Kind::Change => Treatment::Change(class),
+        Kind::Refused(refusal) => Treatment::Refused(refusal),
+    }
+}
+
+/// What is no query: other reads of data, and what tells about the node itself.
+fn treatment_of_path(request: &influxql::Request<'_>) -> Treatment {
+    match request.path {
+        b"/api/v1/prom/read" => {
+            let text = std::str::from_utf8(request.query_string).unwrap_or_default();
+            let database = Parameters::parse(text)
+                .first("db")
+                .map(|name| name.into_owned());
+            let databases = match database {
+                Some(name) if !name.is_empty() => Databases::Named {
+                    names: BTreeSet::from([name]),
+                    default: false,
+                },
+                _ => Databases::Unknown,
+            };
+            Treatment::Read {
+                databases,
+                local: false,
+            }
+        }
+        path if path == b"/metrics" || path.starts_with(b"/debug/") => Treatment::OneNode,
+        _ => Treatment::Any {
+            repeatable: matches!(
+                *request.method,
+                Method::GET | Method::HEAD | Method::OPTIONS
+            ),
+        },
+    }
+}
+
+/// No relay writes there: each node does.
+fn without_internal(mut databases: Databases) -> Databases {
+    if let Databases::Named { names, .. } = &mut databases {
+        names.remove(INTERNAL);
+    }
+    databases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(method: &str, target: &str) -> Treatment {
+        let request = RequestHeader::build(method, target.as_bytes(), None).expect("a request");
+        treatment(&request, b"")
+    }
+
+    fn names(databases: &Databases) -> Vec<&str> {
+        match databases {
+            Databases::Named { names, .. } => names.iter().map(String::as_str).collect(),
+            Databases::Unknown => vec!["?"],
+        }
+    }
+
+    #[test]
+    fn reads_name_their_databases() {
+        let read = |target: &str| match of("GET", target) {
+            Treatment::Read { databases, local } => {
+                let names = names(&databases).into_iter().map(str::to_owned);
+                (names.collect::<Vec<_>>(), local)
+            }
+            other => panic!("{target}: {other:?}"),
+        };
+        assert_eq!(
+            read("/query?db=a&q=SELECT+v+FROM+m"),
+            (vec!["a".to_owned()], false)
+        );
+        assert_eq!(read("/query?q=SHOW+STATS"), (vec![], true));
+        assert_eq!(
+            read("/query?db=_internal&q=SELECT+v+FROM+m"),
+            (vec![], true)
+        );
+        assert_eq!(
+            read("/api/v1/prom/read?db=p"),
+            (vec!["p".to_owned()], false)
+        );
+        assert_eq!(read("/api/v1/prom/read"), (vec!["?".to_owned()], false));
+    }
+
+    #[test]
+    fn what_concerns_one_node_and_what_any_may_answer() {
+        for target in ["/debug/vars", "/metrics", "/query?q=KILL+QUERY+3"] {
+            assert_eq!(of("GET", target), Treatment::OneNode, "{target}");
+        }
+        for target in ["/ping", "/health", "/query?q=%3B", "/nowhere"] {
+            let any = Treatment::Any { repeatable: true };
+            assert_eq!(of("GET", target), any, "{target}");
+        }
+    }
+
+    #[test]
+    fn changes_and_refusals() {
+        for (method, target) in [
+            ("GET", "/query?q=CREATE+DATABASE+d"),
+            ("POST", "/api/v2/delete?bucket=d"),
+            ("DELETE", "/api/v2/buckets/d%2Frp"),
+            ("PATCH", "/api/v2/buckets/d%2Frp"),
+        ] {
+            assert!(
+                matches!(of(method, target), Treatment::Change(_)),
+                "{target}"
+            );
+        }
+        assert!(matches!(
+            of("GET", "/query?q=DROP+SHARD+3"),
+            Treatment::Refused(_)
+        ));
+    }
+}

@@ -1,0 +1,331 @@
+//! The read barrier: which replica may answer a read, so that no read goes back in time.
+//!
+//! # What a read must see
+//!
+//! Each acknowledgement raises a mark before its first byte leaves: a write that of its database, a statement one for all. A
+//! read notes the marks of the databases that it names when it comes ([`Freshness::demand`]), and keeps them wherever it is
+//! sent. After a start the marks of all databases are the head that the journal was recovered with: what was acknowledged
+//! before cannot be told any more.
+//!
+//! # Who may answer
+//!
+//! A replica is fresh for a demand if, of each of its databases,
+//!
+//! - it has a verdict on every record up to the mark, and has passed the newest acknowledged statement;
+//! - it is not applying again what it may have applied already: its data is older than it was for a moment;
+//! - no request without an answer may still land (rule W7), nothing that it refused while another replica took it is open, and
+//!   it is known to be the node that it was.
+//!
+//! The order of telling matters: a replica's view moves before its verdict reaches the client, so that a client that was
+//! answered finds at least one fresh replica; a refusal that makes it differ from the others is noted before a client hears of
+//! the others' acceptance.
+//!
+//! # Bounds
+//!
+//! Marks of databases beyond [`MOST_DATABASES`] are not told apart. A replica's lanes are bounded by its replicator's window.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::dead_letters::DeadLetters;
+use super::trail::Doubted;
+use crate::influx::influxql::Databases;
+use crate::journal::Sequence;
+
+/// Databases whose marks are kept apart.
+const MOST_DATABASES: usize = 16_384;
+
+/// What is known of all replicas of a relay, and of all acknowledgements.
+pub struct Freshness {
+    marks: Mutex<Marks>,
+    replicas: Vec<Replica>,
+    letters: DeadLetters,
+    changed: watch::Sender<()>,
+    waiting: AtomicUsize,
+}
+
+struct Replica {
+    name: String,
+    view: Mutex<View>,
+}
+
+/// What was acknowledged.
+#[derive(Debug)]
+struct Marks {
+    /// Of every database.
+    floor: Sequence,
+    databases: HashMap<String, Sequence>,
+    /// Of any database.
+    newest: Sequence,
+    statement: Sequence,
+}
+
+/// What a read must see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// The newest acknowledged statement.
+    statement: Sequence,
+    writes: Writes,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Writes {
+    /// Of these databases, up to here each.
+    Of(Vec<(String, Sequence)>),
+    /// Of all, up to here.
+    All(Sequence),
+}
+
+/// What a replicator shows of its replica.
+#[derive(Debug)]
+pub(super) struct View {
+    /// It has answered since it was away, and is the node that it was.
+    pub(super) trusted: bool,
+    /// It has a verdict on every record up to here.
+    pub(super) cursor: Sequence,
+    /// Every record up to here has a verdict or stands in `pending` or `statement`.
+    pub(super) read: Sequence,
+    /// What it may have applied already: until it has come there again, its data may be older than it was.
+    pub(super) had: Sequence,
+    /// The oldest record of a database that has no verdict.
+    pub(super) pending: HashMap<String, Sequence>,
+    /// The statement that it stands before.
+    pub(super) statement: Option<Sequence>,
+    /// Whose data may still change.
+    pub(super) doubted: Option<Doubted>,
+    /// Records that it refused for good and another one took, and that are not on disk as dead letters yet.
+    pub(super) unsettled: usize,
+}
+
+impl View {
+    fn doubts(&self, database: &str) -> bool {
+        match &self.doubted {
+            None => false,
+            Some(Doubted::All) => true,
+            Some(Doubted::Databases(names)) => names.contains(database),
+        }
+    }
+
+    /// Whether no record of the database up to here is without a verdict.
+    fn has_applied(&self, database: &str, mark: Sequence) -> bool {
+        let mark = if self.had > self.cursor {
+            mark.max(self.had)
+        } else {
+            mark
+        };
+        mark <= self.cursor
+            || (self.has_passed(mark)
+                && self
+                    .pending
+                    .get(database)
+                    .is_none_or(|oldest| *oldest > mark))
+    }
+
+    fn has_applied_all(&self, mark: Sequence) -> bool {
+        let mark = mark.max(self.had);
+        mark <= self.cursor
+            || (self.has_passed(mark) && self.pending.values().all(|oldest| *oldest > mark))
+    }
+
+    /// Whether it has read up to here and no statement up to here is before it.
+    fn has_passed(&self, mark: Sequence) -> bool {
+        mark <= self.cursor
+            || (mark <= self.read && self.statement.is_none_or(|statement| statement > mark))
+    }
+}
+
+impl Freshness {
+    /// For replicas of these names, after a start at which the journal's newest record was `head`.
+    pub(super) fn new(names: Vec<String>, letters: DeadLetters, head: Sequence) -> Freshness {
+        let view = || View {
+            trusted: false,
+            cursor: Sequence::ZERO,
+            read: Sequence::ZERO,
+            had: head,
+            pending: HashMap::new(),
+            statement: None,
+            doubted: None,
+            unsettled: 0,
+        };
+        Freshness {
+            marks: Mutex::new(Marks {
+                floor: head,
+                databases: HashMap::new(),
+                newest: head,
+                statement: head,
+            }),
+            replicas: names
+                .into_iter()
+                .map(|name| Replica {
+                    name,
+                    view: Mutex::new(view()),
+                })
+                .collect(),
+            letters,
+            changed: watch::Sender::new(()),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// A client is about to be told that its write to this database is stored.
+    pub(super) fn acknowledge_write(&self, database: &str, sequence: Sequence) {
+        let mut marks = self.marks();
+        marks.newest = marks.newest.max(sequence);
+        if let Some(mark) = marks.databases.get_mut(database) {
+            *mark = sequence.max(*mark);
+            return;
+        }
+        if marks.databases.len() >= MOST_DATABASES {
+            marks.floor = marks.newest;
+            marks.databases.clear();
+        }
+        marks.databases.insert(database.to_owned(), sequence);
+    }
+
+    /// A client is about to be told that its statement was carried out.
+    pub(super) fn acknowledge_statement(&self, sequence: Sequence) {
+        let mut marks = self.marks();
+        marks.newest = marks.newest.max(sequence);
+        marks.statement = marks.statement.max(sequence);
+    }
+
+    /// What a read of these databases that comes now must see.
+    pub fn demand(&self, databases: &Databases) -> Demand {
+        let marks = self.marks();
+        let writes = match databases {
+            Databases::Unknown => Writes::All(marks.newest),
+            Databases::Named { names, .. } => Writes::Of(
+                names
+                    .iter()
+                    .map(|name| {
+                        let known = marks.databases.get(name).copied().unwrap_or_default();
+                        (name.clone(), known.max(marks.floor))
+                    })
+                    .collect(),
+            ),
+        };
+        Demand {
+            statement: marks.statement,
+            writes,
+        }
+    }
+
+    /// Whether this replica may answer it.
+    pub fn is_fresh(&self, replica: usize, demand: &Demand) -> bool {
+        self.replicas.get(replica).is_some_and(|replica| {
+            let view = replica.view();
+            view.has_passed(demand.statement)
+                && match &demand.writes {
+                    Writes::All(mark) => view.has_applied_all(*mark),
+                    Writes::Of(marks) => {
+                        let mut marks = marks.iter();
+                        marks.all(|(database, mark)| view.has_applied(database, *mark))
+                    }
+                }
+                && self.is_sound(replica, &view, demand)
+        })
+    }
+
+    /// Whether it will be able to answer it as soon as it has caught up.
+    pub fn may_become_fresh(&self, replica: usize, demand: &Demand) -> bool {
+        self.replicas
+            .get(replica)
+            .is_some_and(|replica| self.is_sound(replica, &replica.view(), demand))
+    }
+
+    fn is_sound(&self, replica: &Replica, view: &View, demand: &Demand) -> bool {
+        view.trusted
+            && view.unsettled == 0
+            && match &demand.writes {
+                Writes::All(_) => view.doubted.is_none() && !self.letters.any_open(&replica.name),
+                Writes::Of(marks) => !marks.iter().any(|(database, _)| {
+                    view.doubts(database) || self.letters.open_for(&replica.name, database)
+                }),
+            }
+    }
+
+    /// How far it has come: of several replicas that are not fresh, the one with the highest is read from.
+    pub fn progress(&self, replica: usize) -> Sequence {
+        let replica = self.replicas.get(replica);
+        replica.map_or(Sequence::ZERO, |replica| replica.view().cursor)
+    }
+
+    /// Records between what a read must see and what this replica has.
+    pub fn behind(&self, replica: usize, demand: &Demand) -> u64 {
+        let mark = match &demand.writes {
+            Writes::All(mark) => *mark,
+            Writes::Of(marks) => marks
+                .iter()
+                .map(|(_, mark)| *mark)
+                .max()
+                .unwrap_or_default(),
+        };
+        let mark = mark.max(demand.statement).get();
+        mark.saturating_sub(self.progress(replica).get())
+    }
+
+    /// Waits until `found` finds something, asked again whenever a replica has come further; at most this long.
+    pub async fn wait_for<T>(
+        &self,
+        longest: Duration,
+        mut found: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let _waiting = Waiting::enter(&self.waiting);
+        let mut changed = self.changed.subscribe();
+        let wait = async {
+            loop {
+                changed.borrow_and_update();
+                if let Some(found) = found() {
+                    return Some(found);
+                }
+                // The sender is `self`, so the wait cannot fail.
+                let _ = changed.changed().await;
+            }
+        };
+        tokio::time::timeout(longest, wait).await.unwrap_or(None)
+    }
+
+    /// Changes what is known of a replica.
+    pub(super) fn update(&self, replica: usize, change: impl FnOnce(&mut View)) {
+        let Some(replica) = self.replicas.get(replica) else {
+            return;
+        };
+        change(&mut replica.view());
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.changed.send_replace(());
+        }
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Replica {
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts one who waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize) -> Waiting<'a> {
+        count.fetch_add(1, Ordering::SeqCst);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests;

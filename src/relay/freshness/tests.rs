@@ -1,0 +1,166 @@
+use super::*;
+use crate::relay::dead_letters::Limits;
+
+fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> Databases {
+    Databases::Named {
+        names: names.into_iter().map(str::to_owned).collect(),
+        default: false,
+    }
+}
+
+fn at(number: u64) -> Sequence {
+    Sequence::new(number)
+}
+
+struct Fixture {
+    freshness: Freshness,
+    _folder: tempfile::TempDir,
+}
+
+/// Two replicas that have come up to 10 of a journal that ended there.
+fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = Limits {
+        letters: 10,
+        bytes: 1 << 20,
+    };
+    let letters = DeadLetters::open(&folder.path().join("letters"), limits).expect("a store");
+    let replicas = vec!["a".to_owned(), "b".to_owned()];
+    let freshness = Freshness::new(replicas, letters, at(10));
+    for replica in 0..2 {
+        freshness.update(replica, |view| {
+            view.trusted = true;
+            view.cursor = at(10);
+            view.read = at(10);
+        });
+    }
+    Fixture {
+        freshness,
+        _folder: folder,
+    }
+}
+
+fn fresh(freshness: &Freshness, databases: &Databases) -> [bool; 2] {
+    let demand = freshness.demand(databases);
+    [0, 1].map(|replica| freshness.is_fresh(replica, &demand))
+}
+
+#[test]
+fn a_read_goes_to_who_has_applied_what_was_acknowledged_of_its_databases() {
+    let Fixture { freshness, _folder } = fixture();
+    let early = freshness.demand(&names(["db"]));
+    freshness.update(0, |view| {
+        view.read = at(12);
+        view.pending.insert("other".to_owned(), at(11));
+    });
+    freshness.acknowledge_write("db", at(12));
+    assert_eq!(fresh(&freshness, &names(["db"])), [true, false]);
+    assert_eq!(fresh(&freshness, &names(["other"])), [true, true]);
+    assert_eq!(fresh(&freshness, &names(["db", "other"])), [true, false]);
+    assert_eq!(fresh(&freshness, &Databases::Unknown), [false, false]);
+    assert!(freshness.is_fresh(1, &early), "a demand keeps its marks");
+    freshness.update(1, |view| view.cursor = at(12));
+    assert_eq!(fresh(&freshness, &names(["db"])), [true, true]);
+}
+
+#[test]
+fn a_statement_is_for_all_databases() {
+    let Fixture { freshness, _folder } = fixture();
+    freshness.update(0, |view| {
+        view.read = at(11);
+        view.statement = Some(at(11));
+    });
+    freshness.update(1, |view| view.cursor = at(11));
+    freshness.acknowledge_statement(at(11));
+    assert_eq!(fresh(&freshness, &names(["db"])), [false, true]);
+    assert_eq!(fresh(&freshness, &names([])), [false, true]);
+    freshness.update(0, |view| {
+        view.statement = None;
+        view.cursor = at(11);
+    });
+    assert_eq!(fresh(&freshness, &names([])), [true, true]);
+}
+
+#[test]
+fn after_a_start_everything_up_to_the_head_is_asked_for() {
+    let Fixture { freshness, _folder } = fixture();
+    freshness.update(0, |view| {
+        view.cursor = at(9);
+        view.read = at(9);
+    });
+    assert_eq!(fresh(&freshness, &names(["db"])), [false, true]);
+}
+
+#[test]
+fn who_goes_back_is_not_fresh_before_it_is_where_it_was() {
+    let Fixture { freshness, _folder } = fixture();
+    // It had come to 20, of which nothing was acknowledged; what it shows must not be older than that.
+    freshness.update(0, |view| {
+        view.had = at(20);
+        view.cursor = at(15);
+        view.read = at(18);
+    });
+    assert_eq!(fresh(&freshness, &names(["db"])), [false, true]);
+    freshness.update(0, |view| {
+        view.read = at(20);
+        view.pending.insert("other".to_owned(), at(16));
+    });
+    assert_eq!(fresh(&freshness, &names(["db"])), [true, true]);
+    assert_eq!(fresh(&freshness, &names(["other"])), [false, true]);
+}
+
+#[test]
+fn doubt_distrust_and_open_refusals_keep_it_from_reads() {
+    let Fixture { freshness, _folder } = fixture();
+    let doubted = Doubted::Databases(["db".to_owned()].into());
+    freshness.update(0, |view| view.doubted = Some(doubted));
+    assert_eq!(fresh(&freshness, &names(["db"])), [false, true]);
+    assert_eq!(fresh(&freshness, &names(["other"])), [true, true]);
+    assert_eq!(fresh(&freshness, &Databases::Unknown), [false, true]);
+    let demand = freshness.demand(&names(["db"]));
+    assert!(!freshness.may_become_fresh(0, &demand));
+    freshness.update(0, |view| {
+        view.doubted = None;
+        view.trusted = false;
+    });
+    assert_eq!(fresh(&freshness, &names(["other"])), [false, true]);
+    freshness.update(0, |view| {
+        view.trusted = true;
+        view.unsettled = 1;
+    });
+    assert_eq!(fresh(&freshness, &names(["other"])), [false, true]);
+}
+
+#[test]
+fn more_databases_than_can_be_told_apart_ask_for_more_not_for_less() {
+    let Fixture { freshness, _folder } = fixture();
+    for number in 0..=MOST_DATABASES as u64 {
+        freshness.acknowledge_write(&number.to_string(), at(100 + number));
+    }
+    let marks = freshness.marks();
+    assert!(marks.databases.len() <= MOST_DATABASES);
+    drop(marks);
+    let demand = freshness.demand(&names(["0"]));
+    freshness.update(0, |view| view.cursor = at(100 + MOST_DATABASES as u64));
+    freshness.update(1, |view| view.cursor = at(99));
+    assert!(freshness.is_fresh(0, &demand) && !freshness.is_fresh(1, &demand));
+}
+
+#[tokio::test]
+async fn a_wait_ends_when_a_replica_has_caught_up_or_its_time_is_over() {
+    let Fixture { freshness, _folder } = fixture();
+    freshness.acknowledge_write("db", at(11));
+    let demand = freshness.demand(&names(["db"]));
+    let ready = || freshness.is_fresh(0, &demand).then_some(());
+    assert_eq!(
+        freshness.wait_for(Duration::from_millis(1), ready).await,
+        None
+    );
+    let wait = freshness.wait_for(Duration::from_secs(60), ready);
+    let arrive = async {
+        tokio::task::yield_now().await;
+        freshness.update(0, |view| view.cursor = at(11));
+    };
+    assert_eq!(tokio::join!(wait, arrive).0, Some(()));
+    assert_eq!(freshness.waiting.load(Ordering::SeqCst), 0);
+}

@@ -1,0 +1,101 @@
+//! What the replicator shows of its replica to the read barrier.
+//!
+//! The order matters: what makes the replica less fresh is shown before anything is acknowledged that leans on it, what makes it
+//! more so only once it is true.
+
+use super::super::trail::Doubted;
+use super::Replicator;
+use crate::journal::Sequence;
+
+impl Replicator {
+    /// Records were read: their lanes, or the statement among them, and how far.
+    pub(super) fn show_read(&mut self) {
+        let begun = std::mem::take(&mut self.begun_lanes);
+        let statement = self.barrier.as_ref().map(|barrier| barrier.sequence);
+        let read = self.read_up_to();
+        self.freshness.update(self.replica.index, |view| {
+            for (lane, oldest) in begun {
+                view.pending.entry(lane).or_insert(oldest);
+            }
+            view.statement = statement;
+            view.read = view.read.max(read);
+        });
+    }
+
+    /// The newest record that stands in a lane, or is the statement.
+    fn read_up_to(&self) -> Sequence {
+        self.tracker
+            .newest()
+            .unwrap_or(self.tracker.cursor().sequence)
+    }
+
+    /// The first `count` records of a lane have their verdict.
+    pub(super) fn show_judged(&mut self, lane: &str, count: usize) {
+        let oldest = self
+            .lanes
+            .get(lane)
+            .and_then(|lane| lane.oldest_after(count));
+        let cursor = self.tracker.cursor().sequence;
+        self.freshness.update(self.replica.index, |view| {
+            match (oldest, view.pending.get_mut(lane)) {
+                (Some(oldest), Some(known)) => *known = oldest,
+                (Some(oldest), None) => {
+                    view.pending.insert(lane.to_owned(), oldest);
+                }
+                (None, _) => {
+                    view.pending.remove(lane);
+                }
+            }
+            view.cursor = cursor;
+        });
+    }
+
+    /// The cursor, where it has moved by itself.
+    pub(super) fn show_cursor(&mut self, cursor: Sequence) {
+        self.freshness
+            .update(self.replica.index, |view| view.cursor = cursor);
+    }
+
+    /// The statement has its verdict.
+    pub(super) fn show_statement_judged(&mut self) {
+        let cursor = self.tracker.cursor().sequence;
+        self.freshness.update(self.replica.index, |view| {
+            view.statement = None;
+            view.cursor = cursor;
+        });
+    }
+
+    /// It begins again from here; until it is where it was, its data may be older than it was.
+    pub(super) fn show_start(&mut self, place: Sequence) {
+        self.begun_lanes.clear();
+        let doubted = self.trail.doubted().cloned();
+        self.freshness.update(self.replica.index, |view| {
+            view.had = view.had.max(view.read).max(view.cursor);
+            view.pending.clear();
+            view.statement = None;
+            view.cursor = place;
+            view.read = place;
+            view.doubted = doubted;
+        });
+    }
+
+    /// Whose data may still change behind our back. What is to be gone back for is in doubt until that has begun.
+    pub(super) fn show_doubt(&mut self) {
+        let doubted = match self.going_back {
+            Some(_) => Some(&Doubted::All),
+            None => self.trail.doubted(),
+        };
+        self.freshness.update(self.replica.index, |view| {
+            if view.doubted.as_ref() != doubted {
+                view.doubted = doubted.cloned();
+            }
+        });
+    }
+
+    /// Whether it is there, and is who it was.
+    pub(super) fn show_trust(&mut self) {
+        let trusted = self.is_trusted;
+        self.freshness
+            .update(self.replica.index, |view| view.trusted = trusted);
+    }
+}

@@ -1,0 +1,470 @@
+//! Statements at one replica (rules S1 to S3).
+//!
+//! A statement is a **barrier**: nothing behind it is read before it has its verdict. It goes out when every earlier record has
+//! its own, nothing is in doubt any more (a write that lands behind a `DROP` would stay), and the cursor is saved right before
+//! it; the cursor is saved behind it before anything later goes out. So nothing is ever sent again from before a statement, and
+//! a statement only if it was the last thing sent.
+//!
+//! It has no deadline while its connection lives: a `DROP` may take minutes. One that got no answer may still be carried out, and
+//! would then eat what is written after it. So it is sent again only once `rewind` has passed **and** the replica no longer
+//! lists a statement of its kind as running. Refusals that say "that is done already" then count as applied.
+//!
+//! While it is held up, its replica counts as out of reach for writes: their clients are answered by the others, or by the
+//! journal.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use log::{info, warn};
+use serde::Deserialize;
+
+use super::super::backoff::Backoff;
+use super::super::board::{Report, Settlement, StatementAnswer};
+use super::super::client::{ReplicaAnswer, SendError};
+use super::super::refusals::Refusal;
+use super::super::statement_record::StatementRecord;
+use super::super::wire::{Pieces, question, statement_head};
+use super::verdicts::shown;
+use super::{Finished, Replicator};
+use crate::influx::influxql::classify;
+use crate::influx::{StatementVerdict, judge_statement};
+use crate::journal::Sequence;
+
+/// How long a statement may keep its replica from writes before their clients no longer wait for it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the journal's disk may take to save a cursor.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between two questions for what a replica runs.
+const ASK_PACE: Duration = Duration::from_secs(1);
+
+/// What a repeated statement that was carried out before is answered in its replica's place.
+const DONE: &[u8] = b"{\"results\":[{\"statement_id\":0}]}\n";
+
+/// The statement that everything behind it waits for.
+pub(super) struct Barrier {
+    pub(super) sequence: Sequence,
+    pub(super) statement: StatementRecord,
+    since: Instant,
+    stage: Stage,
+    /// Not before this moment.
+    not_before: Option<Instant>,
+    /// Since when it is tried and not taken.
+    held_since: Option<Instant>,
+    backoff: Backoff,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// What came before it has no verdict yet, or the cursor is not saved.
+    Waiting,
+    /// The cursor is saved right before it.
+    Ready,
+    /// It, or the question whether it still runs, is under way.
+    UnderWay,
+    /// It has its verdict; the cursor is not saved behind it.
+    Judged,
+}
+
+/// A statement that may be carried out, or have been, without our knowing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unanswered {
+    /// It is the one with this number; of a life before, the first one up to it.
+    up_to: Sequence,
+    /// Until when it may still arrive at the replica.
+    until: Instant,
+}
+
+impl Unanswered {
+    /// Of the life before the one that began `now`, whose newest record is `head`. That it may still arrive is the doubt that
+    /// every start begins with.
+    pub(super) fn before_the_start(head: Sequence, now: Instant) -> Unanswered {
+        Unanswered {
+            up_to: head,
+            until: now,
+        }
+    }
+}
+
+impl Replicator {
+    /// The next record is a statement: nothing behind it is read.
+    pub(super) fn stand_before(&mut self, sequence: Sequence, statement: StatementRecord) {
+        self.reader = self.journal.reader(sequence);
+        self.barrier = Some(Barrier {
+            sequence,
+            statement,
+            since: Instant::now(),
+            stage: Stage::Waiting,
+            not_before: None,
+            held_since: None,
+            backoff: Backoff::new(self.pace.retry_min, self.pace.retry_max),
+        });
+    }
+
+    /// Whether a statement keeps the replica from writes for longer than their clients should wait.
+    pub(super) fn is_held_up(&self, now: Instant) -> bool {
+        let barrier = self.barrier.as_ref();
+        barrier.is_some_and(|barrier| now.saturating_duration_since(barrier.since) >= PATIENCE)
+    }
+
+    /// Does what can be done for the statement that is next; says when there will be more to do.
+    pub(super) async fn start_statement(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let held_up = self.barrier.as_ref()?.since + PATIENCE;
+        let next = self.advance_statement(now).await;
+        let held_up = (held_up > now).then_some(held_up);
+        [next, held_up].into_iter().flatten().min()
+    }
+
+    async fn advance_statement(&mut self, now: Instant) -> Option<Instant> {
+        let barrier = self.barrier.as_ref()?;
+        if barrier.stage == Stage::Judged {
+            return self.pass_statement(now).await;
+        }
+        let is_next = self.is_linked()
+            && self.going_back.is_none()
+            && self.lanes.is_empty()
+            && self.under_way.is_empty();
+        if !is_next || barrier.stage == Stage::UnderWay {
+            return None;
+        }
+        if let Some(moment) = barrier.not_before.filter(|moment| *moment > now) {
+            return Some(moment);
+        }
+        if self.trail.doubted().is_some() {
+            // Wakes when the doubt is over; then what was in doubt is sent again, in order, before this.
+            return None;
+        }
+        if barrier.stage == Stage::Waiting {
+            if let Err(reason) = self.save_here(now).await {
+                self.replica
+                    .note_error(format!("before a statement: {reason}"));
+                return Some(now + self.pace.retry_max);
+            }
+            if let Some(barrier) = &mut self.barrier {
+                barrier.stage = Stage::Ready;
+            }
+        }
+        match self.unanswered {
+            Some(unanswered) if unanswered.until > now => return Some(unanswered.until),
+            Some(unanswered) if self.may_be_running(unanswered) => self.ask_what_runs(),
+            _ => self.send_statement(),
+        }
+        None
+    }
+
+    fn may_be_running(&self, unanswered: Unanswered) -> bool {
+        let barrier = self.barrier.as_ref();
+        barrier.is_some_and(|barrier| {
+            barrier.sequence <= unanswered.up_to && barrier.statement.is_query()
+        })
+    }
+
+    /// Makes this place the one that a restart begins at, on disk.
+    async fn save_here(&mut self, now: Instant) -> Result<(), String> {
+        self.trail.begin_at(now, self.tracker.cursor());
+        self.save();
+        match tokio::time::timeout(SAVE_TIMEOUT, self.journal.sync_cursors()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(format!("the cursor cannot be saved: {error}")),
+            Err(_) => Err("the journal's disk does not answer".to_owned()),
+        }
+    }
+
+    fn ask_what_runs(&mut self) {
+        let (Some(barrier), Some(address)) = (&mut self.barrier, self.replica.server.address())
+        else {
+            return;
+        };
+        barrier.stage = Stage::UnderWay;
+        let mut request = Pieces::default();
+        let credentials = &barrier.statement.credentials;
+        request.push(question("SHOW QUERIES", "", credentials, address));
+        let replica = Arc::clone(&self.replica);
+        self.under_way.push(Box::pin(async move {
+            Finished::Running(replica.client.exchange(address, request).await)
+        }));
+    }
+
+    pub(super) fn heard_what_runs(
+        &mut self,
+        now: Instant,
+        result: Result<ReplicaAnswer, SendError>,
+    ) {
+        let Some(barrier) = &mut self.barrier else {
+            return;
+        };
+        barrier.stage = Stage::Ready;
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.broke(now, &error);
+                return;
+            }
+        };
+        if answer.status == 200 && lists(&answer.body, &barrier.statement) {
+            barrier.not_before = Some(now + ASK_PACE);
+            return;
+        }
+        // Where it may not be asked, that `rewind` has passed must do.
+        self.send_statement();
+    }
+
+    fn send_statement(&mut self) {
+        let (Some(barrier), Some(address)) = (&mut self.barrier, self.replica.server.address())
+        else {
+            return;
+        };
+        barrier.stage = Stage::UnderWay;
+        let mut request = Pieces::default();
+        request.push(statement_head(&barrier.statement, address));
+        request.push(barrier.statement.body.clone());
+        self.replica.stats.requests.increment();
+        self.board
+            .carries_out(self.replica.index, Some(barrier.sequence));
+        let replica = Arc::clone(&self.replica);
+        self.under_way.push(Box::pin(async move {
+            Finished::Statement(replica.client.exchange_once(address, request).await)
+        }));
+    }
+
+    pub(super) async fn statement_answered(
+        &mut self,
+        now: Instant,
+        result: Result<ReplicaAnswer, SendError>,
+    ) {
+        self.board.carries_out(self.replica.index, None);
+        let Some(barrier) = &mut self.barrier else {
+            return;
+        };
+        let sequence = barrier.sequence;
+        barrier.stage = Stage::Ready;
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(error) => {
+                if !matches!(error, SendError::Connect { .. }) {
+                    let until = now + self.trail.rewind();
+                    warn!(
+                        "replica {}: statement {sequence} got no answer; it is sent again when it can no longer be under way there",
+                        self.replica.stats.name
+                    );
+                    self.unanswered = Some(Unanswered {
+                        up_to: sequence,
+                        until,
+                    });
+                }
+                self.broke(now, &error);
+                return;
+            }
+        };
+        self.replica.learn_version(&answer);
+        let is_query = barrier.statement.is_query();
+        let may_be_repeated = self
+            .unanswered
+            .is_some_and(|unanswered| sequence <= unanswered.up_to);
+        let mut said = StatementAnswer {
+            status: answer.status,
+            content_type: answer.content_type.clone(),
+            body: answer.body.clone(),
+            cut: answer.cut,
+        };
+        match judge_statement(is_query, answer.status, &answer.body) {
+            StatementVerdict::Applied => {
+                self.statement_judged(sequence, Report::Applied, said).await;
+            }
+            StatementVerdict::Refused { already_done: true } if may_be_repeated => {
+                said.body = Bytes::from_static(DONE);
+                self.statement_judged(sequence, Report::Applied, said).await;
+            }
+            StatementVerdict::Refused { .. } => {
+                let refusal = Refusal::new(answer.status, &answer.body);
+                self.statement_judged(sequence, Report::Refused(refusal), said)
+                    .await;
+            }
+            StatementVerdict::Unauthorized => self.statement_forbidden(now, &answer, said).await,
+            StatementVerdict::TryAgain => {
+                self.replica.stats.retries.increment();
+                self.replica.note_error(shown(&answer));
+                if self.hold_statement(now) >= self.pace.hold {
+                    let refusal = Refusal::new(answer.status, &answer.body);
+                    self.statement_judged(sequence, Report::Refused(refusal), said)
+                        .await;
+                }
+            }
+            StatementVerdict::Unexpected => {
+                self.hold_statement(now);
+                self.lost(now, shown(&answer), answer.retry_after);
+            }
+        }
+    }
+
+    /// Tried again later; for how long it has been tried.
+    fn hold_statement(&mut self, now: Instant) -> Duration {
+        let Some(barrier) = &mut self.barrier else {
+            return Duration::ZERO;
+        };
+        barrier.not_before = Some(now + barrier.backoff.next());
+        now.saturating_duration_since(*barrier.held_since.get_or_insert(now))
+    }
+
+    /// Its credentials are not good here: whether that is its verdict depends on the other replicas.
+    async fn statement_forbidden(
+        &mut self,
+        now: Instant,
+        answer: &ReplicaAnswer,
+        said: StatementAnswer,
+    ) {
+        let Some(sequence) = self.barrier.as_ref().map(|barrier| barrier.sequence) else {
+            return;
+        };
+        let refusal = Refusal::new(answer.status, &answer.body);
+        self.board.hear(sequence, false, said.clone());
+        let index = self.replica.index;
+        match self.board.consider(index, sequence, &refusal) {
+            Settlement::Final(conclusion) => {
+                if let Some(conclusion) = conclusion {
+                    self.dead_letter(None, conclusion).await;
+                }
+                self.replica.stats.refused.increment();
+                let cursor = self.judge(&[sequence]);
+                self.show_statement_judged();
+                self.board.report(index, &[], cursor);
+                self.leave_statement();
+            }
+            Settlement::Hold => {
+                self.replica.stats.retries.increment();
+                self.replica.note_error(shown(answer));
+                if self.hold_statement(now) >= self.pace.hold {
+                    self.statement_judged(sequence, Report::Refused(refusal), said)
+                        .await;
+                }
+            }
+        }
+    }
+
+    async fn statement_judged(
+        &mut self,
+        sequence: Sequence,
+        report: Report,
+        answer: StatementAnswer,
+    ) {
+        let applied = matches!(report, Report::Applied);
+        let stats = &self.replica.stats;
+        if applied {
+            stats.applied.increment();
+        } else {
+            stats.refused.increment();
+        }
+        let cursor = self.judge(&[sequence]);
+        self.board.hear(sequence, applied, answer);
+        // As for writes: who is answered finds this replica fresh.
+        self.show_statement_judged();
+        let index = self.replica.index;
+        for conclusion in self.board.report(index, &[(sequence, report)], cursor) {
+            self.dead_letter(None, conclusion).await;
+        }
+        self.leave_statement();
+    }
+
+    fn leave_statement(&mut self) {
+        self.unanswered = None;
+        if let Some(barrier) = &mut self.barrier {
+            barrier.stage = Stage::Judged;
+            barrier.not_before = None;
+        }
+    }
+
+    /// Saves the cursor behind the statement; then what comes after it may go out.
+    async fn pass_statement(&mut self, now: Instant) -> Option<Instant> {
+        let not_before = self.barrier.as_ref().and_then(|barrier| barrier.not_before);
+        if let Some(moment) = not_before.filter(|moment| *moment > now) {
+            return Some(moment);
+        }
+        match self.save_here(now).await {
+            Ok(()) => {
+                if let Some(barrier) = self.barrier.take() {
+                    info!(
+                        "replica {}: statement {} is settled: {}",
+                        self.replica.stats.name, barrier.sequence, barrier.statement.shown
+                    );
+                }
+                Some(now)
+            }
+            Err(reason) => {
+                self.replica
+                    .note_error(format!("after a statement: {reason}"));
+                let again = now + self.pace.retry_max;
+                if let Some(barrier) = &mut self.barrier {
+                    barrier.not_before = Some(again);
+                }
+                Some(again)
+            }
+        }
+    }
+}
+
+/// Whether the answer to `SHOW QUERIES` lists a changing query that begins as the statement does. Its text there is InfluxDB's
+/// own rendering, so no more than the kinds of its statements can be compared.
+fn lists(answer: &[u8], statement: &StatementRecord) -> bool {
+    #[derive(Deserialize)]
+    struct Answer {
+        results: Vec<OneResult>,
+    }
+    #[derive(Deserialize)]
+    struct OneResult {
+        #[serde(default)]
+        series: Vec<Series>,
+    }
+    #[derive(Deserialize)]
+    struct Series {
+        #[serde(default)]
+        values: Vec<Vec<serde_json::Value>>,
+    }
+    let Ok(answer) = serde_json::from_slice::<Answer>(answer) else {
+        return false;
+    };
+    let ours = classify(statement.shown.as_bytes()).names;
+    let rows = answer
+        .results
+        .iter()
+        .flat_map(|result| &result.series)
+        .flat_map(|series| &series.values);
+    // The columns are qid, query, database, duration, and since 1.7 status.
+    rows.filter_map(|row| row.get(1)?.as_str())
+        .any(|query| classify(query.as_bytes()).names == ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::influx::Credentials;
+    use crate::relay::statement_record::StatementMethod;
+
+    #[test]
+    fn a_running_statement_is_known_by_its_kind() {
+        let statement = StatementRecord {
+            method: StatementMethod::Post,
+            target: "/query".to_owned(),
+            content_type: String::new(),
+            shown: "drop measurement cpu".to_owned(),
+            databases: None,
+            credentials: Credentials::None,
+            body: Bytes::new(),
+        };
+        let listed = |query: &str| {
+            format!(
+                "{{\"results\":[{{\"statement_id\":0,\"series\":[{{\"columns\":[\"qid\",\"query\",\"database\",\"duration\"],\
+                 \"values\":[[3,\"SHOW QUERIES\",\"\",\"1µs\"],[2,{},\"db\",\"3s\"]]}}]}}]}}",
+                serde_json::to_string(query).expect("JSON")
+            )
+        };
+        assert!(lists(listed("DROP MEASUREMENT cpu").as_bytes(), &statement));
+        assert!(!lists(
+            listed("DROP SERIES FROM cpu").as_bytes(),
+            &statement
+        ));
+        assert!(!lists(b"{}", &statement));
+    }
+}

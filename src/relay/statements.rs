@@ -1,0 +1,432 @@
+//! A changing request that is no write: it becomes a record, and its client gets what the first replica answers that carries
+//! it out (rules S4 to S6 of the design; S1 to S3 are the replicators').
+//!
+//! The record is the whole request. What depends on the clock is pinned to the moment at which it is taken; `async` is done
+//! by us, so that the statement has its place in the order: the client hears 204 once it is durable.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
+
+use super::board::{StatementAnswer, StatementOutcome};
+use super::relay::{RETRY_AFTER_SECONDS, Relay, ack_name, request_id, unix_nanos};
+use super::statement_record::{STATEMENT, StatementMethod, StatementRecord};
+use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
+use crate::influx::influxql::{
+    AnswerShape, Canonical, Class, Databases, Endpoint, Request, redact,
+};
+use crate::influx::{Answer, Credentials, Parameters, Refusal};
+
+/// Longest target of a request that goes out as GET; a longer one goes as POST, where its length does not matter.
+const LONGEST_TARGET: usize = 16 * 1024;
+
+/// Most bytes of a statement that are shown.
+const MOST_SHOWN: usize = 2048;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// A request as a record, and what its client wants of the answer.
+struct Taken {
+    record: StatementRecord,
+    /// Answered 204 as soon as it is durable.
+    asynchronous: bool,
+    /// Its errors are indented.
+    pretty: bool,
+}
+
+impl Relay {
+    /// Takes a request that changes data or schema and is no write, and answers it. `class` is what the classifier says of it.
+    pub async fn replicate(&self, request: &Request<'_>, class: &Class) -> Answer {
+        let request_id = request_id(request.headers);
+        let accept = request.headers.get(http::header::ACCEPT);
+        let now = unix_nanos(SystemTime::now());
+        let (answer, applied) = match take(request, class, now) {
+            Err(refusal) => (refusal.answer(accept, false), None),
+            Ok(taken) => {
+                let pretty = taken.pretty;
+                match self.carry_out(taken).await {
+                    Ok((said, applied)) => (pass_on(said, accept), Some(applied)),
+                    Err(Unanswered { refusal, applied }) => {
+                        (refusal.answer(accept, pretty), applied)
+                    }
+                }
+            }
+        };
+        self.dress(answer, &request_id, applied)
+    }
+
+    async fn carry_out(&self, taken: Taken) -> Result<(StatementAnswer, usize), Unanswered> {
+        let name = &self.settings.name;
+        let rejected = |refusal| {
+            self.stats.rejected.increment();
+            Err(Unanswered::before(refusal))
+        };
+        let unavailable = |reason| Refusal::unavailable(reason, RETRY_AFTER_SECONDS);
+        if !self.board.admits_statement() {
+            let ack = ack_name(self.settings.ack);
+            return rejected(unavailable(format!(
+                "relay {name}: too few replicas answer to carry out a statement (ack = {ack}); nothing was done"
+            )));
+        }
+        let Taken {
+            record,
+            asynchronous,
+            ..
+        } = taken;
+        let Some(_held) = self.inflight.reserve(record.body.len()) else {
+            return rejected(self.too_many());
+        };
+        let head = match record.encode_head() {
+            Ok(head) => head,
+            Err(error) => return rejected(Refusal::bad_request(error.to_string())),
+        };
+        let append = || self.journal.append(STATEMENT, vec![head, record.body]);
+        let timeout = self.settings.statement_timeout;
+        let (append, outcome) = match self.board.open_statement(timeout, append) {
+            Ok(opened) => opened,
+            Err(error) => {
+                return rejected(unavailable(format!(
+                    "relay {name}: the journal takes no statements: {error}"
+                )));
+            }
+        };
+        self.stats.statements.increment();
+        let sequence = append.sequence;
+        if asynchronous {
+            return match tokio::time::timeout(self.settings.timeout, append.durable()).await {
+                Ok(Ok(())) => Ok((StatementAnswer::accepted(), 0)),
+                Ok(Err(_)) | Err(_) => Err(self.unsettled(0)),
+            };
+        }
+        match outcome.await {
+            Ok(StatementOutcome::Applied { applied, answer }) => {
+                self.freshness.acknowledge_statement(sequence);
+                Ok((answer, applied))
+            }
+            Ok(StatementOutcome::Refused(answer)) => {
+                self.stats.refused.increment();
+                // Of several statements the first ones may have been carried out, and the client sees which.
+                self.freshness.acknowledge_statement(sequence);
+                Ok((answer, 0))
+            }
+            Ok(StatementOutcome::Unmet { applied }) => Err(self.unsettled(applied)),
+            Err(_) => Err(self.unsettled(0)),
+        }
+    }
+
+    fn unsettled(&self, applied: usize) -> Unanswered {
+        self.stats.timeouts.increment();
+        let replicas = self.replicas.len();
+        let refusal = Refusal::timed_out(format!(
+            "journaled, applied by {applied} of {replicas} replicas; the others will carry it out too (statement_timeout)"
+        ));
+        Unanswered {
+            refusal,
+            applied: Some(applied),
+        }
+    }
+}
+
+/// What a client hears in place of a replica's answer.
+struct Unanswered {
+    refusal: Refusal,
+    /// How many replicas carried it out, if it was journaled at all.
+    applied: Option<usize>,
+}
+
+impl Unanswered {
+    fn before(refusal: Refusal) -> Unanswered {
+        Unanswered {
+            refusal,
+            applied: None,
+        }
+    }
+}
+
+impl StatementAnswer {
+    /// What InfluxDB says to `async=true`.
+    fn accepted() -> StatementAnswer {
+        StatementAnswer {
+            status: 204,
+            content_type: None,
+            body: Bytes::new(),
+            cut: false,
+        }
+    }
+}
+
+/// A replica's answer as the client's.
+fn pass_on(said: StatementAnswer, accept: Option<&http::HeaderValue>) -> Answer {
+    if said.cut {
+        let refusal = Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the statements were carried out, but their answer is too large to be passed on",
+        );
+        return refusal.answer(accept, false);
+    }
+    let headers = said
+        .content_type
+        .map(|content_type| (CONTENT_TYPE, content_type));
+    Answer {
+        status: StatusCode::from_u16(said.status).unwrap_or(StatusCode::BAD_GATEWAY),
+        headers: headers.into_iter().collect(),
+        body: said.body,
+    }
+}
+
+/// Makes a record of the request, accepted `now` (Unix time in nanoseconds).
+///
+/// # Errors
+/// It leaves open what every node would do with it.
+fn take(request: &Request<'_>, class: &Class, now: i64) -> Result<Taken, Refusal> {
+    let databases = match &class.databases {
+        Databases::Unknown => None,
+        Databases::Named { names, .. } => Some(names.iter().cloned().collect()),
+    };
+    match Endpoint::of(request.path) {
+        Some(Endpoint::Query) => take_query(request, class, databases, now),
+        _ => take_as_it_is(request, class, databases),
+    }
+}
+
+fn take_query(
+    request: &Request<'_>,
+    class: &Class,
+    databases: Option<Vec<String>>,
+    now: i64,
+) -> Result<Taken, Refusal> {
+    let mut canonical =
+        Canonical::of(request).map_err(|error| Refusal::bad_request(error.to_string()))?;
+    if class.depends_on_time {
+        match pin_now(&canonical.query, now) {
+            // What InfluxDB cannot read either is its to refuse.
+            Pinned::Unchanged | Pinned::Impossible(Unpinnable::Unreadable) => {}
+            Pinned::Rewritten(query) => canonical.query = query,
+            Pinned::Impossible(reason) => {
+                return Err(Refusal::bad_request(format!(
+                    "this statement cannot be replicated, as its meaning depends on when each node carries it out: {reason}"
+                )));
+            }
+        }
+    }
+    let credentials = Credentials::read(
+        &Parameters::parse(std::str::from_utf8(request.query_string).unwrap_or_default()),
+        request.headers,
+    );
+    let AnswerShape {
+        get,
+        asynchronous,
+        pretty,
+        ..
+    } = canonical.answer;
+    let form = canonical.form();
+    let shape = canonical.answer.query_string();
+    let in_target = get && form.len() + shape.len() < LONGEST_TARGET;
+    let parameters: Vec<&str> = if in_target {
+        vec![form.as_str(), shape.as_str()]
+    } else {
+        vec![shape.as_str()]
+    };
+    let parameters: Vec<&str> = parameters
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect();
+    let mut target = "/query".to_owned();
+    for (place, text) in parameters.into_iter().enumerate() {
+        target.push(if place == 0 { '?' } else { '&' });
+        target.push_str(text);
+    }
+    let shown = shorten(redact(&canonical.query));
+    let record = StatementRecord {
+        method: if in_target {
+            StatementMethod::Get
+        } else {
+            StatementMethod::Post
+        },
+        target,
+        content_type: if in_target {
+            String::new()
+        } else {
+            FORM.to_owned()
+        },
+        shown,
+        databases,
+        credentials,
+        body: if in_target {
+            Bytes::new()
+        } else {
+            Bytes::from(form)
+        },
+    };
+    Ok(Taken {
+        record,
+        asynchronous,
+        pretty,
+    })
+}
+
+/// A request of another endpoint goes as it came, but for its credentials.
+fn take_as_it_is(
+    request: &Request<'_>,
+    class: &Class,
+    databases: Option<Vec<String>>,
+) -> Result<Taken, Refusal> {
+    let method = match *request.method {
+        Method::POST => StatementMethod::Post,
+        Method::PATCH => StatementMethod::Patch,
+        Method::DELETE => StatementMethod::Delete,
+        _ => {
+            return Err(Refusal::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Method Not Allowed",
+            ));
+        }
+    };
+    let text = |bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec())
+            .map_err(|_| Refusal::bad_request("the request's target is not UTF-8"))
+    };
+    let query_string = text(request.query_string)?;
+    let parameters = Parameters::parse(&query_string);
+    let credentials = Credentials::read(&parameters, request.headers);
+    let mut target = text(request.path)?;
+    let kept = query_string.split('&').filter(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        !pair.is_empty() && !matches!(name, "u" | "p")
+    });
+    for (place, pair) in kept.enumerate() {
+        target.push(if place == 0 { '?' } else { '&' });
+        target.push_str(pair);
+    }
+    let content_type = request.headers.get(CONTENT_TYPE);
+    Ok(Taken {
+        record: StatementRecord {
+            method,
+            content_type: content_type
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
+            shown: format!(
+                "{} ({} {})",
+                class.names.first().copied().unwrap_or("?"),
+                method.name(),
+                target.split('?').next().unwrap_or_default()
+            ),
+            target,
+            databases,
+            credentials,
+            body: Bytes::copy_from_slice(request.body),
+        },
+        asynchronous: false,
+        pretty: false,
+    })
+}
+
+fn shorten(mut text: String) -> String {
+    let mut end = MOST_SHOWN.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::influx::influxql::classify_request;
+    use http::HeaderMap;
+    use http::header::AUTHORIZATION;
+
+    const NOW: i64 = 1_700_000_000_000_000_000;
+
+    fn taken(
+        method: Method,
+        path: &str,
+        query_string: &str,
+        headers: &HeaderMap,
+        body: &str,
+    ) -> Result<Taken, Refusal> {
+        let request = Request {
+            method: &method,
+            path: path.as_bytes(),
+            query_string: query_string.as_bytes(),
+            headers,
+            body: body.as_bytes(),
+        };
+        let class = classify_request(&request).expect("an endpoint");
+        take(&request, &class, NOW)
+    }
+
+    fn get(query_string: &str) -> Result<Taken, Refusal> {
+        taken(Method::GET, "/query", query_string, &HeaderMap::new(), "")
+    }
+
+    #[test]
+    fn a_get_stays_one_and_loses_only_what_is_not_the_statements() {
+        let taken =
+            get("q=CREATE+DATABASE+%22a+b%22&u=me&p=secret&pretty=true&async=true&db=x").ok();
+        let taken = taken.expect("taken");
+        assert_eq!(
+            taken.record.target,
+            "/query?q=CREATE%20DATABASE%20%22a%20b%22&db=x&pretty=true"
+        );
+        assert!(taken.asynchronous && taken.pretty);
+        assert_eq!(taken.record.method, StatementMethod::Get);
+        assert_eq!(taken.record.databases, Some(vec!["a b".to_owned()]));
+        let user = Credentials::Parameters {
+            user: b"me".to_vec(),
+            password: b"secret".to_vec(),
+        };
+        assert_eq!(taken.record.credentials, user);
+    }
+
+    #[test]
+    fn a_form_goes_as_a_form_and_passwords_are_not_shown() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(FORM));
+        headers.insert(AUTHORIZATION, http::HeaderValue::from_static("Basic x"));
+        let body = "q=CREATE+USER+u+WITH+PASSWORD+%27hidden%27&epoch=ns";
+        let taken = taken(Method::POST, "/query", "", &headers, body).ok();
+        let record = taken.expect("taken").record;
+        assert_eq!(record.target, "/query?epoch=ns");
+        assert_eq!(record.content_type, FORM);
+        assert!(!record.shown.contains("hidden"), "{}", record.shown);
+        let authorization = Credentials::Authorization(b"Basic x".to_vec());
+        assert_eq!(record.credentials, authorization);
+        assert!(record.body.starts_with(b"q=CREATE%20USER"));
+    }
+
+    #[test]
+    fn time_is_pinned_or_the_statement_is_refused() {
+        let record = get("db=d&q=DELETE+FROM+m+WHERE+time+%3C+now()").ok();
+        let target = record.expect("taken").record.target;
+        assert!(target.contains("1700000000000000000"), "{target}");
+        let refusal = get("db=d&q=SELECT+mean(v)+INTO+x+FROM+m+GROUP+BY+time($i)");
+        let refusal = refusal.err().expect("refused");
+        assert_eq!(refusal.status, 400);
+        // What InfluxDB refuses itself goes to it.
+        assert!(get("db=d&q=DELETE+FROM+m+WHERE+time+%3C+%27").is_ok());
+    }
+
+    #[test]
+    fn a_long_get_goes_as_a_form() {
+        let long = format!("q=DROP+MEASUREMENT+%22{}%22", "m".repeat(LONGEST_TARGET));
+        let record = get(&long).ok().expect("taken").record;
+        assert_eq!(record.method, StatementMethod::Post);
+        assert!(record.body.len() > LONGEST_TARGET && record.target == "/query");
+    }
+
+    #[test]
+    fn other_endpoints_go_as_they_are() {
+        let query = "bucket=db%2Frp&u=me&p=secret&org=x";
+        let headers = HeaderMap::new();
+        let taken = taken(Method::POST, "/api/v2/delete", query, &headers, "{}").ok();
+        let record = taken.expect("taken").record;
+        assert_eq!(record.target, "/api/v2/delete?bucket=db%2Frp&org=x");
+        assert_eq!(record.body, "{}");
+        assert!(!record.is_query());
+    }
+}

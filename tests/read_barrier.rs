@@ -1,0 +1,261 @@
+//! No read goes back in time: it is answered by a node that has applied what was acknowledged before it came, and reads stay
+//! balanced over all such nodes.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use support::http::{self, Answer};
+use support::wait::SOON;
+use support::{Behaviour, Haflux, Lab, Options, StandIn, relay_over, wait_until};
+
+const STALE: &str = "x-haflux-stale";
+
+fn read(url: &str, database: &str, statement: &str) -> Answer {
+    let text = http::query_string(&[("db", database), ("q", statement)]);
+    http::get(&format!("{url}/query?{text}"))
+}
+
+fn count(answer: &Answer) -> u64 {
+    let value = answer.json();
+    value["results"][0]["series"][0]["values"][0][1]
+        .as_u64()
+        .unwrap_or(0)
+}
+
+fn lab(keys: &str) -> Lab {
+    let lab = Lab::start_with(Options::default(), |text| {
+        text.replace(
+            "balance = \"roundrobin\"",
+            &format!("balance = \"roundrobin\"\n{keys}"),
+        )
+        .replace(
+            "replicate_to = \"influx_back\"",
+            "replicate_to = \"influx_back\"\nrewind = \"500ms\"",
+        )
+    });
+    let url = lab.influx_url();
+    let made = http::post(&format!("{url}/query?q=CREATE+DATABASE+db"), "");
+    assert_eq!(made.status, 200, "{}", made.text());
+    lab
+}
+
+#[test]
+fn a_client_reads_its_own_writes_at_once_and_from_both_nodes() {
+    let lab = lab("on_stale = \"reject\"");
+    let url = lab.influx_url();
+    for number in 1..=200 {
+        let written = http::post(
+            &format!("{url}/write?db=db"),
+            &format!("m v={number} {number}"),
+        );
+        assert_eq!(written.status, 204, "{}", written.text());
+        let answer = read(&url, "db", "SELECT count(v) FROM m");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(count(&answer), number);
+        assert_eq!(answer.header(STALE), None);
+    }
+    let page = http::get(&format!("{url}/haproxy?stats;json")).json();
+    let pool = page["backends"]
+        .as_array()
+        .and_then(|pools| pools.iter().find(|pool| pool["name"] == "influx_back"))
+        .cloned()
+        .expect("the pool");
+    let shares: Vec<u64> = pool["servers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|server| server["traffic"]["requests"].as_u64())
+        .collect();
+    assert!(
+        shares.iter().all(|share| *share > 20),
+        "balanced over both: {shares:?}"
+    );
+}
+
+#[test]
+fn a_node_that_returns_is_not_read_from_before_it_is_fresh() {
+    let mut lab = lab("on_stale = \"reject\"");
+    let url = lab.influx_url();
+    let write = |from: u64, to: u64| {
+        for start in (from..to).step_by(500) {
+            let lines: Vec<String> = (start..start + 500)
+                .map(|n| format!("m v={n} {n}"))
+                .collect();
+            let written = http::post(&format!("{url}/write?db=db"), &lines.join("\n"));
+            assert_eq!(written.status, 204, "{}", written.text());
+        }
+    };
+    write(0, 1000);
+    lab.node2.stop();
+    write(1000, 40_000);
+    lab.node2.restart();
+    // From here on each answer is whole, whoever gives it; and in the end both do.
+    let mut by_both = false;
+    wait_until("both nodes to answer", SOON, || {
+        let answer = read(&url, "db", "SELECT count(v) FROM m");
+        if answer.status == 200 {
+            assert_eq!(count(&answer), 40_000);
+        }
+        by_both = lab.node2.count("db", "m", "v") == 40_000;
+        by_both
+    });
+}
+
+/// A node that takes and answers everything.
+fn well() -> StandIn {
+    StandIn::start(|request| match request.path() {
+        "/query" => Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n"),
+        _ => Behaviour::no_content(),
+    })
+}
+
+#[test]
+fn reads_wait_or_are_turned_away_or_told_that_they_are_stale() {
+    for on_stale in ["serve", "reject"] {
+        let nodes = [well(), well()];
+        let folder = tempfile::tempdir().expect("a folder");
+        let configuration = relay_over(&[&nodes[0], &nodes[1]], "rewind = \"100ms\"").replace(
+            "check = false",
+            &format!("check = false\nread_wait = \"100ms\"\non_stale = \"{on_stale}\""),
+        );
+        let haflux = Haflux::start(folder.path(), &configuration);
+        let write =
+            || http::post(&format!("{}/write?db=db", haflux.url("front")), "m v=1 1").status;
+        wait_until("both replicas to be known", SOON, || {
+            write() == 204
+                && nodes
+                    .iter()
+                    .all(|node| !node.requests_for("/write").is_empty())
+        });
+        let ask = |database: &str| read(&haflux.url("reads"), database, "SELECT v FROM m");
+        wait_until("a fresh answer", SOON, || {
+            let answer = ask("db");
+            answer.status == 200 && answer.header(STALE).is_none()
+        });
+        // From now on neither takes a write, so what is acknowledged by the journal alone is on nobody.
+        for node in &nodes {
+            node.behave(|request| match request.path() {
+                "/query" => Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n"),
+                "/write" => Behaviour::status(503, "request throttled, queue full\n"),
+                _ => Behaviour::no_content(),
+            });
+        }
+        wait_until("a write that nobody has applied", SOON, || write() == 204);
+        let answer = ask("db");
+        if on_stale == "serve" {
+            assert_eq!(answer.status, 200);
+            let behind = answer
+                .header(STALE)
+                .and_then(|text| text.parse::<u64>().ok());
+            assert!(
+                behind.is_some_and(|behind| behind >= 1),
+                "{:?}",
+                answer.headers
+            );
+        } else {
+            assert_eq!(answer.status, 503);
+            assert!(
+                answer.text().contains("on_stale = reject"),
+                "{}",
+                answer.text()
+            );
+        }
+        // Other databases are not concerned.
+        let other = ask("other");
+        assert_eq!((other.status, other.header(STALE)), (200, None));
+        let page = http::get(&format!("{}/haproxy?stats;json", haflux.url("front"))).json();
+        let barrier = &page["backends"][0]["barrier"];
+        let counted = if on_stale == "serve" {
+            "stale"
+        } else {
+            "rejected"
+        };
+        assert!(
+            barrier[counted].as_u64().is_some_and(|count| count >= 1),
+            "{barrier}"
+        );
+        assert!(
+            barrier["waits"].as_u64().is_some_and(|count| count >= 1),
+            "{barrier}"
+        );
+        for node in &nodes {
+            node.behave(|request| match request.path() {
+                "/query" => Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n"),
+                _ => Behaviour::no_content(),
+            });
+        }
+        wait_until("fresh answers again", SOON, || {
+            let answer = ask("db");
+            answer.status == 200 && answer.header(STALE).is_none()
+        });
+    }
+}
+
+#[test]
+fn what_differs_from_node_to_node_stays_with_one_as_long_as_it_is_up() {
+    let mut nodes = [well(), well()];
+    let folder = tempfile::tempdir().expect("a folder");
+    let configuration = relay_over(&[&nodes[0], &nodes[1]], "rewind = \"100ms\"");
+    let configuration = configuration.replace(
+        "check = false",
+        "check = { http = \"/ping\", interval = \"50ms\", rise = 1, fall = 1 }",
+    );
+    let haflux = Haflux::start(folder.path(), &configuration);
+    let url = haflux.url("reads");
+    let ask = || {
+        for target in [
+            "/query?q=SHOW+STATS",
+            "/query?q=SHOW+SHARDS",
+            "/query?db=_internal&q=SELECT+v+FROM+m",
+            "/debug/requests",
+            "/metrics",
+        ] {
+            http::get(&format!("{url}{target}"));
+        }
+    };
+    let asked = |nodes: &[StandIn; 2]| -> BTreeMap<usize, usize> {
+        let count = |node: &StandIn| {
+            let local = ["/query", "/debug/requests", "/metrics"];
+            local.iter().map(|path| node.requests_for(path).len()).sum()
+        };
+        nodes.iter().map(count).enumerate().collect()
+    };
+    for _ in 0..4 {
+        ask();
+    }
+    assert_eq!(asked(&nodes), BTreeMap::from([(0, 20), (1, 0)]));
+    nodes[0].refuse();
+    wait_until("the check to notice", SOON, || {
+        haflux.log().contains("pool/node0 is DOWN")
+    });
+    ask();
+    assert_eq!(asked(&nodes)[&1], 5);
+    nodes[0].accept_again();
+    wait_until("the check to notice", SOON, || {
+        haflux.log().contains("pool/node0 is UP")
+    });
+    ask();
+    assert_eq!(asked(&nodes)[&1], 10, "it does not jump back");
+}
+
+#[test]
+fn a_read_by_post_that_breaks_off_before_its_answer_is_tried_on_another_node() {
+    let breaks = StandIn::start(|request| match request.path() {
+        "/query" => Behaviour::Close,
+        _ => Behaviour::no_content(),
+    });
+    let answers = well();
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(
+        folder.path(),
+        &relay_over(&[&breaks, &answers], "rewind = \"100ms\""),
+    );
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    for _ in 0..4 {
+        let url = format!("{}/query?db=db", haflux.url("reads"));
+        let answer = http::request("POST", &url, &form, b"q=SELECT+v+FROM+m");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert!(!breaks.requests_for("/query").is_empty());
+}
