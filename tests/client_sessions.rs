@@ -97,10 +97,7 @@ fn compare(session: &str, auth: bool, run: impl Fn(&Way) -> Vec<Step>) {
             Some(entry) => {
                 known.insert(entry);
             }
-            None => wrong.push(format!(
-                "{}\n   a node: {}\n   haflux: {}",
-                alone.name, alone.shown, through.shown
-            )),
+            None => wrong.push(told(alone, through)),
         }
     }
     let entries = differences::entries(session, auth);
@@ -113,6 +110,24 @@ fn compare(session: &str, auth: bool, run: impl Fn(&Way) -> Vec<Step>) {
         alone.len(),
         wrong.join("\n")
     );
+}
+
+/// A step's lines that only a node shows (`-`), or only haflux (`+`).
+fn told(alone: &Step, through: &Step) -> String {
+    let lines = |shown: &str| -> Vec<String> { shown.lines().map(str::to_owned).collect() };
+    let (on_node, on_haflux) = (lines(&alone.shown), lines(&through.shown));
+    let only = |these: &[String], others: &[String], sign: &str| -> String {
+        let these = these.iter().filter(|line| !others.contains(line));
+        these
+            .map(|line| format!("\n  {sign} {}", line.trim_start()))
+            .collect()
+    };
+    format!(
+        "{}{}{}",
+        alone.name,
+        only(&on_node, &on_haflux, "-"),
+        only(&on_haflux, &on_node, "+")
+    )
 }
 
 /// A session of Python's `influxdb`.

@@ -355,7 +355,7 @@ fn writes() -> Vec<Request> {
         write("?db=second", packed(b"packed v=1 1")).with(("Content-Encoding", "gzip")),
         write("?db=second", bad_gzip).with(("Content-Encoding", "gzip")),
         write("?db=second", "").with(("Content-Encoding", "gzip")),
-        write("?db=second", packed(b"packed v=2 2")).with(("Content-Encoding", "deflate")),
+        write("?db=second", b"plain v=2 2").with(("Content-Encoding", "deflate")),
         write("?db=second", "a v=8 8").with(FORM),
         write("?db=second&db=first", "a v=9 9"),
         write("?db=second", "a v=10 10").with(("X-Request-Id", "mine")),
@@ -450,7 +450,12 @@ fn told(answer: &Answer) -> String {
         let allowed: BTreeSet<&str> = allowed.split(',').map(str::trim).collect();
         text.push_str(&format!("\n      allow: {allowed:?}"));
     }
+    // The router's own answers have none; haflux gives one always.
+    let by_the_router = answer.status == 405 || answer.text().starts_with("404");
     for name in ["request-id", "x-request-id"] {
+        if by_the_router {
+            continue;
+        }
         let shown = match answer.header(name) {
             Some("mine") => "mine",
             Some(_) => "some",

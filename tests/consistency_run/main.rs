@@ -83,11 +83,16 @@ impl Plan {
             calm: number("HAFLUX_SOAK_CALM") == Some(1),
         }
     }
+
+    /// So that all that happened can be told.
+    fn is_short(&self) -> bool {
+        self.trouble < Duration::from_secs(120)
+    }
 }
 
 fn start_lab(plan: &Plan) -> Lab {
     // These logs tell which node answered a read, and what each was told when; of a long run they would fill the disk.
-    let detailed_logs = plan.trouble < Duration::from_secs(120);
+    let detailed_logs = plan.is_short();
     let options = Options::default().set("data", "query-log-enabled", &detailed_logs.to_string());
     let lab = Lab::start_with(options, |text| {
         replace(
@@ -180,6 +185,10 @@ fn no_answer_is_older_than_what_was_acknowledged_whatever_dies() {
         }
     });
     println!("{tally}");
+    if plan.is_short() {
+        let all = events.between(Duration::ZERO, Duration::MAX);
+        println!("{}", all.join("\n"));
+    }
     if !plan.calm {
         // What had no answer is sent again only when it can land late no more; nothing outside shows that it was.
         std::thread::sleep(REWIND + RELAY_TIMEOUT);

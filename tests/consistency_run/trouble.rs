@@ -63,7 +63,7 @@ pub fn make(lab: &mut Lab, during: Duration, seed: u64, tally: &Tally, events: &
 }
 
 fn trouble_haflux(haflux: &mut Haflux, end: Instant, mut rng: Rng, tally: &Tally, events: &Events) {
-    while rest(&mut rng, 10_000, end) {
+    while rest(&mut rng, 20_000, end) {
         if rng.u8(..4) == 0 {
             events.note("haflux: graceful stop");
             haflux.terminate();
@@ -87,7 +87,7 @@ fn trouble_node(
     tally: &Tally,
     note: impl Fn(&str),
 ) {
-    while rest(&mut rng, 8000, end) {
+    while rest(&mut rng, 12_000, end) {
         if away.fetch_add(1, Ordering::Relaxed) == 1 {
             tally.count("nodes", "both away");
         }
