@@ -8,6 +8,16 @@ use support::http::{self, Answer};
 use support::wait::SOON;
 use support::{Influxd, Lab, Options, wait_until};
 
+/// The lab, with a relay that does not wait for long.
+fn impatient() -> Lab {
+    Lab::start_with(Options::default(), |text| {
+        text.replace(
+            "replicate_to = \"influx_back\"",
+            "replicate_to = \"influx_back\"\nrewind = \"500ms\"\ntimeout = \"2s\"",
+        )
+    })
+}
+
 fn query(lab: &Lab, parameters: &[(&str, &str)]) -> Answer {
     let text = http::query_string(parameters);
     http::post(&format!("{}/query?{text}", lab.influx_url()), "")
@@ -82,12 +92,7 @@ fn a_database_is_made_on_both_nodes_and_the_answer_is_influxdbs() {
 
 #[test]
 fn a_node_that_was_down_gets_statements_and_writes_in_their_order() {
-    let mut lab = Lab::start_with(Options::default(), |text| {
-        text.replace(
-            "replicate_to = \"influx_back\"",
-            "replicate_to = \"influx_back\"\nrewind = \"500ms\"",
-        )
-    });
+    let mut lab = impatient();
     succeeds(&lab, "", "CREATE DATABASE telegraf");
     write(&lab, "telegraf", "old v=1 1\nkept v=1 1");
     on_both(&lab, "the points", |node| {
@@ -172,7 +177,7 @@ fn refusals_are_influxdbs_own() {
 
 #[test]
 fn now_is_the_moment_of_acceptance_on_every_node() {
-    let mut lab = Lab::start();
+    let mut lab = impatient();
     succeeds(&lab, "", "CREATE DATABASE telegraf");
     lab.node2.stop();
     // Stamped with the time of its coming.
@@ -218,7 +223,7 @@ fn drop_shard_is_refused_with_an_explanation_and_changes_nothing() {
 
 #[test]
 fn with_no_node_up_a_statement_is_turned_away_before_it_is_journaled() {
-    let mut lab = Lab::start();
+    let mut lab = impatient();
     succeeds(&lab, "", "CREATE DATABASE telegraf");
     lab.node1.stop();
     lab.node2.stop();

@@ -7,12 +7,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use pingora::protocols::Stream;
-use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
 use super::pool::Pool;
+use crate::relay::is_quiet;
 
 /// Most idle connections kept to one server.
 const MAX_IDLE: usize = 64;
@@ -103,13 +102,4 @@ pub(crate) async fn sweep_all(pools: Vec<Arc<Pool>>, mut stop: watch::Receiver<b
             server.idle.sweep();
         }
     }
-}
-
-/// Whether the connection is open and nothing came in: anything else belongs to no request.
-fn is_quiet(stream: &mut Stream) -> bool {
-    let mut byte = [0];
-    // Unconstrained, as a spent task budget would make a closed connection look open.
-    tokio::task::unconstrained(stream.read(&mut byte))
-        .now_or_never()
-        .is_none()
 }

@@ -10,11 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::HeaderValue;
 use pingora::connectors::TransportConnector;
 use pingora::protocols::{Stream, TcpKeepalive};
 use pingora::upstreams::peer::HttpPeer;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::response::{self, MAX_BODY, ResponseError};
 use super::wire::Pieces;
@@ -213,8 +214,11 @@ impl ReplicaClient {
 
     fn take_idle(&self, address: SocketAddr) -> Option<Stream> {
         let mut idle = self.idle();
-        while let Some(candidate) = idle.pop() {
-            if candidate.address == address && candidate.since.elapsed() < IDLE_LIFETIME {
+        while let Some(mut candidate) = idle.pop() {
+            if candidate.address == address
+                && candidate.since.elapsed() < IDLE_LIFETIME
+                && is_quiet(&mut candidate.stream)
+            {
                 return Some(candidate.stream);
             }
         }
@@ -235,6 +239,16 @@ impl ReplicaClient {
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether an idle connection is open and nothing came in: anything else belongs to no request. What is sent on one that the
+/// peer has closed already cannot be told from what was carried out.
+pub(crate) fn is_quiet(stream: &mut Stream) -> bool {
+    let mut byte = [0];
+    // Unconstrained, as a spent task budget would make a closed connection look open.
+    tokio::task::unconstrained(stream.read(&mut byte))
+        .now_or_never()
+        .is_none()
 }
 
 /// Pingora's error for a person: its kind and context, without its backtrace-like chain.

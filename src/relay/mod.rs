@@ -72,6 +72,7 @@ mod trust;
 pub mod udp;
 mod wire;
 
+pub(crate) use client::is_quiet;
 pub use control::ReplicaError;
 pub use relay::{APPLIED_HEADER, Admitted, AppendUnattendedError, Begun, Relay};
 pub use roster::Place;

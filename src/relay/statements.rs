@@ -17,7 +17,7 @@ use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
 use crate::influx::influxql::{
     AnswerShape, Canonical, Class, Databases, Endpoint, Request, redact,
 };
-use crate::influx::{Answer, Credentials, Parameters, Refusal};
+use crate::influx::{Answer, Credentials, Parameters, Refusal, refusal_of_replica};
 
 /// Longest target of a request that goes out as GET; a longer one goes as POST, where its length does not matter.
 const LONGEST_TARGET: usize = 16 * 1024;
@@ -47,7 +47,7 @@ impl Relay {
             Ok(taken) => {
                 let pretty = taken.pretty;
                 match self.carry_out(taken).await {
-                    Ok((said, applied)) => (pass_on(said, accept), Some(applied)),
+                    Ok((said, applied)) => (pass_on(said, accept, pretty), Some(applied)),
                     Err(Unanswered { refusal, applied }) => {
                         (refusal.answer(accept, pretty), applied)
                     }
@@ -158,13 +158,21 @@ impl StatementAnswer {
 }
 
 /// A replica's answer as the client's.
-fn pass_on(said: StatementAnswer, accept: Option<&http::HeaderValue>) -> Answer {
+fn pass_on(said: StatementAnswer, accept: Option<&http::HeaderValue>, pretty: bool) -> Answer {
     if said.cut {
         let refusal = Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the statements were carried out, but their answer is too large to be passed on",
         );
-        return refusal.answer(accept, false);
+        return refusal.answer(accept, pretty);
+    }
+    // InfluxDB's errors have headers of their own, and the form that the client accepts.
+    let is_json = said
+        .content_type
+        .as_ref()
+        .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"));
+    if said.status >= 400 && is_json {
+        return refusal_of_replica(said.status, &said.body).answer(accept, pretty);
     }
     let headers = said
         .content_type

@@ -45,6 +45,7 @@ pub enum StatementOutcome {
 
 /// A client's row.
 pub(super) struct WaitingStatement {
+    since: Instant,
     until: Instant,
     standings: Vec<Standing>,
     accepted: Option<StatementAnswer>,
@@ -68,8 +69,10 @@ impl Board {
         let (outcome, receiver) = oneshot::channel();
         let mut rows = self.rows();
         let appended = append()?;
+        let since = Instant::now();
         let waiting = WaitingStatement {
-            until: Instant::now() + timeout,
+            since,
+            until: since + timeout,
             standings: vec![Standing::Unknown; rows.reachable.len()],
             accepted: None,
             refused: None,
@@ -150,10 +153,16 @@ impl Board {
         }
     }
 
+    /// Ends the waits that have lasted too long; and, while nobody answers, those that a write would not last either.
     pub(super) fn expire_statements(&self, rows: &mut Rows, now: Instant) {
+        let nobody_answers = !rows.answers.contains(&true);
+        let is_over = |waiting: &WaitingStatement| {
+            let waited = now.saturating_duration_since(waiting.since);
+            waiting.until <= now || (nobody_answers && waited >= self.timeout)
+        };
         let over = rows
             .statements
-            .extract_if(.., |_, waiting| waiting.until <= now);
+            .extract_if(.., |_, waiting| is_over(waiting));
         for (_, waiting) in over {
             let standings = waiting.standings.iter();
             let applied = standings

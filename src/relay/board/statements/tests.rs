@@ -10,6 +10,7 @@ use crate::relay::refusals::Refusal;
 use crate::stats::RelayStats;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+const BOARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 struct Fixture {
     board: Board,
@@ -34,7 +35,13 @@ fn fixture(ack: Ack) -> Fixture {
         on_unavailable: OnUnavailable::Accept,
     };
     let stats = Arc::new(RelayStats::default());
-    let board = Board::new(policy, PATIENCE, vec![Sequence::ZERO; 2], stats, freshness);
+    let board = Board::new(
+        policy,
+        BOARD_TIMEOUT,
+        vec![Sequence::ZERO; 2],
+        stats,
+        freshness,
+    );
     for replica in 0..2 {
         board.meet(replica, true);
         board.set_reachable(replica, true);
@@ -140,4 +147,7 @@ fn nobody_waits_for_ever_and_nobody_is_asked_when_nobody_is_there() {
         fixture.board.meet(replica, false);
     }
     assert!(!fixture.board.admits_statement());
+    let (_, mut outcome) = fixture.open();
+    fixture.board.expire(Instant::now() + BOARD_TIMEOUT);
+    assert!(outcome.try_recv().is_ok(), "nobody answers any more");
 }
