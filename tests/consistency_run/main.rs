@@ -20,6 +20,7 @@
 //! | --- | --- |
 //! | `HAFLUX_SOAK_SECONDS` | how long there is trouble; default 15 |
 //! | `HAFLUX_SOAK_SEED` | seeds all choices; default random. Instants are the machine's, so a seed brings back the mix, not the run |
+//! | `HAFLUX_SOAK_ACK` | the relay's `ack`; default `any` |
 //! | `HAFLUX_SOAK_CALM` | if `1`, nothing dies |
 
 #[path = "../support/mod.rs"]
@@ -66,6 +67,7 @@ const REWIND: Duration = Duration::from_secs(4);
 struct Plan {
     trouble: Duration,
     seed: u64,
+    ack: String,
     calm: bool,
 }
 
@@ -80,6 +82,7 @@ impl Plan {
         Plan {
             trouble: Duration::from_secs(number("HAFLUX_SOAK_SECONDS").unwrap_or(15)),
             seed: number("HAFLUX_SOAK_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000)),
+            ack: std::env::var("HAFLUX_SOAK_ACK").unwrap_or_else(|_| "any".to_owned()),
             calm: number("HAFLUX_SOAK_CALM") == Some(1),
         }
     }
@@ -101,7 +104,8 @@ fn start_lab(plan: &Plan) -> Lab {
                 (
                     "replicate_to = \"influx_back\"",
                     &format!(
-                        "replicate_to = \"influx_back\"\ntimeout = \"{timeout}s\"\nstatement_timeout = \"10s\"\nretry = {{ min = \"50ms\", max = \"1s\" }}\nrewind = \"{rewind}s\"",
+                        "replicate_to = \"influx_back\"\nack = \"{ack}\"\ntimeout = \"{timeout}s\"\nstatement_timeout = \"10s\"\nretry = {{ min = \"50ms\", max = \"1s\" }}\nrewind = \"{rewind}s\"",
+                        ack = plan.ack,
                         timeout = RELAY_TIMEOUT.as_secs(),
                         rewind = REWIND.as_secs()
                     ),

@@ -8,7 +8,8 @@
 //!   turned away: that says that nothing was done.
 //!
 //! A change whose outcome is unknown happened before its owner's next one, or never: what is in the journal has its place there.
-//! And what any read has shown before another one began, the other one shows too, or something newer.
+//! And what any read has shown before another one began, the other one shows too, or something newer; but that it is gone only
+//! once the deletion has ended.
 
 use std::time::Duration;
 
@@ -150,7 +151,7 @@ impl Cell {
             shown,
         } = bound;
         if let Some(number) = self.first_that_shows(look.found, acknowledged.max(shown)) {
-            if number > self.bound.shown {
+            if number > self.bound.shown && self.is_whole(number) {
                 self.bound.shown = number;
                 self.shown_by = Some(look);
             }
@@ -169,6 +170,16 @@ impl Cell {
                 Wrong::Stale
             },
         )
+    }
+
+    /// Whether a change that was shown stays shown. A deletion under way is not done at once: on a node alone, too, something is
+    /// gone for one read, and there for the next.
+    fn is_whole(&self, number: u64) -> bool {
+        let change = self.changes.iter().rfind(|one| one.number == number);
+        change.is_some_and(|change| {
+            change.content != Content::Gone
+                || matches!(change.ended, Some((_, Outcome::Acknowledged)))
+        })
     }
 
     /// The first change from number `from` on that may have left what was found.
