@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::book::{Key, OWN_DATABASES, PLACES};
 use super::connection::Request;
 use super::model::Found;
-use super::names::{copy, measurement_owner, named, own_database, own_database_number, set};
+use super::names::{
+    copy, measurement_owner, named, own_database, own_database_number, register, set,
+};
 use super::support::http::query_string;
 use super::{DATABASES, OWNERS};
 
@@ -174,12 +176,15 @@ impl Ask {
         };
         match self {
             Ask::Register { owner, place, .. } => format!(
-                "SELECT v FROM {} WHERE owner = '{owner}' AND place = '{place}' GROUP BY owner, place",
-                from("register")
+                "SELECT v FROM {} GROUP BY owner, place",
+                from(&register(owner, place))
             ),
-            Ask::Registers { .. } => {
-                format!("SELECT v FROM {} GROUP BY owner, place", from("register"))
-            }
+            Ask::Registers { .. } => match (&database, qualified) {
+                (Some(database), Some(policy)) => format!(
+                    "SELECT v FROM \"{database}\".{policy}./^register_/ GROUP BY owner, place"
+                ),
+                _ => "SELECT v FROM /^register_/ GROUP BY owner, place".to_owned(),
+            },
             Ask::Named { owner, .. } => format!("SELECT v FROM {}", from(&named(owner))),
             Ask::Copy { owner, .. } => format!("SELECT v FROM {}", from(&copy(owner))),
             Ask::Set { owner, .. } => format!("SELECT v FROM {}", from(&set(owner))),

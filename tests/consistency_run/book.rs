@@ -2,7 +2,7 @@
 //!
 //! | thing | where | what its owner does to it |
 //! | --- | --- | --- |
-//! | register | a series of its own in `register`, which all owners share; one point | overwrites it with rising values; `DELETE` |
+//! | register | a series with a measurement of its own; one point | overwrites it with rising values; `DELETE` |
 //! | named | a measurement of its own, one point | overwrites it; `DROP MEASUREMENT` |
 //! | copy | a measurement of its own, one point | `SELECT … INTO` it from a register; `DELETE`, `DROP MEASUREMENT` |
 //! | element | a point of a set; a set is a measurement of its own | writes it once; all at once go by `DELETE`, `DROP SERIES`, `DROP MEASUREMENT` |

@@ -9,7 +9,7 @@ use super::asks::query;
 use super::book::{Key, OWN_DATABASES, PLACES, Page};
 use super::connection::Request;
 use super::model::Content;
-use super::names::{copy, named, own_database, set};
+use super::names::{copy, named, own_database, register, set};
 use super::support::http::query_string;
 
 /// A set that has grown so far is emptied.
@@ -69,7 +69,8 @@ impl Changer<'_> {
                     contents.push((key, Content::Value(value)));
                     let _ = writeln!(
                         lines,
-                        "register,owner={owner},place={place} v={value}i {}",
+                        "{},owner={owner},place={place} v={value}i {}",
+                        register(owner, place),
                         place as u64 * 1_000_000_000
                     );
                 }
@@ -100,10 +101,14 @@ impl Changer<'_> {
             database: self.database,
             place,
         };
-        let text = format!(
-            "DELETE FROM register WHERE owner = '{}' AND place = '{place}'",
-            self.owner
-        );
+        let mut text = format!("DELETE FROM {}", register(self.owner, place));
+        if self.rng.bool() {
+            let _ = write!(
+                text,
+                " WHERE owner = '{}' AND place = '{place}'",
+                self.owner
+            );
+        }
         self.statement("delete register", text, vec![(key, Content::Gone)])
     }
 
@@ -138,17 +143,18 @@ impl Changer<'_> {
     /// Copies a register, if it is certain what is in it.
     fn copy(&mut self) -> Plan {
         let database = self.database;
-        let register = Key::Register { database, place: 0 };
-        let Some(content @ Content::Value(_)) = self.page.certain(register) else {
+        let key = Key::Register { database, place: 0 };
+        let Some(content @ Content::Value(_)) = self.page.certain(key) else {
             return self.write();
         };
+        let from = register(self.owner, 0);
         let (into, from) = if self.rng.bool() {
-            (copy(self.owner), "register".to_owned())
+            (copy(self.owner), from)
         } else {
             let name = DATABASES[database];
             (
                 format!("\"{name}\"..{}", copy(self.owner)),
-                format!("\"{name}\".autogen.register"),
+                format!("\"{name}\".autogen.{from}"),
             )
         };
         let text = format!(

@@ -71,7 +71,7 @@ impl Bench {
     }
 
     fn write_register(&self, value: u64) {
-        self.write(&format!("register,owner=0,place=0 v={value}i 0"));
+        self.write(&format!("register_0_0,owner=0,place=0 v={value}i 0"));
     }
 
     /// What is wrong in what a read shows, by kind.
@@ -140,13 +140,13 @@ fn what_a_read_of_one_thing_shows_is_judged() {
     assert_eq!(bench.read(Ask::Registers { database }), [Wrong::Stale]);
     bench.say(REGISTER, Gone, Some(Acknowledged));
     assert_eq!(bench.read(ASK_REGISTER), [Wrong::Risen]);
-    bench.node.query(DATABASES[0], "DELETE FROM register");
+    bench.node.query(DATABASES[0], "DELETE FROM register_0_0");
     assert_eq!(bench.read(ASK_REGISTER), []);
 
     // A point that is somewhere else is no point of the register.
     bench.forget();
     bench.say(REGISTER, Value(1), Some(Acknowledged));
-    bench.write("register,owner=0,place=0 v=1i 5000000000");
+    bench.write("register_0_0,owner=0,place=0 v=1i 5000000000");
     assert_eq!(bench.read(ASK_REGISTER), [Wrong::NeverSent]);
 }
 
