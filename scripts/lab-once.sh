@@ -30,6 +30,7 @@ read_on() {
 	for ((request = 0; request < 6; request++)); do
 		answer=$(ask "$influx_url" 'SELECT count(value) FROM cpu') || fail "a read through haflux failed: $answer"
 		[[ $answer == *'"count"'* ]] || fail "a read through haflux was answered $answer"
+		[[ ${1:-} != exact || $answer == *",$lines]]"* ]] || fail "$lines points are acknowledged, a read was answered $answer"
 	done
 }
 
@@ -45,7 +46,7 @@ caught_up() {
 	for node in "$node1" "$node2"; do
 		[[ $(points_of "$node" cpu) == "$lines" && $(points_of "$node" stamped) == "$acknowledged" ]] || return 1
 	done
-	last='SELECT value FROM overwritten'
+	last='SELECT value FROM overwritten; SELECT count(value) FROM copied; SHOW RETENTION POLICIES ON second; SHOW SERIES FROM dropped'
 	[[ $(ask "$node1" "$last") == "$(ask "$node2" "$last")" ]]
 }
 
@@ -78,6 +79,9 @@ compare_all() {
 	compare 'SELECT last(*) FROM /.*/'
 	compare 'SELECT first(value), last(value) FROM cpu GROUP BY host'
 	compare 'SELECT value FROM overwritten'
+	compare 'SELECT * FROM copied GROUP BY *'
+	compare 'SHOW SERIES FROM dropped'
+	compare 'SHOW RETENTION POLICIES ON second'
 	compare 'SELECT * FROM stamped GROUP BY *'
 	for name in "${database_hosts[@]}" command; do
 		compare "SELECT * FROM cpu WHERE host = '$name'"
@@ -86,22 +90,28 @@ compare_all() {
 }
 
 equal_in_the_end() {
-	within 60 caught_up && return
-	say "after 60 s the nodes do not hold every acknowledged point ($lines of cpu, $acknowledged stamped):"
+	within 120 caught_up && return
+	say "after 120 s the nodes do not hold every acknowledged point ($lines of cpu, $acknowledged stamped):"
 	compare_all
 	fail 'the nodes do not hold the same'
 }
 
 say 'both nodes up: writing'
 write_on 60
-read_on
-echo "  $acknowledged writes acknowledged"
+read_on exact
+echo "  $acknowledged writes acknowledged, and each read has all of them"
 
-say 'kill -9 influxlab2: writing on'
+say 'kill -9 influxlab2: writing on, with statements in between'
 kill_hard influxlab2
-write_on 60
-read_on
-echo "  $acknowledged writes acknowledged"
+write_on 30
+state 'CREATE DATABASE second'
+state 'SELECT value INTO copied FROM cpu'
+[[ $(put 'dropped,by=statement value=1 1') == 204 ]] || fail 'a write was not taken'
+state 'DROP MEASUREMENT dropped'
+[[ $(put 'dropped,after=it value=2 2') == 204 ]] || fail 'a write was not taken'
+write_on 30
+read_on exact
+echo "  $acknowledged writes acknowledged, and each read has all of them"
 
 say 'kill -9 haflux while influxlab2 is down, start it again: writing on'
 kill_hard haflux
@@ -137,4 +147,4 @@ echo "  wrote a point, and counted $lines"
 say 'comparing the nodes, query by query, byte by byte'
 compare_all
 ((differences == 0)) || fail "the nodes differ in $differences of the queries"
-say "all is well: $acknowledged writes acknowledged, $((lines + acknowledged + 1)) points, the same on both nodes"
+say "all is well: $acknowledged writes acknowledged, $((lines + acknowledged + 2)) points besides copies, the same on both nodes"

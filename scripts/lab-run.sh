@@ -47,10 +47,10 @@ Try, in another terminal:
   curl -G '$influx_url/query' --data-urlencode 'db=$database' --data-urlencode 'q=SELECT last(load1) FROM system'
   curl -i '$influx_url/write?db=$database' --data-binary 'mine,host=me value=42'
   influx -host $host -port $influx_port -database $database
+  curl '$influx_url/query' --data-urlencode 'q=CREATE DATABASE mine'    # on both nodes
   scripts/lab kill influxlab2     # writes and queries go on; see the status page
   scripts/lab start influxlab2    # it gets what it missed
 
-Statements such as CREATE DATABASE are not replicated yet: '$database' was made on each node directly.
 Ctrl-C stops everything.
 
 TEXT

@@ -98,6 +98,40 @@ fn with_both_nodes_dead_writes_are_kept_and_reach_both() {
 }
 
 #[test]
+fn after_a_restart_with_both_nodes_dead_who_wrote_lately_is_known_and_strangers_are_not() {
+    let mut lab = Lab::start_with(Options::default(), relay_with(""));
+    lab.create_database("telegraf");
+    let url = lab.influx_url();
+    assert_eq!(write(&url, "trusted v=0 0"), 204);
+    lab.node1.kill9();
+    lab.node2.kill9();
+    let file = lab.haflux.folder().join("data/influx_relay/trust");
+    for (restart, gracefully) in [(1, true), (2, false)] {
+        if gracefully {
+            lab.haflux.terminate();
+        } else {
+            lab.haflux.kill9();
+        }
+        assert!(file.exists(), "{}", file.display());
+        lab.haflux.restart();
+        assert_eq!(write(&url, &format!("trusted v={restart} {restart}")), 204);
+        let stranger = http::try_request(
+            "POST",
+            &format!("{url}/write?db=telegraf&u=stranger&p=guess"),
+            &[],
+            b"strange v=1 1",
+        );
+        assert_eq!(stranger.map(|answer| answer.status).ok(), Some(503));
+        let elsewhere = http::post(&format!("{url}/write?db=other"), "strange v=1 1");
+        assert_eq!(elsewhere.status, 503);
+        assert!(elsewhere.header("retry-after").is_some());
+    }
+    lab.node1.restart();
+    lab.node2.restart();
+    same_in_the_end(&lab, "trusted", 3);
+}
+
+#[test]
 fn what_haflux_acknowledged_before_it_was_killed_reaches_the_node_that_was_away() {
     let mut lab = Lab::start_with(Options::default(), relay_with(""));
     lab.create_database("telegraf");

@@ -127,6 +127,11 @@
 //!
 //! The last segment is not counted at all if its header is unsound and nothing proves that it was ever synced, and a segment that
 //! a later one's header passes over is not either: a life went on without it.
+//! What does not count is set aside before segments vouch for each other, and is removed for good before any segment is released:
+//! only the segments around it show what it is.
+//!
+//! Behind a damaged header, the offset of the first record says whether anything is missing before it: it is compared with the
+//! segment before, or, where there is none, with the lowest cursor.
 //!
 //! Recovery writes nothing into segments. A new life always begins a new segment, whose header fixes what was found; until it
 //! is synced, the same recovery finds the same. A proven loss at the end is fixed in the same way: readers meet it as a gap.

@@ -157,6 +157,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Writer, Rec
         next,
         next_serial: files.next_serial,
         spares,
+        leftovers: files.leftovers,
         tables,
         generation,
     };

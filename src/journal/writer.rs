@@ -69,6 +69,7 @@ pub(super) struct Start {
     pub(super) next: Sequence,
     pub(super) next_serial: u64,
     pub(super) spares: Vec<Spare>,
+    pub(super) leftovers: Vec<String>,
     pub(super) tables: [TableFile; 2],
     pub(super) generation: u64,
 }
@@ -84,6 +85,8 @@ pub(super) struct Writer {
     next_serial: u64,
     active: Option<Active>,
     spares: Vec<Spare>,
+    /// Segments that do not count and are still there.
+    leftovers: Vec<String>,
     /// Not synced, in order. The first `written` of them are in the active segment; the first `published` are durable by the
     /// policy.
     pending: VecDeque<Pending>,
@@ -127,6 +130,7 @@ impl Writer {
             next_serial: start.next_serial,
             active: None,
             spares: start.spares,
+            leftovers: start.leftovers,
             pending: VecDeque::new(),
             written: 0,
             published: 0,

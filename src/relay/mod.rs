@@ -34,7 +34,7 @@
 //! | a replica is too far behind, new in a pool with history, or behind a hole of the journal | [diverged](roster): no records, nobody waits for it, until it is [rebuilt](control) |
 //! | a replica lacks a database, a retention policy or a user's rights that another one has | the lane is held and tried again for five minutes, then the record is a dead letter there |
 //! | a replica dies, or gives no answer | what it may have lost, or may still apply late, is sent to it again in order (R2, W7) |
-//! | no replica answers | only who wrote lately may go on writing (W6) |
+//! | no replica answers | only who wrote lately may go on writing, after a restart too (W6) |
 //! | all replicas refuse | the client gets the refusal; the record is passed over |
 //! | the disk is full | 503 with `Retry-After`; nothing was sent anywhere |
 //! | the process dies | the next one replays from the cursors |
@@ -70,10 +70,12 @@ mod tracker;
 mod trail;
 mod trust;
 pub mod udp;
+mod unattended;
 mod wire;
 
 pub(crate) use client::is_quiet;
 pub use control::ReplicaError;
-pub use relay::{APPLIED_HEADER, Admitted, AppendUnattendedError, Begun, Relay};
+pub use relay::{APPLIED_HEADER, Admitted, Begun, Relay};
 pub use roster::Place;
 pub use start::RelayError;
+pub use unattended::AppendUnattendedError;

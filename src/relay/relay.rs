@@ -9,14 +9,14 @@ use log::warn;
 
 use crate::config::model::{self, Ack};
 use crate::influx::{self, Answer, Route, UnpackError, WriteRequest, unpack_gzip};
-use crate::journal::{self, AppendError, Journal, Sequence};
+use crate::journal::{self, AppendError, Journal};
 use crate::stats::RelayStats;
 
 use super::board::{Board, Outcome};
 use super::freshness::Freshness;
 use super::inflight::{Inflight, Reservation};
 use super::ingest::{Ingested, ingest};
-use super::record::{FieldTooLong, WRITE, WriteRecord};
+use super::record::WRITE;
 use super::replica::Replica;
 use super::trust::Trust;
 
@@ -46,19 +46,8 @@ pub struct Relay {
     pub(super) freshness: Arc<Freshness>,
     pub(super) replicas: Vec<Arc<Replica>>,
     pub(super) inflight: Arc<Inflight>,
-    pub(super) trust: Trust,
+    pub(super) trust: Arc<Trust>,
     pub(super) stats: Arc<RelayStats>,
-}
-
-/// Why a write that no client waits for was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendUnattendedError {
-    /// A field does not fit into a record.
-    #[error(transparent)]
-    Field(#[from] FieldTooLong),
-    /// The journal does not take it.
-    #[error("the journal takes no writes: {0}")]
-    Journal(#[from] AppendError),
 }
 
 /// How a request to a relay begins.
@@ -280,22 +269,6 @@ impl Relay {
             &admitted.request_id,
             Some(applied),
         )
-    }
-
-    /// Appends a write that no client waits for: whatever the replicas make of it, nobody is told. It is refused only if the
-    /// journal takes nothing now.
-    ///
-    /// # Errors
-    /// [`AppendUnattendedError`]: nothing was stored.
-    pub fn append_unattended(
-        &self,
-        record: WriteRecord,
-    ) -> Result<Sequence, AppendUnattendedError> {
-        let head = record.encode_head()?;
-        let appended = self.journal.append(WRITE, vec![head, record.body])?;
-        self.stats.records.increment();
-        self.stats.lines.add(u64::from(record.lines));
-        Ok(appended.sequence)
     }
 
     /// Closes the journal, once the tasks have ended.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -30,6 +30,9 @@ const HOLD: Duration = Duration::from_secs(300);
 
 /// The pace at which the folder of dead letters is looked at.
 const RESCAN_PACE: Duration = Duration::from_secs(5);
+
+/// The pace at which new writers are saved.
+const TRUST_PACE: Duration = Duration::from_secs(2);
 
 /// The pace at which waits that have lasted too long are ended.
 const EXPIRY_PACE: Duration = Duration::from_millis(100);
@@ -138,10 +141,17 @@ impl Relay {
             dead_letters: &dead_letters,
             stats: &stats,
         };
-        let tasks = parts.tasks(&replicas, cursors, stop);
+        let mut tasks = parts.tasks(&replicas, cursors, stop);
+        let trust = Trust::open(&folder, settings.trust_for, &settings.name).map_err(failed)?;
+        let trust = Arc::new(trust);
+        tasks.push(Box::pin(keep_trust(
+            Arc::clone(&trust),
+            settings.name.clone(),
+            stop.clone(),
+        )));
         let relay = Relay {
             inflight: Inflight::new(settings.max_inflight, Arc::clone(&stats)),
-            trust: Trust::new(settings.trust_for),
+            trust,
             settings,
             journal,
             board,
@@ -279,6 +289,40 @@ async fn watch_letters(
         // A rescan that failed has said so.
         let _ = tokio::task::spawn_blocking(move || letters.rescan()).await;
         stats.open_dead_letters.set(dead_letters.count() as u64);
+    }
+}
+
+/// Saves who wrote lately, now and then and at the end.
+async fn keep_trust(trust: Arc<Trust>, relay: String, mut stop: watch::Receiver<bool>) {
+    let mut pace = tokio::time::interval(TRUST_PACE);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut well = true;
+    loop {
+        let left_alone = tokio::select! {
+            _ = pace.tick() => false,
+            changed = stop.changed() => changed.is_err(),
+        };
+        let ends = left_alone || *stop.borrow_and_update();
+        let trust = Arc::clone(&trust);
+        let saved = tokio::task::spawn_blocking(move || {
+            let (now, wall) = (Instant::now(), SystemTime::now());
+            match ends {
+                true => trust.save_at_the_end(now, wall),
+                false => trust.save(now, wall),
+            }
+        });
+        let saved = saved.await.map_err(std::io::Error::other).flatten();
+        if let Err(error) = &saved
+            && well
+        {
+            warn!(
+                "relay {relay}: who wrote lately cannot be saved, and is not known after a restart: {error}"
+            );
+        }
+        well = saved.is_ok();
+        if ends {
+            return;
+        }
     }
 }
 

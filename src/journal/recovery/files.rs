@@ -27,6 +27,8 @@ pub(super) struct Files {
     pub(super) journal: [u8; 16],
     pub(super) segments: Vec<Found>,
     pub(super) spares: Vec<String>,
+    /// Segments that do not count: to be removed.
+    pub(super) leftovers: Vec<String>,
     pub(super) foreign: usize,
     pub(super) next_serial: u64,
 }
@@ -53,6 +55,7 @@ impl Files {
             journal: [0; 16],
             segments: Vec::new(),
             spares: Vec::new(),
+            leftovers: Vec::new(),
             foreign: 0,
             next_serial: 1,
         };
@@ -105,6 +108,25 @@ impl Files {
         Ok(files)
     }
 
+    /// Lets go of the segments that a later one's header passes over: a life went on without them. They come first, for only
+    /// without them does each segment stand beside the one that vouches for it.
+    fn drop_passed_over(&mut self) {
+        let mut counts = Vec::with_capacity(self.segments.len());
+        let mut previous = u64::MAX;
+        for found in std::mem::take(&mut self.segments).into_iter().rev() {
+            if found.serial > previous {
+                self.leftovers.push(found.name);
+                continue;
+            }
+            previous = found
+                .header
+                .map_or(previous, |header| header.previous_serial);
+            counts.push(found);
+        }
+        counts.reverse();
+        self.segments = counts;
+    }
+
     /// Follows the segments to the end.
     pub(super) fn recover(
         &mut self,
@@ -120,18 +142,15 @@ impl Files {
             torn: 0,
         };
         let mut kept: Vec<Found> = Vec::new();
+        self.drop_passed_over();
+        let lowest = cursors.iter().min_by_key(|cursor| cursor.sequence);
         let mut queue = std::mem::take(&mut self.segments).into_iter().peekable();
         while let Some(found) = queue.next() {
             let next = queue.peek().and_then(|next| next.header);
-            if next.is_some_and(|next| next.previous_serial < found.serial) {
-                // A later life went on without it.
-                self.spares.push(found.name);
-                continue;
-            }
             let identity = Identity::new(self.journal, found.serial);
             let previous = match found.header {
                 Some(header) => header.previous,
-                None => guess_previous(disk, &found, identity, records.head),
+                None => guess_previous(disk, &found, identity, records.head, lowest),
             };
             let vouched = next.filter(|next| next.previous_serial == found.serial);
             let mut inside = Vec::new();
@@ -143,7 +162,7 @@ impl Files {
                         scan_segment(disk, &found, identity, previous, limit, proven.sequence);
                     if scanned.is_junk && queue.peek().is_none() {
                         records.torn += scanned.torn;
-                        self.spares.push(found.name);
+                        self.leftovers.push(found.name);
                         continue;
                     }
                     inside = scanned.gaps;
@@ -151,12 +170,11 @@ impl Files {
                     scanned.last
                 }
             };
-            let lowest = cursors.iter().map(|cursor| cursor.sequence).min();
             let held = records
                 .segments
                 .last()
                 .and_then(|segment| segment.last)
-                .or(lowest);
+                .or(lowest.map(|cursor| cursor.sequence));
             if let Some(held) = held.filter(|held| *held < previous.sequence) {
                 records.gaps.push(Gap {
                     after: held,
@@ -209,13 +227,14 @@ impl Files {
     }
 }
 
-/// The newest record before a segment whose header is damaged: `head`, unless the offset of its first record shows that
-/// something is missing between them.
-pub(super) fn guess_previous(
+/// The newest record before a segment whose header is damaged: `head`, or where the lowest cursor stands, unless the offset of
+/// its first record shows that something is missing between them.
+fn guess_previous(
     disk: &dyn Disk,
     found: &Found,
     identity: Identity,
     head: Position,
+    lowest: Option<&Cursor>,
 ) -> Position {
     let scanner = disk
         .open(&found.name)
@@ -227,12 +246,16 @@ pub(super) fn guess_previous(
         .record
         .offset
         .saturating_sub(frame.end.saturating_sub(HEADER_SIZE));
-    match head.sequence == Sequence::ZERO || before == head.offset {
-        true => head,
-        false => Position {
-            sequence: found.first.previous(),
-            offset: before,
-        },
+    if before == head.offset {
+        return head;
+    }
+    // What is before the first segment was released: then the lowest cursor is not before its end.
+    let released_up_to = lowest.filter(|cursor| {
+        head.sequence == Sequence::ZERO && cursor.offset == before && cursor.sequence < found.first
+    });
+    Position {
+        sequence: released_up_to.map_or(found.first.previous(), |cursor| cursor.sequence),
+        offset: before,
     }
 }
 

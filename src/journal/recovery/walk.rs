@@ -106,7 +106,9 @@ impl Scan {
                 && let Some(further) = scanner.search(self.position, above)?
             {
                 frame = scanner.frame_at(further, above)?;
-                if let Some(frame) = &frame {
+                if let Some(frame) = &frame
+                    && limit.is_none_or(|limit| frame.record.sequence < limit)
+                {
                     let after = self.last.sequence.max(above);
                     let gap = Gap {
                         after,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::simulated::{SimulatedDisk, Tear};
-use crate::journal::segment::{FileName, HEADER_SIZE, SegmentHeader};
+use crate::journal::frame::{FrameHeader, Identity};
+use crate::journal::segment::{FileName, HEADER_BYTES, HEADER_SIZE, SegmentHeader};
 use crate::journal::{
     Cursor, Disk, Gap, Journal, Kind, OpenError, Options, Position, ReadError, Recovery, Sequence,
 };
@@ -199,6 +200,144 @@ fn a_missing_segment_is_a_gap_and_so_is_a_missing_end() -> Result {
             read(&journal).await?,
             Vec::from_iter(sound(1..=3).chain([(4, last.get())]))
         );
+        Ok(())
+    })
+}
+
+/// Puts a file among the segments, as a failed begin of a segment leaves it: `after` is the serial of the one before it.
+fn leave_behind(disk: &SimulatedDisk, first: u64, after: u64) -> Result<String> {
+    let name = FileName::Segment {
+        first: Sequence::new(first),
+        serial: after + 1,
+    }
+    .to_string();
+    disk.create(&name, SEGMENT)?;
+    disk.sync_directory()?;
+    Ok(name)
+}
+
+fn serial(name: &str) -> Result<u64> {
+    Ok(FileName::parse(name).ok_or("not a segment")?.serial())
+}
+
+#[test]
+fn a_segment_that_was_passed_over_hides_nothing_of_who_vouches_for_the_one_before_it() -> Result {
+    block_on(async {
+        let disk = filled(3).await?;
+        let name = segments(&disk).remove(0);
+        let file = disk.open(&name)?;
+        // What a poisoned file may hold behind its end: frames that were never synced.
+        let mut header = [0; HEADER_BYTES];
+        file.read_at(&mut header, 0)?;
+        let header = SegmentHeader::decode(&header).map_err(|_| "a header")?;
+        let unsynced = FrameHeader {
+            payload_checksum: crc32c::crc32c(b""),
+            length: 0,
+            kind: Kind(1),
+            sequence: Sequence::new(22),
+            offset: 5000,
+            unix_nanos: 0,
+            synced: Sequence::new(3),
+        };
+        let identity = Identity::new(header.journal, header.serial);
+        let at = HEADER_SIZE + 3 * 1040 + 16;
+        file.write_at(&mut [IoSlice::new(&unsynced.encode(identity))], at)?;
+        file.sync()?;
+        leave_behind(&disk, 4, header.serial)?;
+
+        let (journal, _) = open(&disk)?;
+        let last = journal.append(Kind(1), vec![])?;
+        let sequence = last.sequence;
+        last.durable().await?;
+        journal.close().await;
+        leave_behind(&disk, 4, header.serial)?;
+        let (_, recovery) = open(&disk)?;
+        assert_eq!(
+            (recovery.gaps, recovery.head.sequence, recovery.segments),
+            (vec![], sequence, 2)
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn a_segment_that_was_passed_over_is_gone_before_those_around_it_are_released() -> Result {
+    block_on(async {
+        let disk = filled(6).await?;
+        let names = segments(&disk);
+        let left = leave_behind(&disk, 4, serial(&names[0])?)?;
+        for name in disk.names() {
+            if matches!(FileName::parse(&name), Some(FileName::Spare { .. })) {
+                disk.delete(&name);
+            }
+        }
+        let (journal, _) = open(&disk)?;
+        let last = journal.append(Kind(1), vec![])?;
+        last.durable().await?;
+        let head = journal.durable();
+        // Both tables must hold it, and then a step must be made.
+        for note in [&b"1"[..], b"2", b"3"] {
+            journal.set_cursor(Cursor {
+                name: "a".into(),
+                sequence: head.sequence,
+                offset: head.offset,
+                note: Bytes::from_static(note),
+            });
+            journal.sync_cursors().await?;
+        }
+        disk.cut_power_after(0);
+        journal.close().await;
+        disk.restart(Tear::Kept);
+        let now = segments(&disk);
+        assert!(!now.contains(&names[0]) && !now.contains(&left), "{now:?}");
+        assert_eq!(open(&disk)?.1.gaps, vec![]);
+        Ok(())
+    })
+}
+
+#[test]
+fn behind_a_damaged_header_it_is_known_whether_the_segments_before_were_released_or_lost() -> Result
+{
+    block_on(async {
+        let disk = filled(9).await?;
+        let names = segments(&disk);
+        disk.delete(&names[0]);
+        disk.flip(&names[1], 20, 0x80);
+        let (journal, recovery) = open(&disk)?;
+        assert_eq!(
+            recovery.gaps,
+            vec![Gap {
+                after: Sequence::new(1),
+                before: Sequence::new(4)
+            }]
+        );
+        assert_eq!(
+            read(&journal).await?,
+            Vec::from_iter([(1, 3)].into_iter().chain(sound(4..=9)))
+        );
+        drop(journal);
+
+        let disk = filled(9).await?;
+        let (journal, _) = open(&disk)?;
+        for note in [&b"1"[..], b"2", b"3"] {
+            journal.set_cursor(Cursor {
+                name: "a".into(),
+                sequence: Sequence::new(3),
+                offset: 3 * 1040,
+                note: Bytes::from_static(note),
+            });
+            journal.sync_cursors().await?;
+        }
+        disk.cut_power_after(0);
+        journal.close().await;
+        disk.restart(Tear::Kept);
+        let now = segments(&disk);
+        assert_eq!(now.first(), names.get(1), "the first one is released");
+        disk.flip(&now[0], 20, 0x80);
+        let (journal, recovery) = open(&disk)?;
+        assert_eq!(recovery.gaps, vec![]);
+        let mut reader = journal.reader(Sequence::new(3));
+        assert_eq!(reader.read(1).await?[0].sequence.get(), 4);
         Ok(())
     })
 }

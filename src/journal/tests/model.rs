@@ -42,6 +42,7 @@ type Saved = oneshot::Receiver<Result<(), CursorError>>;
 struct Appended {
     kind: Kind,
     payload: Bytes,
+    offset: u64,
     durable: bool,
     waiter: Option<oneshot::Receiver<()>>,
 }
@@ -193,18 +194,15 @@ impl Model {
             let (waiter, durable) = oneshot::channel();
             let checksum = crc32c::crc32c(&payload);
             let shared = Arc::clone(self.shared());
-            let admitted = lock(&shared.front).admit(
-                &shared.options,
-                kind,
-                7,
-                payload.clone(),
-                checksum,
-                waiter,
-            );
+            let mut front = lock(&shared.front);
+            let admitted = front.admit(&shared.options, kind, 7, payload.clone(), checksum, waiter);
+            let offset = front.head.offset;
+            drop(front);
             if let Ok(sequence) = admitted {
                 let appended = Appended {
                     kind,
                     payload,
+                    offset,
                     durable: false,
                     waiter: Some(durable),
                 };
@@ -302,6 +300,8 @@ impl Model {
             .collect();
         let sequence = self.rng.choice(choice).unwrap_or(low);
         let note = Bytes::from(sequence.get().to_string());
+        let record = self.appended.get(&sequence);
+        let offset = record.map_or(0, |record| record.offset);
         {
             let mut front = lock(&self.shared().front);
             front.cursors.insert(
@@ -309,7 +309,7 @@ impl Model {
                 Cursor {
                     name: name.into(),
                     sequence,
-                    offset: 0,
+                    offset,
                     note,
                 },
             );
@@ -634,6 +634,19 @@ impl Model {
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Lives that went wrong once.
+#[test]
+fn lives_that_went_wrong_go_well() {
+    for seed in [
+        15219355637188,
+        40396733965131,
+        55989807493581,
+        60875598492100,
+    ] {
+        Model::new(seed).run();
+    }
 }
 
 #[test]

@@ -247,7 +247,7 @@ impl Writer {
         self.replan();
     }
 
-    fn drop_or_end(&self, active: &Active) {
+    fn drop_or_end(&mut self, active: &Active) {
         let mut segments = lock(&self.shared.segments);
         if active.first <= self.synced.sequence {
             segments.end_newest(self.synced.sequence);
@@ -259,9 +259,8 @@ impl Writer {
             .map(|newest| newest.name());
         segments.remove(active.serial);
         drop(segments);
-        if let Some(name) = name
-            && let Err(error) = self.shared.disk.remove(&name)
-        {
+        self.leftovers.extend(name);
+        if let Err(error) = self.remove_leftovers() {
             self.failed("remove a failed segment", &error);
         }
     }

@@ -79,6 +79,10 @@ impl Writer {
             if oldest.last.is_none_or(|last| last > passed) {
                 return;
             }
+            if let Err(error) = self.remove_leftovers() {
+                self.failed("remove a failed segment", &error);
+                return;
+            }
             if let Err(error) = self.release_segment(&oldest) {
                 if error.kind() != io::ErrorKind::NotFound {
                     self.failed("release a segment", &error);
@@ -92,6 +96,23 @@ impl Writer {
             lock(&self.shared.segments).remove(oldest.serial);
             lock(&self.shared.health).released += 1;
         }
+    }
+
+    /// Removes the segments that do not count, for good. That comes before any release: what shows that they do not count is
+    /// the segments around them.
+    pub(super) fn remove_leftovers(&mut self) -> io::Result<()> {
+        if self.leftovers.is_empty() {
+            return Ok(());
+        }
+        for name in &self.leftovers {
+            match self.shared.disk.remove(name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        self.shared.disk.sync_directory()?;
+        self.leftovers.clear();
+        Ok(())
     }
 
     fn release_segment(&mut self, segment: &Segment) -> io::Result<()> {
@@ -112,7 +133,12 @@ impl Writer {
     pub(super) fn prepare_room(&mut self, now: Instant) {
         let wanted = self.shared.options.spare_segments;
         while self.spares.len() < wanted && self.next_allocation.is_none_or(|next| now >= next) {
-            match self.shared.disk.verify().and_then(|()| self.make_spare()) {
+            let cleared = self
+                .shared
+                .disk
+                .verify()
+                .and_then(|()| self.remove_leftovers());
+            match cleared.and_then(|()| self.make_spare()) {
                 Ok(()) => {
                     self.next_allocation = None;
                     self.replan();

@@ -8,7 +8,7 @@ use log::warn;
 
 use crate::config::model;
 use crate::influx::{Credentials, Ending};
-use crate::relay::Relay;
+use crate::relay::{AppendUnattendedError, Relay};
 use crate::relay::record::{Destination, Form, WriteRecord};
 use crate::stats::UdpStats;
 
@@ -21,6 +21,8 @@ pub(super) struct Appender {
     destination: Destination,
     relay: Arc<Relay>,
     stats: Arc<UdpStats>,
+    /// Whether the database is known to be there, or its making is in the journal.
+    has_database: bool,
     /// When it was last logged that the journal took no record.
     told: Option<Instant>,
 }
@@ -39,8 +41,24 @@ impl Appender {
             },
             relay,
             stats,
+            has_database: false,
             told: None,
         }
+    }
+
+    /// Finds out whether the database has to be made. Where that cannot be told, it is made: twice does no harm, but a
+    /// statement holds up what comes behind it.
+    pub(super) async fn look_for_database(&mut self) {
+        self.has_database = self.relay.has_database(&self.destination.database).await;
+    }
+
+    /// As InfluxDB's listener: the database is made before the first record.
+    fn make_database(&mut self) -> Result<(), AppendUnattendedError> {
+        if !self.has_database {
+            self.relay.create_database(&self.destination.database)?;
+            self.has_database = true;
+        }
+        Ok(())
     }
 
     /// Appends a record, or drops and counts its datagrams if the journal does not take it.
@@ -51,7 +69,10 @@ impl Appender {
             ending: Ending::Closed,
             body: gathered.body,
         };
-        match self.relay.append_unattended(record) {
+        let appended = self
+            .make_database()
+            .and_then(|()| self.relay.append_unattended(record));
+        match appended {
             Ok(_) => {
                 self.stats.records.increment();
                 let relay = self.relay.stats();

@@ -68,6 +68,10 @@ impl Listener {
                 return;
             }
         };
+        tokio::select! {
+            () = self.appender.look_for_database() => {}
+            () = stopped(&mut stop) => {}
+        }
         let waited = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(waited);
         loop {

@@ -34,10 +34,10 @@
 //! | a read fails | counted, tried again after [`READ_PAUSE`] |
 //! | the address is in use | an error at the start; nothing is served |
 //! | the process is killed | what the kernel held and what was gathered, for at most [`GATHER_FOR`], is lost, as datagrams can be |
-//! | the database is missing on the nodes, or they ask for credentials | they refuse the records, and nobody hears of it: their *refused* counters grow |
+//! | the nodes ask for credentials | they refuse the records, and nobody hears of it: their *refused* counters grow |
 //!
-//! InfluxDB's listener creates its database before its first batch. A statement is no record of the journal yet, so here the
-//! database must exist. The place for it is `Appender::append`, through which every record goes.
+//! As InfluxDB's listener does, it makes its database before its first record: a `CREATE DATABASE` in the journal, unless every
+//! replica that answers has it already. The retention policy it never makes.
 
 mod append;
 pub mod gather;

@@ -1,0 +1,181 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::*;
+
+const LASTS: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn user(name: &str) -> Credentials {
+    Credentials::Authorization(name.as_bytes().to_vec())
+}
+
+fn open(folder: &Path, now: Instant, wall: SystemTime) -> Trust {
+    let file = TrustFile::new(folder);
+    let saved = file.read().unwrap_or(None);
+    Trust::restore(file, saved, LASTS, now, wall).expect("a key")
+}
+
+/// A folder in which `a` was accepted for `db` at this moment, which was saved ten seconds later.
+fn saved(now: Instant, wall: SystemTime) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trust = open(folder.path(), now, wall);
+    trust.accepted(&user("a"), "db", now);
+    let later = 10 * SECOND;
+    trust.save(now + later, wall + later).expect("written");
+    folder
+}
+
+#[test]
+fn only_who_wrote_to_the_database_lately_is_believed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = Instant::now();
+    let trust = open(folder.path(), start, SystemTime::now());
+    assert!(!trust.holds(&Credentials::None, "db", start));
+    trust.accepted(&Credentials::None, "db", start);
+    trust.accepted(&user("a"), "db", start);
+    assert!(trust.holds(&Credentials::None, "db", start));
+    assert!(trust.holds(&user("a"), "db", start));
+    assert!(!trust.holds(&user("b"), "db", start));
+    assert!(!trust.holds(&user("a"), "other", start));
+    assert!(!trust.holds(&user("a"), "db", start + LASTS));
+}
+
+#[test]
+fn what_runs_together_is_not_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trust = open(folder.path(), Instant::now(), SystemTime::now());
+    let parameters = |user: &str, password: &str| Credentials::Parameters {
+        user: user.into(),
+        password: password.into(),
+    };
+    let tags = [
+        trust.tag(&Credentials::None, "adb"),
+        trust.tag(&user("a"), "db"),
+        trust.tag(&user("ad"), "b"),
+        trust.tag(&parameters("a", "d"), "b"),
+        trust.tag(&parameters("ad", ""), "b"),
+        trust.tag(&parameters("", "ad"), "b"),
+    ];
+    for (number, tag) in tags.iter().enumerate() {
+        assert!(!tags[..number].contains(tag), "{number}");
+    }
+}
+
+#[test]
+fn strangers_do_not_fill_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (start, wall) = (Instant::now(), SystemTime::now());
+    let trust = open(folder.path(), start, wall);
+    for number in 0..3 * MAX_KNOWN {
+        trust.accepted(&user(&number.to_string()), "db", start);
+    }
+    let known = trust.known().writers.len();
+    assert!(known <= MAX_KNOWN);
+    trust.save(start, wall).expect("written");
+    let again = open(folder.path(), start, wall);
+    assert_eq!(again.known().writers.len(), known);
+}
+
+#[test]
+fn a_restart_neither_forgets_nor_begins_anew() {
+    let (now, wall) = (Instant::now(), SystemTime::now());
+    let folder = saved(now, wall);
+    let down = 20 * SECOND;
+    let trust = open(folder.path(), now, wall + 10 * SECOND + down);
+    assert!(trust.holds(&user("a"), "db", now));
+    assert!(!trust.holds(&user("b"), "db", now));
+    assert!(!trust.holds(&user("a"), "other", now));
+    // Thirty seconds of its minute are over.
+    assert!(trust.holds(&user("a"), "db", now + 29 * SECOND));
+    assert!(!trust.holds(&user("a"), "db", now + 30 * SECOND));
+    let trust = open(folder.path(), now, wall + LASTS);
+    assert!(!trust.holds(&user("a"), "db", now), "its time is over");
+}
+
+#[test]
+fn a_clock_that_is_put_back_does_not_give_back_time_that_was_lived() {
+    let (now, wall) = (Instant::now(), SystemTime::now());
+    let folder = saved(now, wall);
+    let trust = open(folder.path(), now, wall + 9 * SECOND);
+    assert!(
+        !trust.holds(&user("a"), "db", now),
+        "a file from the future"
+    );
+    // Each life lasts ten seconds, and each time the clock is put back to where the file was saved.
+    let moment = wall + 10 * SECOND;
+    for life in 1..6 {
+        let trust = open(folder.path(), now, moment);
+        assert!(trust.holds(&user("a"), "db", now), "life {life}");
+        let end = now + 10 * SECOND;
+        trust.save_at_the_end(end, moment).expect("written");
+    }
+    let trust = open(folder.path(), now, moment);
+    assert!(!trust.holds(&user("a"), "db", now));
+}
+
+#[test]
+fn a_damaged_file_trusts_nobody_and_is_replaced() {
+    let (now, wall) = (Instant::now(), SystemTime::now());
+    let folder = saved(now, wall);
+    let path = folder.path().join("trust");
+    let sound = fs::read(&path).expect("the file");
+    let wall = wall + 10 * SECOND;
+    assert!(open(folder.path(), now, wall).holds(&user("a"), "db", now));
+    let mut damaged: Vec<Vec<u8>> = (0..sound.len())
+        .map(|at| {
+            let mut bytes = sound.clone();
+            bytes[at] ^= 1;
+            bytes
+        })
+        .collect();
+    damaged.extend((0..sound.len()).map(|length| sound[..length].to_vec()));
+    damaged.push([&sound[..], b"x"].concat());
+    damaged.push(vec![0; 1 << 20]);
+    for bytes in damaged {
+        fs::write(&path, &bytes).expect("written");
+        assert!(TrustFile::new(folder.path()).read().is_err());
+        let trust = open(folder.path(), now, wall);
+        assert!(trust.known().writers.is_empty());
+    }
+    let trust = open(folder.path(), now, wall);
+    trust.accepted(&user("b"), "db", now);
+    trust.save(now, wall).expect("written");
+    assert!(open(folder.path(), now, wall).holds(&user("b"), "db", now));
+}
+
+#[test]
+fn the_file_is_for_its_owner_only_and_holds_no_credentials() {
+    let (now, wall) = (Instant::now(), SystemTime::now());
+    let folder = tempfile::tempdir().expect("a folder");
+    let trust = open(folder.path(), now, wall);
+    trust.accepted(&user("a secret"), "a database", now);
+    trust.save(now, wall).expect("written");
+    let path = folder.path().join("trust");
+    let mode = fs::metadata(&path).expect("the file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let bytes = fs::read(&path).expect("the file");
+    for text in [&b"secret"[..], b"database"] {
+        assert!(!bytes.windows(text.len()).any(|window| window == text));
+    }
+}
+
+#[test]
+fn the_same_writers_again_are_not_written_each_time() {
+    let (now, wall) = (Instant::now(), SystemTime::now());
+    let folder = saved(now, wall);
+    let path = folder.path().join("trust");
+    let trust = open(folder.path(), now, wall + 10 * SECOND);
+    fs::remove_file(&path).expect("removed");
+    trust.save(now, wall).expect("nothing to write");
+    trust.accepted(&user("a"), "db", now);
+    trust.save(now + SECOND, wall).expect("nothing to write");
+    assert!(!path.exists());
+    trust.save(now + 4 * SECOND, wall).expect("written");
+    assert!(path.exists(), "it was accepted again a while ago");
+    fs::remove_file(&path).expect("removed");
+    trust.accepted(&user("b"), "db", now + 4 * SECOND);
+    trust.save(now + 4 * SECOND, wall).expect("written");
+    assert!(path.exists(), "somebody is new");
+}
