@@ -233,8 +233,8 @@ pub fn classify_request(request: &Request<'_>) -> Option<Class> {
 }
 
 fn classify_query(request: &Request<'_>) -> Class {
-    // InfluxDB runs queries for GET and POST only; HEAD is treated alike to be safe, and the rest gets its 405 or 200.
-    if !matches!(*request.method, Method::GET | Method::HEAD | Method::POST) {
+    // InfluxDB runs queries for GET and POST only; the rest, HEAD too, gets its 405 or 200.
+    if !matches!(*request.method, Method::GET | Method::POST) {
         return Class::empty();
     }
     let candidates = candidates(request);

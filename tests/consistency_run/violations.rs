@@ -1,0 +1,125 @@
+//! What did not hold.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::book::{Violation, lock};
+use super::connection::Answer;
+use super::model::Wrong;
+use super::trouble::Events;
+
+/// Violations of a kind that are told in words; the others are counted.
+const TOLD: u64 = 3;
+
+/// How long before a violation what happened is told with it.
+const BEFORE: Duration = Duration::from_secs(6);
+
+/// All that was found.
+pub struct Violations<'a> {
+    events: &'a Events,
+    counts: Mutex<BTreeMap<String, u64>>,
+    told: Mutex<Vec<String>>,
+}
+
+impl<'a> Violations<'a> {
+    pub fn new(events: &'a Events) -> Self {
+        Self {
+            events,
+            counts: Mutex::default(),
+            told: Mutex::default(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        lock(&self.counts).is_empty()
+    }
+
+    /// How many reads were wrong in that way.
+    pub fn count(&self, wrong: Wrong) -> u64 {
+        let ending = format!("{wrong:?}");
+        let counts = lock(&self.counts);
+        let of_kind = counts.iter().filter(|(kind, _)| kind.ends_with(&ending));
+        of_kind.map(|(_, count)| count).sum()
+    }
+
+    /// Those of a read.
+    pub fn read(&self, what: &str, violations: Vec<Violation>) {
+        for violation in violations {
+            let Violation {
+                owner,
+                key,
+                wrong,
+                begun,
+                ended,
+                mut history,
+            } = violation;
+            self.add(&format!("{what}: {wrong:?}"), || {
+                history.extend(self.events.between(begun.saturating_sub(BEFORE), ended));
+                sort_by_moment(&mut history);
+                format!(
+                    "{what}, {wrong:?}: {key:?} of owner {owner}\n{}",
+                    history.join("\n")
+                )
+            });
+        }
+    }
+
+    /// A change that nothing stood in the way of was refused.
+    pub fn refused(&self, what: &str, mark: &str, at: Duration, answer: &Answer) {
+        self.add(&format!("{what}: refused"), || {
+            let mut history = self.events.between(at.saturating_sub(BEFORE), at);
+            history.push(format!(
+                "{:10.4} {what} (n={mark}) is answered {}: {}",
+                at.as_secs_f64(),
+                answer.status,
+                answer.text()
+            ));
+            format!("{what} refused\n{}", history.join("\n"))
+        });
+    }
+
+    /// A stale answer was served, though these are to be turned away.
+    pub fn said_stale(&self, at: Duration) {
+        self.add("a stale answer", || {
+            format!("{:10.4} an answer says that it is stale", at.as_secs_f64())
+        });
+    }
+
+    /// Another one.
+    pub fn add(&self, kind: &str, told: impl FnOnce() -> String) {
+        let count = {
+            let mut counts = lock(&self.counts);
+            let count = counts.entry(kind.to_owned()).or_default();
+            *count += 1;
+            *count
+        };
+        if count <= TOLD {
+            let told = told();
+            lock(&self.told).push(told);
+        }
+    }
+}
+
+fn sort_by_moment(lines: &mut [String]) {
+    let moment = |line: &String| {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        first.parse::<f64>().unwrap_or(0.0)
+    };
+    lines.sort_by(|one, other| moment(one).total_cmp(&moment(other)));
+}
+
+impl fmt::Display for Violations<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = lock(&self.counts);
+        if counts.is_empty() {
+            return writeln!(f, "no violation");
+        }
+        for (kind, count) in counts.iter() {
+            writeln!(f, "VIOLATED {count} times: {kind}")?;
+        }
+        let told = lock(&self.told);
+        told.iter().try_for_each(|told| writeln!(f, "\n{told}"))
+    }
+}
