@@ -131,6 +131,16 @@ impl<'a> Chooser<'a> {
         Chosen::Stale(index, address, freshness.behind(index, demand))
     }
 
+    /// An answer of this server is about to be passed on: what it shows, later reads must see too.
+    pub(super) fn shown(&self, server: usize) {
+        if let Aim::Fresh {
+            freshness, demand, ..
+        } = &self.aim
+        {
+            freshness.shown(server, demand);
+        }
+    }
+
     fn fresh(&self, tried: &[usize]) -> Option<(usize, SocketAddr)> {
         let Aim::Fresh {
             freshness,

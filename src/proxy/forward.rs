@@ -104,7 +104,9 @@ impl Forward<'_> {
                     if let Some(behind) = stale {
                         started.header.insert_header(STALE_HEADER, behind)?;
                     }
-                    return pass_on(app, session, context, server, started).await;
+                    chooser.shown(index);
+                    let shown = || chooser.shown(index);
+                    return pass_on(app, session, context, server, started, shown).await;
                 }
                 Err(failed) => {
                     let again = self.failed(server, &failed);
@@ -184,13 +186,14 @@ impl Forward<'_> {
     }
 }
 
-/// Passes an answer that has begun on to the client, piece by piece.
+/// Passes an answer that has begun on to the client, piece by piece. `shown` is called before the last of a longer one leaves.
 async fn pass_on(
     app: &App,
     session: &mut Session,
     context: &mut RequestContext,
     server: &Server,
     started: Started,
+    shown: impl Fn(),
 ) -> pingora::Result<()> {
     let Started {
         mut upstream,
@@ -225,7 +228,10 @@ async fn pass_on(
         match piece {
             Ok(Some([])) => {}
             Ok(Some(piece)) => write_piece(session, piece).await?,
-            Ok(None) => over = true,
+            Ok(None) => {
+                over = true;
+                shown();
+            }
             Err(error) => {
                 // The client can tell only by the connection: it must end before the body does.
                 server.stats.response_errors.increment();

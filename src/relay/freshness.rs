@@ -7,6 +7,11 @@
 //! sent. After a start the marks of all databases are the head that the journal was recovered with: what was acknowledged
 //! before cannot be told any more.
 //!
+//! What a read was shown, later reads must see too, acknowledged or not: a replica may show a write that it was only just sent.
+//! So before an answer leaves, the marks of its databases are raised to what its replica had been sent
+//! ([`Freshness::shown`]). Of a statement that a replica is still carrying out this does not go: it may take minutes, and all
+//! reads would wait for it.
+//!
 //! # Who may answer
 //!
 //! A replica is fresh for a demand if, of each of its databases,
@@ -64,6 +69,26 @@ struct Marks {
     statement: Sequence,
 }
 
+impl Marks {
+    fn raise(&mut self, database: &str, sequence: Sequence) {
+        self.newest = self.newest.max(sequence);
+        if let Some(mark) = self.databases.get_mut(database) {
+            *mark = sequence.max(*mark);
+            return;
+        }
+        if self.databases.len() >= MOST_DATABASES {
+            self.floor = self.newest;
+            self.databases.clear();
+        }
+        self.databases.insert(database.to_owned(), sequence);
+    }
+
+    fn raise_statement(&mut self, sequence: Sequence) {
+        self.newest = self.newest.max(sequence);
+        self.statement = self.statement.max(sequence);
+    }
+}
+
 /// What a read must see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Demand {
@@ -93,6 +118,13 @@ pub(super) struct View {
     pub(super) had: Sequence,
     /// The oldest record of a database that has no verdict.
     pub(super) pending: HashMap<String, Sequence>,
+    /// The newest record of a database that was sent to it.
+    sent: HashMap<String, Sequence>,
+    /// Of all databases, and of those that are not told apart.
+    newest_sent: Sequence,
+    sent_floor: Sequence,
+    /// The newest statement that it carried out.
+    pub(super) carried_out: Sequence,
     /// The statement that it stands before.
     pub(super) statement: Option<Sequence>,
     /// Whose data may still change.
@@ -102,6 +134,25 @@ pub(super) struct View {
 }
 
 impl View {
+    /// A record of this database goes out.
+    pub(super) fn send(&mut self, database: &str, sequence: Sequence) {
+        self.newest_sent = self.newest_sent.max(sequence);
+        if let Some(sent) = self.sent.get_mut(database) {
+            *sent = sequence.max(*sent);
+            return;
+        }
+        if self.sent.len() >= MOST_DATABASES {
+            self.sent_floor = self.newest_sent;
+            self.sent.clear();
+        }
+        self.sent.insert(database.to_owned(), sequence);
+    }
+
+    fn sent(&self, database: &str) -> Sequence {
+        let known = self.sent.get(database).copied().unwrap_or_default();
+        known.max(self.sent_floor)
+    }
+
     fn doubts(&self, database: &str) -> bool {
         match &self.doubted {
             None => false,
@@ -147,6 +198,10 @@ impl Freshness {
             read: Sequence::ZERO,
             had: head,
             pending: HashMap::new(),
+            sent: HashMap::new(),
+            newest_sent: Sequence::ZERO,
+            sent_floor: Sequence::ZERO,
+            carried_out: Sequence::ZERO,
             statement: None,
             doubted: None,
             unsettled: 0,
@@ -173,24 +228,36 @@ impl Freshness {
 
     /// A client is about to be told that its write to this database is stored.
     pub(super) fn acknowledge_write(&self, database: &str, sequence: Sequence) {
-        let mut marks = self.marks();
-        marks.newest = marks.newest.max(sequence);
-        if let Some(mark) = marks.databases.get_mut(database) {
-            *mark = sequence.max(*mark);
-            return;
-        }
-        if marks.databases.len() >= MOST_DATABASES {
-            marks.floor = marks.newest;
-            marks.databases.clear();
-        }
-        marks.databases.insert(database.to_owned(), sequence);
+        self.marks().raise(database, sequence);
     }
 
     /// A client is about to be told that its statement was carried out.
     pub(super) fn acknowledge_statement(&self, sequence: Sequence) {
+        self.marks().raise_statement(sequence);
+    }
+
+    /// A client is about to be shown what this replica has.
+    pub fn shown(&self, replica: usize, demand: &Demand) {
+        let Some(replica) = self.replicas.get(replica) else {
+            return;
+        };
+        let view = replica.view();
         let mut marks = self.marks();
-        marks.newest = marks.newest.max(sequence);
-        marks.statement = marks.statement.max(sequence);
+        marks.raise_statement(view.carried_out);
+        match &demand.writes {
+            Writes::All(_) => {
+                marks.newest = marks.newest.max(view.newest_sent);
+                marks.floor = marks.floor.max(view.newest_sent);
+            }
+            Writes::Of(known) => {
+                for (database, mark) in known {
+                    let sent = view.sent(database);
+                    if sent > *mark {
+                        marks.raise(database, sent);
+                    }
+                }
+            }
+        }
     }
 
     /// What a read of these databases that comes now must see.

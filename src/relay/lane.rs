@@ -171,6 +171,12 @@ impl Lane {
             .collect()
     }
 
+    /// The newest record of the request under way.
+    pub(super) fn last_under_way(&self) -> Option<Sequence> {
+        let last = self.queue.get(self.in_flight.checked_sub(1)?)?;
+        Some(last.sequence)
+    }
+
     /// The oldest record behind the first `count`.
     pub(super) fn oldest_after(&self, count: usize) -> Option<Sequence> {
         self.queue.get(count).map(|queued| queued.sequence)

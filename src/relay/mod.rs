@@ -51,6 +51,7 @@ pub mod change;
 mod client;
 pub mod control;
 pub mod dead_letters;
+mod dress;
 pub mod freshness;
 mod inflight;
 pub mod ingest;

@@ -13,6 +13,7 @@ use crate::journal::{self, AppendError, Journal};
 use crate::stats::RelayStats;
 
 use super::board::{Board, Outcome};
+use super::dress::Asker;
 use super::freshness::Freshness;
 use super::inflight::{Inflight, Reservation};
 use super::ingest::{Ingested, ingest};
@@ -64,8 +65,7 @@ pub enum Begun {
 pub struct Admitted {
     request: WriteRequest,
     reservation: Reservation,
-    accept: Option<HeaderValue>,
-    request_id: HeaderValue,
+    asker: Asker,
     received: usize,
 }
 
@@ -82,8 +82,8 @@ impl Relay {
 
     /// Looks at a request's line and headers: answers what needs no body, refuses what cannot be taken, admits a write.
     pub fn begin(&self, method: &Method, path: &str, query: &str, headers: &HeaderMap) -> Begun {
-        let request_id = request_id(headers);
-        let answer = |answer: Answer| Begun::Answered(self.dress(answer, &request_id, None));
+        let asker = Asker::of(headers);
+        let answer = |answer: Answer| Begun::Answered(self.dress(answer, &asker, None));
         let endpoint = match influx::route(path) {
             Route::Write(endpoint) => endpoint,
             Route::Ping => {
@@ -104,9 +104,8 @@ impl Relay {
         if let Some(other) = endpoint.answer_to_method(method, headers.get(header::ORIGIN)) {
             return answer(other);
         }
-        let accept = headers.get(header::ACCEPT).cloned();
         let refuse = |refusal: influx::Refusal, pretty: bool| {
-            answer(refusal.answer(accept.as_ref(), pretty))
+            answer(refusal.answer(asker.accept.as_ref(), pretty))
         };
         let request = match WriteRequest::parse(endpoint, query, headers) {
             Ok(request) => request,
@@ -134,8 +133,7 @@ impl Relay {
         Begun::Body(Box::new(Admitted {
             request,
             reservation,
-            accept,
-            request_id,
+            asker,
             received: 0,
         }))
     }
@@ -265,8 +263,8 @@ impl Relay {
             self.trust.accepted(credentials, database, Instant::now());
         }
         self.dress(
-            Answer::stored(admitted.accept.as_ref()),
-            &admitted.request_id,
+            Answer::stored(admitted.asker.accept.as_ref()),
+            &admitted.asker,
             Some(applied),
         )
     }
@@ -379,8 +377,8 @@ impl Relay {
             "journaled, applied by {applied} of {replicas} replicas; ack = {} was not met in time",
             ack_name(self.settings.ack)
         ));
-        let answer = refusal.answer(admitted.accept.as_ref(), admitted.request.pretty);
-        self.dress(answer, &admitted.request_id, Some(applied))
+        let answer = refusal.answer(admitted.asker.accept.as_ref(), admitted.request.pretty);
+        self.dress(answer, &admitted.asker, Some(applied))
     }
 
     pub(super) fn too_many(&self) -> influx::Refusal {
@@ -394,38 +392,8 @@ impl Relay {
     }
 
     fn refuse(&self, admitted: &Admitted, refusal: &influx::Refusal) -> Answer {
-        let answer = refusal.answer(admitted.accept.as_ref(), admitted.request.pretty);
-        self.dress(answer, &admitted.request_id, None)
-    }
-
-    /// The headers that InfluxDB puts on every answer, and haflux's own.
-    pub(super) fn dress(
-        &self,
-        mut answer: Answer,
-        request_id: &HeaderValue,
-        applied: Option<usize>,
-    ) -> Answer {
-        if let Some(version) = self.version() {
-            answer
-                .headers
-                .push((HeaderName::from_static("x-influxdb-version"), version));
-        }
-        answer.headers.push((
-            HeaderName::from_static("x-influxdb-build"),
-            HeaderValue::from_static("OSS"),
-        ));
-        answer
-            .headers
-            .push((HeaderName::from_static("request-id"), request_id.clone()));
-        answer
-            .headers
-            .push((HeaderName::from_static("x-request-id"), request_id.clone()));
-        if let Some(applied) = applied
-            && let Ok(value) = HeaderValue::try_from(format!("{applied}/{}", self.replicas.len()))
-        {
-            answer.headers.push((APPLIED_HEADER, value));
-        }
-        answer
+        let answer = refusal.answer(admitted.asker.accept.as_ref(), admitted.request.pretty);
+        self.dress(answer, &admitted.asker, None)
     }
 }
 
@@ -435,23 +403,6 @@ pub(super) fn unix_nanos(now: SystemTime) -> i64 {
         .ok()
         .and_then(|since| i64::try_from(since.as_nanos()).ok())
         .unwrap_or(0)
-}
-
-/// As InfluxDB: the client's `X-Request-Id`, else its `Request-Id`, else a new UUID.
-pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let given = headers
-        .get("x-request-id")
-        .or_else(|| headers.get("request-id"));
-    match given {
-        Some(given) if !given.is_empty() => given.clone(),
-        _ => {
-            let uuid =
-                uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
-            let mut text = uuid::Uuid::encode_buffer();
-            HeaderValue::from_str(uuid.hyphenated().encode_lower(&mut text))
-                .unwrap_or(HeaderValue::from_static("0"))
-        }
-    }
 }
 
 pub(super) fn ack_name(ack: Ack) -> &'static str {

@@ -11,7 +11,8 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 
 use super::board::{StatementAnswer, StatementOutcome};
-use super::relay::{RETRY_AFTER_SECONDS, Relay, ack_name, request_id, unix_nanos};
+use super::dress::Asker;
+use super::relay::{RETRY_AFTER_SECONDS, Relay, ack_name, unix_nanos};
 use super::statement_record::{CUT, STATEMENT, StatementMethod, StatementRecord};
 use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
 use crate::influx::influxql::{
@@ -37,8 +38,8 @@ struct Taken {
 impl Relay {
     /// Takes a request that changes data or schema and is no write, and answers it. `class` is what the classifier says of it.
     pub async fn replicate(&self, request: &Request<'_>, class: &Class) -> Answer {
-        let request_id = request_id(request.headers);
-        let accept = request.headers.get(http::header::ACCEPT);
+        let asker = Asker::of(request.headers);
+        let accept = asker.accept.as_ref();
         let now = unix_nanos(SystemTime::now());
         let (answer, applied) = match take(request, class, now) {
             Err(refusal) => (refusal.answer(accept, false), None),
@@ -52,7 +53,7 @@ impl Relay {
                 }
             }
         };
-        self.dress(answer, &request_id, applied)
+        self.dress(answer, &asker, applied)
     }
 
     async fn carry_out(

@@ -164,3 +164,41 @@ async fn a_wait_ends_when_a_replica_has_caught_up_or_its_time_is_over() {
     assert_eq!(tokio::join!(wait, arrive).0, Some(()));
     assert_eq!(freshness.waiting.load(Ordering::SeqCst), 0);
 }
+
+#[test]
+fn what_was_shown_once_is_asked_for_from_then_on() {
+    let Fixture { freshness, _folder } = fixture();
+    let demand = freshness.demand(&names(["db"]));
+    // A write goes to one replica, which may show it before it has answered.
+    freshness.update(0, |view| {
+        view.read = at(12);
+        view.pending.insert("db".to_owned(), at(11));
+        view.send("db", at(11));
+        view.send("other", at(12));
+    });
+    assert_eq!(fresh(&freshness, &names(["db"])), [true, true]);
+    freshness.shown(1, &demand);
+    assert_eq!(
+        fresh(&freshness, &names(["db"])),
+        [true, true],
+        "it has not been sent to that one"
+    );
+    freshness.shown(0, &demand);
+    assert_eq!(fresh(&freshness, &names(["db"])), [false, false]);
+    assert_eq!(fresh(&freshness, &names(["other"])), [true, true]);
+    freshness.update(0, |view| {
+        view.pending.clear();
+        view.cursor = at(12);
+    });
+    assert_eq!(fresh(&freshness, &names(["db"])), [true, false]);
+    // A read of everything has seen everything.
+    freshness.shown(0, &freshness.demand(&Databases::Unknown));
+    assert_eq!(fresh(&freshness, &names(["third"])), [true, false]);
+    // A statement that one has carried out is seen too.
+    freshness.update(1, |view| {
+        view.carried_out = at(20);
+        view.cursor = at(20);
+    });
+    freshness.shown(1, &freshness.demand(&names([])));
+    assert_eq!(fresh(&freshness, &names([])), [false, true]);
+}

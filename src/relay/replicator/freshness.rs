@@ -60,7 +60,7 @@ impl Replicator {
     pub(super) fn show_statement_judged(&mut self) {
         let cursor = self.tracker.cursor().sequence;
         self.freshness.update(self.replica.index, |view| {
-            view.statement = None;
+            view.carried_out = view.statement.take().unwrap_or(view.carried_out);
             view.cursor = cursor;
         });
     }

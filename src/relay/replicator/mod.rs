@@ -521,6 +521,10 @@ impl Replicator {
             };
             request.push_front(write_head(&record.destination, address, request.length()));
             self.replica.stats.requests.increment();
+            if let Some(last) = lane.last_under_way() {
+                self.freshness
+                    .update(self.replica.index, |view| view.send(name, last));
+            }
             let replica = Arc::clone(&self.replica);
             let lane = name.clone();
             self.under_way.push(Box::pin(async move {

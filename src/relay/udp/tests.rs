@@ -286,7 +286,7 @@ async fn records(folder: &Path) -> Vec<WriteRecord> {
             match Change::decode(record.kind, record.payload).unwrap() {
                 Change::Write(write) => records.push(write),
                 Change::Statement(statement) => {
-                    assert_eq!(statement.shown, "CREATE DATABASE \"db\"");
+                    assert_eq!(statement.shown, "CREATE DATABASE \"telegraf\"");
                     assert!(records.is_empty(), "it comes before the first lines");
                 }
             }
