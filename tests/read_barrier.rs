@@ -47,7 +47,7 @@ fn a_client_reads_its_own_writes_at_once_and_from_both_nodes() {
     for number in 1..=200 {
         let written = http::post(
             &format!("{url}/write?db=db"),
-            &format!("m v={number} {number}"),
+            format!("m v={number} {number}"),
         );
         assert_eq!(written.status, 204, "{}", written.text());
         let answer = read(&url, "db", "SELECT count(v) FROM m");
@@ -82,7 +82,7 @@ fn a_node_that_returns_is_not_read_from_before_it_is_fresh() {
             let lines: Vec<String> = (start..start + 500)
                 .map(|n| format!("m v={n} {n}"))
                 .collect();
-            let written = http::post(&format!("{url}/write?db=db"), &lines.join("\n"));
+            let written = http::post(&format!("{url}/write?db=db"), lines.join("\n"));
             assert_eq!(written.status, 204, "{}", written.text());
         }
     };

@@ -12,6 +12,12 @@
 //! 5. **Acknowledge** ([`acknowledge`]) when the record is durable and the policy is met; with no replica in reach, when it
 //!    is durable.
 //!
+//! # Statements and reads
+//!
+//! What changes data or schema and is no write ([`Relay::replicate`]) is one record as well, the whole request; on each replica it
+//! is a barrier between what came before it and what comes after it. Its client gets the answer of the first replica that
+//! carried it out. What was acknowledged, and how far each replica has come, decides who may answer a read: [`freshness`].
+//!
 //! # Invariants
 //!
 //! - W1: every record goes to every replica, whatever another one said: a replicator skips nothing, and looks at nobody.
@@ -23,6 +29,8 @@
 //! - Nothing is sent before it is durable: replicators read only what the journal calls durable.
 //! - A cursor passes a record only when that record, and all before it, have a verdict at its replica. What lies behind a
 //!   cursor may be sent again after a crash; a stamped write may, if all that follows it in its lane is repeated too.
+//! - A statement is alone at its replica, nothing goes back past it, and its place is saved before and behind it (S1).
+//! - What a client was told, or shown, every later read sees, whichever replica answers it.
 //! - No lock is held across an await. Everything that waits or queues has a bound.
 //!
 //! # What can go wrong
@@ -40,10 +48,6 @@
 //! | the disk is full | 503 with `Retry-After`; nothing was sent anywhere |
 //! | the process dies | the next one replays from the cursors |
 //!
-//! # Not here yet
-//!
-//! Statements are no records (S1–S6). [`record`]'s kinds are where they will stand.
-
 pub mod acknowledge;
 mod backoff;
 pub mod board;

@@ -16,6 +16,8 @@
 //!
 //! A request to `/query` is stored in its [canonical form](crate::influx::influxql::Canonical): every node reads the same in it.
 
+use std::fmt;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::record::{FieldTooLong, RecordError, put_field, take_field, take_text};
@@ -58,8 +60,8 @@ impl StatementMethod {
     }
 }
 
-/// One changing request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One changing request. Its `Debug` shows neither target nor body: passwords may stand there.
+#[derive(Clone, PartialEq, Eq)]
 pub struct StatementRecord {
     /// How it is sent.
     pub method: StatementMethod,
@@ -75,6 +77,18 @@ pub struct StatementRecord {
     pub credentials: Credentials,
     /// The body, as it is sent.
     pub body: Bytes,
+}
+
+impl fmt::Debug for StatementRecord {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StatementRecord")
+            .field("method", &self.method)
+            .field("shown", &self.shown)
+            .field("databases", &self.databases)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
 }
 
 impl StatementRecord {
