@@ -131,6 +131,9 @@ fn a_write_of_a_missing_database_is_refused_and_good_once_it_was_made() {
     assert_eq!(refused.status, 404, "{}", refused.text());
     succeeds(&lab, "", "CREATE DATABASE telegraf");
     assert_eq!(http::post(&url, "cpu v=2 2").status, 204);
+    on_both(&lab, "the database", |node| {
+        databases(node).contains(&"telegraf".to_owned())
+    });
     on_both(&lab, "the point", |node| {
         node.count("telegraf", "cpu", "v") == 1
     });

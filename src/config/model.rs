@@ -309,7 +309,7 @@ pub struct Relay {
     /// `max_batch`: most bytes of joined records in one request to a replica; not more than `max_body`. Default 1 MiB, or
     /// `max_body` if that is less.
     pub max_batch: usize,
-    /// `max_inflight`: most bytes of bodies held for clients at once; past it 503 with `Retry-After`; not less
+    /// `max_inflight`: most bytes of bodies held for clients at once, each counted twice; past it 503 with `Retry-After`; not less
     /// than `max_unpacked_body`. Default 32 MiB, or `max_unpacked_body` if that is more.
     pub max_inflight: usize,
     /// `max_backlog`: most bytes that are kept for a replica that is behind; past it, it is diverged. Default 10 GiB.

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::stats::RelayStats;
 
+/// A body is in memory as it came, and as the journal's record: for as long as its client waits, both count.
+const COPIES: usize = 2;
+
 /// The account of one relay.
 #[derive(Debug)]
 pub(super) struct Inflight {
@@ -29,8 +32,9 @@ impl Inflight {
         })
     }
 
-    /// Reserves `bytes`, if there is room. An empty account always has room for one request, however large.
-    pub(super) fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
+    /// Reserves room for a body of so many bytes, if there is room. An empty account always has room for one request, however large.
+    pub(super) fn reserve(self: &Arc<Self>, body: usize) -> Option<Reservation> {
+        let bytes = body.saturating_mul(COPIES);
         self.take(bytes).then(|| Reservation {
             account: Arc::clone(self),
             bytes,
@@ -49,8 +53,9 @@ impl Inflight {
 }
 
 impl Reservation {
-    /// Makes sure that at least `bytes` are reserved. False when there is no room for them.
-    pub(super) fn cover(&mut self, bytes: usize) -> bool {
+    /// Makes sure that a body of so many bytes is covered. False when there is no room for it.
+    pub(super) fn cover(&mut self, body: usize) -> bool {
+        let bytes = body.saturating_mul(COPIES);
         let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
             return true;
         };

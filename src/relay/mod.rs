@@ -51,6 +51,7 @@
 pub mod acknowledge;
 mod backoff;
 pub mod board;
+mod catch_up;
 pub mod change;
 mod client;
 pub mod control;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::acknowledge::Policy;
 use super::board::Board;
+use super::catch_up::Progress;
 use super::control::PIN_PREFIX;
 use super::dead_letters::{DeadLetterError, DeadLetters, FOLDER, Limits};
 use super::freshness::Freshness;
@@ -24,8 +25,8 @@ use super::trail::Mark;
 use super::trust::Trust;
 use crate::config::model::{self, SyncPolicy};
 use crate::journal::{self, Cursor, DirectoryDisk, Journal, Position, Sequence};
-use crate::stats::RelayStats;
 use crate::stats::server_handle::ServerHandle;
+use crate::stats::{RelayStats, ReplicaStatus};
 
 /// How long a record is tried again at a replica that lacks its schema or its user's rights while another one accepted it.
 const HOLD: Duration = Duration::from_secs(300);
@@ -487,6 +488,7 @@ async fn keep_time(
     stats: Arc<RelayStats>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut progress: Vec<Progress> = stats.replicas.iter().map(|_| Progress::default()).collect();
     let mut pace = tokio::time::interval(EXPIRY_PACE);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !*stop.borrow_and_update() {
@@ -498,5 +500,19 @@ async fn keep_time(
         let durable = journal.durable();
         stats.head.set(durable.sequence.get());
         stats.head_offset.set(durable.offset);
+        for (replica, progress) in stats.replicas.iter().zip(&mut progress) {
+            let behind = durable.offset.saturating_sub(replica.cursor_offset.get());
+            let left = match replica.state.load().status {
+                ReplicaStatus::Lagging => progress.look(Instant::now(), behind),
+                ReplicaStatus::Fresh | ReplicaStatus::Down | ReplicaStatus::Diverged => {
+                    *progress = Progress::default();
+                    None
+                }
+            };
+            let left = left.map_or(0, |left| left.as_millis());
+            replica
+                .catch_up
+                .set(u64::try_from(left).unwrap_or(u64::MAX));
+        }
     }
 }

@@ -47,7 +47,10 @@ impl Relay {
             Ok(taken) => {
                 let shape = taken.shape;
                 match self.carry_out(taken.record, shape.asynchronous).await {
-                    Ok((said, applied)) => (pass_on(said, accept, &shape), Some(applied)),
+                    Ok((said, applied)) => {
+                        let answer = pass_on(said, accept, &shape, self.version().as_ref());
+                        (answer, Some(applied))
+                    }
                     Err(Unanswered { refusal, applied }) => {
                         (refusal.answer(accept, shape.pretty), applied)
                     }
@@ -161,6 +164,7 @@ fn pass_on(
     said: StatementAnswer,
     accept: Option<&http::HeaderValue>,
     shape: &AnswerShape,
+    version: Option<&http::HeaderValue>,
 ) -> Answer {
     let pretty = shape.pretty;
     if said.cut {
@@ -184,7 +188,7 @@ fn pass_on(
         // A replica was asked for JSON, for it tells most.
         match render(&body, format, shape.chunked, shape.epoch.as_deref()) {
             Ok(rendered) => {
-                content_type = Some(http::HeaderValue::from_static(format.content_type()));
+                content_type = Some(http::HeaderValue::from_static(name_of(format, version)));
                 body = Bytes::from(rendered);
             }
             Err(error) => log::debug!("an answer stays JSON: {error}"),
@@ -195,6 +199,18 @@ fn pass_on(
         status: StatusCode::from_u16(said.status).unwrap_or(StatusCode::BAD_GATEWAY),
         headers: headers.into_iter().collect(),
         body,
+    }
+}
+
+/// The `Content-Type` of an answer in this form. Before 1.8 every CSV is `text/csv`, whatever was asked for.
+fn name_of(format: Format, version: Option<&http::HeaderValue>) -> &'static str {
+    let is_old = version.is_some_and(|version| {
+        let version = version.as_bytes();
+        version.starts_with(b"1.6.") || version.starts_with(b"1.7.")
+    });
+    match format {
+        Format::ApplicationCsv if is_old => Format::TextCsv.content_type(),
+        format => format.content_type(),
     }
 }
 

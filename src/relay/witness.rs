@@ -1,10 +1,16 @@
 //! The records of which a replica's next proof can be taken: the newest that it accepted and that its cursor has passed.
 //!
-//! A record is only moved here when its lane is done with it; looking for a point in it waits until a proof is wanted.
+//! A record is only moved here when its lane is done with it; looking for a point in it waits until a proof is wanted. Of a
+//! large one only the first lines are kept: it would stay in memory for as long as nothing newer comes.
+
+use bytes::Bytes;
 
 use super::proof::Proof;
 use super::record::WriteRecord;
 use crate::journal::Sequence;
+
+/// Bytes of a record's lines that are kept.
+const MOST_KEPT: usize = 4096;
 
 /// The newest accepted records of one replica.
 #[derive(Debug, Default)]
@@ -17,13 +23,19 @@ pub(super) struct Witness {
 
 impl Witness {
     /// The replica accepted this record; with it, its cursor stands here.
-    pub(super) fn accepted(&mut self, sequence: Sequence, record: WriteRecord, cursor: Sequence) {
+    pub(super) fn accepted(
+        &mut self,
+        sequence: Sequence,
+        mut record: WriteRecord,
+        cursor: Sequence,
+    ) {
         let place = if sequence <= cursor {
             &mut self.passed
         } else {
             &mut self.ahead
         };
         if place.as_ref().is_none_or(|(known, _)| *known < sequence) {
+            record.body = first_lines(record.body);
             *place = Some((sequence, record));
         }
     }
@@ -40,6 +52,17 @@ impl Witness {
     /// What was accepted so far proves nothing any more.
     pub(super) fn forget(&mut self) {
         *self = Witness::default();
+    }
+}
+
+/// The beginning of a long body, up to the end of a line: a line that is cut off would be another point.
+fn first_lines(body: Bytes) -> Bytes {
+    match body.get(..MOST_KEPT) {
+        None => body,
+        Some(beginning) => {
+            let end = memchr::memrchr(b'\n', beginning).map_or(0, |newline| newline + 1);
+            Bytes::copy_from_slice(beginning.get(..end).unwrap_or_default())
+        }
     }
 }
 
@@ -60,6 +83,22 @@ mod tests {
     fn time(witness: &mut Witness, cursor: u64) -> Option<i64> {
         let proof = witness.proof(at(cursor))?;
         Some(proof.point.time / 1_000_000_000)
+    }
+
+    #[test]
+    fn of_a_large_record_only_whole_lines_are_kept() {
+        let mut witness = Witness::default();
+        let large = "m v=1 7\n".repeat(100_000);
+        witness.accepted(at(1), record(&large), at(1));
+        let kept = witness
+            .passed
+            .as_ref()
+            .map_or(0, |(_, record)| record.body.len());
+        assert_eq!(kept, MOST_KEPT / 8 * 8);
+        assert_eq!(time(&mut witness, 1), Some(7));
+        let long = format!("m s=\"{}\" 7", "x".repeat(2 * MOST_KEPT));
+        witness.accepted(at(2), record(&long), at(2));
+        assert_eq!(time(&mut witness, 2), None, "no whole line, no proof");
     }
 
     #[test]

@@ -116,6 +116,7 @@ fn replica(name: &str) -> ReplicaStats {
         cursor: Gauge::default(),
         cursor_offset: Gauge::default(),
         oldest_pending: Gauge::default(),
+        catch_up: Gauge::default(),
         state: ArcSwap::from_pointee(ReplicaState {
             status: ReplicaStatus::Down,
             since: SystemTime::now(),

@@ -1,13 +1,14 @@
 //! What the control socket may do to the replicas of all relays.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
 use crate::config::Config;
 use crate::control::{ControlError, ReplicaReport, Replicas};
 use crate::relay::{Place, Relay, ReplicaError};
+use crate::stats::units::Span;
 use crate::stats::{ReplicaStats, ReplicaStatus};
 
 /// The relays, with the configuration that they came from.
@@ -60,6 +61,17 @@ fn refused(error: ReplicaError) -> ControlError {
     }
 }
 
+/// For one that is catching up.
+fn to_go(replica: &ReplicaStats) -> Option<String> {
+    let left = Duration::from_millis(replica.catch_up.get());
+    (!left.is_zero()).then(|| {
+        format!(
+            "it is catching up; at this pace it takes {} more",
+            Span(left)
+        )
+    })
+}
+
 fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -105,7 +117,8 @@ fn report(relay: &Relay, address: String, replica: &ReplicaStats, place: &Place)
         reason: place
             .divergence()
             .map(|divergence| divergence.reason.clone())
-            .or_else(trouble),
+            .or_else(trouble)
+            .or_else(|| to_go(replica)),
     }
 }
 

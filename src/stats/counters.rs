@@ -267,6 +267,8 @@ pub struct ReplicaStats {
     pub cursor_offset: Gauge,
     /// When the oldest record without a verdict was appended, Unix time in milliseconds; 0 when there is none.
     pub oldest_pending: Gauge,
+    /// How long it will take to catch up at the pace of the last seconds, in milliseconds; 0 when that cannot be said.
+    pub catch_up: Gauge,
     /// Its state.
     pub state: ArcSwap<ReplicaState>,
     /// Requests sent.

@@ -95,6 +95,7 @@ fn replica(name: &str, status: ReplicaStatus, cursor: u64) -> Arc<ReplicaStats> 
         cursor: Gauge::default(),
         cursor_offset: Gauge::default(),
         oldest_pending: Gauge::default(),
+        catch_up: Gauge::default(),
         state: ArcSwap::from_pointee(ReplicaState {
             status,
             since: ago(132),

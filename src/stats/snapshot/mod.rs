@@ -278,6 +278,8 @@ pub struct LagView {
     pub bytes: Bytes,
     /// How long the oldest of them has waited.
     pub seconds: Span,
+    /// How long it will take to catch up at the pace of the last seconds; nothing when that cannot be said.
+    pub catch_up: Option<Span>,
 }
 
 impl LagView {

@@ -144,6 +144,10 @@ fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> Replica
             records: Count(relay.head.get().saturating_sub(cursor)),
             bytes: Bytes(relay.head_offset.get().saturating_sub(cursor_offset)),
             seconds: Span(waiting_since(&stats.oldest_pending, now)),
+            catch_up: match stats.catch_up.get() {
+                0 => None,
+                left => Some(Span(Duration::from_millis(left))),
+            },
         },
         requests: Count(stats.requests.get()),
         retries: Count(stats.retries.get()),
