@@ -62,16 +62,31 @@ pub fn read_query_answer(body: &[u8]) -> Option<QueryAnswer> {
     Some(QueryAnswer::Rows(rows.collect()))
 }
 
+impl QueryAnswer {
+    /// The texts of one column; none of a failure.
+    pub fn texts<'answer>(
+        &'answer self,
+        column: &'answer str,
+    ) -> impl Iterator<Item = &'answer str> {
+        let rows = match self {
+            QueryAnswer::Rows(rows) => rows.as_slice(),
+            QueryAnswer::Failed(_) => &[],
+        };
+        rows.iter().filter_map(move |row| text(row, column))
+    }
+}
+
+fn text<'row>(row: &'row Row, name: &str) -> Option<&'row str> {
+    let value = row.iter().find(|(column, _)| column == name);
+    value.and_then(|(_, value)| value.as_str())
+}
+
 /// The policies in an answer to `SHOW RETENTION POLICIES`; what cannot be read is left out.
 pub fn retention_policies(rows: &[Row]) -> Vec<RetentionPolicy> {
-    let text = |row: &Row, name: &str| {
-        let value = row.iter().find(|(column, _)| column == name);
-        value.and_then(|(_, value)| value.as_str().map(str::to_owned))
-    };
     let policy = |row: &Row| {
-        let duration = duration(&text(row, "duration")?)?;
+        let duration = duration(text(row, "duration")?)?;
         Some(RetentionPolicy {
-            name: text(row, "name")?,
+            name: text(row, "name")?.to_owned(),
             duration: (!duration.is_zero()).then_some(duration),
         })
     };

@@ -88,63 +88,39 @@ impl Policy {
 
     /// What the verdicts on a statement so far mean. `awaited`: its verdict will be in soon.
     pub fn decide_statement(&self, standings: &[Standing], awaited: &[bool]) -> Decision {
-        let applied = standings
-            .iter()
-            .filter(|standing| **standing == Standing::Applied)
-            .count();
-        if applied >= self.needed_for_statement(standings.len()) {
-            return Decision::Acknowledge { applied };
-        }
-        let refused = standings.iter().any(|standing| standing.is_refusal());
-        let open = standings
-            .iter()
-            .zip(awaited)
-            .any(|(standing, awaited)| *awaited && *standing == Standing::Unknown);
-        match (applied, refused) {
-            _ if open => Decision::Wait,
-            (0, true) => Decision::Refuse,
-            (_, true)
-                if standings
-                    .iter()
-                    .all(|standing| matches!(standing, Standing::Applied | Standing::Refused)) =>
-            {
-                Decision::Unmet { applied }
-            }
-            _ => Decision::Wait,
-        }
+        let needed = self.needed_for_statement(standings.len());
+        weigh(needed, standings, awaited, Decision::Wait)
     }
 
     /// What the verdicts so far mean. `standings` and `reachable` have one entry a replica, in the same order.
     pub fn decide(&self, standings: &[Standing], reachable: &[bool]) -> Decision {
-        let applied = standings
-            .iter()
-            .filter(|standing| **standing == Standing::Applied)
-            .count();
-        if applied >= self.needed(standings.len()) {
-            return Decision::Acknowledge { applied };
-        }
-        let refused = standings.iter().any(|standing| standing.is_refusal());
-        let awaited = standings
-            .iter()
-            .zip(reachable)
-            .any(|(standing, reachable)| *reachable && *standing == Standing::Unknown);
-        if awaited {
-            return Decision::Wait;
-        }
-        match (applied, refused) {
-            (0, true) => Decision::Refuse,
-            (0, false) if self.ack == Ack::Any && self.on_unavailable == OnUnavailable::Accept => {
-                Decision::Acknowledge { applied }
-            }
-            (_, true)
-                if standings
-                    .iter()
-                    .all(|standing| matches!(standing, Standing::Applied | Standing::Refused)) =>
-            {
-                Decision::Unmet { applied }
-            }
+        let unheard = match (self.ack, self.on_unavailable) {
+            (Ack::Any, OnUnavailable::Accept) => Decision::Acknowledge { applied: 0 },
             _ => Decision::Wait,
-        }
+        };
+        weigh(self.needed(standings.len()), standings, reachable, unheard)
+    }
+}
+
+/// The decision where `needed` replicas must have applied a record, and those that are `awaited` will judge it soon; `unheard` if
+/// nobody has judged it and nobody will.
+fn weigh(needed: usize, standings: &[Standing], awaited: &[bool], unheard: Decision) -> Decision {
+    let count = |wanted: Standing| standings.iter().filter(|known| **known == wanted).count();
+    let applied = count(Standing::Applied);
+    if applied >= needed {
+        return Decision::Acknowledge { applied };
+    }
+    let mut open = standings.iter().zip(awaited);
+    if open.any(|(standing, awaited)| *awaited && *standing == Standing::Unknown) {
+        return Decision::Wait;
+    }
+    let refused = standings.iter().any(|standing| standing.is_refusal());
+    let all_final = applied + count(Standing::Refused) == standings.len();
+    match (applied, refused) {
+        (0, true) => Decision::Refuse,
+        (0, false) => unheard,
+        (_, true) if all_final => Decision::Unmet { applied },
+        _ => Decision::Wait,
     }
 }
 

@@ -71,6 +71,7 @@ mod relay;
 mod replica;
 mod replicator;
 mod response;
+mod restore;
 pub mod roster;
 mod sentinel;
 mod start;

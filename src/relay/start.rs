@@ -4,27 +4,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use log::{error, info, warn};
+use log::{error, warn};
 use tokio::sync::watch;
 
 use super::acknowledge::Policy;
 use super::board::Board;
 use super::catch_up::Progress;
-use super::control::PIN_PREFIX;
 use super::dead_letters::{DeadLetterError, DeadLetters, FOLDER, Limits};
 use super::freshness::Freshness;
 use super::inflight::Inflight;
-use super::note::Note;
 use super::relay::Relay;
 use super::replica::Replica;
 use super::replicator::{Common, Pace, Replicator, SavedPlace};
-use super::roster::{Divergence, Place, Roster};
-use super::trail::Mark;
+use super::restore::{restore_cursors, restore_notes, restore_rebuilding, tell};
+use super::roster::Roster;
 use super::trust::Trust;
 use crate::config::model::{self, SyncPolicy};
-use crate::journal::{self, Cursor, DirectoryDisk, Journal, Position, Sequence};
+use crate::journal::{self, DirectoryDisk, Journal, Sequence};
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaStatus};
 
@@ -330,155 +327,6 @@ async fn keep_trust(trust: Arc<Trust>, relay: String, mut stop: watch::Receiver<
             return;
         }
     }
-}
-
-/// What recovery found, for the log.
-fn tell(relay: &str, recovery: &journal::Recovery) {
-    let end = if recovery.clean {
-        "closed well"
-    } else {
-        "cut off"
-    };
-    if recovery.head.sequence == Sequence::ZERO {
-        info!("relay {relay}: a new journal");
-    } else {
-        info!(
-            "relay {relay}: journal opened in {:?}: it was {end}, its newest record is {}, in {} segments",
-            recovery.took, recovery.head.sequence, recovery.segments
-        );
-    }
-    if recovery.torn_bytes_cut > 0 {
-        info!(
-            "relay {relay}: {} bytes that were being written when it was cut off, and never acknowledged as durable, are gone",
-            recovery.torn_bytes_cut
-        );
-    }
-    for gap in &recovery.gaps {
-        error!(
-            "relay {relay}: the journal has lost what was between record {} and record {}",
-            gap.after, gap.before
-        );
-    }
-    for cursor in &recovery.cursors_beyond_head {
-        error!(
-            "relay {relay}: {} has applied up to record {}, but the journal ends at {}: the replicas may differ in what is missing",
-            cursor.name, cursor.sequence, recovery.head.sequence
-        );
-    }
-    if recovery.foreign > 0 {
-        warn!(
-            "relay {relay}: {} files in its folder belong to another journal and are left alone",
-            recovery.foreign
-        );
-    }
-}
-
-/// Where each replica stood. Whoever follows has a cursor afterwards, or the journal would not keep its records for it.
-fn restore_cursors(journal: &Journal, relay: &str, replicas: &[Arc<Replica>]) -> Vec<Position> {
-    let known = journal.cursors();
-    let of = |name: &str| known.iter().find(|cursor| cursor.name == name);
-    for cursor in &known {
-        let replica = cursor.name.strip_prefix(PIN_PREFIX).unwrap_or(&cursor.name);
-        if !replicas.iter().any(|known| known.stats.name == replica) {
-            warn!(
-                "relay {relay}: {replica} is no replica any more; its place in the journal is given up"
-            );
-            journal.remove_cursor(&cursor.name);
-        }
-    }
-    let head = journal.durable();
-    let has_history = head.sequence > Sequence::ZERO;
-    // A table without a single cursor is no table: that some replica is diverged says nothing about the others then.
-    let nobody_known = !replicas
-        .iter()
-        .any(|replica| of(&replica.stats.name).is_some())
-        && (known.is_empty() || replicas.iter().all(|replica| replica.follows()));
-    if has_history && nobody_known {
-        error!(
-            "relay {relay}: the replicas' places in the journal are lost; everything that it holds is sent to all of them again, in order"
-        );
-    }
-    let mut places = Vec::with_capacity(replicas.len());
-    for replica in replicas {
-        let name = &replica.stats.name;
-        if let Some(cursor) = of(name) {
-            places.push(Position {
-                sequence: cursor.sequence,
-                offset: cursor.offset,
-            });
-            continue;
-        }
-        if has_history && !nobody_known && replica.follows() {
-            replica.set_place(Place::Diverged(Divergence::now(
-                "it is new in a pool with history: what was written before it came is not on it",
-            )));
-        }
-        let place = if nobody_known {
-            Position::default()
-        } else {
-            head
-        };
-        if replica.follows() {
-            journal.set_cursor(Cursor {
-                name: name.clone(),
-                sequence: place.sequence,
-                offset: place.offset,
-                note: Bytes::new(),
-            });
-        }
-        places.push(place);
-    }
-    places
-}
-
-/// Which replicas were being rebuilt, by the journal's pins: what the roster lost. Whoever follows has a cursor too.
-fn restore_rebuilding(journal: &Journal, replicas: &[Arc<Replica>]) {
-    let known = journal.cursors();
-    let of = |name: &str| known.iter().find(|cursor| cursor.name == name);
-    for replica in replicas {
-        let name = &replica.stats.name;
-        if of(name).is_none()
-            && let Some(pin) = of(&format!("{PIN_PREFIX}{name}"))
-        {
-            replica.set_place(Place::Rebuilding {
-                divergence: Divergence::now("it is being rebuilt; why is not known any more"),
-                pin: Position {
-                    sequence: pin.sequence,
-                    offset: pin.offset,
-                },
-            });
-        }
-    }
-}
-
-/// What was noted with the places: refusals, which are the board's, and the proof of who stands there.
-fn restore_notes(
-    journal: &Journal,
-    board: &Board,
-    replicas: &[Arc<Replica>],
-    places: Vec<Position>,
-) -> Vec<SavedPlace> {
-    let cursors = journal.cursors();
-    let mark = |(replica, position): (&Arc<Replica>, Position)| {
-        let name = &replica.stats.name;
-        let noted = cursors.iter().find(|cursor| cursor.name == *name);
-        let note = Note::decode(noted.map_or(&[], |cursor| cursor.note.as_ref()));
-        let note = note.unwrap_or_else(|error| {
-            warn!(
-                "replica {name}: the note of its cursor cannot be read ({error}); the refusals and the proof in it are forgotten"
-            );
-            Note::default()
-        });
-        board.restore(replica.index, note.refusals);
-        SavedPlace {
-            mark: Mark {
-                position,
-                proof: note.proof.map(Arc::new),
-            },
-            settled: note.settled,
-        }
-    };
-    replicas.iter().zip(places).map(mark).collect()
 }
 
 /// Ends waits that have lasted too long, and keeps the journal's gauges; one task for all clients of a relay.

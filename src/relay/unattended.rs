@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::record::{FieldTooLong, WRITE, WriteRecord};
 use super::relay::Relay;
 use super::statement_record::{STATEMENT, StatementMethod, StatementRecord};
 use super::wire::{Pieces, query_request};
-use crate::influx::Credentials;
+use crate::influx::influxql::identifier;
+use crate::influx::{Credentials, read_query_answer};
 use crate::journal::{AppendError, Sequence};
 
 /// How long a replica may take to say which databases it has.
@@ -47,7 +46,7 @@ impl Relay {
     /// # Errors
     /// [`AppendUnattendedError`]: nothing was stored.
     pub fn create_database(&self, name: &str) -> Result<(), AppendUnattendedError> {
-        let statement = format!("CREATE DATABASE {}", quoted(name));
+        let statement = format!("CREATE DATABASE {}", identifier(name));
         let form: String =
             percent_encoding::utf8_percent_encode(&statement, percent_encoding::NON_ALPHANUMERIC)
                 .collect();
@@ -94,40 +93,9 @@ impl Relay {
     }
 }
 
-/// A name as InfluxQL quotes it.
-fn quoted(name: &str) -> String {
-    let escaped = name
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
-    format!("\"{escaped}\"")
-}
-
 /// Whether the answer to `SHOW DATABASES` has this name.
 fn lists(answer: &[u8], name: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Answer {
-        results: Vec<OneResult>,
-    }
-    #[derive(Deserialize)]
-    struct OneResult {
-        #[serde(default)]
-        series: Vec<Series>,
-    }
-    #[derive(Deserialize)]
-    struct Series {
-        #[serde(default)]
-        values: Vec<Vec<String>>,
-    }
-    let answer: Answer = match serde_json::from_slice(answer) {
-        Ok(answer) => answer,
-        Err(_) => return false,
-    };
-    let series = answer.results.iter().flat_map(|result| &result.series);
-    series
-        .flat_map(|series| &series.values)
-        .flatten()
-        .any(|found| found == name)
+    read_query_answer(answer).is_some_and(|answer| answer.texts("name").any(|found| found == name))
 }
 
 #[cfg(test)]
@@ -144,10 +112,5 @@ mod tests {
             "a"
         ));
         assert!(!lists(b"", "a"));
-    }
-
-    #[test]
-    fn names_are_quoted() {
-        assert_eq!(quoted("a\"b\\c"), "\"a\\\"b\\\\c\"");
     }
 }

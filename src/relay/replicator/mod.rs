@@ -26,6 +26,7 @@ mod freshness;
 mod greeting;
 mod identity;
 mod link;
+mod saving;
 mod statements;
 mod too_large;
 mod verdicts;
@@ -47,7 +48,6 @@ use super::client::{ReplicaAnswer, SendError};
 use super::dead_letters::DeadLetters;
 use super::freshness::Freshness;
 use super::lane::{Lane, Queued, weight};
-use super::note::Note;
 use super::record::WriteRecord;
 use super::replica::Replica;
 use super::roster::Place;
@@ -59,7 +59,7 @@ use super::witness::Witness;
 use crate::influx::Started;
 use statements::{Barrier, Unanswered};
 
-use crate::journal::{Cursor, Journal, Position, ReadError, Reader, Record, Sequence};
+use crate::journal::{Journal, Position, ReadError, Reader, Record, Sequence};
 use crate::stats::ReplicaStatus;
 
 /// Lanes of one replica that may have a request under way at once.
@@ -574,55 +574,6 @@ impl Replicator {
         };
         self.replica
             .publish(status, cursor, self.tracker.oldest_pending());
-    }
-
-    /// Sets the journal's cursor to this place.
-    fn save(&mut self, back: Mark) {
-        let Position { sequence, offset } = back.position;
-        self.saved = sequence;
-        self.board.saved(self.replica.index, sequence);
-        let note = Note {
-            refusals: self.board.noted(self.replica.index),
-            proof: back.proof.as_deref().cloned(),
-            settled: self.is_settled,
-        };
-        self.journal.set_cursor(Cursor {
-            name: self.replica.stats.name.clone(),
-            sequence,
-            offset,
-            note: note.encode(),
-        });
-    }
-
-    /// From now on something may be under way: a life that ends without a word must not be taken for one that ended well.
-    async fn unsettle(&mut self, stop: &mut watch::Receiver<bool>) {
-        self.is_settled &= self.replica.follows();
-        while std::mem::take(&mut self.is_settled) {
-            self.save(self.trail.back());
-            let Err(error) = self.journal.sync_cursors().await else {
-                return;
-            };
-            self.is_settled = true;
-            self.replica
-                .note_error(format!("its cursor cannot be saved: {error}"));
-            tokio::select! {
-                () = tokio::time::sleep(self.pace.retry_max) => {}
-                _ = stop.changed() => return,
-            }
-        }
-    }
-
-    /// At the end: where it stands, and whether the next life need not fear that something may still land.
-    fn leave(&mut self) {
-        if !self.replica.follows() {
-            return;
-        }
-        self.publish();
-        self.is_settled = self.under_way.is_empty()
-            && self.going_back.is_none()
-            && self.unanswered.is_none()
-            && self.trail.doubted().is_none();
-        self.save(self.trail.back());
     }
 }
 

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use log::{info, warn};
-use serde::Deserialize;
 
 use super::super::backoff::Backoff;
 use super::super::board::{Report, Settlement, StatementAnswer};
@@ -28,7 +27,7 @@ use super::super::wire::{Pieces, query_request, statement_head};
 use super::verdicts::shown;
 use super::{Finished, Replicator};
 use crate::influx::influxql::classify;
-use crate::influx::{StatementVerdict, judge_statement};
+use crate::influx::{StatementVerdict, judge_statement, read_query_answer};
 use crate::journal::Sequence;
 
 /// How long a statement may keep its replica from writes before their clients no longer wait for it.
@@ -442,32 +441,11 @@ fn leaves_points(statement: &StatementRecord) -> bool {
 /// Whether the answer to `SHOW QUERIES` lists a changing query that begins as the statement does. Its text there is InfluxDB's
 /// own rendering, so no more than the kinds of its statements can be compared.
 fn lists(answer: &[u8], statement: &StatementRecord) -> bool {
-    #[derive(Deserialize)]
-    struct Answer {
-        results: Vec<OneResult>,
-    }
-    #[derive(Deserialize)]
-    struct OneResult {
-        #[serde(default)]
-        series: Vec<Series>,
-    }
-    #[derive(Deserialize)]
-    struct Series {
-        #[serde(default)]
-        values: Vec<Vec<serde_json::Value>>,
-    }
-    let Ok(answer) = serde_json::from_slice::<Answer>(answer) else {
-        return false;
-    };
     let ours = classify(statement.shown.as_bytes()).names;
-    let rows = answer
-        .results
-        .iter()
-        .flat_map(|result| &result.series)
-        .flat_map(|series| &series.values);
-    // The columns are qid, query, database, duration, and since 1.7 status.
-    rows.filter_map(|row| row.get(1)?.as_str())
-        .any(|query| classify(query.as_bytes()).names == ours)
+    read_query_answer(answer).is_some_and(|answer| {
+        let mut running = answer.texts("query");
+        running.any(|query| classify(query.as_bytes()).names == ours)
+    })
 }
 
 #[cfg(test)]
