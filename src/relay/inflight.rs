@@ -35,15 +35,16 @@ impl Inflight {
     /// Reserves room for a body of so many bytes, if there is room. An empty account always has room for one request, however large.
     pub(super) fn reserve(self: &Arc<Self>, body: usize) -> Option<Reservation> {
         let bytes = body.saturating_mul(COPIES);
-        self.take(bytes).then(|| Reservation {
+        self.take(bytes, 0).then(|| Reservation {
             account: Arc::clone(self),
             bytes,
         })
     }
 
-    fn take(&self, bytes: usize) -> bool {
+    /// Takes `bytes` for one who holds `own` already.
+    fn take(&self, bytes: usize, own: usize) -> bool {
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
-        if before > 0 && before.saturating_add(bytes) > self.limit {
+        if before > own && before.saturating_add(bytes) > self.limit {
             self.held.fetch_sub(bytes, Ordering::Relaxed);
             return false;
         }
@@ -61,7 +62,7 @@ impl Reservation {
         };
         // In steps, so that a body of many pieces does not touch the shared account for each of them.
         let more = more.max(64 * 1024);
-        if !self.account.take(more) {
+        if !self.account.take(more, self.bytes) {
             return false;
         }
         self.bytes += more;
@@ -76,5 +77,23 @@ impl Drop for Reservation {
             .stats
             .inflight
             .set(before.saturating_sub(self.bytes) as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_request_always_has_room_and_two_share_the_limit() {
+        let account = Inflight::new(1 << 20, Arc::default());
+        let mut only = account.reserve(1000).expect("an empty account");
+        assert!(only.cover(100 << 20), "however large");
+        assert!(account.reserve(1).is_none());
+        drop(only);
+        let mut one = account.reserve(200_000).expect("room");
+        let _other = account.reserve(200_000).expect("room");
+        assert!(!one.cover(400_000), "each counts twice");
+        assert!(account.reserve(200_000).is_none());
     }
 }
