@@ -21,11 +21,10 @@ use super::forward::{self, Forward};
 use super::pool::Pool;
 use super::relay_handler::send;
 use crate::config::model::{RelayId, Target};
-use crate::influx::influxql::{self, Class, Databases, Kind, classify_request};
+use crate::influx::influxql::{
+    self, Class, Databases, Kind, NODE_LOCAL_DATABASE, classify_request,
+};
 use crate::influx::{Parameters, Refusal};
-
-/// A node's own figures stand in the database of this name.
-const INTERNAL: &str = "_internal";
 
 /// What is done with a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -172,7 +171,7 @@ fn treatment_of_path(request: &influxql::Request<'_>) -> Treatment {
 /// No relay writes there: each node does.
 fn without_internal(mut databases: Databases) -> Databases {
     if let Databases::Named { names, .. } = &mut databases {
-        names.remove(INTERNAL);
+        names.remove(NODE_LOCAL_DATABASE);
     }
     databases
 }

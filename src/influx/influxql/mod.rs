@@ -75,6 +75,7 @@ mod statements;
 pub mod time;
 
 pub use canonical::{AnswerShape, Canonical, Credentials, NotCanonical};
+pub(crate) use classify::NODE_LOCAL_DATABASE;
 pub use classify::{Class, Kind, Refusal, classify};
 pub use databases::Databases;
 pub use quote::{identifier, string};
