@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use haflux::influx::Precision;
 use haflux::influx::line_protocol::{
-    Ending, LineKind, LineShape, Lines, ending, inspect, normalize, split,
+    Ending, LineKind, LineShape, Lines, ending, in_nanoseconds, inspect, normalize, split,
 };
 use serde::Deserialize;
 
@@ -398,6 +398,41 @@ fn lines_and_their_shapes_are_influxdbs() {
         accepted * 4 > bodies.len(),
         "too few of the bodies hold points: {accepted}"
     );
+}
+
+#[test]
+fn a_body_in_nanoseconds_holds_the_same_points() {
+    let (mut random, bodies) = bodies();
+    let mut questions = Vec::new();
+    for body in &bodies {
+        let precision = PRECISIONS[random.usize(..PRECISIONS.len())];
+        let normalized = normalize(body.clone(), NOW, precision);
+        if let Some(changed) = in_nanoseconds(&normalized.body, precision) {
+            assert_eq!(normalized.ending, ending(&changed), "{body:?}");
+            questions.push(at(LATER, precision, normalized.body));
+            questions.push(at(LATER, Precision::Nanoseconds, changed));
+        }
+    }
+    let answers = ask(&questions);
+    let mut with_points = 0;
+    for (question, answer) in questions.chunks(2).zip(answers.chunks(2)) {
+        let [as_it_was, changed] = answer else {
+            unreachable!("two of each")
+        };
+        assert_eq!(as_it_was.points, changed.points, "{:?}", question[0].body);
+        assert_eq!(
+            as_it_was.error.is_empty(),
+            changed.error.is_empty(),
+            "{:?}",
+            question[0].body
+        );
+        with_points += usize::from(!changed.points.is_empty());
+    }
+    println!(
+        "{with_points} of {} bodies in nanoseconds hold points",
+        answers.len() / 2
+    );
+    assert!(with_points * 10 > bodies.len(), "too few: {with_points}");
 }
 
 #[test]

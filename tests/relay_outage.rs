@@ -77,6 +77,48 @@ fn writes_and_queries_go_on_while_a_node_is_dead_and_it_catches_up_when_it_retur
 }
 
 #[test]
+fn writers_of_different_precision_are_caught_up_in_the_same_requests() {
+    const WRITES: u64 = 400;
+    let mut lab = Lab::start_with(Options::default(), relay_with(""));
+    lab.create_database("telegraf");
+    let url = lab.influx_url();
+    let units = [
+        ("s", 1),
+        ("ms", 1_000),
+        ("u", 1_000_000),
+        ("ns", 1_000_000_000),
+        ("h", 0),
+    ];
+    lab.node2.kill9();
+    for number in 0..WRITES {
+        let (precision, second) = units[number as usize % units.len()];
+        let parameters = http::query_string(&[("db", "telegraf"), ("precision", precision)]);
+        let time = (number / 10) * second;
+        // All write the same points, so the order counts.
+        let body = format!("mixed v={number} {time}\nmixed,number={number} v={number} {time}");
+        let answer = http::post(&format!("{url}/write?{parameters}"), &body);
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    }
+    let requests = || {
+        let page = http::get(&format!("{url}/haproxy?stats;json")).json();
+        page["relays"][0]["replicas"][1]["requests"]
+            .as_u64()
+            .expect("a count")
+    };
+    let before = requests();
+    lab.node2.restart();
+    wait_until("the last write on the node that was away", SOON, || {
+        lab.node2.count("telegraf", "mixed", "v") == lab.node1.count("telegraf", "mixed", "v")
+    });
+    assert_eq!(
+        same_points(&lab.node1, &lab.node2, "telegraf"),
+        Vec::<String>::new()
+    );
+    let requests = requests() - before;
+    assert!(requests < WRITES / 10, "{requests} requests");
+}
+
+#[test]
 fn with_both_nodes_dead_writes_are_kept_and_reach_both() {
     let mut lab = Lab::start_with(Options::default(), relay_with(""));
     lab.create_database("telegraf");

@@ -1,23 +1,26 @@
 //! A lane of one replica: the records of one database that wait for this replica, in order, and what may travel together.
 //!
 //! Rule W3, joining never mixes: only line protocol with an equal destination is joined, and only bodies that end closed; a
-//! newline stands between them. A joined request that was refused is sent again in pieces, and a piece that is refused in
+//! newline stands between them. Where neighbours differ in precision only, their timestamps are sent in nanoseconds: the same
+//! points; a record that travels alone goes as it came. A joined request that was refused is sent again in pieces, and a piece that is refused in
 //! smaller ones, until each record that is at fault travels alone: one bad write among hundreds costs its neighbours a few
 //! requests, not one each. A record that the replica finds too large goes in [`Parts`].
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::collections::vec_deque::Drain;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::influx::{Credentials, Ending};
+use crate::influx::line_protocol::in_nanoseconds;
+use crate::influx::{Credentials, Ending, Precision};
 use crate::journal::Sequence;
 
 use super::backoff::Backoff;
 use super::board::Report;
 use super::parts::Parts;
-use super::record::{Form, WriteRecord};
+use super::record::{Destination, Form, WriteRecord};
 use super::wire::Pieces;
 
 /// Pieces that a refused joined request is sent again in. With two, a lane in which every record is refused would need twice
@@ -89,43 +92,70 @@ impl Lane {
         Some(self.not_before.map_or(now, |moment| moment.max(now)))
     }
 
-    /// Takes the next request out: its first record, and the pieces of all joined bodies. The records stay in the queue
+    /// Takes the next request out: where it goes, and the pieces of all joined bodies. The records stay in the queue
     /// until [`Lane::settled`]. Joined bodies are kept within `max_batch`, and everything that can be cut within `largest`.
     pub(super) fn start(
         &mut self,
         max_batch: usize,
         largest: usize,
-    ) -> Option<(&WriteRecord, Pieces)> {
+    ) -> Option<(Cow<'_, Destination>, Pieces)> {
         let first = self.queue.front()?;
         if self.parts.is_none() && first.record.body.len() > largest {
             self.parts = Parts::of(&first.record, largest);
         }
+        let mut precision = first.record.destination.precision;
         let mut body = Pieces::default();
         self.in_flight = match &self.parts {
             Some(parts) => {
                 body.push(parts.next());
                 1
             }
-            None => self.join(&mut body, max_batch.min(largest)),
+            None => {
+                let bodies = self.batch(max_batch.min(largest), &mut precision);
+                let count = bodies.len();
+                body = joined(bodies);
+                count
+            }
         };
         self.sent = body.length();
         self.not_before = None;
-        self.queue.front().map(|first| (&first.record, body))
+        let destination = &self.queue.front()?.record.destination;
+        let destination = match destination.precision == precision {
+            true => Cow::Borrowed(destination),
+            false => Cow::Owned(Destination {
+                precision,
+                ..destination.clone()
+            }),
+        };
+        Some((destination, body))
     }
 
-    /// Puts the bodies of the next request together. Returns of how many records they are.
-    fn join(&mut self, body: &mut Pieces, max_batch: usize) -> usize {
+    /// The bodies of the next request, one a record, with timestamps in `precision`, which is the first one's and becomes the
+    /// whole request's.
+    fn batch(&mut self, max_batch: usize, precision: &mut Precision) -> Vec<Bytes> {
         let count = self.batch_length(max_batch);
-        for (position, queued) in self.queue.iter().take(count).enumerate() {
-            body.push(queued.record.body.clone());
-            if position + 1 < count
-                && !queued.record.body.is_empty()
-                && !queued.record.body.ends_with(b"\n")
-            {
-                body.push(Bytes::from_static(b"\n"));
+        let unit = *precision;
+        let alike = self.queue.iter().take(count);
+        let alike = alike
+            .take_while(|queued| queued.record.destination.precision == unit)
+            .count();
+        if alike < count {
+            let mut room = max_batch;
+            let records = self.queue.iter().take(count);
+            let bodies: Vec<Bytes> = records
+                .map_while(|queued| {
+                    let body = nanoseconds(&queued.record)?;
+                    room = room.checked_sub(body.len() + 1)?;
+                    Some(body)
+                })
+                .collect();
+            if bodies.len() > alike {
+                *precision = Precision::Nanoseconds;
+                return bodies;
             }
         }
-        count
+        let records = self.queue.iter().take(alike);
+        records.map(|queued| queued.record.body.clone()).collect()
     }
 
     fn batch_length(&mut self, max_batch: usize) -> usize {
@@ -156,7 +186,10 @@ impl Lane {
                 bytes = bytes.saturating_add(queued.record.body.len() + 1);
                 bytes <= max_batch
                     && may_be_joined(&queued.record)
-                    && queued.record.destination == first.record.destination
+                    && queued
+                        .record
+                        .destination
+                        .may_join(&first.record.destination)
             })
             .count();
         joined.max(1)
@@ -271,6 +304,28 @@ impl Lane {
     }
 }
 
+/// Bodies one after the other, a newline between them.
+fn joined(bodies: Vec<Bytes>) -> Pieces {
+    let mut pieces = Pieces::default();
+    let last = bodies.len().saturating_sub(1);
+    for (position, body) in bodies.into_iter().enumerate() {
+        let needs_newline = position < last && !body.is_empty() && !body.ends_with(b"\n");
+        pieces.push(body);
+        if needs_newline {
+            pieces.push(Bytes::from_static(b"\n"));
+        }
+    }
+    pieces
+}
+
+/// The record's body with timestamps in nanoseconds, if that can be.
+fn nanoseconds(record: &WriteRecord) -> Option<Bytes> {
+    match record.destination.precision {
+        Precision::Nanoseconds => Some(record.body.clone()),
+        precision => in_nanoseconds(&record.body, precision).map(Bytes::from),
+    }
+}
+
 fn may_be_joined(record: &WriteRecord) -> bool {
     record.destination.form == Form::LineProtocol && record.ending == Ending::Closed
 }
@@ -291,9 +346,7 @@ pub(super) fn weight(record: &WriteRecord) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Destination;
     use super::*;
-    use crate::influx::Precision;
     use bytes::Buf;
     use std::time::Duration;
 
@@ -351,7 +404,7 @@ mod tests {
         let (s, ms) = (Precision::Seconds, Precision::Milliseconds);
         let mut lane = lane(vec![
             record("a v=1 1", s, Ending::Closed),
-            record("b v=1 1", ms, Ending::Closed),
+            record("b v=1 99999999999999999", ms, Ending::Closed),
             record("c v=\"1 1", ms, Ending::Open),
             record("d v=1 1", ms, Ending::Closed),
             record("e v=1 1", ms, Ending::Closed),
@@ -366,10 +419,64 @@ mod tests {
             bodies,
             [
                 "a v=1 1",
-                "b v=1 1",
+                "b v=1 99999999999999999",
                 "c v=\"1 1",
                 "d v=1 1\ne v=1 1",
                 "f v=1 1"
+            ]
+        );
+    }
+
+    #[test]
+    fn neighbours_of_different_precision_are_joined_in_nanoseconds() {
+        let (s, ms, ns) = (
+            Precision::Seconds,
+            Precision::Milliseconds,
+            Precision::Nanoseconds,
+        );
+        let records = || {
+            vec![
+                record("a v=1 1", s, Ending::Closed),
+                record("a v=2 1000\n", ms, Ending::Closed),
+                record("a v=3 1000000000", ns, Ending::Closed),
+                record("a v=4 1", s, Ending::Closed),
+                // No time in nanoseconds.
+                record("b v=1 9999999999999", s, Ending::Closed),
+                record("b v=2 1", s, Ending::Closed),
+                record("b v=3 1000", ms, Ending::Closed),
+            ]
+        };
+        let all_of = |mut lane: Lane, max_batch| {
+            let mut requests = Vec::new();
+            while !lane.is_empty() {
+                let (destination, mut pieces) =
+                    lane.start(max_batch, usize::MAX).expect("a request");
+                let precision = destination.precision;
+                let body = pieces.copy_to_bytes(pieces.remaining());
+                let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+                requests.push((precision, body));
+                drop(lane.settled(lane.under_way().len()));
+            }
+            requests
+        };
+        let sent = |precision, body: &str| (precision, body.to_owned());
+        assert_eq!(
+            all_of(lane(records()), 1000),
+            [
+                sent(
+                    ns,
+                    "a v=1 1000000000\na v=2 1000000000\na v=3 1000000000\na v=4 1000000000"
+                ),
+                sent(s, "b v=1 9999999999999\nb v=2 1"),
+                sent(ms, "b v=3 1000"),
+            ]
+        );
+        // In nanoseconds they are longer, and must fit.
+        assert_eq!(
+            all_of(lane(records()), 36)[..2],
+            [
+                sent(ns, "a v=1 1000000000\na v=2 1000000000\n"),
+                sent(ns, "a v=3 1000000000\na v=4 1000000000"),
             ]
         );
     }

@@ -57,6 +57,25 @@ pub struct Destination {
     pub credentials: Credentials,
 }
 
+impl Destination {
+    /// Whether two bodies may go there in one request, if need be after their timestamps were given one unit.
+    pub(super) fn may_join(&self, other: &Destination) -> bool {
+        let Destination {
+            form,
+            precision: _,
+            consistency,
+            database,
+            retention_policy,
+            credentials,
+        } = self;
+        *form == other.form
+            && *consistency == other.consistency
+            && *database == other.database
+            && *retention_policy == other.retention_policy
+            && *credentials == other.credentials
+    }
+}
+
 /// One write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteRecord {

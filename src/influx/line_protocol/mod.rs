@@ -8,7 +8,8 @@
 //!    however many backslashes there are), so the two passes can disagree about one line, and clients can make them.
 //!
 //! On these stand [`normalize`], which makes a body mean the same on every node and at every time, and [`split`], which cuts
-//! one between lines; [`point`] names a point of a body, so that a node can be asked for it. What can go wrong, and what prevents it:
+//! one between lines; [`nanoseconds`] gives bodies of different precisions a common one; [`point`] names a point of a body, so
+//! that a node can be asked for it. What can go wrong, and what prevents it:
 //!
 //! | danger | prevented by |
 //! | --- | --- |
@@ -19,6 +20,7 @@
 //! | a line has no place for a stamp | the same |
 //! | dropping a comment changes how the next line is read | only whole lines by rule 1 are dropped; each line starts anew |
 
+pub mod nanoseconds;
 pub mod normalize;
 pub mod parse;
 pub mod point;
@@ -29,6 +31,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use nanoseconds::in_nanoseconds;
 pub use normalize::{Normalized, normalize};
 pub use parse::{LineShape, inspect};
 pub use point::{Point, first_point};

@@ -53,7 +53,7 @@ pub fn normalize(body: Bytes, now_unix_nanos: i64, precision: Precision) -> Norm
         kept += 1;
         last_line_start = rewriter.position_of(line.block.start);
         let text = body.get(line.text.clone()).unwrap_or_default();
-        if ends_with_timestamp(text) {
+        if timestamp_digits(text).is_some() {
             continue;
         }
         match inspect(text) {
@@ -104,10 +104,10 @@ fn add_stamp(rewriter: &mut Rewriter<'_>, line: &Line, text: &[u8], stamp: &[u8]
     rewriter.replace(line.text.end, line.block.end, stamp);
 }
 
-/// Whether the line has a timestamp **if it parses at all**, and is not unsafe: digits at its end, behind a space that no `\`
-/// precedes. Such digits can be no field, for they hold no `=`, nor the inside of a string, for nothing closes it. This spares
-/// most lines the full inspection.
-fn ends_with_timestamp(text: &[u8]) -> bool {
+/// How many digits the line's timestamp has, a sign before them not counted: it has one **if it parses at all**, and is not
+/// unsafe: digits at its end, behind a space that no `\` precedes. Such digits can be no field, for they hold no `=`, nor the
+/// inside of a string, for nothing closes it. This spares most lines the full inspection.
+pub(super) fn timestamp_digits(text: &[u8]) -> Option<usize> {
     let digits = text
         .iter()
         .rev()
@@ -116,7 +116,9 @@ fn ends_with_timestamp(text: &[u8]) -> bool {
     let before = text.get(..text.len() - digits).unwrap_or_default();
     let before = before.strip_suffix(b"-").unwrap_or(before);
     let behind_space = digits > 0 && matches!(before, [.., second, b' '] if *second != b'\\');
-    behind_space && !may_end_with_lone_quote(before) && memchr(b'\n', text).is_none()
+    let is_certain =
+        behind_space && !may_end_with_lone_quote(before) && memchr(b'\n', text).is_none();
+    is_certain.then_some(digits)
 }
 
 /// Whether the fields, with whitespace behind them, may end as unsafe ones do.
@@ -132,14 +134,14 @@ fn may_end_with_lone_quote(fields: &[u8]) -> bool {
 }
 
 /// Copies a body with changes; copies nothing as long as there are none.
-struct Rewriter<'body> {
+pub(super) struct Rewriter<'body> {
     body: &'body [u8],
     copied: usize,
     output: Option<Vec<u8>>,
 }
 
 impl<'body> Rewriter<'body> {
-    fn new(body: &'body [u8]) -> Self {
+    pub(super) fn new(body: &'body [u8]) -> Self {
         Self {
             body,
             copied: 0,
@@ -148,7 +150,7 @@ impl<'body> Rewriter<'body> {
     }
 
     /// Puts other bytes in the place of some; from one call to the next only forward.
-    fn replace(&mut self, start: usize, end: usize, with: &[u8]) {
+    pub(super) fn replace(&mut self, start: usize, end: usize, with: &[u8]) {
         let length = self.body.len();
         let output = self
             .output
@@ -165,7 +167,7 @@ impl<'body> Rewriter<'body> {
     }
 
     /// The changed body, or `None` if it stayed as it was.
-    fn finish(self) -> Option<Vec<u8>> {
+    pub(super) fn finish(self) -> Option<Vec<u8>> {
         let mut output = self.output?;
         output.extend_from_slice(self.body.get(self.copied..).unwrap_or_default());
         Some(output)

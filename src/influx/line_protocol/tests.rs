@@ -32,6 +32,38 @@ fn pieces(body: &str, limit: usize) -> Vec<String> {
 }
 
 #[test]
+fn times_in_nanoseconds_are_the_same_times() {
+    let table = [
+        (
+            Precision::Seconds,
+            "m v=1 5\nn,a=b v=2i -7\n",
+            Some("m v=1 5000000000\nn,a=b v=2i -7000000000\n"),
+        ),
+        (Precision::Nanoseconds, "m v=1 5", Some("m v=1 5")),
+        (
+            Precision::Hours,
+            "m v=\"1 5\" 007",
+            Some("m v=\"1 5\" 25200000000000"),
+        ),
+        (Precision::Milliseconds, "", Some("")),
+        // It does not fit; or it is no plain timestamp.
+        (Precision::Seconds, "m v=1 9223372037", None),
+        (Precision::Nanoseconds, "m v=1 9223372036854775807", None),
+        (Precision::Nanoseconds, "m v=1 -9223372036854775807", None),
+        (Precision::Seconds, "m v=1 99999999999999999999", None),
+        (Precision::Seconds, "m v=1 5 \n", None),
+        (Precision::Seconds, "m v=1 5\r\n", None),
+        (Precision::Seconds, "m v=1 5\nm v=1", None),
+        (Precision::Seconds, "m v=\"a\nb\" 5", None),
+    ];
+    for (precision, body, expected) in table {
+        let found = in_nanoseconds(body.as_bytes(), precision);
+        let found = found.map(|body| String::from_utf8(body).expect("text"));
+        assert_eq!(found.as_deref(), expected, "{body}");
+    }
+}
+
+#[test]
 fn finds_the_ends_of_lines() {
     let table: [(&str, &[&str]); 16] = [
         ("", &[]),

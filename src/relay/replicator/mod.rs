@@ -516,10 +516,11 @@ impl Replicator {
             if self.under_way.len() >= MAX_LANES_UNDER_WAY {
                 break;
             }
-            let Some((record, mut request)) = lane.start(self.pace.max_batch, self.largest) else {
+            let Some((destination, mut request)) = lane.start(self.pace.max_batch, self.largest)
+            else {
                 continue;
             };
-            request.push_front(write_head(&record.destination, address, request.length()));
+            request.push_front(write_head(&destination, address, request.length()));
             self.replica.stats.requests.increment();
             if let Some(last) = lane.last_under_way() {
                 self.freshness
