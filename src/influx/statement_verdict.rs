@@ -5,7 +5,8 @@
 //! | status | text | verdict |
 //! | --- | --- | --- |
 //! | 200 of `/query` | results without an error | `Applied` |
-//! | 200 of `/query` | `max-concurrent-queries limit exceeded…`, `query-timeout limit exceeded`, `query interrupted`, `query engine shutdown`, `engine: cache-max-memory-size exceeded…`, `timeout`, `engine is closed`, `shard is disabled`, `write failed`, `store is closed`, a full disk | `TryAgain` |
+//! | 200 of `/query` | `max-concurrent-queries limit exceeded…`, `query-timeout limit exceeded`, `query interrupted`, `query engine shutdown`, `engine: cache-max-memory-size exceeded…`, `engine is closed`, `shard is disabled`, `write failed`, `store is closed`, a full disk | `TryAgain` |
+//! | 200 of `/query` | `timeout`: InfluxDB's own write timeout, of an `INTO` | `TimedOut`: its points may still be written |
 //! | 200 of `/query` | `user not found`, `user already exists`, `subscription not found`, `subscription already exists` | `Refused`, `already_done`: what a repeated statement meets that has done its work |
 //! | 200 of `/query` | `… not authorized …`, `create admin user first …` | `Unauthorized` |
 //! | 200 of `/query` | any other error | `Refused` |
@@ -18,6 +19,7 @@
 //! | other 4xx | of a node that does not know the endpoint, for instance | `Refused` |
 //! | 500 | `Internal Server Error` in plain text: the handler panicked | `Refused`, or it would block its replica for ever |
 //! | 500 of an endpoint other than `/query` | | `Refused`: those report errors of the request so |
+//! | 502, 504 | of a proxy that waited for the node in vain | `Unanswered` |
 //! | other 5xx | | `TryAgain` |
 //! | anything else | | `Unexpected` |
 //!
@@ -40,11 +42,17 @@ pub enum StatementVerdict {
     Unauthorized,
     /// Not carried out, or not wholly, for a reason that passes.
     TryAgain,
+    /// As [`TryAgain`](Self::TryAgain), but the points of an `INTO` may still land.
+    TimedOut,
+    /// The node gave no answer to who asked it for us: it may still be carried out.
+    Unanswered,
     /// Nothing that InfluxDB says.
     Unexpected,
 }
 
-use StatementVerdict::{Applied, Refused, TryAgain, Unauthorized, Unexpected};
+use StatementVerdict::{
+    Applied, Refused, TimedOut, TryAgain, Unanswered, Unauthorized, Unexpected,
+};
 
 const REFUSED: StatementVerdict = Refused {
     already_done: false,
@@ -67,6 +75,7 @@ pub fn judge_statement(is_query: bool, status: u16, body: &[u8]) -> StatementVer
         408 | 429 => TryAgain,
         402..=499 => REFUSED,
         500 if !is_query || body.trim_ascii() == b"Internal Server Error" => REFUSED,
+        502 | 504 => Unanswered,
         500.. => TryAgain,
         _ => Unexpected,
     }
@@ -134,7 +143,10 @@ fn judge_text(text: &str) -> StatementVerdict {
         "subscription not found",
         "subscription already exists",
     ];
-    if text == "timeout" || PASSING.iter().any(|start| text.starts_with(start)) {
+    if text == "timeout" {
+        return TimedOut;
+    }
+    if PASSING.iter().any(|start| text.starts_with(start)) {
         return TryAgain;
     }
     if text.starts_with("error authorizing query: ") || text.starts_with("create admin user first")
@@ -172,7 +184,7 @@ mod tests {
             ("subscription already exists", done),
             ("max-concurrent-queries limit exceeded(1, 1)", TryAgain),
             ("query interrupted", TryAgain),
-            ("timeout", TryAgain),
+            ("timeout", TimedOut),
             ("engine: cache-max-memory-size exceeded: (9/8)", TryAgain),
             ("invalid name timeout", REFUSED),
             (
@@ -199,14 +211,14 @@ mod tests {
     #[test]
     fn of_several_documents_and_statements_the_first_error_counts() {
         let two = b"{\"results\":[{\"statement_id\":0}]}\n{\"results\":[{\"statement_id\":1,\"error\":\"timeout\"},{\"error\":\"not executed\"}]}\n";
-        assert_eq!(judge_statement(true, 200, two), TryAgain);
+        assert_eq!(judge_statement(true, 200, two), TimedOut);
         assert_eq!(statement_error(two).as_deref(), Some("timeout"));
     }
 
     #[test]
     fn statuses() {
         let parse = b"{\"error\":\"error parsing query: found X\"}";
-        let table: [(bool, u16, &[u8], StatementVerdict); 14] = [
+        let table: [(bool, u16, &[u8], StatementVerdict); 16] = [
             (true, 400, parse, REFUSED),
             (true, 400, b"{\"error\":\"unexpected EOF\"}", TryAgain),
             (true, 400, b"", REFUSED),
@@ -219,6 +231,8 @@ mod tests {
             (true, 429, b"", TryAgain),
             (true, 500, b"Internal Server Error\n", REFUSED),
             (true, 500, b"{\"error\":\"x\"}", TryAgain),
+            (true, 504, b"<html>", Unanswered),
+            (false, 502, b"", Unanswered),
             (false, 500, b"{\"error\":\"x\"}", REFUSED),
             (true, 302, b"", Unexpected),
         ];

@@ -29,6 +29,7 @@
 //! | 500 | `Internal Server Error` in plain text: the handler panicked, as 1.6 and 1.7 do on a point with exactly 100 (200, 400, …) tags | | `Refused`: else such a point would block its lane for ever |
 //! | 500 | other: `engine is closed`, `shard is disabled`, `write failed`, `store is closed`, `engine: write …: no space left on device`, `opening shard previously failed with: …` (1.12), … | | `TryAgain`, `Unavailable` |
 //! | 503 | `request throttled, …` in plain text, or of a proxy | | `TryAgain`, `Busy` |
+//! | 502, 504 | | of a proxy that waited for the node in vain | `TryAgain`, `Timeout` |
 //! | other 5xx | | not InfluxDB | `TryAgain`, `Unavailable` |
 //! | other | | not InfluxDB | `Unexpected` |
 //!
@@ -77,7 +78,8 @@ pub enum TryAgain {
     Busy,
     /// It is stopping, starting, or its storage fails.
     Unavailable,
-    /// InfluxDB's own write timeout. The write goes on inside the node, and may land any time after this answer.
+    /// InfluxDB's own write timeout, or that of a proxy before it. The write goes on inside the node, and may land any time
+    /// after this answer.
     Timeout,
     /// Points belong into a shard that is being dropped.
     ShardBeingDropped,
@@ -96,6 +98,7 @@ pub fn judge_write(status: u16, body: &[u8]) -> Verdict {
         404 => error_text(body).map_or(Verdict::Unexpected, |text| judge_not_found(&text)),
         500 if body.trim_ascii() == b"Internal Server Error" => Verdict::Refused,
         500 => judge_server_error(&error_text(body).unwrap_or_default()),
+        502 | 504 => Verdict::TryAgain(TryAgain::Timeout),
         408 | 501.. => Verdict::TryAgain(TryAgain::Unavailable),
         _ => Verdict::Unexpected,
     }
@@ -289,13 +292,13 @@ mod tests {
             (429, "", TryAgain(super::TryAgain::Busy)),
             (500, "Internal Server Error\n", Refused),
             (500, "", TryAgain(super::TryAgain::Unavailable)),
-            (502, "<html>", TryAgain(super::TryAgain::Unavailable)),
+            (502, "<html>", TryAgain(super::TryAgain::Timeout)),
             (
                 503,
                 "request throttled, queue full\n",
                 TryAgain(super::TryAgain::Busy),
             ),
-            (504, "", TryAgain(super::TryAgain::Unavailable)),
+            (504, "", TryAgain(super::TryAgain::Timeout)),
             (0, "", Unexpected),
         ];
         for (status, body, expected) in table {

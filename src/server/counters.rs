@@ -121,6 +121,7 @@ fn replica(name: &str) -> ReplicaStats {
             status: ReplicaStatus::Down,
             since: SystemTime::now(),
         }),
+        in_doubt: Gauge::default(),
         requests: Counter::default(),
         retries: Counter::default(),
         too_large: Counter::default(),

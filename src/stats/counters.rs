@@ -271,6 +271,8 @@ pub struct ReplicaStats {
     pub catch_up: Gauge,
     /// Its state.
     pub state: ArcSwap<ReplicaState>,
+    /// 1 while something that it was sent and did not answer may still be carried out, or is to be sent again for it.
+    pub in_doubt: Gauge,
     /// Requests sent.
     pub requests: Counter,
     /// Requests that must be sent again.

@@ -100,6 +100,7 @@ fn replica(name: &str, status: ReplicaStatus, cursor: u64) -> Arc<ReplicaStats> 
             status,
             since: ago(132),
         }),
+        in_doubt: Gauge::default(),
         requests: Counter::default(),
         retries: Counter::default(),
         too_large: Counter::default(),

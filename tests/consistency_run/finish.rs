@@ -12,7 +12,7 @@ use super::clients::{Client, Run};
 use super::support::{Influxd, Lab, http, same_points};
 use super::violations::Violations;
 
-/// Waits until both replicas have applied everything, and the nodes work on nothing any more. How long that may take depends
+/// Waits until both replicas have applied everything, nothing is in doubt, and the nodes work on nothing any more. How long that may take depends
 /// on how long there was `trouble`. False if they do not get there.
 pub fn wait_until_level(lab: &Lab, trouble: Duration, violations: &Violations) -> bool {
     let limit = Instant::now() + Duration::from_secs(60) + trouble;
@@ -22,7 +22,9 @@ pub fn wait_until_level(lab: &Lab, trouble: Duration, violations: &Violations) -
         let replicas = relay["replicas"].as_array().cloned().unwrap_or_default();
         let level = replicas.len() == 2
             && replicas.iter().all(|replica| {
-                replica["cursor"] == relay["head"] && replica["lag"]["records"] == 0
+                replica["cursor"] == relay["head"]
+                    && replica["lag"]["records"] == 0
+                    && replica["in_doubt"] == false
             });
         if level && [&lab.node1, &lab.node2].into_iter().all(at_rest) {
             return true;

@@ -193,10 +193,6 @@ fn no_answer_is_older_than_what_was_acknowledged_whatever_dies() {
         let all = events.between(Duration::ZERO, Duration::MAX);
         println!("{}", all.join("\n"));
     }
-    if !plan.calm {
-        // What had no answer is sent again only when it can land late no more; nothing outside shows that it was.
-        std::thread::sleep(REWIND + RELAY_TIMEOUT);
-    }
     if finish::wait_until_level(&lab, plan.trouble, &violations) {
         finish::check([&lab.node1, &lab.node2], all);
         if !finish::read_all(all) {

@@ -106,7 +106,7 @@ impl fmt::Display for Violations {
     }
 }
 
-/// Waits until both replicas have applied everything, and the nodes work on nothing any more. How long that may take depends
+/// Waits until both replicas have applied everything, nothing is in doubt, and the nodes work on nothing any more. How long that may take depends
 /// on how long there was `trouble`.
 pub fn wait_until_equal(lab: &Lab, trouble: Duration) -> Violations {
     let limit = Instant::now() + Duration::from_secs(60) + trouble;
@@ -116,7 +116,9 @@ pub fn wait_until_equal(lab: &Lab, trouble: Duration) -> Violations {
         let replicas = relay["replicas"].as_array().cloned().unwrap_or_default();
         let level = replicas.len() == 2
             && replicas.iter().all(|replica| {
-                replica["cursor"] == relay["head"] && replica["lag"]["records"] == 0
+                replica["cursor"] == relay["head"]
+                    && replica["lag"]["records"] == 0
+                    && replica["in_doubt"] == false
             });
         if level && [&lab.node1, &lab.node2].into_iter().all(at_rest) {
             return Violations::default();

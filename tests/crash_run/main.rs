@@ -180,10 +180,6 @@ fn nothing_acknowledged_is_lost_whatever_dies() {
     run(&mut lab, &ledger, &tally, plan.seed, |lab| {
         trouble::make(lab, &networks, plan.trouble, plan.seed, &tally, &events)
     });
-    if plan.late {
-        // What had no answer is sent again only when it can land late no more; nothing outside shows that it was.
-        std::thread::sleep(REWIND + RELAY_TIMEOUT);
-    }
     let behind = check::wait_until_equal(&lab, plan.trouble);
     let mut violations = check::check(&lab, &ledger, &events);
     violations.extend(behind);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use futures_util::stream::FuturesUnordered;
 
-use super::super::trail::Mark;
+use super::super::trail::{Mark, Trail};
 use super::{Link, Replicator};
 use crate::journal::{Position, Sequence};
 use crate::stats::ReplicaStatus;
@@ -56,6 +56,8 @@ impl Replicator {
             position: place,
             proof: None,
         };
+        // Nor does it go back to before this place: what was in doubt before is in the copy.
+        self.trail = Trail::new(self.pace.rewind, now, mark.clone());
         self.start_over(now, mark);
         self.saved = place.sequence;
         self.blocked = false;

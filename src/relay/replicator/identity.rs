@@ -49,7 +49,7 @@ impl Replicator {
         if let Some(place) = &mut self.going_back {
             place.proof = None;
         }
-        self.save(self.trail.back());
+        self.save(self.back());
     }
 
     /// It may be another node from here on, until it is greeted anew.

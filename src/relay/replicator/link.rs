@@ -46,7 +46,7 @@ impl Replicator {
             may_open: self.sentinel_after <= now,
             sentinel: self.sentinel.take(),
             started: self.started.clone(),
-            proof: self.trail.back().proof,
+            proof: self.back().proof,
         };
         self.under_way.push(Box::pin(async move {
             Finished::Greeting(Box::new(greeting.run().await))
@@ -82,7 +82,7 @@ impl Replicator {
         self.catch_up();
         self.trail.answers_again(now);
         if welcome.identity != Identity::Same {
-            self.go_back_to(self.trail.back());
+            self.go_back_to(self.back());
         }
         let behind = self.journal.durable().sequence.get();
         let place = match &self.going_back {

@@ -201,8 +201,10 @@ impl Replicator {
         let cursor = mark.position;
         let mut trail = Trail::new(pace.rewind, now, mark);
         let mut unanswered = None;
-        if cursor.sequence > Sequence::ZERO && !settled {
-            // What the life before had under way when it ended may still be carried out.
+        // A place at the journal's beginning says nothing: a life shorter than `rewind` leaves it there.
+        let had_a_life_before = journal.head() > Sequence::ZERO;
+        if had_a_life_before && !settled {
+            // What that life had under way when it ended may still be carried out.
             trail.doubt(now, cursor, Doubted::All);
             unanswered = Some(Unanswered::before_the_start(journal.head(), now));
         }
@@ -382,6 +384,20 @@ impl Replicator {
         }
     }
 
+    /// The place from which everything would have to be sent again, were this life to end now.
+    fn back(&self) -> Mark {
+        let back = self.trail.back();
+        match &self.going_back {
+            Some(place) if place.position.sequence < back.position.sequence => place.clone(),
+            _ => back,
+        }
+    }
+
+    /// Whether something that got no answer may still be carried out, or is to be sent again for it.
+    fn is_in_doubt(&self) -> bool {
+        self.trail.doubted().is_some() || self.going_back.is_some() || self.unanswered.is_some()
+    }
+
     fn may_read(&self) -> bool {
         let now = Instant::now();
         !self.blocked
@@ -558,13 +574,15 @@ impl Replicator {
         }
         let cursor = self.tracker.cursor();
         self.show_cursor(cursor.sequence);
+        self.unanswered
+            .take_if(|unanswered| unanswered.is_behind(cursor.sequence));
         // While a node is away, what it accepted last grows no older: it had no time to make it last.
         if self.is_linked() {
             let witness = &mut self.witness;
             let proof = || witness.proof(cursor.sequence);
             self.trail.mark(Instant::now(), cursor, proof);
         }
-        let back = self.trail.back();
+        let back = self.back();
         if back.position.sequence != self.saved {
             self.save(back);
         }
@@ -575,6 +593,9 @@ impl Replicator {
         };
         self.replica
             .publish(status, cursor, self.tracker.oldest_pending());
+        // After the cursor: who reads that nothing is in doubt reads where it has been set back to.
+        let in_doubt = u64::from(self.is_in_doubt());
+        self.replica.stats.in_doubt.set(in_doubt);
     }
 }
 

@@ -34,7 +34,7 @@ impl Replicator {
     pub(super) async fn unsettle(&mut self, stop: &mut watch::Receiver<bool>) {
         self.is_settled &= self.replica.follows();
         while std::mem::take(&mut self.is_settled) {
-            self.save(self.trail.back());
+            self.save(self.back());
             let Err(error) = self.journal.sync_cursors().await else {
                 return;
             };
@@ -54,10 +54,7 @@ impl Replicator {
             return;
         }
         self.publish();
-        self.is_settled = self.under_way.is_empty()
-            && self.going_back.is_none()
-            && self.unanswered.is_none()
-            && self.trail.doubted().is_none();
-        self.save(self.trail.back());
+        self.is_settled = self.under_way.is_empty() && !self.is_in_doubt();
+        self.save(self.back());
     }
 }

@@ -85,6 +85,11 @@ impl Unanswered {
             until: now,
         }
     }
+
+    /// Whether it had its verdict, for a cursor that stands here.
+    pub(super) fn is_behind(self, cursor: Sequence) -> bool {
+        self.up_to <= cursor
+    }
 }
 
 impl Replicator {
@@ -247,15 +252,7 @@ impl Replicator {
             Ok(answer) => answer,
             Err(error) => {
                 if !matches!(error, SendError::Connect { .. }) {
-                    let until = now + self.trail.rewind();
-                    warn!(
-                        "replica {}: statement {sequence} got no answer; it is sent again when it can no longer be under way there",
-                        self.replica.stats.name
-                    );
-                    self.unanswered = Some(Unanswered {
-                        up_to: sequence,
-                        until,
-                    });
+                    self.had_no_answer(now, sequence);
                 }
                 self.broke(now, &error);
                 return;
@@ -286,7 +283,10 @@ impl Replicator {
                     .await;
             }
             StatementVerdict::Unauthorized => self.statement_forbidden(now, &answer, said).await,
-            StatementVerdict::TryAgain => {
+            verdict @ (StatementVerdict::TryAgain | StatementVerdict::TimedOut) => {
+                if verdict == StatementVerdict::TimedOut {
+                    self.had_no_answer(now, sequence);
+                }
                 self.replica.stats.retries.increment();
                 self.replica.note_error(shown(&answer));
                 if self.hold_statement(now) >= self.pace.hold {
@@ -295,11 +295,27 @@ impl Replicator {
                         .await;
                 }
             }
+            StatementVerdict::Unanswered => {
+                self.had_no_answer(now, sequence);
+                self.lost(now, shown(&answer), answer.retry_after);
+            }
             StatementVerdict::Unexpected => {
                 self.hold_statement(now);
                 self.lost(now, shown(&answer), answer.retry_after);
             }
         }
+    }
+
+    /// It went out, and may still be carried out.
+    fn had_no_answer(&mut self, now: Instant, sequence: Sequence) {
+        warn!(
+            "replica {}: statement {sequence} got no answer; it is sent again when it can no longer be under way there",
+            self.replica.stats.name
+        );
+        self.unanswered = Some(Unanswered {
+            up_to: sequence,
+            until: now + self.trail.rewind(),
+        });
     }
 
     /// Tried again later; for how long it has been tried.

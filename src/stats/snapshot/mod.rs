@@ -220,6 +220,8 @@ pub struct ReplicaView {
     pub status: Status,
     /// Since when it is so.
     pub since: Moment,
+    /// Whether something that it was sent and did not answer may still be carried out, or is to be sent again for it.
+    pub in_doubt: bool,
     /// Every record up to this sequence has a verdict here.
     pub cursor: Count,
     /// How far it is behind.

@@ -132,6 +132,7 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
 
 fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> ReplicaView {
     let state = stats.state.load();
+    let in_doubt = stats.in_doubt.get() != 0;
     // The replica's position is read before the head: in between the head can only grow, so the lag is never too small.
     let cursor = stats.cursor.get();
     let cursor_offset = stats.cursor_offset.get();
@@ -139,6 +140,7 @@ fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> Replica
         name: stats.name.clone(),
         status: state.status.into(),
         since: Moment::new(state.since, now),
+        in_doubt,
         cursor: Count(cursor),
         lag: LagView {
             records: Count(relay.head.get().saturating_sub(cursor)),
