@@ -5,7 +5,7 @@ mod support;
 
 use support::http;
 use support::wait::SOON;
-use support::{Haflux, StandIn, relay_over, wait_until};
+use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
 
 fn write(haflux: &Haflux, lines: &str) -> u16 {
     http::post(&format!("{}/write?db=telegraf", haflux.url("front")), lines).status
@@ -125,4 +125,64 @@ fn a_server_that_is_new_in_a_pool_with_history_is_not_taken_for_a_replica() {
             .count()
     };
     assert_eq!(asked(&old), 4);
+}
+
+#[test]
+fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
+    let well = StandIn::healthy();
+    let mut away = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "rewind = \"1s\"\nmax_backlog = \"1MiB\"";
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&well, &away], keys));
+    wait_until("both replicas to be known", SOON, || {
+        write(&haflux, "small v=1 1") == 204 && !away.requests_for("/write").is_empty()
+    });
+    // This one is in doubt when the replica is let go, and stays so.
+    away.behave(|request| match request.text().contains("doubtful") {
+        true => Behaviour::Close,
+        false => Behaviour::no_content(),
+    });
+    assert_eq!(write(&haflux, "doubtful v=1 1"), 204);
+    wait_until("it to be sent", SOON, || {
+        let sent = away.requests_for("/write");
+        sent.iter()
+            .any(|request| request.text().contains("doubtful"))
+    });
+    away.refuse();
+    for number in 0..6 {
+        assert_eq!(write(&haflux, &large(number)), 204);
+    }
+    wait_until("the replica to be diverged", SOON, || {
+        haflux.log().contains("replica node1 is diverged")
+    });
+    let order = |order: &str| {
+        let file = haflux.file().display().to_string();
+        let output = Haflux::command(&["replica", order, "node1", "--config", &file]);
+        assert!(output.status.success(), "{output:?}");
+    };
+    order("rebuild-begin");
+    away.behave(|_| Behaviour::no_content());
+    away.accept_again();
+    let before = away.requests_for("/write").len();
+    assert_eq!(write(&haflux, "after v=1 1"), 204);
+    order("readmit");
+    wait_until("it to have all of it, with nothing in doubt", SOON, || {
+        let page = http::get(&format!("{}/haproxy?stats;json", haflux.url("front"))).json();
+        let relay = &page["relays"][0];
+        let replica = &relay["replicas"][1];
+        replica["status"] == "fresh"
+            && replica["cursor"] == relay["head"]
+            && replica["in_doubt"] == false
+    });
+    let sent: Vec<String> = away.requests_for("/write")[before..]
+        .iter()
+        .map(|request| request.text())
+        .collect();
+    assert!(
+        sent.iter().any(|body| body == "after v=1 1"),
+        "not among {} requests",
+        sent.len()
+    );
+    let old = |body: &String| body.contains("doubtful") || body.contains("large");
+    assert!(!sent.iter().any(old), "{} requests", sent.len());
 }

@@ -74,6 +74,7 @@ pub struct Influxd {
     folder: PathBuf,
     options: Options,
     port: u16,
+    rpc_port: u16,
     process: Option<Process>,
 }
 
@@ -90,6 +91,7 @@ impl Influxd {
             folder: folder.to_owned(),
             options,
             port: 0,
+            rpc_port: 0,
             process: None,
         };
         for _ in 0..ATTEMPTS {
@@ -104,6 +106,16 @@ impl Influxd {
     /// `127.0.0.1:port`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where `influxd backup` and `restore` find it.
+    pub fn rpc_address(&self) -> String {
+        format!("127.0.0.1:{}", self.rpc_port)
+    }
+
+    /// Where it keeps everything: `meta`, `data` and `wal`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// `http://127.0.0.1:port`.
@@ -232,9 +244,10 @@ impl Influxd {
     /// True once it answers; false if its port was taken.
     fn launch(&mut self) -> bool {
         let file = self.folder.join("influxdb.conf");
+        self.rpc_port = free_port();
         let text = self
             .options
-            .configuration(&self.folder, self.port, free_port());
+            .configuration(&self.folder, self.port, self.rpc_port);
         std::fs::write(&file, text).expect("the node's configuration");
         let earlier = self.log().len();
         let mut process = Process::start(

@@ -5,6 +5,7 @@ use std::time::Instant;
 use futures_util::stream::FuturesUnordered;
 
 use super::super::trail::{Mark, Trail};
+use super::statements::Unanswered;
 use super::{Link, Replicator};
 use crate::journal::{Position, Sequence};
 use crate::stats::ReplicaStatus;
@@ -59,6 +60,8 @@ impl Replicator {
         // Nor does it go back to before this place: what was in doubt before is in the copy.
         self.trail = Trail::new(self.pace.rewind, now, mark.clone());
         self.start_over(now, mark);
+        // Statements from before the copy was made are in it, and come once more.
+        self.unanswered = Some(Unanswered::before_the_start(self.journal.head(), now));
         self.saved = place.sequence;
         self.blocked = false;
         self.behind_since = now;

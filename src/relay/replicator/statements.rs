@@ -78,7 +78,7 @@ pub(super) struct Unanswered {
 
 impl Unanswered {
     /// Of the life before the one that began `now`, whose newest record is `head`. That it may still arrive is the doubt that
-    /// every start begins with.
+    /// every start begins with. Also of another node, whose data was copied.
     pub(super) fn before_the_start(head: Sequence, now: Instant) -> Unanswered {
         Unanswered {
             up_to: head,
