@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use support::http;
 use support::wait::SOON;
 use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
@@ -160,6 +162,14 @@ fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
         let output = Haflux::command(&["replica", order, "node1", "--config", &file]);
         assert!(output.status.success(), "{output:?}");
     };
+    let file = haflux.file().display().to_string();
+    wait_until("the other one to have nothing to go back for", SOON, || {
+        let inspected = Haflux::command(&["journal", "inspect", "--config", &file]).stdout;
+        String::from_utf8_lossy(&inspected)
+            .lines()
+            .filter_map(|line| line.strip_prefix("node0"))
+            .any(|columns| columns.split_whitespace().nth(1) == Some("0"))
+    });
     order("rebuild-begin");
     away.behave(|_| Behaviour::no_content());
     away.accept_again();
@@ -185,4 +195,51 @@ fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
     );
     let old = |body: &String| body.contains("doubtful") || body.contains("large");
     assert!(!sent.iter().any(old), "{} requests", sent.len());
+}
+
+#[test]
+fn what_is_in_doubt_at_the_one_that_is_copied_is_sent_to_the_other_too() {
+    // The copy may hold what landed late there, before it is written over. And what came meanwhile is more than `max_backlog`:
+    // it must not be diverged for that as soon as it is taken back.
+    let source = StandIn::healthy();
+    let mut away = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "rewind = \"60s\"\nmax_backlog = \"1MiB\"";
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&source, &away], keys));
+    wait_until("both replicas to be known", SOON, || {
+        write(&haflux, "small v=1 1") == 204 && !away.requests_for("/write").is_empty()
+    });
+    let first = AtomicBool::new(true);
+    source.behave(move |request| {
+        let is_doubtful =
+            request.text().contains("doubtful") && first.swap(false, Ordering::Relaxed);
+        match is_doubtful {
+            true => Behaviour::Close,
+            false => Behaviour::no_content(),
+        }
+    });
+    assert_eq!(write(&haflux, "doubtful v=1 1"), 204);
+    away.refuse();
+    for number in 0..6 {
+        wait_until("a write to be taken", SOON, || {
+            write(&haflux, &large(number)) == 204
+        });
+    }
+    wait_until("the replica to be diverged", SOON, || {
+        haflux.log().contains("replica node1 is diverged")
+    });
+    let file = haflux.file().display().to_string();
+    wait_until("the other one to be there", SOON, || {
+        let output = Haflux::command(&["replica", "rebuild-begin", "node1", "--config", &file]);
+        output.status.success()
+    });
+    let before = away.requests_for("/write").len();
+    away.accept_again();
+    let output = Haflux::command(&["replica", "readmit", "node1", "--config", &file]);
+    assert!(output.status.success(), "{output:?}");
+    wait_until("it to be sent that again", SOON, || {
+        let sent = away.requests_for("/write").split_off(before);
+        sent.iter()
+            .any(|request| request.text().contains("doubtful"))
+    });
 }

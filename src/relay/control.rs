@@ -1,17 +1,19 @@
 //! What a person may do to a replica: see where it stands, begin to rebuild it, take it back (rules R3 and R4).
 //!
 //! A diverged replica ends only through a person's hand. Before another replica's data is copied to it the journal is
-//! pinned, so that nothing that comes meanwhile is let go; taken back, it follows from that pin on.
+//! pinned, so that nothing that comes meanwhile is let go; taken back, it follows from that pin on. The pin stands where the
+//! other one would have to begin anew itself: what landed there late, and is still to be written over, may be in the copy.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use log::warn;
 
+use super::note::Note;
 use super::relay::Relay;
 use super::replica::Replica;
 use super::roster::{Divergence, Place};
-use crate::journal::{Cursor, Position, Sequence};
+use crate::journal::{Cursor, Position};
 
 /// The journal's cursor that pins it for the rebuilding of a replica: this, and the replica's name. No server's name has a
 /// space in it.
@@ -60,37 +62,55 @@ impl Relay {
     /// [`ReplicaError`]; nothing has changed then.
     pub async fn begin_rebuild(&self, name: &str) -> Result<(), ReplicaError> {
         let replica = self.replica(name)?;
+        let saved = self.journal.cursors();
         let others = self
             .replicas
             .iter()
             .filter(|other| other.index != replica.index && other.follows());
         let pin = others
             .filter(|other| self.board.is_near(other.index))
-            .map(|other| Position {
-                sequence: Sequence::new(other.stats.cursor.get()),
-                offset: other.stats.cursor_offset.get(),
+            .filter_map(|other| saved.iter().find(|cursor| cursor.name == other.stats.name))
+            .map(|cursor| Position {
+                sequence: cursor.sequence,
+                offset: cursor.offset,
             })
             .min_by_key(|position| position.sequence)
             .ok_or(ReplicaError::NothingToCopy)?;
+        let pin_name = format!("{PIN_PREFIX}{name}");
         self.journal.set_cursor(Cursor {
-            name: format!("{PIN_PREFIX}{name}"),
+            name: pin_name.clone(),
             sequence: pin.sequence,
             offset: pin.offset,
             note: Bytes::new(),
         });
-        self.sync_cursors().await?;
-        let divergence = replica
-            .place()
-            .divergence()
-            .cloned()
-            .unwrap_or_else(|| Divergence::now("it is being rebuilt"));
-        self.change(replica, Place::Rebuilding { divergence, pin })?;
+        if let Err(error) = self.pinned(replica, pin).await {
+            match saved.into_iter().find(|cursor| cursor.name == pin_name) {
+                Some(earlier) => self.journal.set_cursor(earlier),
+                None => self.journal.remove_cursor(&pin_name),
+            }
+            return Err(error);
+        }
         self.journal.remove_cursor(name);
         warn!(
             "replica {name} is being rebuilt; the journal is kept from record {} on",
             pin.sequence.next()
         );
         Ok(())
+    }
+
+    /// The journal is pinned: the replica is one no longer, unless it is the last.
+    async fn pinned(&self, replica: &Replica, pin: Position) -> Result<(), ReplicaError> {
+        self.sync_cursors().await?;
+        let divergence = replica
+            .place()
+            .divergence()
+            .cloned()
+            .unwrap_or_else(|| Divergence::now("it is being rebuilt"));
+        let place = Place::Rebuilding { divergence, pin };
+        match replica.change_place_unless_last(place) {
+            Some(noted) => noted.map_err(not_noted),
+            None => Err(ReplicaError::NothingToCopy),
+        }
     }
 
     /// Takes a rebuilt replica back: it follows from where its rebuilding began.
@@ -104,14 +124,19 @@ impl Relay {
             Place::Diverged(_) => return Err(ReplicaError::NotBegun(name.to_owned())),
             Place::Following => return Err(ReplicaError::Follows(name.to_owned())),
         };
+        // What came while it was rebuilt is no backlog that it grew: it must not diverge for it.
+        let note = Note {
+            allowance: self.journal.durable().offset.saturating_sub(pin.offset),
+            ..Note::default()
+        };
         self.journal.set_cursor(Cursor {
             name: name.to_owned(),
             sequence: pin.sequence,
             offset: pin.offset,
-            note: Bytes::new(),
+            note: note.encode(),
         });
         self.sync_cursors().await?;
-        self.change(replica, Place::Following)?;
+        replica.change_place(Place::Following).map_err(not_noted)?;
         self.journal.remove_cursor(&format!("{PIN_PREFIX}{name}"));
         warn!(
             "replica {name} is taken back; it follows from record {} on",
@@ -131,12 +156,6 @@ impl Relay {
         })
     }
 
-    fn change(&self, replica: &Replica, place: Place) -> Result<(), ReplicaError> {
-        replica.change_place(place).map_err(|error| {
-            ReplicaError::Disk(format!("the change could not be written down: {error}"))
-        })
-    }
-
     async fn sync_cursors(&self) -> Result<(), ReplicaError> {
         let synced = tokio::time::timeout(self.settings.timeout, self.journal.sync_cursors()).await;
         match synced {
@@ -147,4 +166,8 @@ impl Relay {
             )),
         }
     }
+}
+
+fn not_noted(error: std::io::Error) -> ReplicaError {
+    ReplicaError::Disk(format!("the change could not be written down: {error}"))
 }

@@ -5,6 +5,7 @@
 //! | `refusals` | its refusals that wait for another replica's verdict |
 //! | `proof` | the [proof](super::proof) that belongs to the cursor's place |
 //! | `settled` | haflux ended well: nothing was under way to the replica, and nothing was in doubt |
+//! | `allowance` | bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt |
 //!
 //! The first versions wrote the list of refusals alone.
 
@@ -27,6 +28,8 @@ pub(super) struct Note {
     pub(super) proof: Option<Proof>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) settled: bool,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) allowance: u64,
 }
 
 /// One refusal.
@@ -38,6 +41,12 @@ pub struct NotedRefusal {
     pub status: u16,
     /// The beginning of the answer's body.
     pub reason: String,
+}
+
+// Serde hands over a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Note {
@@ -96,6 +105,7 @@ mod tests {
             refusals: vec![refusal(7, "no")],
             proof: Proof::of(&record("m v=1 5")),
             settled: true,
+            allowance: 7,
         };
         assert!(note.proof.is_some());
         assert_eq!(Note::decode(&note.clone().encode()).expect("a note"), note);
@@ -120,6 +130,7 @@ mod tests {
             refusals: vec![refusal(u64::MAX, &"\u{1}".repeat(200)); 200],
             proof: Proof::of(&record("m v=1 5")),
             settled: false,
+            allowance: 0,
         };
         let text = note.encode();
         assert!(text.len() <= MAX_LENGTH);

@@ -77,6 +77,20 @@ impl Replica {
         Ok(())
     }
 
+    /// Changes its place to one that does not follow, if that can be written down; but never the last one's that follows: then
+    /// `None`.
+    pub(super) fn change_place_unless_last(&self, place: Place) -> Option<std::io::Result<()>> {
+        let noted = self
+            .roster
+            .note_unless_last(&self.stats.name, &place, self.everyone())?;
+        Some(noted.map(|()| self.take_place(place)))
+    }
+
+    fn everyone(&self) -> impl Iterator<Item = &str> {
+        let everyone = self.relay_stats.replicas.iter();
+        everyone.map(|stats| stats.name.as_str())
+    }
+
     /// It is none any more, whether that can be written down or not.
     pub(super) fn set_place(&self, place: Place) {
         let noted = self.roster.note(&self.stats.name, &place);
@@ -86,9 +100,8 @@ impl Replica {
     /// It is none any more, whether that can be written down or not; but never the last one that follows: then false.
     pub(super) fn diverge(&self, reason: &str) -> bool {
         let divergence = Divergence::now(reason);
-        let everyone = self.relay_stats.replicas.iter();
-        let everyone = everyone.map(|stats| stats.name.as_str());
         let name = &self.stats.name;
+        let everyone = self.everyone();
         match self.roster.diverge_unless_last(name, &divergence, everyone) {
             Some(noted) => {
                 self.stand_aside(Place::Diverged(divergence), noted);

@@ -162,6 +162,7 @@ pub(super) fn restore_notes(
                 proof: note.proof.map(Arc::new),
             },
             settled: note.settled,
+            allowance: note.allowance,
         }
     };
     replicas.iter().zip(places).map(mark).collect()

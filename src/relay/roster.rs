@@ -175,7 +175,21 @@ impl Roster {
     /// # Errors
     /// It could not be written; nothing has changed then.
     pub(super) fn note(&self, name: &str, place: &Place) -> io::Result<()> {
+        self.note_in(&mut self.entries(), name, place)
+    }
+
+    /// The same, but only if another one of `everyone` follows; `None` if it is the last.
+    pub(super) fn note_unless_last<'name>(
+        &self,
+        name: &str,
+        place: &Place,
+        everyone: impl Iterator<Item = &'name str>,
+    ) -> Option<io::Result<()>> {
         let mut entries = self.entries();
+        another_follows(&entries, name, everyone).then(|| self.note_in(&mut entries, name, place))
+    }
+
+    fn note_in(&self, entries: &mut Entries, name: &str, place: &Place) -> io::Result<()> {
         let mut changed = entries.clone();
         match Entry::of(place) {
             None => changed.remove(name),
@@ -194,11 +208,10 @@ impl Roster {
         &self,
         name: &str,
         divergence: &Divergence,
-        mut everyone: impl Iterator<Item = &'name str>,
+        everyone: impl Iterator<Item = &'name str>,
     ) -> Option<io::Result<()>> {
         let mut entries = self.entries();
-        let another_follows = everyone.any(|other| other != name && !entries.contains_key(other));
-        if !another_follows {
+        if !another_follows(&entries, name, everyone) {
             return None;
         }
         let entry = Entry {
@@ -231,6 +244,14 @@ impl Roster {
         fs::rename(&written, self.folder.join(FILE))?;
         File::open(&self.folder)?.sync_all()
     }
+}
+
+fn another_follows<'name>(
+    entries: &Entries,
+    name: &str,
+    mut everyone: impl Iterator<Item = &'name str>,
+) -> bool {
+    everyone.any(|other| other != name && !entries.contains_key(other))
 }
 
 fn decode(text: &[u8]) -> io::Result<Entries> {
@@ -287,6 +308,17 @@ mod tests {
         assert_eq!(diverge("b"), Some(()));
         assert_eq!(diverge("a"), Some(()));
         assert_eq!(diverge("c"), None);
+        let rebuilding = Place::Rebuilding {
+            divergence: Divergence::now("it is being rebuilt"),
+            pin: Position::default(),
+        };
+        let rebuild = |name| {
+            let everyone = ["a", "b", "c"].into_iter();
+            let written = roster.note_unless_last(name, &rebuilding, everyone);
+            written.map(|written| written.expect("written"))
+        };
+        assert_eq!(rebuild("c"), None);
+        assert_eq!(rebuild("b"), Some(()));
         let again = Roster::open(folder.path()).expect("a file");
         assert!(again.place("a").divergence().is_some());
         assert_eq!(again.place("c"), Place::Following);

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use futures_util::stream::FuturesUnordered;
 
+use super::super::note::Note;
 use super::super::trail::{Mark, Trail};
 use super::statements::Unanswered;
 use super::{Link, Replicator};
@@ -51,6 +52,8 @@ impl Replicator {
             sequence: cursor.sequence,
             offset: cursor.offset,
         });
+        let note = cursor.map(|cursor| Note::decode(&cursor.note));
+        self.allowance = note.map_or(0, |note| note.unwrap_or_default().allowance);
         let now = Instant::now();
         // Another node's data was copied to it: nothing is known of its own.
         let mark = Mark {
@@ -76,12 +79,13 @@ impl Replicator {
         let now = Instant::now();
         if self.link == Link::Near {
             self.behind_since = now;
+            self.allowance = 0;
             return;
         }
         let cursor = self.tracker.cursor();
         let bytes = self.journal.durable().offset.saturating_sub(cursor.offset);
         let age = now.saturating_duration_since(self.behind_since);
-        let reason = if bytes > self.pace.max_backlog {
+        let reason = if bytes > self.pace.max_backlog.saturating_add(self.allowance) {
             format!("it is {bytes} bytes behind, more than max_backlog")
         } else if bytes > 0 && age > self.pace.max_backlog_age {
             format!("it has been behind for {age:?}, longer than max_backlog_age")

@@ -106,6 +106,8 @@ pub(super) struct Replicator {
     saved: Sequence,
     /// Whether the saved cursor says that nothing is under way or in doubt: only between two lives.
     is_settled: bool,
+    /// Bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt.
+    allowance: u64,
     /// To go back to as soon as nothing is under way.
     going_back: Option<Mark>,
     lanes: HashMap<String, Lane>,
@@ -151,6 +153,8 @@ pub(super) struct SavedPlace {
     pub(super) mark: Mark,
     /// Nothing was under way or in doubt then.
     pub(super) settled: bool,
+    /// Bytes that it may be behind beyond `max_backlog`.
+    pub(super) allowance: u64,
 }
 
 /// What all replicators of a relay share.
@@ -196,7 +200,11 @@ impl Replicator {
             dead_letters,
             pace,
         } = common;
-        let SavedPlace { mark, settled } = place;
+        let SavedPlace {
+            mark,
+            settled,
+            allowance,
+        } = place;
         let now = Instant::now();
         let cursor = mark.position;
         let mut trail = Trail::new(pace.rewind, now, mark);
@@ -217,6 +225,7 @@ impl Replicator {
             witness: Witness::default(),
             saved: cursor.sequence,
             is_settled: settled,
+            allowance,
             going_back: None,
             lanes: HashMap::new(),
             barrier: None,

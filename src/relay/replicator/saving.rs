@@ -21,6 +21,7 @@ impl Replicator {
             refusals: self.board.noted(self.replica.index),
             proof: back.proof.as_deref().cloned(),
             settled: self.is_settled,
+            allowance: self.allowance,
         };
         self.journal.set_cursor(Cursor {
             name: self.replica.stats.name.clone(),
