@@ -3,6 +3,11 @@
 //! A node that restarted may have lost its last seconds; a request that got no answer may land after newer ones. Both are
 //! mended by sending again, in order, what came since. What is saved as the replica's cursor is therefore not where it is
 //! but where it was `rewind` ago, or before the oldest request in doubt: after a crash of haflux the same is sent again.
+//!
+//! A request in doubt can land for `rewind` of the time in which its node works. A node that stands still holds it back for as
+//! long as it does, so only time counts between two answers of the node, and of each such stretch a part at most. Each doubt ends
+//! for itself: a node that now and then leaves a request without an answer is set back for each of them, but not kept at the
+//! first one for ever. Doubts that begin close together are one.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -27,8 +32,19 @@ pub(super) struct Trail {
     rewind: Duration,
     /// Rising in time and position; the first is the newest that is at least `rewind` old, if there is one so old.
     marks: VecDeque<(Instant, Mark)>,
-    doubt: Option<Doubt>,
+    /// In the order in which they began.
+    doubts: VecDeque<Doubt>,
+    /// What the doubts say together.
+    doubted: Option<Doubted>,
+    /// When the node answered last, unless the way to it was interrupted since.
+    heard: Option<Instant>,
 }
+
+/// More doubts than this are not told apart.
+const MOST_DOUBTS: usize = 16;
+
+/// `rewind` divided by this: doubts that begin within it are one, and a node is to be heard of that often.
+const STEPS: u32 = 8;
 
 /// More databases in doubt than this are not told apart.
 const MOST_DOUBTED: usize = 64;
@@ -43,10 +59,10 @@ pub(super) enum Doubted {
 }
 
 impl Doubted {
-    fn add(&mut self, other: Doubted) {
+    fn add(&mut self, other: &Doubted) {
         match (&mut *self, other) {
             (Doubted::Databases(known), Doubted::Databases(more)) => {
-                known.extend(more);
+                known.extend(more.iter().cloned());
                 if known.len() > MOST_DOUBTED {
                     *self = Doubted::All;
                 }
@@ -56,14 +72,17 @@ impl Doubted {
     }
 }
 
-/// A request that may still be carried out.
+/// Requests that may still be carried out.
 #[derive(Debug, Clone)]
 struct Doubt {
-    /// The cursor when it went out.
+    /// Where the cursor stood before them.
     before: Mark,
     databases: Doubted,
-    /// When it can no longer land, as far as can be told.
-    until: Instant,
+    /// When the first one got no answer, and the last.
+    begun: Instant,
+    since: Instant,
+    /// For how long they may land yet, in time in which the node works.
+    left: Duration,
 }
 
 impl Trail {
@@ -71,7 +90,9 @@ impl Trail {
         Trail {
             rewind,
             marks: VecDeque::from([(now, place)]),
-            doubt: None,
+            doubts: VecDeque::new(),
+            doubted: None,
+            heard: None,
         }
     }
 
@@ -106,42 +127,54 @@ impl Trail {
 
     /// Where the cursor stood `rewind` before the newest mark, at least; and before what is in doubt.
     pub(super) fn back(&self) -> Mark {
-        let marked = self
-            .marks
-            .front()
-            .map(|(_, mark)| mark.clone())
-            .unwrap_or_default();
-        match &self.doubt {
-            Some(doubt) if doubt.before.position.sequence < marked.position.sequence => {
-                doubt.before.clone()
-            }
-            _ => marked,
+        let marked = self.marks.front().map(|(_, mark)| mark);
+        let doubted = self.doubts.iter().map(|doubt| &doubt.before);
+        let earliest = marked
+            .into_iter()
+            .chain(doubted)
+            .min_by_key(|mark| mark.position.sequence);
+        earliest.cloned().unwrap_or_default()
+    }
+
+    /// A mark at the place where the cursor stands now.
+    pub(super) fn here(&self, cursor: Position) -> Mark {
+        Mark {
+            position: cursor,
+            proof: self.newest_proof(),
         }
     }
 
     /// A request for these databases that went out when the cursor stood here got no answer.
-    pub(super) fn doubt(&mut self, now: Instant, cursor: Position, mut databases: Doubted) {
-        let until = now + self.rewind;
-        let mut before = Mark {
-            position: cursor,
-            proof: self.newest_proof(),
-        };
-        if let Some(earlier) = self.doubt.take() {
-            if earlier.before.position.sequence < cursor.sequence {
-                before = earlier.before;
-            }
-            databases.add(earlier.databases);
+    pub(super) fn doubt(&mut self, now: Instant, cursor: Position, databases: Doubted) {
+        match &mut self.doubted {
+            Some(doubted) => doubted.add(&databases),
+            None => self.doubted = Some(databases.clone()),
         }
-        self.doubt = Some(Doubt {
-            before,
-            databases,
-            until,
-        });
+        let before = self.here(cursor);
+        let is_full = self.doubts.len() >= MOST_DOUBTS;
+        let step = self.step();
+        match self.doubts.back_mut() {
+            Some(last) if is_full || now.saturating_duration_since(last.begun) < step => {
+                if cursor.sequence < last.before.position.sequence {
+                    last.before = before;
+                }
+                last.databases.add(&databases);
+                last.since = now;
+                last.left = self.rewind;
+            }
+            _ => self.doubts.push_back(Doubt {
+                before,
+                databases,
+                begun: now,
+                since: now,
+                left: self.rewind,
+            }),
+        }
     }
 
     /// Whose data may still change behind our back; nothing if nothing is in doubt.
     pub(super) fn doubted(&self) -> Option<&Doubted> {
-        self.doubt.as_ref().map(|doubt| &doubt.databases)
+        self.doubted.as_ref()
     }
 
     /// How long what got no answer may still be carried out.
@@ -149,22 +182,64 @@ impl Trail {
         self.rewind
     }
 
-    /// The node answers again: what it may have held back can land from now on.
-    pub(super) fn answers_again(&mut self, now: Instant) {
-        if let Some(doubt) = &mut self.doubt {
-            doubt.until = now + self.rewind;
+    /// The node answered.
+    pub(super) fn heard(&mut self, now: Instant) {
+        if let Some(before) = self.heard.replace(now) {
+            let most = 2 * self.step();
+            for doubt in &mut self.doubts {
+                let worked = now.saturating_duration_since(before.max(doubt.since));
+                doubt.left = doubt.left.saturating_sub(worked.min(most));
+            }
         }
     }
 
-    /// When what is in doubt is to be sent again, if anything is.
-    pub(super) fn doubt_ends(&self) -> Option<Instant> {
-        self.doubt.as_ref().map(|doubt| doubt.until)
+    /// The way to the node was interrupted: it may be standing still.
+    pub(super) fn interrupted(&mut self) {
+        self.heard = None;
     }
 
-    /// The place to go back to because of what was in doubt; it is in doubt no longer.
-    pub(super) fn settle_doubt(&mut self, now: Instant) -> Option<Mark> {
-        let doubt = self.doubt.take_if(|doubt| doubt.until <= now)?;
-        Some(doubt.before)
+    /// When the node should be heard of again, so that the time of what is in doubt goes on; nothing if nothing is.
+    pub(super) fn next_hearing(&self) -> Option<Instant> {
+        let least = self.doubts.iter().map(|doubt| doubt.left).min()?;
+        Some(self.heard? + self.step().min(least))
+    }
+
+    /// The place to go back to because of what was in doubt and can land no more; it is in doubt no longer.
+    pub(super) fn settle_doubts(&mut self) -> Option<Mark> {
+        let mut earliest: Option<Mark> = None;
+        self.doubts.retain(|doubt| {
+            let is_over = doubt.left.is_zero();
+            let sequence = doubt.before.position.sequence;
+            if is_over
+                && earliest
+                    .as_ref()
+                    .is_none_or(|mark| sequence < mark.position.sequence)
+            {
+                earliest = Some(doubt.before.clone());
+            }
+            !is_over
+        });
+        if earliest.is_some() {
+            self.doubted = None;
+            for doubt in &self.doubts {
+                match &mut self.doubted {
+                    Some(doubted) => doubted.add(&doubt.databases),
+                    None => self.doubted = Some(doubt.databases.clone()),
+                }
+            }
+        }
+        earliest
+    }
+
+    /// The process that had them is gone: nothing of what was in doubt can land any more.
+    pub(super) fn forget_doubts(&mut self) {
+        self.doubts.clear();
+        self.doubted = None;
+    }
+
+    /// The time between two hearings.
+    pub(super) fn step(&self) -> Duration {
+        (self.rewind / STEPS).max(Duration::from_millis(10))
     }
 
     /// Nothing before this place will be sent again: a statement stands here. `proof` is as for a mark.
@@ -180,11 +255,6 @@ impl Trail {
 
     /// The cursor was set back to here: nothing after it counts any more.
     pub(super) fn went_back(&mut self, now: Instant, place: Mark) {
-        if let Some(doubt) = &mut self.doubt
-            && doubt.before.position.sequence > place.position.sequence
-        {
-            doubt.before = place.clone();
-        }
         self.marks = VecDeque::from([(now, place)]);
     }
 
@@ -193,7 +263,7 @@ impl Trail {
         for (_, mark) in &mut self.marks {
             mark.proof = None;
         }
-        if let Some(doubt) = &mut self.doubt {
+        for doubt in &mut self.doubts {
             doubt.before.proof = None;
         }
     }
@@ -258,6 +328,13 @@ mod tests {
         );
     }
 
+    /// The node answers every second, from one moment to another.
+    fn works(trail: &mut Trail, start: Instant, seconds: std::ops::RangeInclusive<u64>) {
+        for second in seconds {
+            trail.heard(start + Duration::from_secs(second));
+        }
+    }
+
     #[test]
     fn a_doubt_holds_it_back_until_the_node_had_its_time() {
         let start = Instant::now();
@@ -271,10 +348,13 @@ mod tests {
             trail.mark(later(second), at(10 + second), || None);
         }
         assert_eq!(trail.back(), bare(5));
-        trail.answers_again(later(100));
-        assert_eq!(trail.settle_doubt(later(129)), None);
-        assert_eq!(trail.settle_doubt(later(130)), Some(bare(5)));
-        assert_eq!(trail.settle_doubt(later(131)), None);
+        works(&mut trail, start, 100..=129);
+        assert_eq!(trail.settle_doubts(), None);
+        assert_eq!(trail.next_hearing(), Some(later(130)));
+        works(&mut trail, start, 130..=130);
+        assert_eq!(trail.settle_doubts(), Some(bare(5)));
+        assert_eq!((trail.settle_doubts(), trail.doubted()), (None, None));
+        assert_eq!(trail.next_hearing(), None);
         trail.went_back(later(130), bare(5));
         assert_eq!(trail.back(), bare(5));
         trail.mark(later(131), at(20), || proof(131));
@@ -285,6 +365,52 @@ mod tests {
             Some(131),
             "it proves the same there"
         );
+    }
+
+    #[test]
+    fn while_a_node_stands_still_its_time_does_too() {
+        let start = Instant::now();
+        let mut trail = Trail::new(REWIND, start, bare(0));
+        works(&mut trail, start, 0..=0);
+        trail.doubt(start, at(5), Doubted::All);
+        works(&mut trail, start, 1..=20);
+        // Silent for long: a part of it counts if nothing told of an interruption, and nothing if something did.
+        works(&mut trail, start, 100..=100);
+        assert_eq!(trail.settle_doubts(), None);
+        trail.interrupted();
+        assert_eq!(trail.next_hearing(), None);
+        works(&mut trail, start, 200..=202);
+        assert_eq!(trail.settle_doubts(), None);
+        works(&mut trail, start, 203..=203);
+        assert_eq!(trail.settle_doubts(), Some(bare(5)));
+    }
+
+    #[test]
+    fn each_doubt_ends_for_itself_and_they_are_not_too_many() {
+        let start = Instant::now();
+        let mut trail = Trail::new(REWIND, start, bare(0));
+        let mut gone_back = Vec::new();
+        // A request without an answer every five seconds.
+        for second in 1..=100 {
+            if second % 5 == 0 {
+                trail.doubt(start + Duration::from_secs(second), at(second), of("a"));
+            }
+            works(&mut trail, start, second..=second);
+            gone_back.extend(trail.settle_doubts().map(|mark| mark.position));
+        }
+        let expected: Vec<Position> = (1..=14).map(|five| at(5 * five)).collect();
+        assert_eq!(gone_back, expected);
+        // As many as you like at once, and not heard of.
+        for second in 101..=200 {
+            trail.doubt(start + Duration::from_secs(second), at(second), of("a"));
+        }
+        assert_eq!(trail.doubts.len(), MOST_DOUBTS);
+        assert_eq!(
+            trail.doubts.front().map(|doubt| &doubt.before),
+            Some(&bare(75))
+        );
+        trail.forget_doubts();
+        assert_eq!((trail.back(), trail.doubted()), (bare(0), None));
     }
 
     #[test]
@@ -311,7 +437,8 @@ mod tests {
         trail.forget_proofs();
         assert_eq!(trail.back().proof, None);
         trail.mark(later(202), at(202), || None);
-        assert_eq!(trail.settle_doubt(later(300)), Some(bare(100)));
+        works(&mut trail, start, 300..=330);
+        assert_eq!(trail.settle_doubts(), Some(bare(100)));
         assert_eq!(trail.back().proof, None);
     }
 }

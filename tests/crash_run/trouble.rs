@@ -12,6 +12,26 @@ use super::network::Network;
 use super::support::{Haflux, Influxd, Lab};
 use super::tally::Tally;
 
+/// How long trouble may let things be.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// The longest life of haflux or a node, in milliseconds.
+    life: u32,
+    end: Instant,
+}
+
+impl Pace {
+    /// In a long run some lives outlast `rewind`, as they must for what is saved to move on; in a short one they end all the more
+    /// often.
+    fn of(during: Duration) -> Self {
+        let is_long = during >= Duration::from_secs(120);
+        Self {
+            life: if is_long { 40_000 } else { 8000 },
+            end: Instant::now() + during,
+        }
+    }
+}
+
 /// What was done when, to explain what went wrong.
 pub struct Events {
     begun: Instant,
@@ -49,7 +69,7 @@ pub fn make(
     tally: &Tally,
     events: &Events,
 ) {
-    let end = Instant::now() + during;
+    let pace = Pace::of(during);
     let away = AtomicUsize::new(0);
     let rng = |number: u64| Rng::with_seed(seed.wrapping_mul(7_000_003).wrapping_add(number));
     let Lab {
@@ -59,10 +79,10 @@ pub fn make(
         ..
     } = lab;
     std::thread::scope(|scope| {
-        scope.spawn(|| trouble_haflux(haflux, end, rng(0), tally, events));
+        scope.spawn(|| trouble_haflux(haflux, pace, rng(0), tally, events));
         for (number, network) in (1..).zip(networks) {
             let rng = rng(10 + number);
-            scope.spawn(move || trouble_network(network, number, end, rng, tally, events));
+            scope.spawn(move || trouble_network(network, number, pace, rng, tally, events));
         }
         for (number, node) in [(1, node1), (2, node2)] {
             let away = &away;
@@ -70,7 +90,7 @@ pub fn make(
                 trouble_node(
                     node,
                     number,
-                    end,
+                    pace,
                     away,
                     rng(u64::from(number)),
                     tally,
@@ -81,8 +101,14 @@ pub fn make(
     });
 }
 
-fn trouble_haflux(haflux: &mut Haflux, end: Instant, mut rng: Rng, tally: &Tally, events: &Events) {
-    while rest(&mut rng, 8000, end) {
+fn trouble_haflux(
+    haflux: &mut Haflux,
+    Pace { life, end }: Pace,
+    mut rng: Rng,
+    tally: &Tally,
+    events: &Events,
+) {
+    while rest(&mut rng, life, end) {
         if rng.u8(..8) == 0 {
             events.note("haflux: graceful stop".to_owned());
             haflux.terminate();
@@ -101,32 +127,32 @@ fn trouble_haflux(haflux: &mut Haflux, end: Instant, mut rng: Rng, tally: &Tally
 fn trouble_network(
     network: &Network,
     number: u64,
-    end: Instant,
+    Pace { life, end }: Pace,
     mut rng: Rng,
     tally: &Tally,
     events: &Events,
 ) {
-    while rest(&mut rng, 4000, end) {
+    while rest(&mut rng, life / 2, end) {
         let delay = RELAY_TIMEOUT + Duration::from_millis(rng.u64(100..1500));
         let held = network.hold(delay);
         events.note(format!(
             "network to node {number}: {held} connections deliver {delay:?} late"
         ));
         tally.network_late.add(1);
-        rest(&mut rng, 4000, end);
+        rest(&mut rng, life / 2, end);
     }
 }
 
 fn trouble_node(
     node: &mut Influxd,
     number: u8,
-    end: Instant,
+    Pace { life, end }: Pace,
     away: &AtomicUsize,
     mut rng: Rng,
     tally: &Tally,
     events: &Events,
 ) {
-    while rest(&mut rng, 8000, end) {
+    while rest(&mut rng, life, end) {
         if away.fetch_add(1, Ordering::Relaxed) == 1 {
             tally.both_away.add(1);
         }

@@ -16,6 +16,7 @@ impl Replicator {
     pub(super) async fn stand_aside(&mut self) {
         self.drain().await;
         self.under_way = FuturesUnordered::new();
+        self.is_pinged = false;
         self.lanes.clear();
         self.barrier = None;
         self.unanswered = None;
@@ -64,7 +65,7 @@ impl Replicator {
         self.trail = Trail::new(self.pace.rewind, now, mark.clone());
         self.start_over(now, mark);
         // Statements from before the copy was made are in it, and come once more.
-        self.unanswered = Some(Unanswered::before_the_start(self.journal.head(), now));
+        self.unanswered = Some(Unanswered::before_the_start(self.journal.head()));
         self.saved = place.sequence;
         self.blocked = false;
         self.behind_since = now;

@@ -54,6 +54,7 @@ impl Replicator {
 
     /// It may be another node from here on, until it is greeted anew.
     pub(super) fn distrust(&mut self) {
+        self.trail.interrupted();
         self.replica.set_trusted(false);
         self.show_trust();
         self.sentinel = None;

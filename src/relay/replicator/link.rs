@@ -74,15 +74,26 @@ impl Replicator {
             self.link = Link::Away { until: now };
             return;
         }
+        let is_new = self.started.is_some() && welcome.started.is_some();
+        let is_new = is_new && self.started != welcome.started;
         self.started = welcome.started;
+        if is_new {
+            self.nothing_is_under_way_there();
+        } else if !self.replica.is_trusted() {
+            self.stood_still(now);
+        }
         self.replica.set_trusted(true);
         self.show_trust();
         self.backoff.reset();
         self.forget_limit();
         self.catch_up();
-        self.trail.answers_again(now);
+        self.trail.heard(now);
         if welcome.identity != Identity::Same {
             self.go_back_to(self.back());
+        }
+        if is_new {
+            // What the process before it had not answered went with it; where it is gone back to is before that.
+            self.trail.forget_doubts();
         }
         let behind = self.journal.durable().sequence.get();
         let place = match &self.going_back {

@@ -54,7 +54,7 @@ use super::roster::Place;
 use super::sentinel::{self, Sentinel};
 use super::tracker::Tracker;
 use super::trail::{Doubted, Mark, Trail};
-use super::wire::write_head;
+use super::wire::{Pieces, get_request, write_head};
 use super::witness::Witness;
 use crate::influx::Started;
 use statements::{Barrier, Unanswered};
@@ -141,6 +141,8 @@ pub(super) struct Replicator {
     behind_since: Instant,
     /// A record that cannot be read: nothing after it may overtake it.
     blocked: bool,
+    /// A ping is under way.
+    is_pinged: bool,
     /// The journal's disk did not answer: not before this moment again.
     read_again: Option<Instant>,
     durable: watch::Receiver<Position>,
@@ -189,6 +191,8 @@ enum Finished {
     /// What the replica runs, asked before a statement is sent again.
     Running(Result<ReplicaAnswer, SendError>),
     Statement(Result<ReplicaAnswer, SendError>),
+    /// So that the node is heard of; nothing if it took too long to count.
+    Ping(Option<Result<ReplicaAnswer, SendError>>),
 }
 
 impl Replicator {
@@ -214,7 +218,7 @@ impl Replicator {
         if had_a_life_before && !settled {
             // What that life had under way when it ended may still be carried out.
             trail.doubt(now, cursor, Doubted::All);
-            unanswered = Some(Unanswered::before_the_start(journal.head(), now));
+            unanswered = Some(Unanswered::before_the_start(journal.head()));
         }
         Replicator {
             reader: journal.reader(cursor.sequence),
@@ -244,6 +248,7 @@ impl Replicator {
             answers: None,
             behind_since: now,
             blocked: false,
+            is_pinged: false,
             read_again: None,
             under_way: FuturesUnordered::new(),
             replica,
@@ -295,7 +300,7 @@ impl Replicator {
                 self.start_statement().await,
                 self.next_sentinel(),
                 self.next_read(),
-                self.next_going_back(),
+                self.keep_hearing(),
                 self.next_save(),
             ];
             let wake = wake.into_iter().flatten().min();
@@ -330,8 +335,13 @@ impl Replicator {
     fn go_back_if_due(&mut self) {
         let now = Instant::now();
         if self.is_linked()
-            && let Some(before) = self.trail.settle_doubt(now)
+            && let Some(mut before) = self.trail.settle_doubts()
         {
+            let cursor = self.tracker.cursor();
+            if before.position.sequence > cursor.sequence {
+                // It has gone back further already, and has not come there again.
+                before = self.trail.here(cursor);
+            }
             info!(
                 "replica {}: what had no answer is sent again, from record {} on",
                 self.replica.stats.name,
@@ -356,9 +366,27 @@ impl Replicator {
         self.read_again.filter(|moment| *moment > Instant::now())
     }
 
-    /// What was in doubt is sent again only to a node that answers; while it does not, there is nothing to wake for.
-    fn next_going_back(&self) -> Option<Instant> {
-        self.trail.doubt_ends().filter(|_| self.is_linked())
+    /// While something is in doubt the node is to be heard of, or its time would stand still: when there is nothing else that it
+    /// answers it is pinged. Says when that is due.
+    fn keep_hearing(&mut self) -> Option<Instant> {
+        if !self.is_linked() || self.is_pinged {
+            return None;
+        }
+        let moment = self.trail.next_hearing()?;
+        if moment > Instant::now() {
+            return Some(moment);
+        }
+        let address = self.replica.server.address()?;
+        let replica = Arc::clone(&self.replica);
+        let longest = self.trail.step();
+        self.is_pinged = true;
+        self.under_way.push(Box::pin(async move {
+            let mut request = Pieces::default();
+            request.push(get_request("/ping", address));
+            let answer = replica.client.exchange(address, request);
+            Finished::Ping(tokio::time::timeout(longest, answer).await.ok())
+        }));
+        None
     }
 
     /// While the saved cursor is behind, it moves on with the time of a node that answers.

@@ -72,17 +72,17 @@ enum Stage {
 pub(super) struct Unanswered {
     /// It is the one with this number; of a life before, the first one up to it.
     up_to: Sequence,
-    /// Until when it may still arrive at the replica.
-    until: Instant,
+    /// Until when it may still arrive at the replica, if it may.
+    until: Option<Instant>,
 }
 
 impl Unanswered {
-    /// Of the life before the one that began `now`, whose newest record is `head`. That it may still arrive is the doubt that
-    /// every start begins with. Also of another node, whose data was copied.
-    pub(super) fn before_the_start(head: Sequence, now: Instant) -> Unanswered {
+    /// Of the life before this one, whose newest record is `head`. That it may still arrive is the doubt that every start begins
+    /// with. Also of another node, whose data was copied.
+    pub(super) fn before_the_start(head: Sequence) -> Unanswered {
         Unanswered {
             up_to: head,
-            until: now,
+            until: None,
         }
     }
 
@@ -151,12 +151,30 @@ impl Replicator {
                 barrier.stage = Stage::Ready;
             }
         }
+        let until = self.unanswered.and_then(|unanswered| unanswered.until);
+        if let Some(until) = until.filter(|until| *until > now) {
+            return Some(until);
+        }
         match self.unanswered {
-            Some(unanswered) if unanswered.until > now => return Some(unanswered.until),
             Some(unanswered) if self.may_be_running(unanswered) => self.ask_what_runs(),
             _ => self.send_statement(),
         }
         None
+    }
+
+    /// A node that may have stood still answers again: a statement without an answer can arrive from now on.
+    pub(super) fn stood_still(&mut self, now: Instant) {
+        if let Some(unanswered) = &mut self.unanswered {
+            let rewind = self.trail.rewind();
+            unanswered.until = unanswered.until.map(|_| now + rewind);
+        }
+    }
+
+    /// The node's process is a new one: what the one before it was sent went with it.
+    pub(super) fn nothing_is_under_way_there(&mut self) {
+        if let Some(unanswered) = &mut self.unanswered {
+            unanswered.until = None;
+        }
     }
 
     fn may_be_running(&self, unanswered: Unanswered) -> bool {
@@ -314,7 +332,7 @@ impl Replicator {
         );
         self.unanswered = Some(Unanswered {
             up_to: sequence,
-            until: now + self.trail.rewind(),
+            until: Some(now + self.trail.rewind()),
         });
     }
 

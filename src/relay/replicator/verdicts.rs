@@ -32,9 +32,32 @@ impl Replicator {
         let now = Instant::now();
         match finished {
             Finished::Greeting(greeted) => self.greeted(now, *greeted),
-            Finished::Request { lane, result } => self.answered(now, &lane, result).await,
-            Finished::Running(result) => self.heard_what_runs(now, result),
-            Finished::Statement(result) => self.statement_answered(now, result).await,
+            Finished::Request { lane, result } => {
+                self.note_hearing(now, &result);
+                self.answered(now, &lane, result).await;
+            }
+            Finished::Running(result) => {
+                self.note_hearing(now, &result);
+                self.heard_what_runs(now, result);
+            }
+            Finished::Statement(result) => {
+                self.note_hearing(now, &result);
+                self.statement_answered(now, result).await;
+            }
+            Finished::Ping(result) => {
+                self.is_pinged = false;
+                match result {
+                    Some(Err(error)) if self.is_linked() => self.broke(now, &error),
+                    Some(result) => self.note_hearing(now, &result),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn note_hearing(&mut self, now: Instant, result: &Result<ReplicaAnswer, SendError>) {
+        if result.is_ok() && self.is_linked() {
+            self.trail.heard(now);
         }
     }
 
