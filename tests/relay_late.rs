@@ -4,9 +4,9 @@ mod support;
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use support::http;
 use support::wait::SOON;
@@ -160,6 +160,44 @@ fn a_kill_before_what_was_in_doubt_is_sent_again_does_not_forget_it() {
         sent_now.contains(&"doubtful v=1 7".to_owned()),
         "{sent_now:?}"
     );
+}
+
+#[test]
+fn a_node_that_keeps_leaving_requests_without_an_answer_is_not_kept_at_the_first_of_them() {
+    const PACE: Duration = Duration::from_millis(700);
+    let closed = Mutex::new(Instant::now());
+    let replica = StandIn::start(move |request| {
+        // The same process all the time: it has lost nothing.
+        if request.path() == "/debug/vars" {
+            return Behaviour::status(200, "{\"system\": {\"started\":\"2026-01-01T00:00:00Z\"}}");
+        }
+        let mut closed = closed.lock().expect("nobody panics with it");
+        if request.path() == "/write" && closed.elapsed() > PACE {
+            *closed = Instant::now();
+            return Behaviour::Close;
+        }
+        Behaviour::no_content()
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"1s\""));
+    let (url, file) = (haflux.url("front"), haflux.file().display().to_string());
+    let saved = || -> u64 {
+        let inspected = Haflux::command(&["journal", "inspect", "--config", &file]).stdout;
+        let inspected = String::from_utf8_lossy(&inspected).into_owned();
+        let row = inspected
+            .lines()
+            .find_map(|line| line.strip_prefix("node0"));
+        row.and_then(|row| row.split_whitespace().next()?.parse().ok())
+            .unwrap_or(0)
+    };
+    let mut number = 0;
+    wait_until("the place that is saved to move on", SOON, || {
+        for _ in 0..20 {
+            number += 1;
+            write(&url, &format!("m v={number} {number}"));
+        }
+        saved() > 100
+    });
 }
 
 #[test]
