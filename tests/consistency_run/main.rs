@@ -3,7 +3,7 @@
 //!
 //! Each client owns things that only it changes ([`book`]): by writes, `DELETE`, `DROP MEASUREMENT`, `SELECT … INTO`, `CREATE
 //! DATABASE`, `DROP DATABASE`. All clients read all of them, in every form that a query can have ([`asks`]). Meanwhile haflux is
-//! killed with `kill -9` or stopped, and the nodes are killed, stopped and paused, sometimes both at once ([`long_run`]).
+//! killed with `kill -9` or stopped, and the nodes are killed, stopped and paused, sometimes both at once ([`support::long_run`]).
 //!
 //! Every answer to a read is judged when it comes ([`model`]):
 //!
@@ -58,6 +58,7 @@ const OWNERS: usize = 6;
 /// Longer than any pause.
 const REWIND: Duration = Duration::from_secs(4);
 
+/// Longer lives than the crash run's: much can be read between two deaths.
 const MEASURE: Measure = Measure {
     haflux_life: Duration::from_secs(20),
     haflux_away: Duration::from_secs(1),
@@ -97,6 +98,7 @@ fn run<T>(run: Run<'_>, seed: u64, meanwhile: impl FnOnce() -> T) -> T {
 #[test]
 fn no_answer_is_older_than_what_was_acknowledged_whatever_dies() {
     let plan = Plan::from_environment("consistency");
+    let calm = number("HAFLUX_SOAK_CALM") == Some(1);
     let mut lab = start_lab(&plan);
     let address = lab.haflux.address("influx_front");
     let begun = Instant::now();
@@ -110,7 +112,7 @@ fn no_answer_is_older_than_what_was_acknowledged_whatever_dies() {
         alone: false,
     };
     run(all, plan.seed, || {
-        if number("HAFLUX_SOAK_CALM") == Some(1) {
+        if calm {
             std::thread::sleep(plan.trouble);
         } else {
             let count = |trouble: Trouble| tally.count(trouble.whom(), trouble.what());

@@ -1,8 +1,8 @@
 //! The crash run: two real nodes, haflux before them, many clients, and everything dies again and again.
 //!
 //! Clients write and note what was acknowledged ([`ledger`]). Meanwhile haflux is killed with `kill -9` at random instants and
-//! started again, and the nodes are killed, stopped, paused and started again, sometimes both at once ([`long_run`]). In the end
-//! everything is up and the nodes have caught up; then ([`check`]):
+//! started again, and the nodes are killed, stopped, paused and started again, sometimes both at once ([`support::long_run`]).
+//! In the end everything is up and the nodes have caught up; then ([`check`]):
 //!
 //! - every acknowledged point is on both nodes, with the value that was sent;
 //! - a point that was overwritten with rising values has at least its last acknowledged value on both, and none that was never
@@ -46,6 +46,7 @@ const CLIENTS: usize = 8;
 /// Longer than anything here is late.
 const REWIND: Duration = Duration::from_secs(8);
 
+/// Much dies young: what was under way must survive.
 const MEASURE: Measure = Measure {
     haflux_life: Duration::from_secs(8),
     haflux_away: Duration::from_millis(1500),

@@ -112,16 +112,16 @@ fn configuration(node1: &Influxd, node2: &Influxd, grafana: &StandIn) -> String 
 }
 
 /// A change to the configuration: more keys of the relay.
-pub fn relay_keys(keys: &str) -> impl FnOnce(String) -> String {
+pub fn relay_keys(keys: &str) -> impl FnOnce(String) -> String + use<> {
     more_keys("replicate_to = \"influx_back\"", keys)
 }
 
 /// A change to the configuration: more keys of the nodes' pool.
-pub fn pool_keys(keys: &str) -> impl FnOnce(String) -> String {
+pub fn pool_keys(keys: &str) -> impl FnOnce(String) -> String + use<> {
     more_keys("balance = \"roundrobin\"", keys)
 }
 
-fn more_keys(behind: &'static str, keys: &str) -> impl FnOnce(String) -> String {
+fn more_keys(behind: &'static str, keys: &str) -> impl FnOnce(String) -> String + use<> {
     let all = format!("{behind}\n{keys}\n");
     move |text| replace(text, &[(behind, &all)])
 }
