@@ -16,10 +16,10 @@ mod requests;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use regex::Regex;
+use support::programs::{self, run, succeeds};
 use support::{Influxd, Lab, Options};
 use tempfile::TempDir;
 
@@ -132,32 +132,13 @@ fn told(alone: &Step, through: &Step) -> String {
 
 /// A session of Python's `influxdb`.
 fn python(way: &Way, auth: bool) -> Vec<Step> {
-    let python = ["/usr/bin/python3", "python3"]
-        .into_iter()
-        .find(|python| {
-            Command::new(python)
-                .args(["-c", "import influxdb"])
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|status| status.success())
-        })
-        .expect("a Python with the module influxdb; scripts/test installs python3-influxdb");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/client_sessions/session.py");
+    let script = script.to_str().expect("a plain name");
     let address = way.address();
     let (host, port) = address.split_once(':').expect("host:port");
-    let output = Command::new(python)
-        .arg(script)
-        .args([host, port, if auth { "auth" } else { "open" }])
-        .stdin(Stdio::null())
-        .output()
-        .expect("Python runs");
-    assert!(
-        output.status.success(),
-        "{}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let said = way.without_what_must_differ(&String::from_utf8_lossy(&output.stdout));
+    let users = if auth { "auth" } else { "open" };
+    let said = succeeds(&run(programs::python(), &[script, host, port, users]));
+    let said = way.without_what_must_differ(&said);
     said.lines()
         .map(|line| {
             let (name, shown) = line.split_once(" => ").unwrap_or((line, ""));

@@ -2,32 +2,9 @@
 
 mod support;
 
-use std::process::{Command, Output, Stdio};
-
+use support::programs::{python, run, succeeds};
 use support::wait::SOON;
 use support::{Lab, wait_until};
-
-fn run(program: &str, arguments: &[&str]) -> Output {
-    Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|error| {
-            panic!("{program} cannot be run ({error}); scripts/test installs it")
-        })
-}
-
-#[track_caller]
-fn succeeds(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{}: {said}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    said
-}
 
 #[test]
 fn curl_writes_and_reads() {
@@ -149,18 +126,8 @@ print({d["name"] for d in client.get_list_database()})
 "#;
     let written = lab.folder().join("client.py");
     std::fs::write(&written, script).expect("a file");
-    let python = ["/usr/bin/python3", "python3"]
-        .into_iter()
-        .find(|python| {
-            Command::new(python)
-                .args(["-c", "import influxdb"])
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|status| status.success())
-        })
-        .expect("a Python with the module influxdb; scripts/test installs python3-influxdb");
     let said = succeeds(&run(
-        python,
+        python(),
         &[written.to_str().expect("a plain name"), host, port],
     ));
     assert!(said.contains("telegraf"), "{said}");

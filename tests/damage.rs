@@ -6,13 +6,12 @@ mod support;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use fastrand::Rng;
 use serde_json::Value;
-use support::http;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
+use support::{Behaviour, Haflux, StandIn, http, lock, relay_over, status, wait_until};
 
 const SEED: &str = "HAFLUX_DAMAGE_SEED";
 const ROUNDS: usize = 12;
@@ -51,10 +50,6 @@ impl Replica {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn value(line: &str) -> Option<usize> {
     let (_, rest) = line.split_once("v=")?;
     rest.split_once(' ')?.0.parse().ok()
@@ -66,9 +61,7 @@ fn write(haflux: &Haflux, value: usize) -> u16 {
 }
 
 fn replicas(haflux: &Haflux) -> Vec<Value> {
-    let url = format!("{}/haproxy?stats;json", haflux.url("front"));
-    let json = http::get(&url).json();
-    json["relays"][0]["replicas"]
+    status::relay(&haflux.url("front"))["replicas"]
         .as_array()
         .expect("replicas")
         .clone()

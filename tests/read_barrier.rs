@@ -6,8 +6,9 @@ mod support;
 use std::collections::BTreeMap;
 
 use support::http::{self, Answer};
+use support::lab::{pool_keys, relay_keys};
 use support::wait::SOON;
-use support::{Behaviour, Haflux, Lab, Options, StandIn, relay_over, wait_until};
+use support::{Behaviour, Haflux, Lab, Options, StandIn, relay_over, status, wait_until};
 
 const STALE: &str = "x-haflux-stale";
 
@@ -24,16 +25,8 @@ fn count(answer: &Answer) -> u64 {
 }
 
 fn lab(keys: &str) -> Lab {
-    let lab = Lab::start_with(Options::default(), |text| {
-        text.replace(
-            "balance = \"roundrobin\"",
-            &format!("balance = \"roundrobin\"\n{keys}"),
-        )
-        .replace(
-            "replicate_to = \"influx_back\"",
-            "replicate_to = \"influx_back\"\nrewind = \"500ms\"",
-        )
-    });
+    let quick = relay_keys("rewind = \"500ms\"");
+    let lab = Lab::start_with(Options::default(), |text| pool_keys(keys)(quick(text)));
     let url = lab.influx_url();
     let made = http::post(&format!("{url}/query?q=CREATE+DATABASE+db"), "");
     assert_eq!(made.status, 200, "{}", made.text());
@@ -55,7 +48,7 @@ fn a_client_reads_its_own_writes_at_once_and_from_both_nodes() {
         assert_eq!(count(&answer), number);
         assert_eq!(answer.header(STALE), None);
     }
-    let page = http::get(&format!("{url}/haproxy?stats;json")).json();
+    let page = status::page(&url);
     let pool = page["backends"]
         .as_array()
         .and_then(|pools| pools.iter().find(|pool| pool["name"] == "influx_back"))
@@ -164,7 +157,7 @@ fn reads_wait_or_are_turned_away_or_told_that_they_are_stale() {
         // Other databases are not concerned.
         let other = ask("other");
         assert_eq!((other.status, other.header(STALE)), (200, None));
-        let page = http::get(&format!("{}/haproxy?stats;json", haflux.url("front"))).json();
+        let page = status::page(&haflux.url("front"));
         let barrier = &page["backends"][0]["barrier"];
         let counted = if on_stale == "serve" {
             "stale"

@@ -5,9 +5,9 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use support::http;
+use support::programs::succeeds;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
+use support::{Behaviour, Haflux, StandIn, http, is_level, relay_over, status, wait_until};
 
 fn write(haflux: &Haflux, lines: &str) -> u16 {
     http::post(&format!("{}/write?db=telegraf", haflux.url("front")), lines).status
@@ -159,8 +159,9 @@ fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
     });
     let order = |order: &str| {
         let file = haflux.file().display().to_string();
-        let output = Haflux::command(&["replica", order, "node1", "--config", &file]);
-        assert!(output.status.success(), "{output:?}");
+        succeeds(&Haflux::command(&[
+            "replica", order, "node1", "--config", &file,
+        ]));
     };
     let file = haflux.file().display().to_string();
     wait_until("the other one to have nothing to go back for", SOON, || {
@@ -177,12 +178,9 @@ fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
     assert_eq!(write(&haflux, "after v=1 1"), 204);
     order("readmit");
     wait_until("it to have all of it, with nothing in doubt", SOON, || {
-        let page = http::get(&format!("{}/haproxy?stats;json", haflux.url("front"))).json();
-        let relay = &page["relays"][0];
+        let relay = status::relay(&haflux.url("front"));
         let replica = &relay["replicas"][1];
-        replica["status"] == "fresh"
-            && replica["cursor"] == relay["head"]
-            && replica["in_doubt"] == false
+        replica["status"] == "fresh" && is_level(&relay, replica)
     });
     let sent: Vec<String> = away.requests_for("/write")[before..]
         .iter()

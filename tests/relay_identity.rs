@@ -6,17 +6,16 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use support::influxd::Options;
+use support::lab::relay_keys;
 use support::wait::SOON;
-use support::{Haflux, Influxd, Lab, http, same_points, wait_until};
+use support::{Haflux, Influxd, Lab, http, wait_until};
 
 const FIRST: &str = "replica influxlab ";
 const SECOND: &str = "replica influxlab2 ";
 
 fn lab(options: Options, keys: &str) -> Lab {
-    let keys = format!("replicate_to = \"influx_back\"\nretry = {{ max = \"500ms\" }}\n{keys}\n");
-    Lab::start_with(options, move |text| {
-        text.replace("replicate_to = \"influx_back\"", &keys)
-    })
+    let keys = format!("retry = {{ max = \"500ms\" }}\n{keys}");
+    Lab::start_with(options, relay_keys(&keys))
 }
 
 fn quick_lab() -> Lab {
@@ -174,10 +173,7 @@ fn what_a_node_lost_within_rewind_is_sent_again() {
     wait_until("the points on the node again", SOON, || {
         lab.node2.count("telegraf", "lost", "v") == 15
     });
-    assert_eq!(
-        same_points(&lab.node1, &lab.node2, "telegraf"),
-        Vec::<String>::new()
-    );
+    lab.assert_same("telegraf");
     assert!(!lab.haflux.log().contains("is diverged"));
 }
 

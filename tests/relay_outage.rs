@@ -5,9 +5,9 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use support::http;
+use support::lab::relay_keys;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, Lab, Options, StandIn, relay_over, same_points, wait_until};
+use support::{Behaviour, Haflux, Lab, Options, StandIn, http, relay_over, status, wait_until};
 
 fn write(url: &str, lines: &str) -> u16 {
     http::try_request(
@@ -20,24 +20,9 @@ fn write(url: &str, lines: &str) -> u16 {
 }
 
 fn relay_with(keys: &str) -> impl FnOnce(String) -> String {
-    let keys = format!(
-        "replicate_to = \"influx_back\"\nretry = {{ max = \"500ms\" }}\ntimeout = \"2s\"\n{keys}\n"
-    );
-    move |text| text.replace("replicate_to = \"influx_back\"", &keys)
-}
-
-fn same_in_the_end(lab: &Lab, measurement: &str, points: u64) {
-    for node in [&lab.node1, &lab.node2] {
-        wait_until(
-            &format!("{points} points on {}", node.address()),
-            SOON,
-            || node.count("telegraf", measurement, "v") == points,
-        );
-    }
-    assert_eq!(
-        same_points(&lab.node1, &lab.node2, "telegraf"),
-        Vec::<String>::new()
-    );
+    relay_keys(&format!(
+        "retry = {{ max = \"500ms\" }}\ntimeout = \"2s\"\n{keys}"
+    ))
 }
 
 #[test]
@@ -71,7 +56,7 @@ fn writes_and_queries_go_on_while_a_node_is_dead_and_it_catches_up_when_it_retur
         );
     }
     lab.node2.restart();
-    same_in_the_end(&lab, "outage", 150);
+    lab.both_hold("telegraf", "outage", 150);
     let last = lab.node2.query("telegraf", "SELECT v FROM over");
     assert_eq!(last["results"][0]["series"][0]["values"][0][1], 149);
 }
@@ -100,8 +85,7 @@ fn writers_of_different_precision_are_caught_up_in_the_same_requests() {
         assert_eq!(answer.status, 204, "{}", answer.text());
     }
     let requests = || {
-        let page = http::get(&format!("{url}/haproxy?stats;json")).json();
-        page["relays"][0]["replicas"][1]["requests"]
+        status::relay(&url)["replicas"][1]["requests"]
             .as_u64()
             .expect("a count")
     };
@@ -110,10 +94,7 @@ fn writers_of_different_precision_are_caught_up_in_the_same_requests() {
     wait_until("the last write on the node that was away", SOON, || {
         lab.node2.count("telegraf", "mixed", "v") == lab.node1.count("telegraf", "mixed", "v")
     });
-    assert_eq!(
-        same_points(&lab.node1, &lab.node2, "telegraf"),
-        Vec::<String>::new()
-    );
+    lab.assert_same("telegraf");
     let requests = requests() - before;
     assert!(requests < WRITES / 10, "{requests} requests");
 }
@@ -136,7 +117,7 @@ fn with_both_nodes_dead_writes_are_kept_and_reach_both() {
     );
     lab.node2.restart();
     lab.node1.restart();
-    same_in_the_end(&lab, "kept", 21);
+    lab.both_hold("telegraf", "kept", 21);
 }
 
 #[test]
@@ -170,7 +151,7 @@ fn after_a_restart_with_both_nodes_dead_who_wrote_lately_is_known_and_strangers_
     }
     lab.node1.restart();
     lab.node2.restart();
-    same_in_the_end(&lab, "trusted", 3);
+    lab.both_hold("telegraf", "trusted", 3);
 }
 
 #[test]
@@ -190,7 +171,7 @@ fn what_haflux_acknowledged_before_it_was_killed_reaches_the_node_that_was_away(
     lab.haflux.kill9();
     lab.node2.restart();
     lab.haflux.restart();
-    same_in_the_end(&lab, "killed", 40);
+    lab.both_hold("telegraf", "killed", 40);
 }
 
 #[test]
@@ -231,7 +212,7 @@ fn on_unavailable_reject_and_ack_all_turn_writes_away_before_anything_is_stored(
         wait_until("writes to be taken again", SOON, || {
             write(&url, "policy v=2 2") == 204
         });
-        same_in_the_end(&lab, "policy", 2);
+        lab.both_hold("telegraf", "policy", 2);
     }
 }
 

@@ -3,14 +3,14 @@
 
 mod support;
 
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use support::http;
+use support::lab::relay_keys;
+use support::programs::{run, succeeds};
 use support::wait::SOON;
-use support::{Haflux, Lab, Options, same_points, wait_until};
+use support::{Haflux, Lab, Options, beside, http, status, wait_until, wait_until_level};
 
 const DATABASES: [&str; 2] = ["telegraf", "with space"];
 
@@ -26,41 +26,25 @@ fn write(url: &str, database: &str, lines: &str) -> u16 {
 }
 
 fn replica(url: &str) -> Value {
-    http::get(&format!("{url}/haproxy?stats;json")).json()["relays"][0]["replicas"][1].clone()
+    status::relay(url)["replicas"][1].take()
 }
 
 /// `haflux replica …`, which must do what it is told.
 fn order(haflux: &Haflux, arguments: &[&str]) {
     let file = haflux.file().display().to_string();
-    let output = Haflux::command(&[&["replica"], arguments, &["--config", &file]].concat());
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    succeeds(&Haflux::command(
+        &[&["replica"], arguments, &["--config", &file]].concat(),
+    ));
 }
 
 fn influxd(arguments: &[&str]) {
-    let output = Command::new("influxd")
-        .args(arguments)
-        .output()
-        .expect("influxd can be started");
-    assert!(
-        output.status.success(),
-        "influxd {arguments:?}: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    succeeds(&run("influxd", arguments));
 }
 
 /// Two nodes with data, of which the second missed more than its backlog may hold.
 fn lab_with_a_diverged_replica() -> Lab {
-    let mut lab = Lab::start_with(Options::default(), |text| {
-        text.replace(
-            "replicate_to = \"influx_back\"",
-            "replicate_to = \"influx_back\"\nrewind = \"1s\"\nmax_backlog = \"1MiB\"\nretry = { max = \"500ms\" }\n",
-        )
-    });
+    let keys = "rewind = \"1s\"\nmax_backlog = \"1MiB\"\nretry = { max = \"500ms\" }";
+    let mut lab = Lab::start_with(Options::default(), relay_keys(keys));
     for database in DATABASES {
         let statement = http::query_string(&[("q", &format!("CREATE DATABASE \"{database}\""))]);
         let answer = http::post(&format!("{}/query?{statement}", lab.influx_url()), "");
@@ -86,24 +70,23 @@ fn lab_with_a_diverged_replica() -> Lab {
 /// Takes it back after `copy`, and looks whether both nodes hold the same. Clients write all the time.
 fn rebuild(lab: &mut Lab, copy: impl FnOnce(&mut Lab)) {
     let url = lab.influx_url();
-    let (over, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for number in 1_u64.. {
-                if over.load(Ordering::Relaxed) {
-                    return;
-                }
-                let lines = format!(
-                    "during v={number} {number}\nrising,place={} v={number} 1",
-                    number % 8
-                );
-                let database = DATABASES[usize::from(number % 3 == 0)];
-                if write(&url, database, &lines) == 204 {
-                    acknowledged.fetch_add(1, Ordering::Relaxed);
-                }
+    let acknowledged = AtomicU64::new(0);
+    let write_on = |_, over: &AtomicBool| {
+        for number in 1_u64.. {
+            if over.load(Ordering::Relaxed) {
+                return;
             }
-        });
-        let _over = SetWhenDropped(&over);
+            let lines = format!(
+                "during v={number} {number}\nrising,place={} v={number} 1",
+                number % 8
+            );
+            let database = DATABASES[usize::from(number % 3 == 0)];
+            if write(&url, database, &lines) == 204 {
+                acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    };
+    beside(1, write_on, || {
         order(&lab.haflux, &["rebuild-begin", "influxlab2"]);
         let seen = acknowledged.load(Ordering::Relaxed);
         wait_until("writes between the beginning and the copy", SOON, || {
@@ -119,20 +102,9 @@ fn rebuild(lab: &mut Lab, copy: impl FnOnce(&mut Lab)) {
             replica(&url)["status"] == "fresh"
         });
     });
-    wait_until("it to have everything", SOON, || {
-        let page = http::get(&format!("{url}/haproxy?stats;json")).json();
-        let relay = &page["relays"][0];
-        relay["replicas"].as_array().is_some_and(|replicas| {
-            replicas
-                .iter()
-                .all(|replica| replica["cursor"] == relay["head"] && replica["in_doubt"] == false)
-        })
-    });
+    wait_until_level(lab, SOON).expect("it has everything");
     for database in DATABASES {
-        assert_eq!(
-            same_points(&lab.node1, &lab.node2, database),
-            Vec::<String>::new()
-        );
+        lab.assert_same(database);
     }
     let acknowledged = acknowledged.load(Ordering::Relaxed);
     for node in [&lab.node1, &lab.node2] {
@@ -143,16 +115,8 @@ fn rebuild(lab: &mut Lab, copy: impl FnOnce(&mut Lab)) {
         assert!(counted >= acknowledged, "{counted} of {acknowledged}");
         assert_eq!(node.count(DATABASES[0], "missed", "v"), 40);
     }
-    let page = http::get(&format!("{url}/haproxy?stats;json")).json();
-    assert_eq!(page["relays"][0]["dead_letters"], 0, "{page:#}");
-}
-
-struct SetWhenDropped<'a>(&'a AtomicBool);
-
-impl Drop for SetWhenDropped<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+    let relay = status::relay(&url);
+    assert_eq!(relay["dead_letters"], 0, "{relay:#}");
 }
 
 /// A statement through haflux that must pass.

@@ -7,20 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use support::http;
+use support::lab::relay_keys;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, Lab, Options, StandIn, relay_over, same_points, wait_until};
+use support::{Behaviour, Haflux, Lab, Options, StandIn, http, relay_over, status, wait_until};
 
 const LIMIT: usize = 20_000;
 
 /// A lab whose second node takes little at once.
 fn lab() -> Lab {
-    let mut lab = Lab::start_with(Options::default(), |text| {
-        text.replace(
-            "replicate_to = \"influx_back\"",
-            "replicate_to = \"influx_back\"\nretry = { max = \"500ms\" }",
-        )
-    });
+    let keys = "retry = { max = \"500ms\" }";
+    let mut lab = Lab::start_with(Options::default(), relay_keys(keys));
     let small = Options::default().set("http", "max-body-size", &LIMIT.to_string());
     lab.node2.restart_with(small);
     lab.create_database("telegraf");
@@ -44,12 +40,12 @@ fn large_body(measurement: &str, round: usize) -> String {
 }
 
 fn replica(lab: &Lab, name: &str) -> Value {
-    let page = http::get(&format!("{}/haproxy?stats;json", lab.influx_url())).json();
-    page["relays"][0]["replicas"]
+    let relay = status::relay(&lab.influx_url());
+    relay["replicas"]
         .as_array()
         .and_then(|replicas| replicas.iter().find(|replica| replica["name"] == name))
         .cloned()
-        .unwrap_or_else(|| panic!("no replica {name} in {page}"))
+        .unwrap_or_else(|| panic!("no replica {name} in {relay}"))
 }
 
 fn number(value: &Value) -> u64 {
@@ -59,25 +55,16 @@ fn number(value: &Value) -> u64 {
 }
 
 fn dead_letters(lab: &Lab) -> u64 {
-    let page = http::get(&format!("{}/haproxy?stats;json", lab.influx_url())).json();
-    number(&page["relays"][0]["dead_letters"])
+    number(&status::relay(&lab.influx_url())["dead_letters"])
 }
 
 fn wait_until_same(lab: &Lab, measurement: &str, points: u64) {
-    for node in [&lab.node1, &lab.node2] {
-        wait_until("all points of the measurement", SOON, || {
-            node.count("telegraf", measurement, "v") == points
-        });
-    }
     wait_until("both nodes to have judged everything", SOON, || {
         number(&replica(lab, "influxlab2")["cursor"])
             == number(&replica(lab, "influxlab")["cursor"])
             && number(&replica(lab, "influxlab2")["lag"]["records"]) == 0
     });
-    assert_eq!(
-        same_points(&lab.node1, &lab.node2, "telegraf"),
-        Vec::<String>::new()
-    );
+    lab.both_hold("telegraf", measurement, points);
 }
 
 #[test]

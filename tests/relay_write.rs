@@ -7,8 +7,9 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use support::http::{self, Answer};
+use support::lab::relay_keys;
 use support::wait::SOON;
-use support::{Lab, Options, same_points, wait_until};
+use support::{Lab, Options, wait_until};
 
 fn lab() -> Lab {
     let lab = Lab::start();
@@ -27,20 +28,6 @@ fn both_in_reach(lab: &Lab) {
 
 fn write(lab: &Lab, parameters: &str, body: &[u8]) -> Answer {
     http::post(&format!("{}/write?{parameters}", lab.influx_url()), body)
-}
-
-fn both_hold(lab: &Lab, database: &str, measurement: &str, points: u64) {
-    for node in [&lab.node1, &lab.node2] {
-        wait_until(
-            &format!("{points} points of {measurement} on {}", node.address()),
-            SOON,
-            || node.count(database, measurement, "v") == points,
-        );
-    }
-    assert_eq!(
-        same_points(&lab.node1, &lab.node2, database),
-        Vec::<String>::new()
-    );
 }
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
@@ -82,7 +69,7 @@ fn a_write_reaches_both_nodes_and_is_answered_as_influxdb_answers() {
         matches!(answer.header("x-haflux-applied"), Some("1/2" | "2/2")),
         "{answer:?}"
     );
-    both_hold(&lab, "telegraf", "cpu", 2);
+    lab.both_hold("telegraf", "cpu", 2);
 }
 
 #[test]
@@ -108,7 +95,7 @@ fn lines_without_a_time_get_one_that_is_equal_on_both_nodes() {
         let precision_named = format!("db=telegraf&precision={precision}");
         let lines = lines.replace(&format!("{precision},"), &format!("clean_{precision},"));
         assert_eq!(write(&lab, &precision_named, lines.as_bytes()).status, 204);
-        both_hold(&lab, "telegraf", &format!("clean_{precision}"), 3);
+        lab.both_hold("telegraf", &format!("clean_{precision}"), 3);
     }
 }
 
@@ -141,10 +128,10 @@ fn what_the_body_says_is_wrong_is_refused_in_influxdbs_words() {
         "{}",
         answer.text()
     );
-    both_hold(&lab, "telegraf", "part", 2);
+    lab.both_hold("telegraf", "part", 2);
     // A conflict of types, told to the one who made it.
     assert_eq!(write(&lab, "db=telegraf", b"typed v=1 1").status, 204);
-    both_hold(&lab, "telegraf", "typed", 1);
+    lab.both_hold("telegraf", "typed", 1);
     let answer = write(&lab, "db=telegraf", b"typed v=\"text\" 2");
     assert_eq!(answer.status, 400);
     assert!(
@@ -182,7 +169,7 @@ fn what_the_parameters_say_is_wrong_is_refused_in_influxdbs_words() {
     );
     // After a refusal that says something is missing, the other databases' writes go on.
     assert_eq!(write(&lab, "db=telegraf", b"after v=1 1").status, 204);
-    both_hold(&lab, "telegraf", "after", 1);
+    lab.both_hold("telegraf", "after", 1);
 }
 
 #[test]
@@ -191,7 +178,7 @@ fn gzip_is_undone_and_broken_gzip_is_refused() {
     let url = format!("{}/write?db=telegraf", lab.influx_url());
     let send = |body: &[u8]| http::request("POST", &url, &[("Content-Encoding", "gzip")], body);
     assert_eq!(send(&gzip(b"zipped v=1 1\nzipped v=2 2")).status, 204);
-    both_hold(&lab, "telegraf", "zipped", 2);
+    lab.both_hold("telegraf", "zipped", 2);
     refused(&send(b"this is no gzip"), 400, "gzip: invalid header");
     let whole = gzip(b"zipped v=3 3");
     refused(&send(&whole[..whole.len() - 6]), 400, "unexpected EOF");
@@ -225,12 +212,10 @@ fn a_body_that_gzip_made_small_is_stored_although_it_is_larger_than_a_node_takes
 
 #[test]
 fn a_body_over_the_limit_is_413_whether_its_length_is_told_or_not() {
-    let lab = Lab::start_with(Options::default(), |text| {
-        text.replace(
-            "replicate_to = \"influx_back\"",
-            "replicate_to = \"influx_back\"\nmax_body = \"1KiB\"\nmax_batch = \"1KiB\"",
-        )
-    });
+    let lab = Lab::start_with(
+        Options::default(),
+        relay_keys("max_body = \"1KiB\"\nmax_batch = \"1KiB\""),
+    );
     lab.create_database("telegraf");
     let line = b"cpu v=1 1\n".repeat(103);
     refused(
@@ -268,7 +253,7 @@ fn the_other_endpoints_and_methods_answer_as_influxdb() {
         v2("bucket=telegraf/autogen&precision=ms", b"second v=3 3000").status,
         204
     );
-    both_hold(&lab, "telegraf", "second", 3);
+    lab.both_hold("telegraf", "second", 3);
     assert_eq!(v2("bucket=", b"second v=1 1").status, 404);
     assert_eq!(
         v2("bucket=telegraf&precision=h", b"second v=1 1").status,
@@ -472,7 +457,7 @@ fn a_write_endpoint_that_the_acl_forgot_still_reaches_both_nodes() {
             204
         );
     }
-    both_hold(&lab, "telegraf", "forgotten", 4);
+    lab.both_hold("telegraf", "forgotten", 4);
 }
 
 /// One sample as Prometheus sends it: `WriteRequest { timeseries: [{ labels: [{ __name__, name }], samples: [{ value, time }] }] }`.

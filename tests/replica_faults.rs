@@ -3,13 +3,13 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use support::http;
 use support::stand_in::Request;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
+use support::{Behaviour, Haflux, StandIn, lock, relay_over, wait_until};
 
 /// Writes before, during and after the fault.
 const PHASE: usize = 40;
@@ -37,8 +37,7 @@ impl Replica {
         let taken = Arc::clone(&self.taken);
         self.server.behave(move |request| {
             if request.path() == "/write" {
-                let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-                taken.extend(values(request));
+                lock(&taken).extend(values(request));
             }
             Behaviour::no_content()
         });
@@ -46,8 +45,7 @@ impl Replica {
 
     /// The values that it has taken, in its order.
     fn taken(&self) -> Vec<usize> {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.clone()
+        lock(&self.taken).clone()
     }
 
     /// All values of all requests that reached it, in their order, whatever became of them.

@@ -5,17 +5,14 @@ mod support;
 
 use serde_json::Value;
 use support::http::{self, Answer};
+use support::lab::relay_keys;
 use support::wait::SOON;
-use support::{Influxd, Lab, Options, wait_until};
+use support::{Influxd, Lab, Options, status, wait_until};
 
 /// The lab, with a relay that does not wait for long.
 fn impatient() -> Lab {
-    Lab::start_with(Options::default(), |text| {
-        text.replace(
-            "replicate_to = \"influx_back\"",
-            "replicate_to = \"influx_back\"\nrewind = \"500ms\"\ntimeout = \"2s\"",
-        )
-    })
+    let keys = "rewind = \"500ms\"\ntimeout = \"2s\"";
+    Lab::start_with(Options::default(), relay_keys(keys))
 }
 
 fn query(lab: &Lab, parameters: &[(&str, &str)]) -> Answer {
@@ -171,9 +168,9 @@ fn refusals_are_influxdbs_own() {
     on_both(&lab, "not the last of three", |node| {
         !databases(node).contains(&"never".to_owned())
     });
-    let page = http::get(&format!("{}/haproxy?stats;json", lab.influx_url())).json();
     assert_eq!(
-        page["relays"][0]["dead_letters"], 0,
+        status::relay(&lab.influx_url())["dead_letters"],
+        0,
         "what all refuse is nobody's dead letter"
     );
 }

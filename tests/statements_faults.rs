@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use support::http::{self, Answer};
 use support::stand_in::Request;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
+use support::{Behaviour, Haflux, StandIn, relay_over, status, wait_until};
 
 const DONE: &str = "{\"results\":[{\"statement_id\":0}]}\n";
 
@@ -117,8 +117,7 @@ fn a_statement_is_alone_between_the_writes_before_it_and_after_it() {
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| change(&haflux, "DROP MEASUREMENT before"));
         wait_until("the statement to be journaled", SOON, || {
-            let page = http::get(&format!("{}/haproxy?stats;json", haflux.url("front"))).json();
-            page["relays"][0]["statements"] == 1
+            status::relay(&haflux.url("front"))["statements"] == 1
         });
         for database in ["a", "b"] {
             assert_eq!(write(&haflux, database, "after v=2 2"), 204);
@@ -388,13 +387,11 @@ fn a_replica_that_does_not_know_the_user_yet_is_asked_again() {
         statements(&forgets).len() >= 3
     });
     knows.store(true, Ordering::SeqCst);
-    let replica = || {
-        let page = http::get(&format!("{}/haproxy?stats;json", haflux.url("front"))).json();
-        page["relays"][0]["replicas"][1]["lag"]["records"].clone()
-    };
-    wait_until("it to have caught up", SOON, || replica() == 0);
-    let page = http::get(&format!("{}/haproxy?stats;json", haflux.url("front"))).json();
-    assert_eq!(page["relays"][0]["dead_letters"], 0);
+    let relay = || status::relay(&haflux.url("front"));
+    wait_until("it to have caught up", SOON, || {
+        relay()["replicas"][1]["lag"]["records"] == 0
+    });
+    assert_eq!(relay()["dead_letters"], 0);
 }
 
 #[test]

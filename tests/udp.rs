@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
+use support::lab::relay_keys;
 use support::process::Process;
 use support::wait::SOON;
-use support::{Haflux, Lab, Options, http, same_points, wait_for, wait_until};
+use support::{Haflux, Lab, Options, beside, http, same_points, status, wait_for, wait_until};
 
 /// A listener of the lab's relay, with more keys.
 fn with_udp(keys: &str) -> impl FnOnce(String) -> String {
@@ -48,24 +49,11 @@ impl Sender {
 
 /// The listener's counters.
 fn counters(lab: &Lab) -> Value {
-    let url = format!("{}/haproxy?stats;json", lab.influx_url());
-    http::get(&url).json()["udp"][0].clone()
+    status::page(&lab.influx_url())["udp"][0].take()
 }
 
 fn counted(lab: &Lab, key: &str) -> u64 {
     counters(lab)[key].as_u64().expect("a number")
-}
-
-fn on_both(lab: &Lab, measurement: &str, points: u64) {
-    for node in [&lab.node1, &lab.node2] {
-        wait_until(
-            &format!("{points} points of {measurement} on {}", node.address()),
-            SOON,
-            || node.count("telegraf", measurement, "v") == points,
-        );
-    }
-    let differences = same_points(&lab.node1, &lab.node2, "telegraf");
-    assert_eq!(differences, Vec::<String>::new());
 }
 
 #[test]
@@ -83,8 +71,8 @@ fn good_lines_are_on_both_nodes_with_the_same_times_and_bad_ones_on_none() {
     sender.send("# c:\\");
     sender.send("dated v=200 200");
     sender.send("");
-    on_both(&lab, "dated", 201);
-    on_both(&lab, "undated", 200);
+    lab.both_hold("telegraf", "dated", 201);
+    lab.both_hold("telegraf", "undated", 200);
     let shown = lab.node1.query("telegraf", "SHOW MEASUREMENTS");
     assert_eq!(
         shown["results"][0]["series"][0]["values"],
@@ -136,7 +124,7 @@ fn the_largest_datagrams_and_a_retention_policy_of_ones_own() {
     for _ in 0..20 {
         sender.send(&datagram);
     }
-    on_both(&lab, "week\".\"large", points);
+    lab.both_hold("telegraf", "week\".\"large", points);
     wait_until("all datagrams", SOON, || {
         counted(&lab, "lines") == points * 20
     });
@@ -147,7 +135,7 @@ fn a_node_that_was_down_gets_what_came_meanwhile() {
     let mut lab = lab("");
     let sender = Sender::to(&lab);
     sender.send("outage v=0 0");
-    on_both(&lab, "outage", 1);
+    lab.both_hold("telegraf", "outage", 1);
     lab.node2.kill9();
     for point in 1..100 {
         sender.send(format!("outage v={point} {point}"));
@@ -158,18 +146,13 @@ fn a_node_that_was_down_gets_what_came_meanwhile() {
     });
     lab.node2.restart();
     let stamped = lab.node1.count("telegraf", "outage", "v");
-    on_both(&lab, "outage", stamped);
+    lab.both_hold("telegraf", "outage", stamped);
 }
 
 #[test]
 fn with_no_node_up_lines_are_kept_even_if_writes_are_rejected() {
-    let folder = |text: String| {
-        with_udp("")(text.replace(
-            "replicate_to = \"influx_back\"",
-            "replicate_to = \"influx_back\"\non_unavailable = \"reject\"",
-        ))
-    };
-    let mut lab = Lab::start_with(Options::default(), folder);
+    let rejecting = relay_keys("on_unavailable = \"reject\"");
+    let mut lab = Lab::start_with(Options::default(), |text| with_udp("")(rejecting(text)));
     lab.create_database("telegraf");
     lab.node1.kill9();
     lab.node2.kill9();
@@ -184,7 +167,7 @@ fn with_no_node_up_lines_are_kept_even_if_writes_are_rejected() {
     lab.haflux.restart();
     lab.node1.restart();
     lab.node2.restart();
-    on_both(&lab, "kept", 50);
+    lab.both_hold("telegraf", "kept", 50);
 }
 
 /// Datagrams come all the time, so at each stop haflux and the kernel hold some.
@@ -192,15 +175,15 @@ fn with_no_node_up_lines_are_kept_even_if_writes_are_rejected() {
 fn what_was_read_before_a_stop_is_kept() {
     let mut lab = lab("");
     let sender = Sender::to(&lab);
-    let (ended, sent) = (AtomicBool::new(false), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !ended.load(Ordering::Relaxed) {
-                let point = sent.fetch_add(1, Ordering::Relaxed);
-                sender.send(format!("stopped v={point} {point}"));
-                std::thread::sleep(Duration::from_micros(200));
-            }
-        });
+    let sent = AtomicU64::new(0);
+    let send = |_, over: &AtomicBool| {
+        while !over.load(Ordering::Relaxed) {
+            let point = sent.fetch_add(1, Ordering::Relaxed);
+            sender.send(format!("stopped v={point} {point}"));
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    };
+    beside(1, send, || {
         for _ in 0..4 {
             wait_until("datagrams to be read", SOON, || {
                 counted(&lab, "packets") > 300
@@ -208,7 +191,6 @@ fn what_was_read_before_a_stop_is_kept() {
             assert!(lab.haflux.terminate().success());
             lab.haflux.restart();
         }
-        ended.store(true, Ordering::Relaxed);
     });
     assert!(lab.haflux.terminate().success());
     let log = lab.haflux.log();
@@ -219,7 +201,7 @@ fn what_was_read_before_a_stop_is_kept() {
         .collect();
     assert_eq!(kept.len(), 5, "{log}");
     lab.haflux.restart();
-    on_both(&lab, "stopped", kept.iter().sum());
+    lab.both_hold("telegraf", "stopped", kept.iter().sum());
 }
 
 #[test]

@@ -10,11 +10,12 @@
 //! | inside | a measurement in such a database, one point | overwrites it; it goes with its database |
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::OWNERS;
 use super::model::{Bound, Cell, Content, Found, Look, Outcome, Wrong};
+use super::support::lock;
 
 /// Registers of an owner in each database.
 pub const PLACES: usize = 3;
@@ -224,8 +225,4 @@ impl Page {
             .map(|(key, cell)| (*key, cell.bound()))
             .collect()
     }
-}
-
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

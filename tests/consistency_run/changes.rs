@@ -7,10 +7,10 @@ use fastrand::Rng;
 use super::DATABASES;
 use super::asks::query;
 use super::book::{Key, OWN_DATABASES, PLACES, Page};
-use super::connection::Request;
 use super::model::Content;
 use super::names::{copy, named, own_database, register, set};
 use super::support::http::query_string;
+use super::support::long_run::Request;
 
 /// A set that has grown so far is emptied.
 const LARGE: usize = 120;
@@ -233,7 +233,8 @@ impl Changer<'_> {
             request: Request {
                 method: "POST",
                 target: format!("/write?{}", query_string(&parameters)),
-                body: Some(("text/plain", lines)),
+                header: Some(("Content-Type", "text/plain")),
+                body: lines.into_bytes(),
             },
         }
     }

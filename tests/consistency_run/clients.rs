@@ -1,7 +1,6 @@
 //! Clients: each changes what it owns and reads what anyone owns, one request after another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::Value;
@@ -9,16 +8,11 @@ use serde_json::Value;
 use super::asks::{Ask, request};
 use super::book::Book;
 use super::changes;
-use super::connection::{Answer, Connection, Reply, Request};
 use super::model::{Found, Look, Outcome};
+use super::support::http::Answer;
+use super::support::long_run::{Connection, Reply, clients};
 use super::tally::Tally;
 use super::violations::Violations;
-
-/// The longest pause between two requests of a client.
-const MAX_PAUSE: Duration = Duration::from_millis(6);
-
-/// The pause of a client that finds nobody to ask.
-const REFUSED_PAUSE: Duration = Duration::from_millis(20);
 
 /// What all clients of a run have in common.
 #[derive(Clone, Copy)]
@@ -56,8 +50,7 @@ pub fn go_on_until(over: &AtomicBool, run: Run<'_>, number: usize, rng: Rng) {
             asks.sort_by_key(|ask| matches!(ask, Ask::Inside { .. }));
             client.read(&asks);
         }
-        // The pace of the clients, not a wait for anything.
-        std::thread::sleep(MAX_PAUSE.mul_f64(client.rng.f64().powi(3)));
+        clients::pause(&mut client.rng);
     }
 }
 
@@ -77,14 +70,6 @@ impl<'a> Client<'a> {
         format!("{}.{}", self.number, self.requests)
     }
 
-    fn send(&mut self, request: &Request) -> Reply {
-        let reply = self.connection.send(request);
-        if matches!(reply, Reply::NotSent) {
-            std::thread::sleep(REFUSED_PAUSE);
-        }
-        reply
-    }
-
     /// Changes something that it owns.
     fn change(&mut self) {
         let mark = self.mark();
@@ -95,7 +80,7 @@ impl<'a> Client<'a> {
             let begun = page.begin(plan.what, &plan.contents, book.elapsed());
             (plan, begun)
         };
-        let reply = self.send(&plan.request);
+        let reply = self.connection.send(&plan.request);
         let outcome = self.outcome(&plan, &reply, &mark);
         let ended = book.elapsed();
         book.page(self.number).end(&begun, outcome, ended);
@@ -146,7 +131,7 @@ impl<'a> Client<'a> {
             .iter()
             .map(|ask| book.open(|owner, key| ask.covers(owner, key)))
             .collect();
-        let reply = self.send(&request);
+        let reply = self.connection.send(&request);
         let ended = book.elapsed();
         let results = self.results(&reply, asks.len());
         let mut answered = true;
@@ -189,7 +174,7 @@ impl<'a> Client<'a> {
             Reply::Silence => return Err("without an answer"),
             Reply::Answer(answer) => answer,
         };
-        if answer.stale {
+        if answer.header("x-haflux-stale").is_some() {
             self.run.violations.said_stale(self.run.book.elapsed());
         }
         if answer.status == 503 {

@@ -13,6 +13,8 @@
 
 use std::time::Duration;
 
+use super::support::long_run::events;
+
 /// What a thing holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
@@ -216,13 +218,11 @@ impl Cell {
                     Some((at, outcome)) => format!("{:.4} {outcome:?}", at.as_secs_f64()),
                     None => "under way".to_owned(),
                 };
-                format!(
-                    "{:10.4} change {} begins: {} leaves {:?}; {ended}",
-                    change.begun.as_secs_f64(),
-                    change.number,
-                    change.what,
-                    change.content,
-                )
+                let what = format!(
+                    "change {} begins: {} leaves {:?}; {ended}",
+                    change.number, change.what, change.content,
+                );
+                events::line(change.begun, what)
             })
             .collect();
         lines.extend(self.shown_by.map(|look| look.told()));
@@ -232,14 +232,14 @@ impl Cell {
 
 impl Look {
     pub fn told(&self) -> String {
-        format!(
-            "{:10.4} client {} begins to read (n={}.{}); {:.4} finds {:?}",
-            self.begun.as_secs_f64(),
+        let what = format!(
+            "client {} begins to read (n={}.{}); {:.4} finds {:?}",
             self.client,
             self.client,
             self.request,
             self.ended.as_secs_f64(),
             self.found
-        )
+        );
+        events::line(self.begun, what)
     }
 }

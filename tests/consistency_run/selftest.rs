@@ -11,8 +11,8 @@ use super::finish;
 use super::model::{Content, Found, Look, Outcome, Wrong};
 use super::names::own_database;
 use super::support::Influxd;
+use super::support::long_run::Events;
 use super::tally::Tally;
-use super::trouble::Events;
 use super::violations::Violations;
 
 const REGISTER: Key = Key::Register {

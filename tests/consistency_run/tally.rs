@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
 
-use super::book::lock;
+use super::support::lock;
 
 /// So many different answers that nobody expected are told.
 const TOLD: usize = 40;
@@ -34,7 +34,7 @@ impl Tally {
     /// Remembers an answer, without what makes each different.
     pub fn note(&self, what: &str, status: u16, text: &str) {
         let mut plain = String::new();
-        for letter in text.chars().take(160) {
+        for letter in text.trim_end().chars().take(160) {
             let digit = letter.is_ascii_digit();
             if !(digit && plain.ends_with('#')) {
                 plain.push(if digit { '#' } else { letter });

@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::book::{Violation, lock};
-use super::connection::Answer;
+use super::book::Violation;
 use super::model::Wrong;
-use super::trouble::Events;
+use super::support::http::Answer;
+use super::support::lock;
+use super::support::long_run::events::{self, Events};
 
 /// Violations of a kind that are told in words; the others are counted.
 const TOLD: u64 = 3;
@@ -57,7 +58,7 @@ impl<'a> Violations<'a> {
             } = violation;
             self.add(&format!("{what}: {wrong:?}"), || {
                 history.extend(self.events.between(begun.saturating_sub(BEFORE), ended));
-                sort_by_moment(&mut history);
+                events::sort_by_moment(&mut history);
                 format!(
                     "{what}, {wrong:?}: {key:?} of owner {owner}\n{}",
                     history.join("\n")
@@ -70,12 +71,12 @@ impl<'a> Violations<'a> {
     pub fn refused(&self, what: &str, mark: &str, at: Duration, answer: &Answer) {
         self.add(&format!("{what}: refused"), || {
             let mut history = self.events.between(at.saturating_sub(BEFORE), at);
-            history.push(format!(
-                "{:10.4} {what} (n={mark}) is answered {}: {}",
-                at.as_secs_f64(),
-                answer.status,
-                answer.text()
-            ));
+            let (status, text) = (answer.status, answer.text());
+            let told = format!(
+                "{what} (n={mark}) is answered {status}: {}",
+                text.trim_end()
+            );
+            history.push(events::line(at, told));
             format!("{what} refused\n{}", history.join("\n"))
         });
     }
@@ -83,7 +84,7 @@ impl<'a> Violations<'a> {
     /// A stale answer was served, though these are to be turned away.
     pub fn said_stale(&self, at: Duration) {
         self.add("a stale answer", || {
-            format!("{:10.4} an answer says that it is stale", at.as_secs_f64())
+            events::line(at, "an answer says that it is stale")
         });
     }
 
@@ -100,14 +101,6 @@ impl<'a> Violations<'a> {
             lock(&self.told).push(told);
         }
     }
-}
-
-fn sort_by_moment(lines: &mut [String]) {
-    let moment = |line: &String| {
-        let first = line.split_whitespace().next().unwrap_or_default();
-        first.parse::<f64>().unwrap_or(0.0)
-    };
-    lines.sort_by(|one, other| moment(one).total_cmp(&moment(other)));
 }
 
 impl fmt::Display for Violations<'_> {

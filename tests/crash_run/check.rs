@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::ledger::{Ledger, Place, Point, Series, counted_time, counted_unit, lock};
-use super::support::http;
-use super::support::{Influxd, Lab, same_points};
-use super::trouble::Events;
+use super::ledger::{Ledger, Place, Point, Series, counted_time, counted_unit};
+use super::support::long_run::events::{self, Events};
+use super::support::{Influxd, Lab, lock, same_points};
 use super::{CLIENTS, DATABASES};
 
 /// Violations that are told in words; the others are counted.
@@ -63,15 +62,10 @@ impl Violations {
             .all(|count| **count == 0)
     }
 
-    pub fn extend(&mut self, other: Violations) {
-        self.checked += other.checked;
-        self.missing += other.missing;
-        self.lower += other.lower;
-        self.differing += other.differing;
-        self.doubled += other.doubled;
-        self.never_sent += other.never_sent;
-        self.behind += other.behind;
-        self.told.extend(other.told);
+    /// The nodes never caught up.
+    pub fn never_level(&mut self, told: String) {
+        self.behind += 1;
+        self.told.push(told);
     }
 
     /// One line of counts.
@@ -104,47 +98,6 @@ impl fmt::Display for Violations {
         writeln!(f, "{}", self.summary())?;
         self.told.iter().try_for_each(|told| writeln!(f, "{told}"))
     }
-}
-
-/// Waits until both replicas have applied everything, nothing is in doubt, and the nodes work on nothing any more. How long that may take depends
-/// on how long there was `trouble`.
-pub fn wait_until_equal(lab: &Lab, trouble: Duration) -> Violations {
-    let limit = Instant::now() + Duration::from_secs(60) + trouble;
-    let page = format!("{}/haproxy?stats;json", lab.influx_url());
-    loop {
-        let relay = http::get(&page).json()["relays"][0].clone();
-        let replicas = relay["replicas"].as_array().cloned().unwrap_or_default();
-        let level = replicas.len() == 2
-            && replicas.iter().all(|replica| {
-                replica["cursor"] == relay["head"]
-                    && replica["lag"]["records"] == 0
-                    && replica["in_doubt"] == false
-            });
-        if level && [&lab.node1, &lab.node2].into_iter().all(at_rest) {
-            return Violations::default();
-        }
-        if Instant::now() > limit {
-            let mut violations = Violations {
-                behind: 1,
-                ..Violations::default()
-            };
-            violations.tell(|| format!("the nodes do not catch up: {relay:#}"));
-            return violations;
-        }
-        // Between two looks at the page.
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// Whether a node has no write under way: one that haflux gave up may still be there.
-fn at_rest(node: &Influxd) -> bool {
-    let answer = node.query("", "SHOW STATS FOR 'httpd'");
-    let series = &answer["results"][0]["series"][0];
-    let column = series["columns"]
-        .as_array()
-        .and_then(|columns| columns.iter().position(|name| name == "writeReqActive"))
-        .expect("InfluxDB counts the writes under way");
-    series["values"][0][column] == 0
 }
 
 /// Checks everything.
@@ -253,29 +206,21 @@ fn history(point: &Point, value: Option<u64>, events: &Events) -> String {
     let mut lines: Vec<String> = shown
         .iter()
         .map(|attempt| {
-            format!(
-                "{:10.3} client {} sends {}; {:.3} {:?}",
-                attempt.sent.as_secs_f64(),
+            let what = format!(
+                "client {} sends {}; {:.4} {:?}",
                 attempt.client,
                 attempt.value,
                 attempt.ended.as_secs_f64(),
-                attempt.reply
-            )
+                attempt.outcome
+            );
+            events::line(attempt.sent, what)
         })
         .collect();
     if let (Some(first), Some(last)) = (shown.first(), shown.last()) {
         let margin = Duration::from_secs(5);
         lines.extend(events.between(first.sent.saturating_sub(margin), last.ended + margin));
     }
-    lines.sort_by(|one, other| {
-        let at = |line: &str| line.trim_start().split(' ').next().map(str::to_owned);
-        let number = |line: &str| {
-            at(line)
-                .and_then(|at| at.parse::<f64>().ok())
-                .unwrap_or(0.0)
-        };
-        number(one).total_cmp(&number(other))
-    });
+    events::sort_by_moment(&mut lines);
     lines.join("\n")
 }
 

@@ -3,23 +3,18 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use fastrand::Rng;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::connection::{Connection, Reply};
-use super::ledger::{Attempt, Ledger, PLACES, UNITS, Unit, counted_time, counted_unit, lock};
+use super::ledger::{Attempt, Ledger, PLACES, UNITS, Unit, counted_time, counted_unit};
+use super::outcome::Outcome;
 use super::support::http::query_string;
+use super::support::lock;
+use super::support::long_run::{Connection, Request, clients};
 use super::tally::Tally;
 use super::{CLIENTS, DATABASES};
-
-/// The longest pause between two writes of a client.
-const MAX_PAUSE: Duration = Duration::from_millis(6);
-
-/// The pause of a client that finds nobody to write to.
-const REFUSED_PAUSE: Duration = Duration::from_millis(20);
 
 /// How often a point is written before it is given up, on average.
 const WRITES_TO_A_POINT: usize = 20;
@@ -51,8 +46,7 @@ pub fn write_until(
     };
     while !over.load(Ordering::Relaxed) {
         client.write_something();
-        // The pace of the clients, not a wait for anything.
-        std::thread::sleep(MAX_PAUSE.mul_f64(client.rng.f64().powi(3)));
+        clients::pause(&mut client.rng);
     }
 }
 
@@ -95,8 +89,8 @@ impl Client<'_> {
                 self.number
             );
         }
-        let reply = self.send(database, counted_unit(self.number), body, lines);
-        if is_acknowledged(reply) {
+        let outcome = self.send(database, counted_unit(self.number), body, lines);
+        if outcome.is_acknowledged() {
             lock(&self.ledger.counted[self.number][database]).acknowledge(numbers);
         }
     }
@@ -114,8 +108,8 @@ impl Client<'_> {
                 self.number
             );
         }
-        let reply = self.send(database, UNITS[0], body, lines);
-        if is_acknowledged(reply) {
+        let outcome = self.send(database, UNITS[0], body, lines);
+        if outcome.is_acknowledged() {
             lock(&self.ledger.stamped[self.number][database]).acknowledge(numbers);
         }
     }
@@ -152,7 +146,7 @@ impl Client<'_> {
             let _ = writeln!(body, "rising,place={number} v={value}i {time}");
         }
         let sent = self.ledger.elapsed();
-        let reply = self.send(database, unit, body, lines as u64);
+        let outcome = self.send(database, unit, body, lines as u64);
         let ended = self.ledger.elapsed();
         for (_, place) in &mut held {
             let point = place.newest();
@@ -161,7 +155,7 @@ impl Client<'_> {
                 client: self.number,
                 sent,
                 ended,
-                reply,
+                outcome,
             });
             if self.rng.usize(..WRITES_TO_A_POINT) == 0 {
                 place.begin_another();
@@ -180,7 +174,7 @@ impl Client<'_> {
     }
 
     /// Sends it by one of the ways that lead to the same place.
-    fn send(&mut self, database: usize, unit: Unit, mut body: String, lines: u64) -> Reply {
+    fn send(&mut self, database: usize, unit: Unit, mut body: String, lines: u64) -> Outcome {
         let database = DATABASES[database];
         let policy = self.rng.u8(..8) == 0;
         let target = if self.rng.u8(..8) == 0 {
@@ -197,22 +191,24 @@ impl Client<'_> {
             body.truncate(body.trim_end().len());
         }
         let gzip = self.rng.u8(..6) == 0;
-        let reply = if gzip {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-            encoder.write_all(body.as_bytes()).expect("a Vec takes it");
-            let packed = encoder.finish().expect("a Vec takes it");
-            self.connection.post(&target, true, &packed)
-        } else {
-            self.connection.post(&target, false, body.as_bytes())
+        let request = Request {
+            method: "POST",
+            target,
+            header: gzip.then_some(("Content-Encoding", "gzip")),
+            body: if gzip {
+                packed(&body)
+            } else {
+                body.into_bytes()
+            },
         };
-        self.tally.count(reply, lines);
-        if reply == Reply::NotSent {
-            std::thread::sleep(REFUSED_PAUSE);
-        }
-        reply
+        let outcome = Outcome::of(&self.connection.send(&request));
+        self.tally.count(outcome, lines);
+        outcome
     }
 }
 
-fn is_acknowledged(reply: Reply) -> bool {
-    matches!(reply, Reply::Acknowledged { .. })
+fn packed(body: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body.as_bytes()).expect("a Vec takes it");
+    encoder.finish().expect("a Vec takes it")
 }

@@ -11,10 +11,10 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::connection::Reply;
+use super::outcome::Outcome;
 use super::{CLIENTS, DATABASES};
 
 /// Series of `rising` in each database; in each, one point is being overwritten.
@@ -75,7 +75,7 @@ pub struct Attempt {
     /// When the answer was there, or was given up.
     pub ended: Duration,
     /// What came of it.
-    pub reply: Reply,
+    pub outcome: Outcome,
 }
 
 impl Ledger {
@@ -157,7 +157,7 @@ impl Place {
 impl Point {
     /// Notes what came of an attempt.
     pub fn note(&mut self, attempt: Attempt) {
-        if matches!(attempt.reply, Reply::Acknowledged { .. }) {
+        if attempt.outcome.is_acknowledged() {
             self.acknowledged = Some(attempt.value);
         }
         if self.attempts.len() == REMEMBERED {
@@ -205,8 +205,4 @@ pub fn counted_unit(client: usize) -> Unit {
 /// The time of a `counted` point, in its client's unit.
 pub fn counted_time(client: usize, number: u64) -> u64 {
     COUNTED_BEGIN * (1_000_000_000 / counted_unit(client).nanos) + number
-}
-
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

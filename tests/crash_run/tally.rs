@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::connection::Reply;
+use super::outcome::Outcome;
+use super::support::long_run::Trouble;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -35,24 +36,19 @@ pub struct Tally {
     silence: Count,
     not_sent: Count,
     /// How often each kind of trouble was made.
-    pub haflux_killed: Count,
-    pub haflux_stopped: Count,
-    pub node_killed: Count,
-    pub node_stopped: Count,
-    pub node_paused_briefly: Count,
-    /// Longer than haflux waits.
-    pub node_paused_long: Count,
-    /// What was sent arrived after haflux had given it up.
-    pub network_late: Count,
-    /// Neither node answered.
-    pub both_away: Count,
+    troubles: [Count; Trouble::ALL.len()],
 }
 
 impl Tally {
+    /// Counts trouble that is made.
+    pub fn trouble(&self, trouble: Trouble) {
+        self.troubles[trouble as usize].add(1);
+    }
+
     /// Counts a write of `lines` lines.
-    pub fn count(&self, reply: Reply, lines: u64) {
-        let counter = match reply {
-            Reply::Acknowledged { applied } => {
+    pub fn count(&self, outcome: Outcome, lines: u64) {
+        let counter = match outcome {
+            Outcome::Acknowledged { applied } => {
                 self.lines.add(lines);
                 if applied == 0 {
                     &self.journaled
@@ -60,12 +56,12 @@ impl Tally {
                     &self.applied
                 }
             }
-            Reply::Status(400..=499) => &self.refused,
-            Reply::Status(503) => &self.rejected,
-            Reply::Status(504) => &self.unmet,
-            Reply::Status(_) => &self.other,
-            Reply::Silence => &self.silence,
-            Reply::NotSent => &self.not_sent,
+            Outcome::Status(400..=499) => &self.refused,
+            Outcome::Status(503) => &self.rejected,
+            Outcome::Status(504) => &self.unmet,
+            Outcome::Status(_) => &self.other,
+            Outcome::Silence => &self.silence,
+            Outcome::NotSent => &self.not_sent,
         };
         counter.add(1);
     }
@@ -78,10 +74,16 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows: [(&str, &[(&str, &Count)]); 4] = [
+        let troubles = |whom: &str| {
+            let all = Trouble::ALL.iter().zip(&self.troubles);
+            all.filter(|(trouble, _)| trouble.whom() == whom)
+                .map(|(trouble, count)| (trouble.what(), count))
+                .collect()
+        };
+        let rows: [(&str, Vec<(&str, &Count)>); 4] = [
             (
                 "writes",
-                &[
+                vec![
                     ("acknowledged as applied", &self.applied),
                     ("acknowledged as journaled", &self.journaled),
                     ("refused (4xx)", &self.refused),
@@ -92,25 +94,9 @@ impl fmt::Display for Tally {
                     ("without a connection", &self.not_sent),
                 ],
             ),
-            ("lines", &[("acknowledged", &self.lines)]),
-            (
-                "haflux",
-                &[
-                    ("kill -9", &self.haflux_killed),
-                    ("graceful stop", &self.haflux_stopped),
-                ],
-            ),
-            (
-                "nodes",
-                &[
-                    ("kill -9", &self.node_killed),
-                    ("stop", &self.node_stopped),
-                    ("short pause", &self.node_paused_briefly),
-                    ("pause beyond the timeout", &self.node_paused_long),
-                    ("both away", &self.both_away),
-                    ("late delivery", &self.network_late),
-                ],
-            ),
+            ("lines", vec![("acknowledged", &self.lines)]),
+            ("haflux", troubles("haflux")),
+            ("nodes", troubles("nodes")),
         ];
         for (name, counts) in rows {
             let counts: Vec<String> = counts

@@ -6,7 +6,9 @@ use tempfile::TempDir;
 
 use super::haflux::Haflux;
 use super::influxd::{Influxd, Options};
+use super::points::same_points;
 use super::stand_in::{Behaviour, StandIn};
+use super::wait::{SOON, wait_until};
 
 /// The lab. Its frontends are `http_front` and `influx_front`.
 pub struct Lab {
@@ -50,6 +52,25 @@ impl Lab {
         self.node2.create_database(name);
     }
 
+    /// Waits until both nodes have so many points of `measurement`, each with a field `v`; then they must hold the same.
+    #[track_caller]
+    pub fn both_hold(&self, database: &str, measurement: &str, points: u64) {
+        for node in [&self.node1, &self.node2] {
+            wait_until(
+                &format!("{points} points of {measurement} on {}", node.address()),
+                SOON,
+                || node.count(database, measurement, "v") == points,
+            );
+        }
+        self.assert_same(database);
+    }
+
+    /// Both nodes must hold the same in `database`.
+    #[track_caller]
+    pub fn assert_same(&self, database: &str) {
+        assert_eq!(same_points(&self.node1, &self.node2, database), [""; 0]);
+    }
+
     /// Where clients of InfluxDB go.
     pub fn influx_url(&self) -> String {
         self.haflux.url("influx_front")
@@ -75,20 +96,43 @@ impl Lab {
 /// The file that the project ships, with nothing changed but addresses and the folder.
 fn configuration(node1: &Influxd, node2: &Influxd, grafana: &StandIn) -> String {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("conf/haflux.toml");
-    let mut text = std::fs::read_to_string(&file)
+    let text = std::fs::read_to_string(&file)
         .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    for (shipped, here) in [
-        ("/var/lib/haflux", "FOLDER/data"),
-        ("0.0.0.0:8086", "127.0.0.1:PORT(influx_front)"),
-        ("0.0.0.0:80", "127.0.0.1:PORT(http_front)"),
-        ("10.0.2.2:8086", &node1.address()),
-        ("10.0.2.3:8086", &node2.address()),
-        ("10.0.2.2:3000", &grafana.address()),
-    ] {
+    replace(
+        text,
+        &[
+            ("/var/lib/haflux", "FOLDER/data"),
+            ("0.0.0.0:8086", "127.0.0.1:PORT(influx_front)"),
+            ("0.0.0.0:80", "127.0.0.1:PORT(http_front)"),
+            ("10.0.2.2:8086", &node1.address()),
+            ("10.0.2.3:8086", &node2.address()),
+            ("10.0.2.2:3000", &grafana.address()),
+        ],
+    )
+}
+
+/// A change to the configuration: more keys of the relay.
+pub fn relay_keys(keys: &str) -> impl FnOnce(String) -> String + use<> {
+    more_keys("replicate_to = \"influx_back\"", keys)
+}
+
+/// A change to the configuration: more keys of the nodes' pool.
+pub fn pool_keys(keys: &str) -> impl FnOnce(String) -> String + use<> {
+    more_keys("balance = \"roundrobin\"", keys)
+}
+
+fn more_keys(behind: &'static str, keys: &str) -> impl FnOnce(String) -> String + use<> {
+    let all = format!("{behind}\n{keys}\n");
+    move |text| replace(text, &[(behind, &all)])
+}
+
+/// Replaces what the shipped configuration says by what is here.
+#[track_caller]
+pub fn replace(mut text: String, changes: &[(&str, &str)]) -> String {
+    for (shipped, here) in changes {
         assert!(
             text.contains(shipped),
-            "{shipped} is gone from {}",
-            file.display()
+            "the configuration has no {shipped} any more"
         );
         text = text.replace(shipped, here);
     }

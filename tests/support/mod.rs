@@ -6,7 +6,9 @@
 //! - [`lab`]: both of it, put together as `conf/haflux.toml` says.
 //! - [`stand_in`]: an HTTP server that does what a script says, for what a real node cannot be made to do; [`relay`]: a relay
 //!   over such servers.
-//! - [`http`], [`points`], [`wait`]: asking, comparing, waiting.
+//! - [`http`], [`status`], [`points`], [`level`], [`wait`]: asking, comparing, waiting.
+//! - [`beside`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
+//! - [`programs`]: other people's clients.
 //! - [`ports`], [`process`]: what the others need to start something and to end it.
 //!
 //! Everything listens on loopback, keeps its files and logs in the folder it was given, is ended by its own process id when it
@@ -15,20 +17,29 @@
 // Each test file is a crate that uses a part of this.
 #![allow(dead_code, unused_imports)]
 
+pub mod beside;
 pub mod haflux;
 pub mod http;
 pub mod influxd;
 pub mod lab;
+pub mod level;
+pub mod lock;
+pub mod long_run;
 pub mod points;
 pub mod ports;
 pub mod process;
+pub mod programs;
 pub mod relay;
 pub mod stand_in;
+pub mod status;
 pub mod wait;
 
+pub use beside::beside;
 pub use haflux::Haflux;
 pub use influxd::{Influxd, Options};
 pub use lab::Lab;
+pub use level::{is_level, wait_until_level};
+pub use lock::lock;
 pub use points::same_points;
 pub use relay::relay_over;
 pub use stand_in::{Behaviour, StandIn};

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex};
+
+use super::lock::lock;
 
 /// Below the range from which Linux takes ports for outgoing connections: a port that a stopped program listened on is not
 /// taken by a passing connection before the program is started again.
@@ -25,10 +27,7 @@ pub fn free_udp_port() -> u16 {
 fn free(is_free: impl Fn(u16) -> bool) -> u16 {
     for _ in 0..1000 {
         let port = fastrand::u16(RANGE);
-        let new = GIVEN
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(port);
+        let new = lock(&GIVEN).insert(port);
         if new && is_free(port) {
             return port;
         }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use super::ledger::lock;
+use crate::support::lock::lock;
 
 /// The way to one node. It lasts as long as the process.
 pub struct Network {
@@ -23,8 +23,16 @@ pub struct Network {
 type Hold = AtomicU64;
 
 impl Network {
+    /// Puts one before a replica of a configuration.
+    pub fn before(name: &str, configuration: &mut String) -> Self {
+        let node = address_of(configuration, name);
+        let network = Network::to(&node);
+        *configuration = configuration.replace(&node, &network.address.to_string());
+        network
+    }
+
     /// A way to `node`.
-    pub fn to(node: &str) -> Self {
+    fn to(node: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let network = Self {
             address: listener.local_addr().expect("a bound port"),
@@ -49,11 +57,6 @@ impl Network {
         network
     }
 
-    /// Where it is entered.
-    pub fn address(&self) -> String {
-        self.address.to_string()
-    }
-
     /// What is sent from now on over the connections that there are arrives after `delay`, and those behind it do not wait for
     /// it. A connection is held once only: so nothing is ever later than one delay, and a rewind longer than that must mend it.
     /// Returns how many connections that are.
@@ -68,6 +71,18 @@ impl Network {
         })
         .count()
     }
+}
+
+/// The address of a replica in a configuration.
+fn address_of(configuration: &str, name: &str) -> String {
+    let server = format!("{{ name = \"{name}\"");
+    configuration
+        .split_once("name = \"influx_back\"")
+        .and_then(|(_, pool)| {
+            let (_, server) = pool.split_once(&server)?;
+            server.split('"').nth(1).map(str::to_owned)
+        })
+        .unwrap_or_else(|| panic!("no {name} in the configuration"))
 }
 
 fn carry(client: TcpStream, server: TcpStream, begun: Instant, hold: Arc<Hold>) {

@@ -4,16 +4,23 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::support::http::Answer;
+
 /// Longer than haflux ever takes to answer here: only a dead haflux leaves a client without one.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The pause of a client that finds nobody to ask.
+const REFUSED_PAUSE: Duration = Duration::from_millis(20);
+
 /// A request.
 pub struct Request {
+    /// A POST has a body, and nothing else has.
     pub method: &'static str,
     /// Path and query.
     pub target: String,
-    /// A form, or lines.
-    pub body: Option<(&'static str, String)>,
+    /// What it says of its body.
+    pub header: Option<(&'static str, &'static str)>,
+    pub body: Vec<u8>,
 }
 
 /// What became of it.
@@ -24,21 +31,6 @@ pub enum Reply {
     NotSent,
     /// It was sent, at least in part, and no whole answer came.
     Silence,
-}
-
-/// A whole answer.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub body: Vec<u8>,
-    /// It was said to be stale.
-    pub stale: bool,
-}
-
-impl Answer {
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).trim_end().to_owned()
-    }
 }
 
 /// A connection to haflux, made when it is needed.
@@ -66,7 +58,10 @@ impl<'a> Connection<'a> {
             Some(open) => open,
             None => match connect(self.address) {
                 Ok(open) => open,
-                Err(_) => return Reply::NotSent,
+                Err(_) => {
+                    std::thread::sleep(REFUSED_PAUSE);
+                    return Reply::NotSent;
+                }
             },
         };
         match exchange(&mut open, self.address, request) {
@@ -97,15 +92,16 @@ fn exchange(
 ) -> std::io::Result<(Answer, bool)> {
     let Request { method, target, .. } = request;
     let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n");
-    match &request.body {
-        Some((content_type, body)) => text.push_str(&format!(
-            "Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )),
-        None if *method == "POST" => text.push_str("Content-Length: 0\r\n\r\n"),
-        None => text.push_str("\r\n"),
+    if let Some((name, value)) = request.header {
+        text.push_str(&format!("{name}: {value}\r\n"));
     }
-    open.get_mut().write_all(text.as_bytes())?;
+    if *method == "POST" {
+        text.push_str(&format!("Content-Length: {}\r\n", request.body.len()));
+    }
+    text.push_str("\r\n");
+    let mut sent = text.into_bytes();
+    sent.extend_from_slice(&request.body);
+    open.get_mut().write_all(&sent)?;
 
     let bad = || std::io::Error::other("no HTTP answer");
     let status: u16 = line(open)?
@@ -113,32 +109,31 @@ fn exchange(
         .nth(1)
         .and_then(|status| status.parse().ok())
         .ok_or_else(bad)?;
-    let (mut length, mut chunked, mut keep, mut stale) = (0, false, true, false);
-    loop {
-        let line = line(open)?.to_ascii_lowercase();
-        let Some((name, value)) = line.split_once(':') else {
-            break;
-        };
-        let value = value.trim();
-        match name {
-            "content-length" => length = value.parse().map_err(std::io::Error::other)?,
-            "transfer-encoding" => chunked = value == "chunked",
-            "connection" => keep &= value != "close",
-            "x-haflux-stale" => stale = true,
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    if chunked {
-        body = chunks(open)?;
-    } else {
-        open.read_exact(&mut body)?;
-    }
-    let answer = Answer {
+    let mut answer = Answer {
         status,
-        body,
-        stale,
+        headers: Vec::new(),
+        body: Vec::new(),
     };
+    loop {
+        let line = line(open)?;
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').ok_or_else(bad)?;
+        let header = (name.to_ascii_lowercase(), value.trim().to_owned());
+        answer.headers.push(header);
+    }
+    let says = |name: &str, wanted: &str| {
+        let value = answer.header(name);
+        value.is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+    };
+    let keep = !says("connection", "close");
+    if says("transfer-encoding", "chunked") {
+        answer.body = chunks(open)?;
+    } else if let Some(length) = answer.header("content-length") {
+        answer.body = vec![0; length.parse().map_err(std::io::Error::other)?];
+        open.read_exact(&mut answer.body)?;
+    }
     Ok((answer, keep))
 }
 
