@@ -12,13 +12,13 @@ use crate::journal::{
     Cursor, Disk, Gap, Journal, Kind, OpenError, Options, Position, ReadError, Recovery, Sequence,
 };
 
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+pub(super) type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const SEGMENT: u64 = 4096;
 /// Three of these and the segment header fill a segment.
-const PAYLOAD: usize = 1000;
+pub(super) const PAYLOAD: usize = 1000;
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         segment_size: SEGMENT,
         max_record: PAYLOAD,
@@ -28,12 +28,12 @@ fn options() -> Options {
     }
 }
 
-fn open(disk: &SimulatedDisk) -> std::result::Result<(Journal, Recovery), OpenError> {
+pub(super) fn open(disk: &SimulatedDisk) -> std::result::Result<(Journal, Recovery), OpenError> {
     Journal::open(Arc::new(disk.clone()), options())
 }
 
 /// A journal of this many records, each synced on its own, whose process was killed.
-async fn filled(records: u64) -> Result<SimulatedDisk> {
+pub(super) async fn filled(records: u64) -> Result<SimulatedDisk> {
     let disk = SimulatedDisk::new(records, 1 << 30);
     let (journal, _) = open(&disk)?;
     let cursor = |sequence| Cursor {
@@ -61,7 +61,7 @@ async fn filled(records: u64) -> Result<SimulatedDisk> {
     Ok(disk)
 }
 
-fn segments(disk: &SimulatedDisk) -> Vec<String> {
+pub(super) fn segments(disk: &SimulatedDisk) -> Vec<String> {
     let is_segment =
         |name: &String| matches!(FileName::parse(name), Some(FileName::Segment { .. }));
     let mut names: Vec<String> = disk.names().into_iter().filter(is_segment).collect();
@@ -70,7 +70,7 @@ fn segments(disk: &SimulatedDisk) -> Vec<String> {
 }
 
 /// What a reader from the start meets: numbers of records, and pairs for gaps.
-async fn read(journal: &Journal) -> Result<Vec<(u64, u64)>> {
+pub(super) async fn read(journal: &Journal) -> Result<Vec<(u64, u64)>> {
     let (mut reader, mut met) = (journal.reader(Sequence::ZERO), Vec::new());
     loop {
         match reader.read(2500).await {
@@ -91,11 +91,11 @@ async fn read(journal: &Journal) -> Result<Vec<(u64, u64)>> {
     }
 }
 
-fn sound(numbers: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = (u64, u64)> {
+pub(super) fn sound(numbers: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = (u64, u64)> {
     numbers.map(|number| (number, number))
 }
 
-fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .build()?
         .block_on(work)
