@@ -786,6 +786,7 @@ fn any_life_keeps_what_was_promised() {
         return Model::new(seed).run();
     }
     let base = fastrand::u64(..) >> 16;
+    eprintln!("seeds from {base} on");
     let mut lives = 0;
     for seed in base..base + number("HAFLUX_JOURNAL_CASES").unwrap_or(1000) {
         let outcome = std::panic::catch_unwind(move || {
