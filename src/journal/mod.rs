@@ -152,7 +152,8 @@
 //! what a replica has. Its sequences are not given again (J3); that replica and others may differ in it, and no cursor tells, for
 //! cursors are saved behind a sync. That is the price of those two.
 //!
-//! The cursors that were found are saved and synced anew before any record is admitted.
+//! A cursor table that was found may be in memory only, too. Before the other one is overwritten, its very bytes are written
+//! to it once more and synced, and so is the directory. No record is admitted before that and a save.
 //!
 //! Damage in a segment that was not scanned is met by the reader, as [`ReadError::Gap`].
 //!

@@ -152,6 +152,10 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Writer, Rec
     });
     let tables = tables.map(|(file, table)| TableFile {
         generation: table.as_ref().map_or(0, |table| table.generation),
+        unproven: table
+            .as_ref()
+            .filter(|table| table.generation == generation)
+            .map(CursorTable::encode),
         cursors: table.map(|table| table.cursors).unwrap_or_default(),
         ..file
     });
@@ -203,6 +207,7 @@ fn read_table(
         cursors: Vec::new(),
         version: 0,
         clean: false,
+        unproven: None,
     };
     let failed = |source| OpenError::Io {
         action: "read the cursors",

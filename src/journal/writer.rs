@@ -107,6 +107,8 @@ pub(super) struct Writer {
     trouble: Trouble,
     checked: Option<Instant>,
     next_allocation: Option<Instant>,
+    /// The names that recovery found are on disk.
+    names_synced: bool,
     tables: [TableFile; 2],
     generation: u64,
     next_save: Option<Instant>,
@@ -150,6 +152,7 @@ impl Writer {
             trouble: Trouble::default(),
             checked: None,
             next_allocation: None,
+            names_synced: false,
             tables: start.tables,
             generation: start.generation,
             next_save: None,

@@ -28,12 +28,12 @@ pub(super) fn options() -> Options {
     }
 }
 
-pub(super) fn open(disk: &SimulatedDisk) -> std::result::Result<(Journal, Recovery), OpenError> {
+fn open(disk: &SimulatedDisk) -> std::result::Result<(Journal, Recovery), OpenError> {
     Journal::open(Arc::new(disk.clone()), options())
 }
 
 /// A journal of this many records, each synced on its own, whose process was killed.
-pub(super) async fn filled(records: u64) -> Result<SimulatedDisk> {
+async fn filled(records: u64) -> Result<SimulatedDisk> {
     let disk = SimulatedDisk::new(records, 1 << 30);
     let (journal, _) = open(&disk)?;
     let cursor = |sequence| Cursor {
@@ -70,7 +70,7 @@ pub(super) fn segments(disk: &SimulatedDisk) -> Vec<String> {
 }
 
 /// What a reader from the start meets: numbers of records, and pairs for gaps.
-pub(super) async fn read(journal: &Journal) -> Result<Vec<(u64, u64)>> {
+async fn read(journal: &Journal) -> Result<Vec<(u64, u64)>> {
     let (mut reader, mut met) = (journal.reader(Sequence::ZERO), Vec::new());
     loop {
         match reader.read(2500).await {
@@ -91,11 +91,11 @@ pub(super) async fn read(journal: &Journal) -> Result<Vec<(u64, u64)>> {
     }
 }
 
-pub(super) fn sound(numbers: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = (u64, u64)> {
+fn sound(numbers: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = (u64, u64)> {
     numbers.map(|number| (number, number))
 }
 
-pub(super) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .build()?
         .block_on(work)

@@ -138,8 +138,10 @@ impl State {
                     let mut at = start;
                     while at < end {
                         let next = ((at / SECTOR + 1) * SECTOR).min(end);
+                        // What is written over with itself has nothing to be torn.
+                        let differs = node.synced[at..next] != node.now[at..next];
                         match rng.u8(0..6) {
-                            0 if tear == Tear::Garbage => node.synced[at..next]
+                            0 if tear == Tear::Garbage && differs => node.synced[at..next]
                                 .iter_mut()
                                 .for_each(|byte| *byte = rng.u8(..)),
                             0..=2 => node.synced[at..next].copy_from_slice(&node.now[at..next]),
