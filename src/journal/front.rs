@@ -50,6 +50,15 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// A record of a life before, that is to be written again.
+    pub(super) fn again(record: Record) -> Self {
+        Self {
+            payload_checksum: crc32c::crc32c(&record.payload),
+            record,
+            waiter: None,
+        }
+    }
+
     /// Bytes in a segment.
     pub(super) fn size(&self) -> u64 {
         frame::size(self.record.payload.len())

@@ -106,7 +106,8 @@
 //! unclean start.
 //!
 //! **A new segment**: a spare is renamed, the directory is synced, and only then is the file written to. So the content of a
-//! file always matches its name.
+//! file always matches its name. If the directory cannot be synced, the file is given a spare's name again, and the name it
+//! had counts as a failed segment's: gone for good before anything is released or saved.
 //!
 //! # Recycling
 //!
@@ -135,6 +136,25 @@
 //!
 //! Recovery writes nothing into segments. A new life always begins a new segment, whose header fixes what was found; until it
 //! is synced, the same recovery finds the same. A proven loss at the end is fixed in the same way: readers meet it as a gap.
+//!
+//! **What nothing proves to have been synced.** When only the process died, what it wrote can be read, though the system may
+//! have it in its memory alone; served now and lost with the power later, it would be on one replica and not in the journal.
+//! A saved cursor table, a sound segment header (all before that segment is synced) and each frame say what is synced. The records
+//! above, all of the last segment that holds any, are not served yet: they are the first that the new life writes, to a new
+//! segment, with their sequences. A sync of the file they were found in would not do: after a sync that failed, the next one
+//! succeeds and means nothing. But unlike after a failure (J4) these records may have been acknowledged, so their old file must
+//! count until they are synced elsewhere. Therefore the new segment gets its header, which ends the old one before them, in a
+//! second write after that sync. Cut off before, it is a segment without a header that nothing proves. If the disk fails at
+//! it, that is a failure as any other: [`Journal::durable`] stays below those records, [`Recovery::head`] does not.
+//!
+//! So it is under every [`Sync`]: the death of the process loses nothing, and what recovery served, no loss of power takes back.
+//! While it runs, [`Sync::Interval`] and [`Sync::Never`] serve what is not synced: a loss of power can then take from the journal
+//! what a replica has. Its sequences are not given again (J3); that replica and others may differ in it, and no cursor tells, for
+//! cursors are saved behind a sync. That is the price of those two.
+//!
+//! A cursor table that was found may be in memory only, too. Before the other one is overwritten, its very bytes are written
+//! to it once more and synced, and so is the directory. No record is admitted before that and a save.
+//!
 //! Damage in a segment that was not scanned is met by the reader, as [`ReadError::Gap`].
 //!
 //! # Looking without touching

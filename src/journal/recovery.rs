@@ -3,7 +3,7 @@
 mod files;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::cache::Cache;
 use super::cursors::{BadTable, CursorTable, MAX_TABLE};
 use super::disk::{Disk, LockFailure};
-use super::front::{Front, JUMP, Phase, Plan, Shared, lock};
+use super::front::{Front, JUMP, Pending, Phase, Plan, Shared};
 use super::scan;
 use super::segment::SegmentList;
 use super::writer::{Start, TableFile, Writer};
@@ -111,7 +111,9 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Writer, Rec
         .plus(jump);
     let generation = newest.as_ref().map_or(0, |table| table.generation);
 
+    let count = found.segments.len() + found.sources.len();
     let spares = files.spares(&*disk, &options);
+    let unproven: VecDeque<Pending> = found.unproven.into_iter().map(Pending::again).collect();
     let mut segments = SegmentList::default();
     found
         .segments
@@ -123,8 +125,11 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Writer, Rec
             phase: Phase::Open,
             next,
             head: found.known,
-            queue: std::collections::VecDeque::new(),
-            waiting_bytes: 0,
+            queue: VecDeque::new(),
+            waiting_bytes: unproven
+                .iter()
+                .map(|pending| pending.record.payload.len())
+                .sum(),
             plan: Plan::default(),
             floor_saved: false,
             room: false,
@@ -138,22 +143,28 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Writer, Rec
             news: false,
         }),
         wake: Condvar::new(),
-        cache: Mutex::new(Cache::new(options.cache_size, found.known.sequence)),
+        cache: Mutex::new(Cache::new(options.cache_size, found.proven.sequence)),
         segments: Mutex::new(segments),
-        durable: watch::Sender::new(found.known),
+        durable: watch::Sender::new(found.proven),
         health: Mutex::new(Health::default()),
         ended: watch::Sender::new(false),
         options,
     });
     let tables = tables.map(|(file, table)| TableFile {
         generation: table.as_ref().map_or(0, |table| table.generation),
+        unproven: table
+            .as_ref()
+            .filter(|table| table.generation == generation)
+            .map(CursorTable::encode),
         cursors: table.map(|table| table.cursors).unwrap_or_default(),
         ..file
     });
     let start = Start {
         journal: files.journal,
         lock: guard,
-        known: found.known,
+        synced: found.proven,
+        unproven,
+        sources: found.sources,
         next,
         next_serial: files.next_serial,
         spares,
@@ -175,7 +186,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Writer, Rec
         cursors,
         gaps: found.gaps,
         torn_bytes_cut: found.torn,
-        segments: lock(&shared.segments).len(),
+        segments: count,
         foreign: files.foreign,
         clean,
         took: began.elapsed(),
@@ -196,6 +207,7 @@ fn read_table(
         cursors: Vec::new(),
         version: 0,
         clean: false,
+        unproven: None,
     };
     let failed = |source| OpenError::Io {
         action: "read the cursors",

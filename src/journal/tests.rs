@@ -2,5 +2,6 @@
 
 mod damage;
 mod model;
+mod recovered;
 mod simulated;
 mod threaded;

@@ -3,6 +3,7 @@
 //! It is a state machine: [`Writer::step`] does what can be done now and says when to come again. A thread drives it; tests
 //! drive it by hand.
 
+mod carry;
 mod cursors;
 mod records;
 mod room;
@@ -63,8 +64,12 @@ impl Trouble {
 pub(super) struct Start {
     pub(super) journal: [u8; 16],
     pub(super) lock: Box<dyn LockGuard>,
-    /// The newest record of the lives before.
-    pub(super) known: Position,
+    /// The newest record that the lives before are known to have synced.
+    pub(super) synced: Position,
+    /// Those above it.
+    pub(super) unproven: VecDeque<Pending>,
+    /// Segments that hold nothing but those.
+    pub(super) sources: Vec<String>,
     /// The first sequence of this life.
     pub(super) next: Sequence,
     pub(super) next_serial: u64,
@@ -90,6 +95,10 @@ pub(super) struct Writer {
     /// Not synced, in order. The first `written` of them are in the active segment; the first `published` are durable by the
     /// policy.
     pending: VecDeque<Pending>,
+    /// So many of the first of them are of the life before; see [`carry`].
+    carried: usize,
+    /// The segments that these were found in, but for one that holds others too.
+    sources: Vec<String>,
     written: usize,
     published: usize,
     synced: Position,
@@ -98,6 +107,8 @@ pub(super) struct Writer {
     trouble: Trouble,
     checked: Option<Instant>,
     next_allocation: Option<Instant>,
+    /// The names that recovery found are on disk.
+    names_synced: bool,
     tables: [TableFile; 2],
     generation: u64,
     next_save: Option<Instant>,
@@ -121,7 +132,7 @@ pub(super) enum Again {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, start: Start) -> Self {
-        lock(&shared.segments).set_synced(start.known.sequence);
+        lock(&shared.segments).set_synced(start.synced.sequence);
         Self {
             shared,
             journal: start.journal,
@@ -131,14 +142,17 @@ impl Writer {
             active: None,
             spares: start.spares,
             leftovers: start.leftovers,
-            pending: VecDeque::new(),
+            carried: start.unproven.len(),
+            pending: start.unproven,
+            sources: start.sources,
             written: 0,
             published: 0,
-            synced: start.known,
+            synced: start.synced,
             unsynced_since: None,
             trouble: Trouble::default(),
             checked: None,
             next_allocation: None,
+            names_synced: false,
             tables: start.tables,
             generation: start.generation,
             next_save: None,

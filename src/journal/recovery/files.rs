@@ -1,13 +1,13 @@
 //! The segment files, put together to one log.
 
 use super::super::disk::Disk;
-use super::super::frame::Identity;
+use super::super::frame::{self, Identity};
 use super::super::scan::{self, Scanner};
 use super::super::segment::{
     BadHeader, FileName, HEADER_BYTES, HEADER_SIZE, Segment, SegmentHeader,
 };
 use super::super::writer::Spare;
-use super::super::{Cursor, Gap, OpenError, Options, Position, Sequence};
+use super::super::{Cursor, Gap, OpenError, Options, Position, Record, Sequence};
 use super::WINDOW;
 use super::walk::scan_segment;
 
@@ -41,8 +41,36 @@ pub(super) struct Records {
     pub(super) head: Position,
     /// The newest record that is known to have been: above `head` if the end was lost.
     pub(super) known: Position,
+    /// The newest record that is known to have been synced, or to have been lost after it was.
+    pub(super) proven: Position,
+    /// The records above it: they may be nowhere but in the memory of the system. The segments end before them.
+    pub(super) unproven: Vec<Record>,
+    /// Segments that hold nothing but such records. They are to stay until these are elsewhere.
+    pub(super) sources: Vec<String>,
     pub(super) gaps: Vec<Gap>,
     pub(super) torn: u64,
+}
+
+impl Records {
+    /// Takes what nothing proves to have been synced out of the segments.
+    fn end_segments_before_unproven(&mut self) {
+        let proven = self.proven.sequence;
+        self.unproven.retain(|record| record.sequence > proven);
+        let Some(first) = self.unproven.first() else {
+            self.proven = self.known;
+            return;
+        };
+        let size = frame::size(first.payload.len());
+        self.proven.offset = first.offset.saturating_sub(size);
+        let sources = &mut self.sources;
+        self.segments.retain_mut(|segment| {
+            segment.last = segment.last.map(|last| last.min(proven));
+            if segment.first > proven {
+                sources.push(segment.name());
+            }
+            segment.first <= proven
+        });
+    }
 }
 
 impl Files {
@@ -152,6 +180,9 @@ impl Files {
             segments: Vec::new(),
             head: Position::default(),
             known: proven,
+            proven,
+            unproven: Vec::new(),
+            sources: Vec::new(),
             gaps: Vec::new(),
             torn: 0,
         };
@@ -168,6 +199,8 @@ impl Files {
                 None => guess_previous(disk, &found, identity, records.head, lowest),
             };
             let vouched = next.filter(|next| next.previous_serial == found.serial);
+            // A segment gets its header, and its first record, only when everything before it is synced.
+            let mut synced = previous.sequence;
             let mut inside = Vec::new();
             let last = match vouched {
                 Some(next) => next.previous,
@@ -177,6 +210,8 @@ impl Files {
                         scan_segment(disk, &found, identity, previous, limit, proven.sequence);
                     inside = scanned.gaps;
                     records.torn += scanned.torn;
+                    records.unproven.extend(scanned.unproven);
+                    synced = synced.max(scanned.proven);
                     scanned.last
                 }
             };
@@ -193,6 +228,7 @@ impl Files {
             if last.sequence > records.head.sequence {
                 records.head = last;
             }
+            records.proven.sequence = records.proven.sequence.max(synced);
             let segment = Segment {
                 serial: found.serial,
                 first: found.first,
@@ -216,6 +252,7 @@ impl Files {
             }
         }
         self.segments = kept;
+        records.end_segments_before_unproven();
         records
     }
 

@@ -1,12 +1,13 @@
 //! Walking through a segment that nothing vouches for.
 
+use std::collections::VecDeque;
 use std::io;
 
 use super::super::disk::Disk;
 use super::super::frame::Identity;
 use super::super::scan::Scanner;
 use super::super::segment::HEADER_SIZE;
-use super::super::{Gap, Position, Sequence};
+use super::super::{Gap, Position, Record, Sequence};
 use super::WINDOW;
 use super::files::Found;
 
@@ -16,6 +17,10 @@ pub(super) struct Scanned {
     pub(super) last: Position,
     pub(super) gaps: Vec<Gap>,
     pub(super) torn: u64,
+    /// The newest record that is known to have been synced.
+    pub(super) proven: Sequence,
+    /// The records above it.
+    pub(super) unproven: VecDeque<Record>,
     /// It was begun and never synced.
     pub(super) is_junk: bool,
 }
@@ -42,6 +47,7 @@ pub(super) fn scan_segment(
         position: HEADER_SIZE,
         holes: Vec::new(),
         proven,
+        unproven: VecDeque::new(),
     };
     let scanner = disk
         .open(&found.name)
@@ -68,6 +74,8 @@ pub(super) fn scan_segment(
         }
         gaps.push(hole.gap);
     }
+    let mut unproven = scan.unproven;
+    unproven.retain(|record| record.sequence <= last.sequence);
     // The header is synced with the first records. If nothing proves that this ever happened, none of it was.
     let is_junk = readable && found.header.is_none() && scan.proven < found.first;
     if is_junk {
@@ -77,6 +85,8 @@ pub(super) fn scan_segment(
         last,
         gaps,
         torn,
+        proven: scan.proven,
+        unproven,
         is_junk,
     }
 }
@@ -89,6 +99,8 @@ pub(super) struct Scan {
     pub(super) holes: Vec<Hole>,
     /// The newest record that is known to have been synced.
     pub(super) proven: Sequence,
+    /// The sound records above that one.
+    pub(super) unproven: VecDeque<Record>,
 }
 
 impl Scan {
@@ -134,6 +146,15 @@ impl Scan {
             };
             self.position = frame.end;
             self.proven = self.proven.max(frame.synced);
+            let proven = self.proven;
+            while self
+                .unproven
+                .pop_front_if(|oldest| oldest.sequence <= proven)
+                .is_some()
+            {}
+            if above > proven {
+                self.unproven.push_back(frame.record);
+            }
         }
     }
 }

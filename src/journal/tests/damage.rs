@@ -12,13 +12,13 @@ use crate::journal::{
     Cursor, Disk, Gap, Journal, Kind, OpenError, Options, Position, ReadError, Recovery, Sequence,
 };
 
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+pub(super) type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const SEGMENT: u64 = 4096;
 /// Three of these and the segment header fill a segment.
-const PAYLOAD: usize = 1000;
+pub(super) const PAYLOAD: usize = 1000;
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         segment_size: SEGMENT,
         max_record: PAYLOAD,
@@ -61,7 +61,7 @@ async fn filled(records: u64) -> Result<SimulatedDisk> {
     Ok(disk)
 }
 
-fn segments(disk: &SimulatedDisk) -> Vec<String> {
+pub(super) fn segments(disk: &SimulatedDisk) -> Vec<String> {
     let is_segment =
         |name: &String| matches!(FileName::parse(name), Some(FileName::Segment { .. }));
     let mut names: Vec<String> = disk.names().into_iter().filter(is_segment).collect();

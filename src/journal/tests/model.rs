@@ -35,6 +35,19 @@ enum Weather {
     Rotten,
 }
 
+/// How a life ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Process,
+    Power(Tear),
+}
+
+impl End {
+    fn may_forget(self) -> bool {
+        !matches!(self, Self::Process | Self::Power(Tear::Kept))
+    }
+}
+
 type Saved = oneshot::Receiver<Result<(), CursorError>>;
 
 /// A record that was given a sequence.
@@ -45,11 +58,24 @@ struct Appended {
     offset: u64,
     durable: bool,
     waiter: Option<oneshot::Receiver<()>>,
+    /// Recovery found it, and has not made it durable yet.
+    hidden: Option<Hidden>,
+}
+
+/// What may become of a record that recovery found and has not made durable yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hidden {
+    /// It was durable: it must come back.
+    Promised,
+    /// It may.
+    Possible,
 }
 
 /// One journal through all its lives, and what is known of it.
 struct Model {
     rng: Rng,
+    /// Chooses when the process is killed; `None`: never.
+    kills: Option<Rng>,
     weather: Weather,
     disk: SimulatedDisk,
     options: Options,
@@ -68,6 +94,8 @@ struct Model {
     released: Sequence,
     /// Sequences that were told lost.
     lost: BTreeSet<Sequence>,
+    /// Up to here the journal said that it is synced.
+    synced: Sequence,
     /// What a saved table proves to have been synced.
     proven: Sequence,
     lives: u32,
@@ -121,6 +149,7 @@ impl Model {
             (Sequence::ZERO, Sequence::new(1))
         );
         Self {
+            kills: Some(Rng::with_seed(!seed)),
             rng,
             weather,
             disk,
@@ -135,6 +164,7 @@ impl Model {
             ticks: 0,
             released: Sequence::ZERO,
             lost: BTreeSet::new(),
+            synced: Sequence::ZERO,
             proven: Sequence::ZERO,
             lives: 1,
         }
@@ -156,6 +186,13 @@ impl Model {
                 89..=92 => self.disturb(),
                 93 => self.close(),
                 _ => self.crash(),
+            }
+            if self
+                .kills
+                .as_mut()
+                .is_some_and(|kills| kills.u8(0..20) == 0)
+            {
+                self.kill();
             }
         }
         // Whatever it was, it passes, and nothing admitted is left behind.
@@ -205,6 +242,7 @@ impl Model {
                     offset,
                     durable: false,
                     waiter: Some(durable),
+                    hidden: None,
                 };
                 let before = self.appended.insert(sequence, appended);
                 let excused = self.weather == Weather::Rotten;
@@ -233,8 +271,11 @@ impl Model {
                 _ => {}
             }
         }
+        self.reveal();
         let mut waiting = Vec::new();
-        let durable = self.shared().durable.borrow().sequence;
+        // A table that was saved in this step says so much, for nothing is synced after it.
+        let synced = lock(&self.shared().segments).synced();
+        self.synced = self.synced.max(synced);
         for (mut saved, asked, cursors) in std::mem::take(&mut self.saves) {
             match saved.try_recv() {
                 Ok(Ok(())) => {
@@ -243,7 +284,7 @@ impl Model {
                         changes.retain(|(tick, _)| *tick > asked);
                     }
                     self.confirmed = cursors;
-                    self.proven = self.proven.max(durable);
+                    self.proven = self.proven.max(synced);
                 }
                 Ok(Err(error)) => panic!("{error}"),
                 Err(TryRecvError::Empty) => waiting.push((saved, asked, cursors)),
@@ -252,6 +293,34 @@ impl Model {
         }
         self.saves = waiting;
         self.note_released();
+    }
+
+    /// Reads what recovery had not made durable, once it is.
+    fn reveal(&mut self) {
+        let hidden = |(sequence, appended): (&Sequence, &Appended)| {
+            appended.hidden.is_some().then_some(*sequence)
+        };
+        let durable = self.shared().durable.borrow().sequence;
+        let (first, last) = {
+            let mut hidden = self.appended.iter().filter_map(hidden);
+            let Some(first) = hidden.next() else { return };
+            (first, hidden.next_back().unwrap_or(first))
+        };
+        if durable < last || self.disk.is_off() {
+            return;
+        }
+        let mut reader = Reader::new(Arc::clone(self.shared()), first.previous());
+        let found = self.collect(&mut reader, false);
+        for (sequence, appended) in self.appended.range_mut(first..=last) {
+            let is_there = found.contains_key(sequence);
+            assert!(
+                is_there || appended.hidden != Some(Hidden::Promised),
+                "record {sequence} was durable and does not come back"
+            );
+            if appended.hidden.take().is_some() {
+                appended.durable = is_there;
+            }
+        }
     }
 
     fn note_released(&mut self) {
@@ -366,6 +435,7 @@ impl Model {
         lock(&self.shared().front).phase = crate::journal::front::Phase::Closing;
         while self.writer.step(self.now) != Again::Ended {
             self.now += Duration::from_millis(10);
+            self.note();
         }
         self.note();
         self.reopen(Tear::Kept);
@@ -382,6 +452,26 @@ impl Model {
         self.reopen(tear);
     }
 
+    /// The process dies; the machine, its memory of files and its ills stay.
+    fn kill(&mut self) {
+        if self.disk.is_off() {
+            return self.crash();
+        }
+        let forgets = self.kills.as_mut().is_some_and(|kills| kills.bool());
+        self.disk.kill(forgets);
+        match recovery::open(Arc::new(self.disk.clone()), self.options.clone()) {
+            Ok((writer, recovery)) => self.begin_life(writer, &recovery, End::Process),
+            Err(_) if self.disk.is_off() => self.crash(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn begin_life(&mut self, writer: Writer, recovery: &Recovery, end: End) {
+        // Dropping the old life must not disturb the lock of the new one.
+        std::mem::forget(std::mem::replace(&mut self.writer, writer));
+        self.check_recovery(recovery, end);
+    }
+
     fn reopen(&mut self, mut tear: Tear) {
         loop {
             self.disk.restart(tear);
@@ -394,9 +484,7 @@ impl Model {
             }
             match recovery::open(Arc::new(self.disk.clone()), self.options.clone()) {
                 Ok((writer, recovery)) => {
-                    // Dropping the old life must not disturb the lock of the new one.
-                    std::mem::forget(std::mem::replace(&mut self.writer, writer));
-                    return self.check_recovery(&recovery, tear);
+                    return self.begin_life(writer, &recovery, End::Power(tear));
                 }
                 Err(_) if self.disk.is_off() => tear = Tear::Lost,
                 Err(error) => panic!("{error}"),
@@ -429,7 +517,7 @@ impl Model {
         }
     }
 
-    fn check_recovery(&mut self, recovery: &Recovery, tear: Tear) {
+    fn check_recovery(&mut self, recovery: &Recovery, end: End) {
         self.lives += 1;
         self.note_released();
         self.saves.clear();
@@ -464,14 +552,15 @@ impl Model {
         }
         // Short of `Always`, what a failed sync or a power failure takes is lost.
         let careless = self.options.sync != Sync::Always
-            && (tear != Tear::Kept || self.weather != Weather::Power);
-        let loses = careless || self.weather == Weather::Rotten;
+            && (end.may_forget() || self.weather != Weather::Power);
+        let (synced, rotten) = (self.synced, self.weather == Weather::Rotten);
+        let loses = |sequence| rotten || (careless && sequence > synced);
         if !self.decays() {
             assert_eq!(
                 recovery.gaps,
                 vec![],
                 "nothing that was synced is lost: {:?} {recovery:?}",
-                (&self, tear)
+                (&self, end)
             );
             assert_eq!(recovery.cursors_beyond_head, vec![]);
         }
@@ -490,42 +579,75 @@ impl Model {
                 );
             }
         }
-        self.changes.clear();
-        self.confirmed = recovery
+        let recovered: BTreeMap<String, Sequence> = recovery
             .cursors
             .iter()
             .map(|cursor| (cursor.name.clone(), cursor.sequence))
             .collect();
+        if end != End::Process || lock(&self.shared().front).floor_saved {
+            self.changes.clear();
+            self.confirmed = recovered;
+        } else {
+            // Read from memory, and the first save has failed: the platter may hold others.
+            self.ticks += 1;
+            for name in CURSORS {
+                let change = (self.ticks, recovered.get(name).copied());
+                self.changes.entry(name.into()).or_default().push(change);
+            }
+        }
         for gap in &recovery.gaps {
             self.lose(gap.after.next(), gap.before.previous());
         }
         for (sequence, appended) in self.appended.range_mut(recovery.head.sequence.next()..) {
             let unproven = self.weather == Weather::Worn && *sequence > self.proven;
-            let loses = loses || unproven || self.lost.contains(sequence);
+            let loses = loses(*sequence) || unproven || self.lost.contains(sequence);
+            appended.hidden = None;
             let was_durable = std::mem::take(&mut appended.durable);
             assert!(
                 !was_durable || loses,
                 "record {sequence} was durable and is above the head"
             );
         }
+        let durable = self.shared().durable.borrow().sequence;
+        assert!(rotten || durable >= self.proven, "{durable}: {self:?}");
+        assert!(
+            durable >= recovery.head.sequence
+                || self.weather != Weather::Power
+                || self.disk.is_off(),
+            "what was found is made durable: {durable}, {recovery:?}"
+        );
+        let hidden = durable.next()..recovery.head.sequence.next();
         // What is not there now was never durable and will never be.
         let mut reader = Reader::new(Arc::clone(self.shared()), Sequence::ZERO);
         let found = self.collect(&mut reader, false);
         for (sequence, appended) in &self.appended {
-            let missing =
-                appended.durable && !found.contains_key(sequence) && *sequence > self.released;
+            let missing = appended.durable
+                && !found.contains_key(sequence)
+                && *sequence > self.released
+                && !hidden.contains(sequence);
             let unproven = self.weather == Weather::Worn && *sequence > self.proven;
-            let excused = loses || unproven || self.lost.contains(sequence);
+            let excused = loses(*sequence) || unproven || self.lost.contains(sequence);
             assert!(
                 !missing || excused,
                 "record {sequence} was durable and is gone: {self:?}"
             );
         }
-        self.appended.retain(|sequence, appended| {
-            let is_there = found.contains_key(sequence);
-            appended.durable = is_there;
-            true
-        });
+        let (worn, proven) = (self.weather == Weather::Worn, self.proven);
+        for (sequence, appended) in &mut self.appended {
+            let was_durable = std::mem::take(&mut appended.durable);
+            appended.durable = found.contains_key(sequence);
+            appended.hidden = hidden.contains(sequence).then(|| {
+                let excused = loses(*sequence)
+                    || (worn && *sequence > proven)
+                    || self.lost.contains(sequence);
+                match was_durable && !excused {
+                    true => Hidden::Promised,
+                    false => Hidden::Possible,
+                }
+            });
+        }
+        // Recovery serves nothing that is not synced.
+        self.synced = self.synced.max(durable);
     }
 
     fn lose(&mut self, from: Sequence, to: Sequence) {
@@ -649,8 +771,12 @@ fn lives_that_went_wrong_go_well() {
         60161839641859,
         60875598492100,
         75702010776516,
+        143539878421925,
+        153842392512445,
     ] {
-        Model::new(seed).run();
+        let mut model = Model::new(seed);
+        model.kills = None;
+        model.run();
     }
 }
 
@@ -660,6 +786,7 @@ fn any_life_keeps_what_was_promised() {
         return Model::new(seed).run();
     }
     let base = fastrand::u64(..) >> 16;
+    eprintln!("seeds from {base} on");
     let mut lives = 0;
     for seed in base..base + number("HAFLUX_JOURNAL_CASES").unwrap_or(1000) {
         let outcome = std::panic::catch_unwind(move || {

@@ -15,7 +15,7 @@ const SECTOR: usize = 512;
 pub(super) enum Tear {
     /// Gone.
     Lost,
-    /// All there: only the process died.
+    /// All there: it came to the platter in time.
     Kept,
     /// What was written first is there, up to some byte.
     Prefix,
@@ -138,8 +138,10 @@ impl State {
                     let mut at = start;
                     while at < end {
                         let next = ((at / SECTOR + 1) * SECTOR).min(end);
+                        // What is written over with itself has nothing to be torn.
+                        let differs = node.synced[at..next] != node.now[at..next];
                         match rng.u8(0..6) {
-                            0 if tear == Tear::Garbage => node.synced[at..next]
+                            0 if tear == Tear::Garbage && differs => node.synced[at..next]
                                 .iter_mut()
                                 .for_each(|byte| *byte = rng.u8(..)),
                             0..=2 => node.synced[at..next].copy_from_slice(&node.now[at..next]),
@@ -237,6 +239,22 @@ impl SimulatedDisk {
         state.names = state.synced_names.clone();
         (state.locked, state.off, state.power_for, state.away) = (false, false, None, false);
         (state.sync_fails, state.write_fails) = (0, 0);
+    }
+
+    /// The process dies, the machine runs on: what was written can be read, synced or not. What a failed sync left off the
+    /// platter the system takes for clean; if it `forgets`, that is gone.
+    pub(super) fn kill(&self, forgets: bool) {
+        let mut state = self.state();
+        state.locked = false;
+        for node in state.nodes.iter_mut().filter(|_| forgets) {
+            let mut now = node.synced.clone();
+            now.resize(node.now.len(), 0);
+            for (start, length) in &node.dirty {
+                let range = *start..(start + length).min(now.len());
+                now[range.clone()].copy_from_slice(&node.now[range]);
+            }
+            node.now = now;
+        }
     }
 
     pub(super) fn names(&self) -> Vec<String> {

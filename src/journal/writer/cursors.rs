@@ -30,6 +30,8 @@ pub(in super::super) struct TableFile {
     pub(in super::super) version: u64,
     /// It says that the journal was closed, in this life.
     pub(in super::super) clean: bool,
+    /// What it held when it was found, if that may be in the memory of the system only.
+    pub(in super::super) unproven: Option<Vec<u8>>,
 }
 
 impl Writer {
@@ -116,6 +118,14 @@ impl Writer {
     fn save(&mut self, wish: &Wish) -> io::Result<()> {
         self.shared.disk.verify()?;
         self.remove_leftovers()?;
+        if !self.names_synced {
+            // A table's file may have been made just before the life before ended.
+            self.shared.disk.sync_directory()?;
+            self.names_synced = true;
+        }
+        for table in &mut self.tables {
+            table.prove()?;
+        }
         let [first, second] = &self.tables;
         let (index, newest) = if first.generation <= second.generation {
             (0, second)
@@ -217,6 +227,17 @@ struct Wish {
 }
 
 impl TableFile {
+    /// Makes sure that what was found is on disk, so that the other file may be overwritten. The same bytes are written once
+    /// more, for a sync alone may hide an earlier failure; should the power fail meanwhile, old and new are the same.
+    fn prove(&mut self) -> io::Result<()> {
+        if let (Some(bytes), Some(file)) = (&self.unproven, &self.file) {
+            file.write_at(&mut [IoSlice::new(bytes)], 0)?;
+            file.sync()?;
+        }
+        self.unproven = None;
+        Ok(())
+    }
+
     /// The file, with room for this many bytes.
     fn ready(&mut self, disk: &dyn Disk, size: u64) -> io::Result<Arc<dyn DiskFile>> {
         match &self.file {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use super::super::disk::DiskFile;
 use super::super::frame::{FrameHeader, Identity};
 use super::super::front::{MAX_WAITING, lock};
 use super::super::segment::{HEADER_SIZE, Segment, SegmentHeader};
@@ -23,6 +24,23 @@ enum Piece {
     Payload(usize),
 }
 
+/// A segment that has no header yet.
+pub(super) struct Begun {
+    file: Arc<dyn DiskFile>,
+    header: SegmentHeader,
+}
+
+impl Begun {
+    pub(super) fn write_header(&self) -> io::Result<()> {
+        let bytes = self.header.encode();
+        self.file.write_at(&mut [IoSlice::new(&bytes)], 0)
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+}
+
 impl Writer {
     /// Writes what is pending and syncs it if that is due.
     pub(super) fn write(&mut self, now: Instant, ending: bool) -> io::Result<()> {
@@ -36,6 +54,7 @@ impl Writer {
             self.shared.disk.verify()?;
             self.checked = Some(now);
         }
+        self.carry(now)?;
         while let Some(next) = self.pending.get(self.written) {
             let size = next.size();
             let fits = self
@@ -44,9 +63,10 @@ impl Writer {
                 .is_some_and(|active| active.position + size <= active.size);
             if !fits {
                 self.sync()?;
-                self.begin_segment()?;
+                let segment = self.begin_segment(0)?;
+                segment.write_header()?;
             }
-            self.write_batch(now)?;
+            self.write_batch(now, self.pending.len())?;
             if self.shared.options.sync != Sync::Always {
                 self.publish();
             }
@@ -71,11 +91,11 @@ impl Writer {
         }
     }
 
-    /// Begins the next segment; everything before is synced.
-    fn begin_segment(&mut self) -> io::Result<()> {
-        let Some(first) = self.pending.front().map(|pending| pending.record.sequence) else {
-            return Ok(());
-        };
+    /// Begins the next segment, with room for at least `size` bytes of frames; everything before is synced. Its header is for
+    /// the caller to write.
+    pub(super) fn begin_segment(&mut self, size: u64) -> io::Result<Begun> {
+        let first = self.pending.front().map(|pending| pending.record.sequence);
+        let first = first.unwrap_or(self.synced.sequence.next());
         self.active = None;
         let (previous_serial, identity) = {
             let mut segments = lock(&self.shared.segments);
@@ -94,7 +114,7 @@ impl Writer {
             identity,
             bytes: 0,
         };
-        let spare = self.take_spare(&segment.name())?;
+        let spare = self.take_spare(&segment.name(), HEADER_SIZE + size)?;
         lock(&self.shared.segments).push(Segment {
             bytes: spare.size,
             ..segment
@@ -120,11 +140,11 @@ impl Writer {
             previous: self.synced,
             unix_nanos: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
         };
-        file.write_at(&mut [IoSlice::new(&header.encode())], 0)
+        Ok(Begun { file, header })
     }
 
-    /// Writes as many records as the active segment has room for, with one call.
-    fn write_batch(&mut self, now: Instant) -> io::Result<()> {
+    /// Writes as many of the first `upto` pending records as the active segment has room for, with one call.
+    pub(super) fn write_batch(&mut self, now: Instant, upto: usize) -> io::Result<()> {
         let Some(active) = &mut self.active else {
             return Ok(());
         };
@@ -132,7 +152,8 @@ impl Writer {
         scratch.clear();
         let mut pieces = Vec::new();
         let (mut start, mut end, mut count) = (0, active.position, 0_usize);
-        for (index, pending) in self.pending.iter().enumerate().skip(self.written) {
+        let unwritten = self.pending.iter().enumerate().take(upto);
+        for (index, pending) in unwritten.skip(self.written) {
             if end + pending.size() > active.size {
                 break;
             }
@@ -265,8 +286,9 @@ impl Writer {
         }
     }
 
-    /// The newest sequence that will never be taken back.
+    /// Whether a record with this sequence will never be taken back, or never be.
     pub(super) fn is_lasting(&self, sequence: Sequence) -> bool {
-        sequence < self.first || sequence <= self.synced.sequence
+        let of_the_past = self.carried == 0 && sequence < self.first;
+        of_the_past || sequence <= self.synced.sequence
     }
 }

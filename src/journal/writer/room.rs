@@ -24,19 +24,19 @@ impl Writer {
         FileName::Spare { serial }.to_string()
     }
 
-    fn make_spare(&mut self) -> io::Result<()> {
+    fn make_spare(&mut self, size: u64) -> io::Result<()> {
         let name = self.spare_name();
-        let size = self.shared.options.segment_size;
         let file = self.shared.disk.create(&name, size)?;
         self.spares.push(Spare { name, file, size });
         Ok(())
     }
 
-    /// Makes a spare the segment with this name, which bears the next serial. The name is durable before anything is written.
-    pub(super) fn take_spare(&mut self, name: &str) -> io::Result<Spare> {
+    /// Makes a spare of at least `size` bytes the segment with this name, which bears the next serial. The name is durable
+    /// before anything is written.
+    pub(super) fn take_spare(&mut self, name: &str, size: u64) -> io::Result<Spare> {
         self.next_serial += 1;
-        if self.spares.is_empty() {
-            self.make_spare()?;
+        if self.spares.last().is_none_or(|spare| spare.size < size) {
+            self.make_spare(size.max(self.shared.options.segment_size))?;
         }
         let mut spare = self.spares.pop().ok_or(io::ErrorKind::StorageFull)?;
         let disk = Arc::clone(&self.shared.disk);
@@ -48,11 +48,26 @@ impl Writer {
         }
         spare.name = name.to_owned();
         if let Err(error) = disk.sync_directory() {
-            // Still a spare: nothing was written to it, so nothing in it fits this name.
-            self.spares.push(spare);
+            self.give_back(spare);
             return Err(error);
         }
         Ok(spare)
+    }
+
+    /// Makes what bears a segment's name and never was one a spare again.
+    fn give_back(&mut self, mut spare: Spare) {
+        let name = self.spare_name();
+        match self.shared.disk.rename(&spare.name, &name) {
+            Ok(()) => {
+                self.leftovers
+                    .push(std::mem::replace(&mut spare.name, name));
+                self.spares.push(spare);
+            }
+            Err(error) => {
+                self.failed("take a segment's name back", &error);
+                self.leftovers.push(spare.name);
+            }
+        }
     }
 
     /// Releases the segments that every cursor has passed, the saved ones too. One stays until a
@@ -132,13 +147,14 @@ impl Writer {
     /// Keeps enough spares, and says whether new records are taken.
     pub(super) fn prepare_room(&mut self, now: Instant) {
         let wanted = self.shared.options.spare_segments;
+        let wanted_size = self.shared.options.segment_size;
         while self.spares.len() < wanted && self.next_allocation.is_none_or(|next| now >= next) {
             let cleared = self
                 .shared
                 .disk
                 .verify()
                 .and_then(|()| self.remove_leftovers());
-            match cleared.and_then(|()| self.make_spare()) {
+            match cleared.and_then(|()| self.make_spare(wanted_size)) {
                 Ok(()) => {
                     self.next_allocation = None;
                     self.replan();
