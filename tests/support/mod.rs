@@ -6,6 +6,8 @@
 //! - [`lab`]: both of it, put together as `conf/haflux.toml` says.
 //! - [`stand_in`]: an HTTP server that does what a script says, for what a real node cannot be made to do; [`relay`]: a relay
 //!   over such servers.
+//! - [`numbered`]: writes that are counted, and stand-ins that say which of them they took.
+//! - [`file_system`]: disks that fill and fail.
 //! - [`http`], [`points`], [`wait`]: asking, comparing, waiting.
 //! - [`ports`], [`process`]: what the others need to start something and to end it.
 //!
@@ -15,10 +17,12 @@
 // Each test file is a crate that uses a part of this.
 #![allow(dead_code, unused_imports)]
 
+pub mod file_system;
 pub mod haflux;
 pub mod http;
 pub mod influxd;
 pub mod lab;
+pub mod numbered;
 pub mod points;
 pub mod ports;
 pub mod process;
@@ -26,9 +30,11 @@ pub mod relay;
 pub mod stand_in;
 pub mod wait;
 
+pub use file_system::FileSystem;
 pub use haflux::Haflux;
 pub use influxd::{Influxd, Options};
 pub use lab::Lab;
+pub use numbered::{Follower, Numbered};
 pub use points::same_points;
 pub use relay::relay_over;
 pub use stand_in::{Behaviour, StandIn};
