@@ -5,44 +5,13 @@ mod support;
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use support::http::{self, Answer};
 use support::wait::SOON;
-use support::{Haflux, StandIn, relay_over, wait_until};
+use support::{FileSystem, Haflux, StandIn, relay_over, wait_until};
 
 const LONG: Duration = Duration::from_secs(120);
-
-/// A small real file system. Mounting needs root, as the tests have in CI.
-struct SmallDisk {
-    folder: PathBuf,
-}
-
-impl SmallDisk {
-    fn mount(folder: &Path, size: &str) -> Self {
-        fs::create_dir_all(folder).expect("a folder");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
-        let mounted = mount.arg(folder).status().expect("mount(8) can be started");
-        assert!(
-            mounted.success(),
-            "a file system cannot be mounted here: run the tests as root, or with the right to mount (CAP_SYS_ADMIN)"
-        );
-        SmallDisk {
-            folder: folder.to_owned(),
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: haflux may still have files open.
-        let unmounted = Command::new("umount").arg("-l").arg(&self.folder).status();
-        assert!(unmounted.is_ok_and(|status| status.success()));
-    }
-}
 
 fn line(value: usize) -> String {
     format!("disk v={value} {value}\n")
@@ -91,7 +60,7 @@ fn a_full_disk_turns_writes_away_and_room_lets_them_in_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let home = folder.path().join("haflux");
     // Three segments of 32 MiB, and not a fourth one.
-    let disk = SmallDisk::mount(&home.join("data"), "100m");
+    let disk = FileSystem::in_memory(&home.join("data"), "100m");
     let haflux = Haflux::start(&home, &relay_over(&[&well, &away], "rewind = \"100ms\""));
     let mut acknowledged = Vec::new();
     let mut next = 0;
@@ -109,7 +78,7 @@ fn a_full_disk_turns_writes_away_and_room_lets_them_in_again() {
         answer.status == 204 && !values_at(&away).is_empty()
     });
     away.refuse();
-    let ballast = disk.folder.join("ballast");
+    let ballast = disk.folder().join("ballast");
     let mut file = fs::File::create(&ballast).expect("a file");
     while file.write_all(&[1; 65_536]).is_ok() {}
     let mut turned_away = None;

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -13,6 +14,8 @@ use rustix::io::Errno;
 use super::disk::{Disk, DiskFile, LockFailure, LockGuard};
 
 pub(super) const LOCK: &str = "lock";
+/// Another number with each start of the kernel.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 /// The most pieces that Linux takes in one write (`IOV_MAX`).
 const MAX_PIECES: usize = 1024;
 
@@ -22,6 +25,8 @@ pub struct DirectoryDisk {
     path: PathBuf,
     /// Device and inode of the lock file while it is held.
     locked: Arc<Mutex<Option<(u64, u64)>>>,
+    /// The system has run without a break since the owner before took the lock.
+    ran_through: AtomicBool,
 }
 
 impl DirectoryDisk {
@@ -45,7 +50,14 @@ impl DirectoryDisk {
         Ok(Self {
             path,
             locked: Arc::default(),
+            ran_through: AtomicBool::new(false),
         })
+    }
+
+    /// Whether the power may have failed since the owner before took the lock, or the kernel crashed: true unless it is known
+    /// that the system has run all the time. Asked by who holds the lock.
+    pub fn power_may_have_failed(&self) -> bool {
+        !self.ran_through.load(Ordering::Relaxed)
     }
 
     fn options() -> OpenOptions {
@@ -58,6 +70,11 @@ impl DirectoryDisk {
 /// Opens a file that nothing is to be written to.
 pub(super) fn open_to_read(path: &Path) -> io::Result<Arc<dyn DiskFile>> {
     Ok(Arc::new(FolderFile(File::open(path)?)))
+}
+
+/// The line by which one run of the system is told from another; empty where the system does not say.
+fn boot() -> String {
+    fs::read_to_string(BOOT).map_or_else(|_| String::new(), |id| format!("boot {}", id.trim()))
 }
 
 fn is_missing(folder: &Path) -> bool {
@@ -77,7 +94,7 @@ impl Disk for DirectoryDisk {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = fs::read_to_string(&path).unwrap_or_default();
-                let holder = holder.trim();
+                let holder = holder.lines().next().unwrap_or_default();
                 return Err(LockFailure::Held(if holder.is_empty() {
                     "another process".into()
                 } else {
@@ -90,10 +107,14 @@ impl Disk for DirectoryDisk {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
+        let boot = boot();
+        let before = fs::read_to_string(&path).unwrap_or_default();
+        let ran_through = !boot.is_empty() && before.lines().nth(1) == Some(boot.as_str());
+        self.ran_through.store(ran_through, Ordering::Relaxed);
         file.set_len(0)?;
         write!(
             file,
-            "process {}, since unix time {now}",
+            "process {}, since unix time {now}\n{boot}\n",
             std::process::id()
         )?;
         let metadata = file.metadata()?;
@@ -299,6 +320,32 @@ mod tests {
         }
         drop(guard);
         drop(second.lock()?);
+        Ok(())
+    }
+
+    #[test]
+    fn only_a_system_that_ran_all_the_time_is_known_to_have_had_power()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let place = tempfile::tempdir()?;
+        let lock = place.path().join(LOCK);
+        let owner = || -> Result<bool, Box<dyn std::error::Error>> {
+            let disk = DirectoryDisk::new(place.path())?;
+            let _guard = disk.lock()?;
+            Ok(disk.power_may_have_failed())
+        };
+        assert!(
+            owner()?,
+            "nothing is known of the time before the first owner"
+        );
+        assert!(!owner()?);
+        let mut note = fs::read_to_string(&lock)?;
+        note = note.replace("boot ", "boot 0");
+        fs::write(&lock, note)?;
+        assert!(owner()?, "another boot");
+        assert!(!owner()?);
+        // The note is not synced: power that fails can leave it empty.
+        fs::write(&lock, "")?;
+        assert!(owner()?);
         Ok(())
     }
 

@@ -20,7 +20,7 @@
 //! # Files
 //!
 //! ```text
-//! lock                                   locked by the owner; holds its process id and start time
+//! lock                                   locked by the owner; holds its process id, its start time and the system's boot
 //! cursors.0, cursors.1                   the cursor table, written in turn
 //! <first sequence>.<serial>.segment      records; both numbers 20 digits
 //! spare.<serial>                         a preallocated file, to become the next segment

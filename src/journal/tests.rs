@@ -1,5 +1,6 @@
 //! The journal on a simulated disk and on a real one.
 
+mod careless;
 mod damage;
 mod model;
 mod recovered;

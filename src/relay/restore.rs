@@ -1,6 +1,7 @@
 //! What a life finds of the one before: where each replica stood, and what was noted with it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use log::{error, info, warn};
@@ -13,6 +14,7 @@ use super::replicator::SavedPlace;
 use super::roster::{Divergence, Place};
 use super::trail::Mark;
 use crate::journal::{self, Cursor, Journal, Position, Sequence};
+use crate::stats::RelayStats;
 
 /// What recovery found, for the log.
 pub(super) fn tell(relay: &str, recovery: &journal::Recovery) {
@@ -53,6 +55,22 @@ pub(super) fn tell(relay: &str, recovery: &journal::Recovery) {
             recovery.foreign
         );
     }
+}
+
+/// Says what power took, as far as that can be known. The journal cannot know its own lost end, nor the places of the replicas
+/// show it: they are saved only behind what is synced.
+pub(super) fn tell_of_power(recovery: &journal::Recovery, stats: &RelayStats) {
+    let is_new = recovery.next == Sequence::ZERO.next();
+    if recovery.clean || is_new {
+        return;
+    }
+    let head = recovery.head.sequence;
+    let text = format!(
+        "the system went down without stopping haflux, and sync is not \"always\": writes that were acknowledged after record {head} may be missing here, and the replicas may differ in them"
+    );
+    error!("relay {}: {text}", stats.name);
+    let error = (SystemTime::now(), text);
+    stats.journal.last_error.store(Some(Arc::new(error)));
 }
 
 /// Where each replica stood. Whoever follows has a cursor afterwards, or the journal would not keep its records for it.

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
-use log::{error, warn};
+use log::{error, info, warn};
 use tokio::sync::watch;
 
 use super::acknowledge::Policy;
@@ -17,7 +18,7 @@ use super::inflight::Inflight;
 use super::relay::Relay;
 use super::replica::Replica;
 use super::replicator::{Common, Pace, Replicator, SavedPlace};
-use super::restore::{restore_cursors, restore_notes, restore_rebuilding, tell};
+use super::restore::{restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_power};
 use super::roster::Roster;
 use super::trust::Trust;
 use crate::config::model::{self, SyncPolicy};
@@ -92,16 +93,20 @@ impl Relay {
             folder: folder.display().to_string(),
             source,
         };
-        let disk = DirectoryDisk::new(&folder).map_err(failed)?;
-        let (journal, recovery) =
-            Journal::open(Arc::new(disk), options(&settings)).map_err(|source| {
-                RelayError::Journal {
-                    relay: settings.name.clone(),
-                    folder: folder.display().to_string(),
-                    source,
-                }
-            })?;
+        let disk = Arc::new(DirectoryDisk::new(&folder).map_err(failed)?);
+        let opened = Journal::open(
+            Arc::clone(&disk) as Arc<dyn journal::Disk>,
+            options(&settings),
+        );
+        let (journal, recovery) = opened.map_err(|source| RelayError::Journal {
+            relay: settings.name.clone(),
+            folder: folder.display().to_string(),
+            source,
+        })?;
         tell(&settings.name, &recovery);
+        if settings.sync != SyncPolicy::Always && disk.power_may_have_failed() {
+            tell_of_power(&recovery, &stats);
+        }
         let limits = Limits {
             letters: settings.max_dead_letters,
             bytes: settings.max_dead_letter_bytes as u64,
@@ -329,6 +334,28 @@ async fn keep_trust(trust: Arc<Trust>, relay: String, mut stop: watch::Receiver<
     }
 }
 
+/// Puts how the journal is where others read it, and says when it begins or ceases to take records.
+fn show_journal(stats: &RelayStats, health: journal::Health) {
+    let shown = &stats.journal;
+    shown.on_disk.set(health.bytes_on_disk);
+    let reason = health.last_error.unwrap_or_default();
+    let refuses = !health.room;
+    if shown.refuses.swap(refuses, Ordering::Relaxed) != refuses {
+        match refuses {
+            true => error!(
+                "relay {}: the journal takes no writes: {reason}",
+                stats.name
+            ),
+            false => info!("relay {}: the journal takes writes again", stats.name),
+        }
+    }
+    if shown.errors.get() != health.errors {
+        shown.errors.set(health.errors);
+        let error = (SystemTime::now(), reason);
+        shown.last_error.store(Some(Arc::new(error)));
+    }
+}
+
 /// Ends waits that have lasted too long, and keeps the journal's gauges; one task for all clients of a relay.
 async fn keep_time(
     board: Arc<Board>,
@@ -348,6 +375,7 @@ async fn keep_time(
         let durable = journal.durable();
         stats.head.set(durable.sequence.get());
         stats.head_offset.set(durable.offset);
+        show_journal(&stats, journal.health());
         for (replica, progress) in stats.replicas.iter().zip(&mut progress) {
             let behind = durable.offset.saturating_sub(replica.cursor_offset.get());
             let left = match replica.state.load().status {

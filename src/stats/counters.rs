@@ -1,7 +1,7 @@
 //! What is counted. Plain atomics, `Relaxed`: a view may be a moment apart from another.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -252,8 +252,23 @@ pub struct RelayStats {
     pub open_dead_letters: Gauge,
     /// Refusals that were forgotten before every replica had judged the record: too many waited.
     pub forgotten_refusals: Counter,
+    /// Its journal.
+    pub journal: JournalStats,
     /// Its replicas, in the order of the pool's servers.
     pub replicas: Vec<Arc<ReplicaStats>>,
+}
+
+/// The journal of a relay, as far as its disk is concerned.
+#[derive(Debug, Default)]
+pub struct JournalStats {
+    /// It takes nothing new: its disk is full, ill or gone.
+    pub refuses: AtomicBool,
+    /// Bytes of its files.
+    pub on_disk: Gauge,
+    /// Failures of its disk.
+    pub errors: Gauge,
+    /// What failed last, with the time.
+    pub last_error: ArcSwapOption<(SystemTime, String)>,
 }
 
 /// One replica of a relay.

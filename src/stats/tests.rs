@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -139,6 +140,13 @@ fn lab() -> Stats {
     relay.lines.add(595_040);
     relay.acknowledged.add(59_500);
     relay.refused.add(4);
+    relay.journal.on_disk.set(96 << 20);
+    relay.journal.refuses.store(true, Ordering::Relaxed);
+    relay.journal.errors.set(7);
+    relay.journal.last_error.store(Some(Arc::new((
+        ago(5),
+        "cannot prepare a segment: No space left on device".to_owned(),
+    ))));
     relay.inflight.set(1_310_720);
     relay.inflight.set(81_920);
     let frontend = |name: &str, bind: &[&str], requests| {
@@ -215,6 +223,8 @@ fn hostile_lab() -> Stats {
     let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
     relay.name = HOSTILE.to_owned();
     relay.pool = HOSTILE.to_owned();
+    let error = Arc::new((now(), HOSTILE.to_owned()));
+    relay.journal.last_error.store(Some(error));
     for replica in &mut relay.replicas {
         let replica = Arc::get_mut(replica).unwrap();
         replica.name = HOSTILE.to_owned();
@@ -272,6 +282,8 @@ fn page_says_what_is_down_in_words() {
     for expected in [
         "Servers DOWN: 1",
         "Replicas not fresh: 1",
+        "Journals that take no writes: 1",
+        "takes NO writes 96.0 MiB 7 5.0 s ago cannot prepare a segment: No space left on device",
         "No dead letters",
         "influxlab2 10.0.2.3:8086 DOWN 2 min 12 s check failed 3 times in a row: connection refused",
         "influxlab 10.0.2.2:8086 UP 1 d 2 h",
@@ -305,12 +317,12 @@ fn page_escapes_every_text() {
     let page = html(&hostile_lab(), now());
     assert!(!page.contains("<script"), "a tag came through");
     assert!(!page.contains("alert('x')"), "a quote came through");
-    // relay: name, pool, 2 × (name, error); backends: 2 × (name, balance), 3 × (name, address, reason, detail); frontends: 2 × (name, bind);
+    // relay: name, pool, error of the journal, 2 × (name, error); backends: 2 × (name, balance), 3 × (name, address, reason, detail); frontends: 2 × (name, bind);
     // udp: bind, relay, database
-    assert_eq!(page.matches("alert(").count(), 2 + 4 + 4 + 12 + 4 + 3);
+    assert_eq!(page.matches("alert(").count(), 3 + 4 + 4 + 12 + 4 + 3);
     assert_eq!(
         page.matches("{{ 7*7 }}").count(),
-        29,
+        30,
         "taken for a template"
     );
 }
@@ -339,6 +351,10 @@ fn json_holds_the_same() {
     let relay = &value["relays"][0];
     assert_eq!(relay["head"], 59_504);
     assert_eq!(relay["inflight_max"], 1_310_720);
+    assert_eq!(relay["journal"]["takes_records"], false);
+    assert_eq!(relay["journal"]["on_disk"], 96 << 20);
+    assert_eq!(relay["journal"]["errors"], 7);
+    assert!(relay["journal"]["last_error"]["text"].is_string());
     assert_eq!(relay["replicas"][1]["lag"]["records"], 304);
     assert_eq!(relay["replicas"][1]["lag"]["bytes"], 91_200);
     assert!(relay["replicas"][1]["lag"]["seconds"].as_f64().unwrap() > 132.0);

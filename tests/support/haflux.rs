@@ -36,6 +36,8 @@ pub struct Haflux {
     ports: BTreeMap<String, u16>,
     udp_ports: BTreeMap<String, u16>,
     environment: Vec<(String, String)>,
+    /// A program with its arguments that starts it.
+    launcher: Vec<String>,
     process: Option<Process>,
 }
 
@@ -47,12 +49,21 @@ impl Haflux {
 
     /// The same with these variables in its environment.
     pub fn start_in(folder: &Path, configuration: &str, environment: &[(String, String)]) -> Self {
-        Self::start_as(folder, "haflux.toml", configuration, environment)
+        Self::start_as(folder, "haflux.toml", configuration, environment, &[])
+    }
+
+    /// The same bound by the permissions of files, which root is not.
+    pub fn start_bound_by_permissions(folder: &Path, configuration: &str) -> Self {
+        let capabilities = "-dac_override,-dac_read_search";
+        let launcher = ["setpriv", "--bounding-set", capabilities, "--"];
+        let is_root = rustix::process::geteuid().is_root();
+        let launcher = if is_root { &launcher[..] } else { &[] };
+        Self::start_as(folder, "haflux.toml", configuration, &[], launcher)
     }
 
     /// The same in the format that the ending of `name` says.
     pub fn start_file(folder: &Path, name: &str, configuration: &str) -> Self {
-        Self::start_as(folder, name, configuration, &[])
+        Self::start_as(folder, name, configuration, &[], &[])
     }
 
     fn start_as(
@@ -60,6 +71,7 @@ impl Haflux {
         name: &str,
         configuration: &str,
         environment: &[(String, String)],
+        launcher: &[&str],
     ) -> Self {
         std::fs::create_dir_all(folder).expect("a folder for haflux");
         let mut haflux = Haflux {
@@ -68,6 +80,7 @@ impl Haflux {
             ports: BTreeMap::new(),
             udp_ports: BTreeMap::new(),
             environment: environment.to_vec(),
+            launcher: launcher.iter().map(|word| (*word).to_owned()).collect(),
             process: None,
         };
         for _ in 0..ATTEMPTS {
@@ -185,9 +198,17 @@ impl Haflux {
     /// True once it takes connections; false if one of its ports was taken.
     fn launch(&mut self) -> bool {
         let earlier = self.log().len();
+        let mut command = match self.launcher.split_first() {
+            Some((launcher, arguments)) => {
+                let mut command = Command::new(launcher);
+                command.args(arguments).arg(PROGRAM);
+                command
+            }
+            None => Command::new(PROGRAM),
+        };
         let mut process = Process::start(
             "haflux",
-            Command::new(PROGRAM)
+            command
                 .args(["run", "--config"])
                 .arg(&self.file)
                 .env("RUST_BACKTRACE", "1")

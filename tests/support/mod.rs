@@ -7,6 +7,8 @@
 //! - [`stand_in`]: an HTTP server that does what a script says, for what a real node cannot be made to do; [`relay`]: a relay
 //!   over such servers.
 //! - [`http`], [`status`], [`points`], [`level`], [`wait`]: asking, comparing, waiting.
+//! - [`numbered`]: writes that are counted, and stand-ins that say which of them they took.
+//! - [`file_system`]: disks that fill and fail.
 //! - [`beside`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
 //! - [`programs`]: other people's clients.
 //! - [`ports`], [`process`]: what the others need to start something and to end it.
@@ -18,6 +20,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod beside;
+pub mod file_system;
 pub mod haflux;
 pub mod http;
 pub mod influxd;
@@ -25,6 +28,7 @@ pub mod lab;
 pub mod level;
 pub mod lock;
 pub mod long_run;
+pub mod numbered;
 pub mod points;
 pub mod ports;
 pub mod process;
@@ -35,11 +39,13 @@ pub mod status;
 pub mod wait;
 
 pub use beside::beside;
+pub use file_system::FileSystem;
 pub use haflux::Haflux;
 pub use influxd::{Influxd, Options};
 pub use lab::Lab;
 pub use level::{is_level, wait_until_level};
 pub use lock::lock;
+pub use numbered::{Follower, Numbered};
 pub use points::same_points;
 pub use relay::relay_over;
 pub use stand_in::{Behaviour, StandIn};

@@ -52,9 +52,10 @@ pub(super) fn read(folder: &Path) -> Owner {
     }
 }
 
-/// `process 12, since unix time 34`
+/// `process 12, since unix time 34`; what the next line says is for the next owner.
 fn parse_note(note: &str) -> (Option<u32>, Option<u64>) {
-    let Some((process, since)) = note.trim().split_once(", since unix time ") else {
+    let first = note.lines().next().unwrap_or_default();
+    let Some((process, since)) = first.split_once(", since unix time ") else {
         return (None, None);
     };
     let id = process
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn the_owners_note_is_understood() {
         assert_eq!(
-            parse_note("process 12, since unix time 34\n"),
+            parse_note("process 12, since unix time 34\nboot 5-6\n"),
             (Some(12), Some(34))
         );
         assert_eq!(parse_note("someone"), (None, None));

@@ -207,8 +207,23 @@ pub struct RelayView {
     pub inflight: Bytes,
     /// The most bytes held at once.
     pub inflight_max: Bytes,
+    /// Its journal.
+    pub journal: JournalView,
     /// In the order of the pool's servers.
     pub replicas: Vec<ReplicaView>,
+}
+
+/// The journal of a relay, as far as its disk is concerned.
+#[derive(Debug, Serialize)]
+pub struct JournalView {
+    /// New records are taken: the disk is not full, ill or gone.
+    pub takes_records: bool,
+    /// Bytes of its files.
+    pub on_disk: Bytes,
+    /// Failures of the disk since the start.
+    pub errors: Count,
+    /// What failed last, if anything did.
+    pub last_error: Option<ErrorView>,
 }
 
 /// One replica of a relay.

@@ -1,11 +1,12 @@
 //! Reading the counters into a [`Snapshot`].
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::stats::counters::{
-    BackendStats, FrontendStats, Gauge, RelayStats, ReplicaStats, ServerStats, Stats, Traffic,
-    UdpStats,
+    BackendStats, FrontendStats, Gauge, JournalStats, RelayStats, ReplicaStats, ServerStats, Stats,
+    Traffic, UdpStats,
 };
 
 /// The longest text of an error or a check that is shown, in characters; what follows is cut off with an ellipsis.
@@ -36,6 +37,15 @@ impl Snapshot {
     pub fn replicas_behind(&self) -> Count {
         let replicas = self.relays.iter().flat_map(|relay| &relay.replicas);
         count(replicas.filter(|replica| replica.status != Status::Fresh))
+    }
+
+    /// Journals that take nothing new.
+    pub fn journals_refusing(&self) -> Count {
+        count(
+            self.relays
+                .iter()
+                .filter(|relay| !relay.journal.takes_records),
+        )
     }
 
     /// Dead letters of all relays.
@@ -126,7 +136,28 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         dead_letters: Count(stats.dead_letters.get()),
         inflight: Bytes(stats.inflight.get()),
         inflight_max: Bytes(stats.inflight.highest()),
+        journal: journal(&stats.journal, now),
         replicas,
+    }
+}
+
+fn journal(stats: &JournalStats, now: SystemTime) -> JournalView {
+    JournalView {
+        takes_records: !stats.refuses.load(Ordering::Relaxed),
+        on_disk: Bytes(stats.on_disk.get()),
+        errors: Count(stats.errors.get()),
+        last_error: stats
+            .last_error
+            .load()
+            .as_deref()
+            .map(|error| error_view(error, now)),
+    }
+}
+
+fn error_view((at, text): &(SystemTime, String), now: SystemTime) -> ErrorView {
+    ErrorView {
+        at: Moment::new(*at, now),
+        text: clip(text),
     }
 }
 
@@ -162,10 +193,7 @@ fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> Replica
             .last_error
             .load()
             .as_deref()
-            .map(|(at, text)| ErrorView {
-                at: Moment::new(*at, now),
-                text: clip(text),
-            }),
+            .map(|error| error_view(error, now)),
     }
 }
 
