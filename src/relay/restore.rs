@@ -90,7 +90,7 @@ pub(super) fn restore_cursors(
             journal.remove_cursor(&cursor.name);
         }
     }
-    let head = journal.durable();
+    let head = journal.head_position();
     let has_history = head.sequence > Sequence::ZERO;
     // A table without a single cursor is no table: that some replica is diverged says nothing about the others then.
     let nobody_known = !replicas

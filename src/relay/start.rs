@@ -129,7 +129,7 @@ impl Relay {
         };
         let sequences = cursors.iter().map(|cursor| cursor.sequence).collect();
         let names = replicas.iter().map(|replica| replica.stats.name.clone());
-        let head = journal.durable().sequence;
+        let head = journal.head();
         let freshness = Freshness::new(names.collect(), dead_letters.clone(), head);
         let freshness = Arc::new(freshness);
         let board = Board::new(
