@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{oneshot, watch};
@@ -56,7 +56,7 @@ impl Append {
 impl Journal {
     /// Takes the lock, recovers, prepares room and starts the writer thread. Blocks on the disk.
     pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Self, Recovery), OpenError> {
-        let (writer, recovery) = recovery::open(disk, options)?;
+        let (writer, recovery) = recovery::open(disk, options, Instant::now())?;
         let shared = Arc::clone(writer.shared());
         Self::start(writer).map_err(|source| OpenError::Io {
             action: "start the journal's thread",

@@ -48,8 +48,12 @@ pub struct Recovery {
     pub took: Duration,
 }
 
-/// Takes the lock, recovers and prepares to write.
-pub(super) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Writer, Recovery), OpenError> {
+/// Takes the lock, recovers and prepares to write. `now` is the writer's clock.
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    now: Instant,
+) -> Result<(Writer, Recovery), OpenError> {
     let began = Instant::now();
     let options = options.checked();
     let guard = disk.lock().map_err(|failure| match failure {
@@ -174,7 +178,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Writer, Rec
     };
     let mut writer = Writer::new(Arc::clone(&shared), start);
     writer.replan();
-    writer.step(began);
+    writer.step(now);
     let recovery = Recovery {
         head: found.head,
         next,

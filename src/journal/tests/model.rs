@@ -143,7 +143,9 @@ impl Model {
             close_timeout: Duration::from_millis(100),
         };
         let disk = SimulatedDisk::new(rng.u64(..), PLENTY);
-        let (writer, recovery) = recovery::open(Arc::new(disk.clone()), options.clone()).unwrap();
+        let now = Instant::now();
+        let opened = recovery::open(Arc::new(disk.clone()), options.clone(), now);
+        let (writer, recovery) = opened.unwrap();
         assert_eq!(
             (recovery.head.sequence, recovery.next),
             (Sequence::ZERO, Sequence::new(1))
@@ -155,7 +157,7 @@ impl Model {
             disk,
             options,
             writer,
-            now: Instant::now(),
+            now,
             appended: BTreeMap::new(),
             ever_set: BTreeMap::new(),
             confirmed: BTreeMap::new(),
@@ -459,7 +461,7 @@ impl Model {
         }
         let forgets = self.kills.as_mut().is_some_and(|kills| kills.bool());
         self.disk.kill(forgets);
-        match recovery::open(Arc::new(self.disk.clone()), self.options.clone()) {
+        match recovery::open(Arc::new(self.disk.clone()), self.options.clone(), self.now) {
             Ok((writer, recovery)) => self.begin_life(writer, &recovery, End::Process),
             Err(_) if self.disk.is_off() => self.crash(),
             Err(error) => panic!("{error}"),
@@ -482,7 +484,7 @@ impl Model {
             if self.rng.u8(0..4) == 0 {
                 self.disk.cut_power_after(self.rng.u32(0..6));
             }
-            match recovery::open(Arc::new(self.disk.clone()), self.options.clone()) {
+            match recovery::open(Arc::new(self.disk.clone()), self.options.clone(), self.now) {
                 Ok((writer, recovery)) => {
                     return self.begin_life(writer, &recovery, End::Power(tear));
                 }

@@ -15,7 +15,11 @@ use crate::journal::{Cursor, Kind, Options, Reader, Recovery, Sequence, Sync, re
 
 fn begin(disk: &SimulatedDisk, sync: Sync) -> Result<(Writer, Recovery)> {
     let options = Options { sync, ..options() };
-    Ok(recovery::open(Arc::new(disk.clone()), options)?)
+    Ok(recovery::open(
+        Arc::new(disk.clone()),
+        options,
+        Instant::now(),
+    )?)
 }
 
 fn append(writer: &Writer, number: u64) -> Result {
@@ -256,7 +260,7 @@ fn more_than_a_segment_holds_now_is_made_durable_too() -> Result {
         sync: Sync::Never,
         ..options()
     };
-    let (mut writer, _) = recovery::open(Arc::new(disk.clone()), large)?;
+    let (mut writer, _) = recovery::open(Arc::new(disk.clone()), large, Instant::now())?;
     (1..=20).try_for_each(|number| append(&writer, number))?;
     writer.step(Instant::now());
     kill(&disk, writer);
