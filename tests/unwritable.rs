@@ -30,17 +30,20 @@ struct Scene {
 
 impl Scene {
     fn new(start: impl FnOnce(&str) -> Haflux) -> Self {
-        let (well, mut away) = (Follower::start(), Follower::start());
+        let (well, away) = (Follower::start(), Follower::start());
         // Who waits for a disk that does not answer is told so within the timeout.
-        let keys = "rewind = \"100ms\"\ntimeout = \"2s\"";
+        let keys = "rewind = \"100ms\"\ntimeout = \"4s\"";
         let haflux = start(&relay_over(&[&well.server, &away.server], keys));
         let mut written = Numbered::new();
         wait_until("both to be known", SOON, || {
             written.write(&haflux, 1).status == 204 && !away.taken().is_empty()
         });
-        away.server.refuse();
+        away.set_away(true);
         for _ in 0..20 {
-            assert_eq!(written.write(&haflux, 1).status, 204);
+            // On a busy machine one may take longer than the timeout.
+            wait_until("a write to be taken", SOON, || {
+                written.write(&haflux, 1).status == 204
+            });
         }
         Scene {
             haflux,
@@ -75,11 +78,15 @@ impl Scene {
         http::post(&format!("{url}?q=CREATE+DATABASE+other"), "")
     }
 
+    /// Reads go on. What is fresh need not be so at once: after a start, and after a write without an answer, the replica is
+    /// sent again what may be missing.
     #[track_caller]
     fn reads(&self) {
-        let answer = http::get(&format!("{}{READ}", self.haflux.url("reads")));
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        assert!(answer.header("x-haflux-stale").is_none());
+        wait_until("a fresh answer to a read", SOON, || {
+            let answer = http::get(&format!("{}{READ}", self.haflux.url("reads")));
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            answer.header("x-haflux-stale").is_none()
+        });
     }
 
     /// Writes are taken again; what holds then.
@@ -97,8 +104,8 @@ impl Scene {
 
     /// Whoever was away gets all.
     #[track_caller]
-    fn ends_well(mut self) {
-        self.away.server.accept_again();
+    fn ends_well(self) {
+        self.away.set_away(false);
         for replica in [&self.well, &self.away] {
             replica.assert_has(&self.written, LONG);
         }
@@ -153,7 +160,11 @@ fn a_folder_in_which_nothing_may_be_made_turns_writes_away_when_the_segment_is_f
     set_mode(&data, 0o500);
     // Files that are open may still be written, so what goes there is as durable as ever.
     for _ in 0..10 {
-        assert_eq!(scene.written.write(&scene.haflux, 1).status, 204);
+        wait_until("a write to be taken", SOON, || {
+            let answer = scene.written.write(&scene.haflux, 1);
+            assert_ne!(answer.status, 503, "{}", answer.text());
+            answer.status == 204
+        });
     }
     scene.is_turned_away(LARGE);
     set_mode(&data, 0o700);
@@ -225,7 +236,7 @@ fn a_folder_that_was_removed_turns_writes_away_and_what_every_replica_can_get_th
     // The next life begins anew.
     scene.haflux.restart();
     scene.is_well_again();
-    scene.away.server.accept_again();
+    scene.away.set_away(false);
     let newest = scene.written.newest_acknowledged();
     wait_until("the new one to reach both", SOON, || {
         scene.well.taken().last().copied() == newest && scene.away.taken().last().copied() == newest

@@ -10,6 +10,9 @@ use super::{DiskFile, Record, Sequence};
 
 const PAGE: usize = 4096;
 const STEP: u64 = 8;
+const ZEROS: [u8; PAGE] = [0; PAGE];
+/// From the start of a page of zeros, the first place where a header may not be all zeros.
+const BEHIND_ZEROS: u64 = (PAGE - HEADER) as u64 + STEP;
 
 /// A sound frame.
 #[derive(Debug)]
@@ -89,6 +92,15 @@ impl Scanner {
             let here = self
                 .bytes(position, HEADER)?
                 .and_then(|bytes| bytes.first_chunk().map(FrameHeader::peek_sequence));
+            if here == Some(Sequence::ZERO)
+                && self
+                    .bytes(position, PAGE)?
+                    .is_some_and(|page| *page == ZEROS)
+            {
+                // Most of the newest segment: no header begins in it but one of zeros.
+                position += BEHIND_ZEROS;
+                continue;
+            }
             if here.is_some_and(|sequence| sequence > above)
                 && self.frame_at(position, above)?.is_some()
             {

@@ -1,5 +1,6 @@
 //! Numbered writes: what was answered to each of them, and which of them a replica took.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::haflux::Haflux;
@@ -63,6 +64,7 @@ pub struct Follower {
     /// The server.
     pub server: StandIn,
     taken: Arc<Mutex<Vec<usize>>>,
+    away: Arc<AtomicBool>,
 }
 
 impl Follower {
@@ -71,6 +73,7 @@ impl Follower {
         let follower = Follower {
             server: StandIn::healthy(),
             taken: Arc::default(),
+            away: Arc::default(),
         };
         follower.server.keep_no_requests();
         follower.before_each(|_| {});
@@ -79,8 +82,11 @@ impl Follower {
 
     /// From now on this is done before a request is taken and answered; it may take its time.
     pub fn before_each(&self, first: impl Fn(&Request) + Send + Sync + 'static) {
-        let taken = Arc::clone(&self.taken);
+        let (taken, away) = (Arc::clone(&self.taken), Arc::clone(&self.away));
         self.server.behave(move |request| {
+            if away.load(Ordering::SeqCst) {
+                return Behaviour::Close;
+            }
             first(request);
             taken
                 .lock()
@@ -91,6 +97,12 @@ impl Follower {
             }
             Behaviour::no_content()
         });
+    }
+
+    /// From now on it closes every connection without a word, or does so no more. Its port stays its own: one that is given
+    /// back may be another test's before it returns.
+    pub fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
     }
 
     /// The numbers that it has taken, in its order.
