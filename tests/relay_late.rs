@@ -3,7 +3,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use support::http;
@@ -26,6 +26,12 @@ fn lines_at(replica: &StandIn) -> Vec<String> {
                 .collect::<Vec<_>>()
         })
         .collect()
+}
+
+fn lines_of(replica: &StandIn, measurement: &str) -> Vec<String> {
+    let mut lines = lines_at(replica);
+    lines.retain(|line| line.starts_with(measurement));
+    lines
 }
 
 #[test]
@@ -64,6 +70,120 @@ fn a_write_without_an_answer_and_all_that_followed_it_are_sent_again_in_order() 
             .filter(|line| *line == "late v=1 7")
             .count()
     );
+}
+
+/// Takes everything, and says that its process is always the same one: so nothing is sent again because it may have died. The
+/// first write with this word gets `fault`.
+fn same_process(word: &'static str, fault: Behaviour) -> StandIn {
+    let is_first = AtomicBool::new(true);
+    StandIn::start(move |request| match request.path() {
+        "/write" if request.text().contains(word) && is_first.swap(false, Ordering::SeqCst) => {
+            fault.clone()
+        }
+        "/debug/vars" => Behaviour::status(
+            200,
+            "{\n\"system\": {\"currentTime\":\"x\",\"started\":\"2026-11-25T03:46:23Z\",\"uptime\":2},\n",
+        ),
+        "/query" => Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n"),
+        _ => Behaviour::no_content(),
+    })
+}
+
+/// InfluxDB's own write timeout has passed: the write goes on.
+fn own_timeout() -> Behaviour {
+    Behaviour::status(500, "{\"error\":\"timeout\"}\n")
+}
+
+#[test]
+fn what_may_still_be_carried_out_is_written_over_once_its_time_has_passed() {
+    for fault in [Behaviour::Hang, own_timeout()] {
+        let replica = same_process("late v=1", fault.clone());
+        let folder = tempfile::tempdir().expect("a folder");
+        let keys = "rewind = \"3s\"\ntimeout = \"3s\"";
+        let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], keys));
+        let url = haflux.url("front");
+        wait_until("the replica to be known", SOON, || {
+            write(&url, "known v=0 0") == 204
+        });
+        for value in 1..=3 {
+            // The first one may wait in vain; it is in the journal all the same.
+            let status = write(&url, &format!("late v={value} 7"));
+            assert!(matches!(status, 204 | 504), "{status}");
+        }
+        let what = format!("all to be sent again, in order, after {fault:?}");
+        wait_until(&what, SOON, || {
+            let lines = lines_of(&replica, "late");
+            let place = |value: u32| {
+                let line = format!("late v={value} 7");
+                lines.iter().rposition(|known| *known == line)
+            };
+            lines.iter().filter(|line| *line == "late v=3 7").count() >= 2
+                && place(1) < place(2)
+                && place(2) < place(3)
+        });
+    }
+}
+
+#[test]
+fn a_stop_does_not_end_the_doubt() {
+    let replica = same_process("late v=1", own_timeout());
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "rewind = \"8s\"";
+    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], keys));
+    let url = haflux.url("front");
+    let made = http::post(
+        &format!("{}/query?q=CREATE+DATABASE+telegraf", haflux.url("reads")),
+        "",
+    );
+    assert_eq!(made.status, 200, "{}", made.text());
+    assert_eq!(write(&url, "known v=0 0"), 204);
+    for value in 1..=2 {
+        assert_eq!(write(&url, &format!("late v={value} 7")), 204);
+    }
+    haflux.terminate();
+    let before = lines_of(&replica, "late").len();
+    haflux.restart();
+    // Once because it was not saved as done, and once more when what was in doubt has had its time.
+    let expected = [1, 2, 1, 2].map(|value| format!("late v={value} 7"));
+    wait_until("all to be sent twice", SOON, || {
+        lines_of(&replica, "late")[before..] == expected
+    });
+}
+
+#[test]
+fn it_goes_back_only_when_nothing_is_under_way() {
+    let (under_way, overlaps) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&overlaps);
+    let doubtful = AtomicBool::new(true);
+    let replica = StandIn::start(move |request| {
+        if request.path() == "/debug/vars" {
+            let body = "{\n\"system\": {\"started\":\"2026-11-25T03:46:23Z\"},\n";
+            return Behaviour::status(200, body);
+        }
+        if request.text().contains("slow") {
+            counted.fetch_add(under_way.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+            // Longer than `rewind`.
+            std::thread::sleep(Duration::from_secs(8));
+            under_way.fetch_sub(1, Ordering::SeqCst);
+        } else if request.text().contains("doubtful") && doubtful.swap(false, Ordering::SeqCst) {
+            return own_timeout();
+        }
+        Behaviour::no_content()
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"4s\""));
+    let url = haflux.url("front");
+    let write_other = |lines: &str| http::post(&format!("{url}/write?db=other"), lines).status;
+    assert_eq!(write(&url, "known v=0 0"), 204);
+    assert_eq!(write_other("known v=0 0"), 204);
+    assert_eq!(write(&url, "doubtful v=1 1"), 204);
+    assert_eq!(write_other("slow v=1 1"), 204);
+    wait_until("both to be sent again", SOON, || {
+        let lines = lines_at(&replica);
+        let count = |line: &str| lines.iter().filter(|known| *known == line).count();
+        count("doubtful v=1 1") == 3 && count("slow v=1 1") == 2
+    });
+    assert_eq!(overlaps.load(Ordering::SeqCst), 0);
 }
 
 #[test]
@@ -131,6 +251,25 @@ fn with_no_replica_answering_only_who_wrote_lately_may_write() {
             >= 1
     );
     assert!(!haflux.log().contains("secret"));
+}
+
+#[test]
+fn only_what_a_replica_accepted_makes_trust_last() {
+    let mut replica = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "trust_for = \"5s\"";
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], keys));
+    let url = haflux.url("front");
+    assert_eq!(write(&url, "trusted v=1 1"), 204);
+    replica.refuse();
+    // Writes that only the journal answers for, again and again.
+    let mut trusted = 0;
+    wait_until("the trust to end", SOON, || {
+        let status = write(&url, "trusted v=2 2");
+        trusted += usize::from(status == 204);
+        status == 503
+    });
+    assert!(trusted > 0);
 }
 
 #[test]

@@ -271,6 +271,7 @@ mod tests {
             trail.mark(later(second), at(10 + second), || None);
         }
         assert_eq!(trail.back(), bare(5));
+        assert_eq!(trail.doubt_ends(), Some(later(32)), "not before that");
         trail.answers_again(later(100));
         assert_eq!(trail.settle_doubt(later(129)), None);
         assert_eq!(trail.settle_doubt(later(130)), Some(bare(5)));

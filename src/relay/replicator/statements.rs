@@ -346,7 +346,7 @@ impl Replicator {
         }
     }
 
-    async fn statement_judged(
+    pub(super) async fn statement_judged(
         &mut self,
         sequence: Sequence,
         report: Report,
