@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use support::http::{self, Answer};
 use support::lab::{pool_keys, relay_keys};
@@ -251,4 +252,143 @@ fn a_read_by_post_that_breaks_off_before_its_answer_is_tried_on_another_node() {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     assert!(!breaks.requests_for("/query").is_empty());
+}
+
+#[test]
+fn a_read_that_is_tried_again_still_sees_what_it_had_to_see() {
+    let nodes = [well(), well()];
+    let folder = tempfile::tempdir().expect("a folder");
+    let configuration = relay_over(&[&nodes[0], &nodes[1]], "rewind = \"100ms\"").replace(
+        "check = false",
+        "check = false\nread_wait = \"100ms\"\non_stale = \"reject\"",
+    );
+    let haflux = Haflux::start(folder.path(), &configuration);
+    let write = || http::post(&format!("{}/write?db=db", haflux.url("front")), "m v=1 1");
+    wait_until("both replicas to be known", SOON, || {
+        write().status == 204
+            && nodes
+                .iter()
+                .all(|node| !node.requests_for("/write").is_empty())
+    });
+    // One takes writes and breaks off on reads; the other one answers reads, and lacks what was written.
+    nodes[0].behave(|request| match request.path() {
+        "/query" if request.target.contains("SELECT") => Behaviour::Close,
+        "/query" => Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n"),
+        _ => Behaviour::no_content(),
+    });
+    nodes[1].behave(|request| match request.path() {
+        "/query" => Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n"),
+        "/write" => Behaviour::status(503, "request throttled, queue full\n"),
+        _ => Behaviour::no_content(),
+    });
+    wait_until("a write that only one has", SOON, || {
+        let answer = write();
+        answer.status == 204 && answer.header("x-haflux-applied") == Some("1/2")
+    });
+    let answer = read(&haflux.url("reads"), "db", "SELECT v FROM m");
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    let asked = |node: &StandIn| {
+        let queries = node.requests_for("/query").into_iter();
+        queries
+            .filter(|request| request.target.contains("SELECT"))
+            .count()
+    };
+    assert!(asked(&nodes[0]) > 0, "the fresh one is asked first");
+    assert_eq!(asked(&nodes[1]), 0);
+}
+
+#[test]
+fn of_nodes_that_all_lack_something_the_most_advanced_answers() {
+    for most_advanced in 0..2 {
+        let nodes = [well(), well()];
+        let folder = tempfile::tempdir().expect("a folder");
+        let configuration = relay_over(&[&nodes[0], &nodes[1]], "rewind = \"100ms\"").replace(
+            "check = false",
+            "check = false\nread_wait = \"100ms\"\non_stale = \"serve\"",
+        );
+        let haflux = Haflux::start(folder.path(), &configuration);
+        let write = || {
+            let answer = http::post(&format!("{}/write?db=db", haflux.url("front")), "m v=1 1");
+            let applied = answer.header("x-haflux-applied").map(str::to_owned);
+            (answer.status, applied.unwrap_or_default())
+        };
+        wait_until("both replicas to be known", SOON, || {
+            write().0 == 204
+                && nodes
+                    .iter()
+                    .all(|node| !node.requests_for("/write").is_empty())
+        });
+        let stop = |node: &StandIn| {
+            node.behave(|request| match request.path() {
+                "/query" => Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n"),
+                "/write" => Behaviour::status(503, "request throttled, queue full\n"),
+                _ => Behaviour::no_content(),
+            });
+        };
+        stop(&nodes[1 - most_advanced]);
+        wait_until("a write that only one has", SOON, || {
+            write() == (204, "1/2".to_owned())
+        });
+        stop(&nodes[most_advanced]);
+        wait_until("a write that nobody has", SOON, || {
+            write() == (204, "0/2".to_owned())
+        });
+        let asked = |node: &StandIn| {
+            let queries = node.requests_for("/query").into_iter();
+            queries
+                .filter(|request| request.target.contains("SELECT"))
+                .count()
+        };
+        for _ in 0..4 {
+            let answer = read(&haflux.url("reads"), "db", "SELECT v FROM m");
+            assert_eq!(answer.status, 200);
+            assert!(answer.header(STALE).is_some(), "{:?}", answer.headers);
+        }
+        let expected = if most_advanced == 0 { [4, 0] } else { [0, 4] };
+        assert_eq!(nodes.each_ref().map(asked), expected);
+    }
+}
+
+#[test]
+fn what_one_read_may_have_shown_no_later_one_misses() {
+    let nodes = [well(), well()];
+    let folder = tempfile::tempdir().expect("a folder");
+    let configuration = relay_over(&[&nodes[0], &nodes[1]], "rewind = \"100ms\"").replace(
+        "check = false",
+        "check = false\nread_wait = \"100ms\"\non_stale = \"reject\"",
+    );
+    let haflux = Haflux::start(folder.path(), &configuration);
+    let write = |lines: &str| {
+        let url = format!("{}/write?db=db", haflux.url("front"));
+        http::post(&url, lines).status
+    };
+    wait_until("both replicas to be known", SOON, || {
+        write("m v=1 1") == 204
+            && nodes
+                .iter()
+                .all(|node| !node.requests_for("/write").is_empty())
+    });
+    // Both are still at the next write, and may show it or not.
+    for node in &nodes {
+        node.behave(|request| match request.path() {
+            "/query" => Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n"),
+            "/write" => Behaviour::After(Duration::from_secs(4), Box::new(Behaviour::no_content())),
+            _ => Behaviour::no_content(),
+        });
+    }
+    let ask = |database: &str| read(&haflux.url("reads"), database, "SELECT v FROM m").status;
+    std::thread::scope(|scope| {
+        let written = scope.spawn(|| write("seen v=1 1"));
+        wait_until("the write to be under way", SOON, || {
+            nodes.iter().all(|node| {
+                let writes = node.requests_for("/write");
+                writes.iter().any(|one| one.text().contains("seen"))
+            })
+        });
+        assert_eq!(ask("db"), 200, "nothing was acknowledged");
+        assert_eq!(ask("db"), 503, "it may have been seen");
+        assert_eq!(ask("other"), 200);
+        assert_eq!(written.join().expect("an answer"), 204);
+    });
+    wait_until("it to be everywhere", SOON, || ask("db") == 200);
 }

@@ -3,14 +3,21 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use support::programs::succeeds;
+use support::http;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, http, is_level, relay_over, status, wait_until};
+use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
 
 fn write(haflux: &Haflux, lines: &str) -> u16 {
     http::post(&format!("{}/write?db=telegraf", haflux.url("front")), lines).status
+}
+
+/// Runs a subcommand on this haflux's configuration; what it says.
+#[track_caller]
+fn order(haflux: &Haflux, arguments: &[&str]) -> String {
+    let file = haflux.file().to_str().expect("a plain name");
+    let output = Haflux::command(&[arguments, &["--config", file]].concat());
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn large(number: usize) -> String {
@@ -41,6 +48,9 @@ fn past_max_backlog_a_replica_is_diverged_and_stays_so_over_a_restart() {
     });
     let page = || http::get(&format!("{}/haproxy?stats", haflux.url("front"))).text();
     wait_until("the page to say so", SOON, || page().contains("DIVERGED"));
+    wait_until("its place in the journal to be given up", SOON, || {
+        !order(&haflux, &["journal", "inspect"]).contains("node1")
+    });
 
     // It gets nothing any more, not even after a restart, and writes go on without it.
     let before = away.requests_for("/write").len();
@@ -50,6 +60,173 @@ fn past_max_backlog_a_replica_is_diverged_and_stays_so_over_a_restart() {
         assert_eq!(write(&haflux, &format!("after v={number} {number}")), 204);
     }
     assert_eq!(away.requests_for("/write").len(), before);
+}
+
+#[test]
+fn past_max_backlog_age_a_replica_is_diverged() {
+    let well = StandIn::healthy();
+    let mut away = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "rewind = \"100ms\"\nmax_backlog_age = \"1s\"";
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&well, &away], keys));
+    wait_until("both replicas to be known", SOON, || {
+        write(&haflux, "small v=1 1") == 204 && !away.requests_for("/write").is_empty()
+    });
+    away.refuse();
+    wait_until("the replica to be diverged", SOON, || {
+        write(&haflux, "small v=2 2");
+        haflux
+            .log()
+            .contains("replica node1 is diverged: it has been behind")
+    });
+}
+
+#[test]
+fn while_nobody_answers_nobody_diverges_and_the_most_advanced_never_does() {
+    let mut ahead = StandIn::healthy();
+    let mut behind = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "rewind = \"100ms\"\nmax_backlog = \"1MiB\"";
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&ahead, &behind], keys));
+    wait_until("both replicas to be known", SOON, || {
+        write(&haflux, "small v=1 1") == 204
+            && [&ahead, &behind]
+                .iter()
+                .all(|node| !node.requests_for("/write").is_empty())
+    });
+    let applied = |lines: &str| {
+        let answer = http::post(&format!("{}/write?db=telegraf", haflux.url("front")), lines);
+        (
+            answer.status,
+            answer.header("x-haflux-applied").map(str::to_owned),
+        )
+    };
+    behind.refuse();
+    wait_until("one to be ahead", SOON, || {
+        applied("small v=2 2") == (204, Some("1/2".to_owned()))
+    });
+    ahead.refuse();
+    let mut taken = 0;
+    wait_until("the backlog to be full", SOON, || {
+        let full = write(&haflux, &large(taken)) == 503;
+        taken += usize::from(!full);
+        full
+    });
+    // What should not happen has its time.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(!haflux.log().contains("is diverged"), "{}", haflux.log());
+    // The one that is behind comes back first: nobody else has what it lacks, so it gets all of it.
+    behind.accept_again();
+    wait_until("writes to be taken again", SOON, || {
+        write(&haflux, "small v=3 3") == 204
+    });
+    let lines = |node: &StandIn| -> usize {
+        let writes = node.requests_for("/write");
+        let large = writes.iter().map(|request| {
+            let text = request.text();
+            text.lines()
+                .filter(|line| line.starts_with("large"))
+                .count()
+        });
+        large.sum()
+    };
+    wait_until("all of it at the one that came back", SOON, || {
+        lines(&behind) >= taken * 1000
+    });
+}
+
+#[test]
+fn what_is_written_while_a_replica_is_rebuilt_is_kept_for_it_and_it_counts_for_nothing_meanwhile() {
+    for ack in ["any", "all"] {
+        let nodes = [StandIn::healthy(), StandIn::healthy()];
+        let folder = tempfile::tempdir().expect("a folder");
+        let keys = format!("rewind = \"100ms\"\nack = \"{ack}\"");
+        let mut haflux = Haflux::start(folder.path(), &relay_over(&[&nodes[0], &nodes[1]], &keys));
+        wait_until("both replicas to be known", SOON, || {
+            write(&haflux, "before v=1 1") == 204
+                && nodes
+                    .iter()
+                    .all(|node| !node.requests_for("/write").is_empty())
+        });
+        order(&haflux, &["replica", "rebuild-begin", "node1"]);
+        let sent = nodes[1].requests_for("/write").len();
+        let journal = order(&haflux, &["journal", "inspect"]);
+        assert!(journal.contains("rebuild of node1"), "{journal}");
+        if ack == "all" {
+            wait_until("it to be missed", SOON, || {
+                write(&haflux, "meanwhile v=0 0") == 503
+            });
+        } else {
+            for value in 0..5 {
+                assert_eq!(write(&haflux, &format!("meanwhile v={value} {value}")), 204);
+            }
+            // What the other one refuses is not held back for it.
+            nodes[0].behave(|request| match request.text().contains("bad") {
+                true => Behaviour::status(400, "{\"error\":\"field type conflict\"}\n"),
+                false => Behaviour::no_content(),
+            });
+            assert_eq!(write(&haflux, "bad v=1 1"), 400);
+            haflux.restart();
+        }
+        assert_eq!(nodes[1].requests_for("/write").len(), sent);
+        order(&haflux, &["replica", "readmit", "node1"]);
+        wait_until("both to be replicas", SOON, || {
+            let writes = nodes[1].requests_for("/write");
+            write(&haflux, "after v=1 1") == 204
+                && writes
+                    .iter()
+                    .any(|request| request.text().contains("after"))
+        });
+        let again: Vec<String> = nodes[1].requests_for("/write")[sent..]
+            .iter()
+            .flat_map(|request| {
+                let text = request.text();
+                text.lines().map(str::to_owned).collect::<Vec<_>>()
+            })
+            .filter(|line| line.starts_with("meanwhile"))
+            .collect();
+        let count = if ack == "any" { 5 } else { 0 };
+        let expected: Vec<String> = (0..count)
+            .map(|value| format!("meanwhile v={value} {value}"))
+            .collect();
+        // A place that it goes back to is no newer than the pin: all of it may come again, in its order.
+        if count == 0 {
+            assert!(again.is_empty(), "{again:?}");
+        } else {
+            assert!(!again.is_empty());
+            assert!(
+                again.chunks(count).all(|round| round == expected),
+                "{again:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn that_replicas_differ_is_told_without_waiting_for_one_that_diverged() {
+    let refuses = StandIn::start(|request| match request.text().contains("bad") {
+        true => Behaviour::status(400, "{\"error\":\"field type conflict\"}\n"),
+        false => Behaviour::no_content(),
+    });
+    let takes = StandIn::healthy();
+    let mut away = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let servers = [&refuses, &takes, &away];
+    let haflux = Haflux::start(folder.path(), &relay_over(&servers, ""));
+    wait_until("all replicas to be known", SOON, || {
+        write(&haflux, "known v=1 1") == 204
+            && servers
+                .iter()
+                .all(|node| !node.requests_for("/write").is_empty())
+    });
+    away.refuse();
+    assert_eq!(write(&haflux, "bad v=1 1"), 204);
+    let told = || haflux.log().matches("the replicas differ").count();
+    assert_eq!(told(), 0, "the third may refuse it too");
+    order(&haflux, &["replica", "rebuild-begin", "node2"]);
+    wait_until("the difference to be told", SOON, || told() == 1);
+    assert_eq!(write(&haflux, "bad v=2 2"), 204);
+    wait_until("the next one to be told at once", SOON, || told() == 2);
 }
 
 #[test]
@@ -94,150 +271,43 @@ fn the_only_replica_that_is_left_never_diverges_and_writes_are_turned_away_inste
 
 #[test]
 fn a_server_that_is_new_in_a_pool_with_history_is_not_taken_for_a_replica() {
-    let old = StandIn::healthy();
-    let new = StandIn::healthy();
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&old], "rewind = \"100ms\""));
-    wait_until("the replica to be known", SOON, || {
-        write(&haflux, "history v=1 1") == 204
-    });
-    haflux.terminate();
-    let haflux = Haflux::start(
-        folder.path(),
-        &relay_over(&[&old, &new], "rewind = \"100ms\""),
-    );
-    assert!(
-        haflux
-            .log()
-            .contains("replica node1 is diverged: it is new"),
-        "{}",
-        haflux.log()
-    );
-    assert_eq!(write(&haflux, "history v=2 2"), 204);
-    assert!(new.requests_for("/write").is_empty());
-    // Nor is it read from, though it is up.
-    for _ in 0..4 {
-        http::get(&format!("{}/query?q=SHOW+DATABASES", haflux.url("reads")));
-    }
-    assert!(new.requests_for("/query").is_empty());
-    let asked = |server: &StandIn| {
-        let queries = server.requests_for("/query").into_iter();
-        queries
-            .filter(|request| request.target.ends_with("q=SHOW+DATABASES"))
-            .count()
-    };
-    assert_eq!(asked(&old), 4);
-}
-
-#[test]
-fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
-    let well = StandIn::healthy();
-    let mut away = StandIn::healthy();
-    let folder = tempfile::tempdir().expect("a folder");
-    let keys = "rewind = \"1s\"\nmax_backlog = \"1MiB\"";
-    let haflux = Haflux::start(folder.path(), &relay_over(&[&well, &away], keys));
-    wait_until("both replicas to be known", SOON, || {
-        write(&haflux, "small v=1 1") == 204 && !away.requests_for("/write").is_empty()
-    });
-    // This one is in doubt when the replica is let go, and stays so.
-    away.behave(|request| match request.text().contains("doubtful") {
-        true => Behaviour::Close,
-        false => Behaviour::no_content(),
-    });
-    assert_eq!(write(&haflux, "doubtful v=1 1"), 204);
-    wait_until("it to be sent", SOON, || {
-        let sent = away.requests_for("/write");
-        sent.iter()
-            .any(|request| request.text().contains("doubtful"))
-    });
-    away.refuse();
-    for number in 0..6 {
-        assert_eq!(write(&haflux, &large(number)), 204);
-    }
-    wait_until("the replica to be diverged", SOON, || {
-        haflux.log().contains("replica node1 is diverged")
-    });
-    let order = |order: &str| {
-        let file = haflux.file().display().to_string();
-        succeeds(&Haflux::command(&[
-            "replica", order, "node1", "--config", &file,
-        ]));
-    };
-    let file = haflux.file().display().to_string();
-    wait_until("the other one to have nothing to go back for", SOON, || {
-        let inspected = Haflux::command(&["journal", "inspect", "--config", &file]).stdout;
-        String::from_utf8_lossy(&inspected)
-            .lines()
-            .filter_map(|line| line.strip_prefix("node0"))
-            .any(|columns| columns.split_whitespace().nth(1) == Some("0"))
-    });
-    order("rebuild-begin");
-    away.behave(|_| Behaviour::no_content());
-    away.accept_again();
-    let before = away.requests_for("/write").len();
-    assert_eq!(write(&haflux, "after v=1 1"), 204);
-    order("readmit");
-    wait_until("it to have all of it, with nothing in doubt", SOON, || {
-        let relay = status::relay(&haflux.url("front"));
-        let replica = &relay["replicas"][1];
-        replica["status"] == "fresh" && is_level(&relay, replica)
-    });
-    let sent: Vec<String> = away.requests_for("/write")[before..]
-        .iter()
-        .map(|request| request.text())
-        .collect();
-    assert!(
-        sent.iter().any(|body| body == "after v=1 1"),
-        "not among {} requests",
-        sent.len()
-    );
-    let old = |body: &String| body.contains("doubtful") || body.contains("large");
-    assert!(!sent.iter().any(old), "{} requests", sent.len());
-}
-
-#[test]
-fn what_is_in_doubt_at_the_one_that_is_copied_is_sent_to_the_other_too() {
-    // The copy may hold what landed late there, before it is written over. And what came meanwhile is more than `max_backlog`:
-    // it must not be diverged for that as soon as it is taken back.
-    let source = StandIn::healthy();
-    let mut away = StandIn::healthy();
-    let folder = tempfile::tempdir().expect("a folder");
-    let keys = "rewind = \"60s\"\nmax_backlog = \"1MiB\"";
-    let haflux = Haflux::start(folder.path(), &relay_over(&[&source, &away], keys));
-    wait_until("both replicas to be known", SOON, || {
-        write(&haflux, "small v=1 1") == 204 && !away.requests_for("/write").is_empty()
-    });
-    let first = AtomicBool::new(true);
-    source.behave(move |request| {
-        let is_doubtful =
-            request.text().contains("doubtful") && first.swap(false, Ordering::Relaxed);
-        match is_doubtful {
-            true => Behaviour::Close,
-            false => Behaviour::no_content(),
-        }
-    });
-    assert_eq!(write(&haflux, "doubtful v=1 1"), 204);
-    away.refuse();
-    for number in 0..6 {
-        wait_until("a write to be taken", SOON, || {
-            write(&haflux, &large(number)) == 204
+    for reads in ["fresh", "any"] {
+        let old = StandIn::healthy();
+        let new = StandIn::healthy();
+        let folder = tempfile::tempdir().expect("a folder");
+        let configuration = |servers: &[&StandIn]| {
+            let text = relay_over(servers, "rewind = \"100ms\"");
+            text.replace(
+                "check = false",
+                &format!("check = false\nreads = \"{reads}\""),
+            )
+        };
+        let mut haflux = Haflux::start(folder.path(), &configuration(&[&old]));
+        wait_until("the replica to be known", SOON, || {
+            write(&haflux, "history v=1 1") == 204
         });
+        haflux.terminate();
+        let haflux = Haflux::start(folder.path(), &configuration(&[&old, &new]));
+        assert!(
+            haflux
+                .log()
+                .contains("replica node1 is diverged: it is new"),
+            "{}",
+            haflux.log()
+        );
+        assert_eq!(write(&haflux, "history v=2 2"), 204);
+        assert!(new.requests_for("/write").is_empty());
+        // Nor is it read from, though it is up.
+        for _ in 0..4 {
+            http::get(&format!("{}/query?q=SHOW+DATABASES", haflux.url("reads")));
+        }
+        assert!(new.requests_for("/query").is_empty());
+        let asked = |server: &StandIn| {
+            let queries = server.requests_for("/query").into_iter();
+            queries
+                .filter(|request| request.target.ends_with("q=SHOW+DATABASES"))
+                .count()
+        };
+        assert_eq!(asked(&old), 4);
     }
-    wait_until("the replica to be diverged", SOON, || {
-        haflux.log().contains("replica node1 is diverged")
-    });
-    let file = haflux.file().display().to_string();
-    wait_until("the other one to be there", SOON, || {
-        let output = Haflux::command(&["replica", "rebuild-begin", "node1", "--config", &file]);
-        output.status.success()
-    });
-    let before = away.requests_for("/write").len();
-    away.accept_again();
-    let output = Haflux::command(&["replica", "readmit", "node1", "--config", &file]);
-    assert!(output.status.success(), "{output:?}");
-    wait_until("it to be sent that again", SOON, || {
-        let sent = away.requests_for("/write").split_off(before);
-        sent.iter()
-            .any(|request| request.text().contains("doubtful"))
-    });
 }

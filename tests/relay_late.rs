@@ -2,11 +2,9 @@
 
 mod support;
 
-use std::io::Write as _;
-use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use support::http;
 use support::wait::SOON;
@@ -30,24 +28,20 @@ fn lines_at(replica: &StandIn) -> Vec<String> {
         .collect()
 }
 
+fn lines_of(replica: &StandIn, measurement: &str) -> Vec<String> {
+    let mut lines = lines_at(replica);
+    lines.retain(|line| line.starts_with(measurement));
+    lines
+}
+
 #[test]
 fn a_write_without_an_answer_and_all_that_followed_it_are_sent_again_in_order() {
-    sent_again_in_order(|| Behaviour::Close);
-}
-
-#[test]
-fn so_are_they_if_a_proxy_before_the_node_had_no_answer_from_it() {
-    sent_again_in_order(|| Behaviour::status(504, "<html>Gateway Time-out</html>"));
-    sent_again_in_order(|| Behaviour::status(502, "<html>Bad Gateway</html>"));
-}
-
-fn sent_again_in_order(no_answer: impl Fn() -> Behaviour + Send + Sync + 'static) {
     // The first write gets no answer, as if the node were still at it; everything else is taken at once.
     let unanswered = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&unanswered);
     let replica = StandIn::start(move |request| {
         if request.text().contains("late v=1") && count.fetch_add(1, Ordering::Relaxed) == 0 {
-            return no_answer();
+            return Behaviour::Close;
         }
         Behaviour::no_content()
     });
@@ -55,10 +49,7 @@ fn sent_again_in_order(no_answer: impl Fn() -> Behaviour + Send + Sync + 'static
     let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"2s\""));
     let url = haflux.url("front");
     for value in 1..=3 {
-        // Nobody is trusted while no replica answers: that is over in a moment.
-        wait_until("a write to be taken", SOON, || {
-            write(&url, &format!("late v={value} 7")) == 204
-        });
+        assert_eq!(write(&url, &format!("late v={value} 7")), 204);
     }
     // Once `rewind` has passed, the lane is sent again from the doubtful write on: were it to land late, it would be written over.
     wait_until("the lane to be sent again", Duration::from_secs(20), || {
@@ -81,123 +72,118 @@ fn sent_again_in_order(no_answer: impl Fn() -> Behaviour + Send + Sync + 'static
     );
 }
 
-/// A write whose answer nobody waits for.
-fn send_and_forget(address: &str, database: &str, line: &str) {
-    let length = line.len();
-    let request = format!(
-        "POST /write?db={database} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{line}"
-    );
-    let mut connection = TcpStream::connect(address).expect("haflux listens");
-    connection.write_all(request.as_bytes()).expect("it reads");
-}
-
-fn times_sent(replica: &StandIn, line: &str) -> usize {
-    let lines = lines_at(replica);
-    lines.iter().filter(|sent| *sent == line).count()
-}
-
-#[test]
-fn what_a_life_shorter_than_rewind_had_under_way_is_sent_again_when_it_had_its_time() {
-    // Nothing of that life is answered, so its cursor never leaves the journal's beginning.
-    let replica = StandIn::start(|request| match request.path() {
-        "/write" => Behaviour::Hang,
-        _ => Behaviour::no_content(),
-    });
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"2s\""));
-    let front = haflux.address("front");
-    send_and_forget(&front, "telegraf", "early v=1 7");
-    wait_until("it to be sent", SOON, || {
-        times_sent(&replica, "early v=1 7") == 1
-    });
-    haflux.kill9();
-    replica.behave(|_| Behaviour::no_content());
-    haflux.restart();
-    wait_until("it to be sent at once, and again later", SOON, || {
-        times_sent(&replica, "early v=1 7") == 3
-    });
-}
-
-#[test]
-fn a_kill_before_what_was_in_doubt_is_sent_again_does_not_forget_it() {
-    let replica = StandIn::start(|request| match request.text().contains("doubtful") {
-        true => Behaviour::Close,
-        false => Behaviour::no_content(),
-    });
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"3s\""));
-    let (url, front) = (haflux.url("front"), haflux.address("front"));
-    let other = format!("{url}/write?db=other");
-    assert_eq!(http::post(&other, "trusted v=1 7").status, 204);
-    send_and_forget(&front, "telegraf", "doubtful v=1 7");
-    wait_until("it to be sent", SOON, || {
-        times_sent(&replica, "doubtful v=1 7") > 0
-    });
-    // From now on it is taken; another database's write is held, and with it the going back.
-    replica.behave(|request| match request.text().contains("held") {
-        true => Behaviour::Hang,
-        false => Behaviour::no_content(),
-    });
-    wait_until("both to be sent again and taken", SOON, || {
-        times_sent(&replica, "doubtful v=1 7") > 1 && times_sent(&replica, "trusted v=1 7") > 1
-    });
-    send_and_forget(&front, "other", "held v=1 7");
-    wait_until("what was in doubt to have had its time", SOON, || {
-        haflux.log().contains("what had no answer is sent again")
-    });
-    // Long enough for the place that is saved to move on, if it were to: nothing outside shows that it does not.
-    std::thread::sleep(Duration::from_secs(4));
-    haflux.kill9();
-    replica.behave(|_| Behaviour::no_content());
-    let before = lines_at(&replica).len();
-    haflux.restart();
-    let sent_now = || lines_at(&replica).split_off(before);
-    wait_until("what is behind it to be sent", SOON, || {
-        sent_now().contains(&"held v=1 7".to_owned())
-    });
-    let sent_now = sent_now();
-    assert!(
-        sent_now.contains(&"doubtful v=1 7".to_owned()),
-        "{sent_now:?}"
-    );
-}
-
-#[test]
-fn a_node_that_keeps_leaving_requests_without_an_answer_is_not_kept_at_the_first_of_them() {
-    const PACE: Duration = Duration::from_millis(700);
-    let closed = Mutex::new(Instant::now());
-    let replica = StandIn::start(move |request| {
-        // The same process all the time: it has lost nothing.
-        if request.path() == "/debug/vars" {
-            return Behaviour::status(200, "{\"system\": {\"started\":\"2026-01-01T00:00:00Z\"}}");
+/// Takes everything, and says that its process is always the same one: so nothing is sent again because it may have died. The
+/// first write with this word gets `fault`.
+fn same_process(word: &'static str, fault: Behaviour) -> StandIn {
+    let is_first = AtomicBool::new(true);
+    StandIn::start(move |request| match request.path() {
+        "/write" if request.text().contains(word) && is_first.swap(false, Ordering::SeqCst) => {
+            fault.clone()
         }
-        let mut closed = closed.lock().expect("nobody panics with it");
-        if request.path() == "/write" && closed.elapsed() > PACE {
-            *closed = Instant::now();
-            return Behaviour::Close;
+        "/debug/vars" => Behaviour::status(
+            200,
+            "{\n\"system\": {\"currentTime\":\"x\",\"started\":\"2026-11-25T03:46:23Z\",\"uptime\":2},\n",
+        ),
+        "/query" => Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n"),
+        _ => Behaviour::no_content(),
+    })
+}
+
+/// InfluxDB's own write timeout has passed: the write goes on.
+fn own_timeout() -> Behaviour {
+    Behaviour::status(500, "{\"error\":\"timeout\"}\n")
+}
+
+#[test]
+fn what_may_still_be_carried_out_is_written_over_once_its_time_has_passed() {
+    for fault in [Behaviour::Hang, own_timeout()] {
+        let replica = same_process("late v=1", fault.clone());
+        let folder = tempfile::tempdir().expect("a folder");
+        let keys = "rewind = \"3s\"\ntimeout = \"3s\"";
+        let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], keys));
+        let url = haflux.url("front");
+        wait_until("the replica to be known", SOON, || {
+            write(&url, "known v=0 0") == 204
+        });
+        for value in 1..=3 {
+            // The first one may wait in vain; it is in the journal all the same.
+            let status = write(&url, &format!("late v={value} 7"));
+            assert!(matches!(status, 204 | 504), "{status}");
+        }
+        let what = format!("all to be sent again, in order, after {fault:?}");
+        wait_until(&what, SOON, || {
+            let lines = lines_of(&replica, "late");
+            let place = |value: u32| {
+                let line = format!("late v={value} 7");
+                lines.iter().rposition(|known| *known == line)
+            };
+            lines.iter().filter(|line| *line == "late v=3 7").count() >= 2
+                && place(1) < place(2)
+                && place(2) < place(3)
+        });
+    }
+}
+
+#[test]
+fn a_stop_does_not_end_the_doubt() {
+    let replica = same_process("late v=1", own_timeout());
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "rewind = \"8s\"";
+    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], keys));
+    let url = haflux.url("front");
+    let made = http::post(
+        &format!("{}/query?q=CREATE+DATABASE+telegraf", haflux.url("reads")),
+        "",
+    );
+    assert_eq!(made.status, 200, "{}", made.text());
+    assert_eq!(write(&url, "known v=0 0"), 204);
+    for value in 1..=2 {
+        assert_eq!(write(&url, &format!("late v={value} 7")), 204);
+    }
+    haflux.terminate();
+    let before = lines_of(&replica, "late").len();
+    haflux.restart();
+    // Once because it was not saved as done, and once more when what was in doubt has had its time.
+    let expected = [1, 2, 1, 2].map(|value| format!("late v={value} 7"));
+    wait_until("all to be sent twice", SOON, || {
+        lines_of(&replica, "late")[before..] == expected
+    });
+}
+
+#[test]
+fn it_goes_back_only_when_nothing_is_under_way() {
+    let (under_way, overlaps) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&overlaps);
+    let doubtful = AtomicBool::new(true);
+    let replica = StandIn::start(move |request| {
+        if request.path() == "/debug/vars" {
+            let body = "{\n\"system\": {\"started\":\"2026-11-25T03:46:23Z\"},\n";
+            return Behaviour::status(200, body);
+        }
+        if request.text().contains("slow") {
+            counted.fetch_add(under_way.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+            // Longer than `rewind`.
+            std::thread::sleep(Duration::from_secs(8));
+            under_way.fetch_sub(1, Ordering::SeqCst);
+        } else if request.text().contains("doubtful") && doubtful.swap(false, Ordering::SeqCst) {
+            return own_timeout();
         }
         Behaviour::no_content()
     });
     let folder = tempfile::tempdir().expect("a folder");
-    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"1s\""));
-    let (url, file) = (haflux.url("front"), haflux.file().display().to_string());
-    let saved = || -> u64 {
-        let inspected = Haflux::command(&["journal", "inspect", "--config", &file]).stdout;
-        let inspected = String::from_utf8_lossy(&inspected).into_owned();
-        let row = inspected
-            .lines()
-            .find_map(|line| line.strip_prefix("node0"));
-        row.and_then(|row| row.split_whitespace().next()?.parse().ok())
-            .unwrap_or(0)
-    };
-    let mut number = 0;
-    wait_until("the place that is saved to move on", SOON, || {
-        for _ in 0..20 {
-            number += 1;
-            write(&url, &format!("m v={number} {number}"));
-        }
-        saved() > 100
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"4s\""));
+    let url = haflux.url("front");
+    let write_other = |lines: &str| http::post(&format!("{url}/write?db=other"), lines).status;
+    assert_eq!(write(&url, "known v=0 0"), 204);
+    assert_eq!(write_other("known v=0 0"), 204);
+    assert_eq!(write(&url, "doubtful v=1 1"), 204);
+    assert_eq!(write_other("slow v=1 1"), 204);
+    wait_until("both to be sent again", SOON, || {
+        let lines = lines_at(&replica);
+        let count = |line: &str| lines.iter().filter(|known| *known == line).count();
+        count("doubtful v=1 1") == 3 && count("slow v=1 1") == 2
     });
+    assert_eq!(overlaps.load(Ordering::SeqCst), 0);
 }
 
 #[test]
@@ -265,6 +251,25 @@ fn with_no_replica_answering_only_who_wrote_lately_may_write() {
             >= 1
     );
     assert!(!haflux.log().contains("secret"));
+}
+
+#[test]
+fn only_what_a_replica_accepted_makes_trust_last() {
+    let mut replica = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "trust_for = \"5s\"";
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], keys));
+    let url = haflux.url("front");
+    assert_eq!(write(&url, "trusted v=1 1"), 204);
+    replica.refuse();
+    // Writes that only the journal answers for, again and again.
+    let mut trusted = 0;
+    wait_until("the trust to end", SOON, || {
+        let status = write(&url, "trusted v=2 2");
+        trusted += usize::from(status == 204);
+        status == 503
+    });
+    assert!(trusted > 0);
 }
 
 #[test]

@@ -90,17 +90,18 @@ fn wait_until_known(haflux: &Haflux, nodes: &[&StandIn]) {
 fn a_statement_is_alone_between_the_writes_before_it_and_after_it() {
     let (under_way, overlaps) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&overlaps);
+    let may_finish = Arc::new(AtomicBool::new(false));
+    let finishes = Arc::clone(&may_finish);
     let node = StandIn::start(move |request| {
         if request.path() != "/write" && !is_statement(request) {
             return Behaviour::status(200, DONE);
         }
         let others = under_way.fetch_add(1, Ordering::SeqCst);
         // Writes of two databases may well overlap; a statement never does with anything.
-        sleep(Duration::from_millis(if is_statement(request) {
-            300
-        } else {
-            100
-        }));
+        sleep(Duration::from_millis(100));
+        while request.text().contains("before") && !finishes.load(Ordering::SeqCst) {
+            sleep(Duration::from_millis(10));
+        }
         let after = under_way.fetch_sub(1, Ordering::SeqCst) - 1;
         if is_statement(request) {
             counted.fetch_add(others + after, Ordering::SeqCst);
@@ -122,6 +123,9 @@ fn a_statement_is_alone_between_the_writes_before_it_and_after_it() {
         for database in ["a", "b"] {
             assert_eq!(write(&haflux, database, "after v=2 2"), 204);
         }
+        // Time for what should not happen: the writes before it are still under way.
+        sleep(Duration::from_millis(700));
+        may_finish.store(true, Ordering::SeqCst);
         assert_eq!(asked.join().expect("an answer").status, 200);
     });
     let count = |text: &str| {
@@ -249,7 +253,8 @@ fn a_lost_connection_means_waiting_until_it_can_no_longer_land() {
         _ => refused("user not found"),
     });
     let folder = tempfile::tempdir().expect("a folder");
-    let haflux = start(&folder, &[&node], "");
+    let configuration = relay_over(&[&node], "rewind = \"3s\"");
+    let haflux = Haflux::start(folder.path(), &configuration);
     wait_until_known(&haflux, &[&node]);
     let begun = Instant::now();
     let answer = change(&haflux, "DROP USER gone");
@@ -259,7 +264,7 @@ fn a_lost_connection_means_waiting_until_it_can_no_longer_land() {
         "it counts as applied"
     );
     assert!(
-        begun.elapsed() >= Duration::from_millis(300),
+        begun.elapsed() >= Duration::from_secs(3),
         "rewind had to pass"
     );
     assert_eq!(statements(&node).len(), 2);

@@ -407,3 +407,6 @@ impl Waiting {
         let _ = self.outcome.send(outcome);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -347,6 +347,7 @@ pub(super) fn weight(record: &WriteRecord) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::influx::Consistency;
     use bytes::Buf;
     use std::time::Duration;
 
@@ -399,32 +400,66 @@ mod tests {
         assert_eq!(lane.under_way().len(), 4);
     }
 
-    #[test]
-    fn different_destinations_open_bodies_and_full_batches_part() {
-        let (s, ms) = (Precision::Seconds, Precision::Milliseconds);
-        let mut lane = lane(vec![
-            record("a v=1 1", s, Ending::Closed),
-            record("b v=1 99999999999999999", ms, Ending::Closed),
-            record("c v=\"1 1", ms, Ending::Open),
-            record("d v=1 1", ms, Ending::Closed),
-            record("e v=1 1", ms, Ending::Closed),
-            record("f v=1 1", ms, Ending::Closed),
-        ]);
+    /// What becomes of records in requests of at most so many bytes.
+    fn bodies(records: Vec<WriteRecord>, max_batch: usize) -> Vec<String> {
+        let mut lane = lane(records);
         let mut bodies = Vec::new();
         while !lane.is_empty() {
-            bodies.push(next(&mut lane, 16));
+            bodies.push(next(&mut lane, max_batch));
             drop(lane.settled(lane.under_way().len()));
         }
-        assert_eq!(
-            bodies,
-            [
-                "a v=1 1",
-                "b v=1 99999999999999999",
-                "c v=\"1 1",
-                "d v=1 1\ne v=1 1",
-                "f v=1 1"
-            ]
-        );
+        bodies
+    }
+
+    #[test]
+    fn open_bodies_travel_alone_and_batches_are_full_at_their_limit() {
+        let s = Precision::Seconds;
+        let records = [
+            ("a v=1 1", Ending::Closed),
+            ("b v=1 1", Ending::Closed),
+            ("c v=\"1 1", Ending::Open),
+            ("d v=1 1", Ending::Closed),
+            ("e v=1 1", Ending::Closed),
+            ("f v=1 1", Ending::Closed),
+        ];
+        let records = || {
+            let all = records.iter();
+            all.map(|(body, ending)| record(body, s, *ending)).collect()
+        };
+        let alone = ["a v=1 1\nb v=1 1", "c v=\"1 1"];
+        let joined = ["d v=1 1\ne v=1 1\nf v=1 1"];
+        assert_eq!(bodies(records(), 1000), [&alone[..], &joined].concat());
+        let joined = ["d v=1 1\ne v=1 1", "f v=1 1"];
+        assert_eq!(bodies(records(), 16), [&alone[..], &joined].concat());
+    }
+
+    #[test]
+    fn only_what_goes_to_the_same_place_in_the_same_name_travels_together() {
+        type Change = fn(&mut Destination);
+        let user = |password: &str| Credentials::Parameters {
+            user: b"u".to_vec(),
+            password: password.into(),
+        };
+        let changes: [Change; 4] = [
+            |other| other.form = Form::Prometheus,
+            |other| other.consistency = Some(Consistency::All),
+            |other| other.retention_policy = "week".to_owned(),
+            |other| other.credentials = Credentials::Authorization(b"Token t".to_vec()),
+        ];
+        let plain = || record("a v=1 1", Precision::Seconds, Ending::Closed);
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut other = plain();
+            change(&mut other.destination);
+            let records = vec![plain(), plain(), other.clone(), plain()];
+            assert_eq!(bodies(records, 1000).len(), 3, "change {number}");
+            let together = usize::from(number > 0);
+            let sent = bodies(vec![other.clone(), other], 1000).len();
+            assert_eq!(sent, 2 - together, "Prometheus bodies are never joined");
+        }
+        let mut records = vec![plain(), plain()];
+        records[0].destination.credentials = user("one");
+        records[1].destination.credentials = user("another");
+        assert_eq!(bodies(records, 1000).len(), 2);
     }
 
     #[test]

@@ -413,3 +413,6 @@ pub(super) fn ack_name(ack: Ack) -> &'static str {
         Ack::Journal => "journal",
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -60,13 +60,15 @@ impl Lives {
             spare_segments: rng.usize(0..4),
             close_timeout: Duration::from_millis(100),
         };
-        let (writer, _) = recovery::open(Arc::new(disk.clone()), options.clone()).unwrap();
+        let now = Instant::now();
+        let opened = recovery::open(Arc::new(disk.clone()), options.clone(), now);
+        let (writer, _) = opened.unwrap();
         let mut lives = Self {
             rng,
             disk,
             options,
             writer,
-            now: Instant::now(),
+            now,
             given: BTreeSet::new(),
             held: BTreeMap::new(),
             told: BTreeMap::new(),
@@ -196,7 +198,7 @@ impl Lives {
             if self.rng.u8(0..4) == 0 {
                 self.disk.cut_power_after(self.rng.u32(0..6));
             }
-            match recovery::open(Arc::new(self.disk.clone()), self.options.clone()) {
+            match recovery::open(Arc::new(self.disk.clone()), self.options.clone(), self.now) {
                 Ok((writer, recovery)) => {
                     // Dropping the old life must not disturb the lock of the new one.
                     std::mem::forget(std::mem::replace(&mut self.writer, writer));

@@ -184,10 +184,18 @@ fn a_missing_segment_is_a_gap_and_so_is_a_missing_end() -> Result {
         let (journal, _) = open(&disk)?;
         journal.append(Kind(1), vec![])?.durable().await?;
         let last = journal.head();
+        let cursor = Cursor {
+            name: "beyond".into(),
+            sequence: last,
+            offset: journal.head_position().offset,
+            note: Bytes::new(),
+        };
+        journal.set_cursor(cursor.clone());
         journal.close().await;
         disk.delete(&segments(&disk)[1]);
         let (journal, recovery) = open(&disk)?;
         assert_eq!(recovery.head.sequence.get(), 3);
+        assert_eq!(recovery.cursors_beyond_head, vec![cursor]);
         assert_eq!(
             recovery.gaps,
             vec![Gap {

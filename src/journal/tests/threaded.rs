@@ -11,7 +11,7 @@ use crate::journal::{
     Reader, Sequence, Sync,
 };
 
-type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn small() -> Options {
     Options {
@@ -30,6 +30,11 @@ fn runtime() -> tokio::runtime::Runtime {
         .enable_time()
         .build()
         .unwrap()
+}
+
+/// Runs it to its end; a wait that has none is a failure.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    runtime().block_on(async { tokio::time::timeout(Duration::from_secs(60), work).await? })
 }
 
 fn cursor(name: &str, sequence: u64) -> Cursor {
@@ -89,7 +94,7 @@ async fn reopen(
 #[test]
 fn records_and_cursors_come_back_after_a_close_and_after_a_kill() -> Result {
     let place = tempfile::tempdir()?;
-    runtime().block_on(async {
+    block_on(async {
         let (journal, recovery) = reopen(place.path(), small()).await?;
         assert_eq!((recovery.next.get(), recovery.head.sequence.get()), (1, 0));
         for number in 0..500 {
@@ -153,7 +158,7 @@ fn many_appenders_share_syncs_and_readers_see_one_order() -> Result {
             cursor_interval: Duration::from_millis(1),
             ..small()
         };
-        runtime().block_on(async {
+        block_on(async {
             let (journal, _) = Journal::open(Arc::new(disk.clone()), options)?;
             journal.set_cursor(cursor("a", 0));
             let writers: Vec<_> = (0..50)
@@ -197,7 +202,7 @@ fn many_appenders_share_syncs_and_readers_see_one_order() -> Result {
 #[test]
 fn a_full_disk_refuses_at_once_and_heals_when_a_cursor_moves() -> Result {
     let disk = SimulatedDisk::new(2, 300 << 10);
-    runtime().block_on(async {
+    block_on(async {
         let options = Options {
             cursor_interval: Duration::from_millis(1),
             ..small()
@@ -229,7 +234,7 @@ fn a_full_disk_refuses_at_once_and_heals_when_a_cursor_moves() -> Result {
 fn a_folder_that_goes_away_refuses_and_heals() -> Result {
     let place = tempfile::tempdir()?;
     let (here, away) = (place.path().join("here"), place.path().join("away"));
-    runtime().block_on(async {
+    block_on(async {
         let (journal, _) = reopen(&here, small()).await?;
         append(&journal, "before").await?;
         std::fs::rename(&here, &away)?;
@@ -257,7 +262,7 @@ fn a_folder_that_goes_away_refuses_and_heals() -> Result {
 #[test]
 fn a_close_on_an_ill_disk_ends_and_says_so() -> Result {
     let disk = SimulatedDisk::new(3, 1 << 20);
-    runtime().block_on(async {
+    block_on(async {
         let (journal, _) = Journal::open(Arc::new(disk.clone()), small())?;
         disk.set_failures(1, 0);
         let pending = journal.append(Kind(1), vec![Bytes::from_static(b"never")])?;
@@ -273,7 +278,7 @@ fn a_close_on_an_ill_disk_ends_and_says_so() -> Result {
 #[test]
 fn numbers_remembered_elsewhere_are_skipped_for_good() -> Result {
     let disk = SimulatedDisk::new(4, 1 << 20);
-    runtime().block_on(async {
+    block_on(async {
         let (journal, _) = Journal::open(Arc::new(disk.clone()), small())?;
         append(&journal, "one").await?;
         journal.skip_past(Sequence::new(1_000_000)).await?;
@@ -294,7 +299,7 @@ fn numbers_remembered_elsewhere_are_skipped_for_good() -> Result {
 #[test]
 fn a_cursor_beyond_the_head_is_not_saved() -> Result {
     let disk = SimulatedDisk::new(5, 1 << 20);
-    runtime().block_on(async {
+    block_on(async {
         let (journal, _) = Journal::open(Arc::new(disk.clone()), small())?;
         journal.set_cursor(cursor("a", 0));
         journal.sync_cursors().await?;

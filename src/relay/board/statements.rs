@@ -191,4 +191,4 @@ impl WaitingStatement {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -84,6 +84,15 @@ fn a_statement_is_for_all_databases() {
 #[test]
 fn after_a_start_everything_up_to_the_head_is_asked_for() {
     let Fixture { freshness, _folder } = fixture();
+    let demand = Demand {
+        statement: at(10),
+        writes: Writes::Of(vec![("db".to_owned(), at(10))]),
+    };
+    assert_eq!(freshness.demand(&names(["db"])), demand);
+    assert_eq!(
+        freshness.demand(&Databases::Unknown).writes,
+        Writes::All(at(10))
+    );
     freshness.update(0, |view| {
         view.cursor = at(9);
         view.read = at(9);

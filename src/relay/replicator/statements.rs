@@ -380,7 +380,7 @@ impl Replicator {
         }
     }
 
-    async fn statement_judged(
+    pub(super) async fn statement_judged(
         &mut self,
         sequence: Sequence,
         report: Report,

@@ -161,7 +161,7 @@ impl Replicator {
     }
 
     /// The records are as the replica has them; whether that is their verdict depends on the other replicas.
-    async fn refused_for_now(
+    pub(super) async fn refused_for_now(
         &mut self,
         now: Instant,
         name: &str,

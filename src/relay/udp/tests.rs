@@ -13,13 +13,14 @@ use super::gather::{Gathered, Gathering, Taken};
 use super::socket::given;
 use super::watch::drops_of;
 use super::*;
-use crate::config::model::{self, Ack, BackendId, OnUnavailable, RelayId, SyncPolicy};
+use crate::config::model::{self, RelayId};
 use crate::influx::line_protocol::{Ending, LineShape, Lines, ending, inspect};
 use crate::influx::{Credentials, Precision};
 use crate::journal::{DirectoryDisk, Journal, Options, Sequence};
 use crate::relay::Relay;
 use crate::relay::change::Change;
 use crate::relay::record::WriteRecord;
+use crate::relay::relay::tests::settings;
 use crate::stats::{Counter, RelayStats, UdpStats};
 
 /// Unix time in nanoseconds.
@@ -236,27 +237,7 @@ fn udp_stats() -> Arc<UdpStats> {
 
 /// A relay without replicas: what is appended stays in its journal.
 fn relay(folder: &Path) -> Arc<Relay> {
-    let settings = model::Relay {
-        name: "relay".to_owned(),
-        pool: BackendId(0),
-        ack: Ack::Any,
-        on_unavailable: OnUnavailable::Reject,
-        timeout: Duration::from_secs(15),
-        sync: SyncPolicy::Always,
-        max_body: 25_000_000,
-        max_unpacked_body: 64 << 20,
-        max_batch: 1 << 20,
-        max_inflight: 64 << 20,
-        max_dead_letters: 10_000,
-        max_dead_letter_bytes: 256 << 20,
-        max_backlog: 10 << 30,
-        max_backlog_age: Duration::from_secs(72 * 3600),
-        rewind: Duration::from_secs(30),
-        statement_timeout: Duration::from_secs(60),
-        trust_for: Duration::from_secs(3600),
-        retry_min: Duration::from_millis(100),
-        retry_max: Duration::from_secs(10),
-    };
+    let settings = settings();
     let stats = RelayStats {
         name: "relay".to_owned(),
         pool: "pool".to_owned(),

@@ -12,13 +12,13 @@ use crate::stats::RelayStats;
 const PATIENCE: Duration = Duration::from_secs(60);
 const BOARD_TIMEOUT: Duration = Duration::from_secs(5);
 
-struct Fixture {
-    board: Board,
+pub(in crate::relay::board) struct Fixture {
+    pub(in crate::relay::board) board: Board,
     journal: crate::journal::Journal,
     _folder: tempfile::TempDir,
 }
 
-fn fixture(ack: Ack) -> Fixture {
+pub(in crate::relay::board) fn fixture(ack: Ack) -> Fixture {
     let folder = tempfile::tempdir().expect("a folder");
     let disk = crate::journal::DirectoryDisk::new(folder.path()).expect("a disk");
     let (journal, _) =

@@ -1,0 +1,260 @@
+use std::io::{self, IoSlice};
+use std::sync::{Condvar, Mutex};
+
+use super::*;
+use crate::config::model::{BackendId, OnUnavailable, SyncPolicy};
+use crate::influx::line_protocol::Ending;
+use crate::influx::{Credentials, Precision};
+use crate::journal::{DirectoryDisk, Disk, DiskFile, LockFailure, LockGuard, Sequence};
+use crate::relay::acknowledge::Policy;
+use crate::relay::change::Change;
+use crate::relay::dead_letters::{DeadLetter, DeadLetters, FOLDER, Limits};
+use crate::relay::record::{Destination, Form, WriteRecord};
+
+/// What a relay keeps to if nothing else is said.
+pub(in crate::relay) fn settings() -> model::Relay {
+    model::Relay {
+        name: "relay".to_owned(),
+        pool: BackendId(0),
+        ack: Ack::Any,
+        on_unavailable: OnUnavailable::Reject,
+        timeout: Duration::from_secs(15),
+        sync: SyncPolicy::Always,
+        max_body: 25_000_000,
+        max_unpacked_body: 64 << 20,
+        max_batch: 1 << 20,
+        max_inflight: 64 << 20,
+        max_dead_letters: 10_000,
+        max_dead_letter_bytes: 256 << 20,
+        max_backlog: 10 << 30,
+        max_backlog_age: Duration::from_secs(72 * 3600),
+        rewind: Duration::from_secs(30),
+        statement_timeout: Duration::from_secs(60),
+        trust_for: Duration::from_secs(3600),
+        retry_min: Duration::from_millis(100),
+        retry_max: Duration::from_secs(10),
+    }
+}
+
+/// While it is shut, no sync ends.
+#[derive(Debug, Default)]
+struct Gate {
+    shut: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn set(&self, shut: bool) {
+        *self.shut.lock().expect("the gate") = shut;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let shut = self.shut.lock().expect("the gate");
+        drop(
+            self.opened
+                .wait_while(shut, |shut| *shut)
+                .expect("the gate"),
+        );
+    }
+}
+
+/// A disk whose syncs last as long as its gate is shut.
+#[derive(Debug)]
+struct SlowDisk {
+    disk: DirectoryDisk,
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug)]
+struct SlowFile {
+    file: Arc<dyn DiskFile>,
+    gate: Arc<Gate>,
+}
+
+impl SlowDisk {
+    fn slow(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        let gate = Arc::clone(&self.gate);
+        Arc::new(SlowFile { file, gate })
+    }
+}
+
+impl Disk for SlowDisk {
+    fn lock(&self) -> Result<Box<dyn LockGuard>, LockFailure> {
+        self.disk.lock()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.disk.list()
+    }
+
+    fn create(&self, name: &str, size: u64) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.slow(self.disk.create(name, size)?))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.slow(self.disk.open(name)?))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.disk.sync_directory()
+    }
+
+    fn verify(&self) -> io::Result<()> {
+        self.disk.verify()
+    }
+}
+
+impl DiskFile for SlowFile {
+    fn size(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, pieces: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        self.file.write_at(pieces, offset)
+    }
+
+    fn allocate(&self, size: u64) -> io::Result<()> {
+        self.file.allocate(size)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.gate.pass();
+        self.file.sync()
+    }
+}
+
+/// A relay without replicas on this disk.
+fn relay(folder: &std::path::Path, disk: SlowDisk, ack: Ack) -> Relay {
+    let settings = model::Relay {
+        ack,
+        on_unavailable: OnUnavailable::Accept,
+        ..settings()
+    };
+    let (journal, _) = Journal::open(Arc::new(disk), journal::Options::default()).expect("opened");
+    let limits = Limits {
+        letters: 10,
+        bytes: 1 << 20,
+    };
+    let letters = DeadLetters::open(&folder.join("letters"), limits).expect("a store");
+    let freshness = Arc::new(Freshness::new(Vec::new(), letters, Sequence::ZERO));
+    let stats = Arc::new(RelayStats::default());
+    let policy = Policy {
+        ack,
+        on_unavailable: settings.on_unavailable,
+    };
+    let board = Board::new(
+        policy,
+        settings.timeout,
+        Vec::new(),
+        Arc::clone(&stats),
+        Arc::clone(&freshness),
+    );
+    Relay {
+        journal,
+        board: Arc::new(board),
+        freshness,
+        replicas: Vec::new(),
+        inflight: Inflight::new(settings.max_inflight, Arc::clone(&stats)),
+        trust: Arc::new(Trust::open(folder, settings.trust_for, "relay").expect("trust")),
+        stats,
+        settings,
+    }
+}
+
+#[tokio::test]
+async fn what_no_replica_has_applied_is_acknowledged_when_it_is_durable_and_not_before() {
+    for ack in [Ack::Any, Ack::Journal] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let gate = Arc::new(Gate::default());
+        let disk = SlowDisk {
+            disk: DirectoryDisk::new(folder.path().join("journal")).expect("a folder"),
+            gate: Arc::clone(&gate),
+        };
+        let relay = relay(folder.path(), disk, ack);
+        let now = Instant::now();
+        relay.trust.accepted(&Credentials::None, "db", now);
+        let Begun::Body(mut admitted) =
+            relay.begin(&Method::POST, "/write", "db=db", &HeaderMap::new())
+        else {
+            panic!("not admitted");
+        };
+        gate.set(true);
+        let body = Bytes::from_static(b"m v=1 1");
+        assert!(relay.receive(&mut admitted, body.len()).is_ok());
+        let mut answer = std::pin::pin!(relay.finish(admitted, body));
+        let soon = Duration::from_millis(300);
+        let early = tokio::time::timeout(soon, &mut answer).await;
+        gate.set(false);
+        assert!(early.is_err(), "{early:?}");
+        assert_eq!(answer.await.status, 204);
+        relay.close().await;
+    }
+}
+
+#[tokio::test]
+async fn numbers_of_dead_letters_are_not_given_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let letters = folder.path().join("relay").join(FOLDER);
+    let limits = Limits {
+        letters: 10,
+        bytes: 1 << 20,
+    };
+    std::fs::create_dir_all(folder.path().join("relay")).expect("a folder");
+    let store = DeadLetters::open(&letters, limits).expect("a store");
+    let record = WriteRecord {
+        destination: Destination {
+            form: Form::LineProtocol,
+            precision: Precision::Seconds,
+            consistency: None,
+            database: "db".to_owned(),
+            retention_policy: String::new(),
+            credentials: Credentials::None,
+        },
+        lines: 1,
+        ending: Ending::Closed,
+        body: Bytes::from_static(b"m v=1 1"),
+    };
+    let letter = DeadLetter {
+        replica: "a".to_owned(),
+        sequence: 500,
+        record: Change::Write(record.clone()),
+        status: 400,
+        reason: "no".to_owned(),
+        time: SystemTime::now(),
+    };
+    store.keep(letter).await.expect("kept");
+    let stop = tokio::sync::watch::Sender::new(false);
+    let (relay, tasks) = Relay::open(
+        settings(),
+        folder.path(),
+        Vec::new(),
+        Arc::new(RelayStats::default()),
+        &stop.subscribe(),
+    )
+    .expect("a relay");
+    let tasks: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
+    let begun = Instant::now();
+    while relay.stats.open_dead_letters.get() == 0 && begun.elapsed() < Duration::from_secs(30) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let given = relay.append_unattended(record).expect("appended");
+    assert!(given > Sequence::new(500), "{given}");
+    stop.send_replace(true);
+    for task in tasks {
+        task.await.expect("a task");
+    }
+    relay.close().await;
+}

@@ -1,0 +1,375 @@
+//! What a replicator makes of verdicts: what it tells whom, in which order, and when it gives up. No node is asked.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Mutex;
+use std::task::{Context, Wake, Waker};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+
+use super::*;
+use crate::config::model::{Ack, OnUnavailable};
+use crate::influx::influxql::Databases;
+use crate::influx::line_protocol::Ending;
+use crate::influx::{Credentials, Precision};
+use crate::journal::{DirectoryDisk, Options};
+use crate::relay::acknowledge::Policy;
+use crate::relay::board::{Report, StatementAnswer};
+use crate::relay::dead_letters::Limits;
+use crate::relay::record::{Destination, Form, WRITE};
+use crate::relay::refusals::Refusal;
+use crate::relay::roster::Roster;
+use crate::relay::statement_record::{STATEMENT, StatementMethod, StatementRecord};
+use crate::stats::server_handle::ServerHandle;
+use crate::stats::{Counter, Gauge, RelayStats, ReplicaState, ReplicaStats};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+const HOLD: Duration = Duration::from_secs(300);
+
+/// The replicator of the first of two replicas, both of which answer.
+struct Fixture {
+    replicator: Replicator,
+    letters: DeadLetters,
+    _folder: tempfile::TempDir,
+}
+
+fn stats(name: &str) -> Arc<ReplicaStats> {
+    Arc::new(ReplicaStats {
+        in_doubt: Gauge::default(),
+        name: name.to_owned(),
+        cursor: Gauge::default(),
+        cursor_offset: Gauge::default(),
+        oldest_pending: Gauge::default(),
+        catch_up: Gauge::default(),
+        state: ArcSwap::from_pointee(ReplicaState {
+            status: ReplicaStatus::Down,
+            since: std::time::SystemTime::now(),
+        }),
+        requests: Counter::default(),
+        retries: Counter::default(),
+        too_large: Counter::default(),
+        request_limit: Gauge::default(),
+        applied: Counter::default(),
+        refused: Counter::default(),
+        expired: Counter::default(),
+        last_error: ArcSwapOption::empty(),
+    })
+}
+
+fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = DirectoryDisk::new(folder.path().join("journal")).expect("a disk");
+    let (journal, _) = Journal::open(Arc::new(disk), Options::default()).expect("a journal");
+    let limits = Limits {
+        letters: 10,
+        bytes: 1 << 20,
+    };
+    let letters = DeadLetters::open(&folder.path().join("letters"), limits).expect("a store");
+    let names = ["a", "b"].map(str::to_owned).to_vec();
+    let freshness = Arc::new(Freshness::new(names, letters.clone(), Sequence::ZERO));
+    let relay_stats = Arc::new(RelayStats {
+        replicas: vec![stats("a"), stats("b")],
+        ..RelayStats::default()
+    });
+    let policy = Policy {
+        ack: Ack::Any,
+        on_unavailable: OnUnavailable::Accept,
+    };
+    let board = Board::new(
+        policy,
+        TIMEOUT,
+        vec![Sequence::ZERO; 2],
+        Arc::clone(&relay_stats),
+        Arc::clone(&freshness),
+    );
+    for replica in 0..2 {
+        board.meet(replica, true);
+        board.set_reachable(replica, true);
+        freshness.update(replica, |view| view.trusted = true);
+    }
+    let replica = Replica::new(
+        0,
+        Arc::new(ServerHandle::new("a", None, true)),
+        TIMEOUT,
+        Arc::clone(&relay_stats.replicas[0]),
+        relay_stats,
+        Arc::new(Roster::open(folder.path()).expect("a roster")),
+    );
+    let common = Common {
+        journal,
+        board: Arc::new(board),
+        freshness,
+        dead_letters: letters.clone(),
+        pace: Pace {
+            max_batch: 1 << 20,
+            retry_min: Duration::from_millis(1),
+            retry_max: Duration::from_secs(1),
+            rewind: Duration::from_secs(30),
+            hold: HOLD,
+            max_backlog: 1 << 30,
+            max_backlog_age: Duration::from_secs(3600),
+        },
+    };
+    let place = SavedPlace {
+        allowance: 0,
+        mark: Mark::default(),
+        settled: true,
+    };
+    Fixture {
+        replicator: Replicator::new(Arc::new(replica), common, place),
+        letters,
+        _folder: folder,
+    }
+}
+
+fn write_record() -> WriteRecord {
+    WriteRecord {
+        destination: Destination {
+            form: Form::LineProtocol,
+            precision: Precision::Seconds,
+            consistency: None,
+            database: "db".to_owned(),
+            retention_policy: String::new(),
+            credentials: Credentials::None,
+        },
+        lines: 1,
+        ending: Ending::Closed,
+        body: Bytes::from_static(b"m v=1 1"),
+    }
+}
+
+fn statement_record() -> StatementRecord {
+    StatementRecord {
+        method: StatementMethod::Post,
+        target: "/query".to_owned(),
+        content_type: String::new(),
+        shown: "CREATE DATABASE db".to_owned(),
+        databases: Some(vec!["db".to_owned()]),
+        credentials: Credentials::None,
+        body: Bytes::new(),
+    }
+}
+
+fn refusal() -> Refusal {
+    Refusal::new(404, &Bytes::from_static(b"{\"error\":\"no\"}"))
+}
+
+fn said() -> StatementAnswer {
+    StatementAnswer {
+        status: 200,
+        content_type: None,
+        body: Bytes::new(),
+        cut: false,
+    }
+}
+
+fn db() -> Databases {
+    Databases::Named {
+        names: ["db".to_owned()].into(),
+        default: false,
+    }
+}
+
+impl Replicator {
+    /// A write that is on its way to the node, and what its client hears.
+    async fn with_write(&mut self) -> (Sequence, impl Future<Output: std::fmt::Debug> + use<>) {
+        let record = write_record();
+        let head = record.encode_head().expect("a head");
+        let append = || self.journal.append(WRITE, vec![head, record.body]);
+        let (append, outcome) = self.board.open(append).expect("room");
+        let sequence = append.sequence;
+        append.durable().await.expect("durable");
+        self.read_ahead().await;
+        self.send_lane();
+        (sequence, outcome)
+    }
+
+    fn send_lane(&mut self) {
+        let lane = self.lanes.get_mut("db").expect("a lane");
+        assert!(lane.start(1 << 20, 1 << 20).is_some());
+    }
+
+    /// A statement that the replica stands before, and what its client hears.
+    async fn with_statement(&mut self) -> (Sequence, impl Future<Output: std::fmt::Debug> + use<>) {
+        let record = statement_record();
+        let head = record.encode_head().expect("a head");
+        let append = || self.journal.append(STATEMENT, vec![head, record.body]);
+        let opened = self.board.open_statement(TIMEOUT, append);
+        let (append, outcome) = opened.expect("room");
+        let sequence = append.sequence;
+        append.durable().await.expect("durable");
+        self.read_ahead().await;
+        assert!(self.barrier.is_some());
+        (sequence, outcome)
+    }
+
+    /// Whether it may answer a read of the database that comes now.
+    fn is_fresh(&self) -> bool {
+        self.freshness.is_fresh(0, &self.freshness.demand(&db()))
+    }
+}
+
+/// Looks at something in the very moment in which it is woken.
+struct Look<F> {
+    look: F,
+    seen: Mutex<Vec<bool>>,
+}
+
+impl<F: Fn() -> bool + Send + Sync + 'static> Look<F> {
+    fn new(look: F) -> Arc<Self> {
+        let seen = Mutex::default();
+        Arc::new(Look { look, seen })
+    }
+
+    fn seen(&self) -> Vec<bool> {
+        self.seen.lock().expect("what was seen").clone()
+    }
+}
+
+impl<F: Fn() -> bool> Wake for Look<F> {
+    fn wake(self: Arc<Self>) {
+        let found = (self.look)();
+        self.seen.lock().expect("what was seen").push(found);
+    }
+}
+
+fn wait_with<F: Fn() -> bool + Send + Sync + 'static>(
+    future: std::pin::Pin<&mut impl Future>,
+    look: &Arc<Look<F>>,
+) {
+    let waker = Waker::from(Arc::clone(look));
+    assert!(future.poll(&mut Context::from_waker(&waker)).is_pending());
+}
+
+#[tokio::test]
+async fn who_hears_that_a_write_is_applied_finds_the_replica_fresh() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    let (sequence, outcome) = replicator.with_write().await;
+    let freshness = Arc::clone(&replicator.freshness);
+    let look = Look::new(move || {
+        freshness.acknowledge_write("db", sequence);
+        freshness.is_fresh(0, &freshness.demand(&db()))
+    });
+    let mut outcome = pin!(outcome);
+    wait_with(outcome.as_mut(), &look);
+    replicator.verdict("db", &[sequence], Report::Applied).await;
+    assert_eq!(look.seen(), [true]);
+}
+
+#[tokio::test]
+async fn who_hears_that_a_statement_is_carried_out_finds_the_replica_fresh() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    let (sequence, outcome) = replicator.with_statement().await;
+    let freshness = Arc::clone(&replicator.freshness);
+    let look = Look::new(move || {
+        freshness.acknowledge_statement(sequence);
+        freshness.is_fresh(0, &freshness.demand(&db()))
+    });
+    let mut outcome = pin!(outcome);
+    wait_with(outcome.as_mut(), &look);
+    replicator
+        .statement_judged(sequence, Report::Applied, said())
+        .await;
+    assert_eq!(look.seen(), [true]);
+}
+
+#[tokio::test]
+async fn who_refuses_what_another_one_took_is_at_no_moment_fresh() {
+    let Fixture {
+        mut replicator,
+        letters,
+        _folder,
+    } = fixture();
+    let (sequence, _outcome) = replicator.with_write().await;
+    let applied = [(sequence, Report::Applied)];
+    assert!(replicator.board.report(1, &applied, sequence).is_empty());
+    replicator.freshness.acknowledge_write("db", sequence);
+    let freshness = Arc::clone(&replicator.freshness);
+    let look = Look::new(move || freshness.is_fresh(0, &freshness.demand(&db())));
+    let freshness = Arc::clone(&replicator.freshness);
+    let mut change = pin!(freshness.wait_for(TIMEOUT, || None::<()>));
+    wait_with(change.as_mut(), &look);
+    replicator
+        .verdict("db", &[sequence], Report::Refused(refusal()))
+        .await;
+    assert_eq!(look.seen(), [false]);
+    assert!(!replicator.is_fresh() && letters.any_open("a"));
+}
+
+#[tokio::test]
+async fn who_goes_back_is_not_fresh_though_nothing_of_it_was_acknowledged() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    let (sequence, _outcome) = replicator.with_write().await;
+    replicator.verdict("db", &[sequence], Report::Applied).await;
+    assert!(replicator.is_fresh());
+    replicator.start_over(Instant::now(), Mark::default());
+    assert!(!replicator.is_fresh());
+}
+
+#[tokio::test]
+async fn what_another_one_took_is_held_for_its_time_and_then_given_up() {
+    let Fixture {
+        mut replicator,
+        letters,
+        _folder,
+    } = fixture();
+    let (sequence, _outcome) = replicator.with_write().await;
+    let applied = [(sequence, Report::Applied)];
+    assert!(replicator.board.report(1, &applied, sequence).is_empty());
+    let begun = Instant::now();
+    for held in [Duration::ZERO, HOLD / 2, HOLD - Duration::from_millis(1)] {
+        let now = begun + held;
+        replicator
+            .refused_for_now(now, "db", &[sequence], refusal())
+            .await;
+        assert_eq!(replicator.tracker.cursor().sequence, Sequence::ZERO);
+        assert!(!letters.any_open("a"), "{held:?}");
+        replicator.send_lane();
+    }
+    replicator
+        .refused_for_now(begun + HOLD, "db", &[sequence], refusal())
+        .await;
+    assert_eq!(replicator.tracker.cursor().sequence, sequence);
+    assert!(replicator.lanes.is_empty() && letters.any_open("a"));
+}
+
+#[tokio::test]
+async fn a_statement_that_may_pass_later_is_tried_for_its_time_and_then_refused() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    let (sequence, _outcome) = replicator.with_statement().await;
+    let busy = ReplicaAnswer {
+        status: 503,
+        version: None,
+        content_type: None,
+        retry_after: None,
+        body: Bytes::new(),
+        cut: false,
+        repeated: false,
+    };
+    let begun = Instant::now();
+    for held in [Duration::ZERO, HOLD - Duration::from_millis(1)] {
+        replicator
+            .statement_answered(begun + held, Ok(busy.clone()))
+            .await;
+        assert_eq!(replicator.tracker.cursor().sequence, Sequence::ZERO);
+    }
+    replicator.statement_answered(begun + HOLD, Ok(busy)).await;
+    assert_eq!(replicator.tracker.cursor().sequence, sequence);
+}

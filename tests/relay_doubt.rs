@@ -1,0 +1,197 @@
+//! What got no answer, or was under way when haflux was killed: rule W7, over deaths and trouble that does not end. Stand-ins,
+//! because a real node cannot be told when to be late.
+
+mod support;
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use support::http;
+use support::wait::SOON;
+use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
+
+fn write(url: &str, lines: &str) -> u16 {
+    http::post(&format!("{url}/write?db=telegraf"), lines).status
+}
+
+fn lines_at(replica: &StandIn) -> Vec<String> {
+    let writes = replica.requests_for("/write");
+    writes
+        .iter()
+        .flat_map(|request| {
+            request
+                .text()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn what_a_proxy_before_the_node_had_no_answer_to_is_sent_again_in_order() {
+    sent_again_in_order(|| Behaviour::status(504, "<html>Gateway Time-out</html>"));
+    sent_again_in_order(|| Behaviour::status(502, "<html>Bad Gateway</html>"));
+}
+
+fn sent_again_in_order(no_answer: impl Fn() -> Behaviour + Send + Sync + 'static) {
+    // The first write gets no answer, as if the node were still at it; everything else is taken at once.
+    let unanswered = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&unanswered);
+    let replica = StandIn::start(move |request| {
+        if request.text().contains("late v=1") && count.fetch_add(1, Ordering::Relaxed) == 0 {
+            return no_answer();
+        }
+        Behaviour::no_content()
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"2s\""));
+    let url = haflux.url("front");
+    for value in 1..=3 {
+        // Nobody is trusted while no replica answers: that is over in a moment.
+        wait_until("a write to be taken", SOON, || {
+            write(&url, &format!("late v={value} 7")) == 204
+        });
+    }
+    // Once `rewind` has passed, the lane is sent again from the doubtful write on: were it to land late, it would be written over.
+    wait_until("the lane to be sent again", Duration::from_secs(20), || {
+        let lines = lines_at(&replica);
+        let last_of = |value: u32| {
+            lines
+                .iter()
+                .rposition(|line| *line == format!("late v={value} 7"))
+        };
+        lines.iter().filter(|line| *line == "late v=3 7").count() >= 2
+            && last_of(1) < last_of(2)
+            && last_of(2) < last_of(3)
+    });
+    assert_eq!(
+        unanswered.load(Ordering::Relaxed),
+        lines_at(&replica)
+            .iter()
+            .filter(|line| *line == "late v=1 7")
+            .count()
+    );
+}
+
+/// A write whose answer nobody waits for.
+fn send_and_forget(address: &str, database: &str, line: &str) {
+    let length = line.len();
+    let request = format!(
+        "POST /write?db={database} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{line}"
+    );
+    let mut connection = TcpStream::connect(address).expect("haflux listens");
+    connection.write_all(request.as_bytes()).expect("it reads");
+}
+
+fn times_sent(replica: &StandIn, line: &str) -> usize {
+    let lines = lines_at(replica);
+    lines.iter().filter(|sent| *sent == line).count()
+}
+
+#[test]
+fn what_a_life_shorter_than_rewind_had_under_way_is_sent_again_when_it_had_its_time() {
+    // Nothing of that life is answered, so its cursor never leaves the journal's beginning.
+    let replica = StandIn::start(|request| match request.path() {
+        "/write" => Behaviour::Hang,
+        _ => Behaviour::no_content(),
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"2s\""));
+    let front = haflux.address("front");
+    send_and_forget(&front, "telegraf", "early v=1 7");
+    wait_until("it to be sent", SOON, || {
+        times_sent(&replica, "early v=1 7") == 1
+    });
+    haflux.kill9();
+    replica.behave(|_| Behaviour::no_content());
+    haflux.restart();
+    wait_until("it to be sent at once, and again later", SOON, || {
+        times_sent(&replica, "early v=1 7") == 3
+    });
+}
+
+#[test]
+fn a_kill_before_what_was_in_doubt_is_sent_again_does_not_forget_it() {
+    let replica = StandIn::start(|request| match request.text().contains("doubtful") {
+        true => Behaviour::Close,
+        false => Behaviour::no_content(),
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"3s\""));
+    let (url, front) = (haflux.url("front"), haflux.address("front"));
+    let other = format!("{url}/write?db=other");
+    assert_eq!(http::post(&other, "trusted v=1 7").status, 204);
+    send_and_forget(&front, "telegraf", "doubtful v=1 7");
+    wait_until("it to be sent", SOON, || {
+        times_sent(&replica, "doubtful v=1 7") > 0
+    });
+    // From now on it is taken; another database's write is held, and with it the going back.
+    replica.behave(|request| match request.text().contains("held") {
+        true => Behaviour::Hang,
+        false => Behaviour::no_content(),
+    });
+    wait_until("both to be sent again and taken", SOON, || {
+        times_sent(&replica, "doubtful v=1 7") > 1 && times_sent(&replica, "trusted v=1 7") > 1
+    });
+    send_and_forget(&front, "other", "held v=1 7");
+    wait_until("what was in doubt to have had its time", SOON, || {
+        haflux.log().contains("what had no answer is sent again")
+    });
+    // Long enough for the place that is saved to move on, if it were to: nothing outside shows that it does not.
+    std::thread::sleep(Duration::from_secs(4));
+    haflux.kill9();
+    replica.behave(|_| Behaviour::no_content());
+    let before = lines_at(&replica).len();
+    haflux.restart();
+    let sent_now = || lines_at(&replica).split_off(before);
+    wait_until("what is behind it to be sent", SOON, || {
+        sent_now().contains(&"held v=1 7".to_owned())
+    });
+    let sent_now = sent_now();
+    assert!(
+        sent_now.contains(&"doubtful v=1 7".to_owned()),
+        "{sent_now:?}"
+    );
+}
+
+#[test]
+fn a_node_that_keeps_leaving_requests_without_an_answer_is_not_kept_at_the_first_of_them() {
+    const PACE: Duration = Duration::from_millis(700);
+    let closed = Mutex::new(Instant::now());
+    let replica = StandIn::start(move |request| {
+        // The same process all the time: it has lost nothing.
+        if request.path() == "/debug/vars" {
+            return Behaviour::status(200, "{\"system\": {\"started\":\"2026-01-01T00:00:00Z\"}}");
+        }
+        let mut closed = closed.lock().expect("nobody panics with it");
+        if request.path() == "/write" && closed.elapsed() > PACE {
+            *closed = Instant::now();
+            return Behaviour::Close;
+        }
+        Behaviour::no_content()
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"1s\""));
+    let (url, file) = (haflux.url("front"), haflux.file().display().to_string());
+    let saved = || -> u64 {
+        let inspected = Haflux::command(&["journal", "inspect", "--config", &file]).stdout;
+        let inspected = String::from_utf8_lossy(&inspected).into_owned();
+        let row = inspected
+            .lines()
+            .find_map(|line| line.strip_prefix("node0"));
+        row.and_then(|row| row.split_whitespace().next()?.parse().ok())
+            .unwrap_or(0)
+    };
+    let mut number = 0;
+    wait_until("the place that is saved to move on", SOON, || {
+        for _ in 0..20 {
+            number += 1;
+            write(&url, &format!("m v={number} {number}"));
+        }
+        saved() > 100
+    });
+}

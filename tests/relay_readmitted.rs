@@ -1,0 +1,131 @@
+//! Replicas that were rebuilt and taken back: what they are sent, and what not (rule R4). Stand-ins, so that a backlog grows past its
+//! bound in no time.
+
+mod support;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use support::programs::succeeds;
+use support::wait::SOON;
+use support::{Behaviour, Haflux, StandIn, http, is_level, relay_over, status, wait_until};
+
+fn write(haflux: &Haflux, lines: &str) -> u16 {
+    http::post(&format!("{}/write?db=telegraf", haflux.url("front")), lines).status
+}
+
+fn large(number: usize) -> String {
+    format!("large,padding={} v={number} {number}\n", "x".repeat(400)).repeat(1000)
+}
+
+#[test]
+fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
+    let well = StandIn::healthy();
+    let mut away = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "rewind = \"1s\"\nmax_backlog = \"1MiB\"";
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&well, &away], keys));
+    wait_until("both replicas to be known", SOON, || {
+        write(&haflux, "small v=1 1") == 204 && !away.requests_for("/write").is_empty()
+    });
+    // This one is in doubt when the replica is let go, and stays so.
+    away.behave(|request| match request.text().contains("doubtful") {
+        true => Behaviour::Close,
+        false => Behaviour::no_content(),
+    });
+    assert_eq!(write(&haflux, "doubtful v=1 1"), 204);
+    wait_until("it to be sent", SOON, || {
+        let sent = away.requests_for("/write");
+        sent.iter()
+            .any(|request| request.text().contains("doubtful"))
+    });
+    away.refuse();
+    for number in 0..6 {
+        assert_eq!(write(&haflux, &large(number)), 204);
+    }
+    wait_until("the replica to be diverged", SOON, || {
+        haflux.log().contains("replica node1 is diverged")
+    });
+    let order = |order: &str| {
+        let file = haflux.file().display().to_string();
+        succeeds(&Haflux::command(&[
+            "replica", order, "node1", "--config", &file,
+        ]));
+    };
+    let file = haflux.file().display().to_string();
+    wait_until("the other one to have nothing to go back for", SOON, || {
+        let inspected = Haflux::command(&["journal", "inspect", "--config", &file]).stdout;
+        String::from_utf8_lossy(&inspected)
+            .lines()
+            .filter_map(|line| line.strip_prefix("node0"))
+            .any(|columns| columns.split_whitespace().nth(1) == Some("0"))
+    });
+    order("rebuild-begin");
+    away.behave(|_| Behaviour::no_content());
+    away.accept_again();
+    let before = away.requests_for("/write").len();
+    assert_eq!(write(&haflux, "after v=1 1"), 204);
+    order("readmit");
+    wait_until("it to have all of it, with nothing in doubt", SOON, || {
+        let relay = status::relay(&haflux.url("front"));
+        let replica = &relay["replicas"][1];
+        replica["status"] == "fresh" && is_level(&relay, replica)
+    });
+    let sent: Vec<String> = away.requests_for("/write")[before..]
+        .iter()
+        .map(|request| request.text())
+        .collect();
+    assert!(
+        sent.iter().any(|body| body == "after v=1 1"),
+        "not among {} requests",
+        sent.len()
+    );
+    let old = |body: &String| body.contains("doubtful") || body.contains("large");
+    assert!(!sent.iter().any(old), "{} requests", sent.len());
+}
+
+#[test]
+fn what_is_in_doubt_at_the_one_that_is_copied_is_sent_to_the_other_too() {
+    // The copy may hold what landed late there, before it is written over. And what came meanwhile is more than `max_backlog`:
+    // it must not be diverged for that as soon as it is taken back.
+    let source = StandIn::healthy();
+    let mut away = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "rewind = \"60s\"\nmax_backlog = \"1MiB\"";
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&source, &away], keys));
+    wait_until("both replicas to be known", SOON, || {
+        write(&haflux, "small v=1 1") == 204 && !away.requests_for("/write").is_empty()
+    });
+    let first = AtomicBool::new(true);
+    source.behave(move |request| {
+        let is_doubtful =
+            request.text().contains("doubtful") && first.swap(false, Ordering::Relaxed);
+        match is_doubtful {
+            true => Behaviour::Close,
+            false => Behaviour::no_content(),
+        }
+    });
+    assert_eq!(write(&haflux, "doubtful v=1 1"), 204);
+    away.refuse();
+    for number in 0..6 {
+        wait_until("a write to be taken", SOON, || {
+            write(&haflux, &large(number)) == 204
+        });
+    }
+    wait_until("the replica to be diverged", SOON, || {
+        haflux.log().contains("replica node1 is diverged")
+    });
+    let file = haflux.file().display().to_string();
+    wait_until("the other one to be there", SOON, || {
+        let output = Haflux::command(&["replica", "rebuild-begin", "node1", "--config", &file]);
+        output.status.success()
+    });
+    let before = away.requests_for("/write").len();
+    away.accept_again();
+    let output = Haflux::command(&["replica", "readmit", "node1", "--config", &file]);
+    assert!(output.status.success(), "{output:?}");
+    wait_until("it to be sent that again", SOON, || {
+        let sent = away.requests_for("/write").split_off(before);
+        sent.iter()
+            .any(|request| request.text().contains("doubtful"))
+    });
+}

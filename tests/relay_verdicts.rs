@@ -1,0 +1,182 @@
+//! What each replica makes of a record is its own affair, and what a client hears comes of all of them: rules W1, W2, W4 and W5.
+//! Stand-ins, because a real node cannot be told when to refuse.
+
+mod support;
+
+use serde_json::Value;
+use support::http::{self, Answer};
+use support::stand_in::Request;
+use support::wait::SOON;
+use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
+
+const DONE: &str = "{\"results\":[{\"statement_id\":0}]}\n";
+/// A point, whichever is asked for.
+const POINT: &str = "{\"results\":[{\"statement_id\":0,\"series\":[{\"name\":\"m\",\"columns\":[\"time\",\"v\"],\"values\":[[1,1]]}]}]}\n";
+const NO_DATABASE: &str = "{\"error\":\"database not found: \\\"db\\\"\"}\n";
+
+/// Takes everything but writes with this word in them, which get this answer.
+fn refusing(word: &'static str, status: u16, body: &'static str) -> StandIn {
+    let node = StandIn::healthy();
+    node.behave(move |request| match request.path() {
+        "/write" if request.text().contains(word) => Behaviour::status(status, body),
+        _ => taken(request),
+    });
+    node
+}
+
+fn taken(request: &Request) -> Behaviour {
+    match request.path() {
+        "/query" if request.target.contains("SELECT") => Behaviour::status(200, POINT),
+        "/query" => Behaviour::status(200, DONE),
+        _ => Behaviour::no_content(),
+    }
+}
+
+fn taking() -> StandIn {
+    StandIn::start(taken)
+}
+
+fn post(haflux: &Haflux, lines: &str) -> Answer {
+    http::post(&format!("{}/write?db=db", haflux.url("front")), lines)
+}
+
+/// Requests to write with this word in them.
+fn sent(node: &StandIn, word: &str) -> usize {
+    let writes = node.requests_for("/write");
+    writes
+        .iter()
+        .filter(|request| request.text().contains(word))
+        .count()
+}
+
+fn start(folder: &tempfile::TempDir, nodes: &[&StandIn], keys: &str) -> Haflux {
+    let keys = format!("rewind = \"100ms\"\n{keys}");
+    let haflux = Haflux::start(folder.path(), &relay_over(nodes, &keys));
+    wait_until("the replicas to be known", SOON, || {
+        post(&haflux, "known v=1 1").status == 204
+            && nodes.iter().all(|node| sent(node, "known") > 0)
+    });
+    haflux
+}
+
+fn replica(haflux: &Haflux, number: usize) -> Value {
+    let page = http::get(&format!("{}/haproxy?stats;json", haflux.url("front"))).json();
+    page["relays"][0]["replicas"][number].clone()
+}
+
+fn change(haflux: &Haflux, statement: &str) {
+    let text = http::query_string(&[("q", statement)]);
+    let answer = http::post(&format!("{}/query?{text}", haflux.url("reads")), "");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn a_replica_that_was_away_gets_what_the_other_one_refused_and_a_restart_forgets_no_refusal() {
+    for restart in [false, true] {
+        let refuses = refusing("bad", 400, "{\"error\":\"field type conflict\"}\n");
+        let mut away = taking();
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut haflux = start(&folder, &[&refuses, &away], "");
+        away.refuse();
+        wait_until("its absence to be known", SOON, || {
+            let answer = post(&haflux, "alone v=1 1");
+            answer.header("x-haflux-applied") == Some("1/2")
+        });
+        assert_eq!(post(&haflux, "bad v=1 1\ngood v=1 1").status, 400);
+        if restart {
+            // Behind a statement nothing is sent again, so the one that refused will not say so once more.
+            change(&haflux, "CREATE DATABASE later");
+            haflux.terminate();
+            haflux.restart();
+        }
+        away.accept_again();
+        wait_until("the refused record at the other", SOON, || {
+            sent(&away, "bad v=1 1\ngood v=1 1") == 1
+        });
+        wait_until("the difference to be told", SOON, || {
+            haflux.log().contains("the replicas differ")
+        });
+        assert_eq!(sent(&refuses, "bad"), 1);
+    }
+}
+
+#[test]
+fn points_that_one_replica_finds_too_old_are_no_dead_letter() {
+    let takes = taking();
+    let body = "{\"error\":\"partial write: points beyond retention policy dropped=1\"}\n";
+    let drops = refusing("old", 400, body);
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = start(&folder, &[&takes, &drops], "");
+    assert_eq!(post(&haflux, "old v=1 1").status, 204);
+    wait_until("it to be counted", SOON, || {
+        replica(&haflux, 1)["expired"] == 1
+    });
+    assert_eq!(replica(&haflux, 1)["refused"], 0);
+    assert!(
+        !haflux.log().contains("the replicas differ"),
+        "{}",
+        haflux.log()
+    );
+}
+
+#[test]
+fn what_no_replica_takes_is_answered_and_passed_over() {
+    let nodes = [(); 2].map(|()| refusing("lost", 404, NO_DATABASE));
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = start(&folder, &[&nodes[0], &nodes[1]], "");
+    let answer = post(&haflux, "lost v=1 1");
+    assert_eq!(answer.status, 404, "{}", answer.text());
+    wait_until("both to be through with it", SOON, || {
+        (0..2).all(|number| replica(&haflux, number)["lag"]["records"] == 0)
+    });
+    for node in &nodes {
+        node.behave(taken);
+    }
+    let tries = nodes.each_ref().map(|node| sent(node, "lost"));
+    assert_eq!(post(&haflux, "later v=1 1").status, 204);
+    wait_until("the next write at both", SOON, || {
+        nodes.iter().all(|node| sent(node, "later") == 1)
+    });
+    assert_eq!(nodes.each_ref().map(|node| sent(node, "lost")), tries);
+}
+
+#[test]
+fn what_one_replica_lacks_does_not_keep_it_from_the_statement_behind() {
+    let takes = taking();
+    let lacks = refusing("held", 404, NO_DATABASE);
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = start(&folder, &[&takes, &lacks], "");
+    assert_eq!(post(&haflux, "held v=1 1").status, 204);
+    wait_until("it to be tried", SOON, || sent(&lacks, "held") > 0);
+    change(&haflux, "CREATE DATABASE db");
+    wait_until("the statement at both", SOON, || {
+        let all = lacks.requests();
+        all.iter()
+            .any(|request| (request.target.clone() + &request.text()).contains("CREATE"))
+    });
+    assert!(haflux.log().contains("the replicas differ"));
+}
+
+#[test]
+fn a_policy_that_is_not_met_in_time_is_no_success() {
+    let takes = taking();
+    let hangs = taking();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "ack = \"all\"\ntimeout = \"1s\"";
+    let haflux = start(&folder, &[&takes, &hangs], keys);
+    hangs.behave(|request| match request.path() {
+        "/write" => Behaviour::Hang,
+        _ => taken(request),
+    });
+    let answer = post(&haflux, "late v=1 1");
+    assert_eq!(
+        (answer.status, answer.header("x-haflux-applied")),
+        (504, Some("1/2"))
+    );
+    let text = answer.text();
+    assert!(text.contains("journaled, applied by 1 of 2"), "{text}");
+    hangs.behave(taken);
+    wait_until("the write at the other one", SOON, || {
+        replica(&haflux, 1)["lag"]["records"] == 0
+    });
+}
