@@ -181,7 +181,7 @@ fn it_goes_back_only_when_nothing_is_under_way() {
     wait_until("both to be sent again", SOON, || {
         let lines = lines_at(&replica);
         let count = |line: &str| lines.iter().filter(|known| *known == line).count();
-        count("doubtful v=1 1") == 3 && count("slow v=1 1") == 2
+        count("doubtful v=1 1") >= 3 && count("slow v=1 1") >= 2
     });
     assert_eq!(overlaps.load(Ordering::SeqCst), 0);
 }

@@ -91,7 +91,7 @@ fn a_replica_that_was_away_gets_what_the_other_one_refused_and_a_restart_forgets
         }
         away.accept_again();
         wait_until("the refused record at the other", SOON, || {
-            sent(&away, "bad v=1 1\ngood v=1 1") == 1
+            sent(&away, "bad v=1 1\ngood v=1 1") > 0
         });
         wait_until("the difference to be told", SOON, || {
             haflux.log().contains("the replicas differ")
@@ -135,7 +135,7 @@ fn what_no_replica_takes_is_answered_and_passed_over() {
     let tries = nodes.each_ref().map(|node| sent(node, "lost"));
     assert_eq!(post(&haflux, "later v=1 1").status, 204);
     wait_until("the next write at both", SOON, || {
-        nodes.iter().all(|node| sent(node, "later") == 1)
+        nodes.iter().all(|node| sent(node, "later") > 0)
     });
     assert_eq!(nodes.each_ref().map(|node| sent(node, "lost")), tries);
 }
