@@ -1,7 +1,7 @@
 //! The journal's disk in production: a folder.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,9 @@ use super::disk::{Disk, DiskFile, LockFailure, LockGuard};
 pub(super) const LOCK: &str = "lock";
 /// Another number with each start of the kernel.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+/// The lines by which an owner says whether it acknowledges before it has synced.
+const CAREFUL: &str = "synced before it is acknowledged";
+const CARELESS: &str = "synced later";
 /// The most pieces that Linux takes in one write (`IOV_MAX`).
 const MAX_PIECES: usize = 1024;
 
@@ -25,8 +28,10 @@ pub struct DirectoryDisk {
     path: PathBuf,
     /// Device and inode of the lock file while it is held.
     locked: Arc<Mutex<Option<(u64, u64)>>>,
-    /// The system has run without a break since the owner before took the lock.
-    ran_through: AtomicBool,
+    /// This owner acknowledges what is not synced.
+    is_careless: bool,
+    /// The owner before did, and the system may have gone down since it took the lock.
+    may_lack_records: AtomicBool,
 }
 
 impl DirectoryDisk {
@@ -50,14 +55,22 @@ impl DirectoryDisk {
         Ok(Self {
             path,
             locked: Arc::default(),
-            ran_through: AtomicBool::new(false),
+            is_careless: false,
+            may_lack_records: AtomicBool::new(false),
         })
     }
 
-    /// Whether the power may have failed since the owner before took the lock, or the kernel crashed: true unless it is known
-    /// that the system has run all the time. Asked by who holds the lock.
-    pub fn power_may_have_failed(&self) -> bool {
-        !self.ran_through.load(Ordering::Relaxed)
+    /// For an owner that acknowledges records before they are synced: the next one will know.
+    pub fn careless(mut self, is_careless: bool) -> Self {
+        self.is_careless = is_careless;
+        self
+    }
+
+    /// Whether power that failed, or a kernel that crashed, may have taken records that the owner before acknowledged: it did so
+    /// before they were synced, and it is not known that the system has run all the time since. An owner that did not say is
+    /// taken for one like this. Asked by who holds the lock.
+    pub fn may_lack_records(&self) -> bool {
+        self.may_lack_records.load(Ordering::Relaxed)
     }
 
     fn options() -> OpenOptions {
@@ -89,7 +102,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 impl Disk for DirectoryDisk {
     fn lock(&self) -> Result<Box<dyn LockGuard>, LockFailure> {
         let path = self.path.join(LOCK);
-        let mut file = Self::options().create(true).truncate(false).open(&path)?;
+        let file = Self::options().create(true).truncate(false).open(&path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -109,14 +122,25 @@ impl Disk for DirectoryDisk {
             .as_secs();
         let boot = boot();
         let before = fs::read_to_string(&path).unwrap_or_default();
-        let ran_through = !boot.is_empty() && before.lines().nth(1) == Some(boot.as_str());
-        self.ran_through.store(ran_through, Ordering::Relaxed);
-        file.set_len(0)?;
-        write!(
-            file,
-            "process {}, since unix time {now}\n{boot}\n",
-            std::process::id()
-        )?;
+        let mut before = before.lines().skip(1);
+        let ran_through = before.next() == Some(boot.as_str()) && !boot.is_empty();
+        let was_careless = match before.next() {
+            Some(CAREFUL) => false,
+            Some(CARELESS) => true,
+            Some(_) | None => self.is_careless,
+        };
+        self.may_lack_records
+            .store(was_careless && !ran_through, Ordering::Relaxed);
+        let care = if self.is_careless { CARELESS } else { CAREFUL };
+        let process = std::process::id();
+        let note = format!("process {process}, since unix time {now}\n{boot}\n{care}\n");
+        // Over what stands there, so that a full disk has the room.
+        file.write_all_at(note.as_bytes(), 0)?;
+        file.set_len(note.len() as u64)?;
+        if self.is_careless {
+            // This is for whoever comes after the power has failed.
+            file.sync_all()?;
+        }
         let metadata = file.metadata()?;
         *self.locked.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((metadata.dev(), metadata.ino()));
@@ -324,28 +348,36 @@ mod tests {
     }
 
     #[test]
-    fn only_a_system_that_ran_all_the_time_is_known_to_have_had_power()
+    fn power_takes_records_from_a_careless_owner_unless_the_system_ran_all_the_time()
     -> Result<(), Box<dyn std::error::Error>> {
         let place = tempfile::tempdir()?;
         let lock = place.path().join(LOCK);
-        let owner = || -> Result<bool, Box<dyn std::error::Error>> {
-            let disk = DirectoryDisk::new(place.path())?;
+        let owner = |is_careless| -> Result<bool, Box<dyn std::error::Error>> {
+            let disk = DirectoryDisk::new(place.path())?.careless(is_careless);
             let _guard = disk.lock()?;
-            Ok(disk.power_may_have_failed())
+            Ok(disk.may_lack_records())
         };
+        let boot_anew = || -> io::Result<()> {
+            let note = fs::read_to_string(&lock)?;
+            fs::write(&lock, note.replace("boot ", "boot 0"))
+        };
+        let (careful, careless) = (false, true);
         assert!(
-            owner()?,
+            owner(careless)?,
             "nothing is known of the time before the first owner"
         );
-        assert!(!owner()?);
-        let mut note = fs::read_to_string(&lock)?;
-        note = note.replace("boot ", "boot 0");
-        fs::write(&lock, note)?;
-        assert!(owner()?, "another boot");
-        assert!(!owner()?);
-        // The note is not synced: power that fails can leave it empty.
+        assert!(!owner(careless)?);
+        boot_anew()?;
+        assert!(owner(careless)?);
+        boot_anew()?;
+        assert!(owner(careful)?, "it counts how the one before was");
+        boot_anew()?;
+        assert!(!owner(careless)?);
+        assert!(!owner(careful)?);
         fs::write(&lock, "")?;
-        assert!(owner()?);
+        assert!(owner(careless)?, "nothing is known");
+        fs::write(&lock, "")?;
+        assert!(!owner(careful)?, "a careful owner does not sync its note");
         Ok(())
     }
 

@@ -20,7 +20,8 @@
 //! # Files
 //!
 //! ```text
-//! lock                                   locked by the owner; holds its process id, its start time and the system's boot
+//! lock                                   locked by the owner; holds its process id, its start time, the system's boot
+//!                                        and whether it acknowledges before it has synced
 //! cursors.0, cursors.1                   the cursor table, written in turn
 //! <first sequence>.<serial>.segment      records; both numbers 20 digits
 //! spare.<serial>                         a preallocated file, to become the next segment

@@ -66,7 +66,7 @@ pub(super) fn tell_of_power(recovery: &journal::Recovery, stats: &RelayStats) {
     }
     let head = recovery.head.sequence;
     let text = format!(
-        "the system went down without stopping haflux, and sync is not \"always\": writes that were acknowledged after record {head} may be missing here, and the replicas may differ in them"
+        "the system went down without stopping haflux, and sync was not \"always\": writes that were acknowledged after record {head} may be missing here, and the replicas may differ in them"
     );
     error!("relay {}: {text}", stats.name);
     let error = (SystemTime::now(), text);
