@@ -157,7 +157,8 @@ fn power_takes_the_end(sync: &str, name_is_lost: bool, with: u8) {
     assert!(log.contains(POWER), "{log}");
     let error = relay(&scene.haflux)["journal"]["last_error"]["text"].clone();
     assert!(error.as_str().is_some_and(|text| text.contains(POWER)));
-    assert!(head(&scene.haflux) > head_before, "numbers are used again");
+    let head = head(&scene.haflux);
+    assert!(head > head_before, "numbers are used again: {head}");
 }
 
 #[test]

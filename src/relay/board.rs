@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
-use super::acknowledge::{Decision, Policy, Standing};
+use super::acknowledge::{Decision, Policy, Sender, Standing};
 use super::freshness::Freshness;
 use super::note::NotedRefusal;
 use super::refusals::{Conclusion, Refusal, Refusals};
@@ -86,6 +86,7 @@ struct Rows {
 
 struct Waiting {
     since: Instant,
+    sender: Sender,
     standings: Vec<Standing>,
     refusal: Option<Refusal>,
     outcome: oneshot::Sender<Outcome>,
@@ -185,7 +186,11 @@ impl Board {
     ///
     /// # Errors
     /// Those of `append`.
-    pub fn open<F>(&self, append: F) -> Result<(Append, oneshot::Receiver<Outcome>), AppendError>
+    pub fn open<F>(
+        &self,
+        sender: Sender,
+        append: F,
+    ) -> Result<(Append, oneshot::Receiver<Outcome>), AppendError>
     where
         F: FnOnce() -> Result<Append, AppendError>,
     {
@@ -194,11 +199,12 @@ impl Board {
         let appended = append()?;
         let waiting = Waiting {
             since: Instant::now(),
+            sender,
             standings: vec![Standing::Unknown; rows.reachable.len()],
             refusal: None,
             outcome,
         };
-        match self.policy.decide(&waiting.standings, &rows.reachable) {
+        match waiting.decide(self.policy, &rows.reachable) {
             Decision::Wait => {
                 rows.waiting.insert(appended.sequence, waiting);
             }
@@ -321,7 +327,7 @@ impl Board {
             Some(known) if *known != reachable => *known = reachable,
             _ => return,
         }
-        let decide = |waiting: &Waiting| self.policy.decide(&waiting.standings, &rows.reachable);
+        let decide = |waiting: &Waiting| waiting.decide(self.policy, &rows.reachable);
         let decided: Vec<(Sequence, Decision)> = rows
             .waiting
             .iter()
@@ -372,7 +378,7 @@ impl Board {
         if waiting.refusal.is_none() {
             waiting.refusal = refusal.cloned();
         }
-        let decision = self.policy.decide(&waiting.standings, &rows.reachable);
+        let decision = waiting.decide(self.policy, &rows.reachable);
         if decision != Decision::Wait
             && let Some(waiting) = rows.waiting.remove(&sequence)
         {
@@ -393,6 +399,10 @@ impl Board {
 }
 
 impl Waiting {
+    fn decide(&self, policy: Policy, reachable: &[bool]) -> Decision {
+        policy.decide(self.sender, &self.standings, reachable)
+    }
+
     /// Tells the client; one that has left is nobody's loss.
     fn finish(self, decision: Decision) {
         let outcome = match decision {

@@ -4,6 +4,8 @@
 //! body that is too large for one request to a replica is split between lines. A body with nothing in it is still a record:
 //! whether its database exists, and whether its sender may write, only a replica can say.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 
 use crate::influx::{Ending, WriteEndpoint, WriteRequest, normalize, split};
@@ -76,4 +78,12 @@ pub fn ingest(request: &WriteRequest, body: Bytes, max_request: usize, now: i64)
         lines: normalized.lines,
         stamped: normalized.stamped,
     }
+}
+
+/// Unix time in nanoseconds; 0 for a clock before 1970 or after 2262.
+pub(super) fn unix_nanos(now: SystemTime) -> i64 {
+    now.duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_nanos()).ok())
+        .unwrap_or(0)
 }

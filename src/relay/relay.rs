@@ -1,23 +1,26 @@
 //! A relay: admits a write, makes it a record, appends it, and answers when the policy is met.
 
+mod body;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use log::warn;
+use tokio::sync::oneshot;
 
 use crate::config::model::{self, Ack};
-use crate::influx::{self, Answer, Route, UnpackError, WriteRequest, unpack_gzip};
+use crate::influx::{self, Answer, Route, WriteRequest};
 use crate::journal::{self, AppendError, Journal};
 use crate::stats::RelayStats;
 
+use super::acknowledge::Sender;
 use super::board::{Board, Outcome};
 use super::dress::Asker;
 use super::freshness::Freshness;
 use super::inflight::{Inflight, Reservation};
-use super::ingest::{Ingested, ingest};
-use super::record::WRITE;
+use super::record::{WRITE, WriteRecord};
 use super::replica::Replica;
 use super::trust::Trust;
 
@@ -33,11 +36,8 @@ const UNKNOWN_VERSION: &str = "unknown";
 /// Seconds that a client is told to wait before it tries a rejected write again.
 pub(super) const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// A body from this size on is worked on outside the threads that serve requests.
-const LARGE_BODY: usize = 1024 * 1024;
-
-/// First guess of what a gzip body unfolds to, in times its size; and what a wrong guess is multiplied with.
-const UNPACK_RATIO: usize = 16;
+/// A record that was appended, and what becomes of it.
+type Wait = (journal::Append, oneshot::Receiver<Outcome>);
 
 /// A relay.
 pub struct Relay {
@@ -155,16 +155,18 @@ impl Relay {
                 "relay {name}: every replica is behind by more than max_backlog"
             ));
         }
-        let trusted = || {
-            self.trust
-                .holds(&request.credentials, &request.database, Instant::now())
-        };
-        if !self.board.any_answers() && !trusted() {
+        if !self.board.any_answers() && self.sender(request) == Sender::Stranger {
             return refuse(format!(
                 "relay {name}: no replicas answer, and these credentials have not written to this database lately"
             ));
         }
         Ok(())
+    }
+
+    /// What is known of who sends it (rule W6).
+    fn sender(&self, request: &WriteRequest) -> Sender {
+        self.trust
+            .sender(&request.credentials, &request.database, Instant::now())
     }
 
     /// Bytes that the most advanced replica has still to apply (rule R3: its backlog is never let go).
@@ -212,28 +214,15 @@ impl Relay {
             Ok(ingested) => ingested,
             Err(refusal) => return self.refuse(&admitted, &refusal),
         };
-        let mut waits = Vec::with_capacity(ingested.records.len());
-        for record in ingested.records {
-            let head = match record.encode_head() {
-                Ok(head) => head,
-                Err(error) => {
-                    return self
-                        .refuse(&admitted, &influx::Refusal::bad_request(error.to_string()));
-                }
-            };
-            match self
-                .board
-                .open(|| self.journal.append(WRITE, vec![head, record.body]))
-            {
-                Ok(wait) => waits.push(wait),
-                Err(error) => return self.not_appended(&admitted, &error),
-            }
-        }
-        // The newest of them: they are of one database, and each replica judges them in order.
-        let newest = waits.last().map(|(append, _)| append.sequence);
-        self.stats.records.add(waits.len() as u64);
+        let sender = self.sender(&admitted.request);
+        let waits = match self.append(&admitted, sender, ingested.records) {
+            Ok(waits) => waits,
+            Err(answer) => return answer,
+        };
         self.stats.lines.add(ingested.lines as u64);
         self.stats.stamped_lines.add(ingested.stamped as u64);
+        // The newest of them: they are of one database, and each replica judges them in order.
+        let newest = waits.last().map(|(append, _)| append.sequence);
         let mut applied = self.replicas.len();
         for (append, outcome) in waits {
             match self.settled(append, outcome).await {
@@ -245,13 +234,15 @@ impl Relay {
                 }
                 Outcome::Unmet { applied } => {
                     self.stats.timeouts.increment();
-                    return self.unmet(&admitted, applied);
+                    return self.unmet(&admitted, sender, applied);
                 }
             }
         }
         if let Some(newest) = newest {
             self.freshness
                 .acknowledge_write(&admitted.request.database, newest);
+            let durable = self.journal.durable();
+            self.stats.show_head(durable.sequence.get(), durable.offset);
         }
         self.stats.acknowledged.increment();
         if applied > 0 {
@@ -279,75 +270,12 @@ impl Relay {
         self.replicas.iter().find_map(|replica| replica.version())
     }
 
-    async fn unpack(&self, admitted: &mut Admitted, body: Bytes) -> Result<Bytes, influx::Refusal> {
-        if !admitted.request.gzip {
-            return Ok(body);
-        }
-        let most = self.settings.max_unpacked_body;
-        let mut limit = body
-            .len()
-            .saturating_mul(UNPACK_RATIO)
-            .max(64 * 1024)
-            .min(most);
-        loop {
-            if !admitted.reservation.cover(body.len().saturating_add(limit)) {
-                self.stats.rejected.increment();
-                return Err(self.too_many());
-            }
-            let unpacked = if limit > LARGE_BODY {
-                let packed = body.clone();
-                tokio::task::spawn_blocking(move || unpack_gzip(&packed, limit)).await
-            } else {
-                Ok(unpack_gzip(&body, limit))
-            };
-            match unpacked {
-                Ok(Ok(plain)) => return Ok(Bytes::from(plain)),
-                Ok(Err(UnpackError::TooLarge)) if limit < most => {
-                    limit = limit.saturating_mul(UNPACK_RATIO).min(most);
-                }
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) => {
-                    return Err(influx::Refusal::unavailable(
-                        "the body could not be unpacked".to_owned(),
-                        RETRY_AFTER_SECONDS,
-                    ));
-                }
-            }
-        }
-    }
-
-    async fn ingest(
-        &self,
-        request: &WriteRequest,
-        body: Bytes,
-    ) -> Result<Ingested, influx::Refusal> {
-        let now = unix_nanos(SystemTime::now());
-        let max_request = self.settings.max_body;
-        if body.len() < LARGE_BODY {
-            return Ok(ingest(request, body, max_request, now));
-        }
-        let request = request.clone();
-        tokio::task::spawn_blocking(move || ingest(&request, body, max_request, now))
-            .await
-            .map_err(|_| {
-                influx::Refusal::unavailable(
-                    "the body could not be worked on".to_owned(),
-                    RETRY_AFTER_SECONDS,
-                )
-            })
-    }
-
     async fn settled(
         &self,
         append: journal::Append,
-        outcome: tokio::sync::oneshot::Receiver<Outcome>,
+        outcome: oneshot::Receiver<Outcome>,
     ) -> Outcome {
-        let outcome = match self.settings.ack {
-            Ack::Journal => Outcome::Acknowledged { applied: 0 },
-            Ack::Any | Ack::Quorum | Ack::All => {
-                outcome.await.unwrap_or(Outcome::Unmet { applied: 0 })
-            }
-        };
+        let outcome = outcome.await.unwrap_or(Outcome::Unmet { applied: 0 });
         if outcome != (Outcome::Acknowledged { applied: 0 }) {
             return outcome;
         }
@@ -358,24 +286,65 @@ impl Relay {
         }
     }
 
-    fn not_appended(&self, admitted: &Admitted, error: &AppendError) -> Answer {
-        self.stats.rejected.increment();
-        let reason = format!(
-            "relay {}: the journal takes no writes: {error}",
-            self.settings.name
-        );
-        warn!("{reason}");
-        self.refuse(
-            admitted,
-            &influx::Refusal::unavailable(reason, RETRY_AFTER_SECONDS),
-        )
+    /// Appends all records of a request, or says what became of them.
+    fn append(
+        &self,
+        admitted: &Admitted,
+        sender: Sender,
+        records: Vec<WriteRecord>,
+    ) -> Result<Vec<Wait>, Answer> {
+        let pieces = records.len();
+        let mut waits = Vec::with_capacity(pieces);
+        for record in records {
+            // They have one destination: if it is too long, the first has no head already.
+            let payload = match record.encode_head() {
+                Ok(head) => vec![head, record.body],
+                Err(error) => {
+                    let refusal = influx::Refusal::bad_request(error.to_string());
+                    return Err(self.refuse(admitted, &refusal));
+                }
+            };
+            match self
+                .board
+                .open(sender, || self.journal.append(WRITE, payload))
+            {
+                Ok(wait) => waits.push(wait),
+                Err(error) => return Err(self.not_appended(admitted, &error, waits.len(), pieces)),
+            }
+            self.stats.records.increment();
+        }
+        Ok(waits)
     }
 
-    fn unmet(&self, admitted: &Admitted, applied: usize) -> Answer {
+    /// The journal had room for so many of the pieces. Only if for none is it true that nothing is stored.
+    fn not_appended(
+        &self,
+        admitted: &Admitted,
+        error: &AppendError,
+        appended: usize,
+        pieces: usize,
+    ) -> Answer {
+        let name = &self.settings.name;
+        let reason = format!("relay {name}: the journal takes no writes: {error}");
+        warn!("{reason}");
+        if appended == 0 {
+            self.stats.rejected.increment();
+            let refusal = influx::Refusal::unavailable(reason, RETRY_AFTER_SECONDS);
+            return self.refuse(admitted, &refusal);
+        }
+        self.stats.timeouts.increment();
+        let reason = format!("{appended} of {pieces} parts of the body are journaled; {reason}");
+        self.refuse(admitted, &influx::Refusal::timed_out(reason))
+    }
+
+    fn unmet(&self, admitted: &Admitted, sender: Sender, applied: usize) -> Answer {
         let replicas = self.replicas.len();
+        let reason = match (sender, applied) {
+            (Sender::Stranger, 0) => "these credentials have not written to this database lately, and no replica judged them in time".to_owned(),
+            _ => format!("ack = {} was not met in time", ack_name(self.settings.ack)),
+        };
         let refusal = influx::Refusal::timed_out(format!(
-            "journaled, applied by {applied} of {replicas} replicas; ack = {} was not met in time",
-            ack_name(self.settings.ack)
+            "journaled, applied by {applied} of {replicas} replicas; {reason}"
         ));
         let answer = refusal.answer(admitted.asker.accept.as_ref(), admitted.request.pretty);
         self.dress(answer, &admitted.asker, Some(applied))
@@ -395,14 +364,6 @@ impl Relay {
         let answer = refusal.answer(admitted.asker.accept.as_ref(), admitted.request.pretty);
         self.dress(answer, &admitted.asker, None)
     }
-}
-
-/// Unix time in nanoseconds; 0 for a clock before 1970 or after 2262.
-pub(super) fn unix_nanos(now: SystemTime) -> i64 {
-    now.duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_nanos()).ok())
-        .unwrap_or(0)
 }
 
 pub(super) fn ack_name(ack: Ack) -> &'static str {

@@ -93,7 +93,10 @@ impl Relay {
             folder: folder.display().to_string(),
             source,
         };
-        let disk = Arc::new(DirectoryDisk::new(&folder).map_err(failed)?);
+        let disk = DirectoryDisk::new(&folder)
+            .map_err(failed)?
+            .careless(settings.sync != SyncPolicy::Always);
+        let disk = Arc::new(disk);
         let opened = Journal::open(
             Arc::clone(&disk) as Arc<dyn journal::Disk>,
             options(&settings),
@@ -104,7 +107,7 @@ impl Relay {
             source,
         })?;
         tell(&settings.name, &recovery);
-        if settings.sync != SyncPolicy::Always && disk.power_may_have_failed() {
+        if disk.may_lack_records() {
             tell_of_power(&recovery, &stats);
         }
         let limits = Limits {
@@ -373,8 +376,7 @@ async fn keep_time(
         }
         board.expire(Instant::now());
         let durable = journal.durable();
-        stats.head.set(durable.sequence.get());
-        stats.head_offset.set(durable.offset);
+        stats.show_head(durable.sequence.get(), durable.offset);
         show_journal(&stats, journal.health());
         for (replica, progress) in stats.replicas.iter().zip(&mut progress) {
             let behind = durable.offset.saturating_sub(replica.cursor_offset.get());

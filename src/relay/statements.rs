@@ -12,7 +12,8 @@ use http::{Method, StatusCode};
 
 use super::board::{StatementAnswer, StatementOutcome};
 use super::dress::Asker;
-use super::relay::{RETRY_AFTER_SECONDS, Relay, ack_name, unix_nanos};
+use super::ingest::unix_nanos;
+use super::relay::{RETRY_AFTER_SECONDS, Relay, ack_name};
 use super::statement_record::{CUT, STATEMENT, StatementMethod, StatementRecord};
 use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
 use crate::influx::influxql::{

@@ -48,6 +48,12 @@ impl Gauge {
         self.highest.fetch_max(value, Ordering::Relaxed);
     }
 
+    /// Sets it, unless it is higher already.
+    pub fn raise(&self, value: u64) {
+        self.now.fetch_max(value, Ordering::Relaxed);
+        self.highest.fetch_max(value, Ordering::Relaxed);
+    }
+
     /// Its value now.
     pub fn get(&self) -> u64 {
         self.now.load(Ordering::Relaxed)
@@ -244,7 +250,7 @@ pub struct RelayStats {
     pub refused: Counter,
     /// Writes turned away before the append: no room, policy out of reach, too many in flight.
     pub rejected: Counter,
-    /// Writes answered 504: journaled, policy not met in time.
+    /// Writes answered 504: journaled, or parts of them, and not vouched for in time.
     pub timeouts: Counter,
     /// Records that one replica refused for good while another accepted them.
     pub dead_letters: Counter,
@@ -256,6 +262,14 @@ pub struct RelayStats {
     pub journal: JournalStats,
     /// Its replicas, in the order of the pool's servers.
     pub replicas: Vec<Arc<ReplicaStats>>,
+}
+
+impl RelayStats {
+    /// The journal has come this far.
+    pub fn show_head(&self, sequence: u64, offset: u64) {
+        self.head_offset.raise(offset);
+        self.head.raise(sequence);
+    }
 }
 
 /// The journal of a relay, as far as its disk is concerned.

@@ -1,5 +1,6 @@
 use std::io::{self, IoSlice};
 use std::sync::{Condvar, Mutex};
+use std::time::SystemTime;
 
 use super::*;
 use crate::config::model::{BackendId, OnUnavailable, SyncPolicy};
@@ -136,14 +137,28 @@ impl DiskFile for SlowFile {
     }
 }
 
-/// A relay without replicas on this disk.
-fn relay(folder: &std::path::Path, disk: SlowDisk, ack: Ack) -> Relay {
-    let settings = model::Relay {
-        ack,
-        on_unavailable: OnUnavailable::Accept,
-        ..settings()
+/// A disk in a folder, and its gate.
+fn slow_disk(folder: &std::path::Path) -> (SlowDisk, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    let disk = SlowDisk {
+        disk: DirectoryDisk::new(folder.join("journal")).expect("a folder"),
+        gate: Arc::clone(&gate),
     };
-    let (journal, _) = Journal::open(Arc::new(disk), journal::Options::default()).expect("opened");
+    (disk, gate)
+}
+
+/// A relay without replicas on this disk.
+fn relay(
+    folder: &std::path::Path,
+    disk: SlowDisk,
+    options: journal::Options,
+    settings: model::Relay,
+) -> Relay {
+    let settings = model::Relay {
+        on_unavailable: OnUnavailable::Accept,
+        ..settings
+    };
+    let (journal, _) = Journal::open(Arc::new(disk), options).expect("opened");
     let limits = Limits {
         letters: 10,
         bytes: 1 << 20,
@@ -152,7 +167,7 @@ fn relay(folder: &std::path::Path, disk: SlowDisk, ack: Ack) -> Relay {
     let freshness = Arc::new(Freshness::new(Vec::new(), letters, Sequence::ZERO));
     let stats = Arc::new(RelayStats::default());
     let policy = Policy {
-        ack,
+        ack: settings.ack,
         on_unavailable: settings.on_unavailable,
     };
     let board = Board::new(
@@ -174,23 +189,24 @@ fn relay(folder: &std::path::Path, disk: SlowDisk, ack: Ack) -> Relay {
     }
 }
 
+/// A write that a relay admits from one that it knows.
+fn admit(relay: &Relay) -> Box<Admitted> {
+    let now = Instant::now();
+    relay.trust.accepted(&Credentials::None, "db", now);
+    match relay.begin(&Method::POST, "/write", "db=db", &HeaderMap::new()) {
+        Begun::Body(admitted) => admitted,
+        Begun::Answered(answer) => panic!("not admitted: {answer:?}"),
+    }
+}
+
 #[tokio::test]
 async fn what_no_replica_has_applied_is_acknowledged_when_it_is_durable_and_not_before() {
     for ack in [Ack::Any, Ack::Journal] {
         let folder = tempfile::tempdir().expect("a folder");
-        let gate = Arc::new(Gate::default());
-        let disk = SlowDisk {
-            disk: DirectoryDisk::new(folder.path().join("journal")).expect("a folder"),
-            gate: Arc::clone(&gate),
-        };
-        let relay = relay(folder.path(), disk, ack);
-        let now = Instant::now();
-        relay.trust.accepted(&Credentials::None, "db", now);
-        let Begun::Body(mut admitted) =
-            relay.begin(&Method::POST, "/write", "db=db", &HeaderMap::new())
-        else {
-            panic!("not admitted");
-        };
+        let (disk, gate) = slow_disk(folder.path());
+        let settings = model::Relay { ack, ..settings() };
+        let relay = relay(folder.path(), disk, journal::Options::default(), settings);
+        let mut admitted = admit(&relay);
         gate.set(true);
         let body = Bytes::from_static(b"m v=1 1");
         assert!(relay.receive(&mut admitted, body.len()).is_ok());
@@ -202,6 +218,39 @@ async fn what_no_replica_has_applied_is_acknowledged_when_it_is_durable_and_not_
         assert_eq!(answer.await.status, 204);
         relay.close().await;
     }
+}
+
+#[tokio::test]
+async fn of_a_body_that_is_stored_in_part_nobody_says_that_it_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (disk, gate) = slow_disk(folder.path());
+    // Room for some of the records.
+    let options = journal::Options {
+        max_record: 256,
+        max_queued: 256,
+        ..journal::Options::default()
+    };
+    let max_body = 10;
+    let settings = model::Relay {
+        max_body,
+        ..settings()
+    };
+    let relay = relay(folder.path(), disk, options, settings);
+    gate.set(true);
+    let first = relay.finish(admit(&relay), Bytes::from("m v=1 1\n".repeat(40)));
+    let first = first.await;
+    assert_eq!(first.status, 504, "{first:?}");
+    let text = String::from_utf8_lossy(&first.body).into_owned();
+    assert!(
+        text.contains("of 40 parts of the body are journaled"),
+        "{text}"
+    );
+    let second = relay.finish(admit(&relay), Bytes::from_static(b"m v=1 1"));
+    assert_eq!(second.await.status, 503, "nothing of this one is");
+    let records = relay.stats.records.get();
+    assert!((1..40).contains(&records), "{records}");
+    gate.set(false);
+    relay.close().await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::influx::influxql::Databases;
 use crate::influx::line_protocol::Ending;
 use crate::influx::{Credentials, Precision};
 use crate::journal::{DirectoryDisk, Options};
-use crate::relay::acknowledge::Policy;
+use crate::relay::acknowledge::{Policy, Sender};
 use crate::relay::board::{Report, StatementAnswer};
 use crate::relay::dead_letters::Limits;
 use crate::relay::record::{Destination, Form, WRITE};
@@ -177,7 +177,7 @@ impl Replicator {
         let record = write_record();
         let head = record.encode_head().expect("a head");
         let append = || self.journal.append(WRITE, vec![head, record.body]);
-        let (append, outcome) = self.board.open(append).expect("room");
+        let (append, outcome) = self.board.open(Sender::Known, append).expect("room");
         let sequence = append.sequence;
         append.durable().await.expect("durable");
         self.read_ahead().await;

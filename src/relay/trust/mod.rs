@@ -24,6 +24,7 @@ use blake2::digest::consts::U16;
 use blake2::digest::{FixedOutput, Mac};
 use rustix::rand::{GetRandomFlags, getrandom};
 
+use super::acknowledge::Sender;
 use crate::influx::Credentials;
 use file::{Saved, TrustFile};
 
@@ -35,6 +36,9 @@ const KEY_SIZE: usize = 32;
 
 /// Acceptances of who is known already are saved this many times while they last.
 const SAVES_WHILE_IT_LASTS: u32 = 16;
+
+/// Where writes wait for no replica's verdict, who is known is looked at again so often while that lasts.
+const RENEWALS_WHILE_IT_LASTS: u32 = 16;
 
 type Key = [u8; KEY_SIZE];
 type Tag = [u8; 16];
@@ -144,11 +148,15 @@ impl Trust {
         known.is_new = true;
     }
 
-    /// Whether they may write although nobody can be asked.
-    pub(super) fn holds(&self, credentials: &Credentials, database: &str, now: Instant) -> bool {
+    /// Whether they may write although nobody can be asked, and whether it is time to ask again.
+    pub(super) fn sender(&self, credentials: &Credentials, database: &str, now: Instant) -> Sender {
         let tag = self.tag(credentials, database);
         let writer = self.known().writers.get(&tag).copied();
-        writer.is_some_and(|writer| writer.age(now) < self.lasts)
+        match writer.map(|writer| writer.age(now)) {
+            Some(age) if age < self.lasts / RENEWALS_WHILE_IT_LASTS => Sender::Known,
+            Some(age) if age < self.lasts => Sender::Ageing,
+            Some(_) | None => Sender::Stranger,
+        }
     }
 
     /// Saves what changed, if it is worth it by now. Waits for the disk.

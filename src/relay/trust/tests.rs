@@ -11,6 +11,12 @@ fn user(name: &str) -> Credentials {
     Credentials::Authorization(name.as_bytes().to_vec())
 }
 
+impl Trust {
+    fn holds(&self, credentials: &Credentials, database: &str, now: Instant) -> bool {
+        self.sender(credentials, database, now) != Sender::Stranger
+    }
+}
+
 fn open(folder: &Path, now: Instant, wall: SystemTime) -> Trust {
     let file = TrustFile::new(folder);
     let saved = file.read().unwrap_or(None);
@@ -40,6 +46,9 @@ fn only_who_wrote_to_the_database_lately_is_believed() {
     assert!(!trust.holds(&user("b"), "db", start));
     assert!(!trust.holds(&user("a"), "other", start));
     assert!(!trust.holds(&user("a"), "db", start + LASTS));
+    let later = |after| trust.sender(&user("a"), "db", start + after);
+    assert_eq!(later(3 * SECOND), Sender::Known);
+    assert_eq!(later(4 * SECOND), Sender::Ageing);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::config::model;
 use crate::relay::Relay;
-use crate::relay::relay::unix_nanos;
+use crate::relay::ingest::unix_nanos;
 use crate::stats::UdpStats;
 
 use super::append::Appender;

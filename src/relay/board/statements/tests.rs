@@ -14,7 +14,7 @@ const BOARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(in crate::relay::board) struct Fixture {
     pub(in crate::relay::board) board: Board,
-    journal: crate::journal::Journal,
+    pub(in crate::relay::board) journal: crate::journal::Journal,
     _folder: tempfile::TempDir,
 }
 
