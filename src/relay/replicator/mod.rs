@@ -1,10 +1,10 @@
 //! A replicator: follows the journal for one replica, from its cursor on, at the replica's own pace.
 //!
-//! One task a replica, so that none can delay another. It reads durable records into a bounded window, sorts them into
-//! lanes, keeps at most one request of a lane under way (order), several lanes at once, and joins what has gathered in a
-//! lane meanwhile. Trouble of the whole replica (no connection, no answer, "try again") stops everything and backs off;
+//! One task a replica, so that none can delay another. It [reads](reading) durable records into a bounded window, sorts them
+//! into lanes, keeps at most one request of a lane under way (order), several lanes at once, and joins what has gathered in
+//! a lane meanwhile. Trouble of the whole replica (no connection, no answer, "try again") stops everything and backs off;
 //! trouble of one record holds its lane only. The way to the node is in [`link`], what answers mean to the records in
-//! [`verdicts`], and what becomes of a replica that is none in [`aside`].
+//! [`verdicts`], what others read of it in [`publishing`], and what becomes of a replica that is none in [`aside`].
 //!
 //! **Who is there (R1).** An address does not prove that the node still has its data. So before the first request to a node, and
 //! whenever the way to it was interrupted, the node is [greeted](greeting): it is asked for a point that it accepted
@@ -13,19 +13,23 @@
 //! and its successor gets nothing. But the last replica that follows goes on, with an error in the log: to refuse both would
 //! serve nobody. While nothing is sent, a [sentinel](super::sentinel) tells that the way is interrupted.
 //!
-//! **Going back.** A node that restarted may have lost its last seconds (R2; one whose process is still the same has not), and a request without an answer may be carried
-//! out after newer ones (W7). So a node that returns gets again what came since `rewind` before, and once `rewind` has passed
-//! after a request without an answer, everything from that request on is sent again: what landed late is written over, in
-//! order. [`Trail`] knows how far back. Going back sets the replicator as a whole back: all lanes, in the journal's order.
+//! **[Going back](going_back).** A node that restarted may have lost its last seconds (R2; one whose process is still the same
+//! has not), and a request without an answer may be carried out after newer ones (W7). So a node that returns gets again what
+//! came since `rewind` before, and once `rewind` has passed after a request without an answer, everything from that request on
+//! is sent again: what landed late is written over, in order. [`Trail`] knows how far back. Going back sets the replicator as a
+//! whole back: all lanes, in the journal's order.
 //!
 //! **Statements** are barriers ([`statements`]): nothing is read past one before it has its verdict, and nothing goes back past
 //! it. What reads may lean on is shown in the [view](freshness) of the replica.
 
 mod aside;
 mod freshness;
+mod going_back;
 mod greeting;
 mod identity;
 mod link;
+mod publishing;
+mod reading;
 mod saving;
 mod statements;
 mod too_large;
@@ -38,29 +42,25 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use log::{error, info};
 use tokio::sync::watch;
 
 use super::backoff::Backoff;
 use super::board::Board;
-use super::change::Change;
 use super::client::{ReplicaAnswer, SendError};
 use super::dead_letters::DeadLetters;
 use super::freshness::Freshness;
-use super::lane::{Lane, Queued, weight};
-use super::record::WriteRecord;
+use super::lane::Lane;
 use super::replica::Replica;
 use super::roster::Place;
 use super::sentinel::{self, Sentinel};
 use super::tracker::Tracker;
 use super::trail::{Doubted, Mark, Trail};
-use super::wire::{Pieces, get_request, write_head};
+use super::wire::write_head;
 use super::witness::Witness;
 use crate::influx::Started;
 use statements::{Barrier, Unanswered};
 
-use crate::journal::{Journal, Position, ReadError, Reader, Record, Sequence};
-use crate::stats::ReplicaStatus;
+use crate::journal::{Journal, Position, Reader, Sequence};
 
 /// Lanes of one replica that may have a request under way at once.
 const MAX_LANES_UNDER_WAY: usize = 16;
@@ -330,210 +330,6 @@ impl Replicator {
         }
     }
 
-    /// Sets the replicator back once what was in doubt has had its time, or a node has returned; not while anything is under
-    /// way, so that nothing old can arrive behind what is sent again.
-    fn go_back_if_due(&mut self) {
-        let now = Instant::now();
-        if self.is_linked()
-            && let Some(mut before) = self.trail.settle_doubts()
-        {
-            let cursor = self.tracker.cursor();
-            if before.position.sequence > cursor.sequence {
-                // It has gone back further already, and has not come there again.
-                before = self.trail.here(cursor);
-            }
-            info!(
-                "replica {}: what had no answer is sent again, from record {} on",
-                self.replica.stats.name,
-                before.position.sequence.next()
-            );
-            self.go_back_to(before);
-        }
-        if self.under_way.is_empty()
-            && let Some(place) = self.going_back.take()
-        {
-            let sequence = place.position.sequence;
-            self.start_over(now, place);
-            self.board.go_back(self.replica.index, sequence);
-            if self.is_linked() {
-                self.catch_up();
-            }
-        }
-    }
-
-    /// A moment that has passed wakes nobody: what it was for is waiting for something else.
-    fn next_read(&self) -> Option<Instant> {
-        self.read_again.filter(|moment| *moment > Instant::now())
-    }
-
-    /// While something is in doubt the node is to be heard of, or its time would stand still: when there is nothing else that it
-    /// answers it is pinged. Says when that is due.
-    fn keep_hearing(&mut self) -> Option<Instant> {
-        if !self.is_linked() || self.is_pinged {
-            return None;
-        }
-        let moment = self.trail.next_hearing()?;
-        if moment > Instant::now() {
-            return Some(moment);
-        }
-        let address = self.replica.server.address()?;
-        let replica = Arc::clone(&self.replica);
-        let longest = self.trail.step();
-        self.is_pinged = true;
-        self.under_way.push(Box::pin(async move {
-            let mut request = Pieces::default();
-            request.push(get_request("/ping", address));
-            let answer = replica.client.exchange(address, request);
-            Finished::Ping(tokio::time::timeout(longest, answer).await.ok())
-        }));
-        None
-    }
-
-    /// While the saved cursor is behind, it moves on with the time of a node that answers.
-    fn next_save(&self) -> Option<Instant> {
-        let behind = self.is_linked() && self.saved != self.tracker.cursor().sequence;
-        behind.then(|| Instant::now() + self.trail.pace())
-    }
-
-    /// Reads and sends from here on.
-    fn start_over(&mut self, now: Instant, place: Mark) {
-        self.lanes.clear();
-        self.barrier = None;
-        self.window = 0;
-        self.witness.forget();
-        self.tracker = Tracker::new(place.position);
-        self.reader = self.journal.reader(place.position.sequence);
-        let sequence = place.position.sequence;
-        self.trail.went_back(now, place);
-        self.show_start(sequence);
-    }
-
-    fn go_back_to(&mut self, place: Mark) {
-        let sequence = place.position.sequence;
-        if let Some(earlier) = &self.going_back
-            && earlier.position.sequence < sequence
-        {
-            return;
-        }
-        if sequence < self.tracker.cursor().sequence || !self.lanes.is_empty() {
-            self.going_back = Some(place);
-            self.show_doubt();
-        }
-    }
-
-    /// The place from which everything would have to be sent again, were this life to end now.
-    fn back(&self) -> Mark {
-        let back = self.trail.back();
-        match &self.going_back {
-            Some(place) if place.position.sequence < back.position.sequence => place.clone(),
-            _ => back,
-        }
-    }
-
-    /// Whether something that got no answer may still be carried out, or is to be sent again for it.
-    fn is_in_doubt(&self) -> bool {
-        self.trail.doubted().is_some() || self.going_back.is_some() || self.unanswered.is_some()
-    }
-
-    fn may_read(&self) -> bool {
-        let now = Instant::now();
-        !self.blocked
-            && self.barrier.is_none()
-            && self.going_back.is_none()
-            && self.read_again.is_none_or(|moment| moment <= now)
-            && self.window < self.pace.max_batch.saturating_mul(WINDOW_BATCHES)
-            && self.tracker.len() < MAX_TRACKED
-    }
-
-    async fn read_ahead(&mut self) {
-        while self.may_read() {
-            // Seen before the read, so that a record that becomes durable meanwhile wakes the next wait.
-            self.durable.mark_unchanged();
-            match self.reader.read(self.pace.max_batch).await {
-                Ok(records) if records.is_empty() => return,
-                Ok(records) => {
-                    for record in records {
-                        if self.blocked || self.barrier.is_some() {
-                            break;
-                        }
-                        self.enqueue(record);
-                    }
-                    self.show_read();
-                }
-                Err(ReadError::Gap { from, to }) => {
-                    let reason = format!("the journal has lost records {from} to {to}");
-                    if self.diverge_unless_most_advanced(&reason) {
-                        return;
-                    }
-                    error!(
-                        "replica {}: {reason}; no other replica has more, so it goes on without them",
-                        self.replica.stats.name
-                    );
-                    self.replica.note_error(reason);
-                }
-                Err(ReadError::Io(error)) => {
-                    if self.read_again.is_none() {
-                        error!(
-                            "replica {}: cannot read the journal: {error}",
-                            self.replica.stats.name
-                        );
-                    }
-                    self.replica
-                        .note_error(format!("cannot read the journal: {error}"));
-                    self.read_again = Some(Instant::now() + self.pace.retry_max);
-                    return;
-                }
-            }
-            self.read_again = None;
-        }
-    }
-
-    fn enqueue(&mut self, record: Record) {
-        let position = Position {
-            sequence: record.sequence,
-            offset: record.offset,
-        };
-        match Change::decode(record.kind, record.payload) {
-            Ok(Change::Write(write)) => {
-                self.tracker.read(position, record.unix_nanos);
-                self.enqueue_write(record.sequence, write);
-            }
-            Ok(Change::Statement(statement)) => {
-                self.tracker.read(position, record.unix_nanos);
-                self.stand_before(record.sequence, statement);
-            }
-            Err(error) => {
-                self.block(&format!(
-                    "record {} cannot be understood: {error}",
-                    record.sequence
-                ));
-            }
-        }
-    }
-
-    fn enqueue_write(&mut self, sequence: Sequence, record: WriteRecord) {
-        self.window += weight(&record);
-        let backoff = || Backoff::new(self.pace.retry_min, self.pace.retry_max);
-        let name = &record.destination.database;
-        if !self.lanes.contains_key(name) {
-            self.lanes.insert(name.clone(), Lane::new(backoff()));
-            self.begun_lanes.push((name.clone(), sequence));
-        }
-        if let Some(lane) = self.lanes.get_mut(name) {
-            lane.push(Queued { sequence, record });
-        }
-    }
-
-    /// Nothing may overtake what cannot be sent: the replica stands still, and says so, until a person helps.
-    fn block(&mut self, reason: &str) {
-        self.blocked = true;
-        error!(
-            "replica {}: {reason}; nothing more is sent to it",
-            self.replica.stats.name
-        );
-        self.replica.note_error(reason.to_owned());
-    }
-
     /// Starts what can be started; says when there will be more to start.
     fn start_requests(&mut self) -> Option<Instant> {
         let now = Instant::now();
@@ -589,50 +385,6 @@ impl Replicator {
             }));
         }
         wake
-    }
-
-    /// Puts where it stands where others read it, and saves the cursor: as far back as would have to be sent again.
-    fn publish(&mut self) {
-        self.arrive_if_there();
-        self.show_doubt();
-        let near = self.link == Link::Near && !self.is_held_up(Instant::now());
-        if self.reachable != near {
-            self.reachable = near;
-            self.board.set_reachable(self.replica.index, near);
-        }
-        let answers = match self.link {
-            Link::CatchingUp { .. } | Link::Near => Some(true),
-            Link::Away { .. } if self.asked => Some(false),
-            Link::Away { .. } | Link::Greeting => None,
-        };
-        if answers.is_some() && answers != self.answers {
-            self.answers = answers;
-            self.board.meet(self.replica.index, answers == Some(true));
-        }
-        let cursor = self.tracker.cursor();
-        self.show_cursor(cursor.sequence);
-        self.unanswered
-            .take_if(|unanswered| unanswered.is_behind(cursor.sequence));
-        // While a node is away, what it accepted last grows no older: it had no time to make it last.
-        if self.is_linked() {
-            let witness = &mut self.witness;
-            let proof = || witness.proof(cursor.sequence);
-            self.trail.mark(Instant::now(), cursor, proof);
-        }
-        let back = self.back();
-        if back.position.sequence != self.saved {
-            self.save(back);
-        }
-        let status = match self.link {
-            Link::Away { .. } | Link::Greeting => ReplicaStatus::Down,
-            Link::CatchingUp { .. } => ReplicaStatus::Lagging,
-            Link::Near => ReplicaStatus::Fresh,
-        };
-        self.replica
-            .publish(status, cursor, self.tracker.oldest_pending());
-        // After the cursor: who reads that nothing is in doubt reads where it has been set back to.
-        let in_doubt = u64::from(self.is_in_doubt());
-        self.replica.stats.in_doubt.set(in_doubt);
     }
 }
 

@@ -17,12 +17,12 @@ use crate::journal::{DirectoryDisk, Options};
 use crate::relay::acknowledge::{Policy, Sender};
 use crate::relay::board::{Report, StatementAnswer};
 use crate::relay::dead_letters::Limits;
-use crate::relay::record::{Destination, Form, WRITE};
+use crate::relay::record::{Destination, Form, WRITE, WriteRecord};
 use crate::relay::refusals::Refusal;
 use crate::relay::roster::Roster;
 use crate::relay::statement_record::{STATEMENT, StatementMethod, StatementRecord};
 use crate::stats::server_handle::ServerHandle;
-use crate::stats::{Counter, Gauge, RelayStats, ReplicaState, ReplicaStats};
+use crate::stats::{Counter, Gauge, RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const HOLD: Duration = Duration::from_secs(300);

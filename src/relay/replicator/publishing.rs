@@ -1,0 +1,58 @@
+//! What others read of a replicator: the board, who balances reads, the status page, and the next life.
+
+use std::time::Instant;
+
+use super::{Link, Replicator};
+use crate::stats::ReplicaStatus;
+
+impl Replicator {
+    /// While the saved cursor is behind, it moves on with the time of a node that answers.
+    pub(super) fn next_save(&self) -> Option<Instant> {
+        let behind = self.is_linked() && self.saved != self.tracker.cursor().sequence;
+        behind.then(|| Instant::now() + self.trail.pace())
+    }
+
+    /// Puts where it stands where others read it, and saves the cursor: as far back as would have to be sent again.
+    pub(super) fn publish(&mut self) {
+        self.arrive_if_there();
+        self.show_doubt();
+        let near = self.link == Link::Near && !self.is_held_up(Instant::now());
+        if self.reachable != near {
+            self.reachable = near;
+            self.board.set_reachable(self.replica.index, near);
+        }
+        let answers = match self.link {
+            Link::CatchingUp { .. } | Link::Near => Some(true),
+            Link::Away { .. } if self.asked => Some(false),
+            Link::Away { .. } | Link::Greeting => None,
+        };
+        if answers.is_some() && answers != self.answers {
+            self.answers = answers;
+            self.board.meet(self.replica.index, answers == Some(true));
+        }
+        let cursor = self.tracker.cursor();
+        self.show_cursor(cursor.sequence);
+        self.unanswered
+            .take_if(|unanswered| unanswered.is_behind(cursor.sequence));
+        // While a node is away, what it accepted last grows no older: it had no time to make it last.
+        if self.is_linked() {
+            let witness = &mut self.witness;
+            let proof = || witness.proof(cursor.sequence);
+            self.trail.mark(Instant::now(), cursor, proof);
+        }
+        let back = self.back();
+        if back.position.sequence != self.saved {
+            self.save(back);
+        }
+        let status = match self.link {
+            Link::Away { .. } | Link::Greeting => ReplicaStatus::Down,
+            Link::CatchingUp { .. } => ReplicaStatus::Lagging,
+            Link::Near => ReplicaStatus::Fresh,
+        };
+        self.replica
+            .publish(status, cursor, self.tracker.oldest_pending());
+        // After the cursor: who reads that nothing is in doubt reads where it has been set back to.
+        let in_doubt = u64::from(self.is_in_doubt());
+        self.replica.stats.in_doubt.set(in_doubt);
+    }
+}

@@ -1,0 +1,118 @@
+//! Reading the journal ahead of what is sent, into a bounded window.
+
+use std::time::Instant;
+
+use log::error;
+
+use super::super::backoff::Backoff;
+use super::super::change::Change;
+use super::super::lane::{Lane, Queued, weight};
+use super::super::record::WriteRecord;
+use super::{MAX_TRACKED, Replicator, WINDOW_BATCHES};
+use crate::journal::{Position, ReadError, Record, Sequence};
+
+impl Replicator {
+    /// A moment that has passed wakes nobody: what it was for is waiting for something else.
+    pub(super) fn next_read(&self) -> Option<Instant> {
+        self.read_again.filter(|moment| *moment > Instant::now())
+    }
+
+    pub(super) fn may_read(&self) -> bool {
+        let now = Instant::now();
+        !self.blocked
+            && self.barrier.is_none()
+            && self.going_back.is_none()
+            && self.read_again.is_none_or(|moment| moment <= now)
+            && self.window < self.pace.max_batch.saturating_mul(WINDOW_BATCHES)
+            && self.tracker.len() < MAX_TRACKED
+    }
+
+    pub(super) async fn read_ahead(&mut self) {
+        while self.may_read() {
+            // Seen before the read, so that a record that becomes durable meanwhile wakes the next wait.
+            self.durable.mark_unchanged();
+            match self.reader.read(self.pace.max_batch).await {
+                Ok(records) if records.is_empty() => return,
+                Ok(records) => {
+                    for record in records {
+                        if self.blocked || self.barrier.is_some() {
+                            break;
+                        }
+                        self.enqueue(record);
+                    }
+                    self.show_read();
+                }
+                Err(ReadError::Gap { from, to }) => {
+                    let reason = format!("the journal has lost records {from} to {to}");
+                    if self.diverge_unless_most_advanced(&reason) {
+                        return;
+                    }
+                    error!(
+                        "replica {}: {reason}; no other replica has more, so it goes on without them",
+                        self.replica.stats.name
+                    );
+                    self.replica.note_error(reason);
+                }
+                Err(ReadError::Io(error)) => {
+                    if self.read_again.is_none() {
+                        error!(
+                            "replica {}: cannot read the journal: {error}",
+                            self.replica.stats.name
+                        );
+                    }
+                    self.replica
+                        .note_error(format!("cannot read the journal: {error}"));
+                    self.read_again = Some(Instant::now() + self.pace.retry_max);
+                    return;
+                }
+            }
+            self.read_again = None;
+        }
+    }
+
+    fn enqueue(&mut self, record: Record) {
+        let position = Position {
+            sequence: record.sequence,
+            offset: record.offset,
+        };
+        match Change::decode(record.kind, record.payload) {
+            Ok(Change::Write(write)) => {
+                self.tracker.read(position, record.unix_nanos);
+                self.enqueue_write(record.sequence, write);
+            }
+            Ok(Change::Statement(statement)) => {
+                self.tracker.read(position, record.unix_nanos);
+                self.stand_before(record.sequence, statement);
+            }
+            Err(error) => {
+                self.block(&format!(
+                    "record {} cannot be understood: {error}",
+                    record.sequence
+                ));
+            }
+        }
+    }
+
+    fn enqueue_write(&mut self, sequence: Sequence, record: WriteRecord) {
+        self.window += weight(&record);
+        let backoff = || Backoff::new(self.pace.retry_min, self.pace.retry_max);
+        let name = &record.destination.database;
+        if !self.lanes.contains_key(name) {
+            self.lanes.insert(name.clone(), Lane::new(backoff()));
+            self.begun_lanes.push((name.clone(), sequence));
+        }
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.push(Queued { sequence, record });
+        }
+    }
+
+    /// Nothing may overtake what cannot be sent: the replica stands still, and says so, until a person helps.
+    fn block(&mut self, reason: &str) {
+        self.blocked = true;
+        error!(
+            "replica {}: {reason}; nothing more is sent to it",
+            self.replica.stats.name
+        );
+        self.replica.note_error(reason.to_owned());
+    }
+}
