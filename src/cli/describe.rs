@@ -52,6 +52,12 @@ fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Resul
         f,
         "    a graceful stop waits up to {}",
         format_duration(server.stop_timeout)
+    )?;
+    writeln!(
+        f,
+        "    up to {} of a query, {} of all queries at once",
+        size(server.max_query_body),
+        size(server.max_query_inflight)
     )
 }
 

@@ -76,6 +76,12 @@ pub struct Server {
     pub access_log: bool,
     /// `stop_timeout`: how long a graceful stop waits for requests in flight. Default 30 s.
     pub stop_timeout: Duration,
+    /// `max_query_body`: most bytes of the body of a request to a replicated pool, which is held until it is answered; past it
+    /// 413. Default 16 MiB.
+    pub max_query_body: usize,
+    /// `max_query_inflight`: most bytes of such bodies held at once; past it 503. Not less than `max_query_body`. Default
+    /// 64 MiB.
+    pub max_query_inflight: usize,
 }
 
 /// `[[frontend]]`: one or more addresses that clients connect to, and where their requests go.

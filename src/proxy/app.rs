@@ -60,6 +60,10 @@ impl App {
         &self.shared.held_bodies
     }
 
+    pub(super) fn max_held_body(&self) -> usize {
+        self.shared.config.server.max_query_body
+    }
+
     /// The header that goes to a server of a replicated pool.
     pub(super) fn upstream_header(
         &self,

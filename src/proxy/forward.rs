@@ -14,7 +14,6 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{BError, Error, ErrorType};
 
-use super::MAX_HELD_BODY;
 use super::access_log::Termination;
 use super::app::App;
 use super::barrier::{Chooser, Chosen};
@@ -39,7 +38,7 @@ pub(super) async fn read_body(
     session: &mut Session,
     context: &mut RequestContext,
 ) -> pingora::Result<Option<HeldBody>> {
-    let error = match read_request_body(session, MAX_HELD_BODY, app.held_bodies()).await {
+    let error = match read_request_body(session, app.max_held_body(), app.held_bodies()).await {
         Ok(body) => return Ok(Some(body)),
         Err(error) => error,
     };

@@ -79,11 +79,6 @@ pub use listener::{BindError, BoundListeners, ListeningService};
 pub use pool::{CheckError, Pool, build_pools};
 pub use request_body::{BodyBudget, BodyError, HeldBody, read_request_body};
 
-/// Most bytes of one request's body that are held to be sent to a replicated pool; past it 413. Queries are far smaller.
-const MAX_HELD_BODY: usize = 16 << 20;
-/// Most bytes of such bodies held at once; past it 503.
-const MAX_HELD_BODIES: usize = 64 << 20;
-
 /// Answers the requests that go to a relay. What stands above the proxy puts the relay behind it.
 #[async_trait]
 pub trait RelayHandler: Send + Sync {
@@ -145,13 +140,13 @@ impl Proxy {
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
+                held_bodies: BodyBudget::new(config.server.max_query_inflight, Arc::clone(&stats)),
                 config,
                 stats,
                 pools,
                 relays,
                 status,
                 connector: TransportConnector::new(None),
-                held_bodies: BodyBudget::new(MAX_HELD_BODIES),
                 in_flight: InFlight::default(),
                 accepting: InFlight::default(),
             }),

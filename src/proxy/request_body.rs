@@ -7,9 +7,18 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use pingora::proxy::Session;
 
+use crate::stats::Stats;
+
 /// Bytes of bodies that may be held at once.
 #[derive(Debug, Clone)]
-pub struct BodyBudget(Arc<AtomicUsize>);
+pub struct BodyBudget(Arc<Account>);
+
+#[derive(Debug)]
+struct Account {
+    limit: usize,
+    held: AtomicUsize,
+    stats: Arc<Stats>,
+}
 
 /// A whole body; its bytes count against the budget until it is dropped.
 #[derive(Debug)]
@@ -42,9 +51,13 @@ struct Reservation {
 }
 
 impl BodyBudget {
-    /// Room for `bytes` bytes.
-    pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(bytes)))
+    /// Room for `limit` bytes.
+    pub fn new(limit: usize, stats: Arc<Stats>) -> Self {
+        Self(Arc::new(Account {
+            limit,
+            held: AtomicUsize::new(0),
+            stats,
+        }))
     }
 
     fn reserve_nothing(&self) -> Reservation {
@@ -57,21 +70,23 @@ impl BodyBudget {
 
 impl Reservation {
     fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let taken = self
-            .budget
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(bytes)
-            });
-        taken.map_err(|_| BodyError::NoRoom)?;
+        let Account { limit, held, stats } = &*self.budget.0;
+        let before = held.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
+        if before.saturating_add(bytes) > *limit {
+            return Err(BodyError::NoRoom);
+        }
+        stats.query_inflight.set((before + bytes) as u64);
         Ok(())
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.0.fetch_add(self.bytes, Ordering::Relaxed);
+        let Account { held, stats, .. } = &*self.budget.0;
+        let before = held.fetch_sub(self.bytes, Ordering::Relaxed);
+        let left = before.saturating_sub(self.bytes);
+        stats.query_inflight.set(left as u64);
     }
 }
 

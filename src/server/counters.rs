@@ -36,6 +36,7 @@ pub(super) fn of(config: &Config) -> Stats {
             .iter()
             .map(|each| Arc::new(udp(config, each)))
             .collect(),
+        query_inflight: Gauge::default(),
     }
 }
 

@@ -382,4 +382,6 @@ pub struct Stats {
     pub relays: Vec<Arc<RelayStats>>,
     /// In the order of the configuration.
     pub udp: Vec<Arc<UdpStats>>,
+    /// Bytes of requests to replicated pools that are held now.
+    pub query_inflight: Gauge,
 }

@@ -196,6 +196,7 @@ fn lab() -> Stats {
         ],
         relays: vec![Arc::new(relay)],
         udp: vec![Arc::new(udp)],
+        query_inflight: Gauge::default(),
         backends: vec![
             backend(
                 "influx_back",
@@ -336,6 +337,7 @@ fn page_of_an_empty_program_is_whole() {
             backends: Vec::new(),
             relays: Vec::new(),
             udp: Vec::new(),
+            query_inflight: Gauge::default(),
         },
         now(),
     );

@@ -9,6 +9,7 @@ mod relay;
 mod resolve;
 mod server;
 mod shadow;
+mod sizes;
 mod udp;
 
 use super::error::{Origin, Sink};

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::sizes::{LARGEST_BODY, LARGEST_INFLIGHT, SMALLEST, at_least, or_default, size};
 use super::{Spelled, name};
 use crate::config::error::{Notice, Problem};
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{Ack, BackendId, OnUnavailable, Relay, SyncPolicy};
 use crate::config::suggest::nearest;
 use crate::config::tree::quote;
-use crate::config::units::{format_duration, format_size};
+use crate::config::units::format_duration;
 
 const KEYS: Keys = Keys::of(&[
     "name",
@@ -48,16 +49,9 @@ const ON_UNAVAILABLE: [(&str, OnUnavailable); 2] = [
 /// InfluxDB's own limit of a write, unless it was changed there.
 const INFLUXDB_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The smallest size that any limit may have, and the largest that a body may.
-const SMALLEST: usize = 1024;
-const LARGEST_BODY: usize = 1 << 30;
-
 /// The least and the most that may be kept for a replica that is behind.
 const SMALLEST_BACKLOG: usize = 1 << 20;
 const LARGEST_BACKLOG: usize = 1 << 50;
-
-/// The most that all bodies held at once may have.
-const LARGEST_INFLIGHT: usize = 1 << 40;
 
 /// The most dead letters that may be kept: each is a file, and an entry in memory.
 const MOST_DEAD_LETTERS: i128 = 1_000_000;
@@ -171,22 +165,13 @@ fn sync(field: &Field<'_>) -> Option<SyncPolicy> {
 
 /// The limits on bodies. One that is not given follows those that are; one that is given must not contradict them.
 fn sizes(table: &Table<'_>, relay: &mut Relay) {
-    let size = |key, largest| {
-        let field = table.get(key)?;
-        let bytes = field.size(SMALLEST..=largest)?;
-        Some((field, bytes))
-    };
-    let or_default = |given: &Option<(Field<'_>, usize)>, default| match given {
-        Some((field, bytes)) => (*bytes, field.describe()),
-        None => (default, quote(&format_size(default as u64))),
-    };
-    let given = size("max_body", LARGEST_BODY);
+    let given = size(table, "max_body", LARGEST_BODY);
     let (max_body, max_body_shown) = or_default(&given, relay.max_body);
-    let given = size("max_unpacked_body", LARGEST_BODY);
+    let given = size(table, "max_unpacked_body", LARGEST_BODY);
     at_least(&given, "max_body", max_body, &max_body_shown);
     let (max_unpacked, max_unpacked_shown) =
         or_default(&given, relay.max_unpacked_body.max(max_body));
-    let given = size("max_inflight", LARGEST_INFLIGHT);
+    let given = size(table, "max_inflight", LARGEST_INFLIGHT);
     at_least(
         &given,
         "max_unpacked_body",
@@ -194,7 +179,7 @@ fn sizes(table: &Table<'_>, relay: &mut Relay) {
         &max_unpacked_shown,
     );
     let (max_inflight, _) = or_default(&given, relay.max_inflight.max(max_unpacked));
-    let given = size("max_batch", LARGEST_BODY);
+    let given = size(table, "max_batch", LARGEST_BODY);
     if let Some((field, bytes)) = &given
         && *bytes > max_body
     {
@@ -222,18 +207,6 @@ fn dead_letters(table: &Table<'_>, relay: &mut Relay) {
         .and_then(|field| field.size(SMALLEST..=LARGEST_DEAD_LETTERS))
     {
         relay.max_dead_letter_bytes = bytes;
-    }
-}
-
-fn at_least(given: &Option<(Field<'_>, usize)>, bound: &'static str, limit: usize, shown: &str) {
-    if let Some((field, bytes)) = given
-        && *bytes < limit
-    {
-        field.report(Problem::Below {
-            bound,
-            limit: shown.to_owned(),
-            found: field.describe(),
-        });
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use super::sizes::{LARGEST_BODY, LARGEST_INFLIGHT, at_least, or_default, size};
 use crate::config::error::{Origin, Sink};
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::Server;
@@ -16,6 +17,8 @@ const KEYS: Keys = Keys::of(&[
     "log_level",
     "access_log",
     "stop_timeout",
+    "max_query_body",
+    "max_query_inflight",
 ]);
 
 const LEVELS: [(&str, LevelFilter); 5] = [
@@ -34,6 +37,8 @@ pub(super) fn default() -> Server {
         log_level: LevelFilter::Info,
         access_log: true,
         stop_timeout: Duration::from_secs(30),
+        max_query_body: 16 << 20,
+        max_query_inflight: 64 << 20,
     }
 }
 
@@ -47,6 +52,7 @@ pub(super) fn decode(top: &Table<'_>, sink: &Sink) -> (Server, Option<Origin>) {
     else {
         return (default, Some(unset));
     };
+    let (max_query_body, max_query_inflight) = query_sizes(&table, &default);
     let (data_dir, origin) = match table.get("data_dir") {
         None => (default.data_dir, Some(unset)),
         Some(field) => match absolute_path(&field) {
@@ -60,8 +66,20 @@ pub(super) fn decode(top: &Table<'_>, sink: &Sink) -> (Server, Option<Origin>) {
         log_level: table.choice("log_level", &LEVELS, default.log_level),
         access_log: table.boolean("access_log", default.access_log),
         stop_timeout: table.duration("stop_timeout", default.stop_timeout),
+        max_query_body,
+        max_query_inflight,
     };
     (server, origin)
+}
+
+/// `max_query_body` and `max_query_inflight`: what is not given follows what is.
+fn query_sizes(table: &Table<'_>, default: &Server) -> (usize, usize) {
+    let given = size(table, "max_query_body", LARGEST_BODY);
+    let (body, shown) = or_default(&given, default.max_query_body);
+    let given = size(table, "max_query_inflight", LARGEST_INFLIGHT);
+    at_least(&given, "max_query_body", body, &shown);
+    let (inflight, _) = or_default(&given, default.max_query_inflight.max(body));
+    (body, inflight)
 }
 
 /// Relative paths would depend on where haflux was started.

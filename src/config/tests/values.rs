@@ -44,7 +44,7 @@ on_stale = "reject"
 timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         "weight = 15\nbackup = true\ncheck = false",
     );
-    let server = "[server]\ndata_dir = \"/data\"\nthreads = 3\nlog_level = \"debug\"\naccess_log = false\nstop_timeout = \"1m\"\n";
+    let server = "[server]\ndata_dir = \"/data\"\nthreads = 3\nlog_level = \"debug\"\naccess_log = false\nstop_timeout = \"1m\"\nmax_query_body = \"1MiB\"\nmax_query_inflight = \"2MiB\"\n";
     let config = toml(&format!("{server}{text}")).unwrap().config;
 
     let seconds = Duration::from_secs;
@@ -57,6 +57,11 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         (config.server.access_log, config.server.stop_timeout),
         (false, seconds(60))
     );
+    let limits = (
+        config.server.max_query_body,
+        config.server.max_query_inflight,
+    );
+    assert_eq!(limits, (1 << 20, 2 << 20));
     let frontend = &config.frontends[0];
     assert_eq!(
         (frontend.stats_uri.as_deref(), frontend.forwarded_for),
@@ -211,6 +216,11 @@ fn defaults_are_as_documented() {
         (config.server.log_level, config.server.stop_timeout),
         (log::LevelFilter::Info, seconds(30))
     );
+    let limits = (
+        config.server.max_query_body,
+        config.server.max_query_inflight,
+    );
+    assert_eq!(limits, (16 << 20, 64 << 20));
     let frontend = &config.frontends[0];
     assert_eq!(
         (frontend.max_connections, frontend.forwarded_for),

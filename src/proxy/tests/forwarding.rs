@@ -301,6 +301,32 @@ async fn chunked_requests_arrive_whole_and_large_ones_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_bodies_that_are_held_have_a_limit_and_are_counted() {
+    let node = StandIn::start("node", Behaviour::Answer).await;
+    let mut config = replicated(vec![server("a", node.address)]);
+    (
+        config.server.max_query_body,
+        config.server.max_query_inflight,
+    ) = (4096, 6000);
+    let proxy = Running::start(config);
+    let begin = "POST /query HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let piece = format!("1000\r\n{}\r\n", "x".repeat(4096));
+    let held = || proxy.stats.query_inflight.get();
+    let mut first = proxy.connect().await;
+    first.send(begin).await;
+    first.send(&piece).await;
+    until("it is held", || held() == 4096).await;
+    let mut second = proxy.connect().await;
+    second.send(begin).await;
+    second.send(&piece).await;
+    assert_eq!(second.answer().await.status, 503);
+    first.send("0\r\n\r\n").await;
+    assert_eq!(first.answer().await.body, "node");
+    until("nothing is held", || held() == 0).await;
+    assert_eq!(node.requests().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_sent_ahead_are_answered_in_order() {
     let node = StandIn::start("node", Behaviour::Answer).await;
     let proxy = Running::start(replicated(vec![server("a", node.address)]));

@@ -27,8 +27,8 @@ use crate::influx::influxql::{Class, Request};
 use crate::proxy::{InFlight, Pool, Proxy, RelayHandler, StatusPage, build_pools};
 use crate::relay::freshness::Freshness;
 use crate::stats::{
-    BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState, ServerStats,
-    ServerStatus, Stats, Traffic,
+    BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats, ServerState,
+    ServerStats, ServerStatus, Stats, Traffic,
 };
 
 /// For whatever must happen at once but for the machine.
@@ -122,6 +122,8 @@ pub(crate) fn plain(servers: Vec<PoolServer>) -> Config {
             log_level: log::LevelFilter::Info,
             access_log: true,
             stop_timeout: Duration::from_secs(30),
+            max_query_body: 16 << 20,
+            max_query_inflight: 64 << 20,
         },
         frontends: vec![frontend(BACKEND)],
         relays: Vec::new(),
@@ -212,6 +214,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
         backends: backends.collect(),
         relays: relays.collect(),
         udp: Vec::new(),
+        query_inflight: Gauge::default(),
     })
 }
 

@@ -21,6 +21,10 @@ pub struct Snapshot {
     pub now: Moment,
     /// When the process started.
     pub started: Moment,
+    /// Bytes of requests to replicated pools that are held now.
+    pub query_inflight: Bytes,
+    /// The most there have been at once.
+    pub query_inflight_max: Bytes,
     /// In the order of the configuration.
     pub frontends: Vec<FrontendView>,
     /// In the order of the configuration.

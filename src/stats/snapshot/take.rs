@@ -20,6 +20,8 @@ impl Snapshot {
             pid: std::process::id(),
             now: Moment::new(now, now),
             started: Moment::new(stats.started, now),
+            query_inflight: Bytes(stats.query_inflight.get()),
+            query_inflight_max: Bytes(stats.query_inflight.highest()),
             frontends: stats.frontends.iter().map(|f| frontend(f)).collect(),
             relays: stats.relays.iter().map(|r| relay(r, now)).collect(),
             backends: stats.backends.iter().map(|b| backend(b, now)).collect(),
