@@ -32,6 +32,11 @@ fn lines_at(replica: &StandIn) -> Vec<String> {
 }
 
 #[test]
+fn a_write_without_an_answer_and_all_that_followed_it_are_sent_again_in_order() {
+    sent_again_in_order(|| Behaviour::Close);
+}
+
+#[test]
 fn what_a_proxy_before_the_node_had_no_answer_to_is_sent_again_in_order() {
     sent_again_in_order(|| Behaviour::status(504, "<html>Gateway Time-out</html>"));
     sent_again_in_order(|| Behaviour::status(502, "<html>Bad Gateway</html>"));

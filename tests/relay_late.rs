@@ -34,44 +34,6 @@ fn lines_of(replica: &StandIn, measurement: &str) -> Vec<String> {
     lines
 }
 
-#[test]
-fn a_write_without_an_answer_and_all_that_followed_it_are_sent_again_in_order() {
-    // The first write gets no answer, as if the node were still at it; everything else is taken at once.
-    let unanswered = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&unanswered);
-    let replica = StandIn::start(move |request| {
-        if request.text().contains("late v=1") && count.fetch_add(1, Ordering::Relaxed) == 0 {
-            return Behaviour::Close;
-        }
-        Behaviour::no_content()
-    });
-    let folder = tempfile::tempdir().expect("a folder");
-    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"2s\""));
-    let url = haflux.url("front");
-    for value in 1..=3 {
-        assert_eq!(write(&url, &format!("late v={value} 7")), 204);
-    }
-    // Once `rewind` has passed, the lane is sent again from the doubtful write on: were it to land late, it would be written over.
-    wait_until("the lane to be sent again", Duration::from_secs(20), || {
-        let lines = lines_at(&replica);
-        let last_of = |value: u32| {
-            lines
-                .iter()
-                .rposition(|line| *line == format!("late v={value} 7"))
-        };
-        lines.iter().filter(|line| *line == "late v=3 7").count() >= 2
-            && last_of(1) < last_of(2)
-            && last_of(2) < last_of(3)
-    });
-    assert_eq!(
-        unanswered.load(Ordering::Relaxed),
-        lines_at(&replica)
-            .iter()
-            .filter(|line| *line == "late v=1 7")
-            .count()
-    );
-}
-
 /// Takes everything, and says that its process is always the same one: so nothing is sent again because it may have died. The
 /// first write with this word gets `fault`.
 fn same_process(word: &'static str, fault: Behaviour) -> StandIn {
