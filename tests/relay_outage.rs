@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -232,17 +233,14 @@ fn ack_all_says_that_both_applied_and_ack_journal_waits_for_none() {
     assert_eq!(post().header("x-haflux-applied"), Some("2/2"));
 
     let folder = tempfile::tempdir().expect("a folder");
-    let silent = StandIn::start(|request| {
-        if request.path() == "/ping" {
-            Behaviour::no_content()
-        } else {
-            Behaviour::Hang
-        }
-    });
+    let (silent, twin) = (silent_but_for_the_first(), silent_but_for_the_first());
     let haflux = Haflux::start(
         folder.path(),
-        &relay_over(&[&silent, &silent_twin()], "ack = \"journal\""),
+        &relay_over(&[&silent, &twin], "ack = \"journal\""),
     );
+    let url = haflux.url("front");
+    // For whom nobody knows a replica must vouch.
+    assert_eq!(write(&url, "first v=1 1"), 204);
     let begun = Instant::now();
     let answer = http::post(
         &format!("{}/write?db=telegraf", haflux.url("front")),
@@ -255,9 +253,9 @@ fn ack_all_says_that_both_applied_and_ack_journal_waits_for_none() {
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
-fn silent_twin() -> StandIn {
+fn silent_but_for_the_first() -> StandIn {
     StandIn::start(|request| {
-        if request.path() == "/ping" {
+        if request.path() == "/ping" || request.text().starts_with("first") {
             Behaviour::no_content()
         } else {
             Behaviour::Hang
@@ -269,7 +267,7 @@ fn silent_twin() -> StandIn {
 fn a_replica_that_hangs_delays_nobody_and_no_order_is_broken() {
     // A stand-in, because a real node cannot be made to accept a write and never answer.
     let quick = StandIn::healthy();
-    let hanging = silent_twin();
+    let hanging = silent_but_for_the_first();
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = Haflux::start(
         folder.path(),
@@ -300,26 +298,20 @@ fn a_replica_that_hangs_delays_nobody_and_no_order_is_broken() {
 #[test]
 fn a_joined_request_that_is_refused_goes_again_one_by_one_and_each_client_gets_its_own_answer() {
     // A stand-in, to hold the first request back until the others have gathered behind it.
-    let first = std::sync::Arc::new(AtomicBool::new(true));
-    let script = move |request: &support::stand_in::Request| {
-        if request.path() == "/ping" {
-            return Behaviour::no_content();
+    let have_gathered = Arc::new(AtomicBool::new(false));
+    let gathered = Arc::clone(&have_gathered);
+    let one = StandIn::start(move |request| {
+        let begun = Instant::now();
+        let is_held = request.text().contains("v=0");
+        while is_held && !gathered.load(Ordering::Relaxed) && begun.elapsed() < SOON {
+            std::thread::sleep(Duration::from_millis(10));
         }
-        let answer = if request.text().contains("bad") {
-            Behaviour::status(
-                400,
-                "{\"error\":\"unable to parse 'bad': missing fields\"}\n",
-            )
-        } else {
-            Behaviour::no_content()
-        };
-        if first.swap(false, Ordering::Relaxed) {
-            Behaviour::After(Duration::from_millis(700), Box::new(answer))
-        } else {
-            answer
+        if request.text().contains("bad") {
+            let error = "{\"error\":\"unable to parse 'bad': missing fields\"}\n";
+            return Behaviour::status(400, error);
         }
-    };
-    let one = StandIn::start(script);
+        Behaviour::no_content()
+    });
     let folder = tempfile::tempdir().expect("a folder");
     let configuration = relay_over(&[&one], "");
     let haflux = Haflux::start(folder.path(), &configuration);
@@ -336,6 +328,10 @@ fn a_joined_request_that_is_refused_goes_again_one_by_one_and_each_client_gets_i
         for body in bodies {
             writers.push(scope.spawn(|| write(&url, body)));
         }
+        wait_until("the others to be journaled", SOON, || {
+            status::relay(&url)["records"] == 6
+        });
+        have_gathered.store(true, Ordering::Relaxed);
         writers
             .into_iter()
             .map(|writer| writer.join().expect("a writer"))

@@ -151,9 +151,9 @@ impl Board {
         self.policy.admits(reachable, rows.reachable.len())
     }
 
-    /// Whether any replica answers, be it busy with older records: what comes now will be judged.
-    pub fn any_answers(&self) -> bool {
-        self.rows().answers.contains(&true)
+    /// Whether any replica will soon judge what comes now.
+    pub fn any_in_reach(&self) -> bool {
+        self.rows().reachable.contains(&true)
     }
 
     /// A replica was asked, and answers or not.

@@ -155,9 +155,9 @@ impl Relay {
                 "relay {name}: every replica is behind by more than max_backlog"
             ));
         }
-        if !self.board.any_answers() && self.sender(request) == Sender::Stranger {
+        if !self.board.any_in_reach() && self.sender(request) == Sender::Stranger {
             return refuse(format!(
-                "relay {name}: no replicas answer, and these credentials have not written to this database lately"
+                "relay {name}: no replica is in reach, and these credentials have not written to this database lately"
             ));
         }
         Ok(())

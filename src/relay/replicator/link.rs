@@ -95,6 +95,8 @@ impl Replicator {
             // What the process before it had not answered went with it; where it is gone back to is before that.
             self.trail.forget_doubts();
         }
+        // Before others hear that it answers, so that who waits for that finds it in reach.
+        self.go_back_if_due();
         let behind = self.journal.durable().sequence.get();
         let place = match &self.going_back {
             Some(place) => place.position,
