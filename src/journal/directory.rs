@@ -137,8 +137,8 @@ impl Disk for DirectoryDisk {
         // Over what stands there, so that a full disk has the room.
         file.write_all_at(note.as_bytes(), 0)?;
         file.set_len(note.len() as u64)?;
-        if self.is_careless {
-            // This is for whoever comes after the power has failed.
+        if self.is_careless || was_careless {
+            // For whoever comes after the power has failed.
             file.sync_all()?;
         }
         let metadata = file.metadata()?;

@@ -1,7 +1,6 @@
 //! Reads a request's body into memory, within limits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
@@ -15,8 +14,7 @@ pub struct BodyBudget(Arc<Account>);
 
 #[derive(Debug)]
 struct Account {
-    limit: usize,
-    held: AtomicUsize,
+    limit: u64,
     stats: Arc<Stats>,
 }
 
@@ -54,8 +52,7 @@ impl BodyBudget {
     /// Room for `limit` bytes.
     pub fn new(limit: usize, stats: Arc<Stats>) -> Self {
         Self(Arc::new(Account {
-            limit,
-            held: AtomicUsize::new(0),
+            limit: limit as u64,
             stats,
         }))
     }
@@ -70,23 +67,20 @@ impl BodyBudget {
 
 impl Reservation {
     fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let Account { limit, held, stats } = &*self.budget.0;
-        let before = held.fetch_add(bytes, Ordering::Relaxed);
-        self.bytes += bytes;
-        if before.saturating_add(bytes) > *limit {
+        let Account { limit, stats } = &*self.budget.0;
+        let fits = |held: u64| held.saturating_add(bytes as u64) <= *limit;
+        if !stats.query_inflight.add_if(bytes as u64, fits) {
             return Err(BodyError::NoRoom);
         }
-        stats.query_inflight.set((before + bytes) as u64);
+        self.bytes += bytes;
         Ok(())
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let Account { held, stats, .. } = &*self.budget.0;
-        let before = held.fetch_sub(self.bytes, Ordering::Relaxed);
-        let left = before.saturating_sub(self.bytes);
-        stats.query_inflight.set(left as u64);
+        let held = &self.budget.0.stats.query_inflight;
+        held.subtract(self.bytes as u64);
     }
 }
 

@@ -1,7 +1,6 @@
 //! How many bytes of clients' bodies are held at once: bounded, whatever arrives.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::stats::RelayStats;
 
@@ -11,8 +10,7 @@ const COPIES: usize = 2;
 /// The account of one relay.
 #[derive(Debug)]
 pub(super) struct Inflight {
-    limit: usize,
-    held: AtomicUsize,
+    limit: u64,
     stats: Arc<RelayStats>,
 }
 
@@ -26,8 +24,7 @@ pub struct Reservation {
 impl Inflight {
     pub(super) fn new(limit: usize, stats: Arc<RelayStats>) -> Arc<Inflight> {
         Arc::new(Inflight {
-            limit,
-            held: AtomicUsize::new(0),
+            limit: limit as u64,
             stats,
         })
     }
@@ -43,13 +40,9 @@ impl Inflight {
 
     /// Takes `bytes` for one who holds `own` already.
     fn take(&self, bytes: usize, own: usize) -> bool {
-        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
-        if before > own && before.saturating_add(bytes) > self.limit {
-            self.held.fetch_sub(bytes, Ordering::Relaxed);
-            return false;
-        }
-        self.stats.inflight.set((before + bytes) as u64);
-        true
+        let (bytes, own) = (bytes as u64, own as u64);
+        let fits = |held: u64| held <= own || held.saturating_add(bytes) <= self.limit;
+        self.stats.inflight.add_if(bytes, fits)
     }
 }
 
@@ -72,11 +65,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let before = self.account.held.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.account
-            .stats
-            .inflight
-            .set(before.saturating_sub(self.bytes) as u64);
+        self.account.stats.inflight.subtract(self.bytes as u64);
     }
 }
 

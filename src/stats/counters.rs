@@ -48,6 +48,24 @@ impl Gauge {
         self.highest.fetch_max(value, Ordering::Relaxed);
     }
 
+    /// Adds `amount` if `admits` what it was before; says whether it did.
+    pub fn add_if(&self, amount: u64, admits: impl Fn(u64) -> bool) -> bool {
+        let relaxed = Ordering::Relaxed;
+        let added = self.now.fetch_update(relaxed, relaxed, |before| {
+            admits(before).then(|| before.saturating_add(amount))
+        });
+        if let Ok(before) = added {
+            self.highest
+                .fetch_max(before.saturating_add(amount), relaxed);
+        }
+        added.is_ok()
+    }
+
+    /// Takes away what [`Gauge::add_if`] added.
+    pub fn subtract(&self, amount: u64) {
+        self.now.fetch_sub(amount, Ordering::Relaxed);
+    }
+
     /// Sets it, unless it is higher already.
     pub fn raise(&self, value: u64) {
         self.now.fetch_max(value, Ordering::Relaxed);
