@@ -78,7 +78,8 @@ fn where_writes_wait_for_no_replica_who_writes_stays_known() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(vouched_by_a_replica > 1 && vouched_by_the_journal > vouched_by_a_replica);
+    // More often than whoever was forgotten each time would have been judged.
+    assert!(vouched_by_a_replica > 3 && vouched_by_the_journal > vouched_by_a_replica);
     replica.refuse();
     assert_eq!(write_as(&haflux, "known").status, 204);
     wait_until("the replica's absence to be known", SOON, || {
