@@ -346,6 +346,14 @@ fn of_nodes_that_all_lack_something_the_most_advanced_answers() {
         }
         let expected = if most_advanced == 0 { [4, 0] } else { [0, 4] };
         assert_eq!(nodes.each_ref().map(asked), expected);
+        // What nobody answers is no stale answer.
+        for node in &nodes {
+            node.behave(|_| Behaviour::Close);
+        }
+        let answer = read(&haflux.url("reads"), "db", "SELECT v FROM m");
+        assert!(answer.status >= 500, "{}", answer.status);
+        let page = status::page(&haflux.url("front"));
+        assert_eq!(page["backends"][0]["barrier"]["stale"], 4);
     }
 }
 

@@ -127,7 +127,6 @@ impl<'a> Chooser<'a> {
         else {
             return Chosen::None;
         };
-        stats.stale.increment();
         Chosen::Stale(index, address, freshness.behind(index, demand))
     }
 

@@ -102,6 +102,7 @@ impl Forward<'_> {
                 Ok(mut started) => {
                     if let Some(behind) = stale {
                         started.header.insert_header(STALE_HEADER, behind)?;
+                        pool.stats().barrier.stale.increment();
                     }
                     chooser.shown(index);
                     let shown = || chooser.shown(index);
