@@ -5,7 +5,8 @@
 //! | status | text | verdict |
 //! | --- | --- | --- |
 //! | 200 of `/query` | results without an error | `Applied` |
-//! | 200 of `/query` | `max-concurrent-queries limit exceeded…`, `query-timeout limit exceeded`, `query interrupted`, `query engine shutdown`, `engine: cache-max-memory-size exceeded…`, `engine is closed`, `shard is disabled`, `write failed`, `store is closed`, a full disk | `TryAgain` |
+//! | 200 of `/query` | `max-concurrent-queries limit exceeded…`, `query-timeout limit exceeded`, `query interrupted`, `query engine shutdown`, `engine: cache-max-memory-size exceeded…`, `engine is closed` and whatever else is closed while a node stops, `shard is disabled`, `write failed`, … (`PASSING`), also behind `shard N: ` and `[shard N] ` | `TryAgain` |
+//! | 200 of `/query` | of the node's system, about one of its files: `write /…: no space left on device`, … | `TryAgain` |
 //! | 200 of `/query` | `timeout`: InfluxDB's own write timeout, of an `INTO` | `TimedOut`: its points may still be written |
 //! | 200 of `/query` | `user not found`, `user already exists`, `subscription not found`, `subscription already exists` | `Refused`, `already_done`: what a repeated statement meets that has done its work |
 //! | 200 of `/query` | `… not authorized …`, `create admin user first …` | `Unauthorized` |
@@ -18,7 +19,8 @@
 //! | 408, 429 | | `TryAgain` |
 //! | other 4xx | of a node that does not know the endpoint, for instance | `Refused` |
 //! | 500 | `Internal Server Error` in plain text: the handler panicked | `Refused`, or it would block its replica for ever |
-//! | 500 of an endpoint other than `/query` | | `Refused`: those report errors of the request so |
+//! | 500 of an endpoint other than `/query` | those of a 200 of `/query` that pass | `TryAgain` |
+//! | 500 of an endpoint other than `/query` | any other | `Refused`: those report errors of the request so |
 //! | 502, 504 | of a proxy that waited for the node in vain | `Unanswered` |
 //! | other 5xx | | `TryAgain` |
 //! | anything else | | `Unexpected` |
@@ -74,7 +76,11 @@ pub fn judge_statement(is_query: bool, status: u16, body: &[u8]) -> StatementVer
         401 | 403 => Unauthorized,
         408 | 429 => TryAgain,
         402..=499 => REFUSED,
-        500 if !is_query || body.trim_ascii() == b"Internal Server Error" => REFUSED,
+        500 if !is_query => match first_error(body) {
+            Ok(Some(text)) if passes(&text) => TryAgain,
+            _ => REFUSED,
+        },
+        500 if body.trim_ascii() == b"Internal Server Error" => REFUSED,
         502 | 504 => Unanswered,
         500.. => TryAgain,
         _ => Unexpected,
@@ -123,20 +129,103 @@ fn was_not_read(text: &str) -> bool {
         || text.starts_with("read tcp ")
 }
 
+/// How errors begin that say nothing of the statement: the node is busy, stops, or starts.
+const PASSING: [&str; 24] = [
+    "max-concurrent-queries limit exceeded",
+    "query-timeout limit exceeded",
+    "query interrupted",
+    "query aborted",
+    "query engine shutdown",
+    "engine: cache-max-memory-size exceeded",
+    "cache-max-memory-size exceeded",
+    "engine: write ",
+    "engine is closed",
+    "shard is disabled",
+    "shard is being deleted",
+    "write failed",
+    "store is closed",
+    "WAL closed",
+    "tsm file closed",
+    "file still in use",
+    "snapshots disabled",
+    "snapshot in progress",
+    "compactions disabled",
+    "index is closing",
+    "tsdb: series file closed",
+    "tsdb: series partition closed",
+    "meta service unavailable",
+    "raft store already closed",
+];
+
+/// What the node's system says when its disk, or another thing that it lacks, is at fault.
+const OF_THE_SYSTEM: [&str; 13] = [
+    "no space left on device",
+    "disk quota exceeded",
+    "input/output error",
+    "read-only file system",
+    "permission denied",
+    "too many open files",
+    "too many open files in system",
+    "cannot allocate memory",
+    "device or resource busy",
+    "stale NFS file handle",
+    "stale file handle",
+    "interrupted system call",
+    "file already closed",
+];
+
+/// The calls that it says so of.
+const CALLS: [&str; 16] = [
+    "open",
+    "read",
+    "write",
+    "sync",
+    "fsync",
+    "close",
+    "rename",
+    "link",
+    "remove",
+    "unlinkat",
+    "mkdir",
+    "truncate",
+    "seek",
+    "stat",
+    "lstat",
+    "readdirent",
+];
+
+fn passes(text: &str) -> bool {
+    let text = without_shards(text);
+    PASSING.iter().any(|start| text.starts_with(start)) || is_of_the_system(text)
+}
+
+/// What stands behind `shard 3: ` and `[shard 3] `, as often as they come: InfluxDB says so of what it does to many shards at once.
+fn without_shards(mut text: &str) -> &str {
+    loop {
+        let (rest, end) = match (text.strip_prefix("shard "), text.strip_prefix("[shard ")) {
+            (Some(rest), _) => (rest, ": "),
+            (None, Some(rest)) => (rest, "] "),
+            (None, None) => return text,
+        };
+        text = match rest.split_once(end) {
+            Some((number, inner)) if number.bytes().all(|byte| byte.is_ascii_digit()) => inner,
+            _ => return text,
+        };
+    }
+}
+
+/// As Go reports a call of the system: `write /var/lib/influxdb/…: no space left on device`.
+fn is_of_the_system(text: &str) -> bool {
+    let call = text.split_once(" /").map_or("", |(call, _)| call);
+    let names_a_file = CALLS.contains(&call);
+    names_a_file
+        && text
+            .rsplit_once(": ")
+            .is_some_and(|(_, reason)| OF_THE_SYSTEM.contains(&reason))
+}
+
 /// Error texts repeat names that clients choose, so they are compared from their beginning, where InfluxDB's own words stand.
 fn judge_text(text: &str) -> StatementVerdict {
-    const PASSING: [&str; 10] = [
-        "max-concurrent-queries limit exceeded",
-        "query-timeout limit exceeded",
-        "query interrupted",
-        "query engine shutdown",
-        "engine: cache-max-memory-size exceeded",
-        "engine: write ",
-        "engine is closed",
-        "shard is disabled",
-        "write failed",
-        "store is closed",
-    ];
     const ALREADY_DONE: [&str; 4] = [
         "user not found",
         "user already exists",
@@ -146,7 +235,7 @@ fn judge_text(text: &str) -> StatementVerdict {
     if text == "timeout" {
         return TimedOut;
     }
-    if PASSING.iter().any(|start| text.starts_with(start)) {
+    if passes(text) {
         return TryAgain;
     }
     if text.starts_with("error authorizing query: ") || text.starts_with("create admin user first")
@@ -187,6 +276,22 @@ mod tests {
             ("timeout", TimedOut),
             ("engine: cache-max-memory-size exceeded: (9/8)", TryAgain),
             ("invalid name timeout", REFUSED),
+            ("shard 1: engine is closed", TryAgain),
+            ("[shard 12] WAL closed", TryAgain),
+            ("shard 1: [shard 1] tsdb: series file closed", TryAgain),
+            ("write /var/lib/x/_1.wal: no space left on device", TryAgain),
+            (
+                "shard 3: open /x/1.tombstone.tmp: permission denied",
+                TryAgain,
+            ),
+            ("rename /a b/m.tmp /a b/m: read-only file system", TryAgain),
+            // What a client may have chosen the end of.
+            ("database not found: x /: no space left on device", REFUSED),
+            ("measurement /x: no space left on device", REFUSED),
+            ("retention policy not found: engine is closed", REFUSED),
+            ("shard x: engine is closed", REFUSED),
+            ("shard 1: fields not supported in WHERE clause", REFUSED),
+            ("open /x: what nobody has heard of", REFUSED),
             (
                 "error authorizing query: create admin user first or disable authentication",
                 Unauthorized,
@@ -218,7 +323,7 @@ mod tests {
     #[test]
     fn statuses() {
         let parse = b"{\"error\":\"error parsing query: found X\"}";
-        let table: [(bool, u16, &[u8], StatementVerdict); 16] = [
+        let table: [(bool, u16, &[u8], StatementVerdict); 17] = [
             (true, 400, parse, REFUSED),
             (true, 400, b"{\"error\":\"unexpected EOF\"}", TryAgain),
             (true, 400, b"", REFUSED),
@@ -234,6 +339,12 @@ mod tests {
             (true, 504, b"<html>", Unanswered),
             (false, 502, b"", Unanswered),
             (false, 500, b"{\"error\":\"x\"}", REFUSED),
+            (
+                false,
+                500,
+                b"{\"error\":\"shard 1: engine is closed\"}",
+                TryAgain,
+            ),
             (true, 302, b"", Unexpected),
         ];
         for (is_query, status, body, expected) in table {
