@@ -17,20 +17,6 @@ fn write(url: &str, lines: &str) -> u16 {
     http::post(&format!("{url}/write?db=telegraf"), lines).status
 }
 
-fn lines_at(replica: &StandIn) -> Vec<String> {
-    let writes = replica.requests_for("/write");
-    writes
-        .iter()
-        .flat_map(|request| {
-            request
-                .text()
-                .lines()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })
-        .collect()
-}
-
 #[test]
 fn a_write_without_an_answer_and_all_that_followed_it_are_sent_again_in_order() {
     sent_again_in_order(|| Behaviour::Close);
@@ -63,7 +49,7 @@ fn sent_again_in_order(no_answer: impl Fn() -> Behaviour + Send + Sync + 'static
     }
     // Once `rewind` has passed, the lane is sent again from the doubtful write on: were it to land late, it would be written over.
     wait_until("the lane to be sent again", Duration::from_secs(20), || {
-        let lines = lines_at(&replica);
+        let lines = replica.written_lines();
         let last_of = |value: u32| {
             lines
                 .iter()
@@ -75,7 +61,8 @@ fn sent_again_in_order(no_answer: impl Fn() -> Behaviour + Send + Sync + 'static
     });
     assert_eq!(
         unanswered.load(Ordering::Relaxed),
-        lines_at(&replica)
+        replica
+            .written_lines()
             .iter()
             .filter(|line| *line == "late v=1 7")
             .count()
@@ -93,7 +80,7 @@ fn send_and_forget(address: &str, database: &str, line: &str) {
 }
 
 fn times_sent(replica: &StandIn, line: &str) -> usize {
-    let lines = lines_at(replica);
+    let lines = replica.written_lines();
     lines.iter().filter(|sent| *sent == line).count()
 }
 
@@ -151,10 +138,10 @@ fn a_kill_before_what_was_in_doubt_is_sent_again_does_not_forget_it() {
     std::thread::sleep(Duration::from_secs(4));
     haflux.kill9();
     replica.behave(|_| Behaviour::no_content());
-    let before = lines_at(&replica).len();
+    let before = replica.written_lines().len();
     haflux.restart();
     wait_until("it and what is behind it to be sent", SOON, || {
-        let sent_now = lines_at(&replica).split_off(before);
+        let sent_now = replica.written_lines().split_off(before);
         ["doubtful v=1 7", "held v=1 7"]
             .iter()
             .all(|line| sent_now.iter().any(|sent| sent == line))

@@ -14,22 +14,8 @@ fn write(url: &str, lines: &str) -> u16 {
     http::post(&format!("{url}/write?db=telegraf"), lines).status
 }
 
-fn lines_at(replica: &StandIn) -> Vec<String> {
-    let writes = replica.requests_for("/write");
-    writes
-        .iter()
-        .flat_map(|request| {
-            request
-                .text()
-                .lines()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })
-        .collect()
-}
-
 fn lines_of(replica: &StandIn, measurement: &str) -> Vec<String> {
-    let mut lines = lines_at(replica);
+    let mut lines = replica.written_lines();
     lines.retain(|line| line.starts_with(measurement));
     lines
 }
@@ -141,7 +127,7 @@ fn it_goes_back_only_when_nothing_is_under_way() {
     assert_eq!(write(&url, "doubtful v=1 1"), 204);
     assert_eq!(write_other("slow v=1 1"), 204);
     wait_until("both to be sent again", SOON, || {
-        let lines = lines_at(&replica);
+        let lines = replica.written_lines();
         let count = |line: &str| lines.iter().filter(|known| *known == line).count();
         count("doubtful v=1 1") >= 3 && count("slow v=1 1") >= 2
     });
@@ -158,7 +144,7 @@ fn a_node_that_died_is_sent_its_last_seconds_again() {
         assert_eq!(write(&url, &format!("lost v={value} {value}")), 204);
     }
     wait_until("the replica to have all", SOON, || {
-        lines_at(&replica).len() == 3
+        replica.written_lines().len() == 3
     });
     replica.refuse();
     assert_eq!(write(&url, "lost v=4 4"), 204);
@@ -169,7 +155,7 @@ fn a_node_that_died_is_sent_its_last_seconds_again() {
         || {
             // The last one also when it was sent to a connection that was being closed.
             let again = ["lost v=1 1", "lost v=2 2", "lost v=3 3", "lost v=4 4"];
-            lines_at(&replica).ends_with(&again.map(str::to_owned))
+            replica.written_lines().ends_with(&again.map(str::to_owned))
         },
     );
 }

@@ -287,12 +287,12 @@ fn a_replica_that_hangs_delays_nobody_and_no_order_is_broken() {
         begun.elapsed()
     );
     wait_until("all records at the quick replica", SOON, || {
-        lines_at(&quick).len() >= 200
+        quick.written_lines().len() >= 200
     });
     let expected: Vec<String> = (0..200)
         .map(|point| format!("hang v={point} {point}"))
         .collect();
-    assert_eq!(lines_at(&quick), expected);
+    assert_eq!(quick.written_lines(), expected);
 }
 
 #[test]
@@ -348,16 +348,6 @@ fn a_joined_request_that_is_refused_goes_again_one_by_one_and_each_client_gets_i
         "nothing was joined: {:?}",
         one.requests_for("/write")
     );
-}
-
-fn lines_at(replica: &StandIn) -> Vec<String> {
-    let mut lines = Vec::new();
-    for request in replica.requests_for("/write") {
-        for line in request.text().lines() {
-            lines.push(line.to_owned());
-        }
-    }
-    lines
 }
 
 #[test]

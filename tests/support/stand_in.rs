@@ -183,6 +183,15 @@ impl StandIn {
         requests
     }
 
+    /// The lines of all writes, in the order in which they came.
+    pub fn written_lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for request in self.requests_for("/write") {
+            lines.extend(request.text().lines().map(str::to_owned));
+        }
+        lines
+    }
+
     /// How many connections were accepted.
     pub fn connections(&self) -> usize {
         *lock(&self.shared.accepted)
