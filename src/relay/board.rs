@@ -182,7 +182,8 @@ impl Board {
         let _ = self.all_met.subscribe().wait_for(|met| *met).await;
     }
 
-    /// Appends with `append` and opens a row for the client that waits for the record.
+    /// Appends with `append` and opens a row for the client that waits for the record; `sender` says whether the journal alone
+    /// may vouch for it.
     ///
     /// # Errors
     /// Those of `append`.

@@ -22,7 +22,7 @@ use super::freshness::Freshness;
 use super::inflight::{Inflight, Reservation};
 use super::record::{WRITE, WriteRecord};
 use super::replica::Replica;
-use super::trust::Trust;
+use super::trust::{Tag, Trust};
 
 /// How many replicas had applied the write when it was answered, e.g. `1/2`.
 pub const APPLIED_HEADER: HeaderName = HeaderName::from_static("x-haflux-applied");
@@ -155,7 +155,8 @@ impl Relay {
                 "relay {name}: every replica is behind by more than max_backlog"
             ));
         }
-        if !self.board.any_in_reach() && self.sender(request) == Sender::Stranger {
+        let sender = || self.trust.sender(self.tag(request), Instant::now());
+        if !self.board.any_in_reach() && sender() == Sender::Stranger {
             return refuse(format!(
                 "relay {name}: no replica is in reach, and these credentials have not written to this database lately"
             ));
@@ -163,10 +164,14 @@ impl Relay {
         Ok(())
     }
 
-    /// What is known of who sends it (rule W6).
-    fn sender(&self, request: &WriteRequest) -> Sender {
-        self.trust
-            .sender(&request.credentials, &request.database, Instant::now())
+    fn tag(&self, request: &WriteRequest) -> Tag {
+        self.trust.tag(&request.credentials, &request.database)
+    }
+
+    /// Shows how far the journal has come: at least to what is acknowledged next.
+    pub(super) fn show_head(&self) {
+        let durable = self.journal.durable();
+        self.stats.show_head(durable.sequence.get(), durable.offset);
     }
 
     /// Bytes that the most advanced replica has still to apply (rule R3: its backlog is never let go).
@@ -214,7 +219,8 @@ impl Relay {
             Ok(ingested) => ingested,
             Err(refusal) => return self.refuse(&admitted, &refusal),
         };
-        let sender = self.sender(&admitted.request);
+        let tag = self.tag(&admitted.request);
+        let sender = self.trust.sender(tag, Instant::now());
         let waits = match self.append(&admitted, sender, ingested.records) {
             Ok(waits) => waits,
             Err(answer) => return answer,
@@ -241,17 +247,11 @@ impl Relay {
         if let Some(newest) = newest {
             self.freshness
                 .acknowledge_write(&admitted.request.database, newest);
-            let durable = self.journal.durable();
-            self.stats.show_head(durable.sequence.get(), durable.offset);
+            self.show_head();
         }
         self.stats.acknowledged.increment();
         if applied > 0 {
-            let WriteRequest {
-                credentials,
-                database,
-                ..
-            } = &admitted.request;
-            self.trust.accepted(credentials, database, Instant::now());
+            self.trust.accepted(tag, Instant::now());
         }
         self.dress(
             Answer::stored(admitted.asker.accept.as_ref()),

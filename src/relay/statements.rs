@@ -106,12 +106,14 @@ impl Relay {
         match outcome.await {
             Ok(StatementOutcome::Applied { applied, answer }) => {
                 self.freshness.acknowledge_statement(sequence);
+                self.show_head();
                 Ok((answer, applied))
             }
             Ok(StatementOutcome::Refused(answer)) => {
                 self.stats.refused.increment();
                 // Of several statements the first ones may have been carried out, and the client sees which.
                 self.freshness.acknowledge_statement(sequence);
+                self.show_head();
                 Ok((answer, 0))
             }
             Ok(StatementOutcome::Unmet { applied }) => Err(self.unsettled(applied)),

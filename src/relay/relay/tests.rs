@@ -192,7 +192,9 @@ fn relay(
 /// A write that a relay admits from one that it knows.
 fn admit(relay: &Relay) -> Box<Admitted> {
     let now = Instant::now();
-    relay.trust.accepted(&Credentials::None, "db", now);
+    relay
+        .trust
+        .accepted(relay.trust.tag(&Credentials::None, "db"), now);
     match relay.begin(&Method::POST, "/write", "db=db", &HeaderMap::new()) {
         Begun::Body(admitted) => admitted,
         Begun::Answered(answer) => panic!("not admitted: {answer:?}"),

@@ -4,6 +4,8 @@
 //! if the same credentials (none counts too) wrote to the same database lately; else a stranger could fill the journal with
 //! what every node will refuse.
 //!
+//! For the same reason the journal alone acknowledges nobody's first write: for a [stranger](Sender::Stranger) a replica must vouch.
+//!
 //! That is known over a restart, too: [`file`] keeps it beside the journal. Credentials are not stored, neither there nor in
 //! memory, only a keyed hash of each pair of credentials and database, and how long ago a replica took a write of theirs.
 //!
@@ -41,7 +43,8 @@ const SAVES_WHILE_IT_LASTS: u32 = 16;
 const RENEWALS_WHILE_IT_LASTS: u32 = 16;
 
 type Key = [u8; KEY_SIZE];
-type Tag = [u8; 16];
+/// Whose write it is, and to which database.
+pub(super) type Tag = [u8; 16];
 
 /// Who wrote where, and when.
 pub(super) struct Trust {
@@ -129,8 +132,7 @@ impl Trust {
     }
 
     /// A replica applied a write of theirs.
-    pub(super) fn accepted(&self, credentials: &Credentials, database: &str, now: Instant) {
-        let tag = self.tag(credentials, database);
+    pub(super) fn accepted(&self, tag: Tag, now: Instant) {
         let acceptance = Acceptance {
             at: now,
             before: Duration::ZERO,
@@ -149,8 +151,7 @@ impl Trust {
     }
 
     /// Whether they may write although nobody can be asked, and whether it is time to ask again.
-    pub(super) fn sender(&self, credentials: &Credentials, database: &str, now: Instant) -> Sender {
-        let tag = self.tag(credentials, database);
+    pub(super) fn sender(&self, tag: Tag, now: Instant) -> Sender {
         let writer = self.known().writers.get(&tag).copied();
         match writer.map(|writer| writer.age(now)) {
             Some(age) if age < self.lasts / RENEWALS_WHILE_IT_LASTS => Sender::Known,
@@ -211,7 +212,7 @@ impl Trust {
     }
 
     /// The same for two requests only if both credentials and database are.
-    fn tag(&self, credentials: &Credentials, database: &str) -> Tag {
+    pub(super) fn tag(&self, credentials: &Credentials, database: &str) -> Tag {
         let (kind, first, second) = match credentials {
             Credentials::None => (0_u8, &[][..], &[][..]),
             Credentials::Parameters { user, password } => (1, user.as_slice(), password.as_slice()),

@@ -13,7 +13,11 @@ fn user(name: &str) -> Credentials {
 
 impl Trust {
     fn holds(&self, credentials: &Credentials, database: &str, now: Instant) -> bool {
-        self.sender(credentials, database, now) != Sender::Stranger
+        self.sender(self.tag(credentials, database), now) != Sender::Stranger
+    }
+
+    fn accept(&self, credentials: &Credentials, database: &str, now: Instant) {
+        self.accepted(self.tag(credentials, database), now);
     }
 }
 
@@ -27,7 +31,7 @@ fn open(folder: &Path, now: Instant, wall: SystemTime) -> Trust {
 fn saved(now: Instant, wall: SystemTime) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let trust = open(folder.path(), now, wall);
-    trust.accepted(&user("a"), "db", now);
+    trust.accept(&user("a"), "db", now);
     let later = 10 * SECOND;
     trust.save(now + later, wall + later).expect("written");
     folder
@@ -39,14 +43,14 @@ fn only_who_wrote_to_the_database_lately_is_believed() {
     let start = Instant::now();
     let trust = open(folder.path(), start, SystemTime::now());
     assert!(!trust.holds(&Credentials::None, "db", start));
-    trust.accepted(&Credentials::None, "db", start);
-    trust.accepted(&user("a"), "db", start);
+    trust.accept(&Credentials::None, "db", start);
+    trust.accept(&user("a"), "db", start);
     assert!(trust.holds(&Credentials::None, "db", start));
     assert!(trust.holds(&user("a"), "db", start));
     assert!(!trust.holds(&user("b"), "db", start));
     assert!(!trust.holds(&user("a"), "other", start));
     assert!(!trust.holds(&user("a"), "db", start + LASTS));
-    let later = |after| trust.sender(&user("a"), "db", start + after);
+    let later = |after| trust.sender(trust.tag(&user("a"), "db"), start + after);
     assert_eq!(later(3 * SECOND), Sender::Known);
     assert_eq!(later(4 * SECOND), Sender::Ageing);
 }
@@ -78,7 +82,7 @@ fn strangers_do_not_fill_it() {
     let (start, wall) = (Instant::now(), SystemTime::now());
     let trust = open(folder.path(), start, wall);
     for number in 0..3 * MAX_KNOWN {
-        trust.accepted(&user(&number.to_string()), "db", start);
+        trust.accept(&user(&number.to_string()), "db", start);
     }
     let known = trust.known().writers.len();
     assert!(known <= MAX_KNOWN);
@@ -149,7 +153,7 @@ fn a_damaged_file_trusts_nobody_and_is_replaced() {
         assert!(trust.known().writers.is_empty());
     }
     let trust = open(folder.path(), now, wall);
-    trust.accepted(&user("b"), "db", now);
+    trust.accept(&user("b"), "db", now);
     trust.save(now, wall).expect("written");
     assert!(open(folder.path(), now, wall).holds(&user("b"), "db", now));
 }
@@ -159,7 +163,7 @@ fn the_file_is_for_its_owner_only_and_holds_no_credentials() {
     let (now, wall) = (Instant::now(), SystemTime::now());
     let folder = tempfile::tempdir().expect("a folder");
     let trust = open(folder.path(), now, wall);
-    trust.accepted(&user("a secret"), "a database", now);
+    trust.accept(&user("a secret"), "a database", now);
     trust.save(now, wall).expect("written");
     let path = folder.path().join("trust");
     let mode = fs::metadata(&path).expect("the file").permissions().mode();
@@ -178,13 +182,13 @@ fn the_same_writers_again_are_not_written_each_time() {
     let trust = open(folder.path(), now, wall + 10 * SECOND);
     fs::remove_file(&path).expect("removed");
     trust.save(now, wall).expect("nothing to write");
-    trust.accepted(&user("a"), "db", now);
+    trust.accept(&user("a"), "db", now);
     trust.save(now + SECOND, wall).expect("nothing to write");
     assert!(!path.exists());
     trust.save(now + 4 * SECOND, wall).expect("written");
     assert!(path.exists(), "it was accepted again a while ago");
     fs::remove_file(&path).expect("removed");
-    trust.accepted(&user("b"), "db", now + 4 * SECOND);
+    trust.accept(&user("b"), "db", now + 4 * SECOND);
     trust.save(now + 4 * SECOND, wall).expect("written");
     assert!(path.exists(), "somebody is new");
 }
