@@ -324,8 +324,17 @@ pub struct Relay {
     pub max_backlog_age: Duration,
     /// `rewind`: how far back a replica that was away, or gave no answer, is sent again what it had. Default 30 s.
     pub rewind: Duration,
-    /// `trust_for`: how long accepted credentials may write while no replica is in reach. Default 1 h.
+    /// `trust_for`: how long credentials that a node accepted may write while no node can be asked. Default 1 h.
     pub trust_for: Duration,
+    /// `judging`: how credentials are judged before anything of theirs is stored.
+    pub judging: Judging,
+    /// `max_statements`: most changing statements under way or waiting at once; more get 503. Default 64.
+    pub max_statements: usize,
+    /// `max_statements_per_source`: how many of them one client address may have. Default a quarter of `max_statements`.
+    pub max_statements_per_source: usize,
+    /// `max_attempts`: how often a record may be sent to a replica alone and end without a verdict before it is set aside there.
+    /// Default 3.
+    pub max_attempts: usize,
     /// `max_dead_letters`: most dead letters kept on disk; past it the oldest are dropped. Default 10,000.
     pub max_dead_letters: usize,
     /// `max_dead_letter_bytes`: most bytes of dead letters on disk; past it the oldest are dropped. Default 256 MiB.
@@ -336,6 +345,19 @@ pub struct Relay {
     pub retry_min: Duration,
     /// `retry.max`: longest such wait. Default 10 s.
     pub retry_max: Duration,
+}
+
+/// `judging`: whoever no node has accepted lately is judged by a node before anything of theirs is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judging {
+    /// `at_once`: credentials that the nodes are asked about at once. Default 4.
+    pub at_once: usize,
+    /// `max_waiting`: requests that wait to be judged, a quarter of them from one address; more get 503. Default 256.
+    pub max_waiting: usize,
+    /// `refused_for`: how long a refusal is remembered. Default 1 s.
+    pub refused_for: Duration,
+    /// `max_known`: accepted credentials that are remembered. Default 4,096.
+    pub max_known: usize,
 }
 
 /// `ack`: when a write is acknowledged.

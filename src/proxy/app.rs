@@ -183,7 +183,7 @@ impl App {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
                 self.close_if_stopping(session);
-                relay.handle(session).await?;
+                relay.handle(session, context.source()).await?;
             }
             Route::Replicated(id, relay) => {
                 let target = Target::Backend(id);

@@ -286,7 +286,7 @@ pub(super) async fn write_piece(session: &mut Session, piece: &[u8]) -> pingora:
 }
 
 /// The client is gone. As an error, because Pingora ends the body of whatever was answered when there is none.
-fn client_left(context: &mut RequestContext) -> BError {
+pub(super) fn client_left(context: &mut RequestContext) -> BError {
     context.termination = Termination::ClientLeft;
     Error::new_down(ErrorType::ConnectionClosed)
 }

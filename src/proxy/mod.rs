@@ -58,6 +58,7 @@ mod upstream_pool;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -70,6 +71,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
+use crate::relay::AdmittedStatement;
 use crate::relay::freshness::Freshness;
 use crate::stats::Stats;
 
@@ -82,17 +84,29 @@ pub use request_body::{BodyBudget, BodyError, HeldBody, read_request_body};
 /// Answers the requests that go to a relay. What stands above the proxy puts the relay behind it.
 #[async_trait]
 pub trait RelayHandler: Send + Sync {
-    /// Reads the request's body and writes the whole answer into `session`. `Expect: 100-continue` is not answered yet,
+    /// Reads the request's body and writes the whole answer into `session`. `source` is the client's address. `Expect: 100-continue` is not answered yet,
     /// and the connection's timeouts and keep-alive are set.
     ///
     /// # Errors
     ///
     /// Only of the client's connection; everything else is an answer.
-    async fn handle(&self, session: &mut Session) -> pingora::Result<()>;
+    async fn handle(&self, session: &mut Session, source: IpAddr) -> pingora::Result<()>;
 
-    /// Carries out on all replicas a request that changes data or schema and is no write; the whole answer. `class` is what
-    /// the classifier said of it.
-    async fn replicate(&self, request: &Request<'_>, class: &Class) -> Answer;
+    /// Looks at a request that changes data or schema and is no write, and has it judged by a node. `class` is what the classifier
+    /// said of it. Nothing is stored: the future may be dropped.
+    ///
+    /// # Errors
+    ///
+    /// The whole answer, for a request that is not taken.
+    async fn admit_statement(
+        &self,
+        request: &Request<'_>,
+        class: &Class,
+        source: IpAddr,
+    ) -> Result<AdmittedStatement, Answer>;
+
+    /// Carries it out on all replicas; the whole answer.
+    async fn replicate(&self, statement: AdmittedStatement) -> Answer;
 
     /// Returns once the replicas have been asked for the first time.
     async fn ready(&self);

@@ -1,5 +1,7 @@
 //! A relay behind a frontend: reads the body that the relay admits, and sends what the relay answers.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
@@ -13,11 +15,11 @@ use super::request_body::BodyError;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
 use crate::relay::freshness::Freshness;
-use crate::relay::{Admitted, Begun, Relay};
+use crate::relay::{Admitted, AdmittedStatement, Begun, Relay};
 
 #[async_trait]
 impl RelayHandler for Relay {
-    async fn handle(&self, session: &mut Session) -> pingora::Result<()> {
+    async fn handle(&self, session: &mut Session, source: IpAddr) -> pingora::Result<()> {
         Relay::ready(self).await;
         let request = session.req_header();
         let uri = &request.uri;
@@ -31,6 +33,9 @@ impl RelayHandler for Relay {
             Begun::Answered(answer) => return send(session, answer).await,
             Begun::Body(admitted) => admitted,
         };
+        if let Err(answer) = self.judge(&admitted, source).await {
+            return send(session, answer).await;
+        }
         match read_body(self, session, &mut admitted).await {
             Ok(body) => {
                 let answer = self.finish(admitted, body).await;
@@ -47,8 +52,17 @@ impl RelayHandler for Relay {
         }
     }
 
-    async fn replicate(&self, request: &Request<'_>, class: &Class) -> Answer {
-        Relay::replicate(self, request, class).await
+    async fn admit_statement(
+        &self,
+        request: &Request<'_>,
+        class: &Class,
+        source: IpAddr,
+    ) -> Result<AdmittedStatement, Answer> {
+        Relay::admit_statement(self, request, class, source).await
+    }
+
+    async fn replicate(&self, statement: AdmittedStatement) -> Answer {
+        Relay::replicate(self, statement).await
     }
 
     async fn ready(&self) {

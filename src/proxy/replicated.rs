@@ -65,9 +65,19 @@ pub(super) async fn serve(
         Treatment::Change(class) => {
             app.enter(context, Target::Relay(relay));
             handler.ready().await;
-            let answer = {
-                let request = as_influxql(session.req_header(), body.bytes());
-                handler.replicate(&request, &class).await
+            let header = session.req_header().clone();
+            let request = as_influxql(&header, body.bytes());
+            // A client that leaves before anything is stored leaves nothing behind.
+            let admitted = tokio::select! {
+                biased;
+                admitted = handler.admit_statement(&request, &class, client) => admitted,
+                _ = session.downstream_session.read_body_or_idle(true) => {
+                    return Err(forward::client_left(context));
+                }
+            };
+            let answer = match admitted {
+                Ok(statement) => handler.replicate(statement).await,
+                Err(answer) => answer,
             };
             app.close_if_stopping(session);
             return send(session, answer).await;

@@ -24,17 +24,6 @@ impl Standing {
     }
 }
 
-/// What is known of who sends a write (rule W6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sender {
-    /// A replica took a write of theirs lately: the journal alone may vouch for this one.
-    Known,
-    /// They are known, but it is a while ago: a replica in reach is waited for, so that they stay known.
-    Ageing,
-    /// Nothing is known of them: a replica must vouch.
-    Stranger,
-}
-
 /// What decides when a write is acknowledged.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
@@ -103,21 +92,15 @@ impl Policy {
         weigh(needed, standings, awaited, Decision::Wait)
     }
 
-    /// What the verdicts so far mean for this sender. `standings` and `reachable` have one entry a replica, in the same order.
-    pub fn decide(&self, sender: Sender, standings: &[Standing], reachable: &[bool]) -> Decision {
-        let by_policy = self.needed(standings.len());
-        let needed = match sender {
-            Sender::Known => by_policy,
-            Sender::Ageing | Sender::Stranger => by_policy.max(1),
-        };
-        let unheard = match (sender, self.ack, self.on_unavailable) {
-            (Sender::Stranger, ..) => Decision::Wait,
-            (_, Ack::Any, OnUnavailable::Accept) | (_, Ack::Journal, _) => {
+    /// What the verdicts so far mean. `standings` and `reachable` have one entry a replica, in the same order.
+    pub fn decide(&self, standings: &[Standing], reachable: &[bool]) -> Decision {
+        let unheard = match (self.ack, self.on_unavailable) {
+            (Ack::Any, OnUnavailable::Accept) | (Ack::Journal, _) => {
                 Decision::Acknowledge { applied: 0 }
             }
             _ => Decision::Wait,
         };
-        weigh(needed, standings, reachable, unheard)
+        weigh(self.needed(standings.len()), standings, reachable, unheard)
     }
 }
 
@@ -146,7 +129,6 @@ fn weigh(needed: usize, standings: &[Standing], awaited: &[bool], unheard: Decis
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Sender::{Ageing, Known, Stranger};
     use Standing::{Applied, Held, Refused, Unknown};
 
     fn policy(ack: Ack) -> Policy {
@@ -160,15 +142,15 @@ mod tests {
     fn any_acceptance_wins_over_an_earlier_refusal() {
         let any = policy(Ack::Any);
         assert_eq!(
-            any.decide(Known, &[Refused, Unknown], &[true, true]),
+            any.decide(&[Refused, Unknown], &[true, true]),
             Decision::Wait
         );
         assert_eq!(
-            any.decide(Known, &[Refused, Applied], &[true, true]),
+            any.decide(&[Refused, Applied], &[true, true]),
             Decision::Acknowledge { applied: 1 }
         );
         assert_eq!(
-            any.decide(Known, &[Refused, Refused], &[true, true]),
+            any.decide(&[Refused, Refused], &[true, true]),
             Decision::Refuse
         );
     }
@@ -176,7 +158,7 @@ mod tests {
     #[test]
     fn a_refusal_does_not_wait_for_a_replica_that_cannot_be_reached() {
         assert_eq!(
-            policy(Ack::Any).decide(Known, &[Refused, Unknown], &[true, false]),
+            policy(Ack::Any).decide(&[Refused, Unknown], &[true, false]),
             Decision::Refuse
         );
     }
@@ -185,7 +167,7 @@ mod tests {
     fn with_no_replica_in_reach_the_configuration_decides() {
         let accept = policy(Ack::Any);
         assert_eq!(
-            accept.decide(Known, &[Unknown, Unknown], &[false, false]),
+            accept.decide(&[Unknown, Unknown], &[false, false]),
             Decision::Acknowledge { applied: 0 }
         );
         let reject = Policy {
@@ -193,7 +175,7 @@ mod tests {
             on_unavailable: OnUnavailable::Reject,
         };
         assert_eq!(
-            reject.decide(Known, &[Unknown, Unknown], &[false, false]),
+            reject.decide(&[Unknown, Unknown], &[false, false]),
             Decision::Wait
         );
     }
@@ -204,24 +186,24 @@ mod tests {
         assert_eq!(policy(Ack::Quorum).needed(3), 2);
         let quorum = policy(Ack::Quorum);
         assert_eq!(
-            quorum.decide(Known, &[Applied, Unknown, Unknown], &[true; 3]),
+            quorum.decide(&[Applied, Unknown, Unknown], &[true; 3]),
             Decision::Wait
         );
         assert_eq!(
-            quorum.decide(Known, &[Applied, Refused, Applied], &[true; 3]),
+            quorum.decide(&[Applied, Refused, Applied], &[true; 3]),
             Decision::Acknowledge { applied: 2 }
         );
         let all = policy(Ack::All);
         assert_eq!(
-            all.decide(Known, &[Applied, Unknown], &[true, false]),
+            all.decide(&[Applied, Unknown], &[true, false]),
             Decision::Wait
         );
         assert_eq!(
-            all.decide(Known, &[Applied, Refused], &[true, true]),
+            all.decide(&[Applied, Refused], &[true, true]),
             Decision::Unmet { applied: 1 }
         );
         assert_eq!(
-            all.decide(Known, &[Applied, Applied], &[true, true]),
+            all.decide(&[Applied, Applied], &[true, true]),
             Decision::Acknowledge { applied: 2 }
         );
     }
@@ -245,11 +227,11 @@ mod tests {
     #[test]
     fn a_held_record_is_refused_to_the_client_but_may_still_meet_the_policy() {
         assert_eq!(
-            policy(Ack::Any).decide(Known, &[Held, Held], &[true, true]),
+            policy(Ack::Any).decide(&[Held, Held], &[true, true]),
             Decision::Refuse
         );
         assert_eq!(
-            policy(Ack::All).decide(Known, &[Held, Applied], &[true, true]),
+            policy(Ack::All).decide(&[Held, Applied], &[true, true]),
             Decision::Wait
         );
     }
@@ -283,31 +265,10 @@ mod tests {
     }
 
     #[test]
-    fn journal_waits_for_nobody_whom_it_knows() {
+    fn journal_waits_for_nobody() {
         let policy = policy(Ack::Journal);
         let unheard = Decision::Acknowledge { applied: 0 };
-        let both = [Unknown, Refused];
-        assert_eq!(policy.decide(Known, &both, &[true, true]), unheard);
-        assert_eq!(policy.decide(Ageing, &both, &[true, true]), Decision::Wait);
-        let none = [Unknown, Unknown];
-        assert_eq!(policy.decide(Ageing, &none, &[false, false]), unheard);
-        assert_eq!(
-            policy.decide(Ageing, &both, &[false, true]),
-            Decision::Refuse
-        );
-    }
-
-    #[test]
-    fn for_a_stranger_a_replica_must_vouch() {
-        for ack in [Ack::Any, Ack::Journal] {
-            let decide = |standings| policy(ack).decide(Stranger, standings, &[true, false]);
-            assert_eq!(decide(&[Unknown, Unknown]), Decision::Wait);
-            let nowhere = [false, false];
-            let unheard = policy(ack).decide(Stranger, &[Unknown, Unknown], &nowhere);
-            assert_eq!(unheard, Decision::Wait);
-            assert_eq!(decide(&[Held, Unknown]), Decision::Refuse);
-            let vouched = Decision::Acknowledge { applied: 1 };
-            assert_eq!(decide(&[Applied, Unknown]), vouched);
-        }
+        assert_eq!(policy.decide(&[Unknown, Refused], &[true, true]), unheard);
+        assert_eq!(policy.decide(&[Unknown, Unknown], &[false, false]), unheard);
     }
 }

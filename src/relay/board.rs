@@ -9,13 +9,16 @@
 
 mod statements;
 
+#[cfg(test)]
+pub(in crate::relay) use statements::tests::place as statement_place;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
-use super::acknowledge::{Decision, Policy, Sender, Standing};
+use super::acknowledge::{Decision, Policy, Standing};
 use super::freshness::Freshness;
 use super::note::NotedRefusal;
 use super::refusals::{Conclusion, Refusal, Refusals};
@@ -23,7 +26,7 @@ use crate::journal::{Append, AppendError, Sequence};
 use crate::stats::RelayStats;
 
 use statements::WaitingStatement;
-pub use statements::{StatementAnswer, StatementOutcome};
+pub use statements::{StatementAnswer, StatementOutcome, StatementPlace};
 
 /// What a replica made of one record.
 #[derive(Debug, Clone)]
@@ -86,7 +89,6 @@ struct Rows {
 
 struct Waiting {
     since: Instant,
-    sender: Sender,
     standings: Vec<Standing>,
     refusal: Option<Refusal>,
     outcome: oneshot::Sender<Outcome>,
@@ -151,11 +153,6 @@ impl Board {
         self.policy.admits(reachable, rows.reachable.len())
     }
 
-    /// Whether any replica will soon judge what comes now.
-    pub fn any_in_reach(&self) -> bool {
-        self.rows().reachable.contains(&true)
-    }
-
     /// A replica was asked, and answers or not.
     pub fn meet(&self, replica: usize, answers: bool) {
         let mut rows = self.rows();
@@ -182,16 +179,11 @@ impl Board {
         let _ = self.all_met.subscribe().wait_for(|met| *met).await;
     }
 
-    /// Appends with `append` and opens a row for the client that waits for the record; `sender` says whether the journal alone
-    /// may vouch for it.
+    /// Appends with `append` and opens a row for the client that waits for the record.
     ///
     /// # Errors
     /// Those of `append`.
-    pub fn open<F>(
-        &self,
-        sender: Sender,
-        append: F,
-    ) -> Result<(Append, oneshot::Receiver<Outcome>), AppendError>
+    pub fn open<F>(&self, append: F) -> Result<(Append, oneshot::Receiver<Outcome>), AppendError>
     where
         F: FnOnce() -> Result<Append, AppendError>,
     {
@@ -200,7 +192,6 @@ impl Board {
         let appended = append()?;
         let waiting = Waiting {
             since: Instant::now(),
-            sender,
             standings: vec![Standing::Unknown; rows.reachable.len()],
             refusal: None,
             outcome,
@@ -401,7 +392,7 @@ impl Board {
 
 impl Waiting {
     fn decide(&self, policy: Policy, reachable: &[bool]) -> Decision {
-        policy.decide(self.sender, &self.standings, reachable)
+        policy.decide(&self.standings, reachable)
     }
 
     /// Tells the client; one that has left is nobody's loss.

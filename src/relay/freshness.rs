@@ -260,6 +260,19 @@ impl Freshness {
         }
     }
 
+    /// The newest acknowledged statement.
+    pub(super) fn newest_statement(&self) -> Sequence {
+        self.marks().statement
+    }
+
+    /// Whether this replica is who it was, and has a verdict on every statement up to here.
+    pub(super) fn has_carried_out(&self, replica: usize, statement: Sequence) -> bool {
+        self.replicas.get(replica).is_some_and(|replica| {
+            let view = replica.view();
+            view.trusted && view.has_passed(statement)
+        })
+    }
+
     /// What a read of these databases that comes now must see.
     pub fn demand(&self, databases: &Databases) -> Demand {
         let marks = self.marks();

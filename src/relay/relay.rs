@@ -2,8 +2,9 @@
 
 mod body;
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -15,14 +16,15 @@ use crate::influx::{self, Answer, Route, WriteRequest};
 use crate::journal::{self, AppendError, Journal};
 use crate::stats::RelayStats;
 
-use super::acknowledge::Sender;
 use super::board::{Board, Outcome};
 use super::dress::Asker;
 use super::freshness::Freshness;
 use super::inflight::{Inflight, Reservation};
+use super::judge::{Judge, Question, Rejection};
+use super::per_source::PerSource;
 use super::record::{WRITE, WriteRecord};
 use super::replica::Replica;
-use super::trust::{Tag, Trust};
+use super::trust::Scope;
 
 /// How many replicas had applied the write when it was answered, e.g. `1/2`.
 pub const APPLIED_HEADER: HeaderName = HeaderName::from_static("x-haflux-applied");
@@ -47,7 +49,9 @@ pub struct Relay {
     pub(super) freshness: Arc<Freshness>,
     pub(super) replicas: Vec<Arc<Replica>>,
     pub(super) inflight: Arc<Inflight>,
-    pub(super) trust: Arc<Trust>,
+    pub(super) judge: Arc<Judge>,
+    /// Statements under way or waiting.
+    pub(super) statements: Arc<PerSource>,
     pub(super) stats: Arc<RelayStats>,
 }
 
@@ -122,7 +126,7 @@ impl Relay {
         if announced.is_some_and(|length| length > self.settings.max_body) {
             return refuse(influx::Refusal::too_large(), request.pretty);
         }
-        if let Err(refusal) = self.admit(&request) {
+        if let Err(refusal) = self.admit() {
             self.stats.rejected.increment();
             return refuse(refusal, request.pretty);
         }
@@ -138,8 +142,8 @@ impl Relay {
         }))
     }
 
-    /// Rules W5 and W6: nothing is stored that the policy cannot be met for, or that a stranger sends while nobody can be asked.
-    fn admit(&self, request: &WriteRequest) -> Result<(), influx::Refusal> {
+    /// Rule W5: nothing is stored that the policy cannot be met for.
+    fn admit(&self) -> Result<(), influx::Refusal> {
         let name = &self.settings.name;
         let refuse = |reason| Err(influx::Refusal::unavailable(reason, RETRY_AFTER_SECONDS));
         if !self.board.admits() {
@@ -155,17 +159,41 @@ impl Relay {
                 "relay {name}: every replica is behind by more than max_backlog"
             ));
         }
-        let sender = || self.trust.sender(self.tag(request), Instant::now());
-        if !self.board.any_in_reach() && sender() == Sender::Stranger {
-            return refuse(format!(
-                "relay {name}: no replica is in reach, and these credentials have not written to this database lately"
-            ));
-        }
         Ok(())
     }
 
-    fn tag(&self, request: &WriteRequest) -> Tag {
-        self.trust.tag(&request.credentials, &request.database)
+    /// Rule N1: returns once a node has let these credentials write to this database, lately or now. Nothing of the request's body
+    /// need be read before.
+    ///
+    /// # Errors
+    /// The answer: a node's refusal, or 503 if no node can be asked. Nothing is stored then.
+    pub async fn judge(&self, admitted: &Admitted, source: IpAddr) -> Result<(), Answer> {
+        let request = &admitted.request;
+        let question = Question {
+            credentials: &request.credentials,
+            scope: Scope::Write(&request.database),
+        };
+        let Err(rejection) = self.judge.judge(question, source).await else {
+            return Ok(());
+        };
+        let refusal = self.rejection(rejection, "written to this database");
+        Err(self.refuse(admitted, &refusal))
+    }
+
+    /// What a client hears who may do nothing now; `what` they have not done lately.
+    pub(super) fn rejection(&self, rejection: Rejection, what: &str) -> influx::Refusal {
+        let name = &self.settings.name;
+        let reason = match rejection {
+            Rejection::Refused(refusal) => return refusal,
+            Rejection::NobodyToAsk => format!(
+                "relay {name}: no replica can judge these credentials now, and they have not {what} lately; nothing was stored"
+            ),
+            Rejection::TooMany => format!(
+                "relay {name}: too many requests wait for a replica to judge their credentials (judging.max_waiting)"
+            ),
+        };
+        self.stats.rejected.increment();
+        influx::Refusal::unavailable(reason, RETRY_AFTER_SECONDS)
     }
 
     /// Shows how far the journal has come: at least to what is acknowledged next.
@@ -219,9 +247,7 @@ impl Relay {
             Ok(ingested) => ingested,
             Err(refusal) => return self.refuse(&admitted, &refusal),
         };
-        let tag = self.tag(&admitted.request);
-        let sender = self.trust.sender(tag, Instant::now());
-        let waits = match self.append(&admitted, sender, ingested.records) {
+        let waits = match self.append(&admitted, ingested.records) {
             Ok(waits) => waits,
             Err(answer) => return answer,
         };
@@ -240,7 +266,7 @@ impl Relay {
                 }
                 Outcome::Unmet { applied } => {
                     self.stats.timeouts.increment();
-                    return self.unmet(&admitted, sender, applied);
+                    return self.unmet(&admitted, applied);
                 }
             }
         }
@@ -250,9 +276,6 @@ impl Relay {
             self.show_head();
         }
         self.stats.acknowledged.increment();
-        if applied > 0 {
-            self.trust.accepted(tag, Instant::now());
-        }
         self.dress(
             Answer::stored(admitted.asker.accept.as_ref()),
             &admitted.asker,
@@ -287,12 +310,7 @@ impl Relay {
     }
 
     /// Appends all records of a request, or says what became of them.
-    fn append(
-        &self,
-        admitted: &Admitted,
-        sender: Sender,
-        records: Vec<WriteRecord>,
-    ) -> Result<Vec<Wait>, Answer> {
+    fn append(&self, admitted: &Admitted, records: Vec<WriteRecord>) -> Result<Vec<Wait>, Answer> {
         let pieces = records.len();
         let mut waits = Vec::with_capacity(pieces);
         for record in records {
@@ -304,10 +322,7 @@ impl Relay {
                     return Err(self.refuse(admitted, &refusal));
                 }
             };
-            match self
-                .board
-                .open(sender, || self.journal.append(WRITE, payload))
-            {
+            match self.board.open(|| self.journal.append(WRITE, payload)) {
                 Ok(wait) => waits.push(wait),
                 Err(error) => return Err(self.not_appended(admitted, &error, waits.len(), pieces)),
             }
@@ -337,14 +352,11 @@ impl Relay {
         self.refuse(admitted, &influx::Refusal::timed_out(reason))
     }
 
-    fn unmet(&self, admitted: &Admitted, sender: Sender, applied: usize) -> Answer {
+    fn unmet(&self, admitted: &Admitted, applied: usize) -> Answer {
         let replicas = self.replicas.len();
-        let reason = match (sender, applied) {
-            (Sender::Stranger, 0) => "these credentials have not written to this database lately, and no replica judged them in time".to_owned(),
-            _ => format!("ack = {} was not met in time", ack_name(self.settings.ack)),
-        };
         let refusal = influx::Refusal::timed_out(format!(
-            "journaled, applied by {applied} of {replicas} replicas; {reason}"
+            "journaled, applied by {applied} of {replicas} replicas; ack = {} was not met in time",
+            ack_name(self.settings.ack)
         ));
         let answer = refusal.answer(admitted.asker.accept.as_ref(), admitted.request.pretty);
         self.dress(answer, &admitted.asker, Some(applied))

@@ -15,12 +15,14 @@ use super::catch_up::Progress;
 use super::dead_letters::{DeadLetterError, DeadLetters, FOLDER, Limits};
 use super::freshness::Freshness;
 use super::inflight::Inflight;
+use super::judge::Judge;
+use super::per_source::PerSource;
 use super::relay::Relay;
 use super::replica::Replica;
 use super::replicator::{Common, Pace, Replicator, SavedPlace};
 use super::restore::{restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_power};
 use super::roster::Roster;
-use super::trust::Trust;
+use super::trust::TrustTable;
 use crate::config::model::{self, SyncPolicy};
 use crate::journal::{self, DirectoryDisk, Journal, Sequence};
 use crate::stats::server_handle::ServerHandle;
@@ -144,17 +146,27 @@ impl Relay {
         );
         let places = restore_notes(&journal, &board, &replicas, cursors);
         let board = Arc::new(board);
+        let most = settings.judging.max_known;
+        let trust =
+            TrustTable::open(&folder, settings.trust_for, most, &settings.name).map_err(failed)?;
+        let trust = Arc::new(trust);
         let parts = Parts {
             settings: &settings,
             journal: &journal,
             board: &board,
             freshness: &freshness,
             dead_letters: &dead_letters,
+            trust: &trust,
             stats: &stats,
         };
         let mut tasks = parts.tasks(&replicas, places, stop);
-        let trust = Trust::open(&folder, settings.trust_for, &settings.name).map_err(failed)?;
-        let trust = Arc::new(trust);
+        let judge = Judge::new(
+            settings.judging,
+            Arc::clone(&trust),
+            replicas.clone(),
+            Arc::clone(&freshness),
+            Arc::clone(&stats),
+        );
         tasks.push(Box::pin(keep_trust(
             Arc::clone(&trust),
             settings.name.clone(),
@@ -162,7 +174,8 @@ impl Relay {
         )));
         let relay = Relay {
             inflight: Inflight::new(settings.max_inflight, Arc::clone(&stats)),
-            trust,
+            judge,
+            statements: PerSource::new(settings.max_statements, settings.max_statements_per_source),
             settings,
             journal,
             board,
@@ -217,6 +230,7 @@ struct Parts<'a> {
     board: &'a Arc<Board>,
     freshness: &'a Arc<Freshness>,
     dead_letters: &'a DeadLetters,
+    trust: &'a Arc<TrustTable>,
     stats: &'a Arc<RelayStats>,
 }
 
@@ -242,6 +256,7 @@ impl Parts<'_> {
             board: Arc::clone(self.board),
             freshness: Arc::clone(self.freshness),
             dead_letters: self.dead_letters.clone(),
+            trust: Arc::clone(self.trust),
             pace,
         };
         let mut tasks: Vec<BoxFuture<'static, ()>> = Vec::new();
@@ -304,7 +319,7 @@ async fn watch_letters(
 }
 
 /// Saves who wrote lately, now and then and at the end.
-async fn keep_trust(trust: Arc<Trust>, relay: String, mut stop: watch::Receiver<bool>) {
+async fn keep_trust(trust: Arc<TrustTable>, relay: String, mut stop: watch::Receiver<bool>) {
     let mut pace = tokio::time::interval(TRUST_PACE);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut well = true;

@@ -4,23 +4,28 @@
 //! The record is the whole request. What depends on the clock is pinned to the moment at which it is taken; `async` is done
 //! by us, so that the statement has its place in the order: the client hears 204 once it is durable.
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 
-use super::board::{StatementAnswer, StatementOutcome};
+use super::board::{StatementAnswer, StatementOutcome, StatementPlace};
 use super::dress::Asker;
 use super::ingest::unix_nanos;
+use super::judge::{Question, Rejection};
 use super::relay::{RETRY_AFTER_SECONDS, Relay, ack_name};
 use super::statement_record::{CUT, STATEMENT, StatementMethod, StatementRecord};
+use super::trust::Scope;
 use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
 use crate::influx::influxql::{
-    AnswerShape, Canonical, Class, Databases, Endpoint, Request, redact,
+    AnswerShape, Canonical, Class, Databases, Endpoint, Request, Right, creates_administrator,
+    redact,
 };
 use crate::influx::results::render;
 use crate::influx::{Answer, Credentials, Format, Parameters, Refusal, refusal_of_replica};
+use crate::journal::Sequence;
 
 /// Longest target of a request that goes out as GET; a longer one goes as POST, where its length does not matter.
 const LONGEST_TARGET: usize = 16 * 1024;
@@ -35,36 +40,118 @@ const FORM: &str = "application/x-www-form-urlencoded";
 struct Taken {
     record: StatementRecord,
     shape: AnswerShape,
+    /// What its sender must be allowed to do.
+    right: Right,
+    /// Everybody may run it while a node has no user.
+    creates_administrator: bool,
+}
+
+/// A statement that may be journaled: a node lets its sender do it, and it has its place among those under way.
+#[derive(Debug)]
+pub struct AdmittedStatement {
+    record: StatementRecord,
+    shape: AnswerShape,
+    asker: Asker,
+    place: StatementPlace,
 }
 
 impl Relay {
-    /// Takes a request that changes data or schema and is no write, and answers it. `class` is what the classifier says of it.
-    pub async fn replicate(&self, request: &Request<'_>, class: &Class) -> Answer {
+    /// Looks at a request that changes data or schema and is no write, and has it judged (rule N1). `class` is what the classifier
+    /// says of it. Nothing is stored yet: dropping the future, or what it returns, undoes everything.
+    ///
+    /// # Errors
+    /// The whole answer, for a request that is not taken.
+    pub async fn admit_statement(
+        &self,
+        request: &Request<'_>,
+        class: &Class,
+        source: IpAddr,
+    ) -> Result<AdmittedStatement, Answer> {
         let asker = Asker::of(request.headers);
-        let accept = asker.accept.as_ref();
         let now = unix_nanos(SystemTime::now());
-        let (answer, applied) = match take(request, class, now) {
-            Err(refusal) => (refusal.answer(accept, false), None),
-            Ok(taken) => {
-                let shape = taken.shape;
-                match self.carry_out(taken.record, shape.asynchronous).await {
-                    Ok((said, applied)) => {
-                        let answer = pass_on(said, accept, &shape, self.version().as_ref());
-                        (answer, Some(applied))
-                    }
-                    Err(Unanswered { refusal, applied }) => {
-                        (refusal.answer(accept, shape.pretty), applied)
-                    }
-                }
+        let refused = |refusal: Refusal, pretty| {
+            let answer = refusal.answer(asker.accept.as_ref(), pretty);
+            Err(self.dress(answer, &asker, None))
+        };
+        let taken = match take(request, class, now) {
+            Ok(taken) => taken,
+            Err(refusal) => return refused(refusal, false),
+        };
+        let pretty = taken.shape.pretty;
+        match self.place_for(&taken, source).await {
+            Ok(place) => Ok(AdmittedStatement {
+                record: taken.record,
+                shape: taken.shape,
+                asker,
+                place,
+            }),
+            Err(refusal) => refused(refusal, pretty),
+        }
+    }
+
+    /// Carries out a statement on all replicas, and answers it.
+    pub async fn replicate(&self, statement: AdmittedStatement) -> Answer {
+        let AdmittedStatement {
+            record,
+            shape,
+            asker,
+            place,
+        } = statement;
+        let accept = asker.accept.as_ref();
+        let (answer, applied) = match self.carry_out(record, shape.asynchronous, place).await {
+            Ok((said, applied)) => {
+                let answer = pass_on(said, accept, &shape, self.version().as_ref());
+                (answer, Some(applied))
             }
+            Err(Unanswered { refusal, applied }) => (refusal.answer(accept, shape.pretty), applied),
         };
         self.dress(answer, &asker, applied)
+    }
+
+    /// A place among the statements under way, for who may do this.
+    async fn place_for(&self, taken: &Taken, source: IpAddr) -> Result<StatementPlace, Refusal> {
+        let name = &self.settings.name;
+        let unavailable = |reason| {
+            self.stats.rejected.increment();
+            Refusal::unavailable(reason, RETRY_AFTER_SECONDS)
+        };
+        if !self.board.admits_statement() {
+            let ack = ack_name(self.settings.ack);
+            return Err(unavailable(format!(
+                "relay {name}: too few replicas answer to carry out a statement (ack = {ack}); nothing was done"
+            )));
+        }
+        let Some(place) = self.statements.enter(source) else {
+            self.stats.statements_overflows.increment();
+            return Err(unavailable(format!(
+                "relay {name}: too many statements are under way (max_statements, max_statements_per_source); nothing was done"
+            )));
+        };
+        let place = StatementPlace::new(place, &self.stats.statements_open);
+        let question = Question {
+            credentials: &taken.record.credentials,
+            scope: match &taken.right {
+                Right::Administer => Scope::Administer,
+                Right::Write(database) => Scope::Write(database),
+                Right::Identify => Scope::Identify,
+            },
+        };
+        match self.judge.judge(question, source).await {
+            Ok(()) => Ok(place),
+            Err(Rejection::Refused(refusal)) if taken.passes(&refusal) => Ok(place),
+            Err(Rejection::Refused(refusal)) => Err(Refusal {
+                message: taken.right.refusal(&refusal.message, &taken.record.shown),
+                ..refusal
+            }),
+            Err(rejection) => Err(self.rejection(rejection, "run such a statement")),
+        }
     }
 
     async fn carry_out(
         &self,
         record: StatementRecord,
         asynchronous: bool,
+        place: StatementPlace,
     ) -> Result<(StatementAnswer, usize), Unanswered> {
         let name = &self.settings.name;
         let rejected = |refusal| {
@@ -72,12 +159,6 @@ impl Relay {
             Err(Unanswered::before(refusal))
         };
         let unavailable = |reason| Refusal::unavailable(reason, RETRY_AFTER_SECONDS);
-        if !self.board.admits_statement() {
-            let ack = ack_name(self.settings.ack);
-            return rejected(unavailable(format!(
-                "relay {name}: too few replicas answer to carry out a statement (ack = {ack}); nothing was done"
-            )));
-        }
         let Some(_held) = self.inflight.reserve(record.body.len()) else {
             return rejected(self.too_many());
         };
@@ -87,7 +168,7 @@ impl Relay {
         };
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
         let timeout = self.settings.statement_timeout;
-        let (append, outcome) = match self.board.open_statement(timeout, append) {
+        let (append, outcome) = match self.board.open_statement(timeout, place, append) {
             Ok(opened) => opened,
             Err(error) => {
                 return rejected(unavailable(format!(
@@ -105,20 +186,24 @@ impl Relay {
         }
         match outcome.await {
             Ok(StatementOutcome::Applied { applied, answer }) => {
-                self.freshness.acknowledge_statement(sequence);
-                self.show_head();
+                self.acknowledge_statement(sequence);
                 Ok((answer, applied))
             }
             Ok(StatementOutcome::Refused(answer)) => {
                 self.stats.refused.increment();
                 // Of several statements the first ones may have been carried out, and the client sees which.
-                self.freshness.acknowledge_statement(sequence);
-                self.show_head();
+                self.acknowledge_statement(sequence);
                 Ok((answer, 0))
             }
             Ok(StatementOutcome::Unmet { applied }) => Err(self.unsettled(applied)),
             Err(_) => Err(self.unsettled(0)),
         }
+    }
+
+    fn acknowledge_statement(&self, sequence: Sequence) {
+        self.freshness.acknowledge_statement(sequence);
+        self.judge.statement_acknowledged();
+        self.show_head();
     }
 
     fn unsettled(&self, applied: usize) -> Unanswered {
@@ -131,6 +216,39 @@ impl Relay {
             refusal,
             applied: Some(applied),
         }
+    }
+}
+
+impl Taken {
+    /// Whether a node lets the statement pass although it refused the question: a missing database is the statement's own affair.
+    fn passes(&self, refusal: &Refusal) -> bool {
+        refusal.status == StatusCode::NOT_FOUND
+            || (self.creates_administrator && refusal.message.contains("create admin user first"))
+    }
+}
+
+#[cfg(test)]
+impl AdmittedStatement {
+    /// A statement of which only this is known, for a stand-in of the relay.
+    pub(crate) fn shown_as(shown: String) -> AdmittedStatement {
+        AdmittedStatement {
+            record: StatementRecord {
+                method: StatementMethod::Post,
+                target: "/query".to_owned(),
+                content_type: String::new(),
+                shown,
+                databases: None,
+                credentials: Credentials::None,
+                body: Bytes::new(),
+            },
+            shape: AnswerShape::default(),
+            asker: Asker::of(&http::HeaderMap::new()),
+            place: super::board::statement_place(),
+        }
+    }
+
+    pub(crate) fn shown(&self) -> &str {
+        &self.record.shown
     }
 }
 
@@ -274,6 +392,8 @@ fn take_query(
         target.push(if place == 0 { '?' } else { '&' });
         target.push_str(text);
     }
+    let right = Right::of(&canonical.query, canonical.database.as_deref());
+    let creates_administrator = creates_administrator(&canonical.query);
     let shown = shorten(redact(&canonical.query));
     let record = StatementRecord {
         method: if in_target {
@@ -299,6 +419,8 @@ fn take_query(
     Ok(Taken {
         record,
         shape: canonical.answer,
+        right,
+        creates_administrator,
     })
 }
 
@@ -355,6 +477,8 @@ fn take_as_it_is(
             body: Bytes::copy_from_slice(request.body),
         },
         shape: AnswerShape::default(),
+        right: Right::Identify,
+        creates_administrator: false,
     })
 }
 

@@ -268,6 +268,18 @@ pub struct RelayStats {
     pub refused: Counter,
     /// Writes turned away before the append: no room, policy out of reach, too many in flight.
     pub rejected: Counter,
+    /// Questions to nodes about credentials that no node had accepted lately.
+    pub judged: Counter,
+    /// Requests that were answered with a node's refusal of their credentials; nothing of them was stored.
+    pub judged_refused: Counter,
+    /// Requests turned away because too many waited to be judged.
+    pub judging_overflows: Counter,
+    /// Accepted credentials that found no room to be remembered (`judging.max_known`).
+    pub known_overflows: Counter,
+    /// Statements under way or waiting.
+    pub statements_open: Arc<Gauge>,
+    /// Statements turned away because too many were under way (`max_statements`).
+    pub statements_overflows: Counter,
     /// Writes answered 504: journaled, or parts of them, and not vouched for in time.
     pub timeouts: Counter,
     /// Records that one replica refused for good while another accepted them.

@@ -76,6 +76,8 @@ pub struct Influxd {
     port: u16,
     rpc_port: u16,
     process: Option<Process>,
+    /// In whose name it is asked.
+    login: Option<(String, String)>,
 }
 
 impl Influxd {
@@ -93,6 +95,7 @@ impl Influxd {
             port: 0,
             rpc_port: 0,
             process: None,
+            login: None,
         };
         for _ in 0..ATTEMPTS {
             node.port = free_port();
@@ -189,9 +192,17 @@ impl Influxd {
         value
     }
 
+    /// From now on it is asked in this user's name.
+    pub fn log_in(&mut self, user: &str, password: &str) {
+        self.login = Some((user.to_owned(), password.to_owned()));
+    }
+
     /// The whole answer to a query.
     pub fn query_answer(&self, database: &str, query: &str) -> Answer {
-        let parameters = [("db", database), ("q", query), ("epoch", "ns")];
+        let mut parameters = vec![("db", database), ("q", query), ("epoch", "ns")];
+        if let Some((user, password)) = &self.login {
+            parameters.extend([("u", user.as_str()), ("p", password.as_str())]);
+        }
         http::post(
             &format!("{}/query?{}", self.url(), http::query_string(&parameters)),
             "",

@@ -6,7 +6,7 @@ use super::sizes::{LARGEST_BODY, LARGEST_INFLIGHT, SMALLEST, at_least, or_defaul
 use super::{Spelled, name};
 use crate::config::error::{Notice, Problem};
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{Ack, BackendId, OnUnavailable, Relay, SyncPolicy};
+use crate::config::model::{Ack, BackendId, Judging, OnUnavailable, Relay, SyncPolicy};
 use crate::config::suggest::nearest;
 use crate::config::tree::quote;
 use crate::config::units::format_duration;
@@ -25,6 +25,10 @@ const KEYS: Keys = Keys::of(&[
     "max_inflight",
     "max_dead_letters",
     "max_dead_letter_bytes",
+    "judging",
+    "max_statements",
+    "max_statements_per_source",
+    "max_attempts",
     "retry",
     "rewind",
     "trust_for",
@@ -33,6 +37,11 @@ const KEYS: Keys = Keys::of(&[
 ]);
 
 const RETRY: Keys = Keys::of(&["min", "max"]);
+
+const JUDGING: Keys = Keys::of(&["at_once", "max_waiting", "refused_for", "max_known"]);
+
+/// The most requests that may wait to be judged, or statements that may be under way: each holds a client's connection.
+const MOST_WAITING: i128 = 100_000;
 
 const ACKS: [(&str, Ack); 4] = [
     ("any", Ack::Any),
@@ -55,6 +64,12 @@ const LARGEST_BACKLOG: usize = 1 << 50;
 
 /// The most dead letters that may be kept: each is a file, and an entry in memory.
 const MOST_DEAD_LETTERS: i128 = 1_000_000;
+
+/// The most credentials that may be remembered: each takes some 60 bytes.
+const MOST_KNOWN: i128 = 1 << 20;
+
+/// The most attempts at one record.
+const MOST_ATTEMPTS: i128 = 1_000;
 
 /// The most bytes that dead letters may take.
 const LARGEST_DEAD_LETTERS: usize = 1 << 40;
@@ -117,6 +132,12 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> RelayDraft<'a> {
     relay.max_backlog_age = table.duration("max_backlog_age", relay.max_backlog_age);
     sizes(&table, relay);
     dead_letters(&table, relay);
+    judging(&table, relay);
+    relay.max_statements = table.whole("max_statements", 1..=MOST_WAITING, relay.max_statements);
+    let share = relay.max_statements.div_ceil(4);
+    relay.max_statements_per_source =
+        table.whole("max_statements_per_source", 1..=MOST_WAITING, share);
+    relay.max_attempts = table.whole("max_attempts", 1..=MOST_ATTEMPTS, relay.max_attempts);
     retry(&table, relay);
     draft
 }
@@ -138,6 +159,15 @@ fn default() -> Relay {
         rewind: Duration::from_secs(30),
         trust_for: Duration::from_secs(60 * 60),
         statement_timeout: Duration::from_secs(10 * 60),
+        judging: Judging {
+            at_once: 4,
+            max_waiting: 256,
+            refused_for: Duration::from_secs(1),
+            max_known: 4096,
+        },
+        max_statements: 64,
+        max_statements_per_source: 16,
+        max_attempts: 3,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),
@@ -208,6 +238,29 @@ fn dead_letters(table: &Table<'_>, relay: &mut Relay) {
     {
         relay.max_dead_letter_bytes = bytes;
     }
+}
+
+fn judging(table: &Table<'_>, relay: &mut Relay) {
+    let Some(judging) = table.get("judging").and_then(|field| {
+        field.table(
+            JUDGING,
+            "a table with \"at_once\", \"max_waiting\", \"refused_for\" and \"max_known\"",
+        )
+    }) else {
+        return;
+    };
+    let Judging {
+        at_once,
+        max_waiting,
+        refused_for,
+        max_known,
+    } = relay.judging;
+    relay.judging = Judging {
+        at_once: judging.whole("at_once", 1..=MOST_WAITING, at_once),
+        max_waiting: judging.whole("max_waiting", 1..=MOST_WAITING, max_waiting),
+        refused_for: judging.duration("refused_for", refused_for),
+        max_known: judging.whole("max_known", 1..=MOST_KNOWN, max_known),
+    };
 }
 
 fn retry(table: &Table<'_>, relay: &mut Relay) {

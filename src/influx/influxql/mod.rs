@@ -70,6 +70,7 @@ mod multipart;
 mod quote;
 mod redact;
 pub mod request;
+mod right;
 mod scan;
 mod statements;
 pub mod time;
@@ -81,6 +82,7 @@ pub use databases::Databases;
 pub use quote::{identifier, string};
 pub use redact::redact;
 pub use request::{Candidates, Endpoint, Request, candidates, classify_request};
+pub use right::{Right, creates_administrator};
 
 #[cfg(test)]
 mod tests;

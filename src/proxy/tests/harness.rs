@@ -1,6 +1,6 @@
 //! A running proxy for tests, and configurations built by hand.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,13 +18,14 @@ use tokio::task::JoinHandle;
 use super::client::{Answer, Client};
 use crate::config::Config;
 use crate::config::model::{
-    Ack, AllOf, Backend, BackendId, Balance, Check, Condition, Frontend, OnStale, OnUnavailable,
-    PoolServer, Probe, Reads, Relay, RelayId, Rule, Server, ServerAddress, SyncPolicy, Target,
-    Test,
+    Ack, AllOf, Backend, BackendId, Balance, Check, Condition, Frontend, Judging, OnStale,
+    OnUnavailable, PoolServer, Probe, Reads, Relay, RelayId, Rule, Server, ServerAddress,
+    SyncPolicy, Target, Test,
 };
 use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
 use crate::proxy::{InFlight, Pool, Proxy, RelayHandler, StatusPage, build_pools};
+use crate::relay::AdmittedStatement;
 use crate::relay::freshness::Freshness;
 use crate::stats::{
     BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats, ServerState,
@@ -150,6 +151,15 @@ pub(crate) fn replicated(servers: Vec<PoolServer>) -> Config {
         max_backlog_age: Duration::from_secs(72 * 3600),
         rewind: Duration::from_secs(30),
         trust_for: Duration::from_secs(3600),
+        judging: Judging {
+            at_once: 4,
+            max_waiting: 256,
+            refused_for: Duration::from_secs(1),
+            max_known: 4096,
+        },
+        max_statements: 64,
+        max_statements_per_source: 16,
+        max_attempts: 3,
         statement_timeout: Duration::from_secs(60),
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
@@ -229,7 +239,7 @@ struct EchoRelay;
 
 #[async_trait]
 impl RelayHandler for EchoRelay {
-    async fn handle(&self, session: &mut Session) -> pingora::Result<()> {
+    async fn handle(&self, session: &mut Session, _: IpAddr) -> pingora::Result<()> {
         let mut length = 0;
         while let Some(piece) = session.read_request_body().await? {
             length += piece.len();
@@ -242,10 +252,19 @@ impl RelayHandler for EchoRelay {
         session.write_response_body(None, true).await
     }
 
-    async fn replicate(&self, request: &Request<'_>, class: &Class) -> InfluxAnswer {
-        let mut answer = InfluxAnswer::stored(None);
+    async fn admit_statement(
+        &self,
+        request: &Request<'_>,
+        class: &Class,
+        _: IpAddr,
+    ) -> Result<AdmittedStatement, InfluxAnswer> {
         let names = format!("{} of {} bytes", class.names.join(", "), request.body.len());
-        let value = HeaderValue::try_from(names).expect("a header");
+        Ok(AdmittedStatement::shown_as(names))
+    }
+
+    async fn replicate(&self, statement: AdmittedStatement) -> InfluxAnswer {
+        let mut answer = InfluxAnswer::stored(None);
+        let value = HeaderValue::try_from(statement.shown()).expect("a header");
         answer
             .headers
             .push((HeaderName::from_static("x-replicated"), value));

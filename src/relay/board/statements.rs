@@ -1,6 +1,7 @@
 //! Clients that wait for a statement: they get the answer of the first replica that carried it out, or, if all in reach refuse
 //! it, the first refusal (rules W2 and S6).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,6 +11,8 @@ use tokio::sync::oneshot;
 use super::{Board, Rows};
 use crate::journal::{Append, AppendError, Sequence};
 use crate::relay::acknowledge::{Decision, Standing};
+use crate::relay::per_source::Place;
+use crate::stats::{Gauge, GaugeGuard};
 
 /// What a replica said to a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,23 @@ pub enum StatementOutcome {
     },
 }
 
+/// A place among the statements under way, until it is dropped.
+#[derive(Debug)]
+pub struct StatementPlace {
+    _place: Place,
+    _open: GaugeGuard,
+}
+
+impl StatementPlace {
+    /// This place, counted by this gauge.
+    pub(in crate::relay) fn new(place: Place, open: &Arc<Gauge>) -> StatementPlace {
+        StatementPlace {
+            _place: place,
+            _open: open.enter(),
+        }
+    }
+}
+
 /// A client's row.
 pub(super) struct WaitingStatement {
     since: Instant,
@@ -51,6 +71,7 @@ pub(super) struct WaitingStatement {
     accepted: Option<StatementAnswer>,
     refused: Option<StatementAnswer>,
     outcome: oneshot::Sender<StatementOutcome>,
+    _place: StatementPlace,
 }
 
 impl Board {
@@ -61,6 +82,7 @@ impl Board {
     pub fn open_statement<F>(
         &self,
         timeout: Duration,
+        place: StatementPlace,
         append: F,
     ) -> Result<(Append, oneshot::Receiver<StatementOutcome>), AppendError>
     where
@@ -77,6 +99,7 @@ impl Board {
             accepted: None,
             refused: None,
             outcome,
+            _place: place,
         };
         rows.statements.insert(appended.sequence, waiting);
         Ok((appended, receiver))
@@ -191,4 +214,4 @@ impl WaitingStatement {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(in crate::relay) mod tests;

@@ -11,6 +11,8 @@ use crate::relay::acknowledge::Policy;
 use crate::relay::change::Change;
 use crate::relay::dead_letters::{DeadLetter, DeadLetters, FOLDER, Limits};
 use crate::relay::record::{Destination, Form, WriteRecord};
+use crate::relay::trust::TrustTable;
+use std::time::Instant;
 
 /// What a relay keeps to if nothing else is said.
 pub(in crate::relay) fn settings() -> model::Relay {
@@ -32,6 +34,15 @@ pub(in crate::relay) fn settings() -> model::Relay {
         rewind: Duration::from_secs(30),
         statement_timeout: Duration::from_secs(60),
         trust_for: Duration::from_secs(3600),
+        judging: model::Judging {
+            at_once: 4,
+            max_waiting: 16,
+            refused_for: Duration::from_secs(1),
+            max_known: 16,
+        },
+        max_statements: 16,
+        max_statements_per_source: 16,
+        max_attempts: 3,
         retry_min: Duration::from_millis(100),
         retry_max: Duration::from_secs(10),
     }
@@ -177,24 +188,29 @@ fn relay(
         Arc::clone(&stats),
         Arc::clone(&freshness),
     );
+    let trust = TrustTable::open(folder, settings.trust_for, 16, "relay").expect("trust");
+    let judge = Judge::new(
+        settings.judging,
+        Arc::new(trust),
+        Vec::new(),
+        Arc::clone(&freshness),
+        Arc::clone(&stats),
+    );
     Relay {
         journal,
         board: Arc::new(board),
         freshness,
         replicas: Vec::new(),
         inflight: Inflight::new(settings.max_inflight, Arc::clone(&stats)),
-        trust: Arc::new(Trust::open(folder, settings.trust_for, "relay").expect("trust")),
+        judge,
+        statements: PerSource::new(16, 16),
         stats,
         settings,
     }
 }
 
-/// A write that a relay admits from one that it knows.
+/// A write that a relay admits.
 fn admit(relay: &Relay) -> Box<Admitted> {
-    let now = Instant::now();
-    relay
-        .trust
-        .accepted(relay.trust.tag(&Credentials::None, "db"), now);
     match relay.begin(&Method::POST, "/write", "db=db", &HeaderMap::new()) {
         Begun::Body(admitted) => admitted,
         Begun::Answered(answer) => panic!("not admitted: {answer:?}"),

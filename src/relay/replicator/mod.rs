@@ -55,6 +55,7 @@ use super::roster::Place;
 use super::sentinel::{self, Sentinel};
 use super::tracker::Tracker;
 use super::trail::{Doubted, Mark, Trail};
+use super::trust::TrustTable;
 use super::wire::write_head;
 use super::witness::Witness;
 use crate::influx::Started;
@@ -96,6 +97,8 @@ pub(super) struct Replicator {
     board: Arc<Board>,
     freshness: Arc<Freshness>,
     dead_letters: DeadLetters,
+    /// Credentials that every replica refuses are not known any longer.
+    trust: Arc<TrustTable>,
     pace: Pace,
     reader: Reader,
     tracker: Tracker,
@@ -166,6 +169,7 @@ pub(super) struct Common {
     pub(super) board: Arc<Board>,
     pub(super) freshness: Arc<Freshness>,
     pub(super) dead_letters: DeadLetters,
+    pub(super) trust: Arc<TrustTable>,
     pub(super) pace: Pace,
 }
 
@@ -202,6 +206,7 @@ impl Replicator {
             board,
             freshness,
             dead_letters,
+            trust,
             pace,
         } = common;
         let SavedPlace {
@@ -256,6 +261,7 @@ impl Replicator {
             board,
             freshness,
             dead_letters,
+            trust,
             pace,
         }
     }

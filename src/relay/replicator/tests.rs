@@ -14,13 +14,15 @@ use crate::influx::influxql::Databases;
 use crate::influx::line_protocol::Ending;
 use crate::influx::{Credentials, Precision};
 use crate::journal::{DirectoryDisk, Options};
-use crate::relay::acknowledge::{Policy, Sender};
+use crate::relay::acknowledge::Policy;
+use crate::relay::board::statement_place;
 use crate::relay::board::{Report, StatementAnswer};
 use crate::relay::dead_letters::Limits;
 use crate::relay::record::{Destination, Form, WRITE, WriteRecord};
 use crate::relay::refusals::Refusal;
 use crate::relay::roster::Roster;
 use crate::relay::statement_record::{STATEMENT, StatementMethod, StatementRecord};
+use crate::relay::trust::TrustTable;
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{Counter, Gauge, RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
 
@@ -101,6 +103,7 @@ fn fixture() -> Fixture {
         board: Arc::new(board),
         freshness,
         dead_letters: letters.clone(),
+        trust: Arc::new(TrustTable::open(folder.path(), TIMEOUT, 16, "relay").expect("a table")),
         pace: Pace {
             max_batch: 1 << 20,
             retry_min: Duration::from_millis(1),
@@ -177,7 +180,7 @@ impl Replicator {
         let record = write_record();
         let head = record.encode_head().expect("a head");
         let append = || self.journal.append(WRITE, vec![head, record.body]);
-        let (append, outcome) = self.board.open(Sender::Known, append).expect("room");
+        let (append, outcome) = self.board.open(append).expect("room");
         let sequence = append.sequence;
         append.durable().await.expect("durable");
         self.read_ahead().await;
@@ -195,7 +198,9 @@ impl Replicator {
         let record = statement_record();
         let head = record.encode_head().expect("a head");
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
-        let opened = self.board.open_statement(TIMEOUT, append);
+        let opened = self
+            .board
+            .open_statement(TIMEOUT, statement_place(), append);
         let (append, outcome) = opened.expect("room");
         let sequence = append.sequence;
         append.durable().await.expect("durable");

@@ -11,6 +11,7 @@ use super::super::dead_letters::DeadLetter;
 use super::super::lane::weight;
 use super::super::refusals::{Conclusion, Refusal};
 use super::super::trail::Doubted;
+use super::super::trust::Scope;
 use super::{Finished, Replicator};
 use crate::influx::{TryAgain, Verdict, judge_write, refusal_of_replica, statement_error};
 use crate::journal::Sequence;
@@ -172,8 +173,9 @@ impl Replicator {
         for sequence in sequences {
             match self.board.consider(self.replica.index, *sequence, &refusal) {
                 Settlement::Final(conclusion) => {
-                    if let Some(conclusion) = conclusion {
-                        self.dead_letter(Some(name), conclusion).await;
+                    match conclusion {
+                        Some(conclusion) => self.dead_letter(Some(name), conclusion).await,
+                        None => self.forget_credentials(name, *sequence, &refusal),
                     }
                     settled += 1;
                 }
@@ -212,6 +214,18 @@ impl Replicator {
         self.board.report(self.replica.index, &[], cursor);
         let end = if given_up { End::GivenUp } else { End::Refused };
         self.settle(name, done.len(), end);
+    }
+
+    /// Every replica refuses the record: if its credentials are the reason, what comes next in their name is judged anew.
+    fn forget_credentials(&self, name: &str, sequence: Sequence, refusal: &Refusal) {
+        let lane = self.lanes.get(name);
+        if matches!(refusal.status, 401 | 403)
+            && let Some(record) = lane.and_then(|lane| lane.record(sequence))
+        {
+            let scope = Scope::Write(name);
+            let tag = self.trust.tag(&record.destination.credentials, scope);
+            self.trust.refused(tag);
+        }
     }
 
     /// The replicas differ on a record, and it is certain. On disk when it returns, so that the cursor may pass the record.

@@ -1,15 +1,16 @@
-//! The file that keeps who wrote lately over a restart: `trust` beside the journal, for its owner only.
+//! The file that keeps the table over a restart: `trust` beside the journal, for its owner only.
 //!
-//! It is written whole under another name, synced, and renamed, so it is there or not, but never in half. Whatever else became
-//! of it, it is then not believed at all. All numbers are little-endian:
+//! The file is written whole under another name, synced, and renamed, so that it is never there in half. A file whose checksum is
+//! wrong is not believed at all. All numbers are little-endian:
 //!
 //! ```text
 //!   0  8  magic "HAFLUXT\n"
-//!   8  4  format version, 1
+//!   8  4  format version, 2
 //!  12  4  CRC32C of bytes 8..12 and of all from 16 on
 //!  16 32  key of the hashes
 //!  48  8  unix time of the save, in milliseconds
-//!  56     for each: 16 bytes of hash, 8 of age in milliseconds
+//!  56     for each: 16 bytes of hash, 8 of age in milliseconds; the highest bit of the age says that
+//!         more than one request came (never set in version 1)
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -18,13 +19,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{KEY_SIZE, Key, MAX_KNOWN, Tag};
+use super::{KEY_SIZE, Key, Tag};
 
 const FILE: &str = "trust";
 const MAGIC: [u8; 8] = *b"HAFLUXT\n";
-const VERSION: [u8; 4] = 1_u32.to_le_bytes();
+const VERSION: [u8; 4] = 2_u32.to_le_bytes();
+const FIRST_VERSION: [u8; 4] = 1_u32.to_le_bytes();
 const HEADER: usize = 16 + KEY_SIZE + 8;
 const ENTRY: usize = 24;
+/// The bit of an age that says that more than one request came.
+const AGAIN: u64 = 1 << 63;
+
+/// Entries of the largest table that a configuration allows.
+pub(crate) const LARGEST_TABLE: usize = 1 << 20;
 
 /// What one save holds.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,28 +39,40 @@ pub(super) struct Saved {
     pub(super) key: Key,
     /// When it was saved.
     pub(super) moment: SystemTime,
-    /// How long ago each was accepted, at that moment.
-    pub(super) ages: Vec<(Tag, Duration)>,
+    pub(super) entries: Vec<SavedEntry>,
+}
+
+/// One acceptance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SavedEntry {
+    pub(super) tag: Tag,
+    /// How long ago it was, at the moment of the save.
+    pub(super) age: Duration,
+    /// More than one request came.
+    pub(super) again: bool,
 }
 
 /// Where it is.
 #[derive(Debug)]
 pub(super) struct TrustFile {
     folder: PathBuf,
+    /// Entries that are read at most.
+    most: usize,
 }
 
 impl TrustFile {
     /// The one in this folder.
-    pub(super) fn new(folder: &Path) -> TrustFile {
+    pub(super) fn new(folder: &Path, most: usize) -> TrustFile {
         TrustFile {
             folder: folder.to_owned(),
+            most,
         }
     }
 
-    /// What was saved last, if anything was.
+    /// Reads what was saved last, if anything was.
     ///
     /// # Errors
-    /// It cannot be read, or is not what was written.
+    /// The file cannot be read, or its checksum is wrong.
     pub(super) fn read(&self) -> io::Result<Option<Saved>> {
         let file = match File::open(self.folder.join(FILE)) {
             Ok(file) => file,
@@ -61,16 +80,17 @@ impl TrustFile {
             Err(error) => return Err(error),
         };
         let mut bytes = Vec::new();
-        let longest = HEADER + MAX_KNOWN * ENTRY;
+        // A run before may have been allowed more; it is read as far as makes sense.
+        let longest = HEADER + self.most.max(LARGEST_TABLE) * ENTRY;
         file.take(longest as u64 + 1).read_to_end(&mut bytes)?;
         let unsound = || io::Error::new(io::ErrorKind::InvalidData, format!("{FILE} is damaged"));
         decode(&bytes).map(Some).ok_or_else(unsound)
     }
 
-    /// Puts this in the place of what was saved before.
+    /// Replaces what was saved before.
     ///
     /// # Errors
-    /// It could not be written; what was saved before is still there.
+    /// The file could not be written; what was saved before is still there.
     pub(super) fn write(&self, saved: &Saved) -> io::Result<()> {
         let written = self.folder.join(format!("{FILE}.new"));
         let mut file = OpenOptions::new()
@@ -86,29 +106,29 @@ impl TrustFile {
     }
 }
 
-fn checksum(body: &[u8]) -> [u8; 4] {
-    crc32c::crc32c_append(crc32c::crc32c(&VERSION), body).to_le_bytes()
+fn checksum(version: [u8; 4], body: &[u8]) -> [u8; 4] {
+    crc32c::crc32c_append(crc32c::crc32c(&version), body).to_le_bytes()
 }
 
-fn millis(duration: Duration) -> [u8; 8] {
-    u64::try_from(duration.as_millis())
-        .unwrap_or(u64::MAX)
-        .to_le_bytes()
+/// In milliseconds, less than [`AGAIN`].
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).map_or(AGAIN - 1, |millis| millis.min(AGAIN - 1))
 }
 
 fn encode(saved: &Saved) -> Vec<u8> {
-    let mut body = Vec::with_capacity(HEADER + saved.ages.len() * ENTRY);
+    let mut body = Vec::with_capacity(HEADER + saved.entries.len() * ENTRY);
     body.extend_from_slice(&saved.key);
     let since_1970 = saved.moment.duration_since(UNIX_EPOCH).unwrap_or_default();
-    body.extend_from_slice(&millis(since_1970));
-    for (tag, age) in &saved.ages {
-        body.extend_from_slice(tag);
-        body.extend_from_slice(&millis(*age));
+    body.extend_from_slice(&millis(since_1970).to_le_bytes());
+    for entry in &saved.entries {
+        let again = if entry.again { AGAIN } else { 0 };
+        body.extend_from_slice(&entry.tag);
+        body.extend_from_slice(&(millis(entry.age) | again).to_le_bytes());
     }
     let mut bytes = Vec::with_capacity(16 + body.len());
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&VERSION);
-    bytes.extend_from_slice(&checksum(&body));
+    bytes.extend_from_slice(&checksum(VERSION, &body));
     bytes.extend_from_slice(&body);
     bytes
 }
@@ -117,7 +137,8 @@ fn decode(bytes: &[u8]) -> Option<Saved> {
     let (magic, rest) = bytes.split_first_chunk::<8>()?;
     let (version, rest) = rest.split_first_chunk::<4>()?;
     let (expected, body) = rest.split_first_chunk::<4>()?;
-    if (*magic, *version, *expected) != (MAGIC, VERSION, checksum(body)) {
+    let is_read = matches!(*version, VERSION | FIRST_VERSION);
+    if !is_read || (*magic, *expected) != (MAGIC, checksum(*version, body)) {
         return None;
     }
     let (key, rest) = body.split_first_chunk::<KEY_SIZE>()?;
@@ -127,14 +148,18 @@ fn decode(bytes: &[u8]) -> Option<Saved> {
     if !entries.remainder().is_empty() {
         return None;
     }
-    let ages = entries.map(|entry| {
+    let entries = entries.map(|entry| {
         let (tag, age) = entry.split_first_chunk::<16>()?;
         let age = u64::from_le_bytes(*age.first_chunk::<8>()?);
-        Some((*tag, Duration::from_millis(age)))
+        Some(SavedEntry {
+            tag: *tag,
+            age: Duration::from_millis(age & !AGAIN),
+            again: age & AGAIN != 0,
+        })
     });
     Some(Saved {
         key: *key,
         moment,
-        ages: ages.collect::<Option<_>>()?,
+        entries: entries.collect::<Option<_>>()?,
     })
 }

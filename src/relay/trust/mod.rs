@@ -1,15 +1,22 @@
-//! Whom to believe while nobody can be asked (rule W6).
+//! Whose credentials a node has accepted lately (rule N1).
 //!
-//! A write that comes while no replica is in reach is journaled before any node has seen its credentials. It is taken only
-//! if the same credentials (none counts too) wrote to the same database lately; else a stranger could fill the journal with
-//! what every node will refuse.
+//! What comes is judged by a node before it is journaled ([`judge`](super::judge)). The table remembers whom a node accepted, for
+//! which database, so that they need not be judged each time, and may go on while no node can be asked: for `trust_for`.
 //!
-//! For the same reason the journal alone acknowledges nobody's first write: for a [stranger](Sender::Stranger) a replica must vouch.
+//! | age of the acceptance | [`Trust`] | |
+//! | --- | --- | --- |
+//! | less than a sixteenth of `trust_for` | `Known` | goes on |
+//! | less than `trust_for` | `Due` | goes on, and is judged again beside that |
+//! | more, or none | `Unknown` | waits for a node's verdict |
 //!
-//! That is known over a restart, too: [`file`] keeps it beside the journal. Credentials are not stored, neither there nor in
-//! memory, only a keyed hash of each pair of credentials and database, and how long ago a replica took a write of theirs.
+//! The table is bounded by `judging.max_known`. A newcomer never takes the place of anybody who came more than once: of those
+//! who came once the older half makes room, because a crowd that comes once each would otherwise push out everybody else. Where
+//! that makes no room either, a newcomer is not remembered, and judged each time.
 //!
-//! Ages only grow. In one life they follow the monotonic clock; over a restart the wall clock adds what it says has passed
+//! The table outlives a restart: [`file`] keeps it beside the journal. Credentials are not stored, neither there nor in memory, only a
+//! keyed hash of credentials and [`Scope`], and how long ago a node accepted them.
+//!
+//! Ages only grow. While haflux runs they follow the monotonic clock; over a restart the wall clock adds what it says has passed
 //! since the file was written. A file from the future is not believed. So a clock that is put back may hide the time during
 //! which haflux did not run, but never the time during which it did.
 
@@ -26,12 +33,8 @@ use blake2::digest::consts::U16;
 use blake2::digest::{FixedOutput, Mac};
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::acknowledge::Sender;
 use crate::influx::Credentials;
-use file::{Saved, TrustFile};
-
-/// Pairs of credentials and database that are remembered.
-const MAX_KNOWN: usize = 4096;
+use file::{Saved, SavedEntry, TrustFile};
 
 /// What makes the hashes of this journal its own.
 const KEY_SIZE: usize = 32;
@@ -39,16 +42,39 @@ const KEY_SIZE: usize = 32;
 /// Acceptances of who is known already are saved this many times while they last.
 const SAVES_WHILE_IT_LASTS: u32 = 16;
 
-/// Where writes wait for no replica's verdict, who is known is looked at again so often while that lasts.
+/// Known credentials are judged again this many times while an acceptance lasts.
 const RENEWALS_WHILE_IT_LASTS: u32 = 16;
 
 type Key = [u8; KEY_SIZE];
-/// Whose write it is, and to which database.
+/// Credentials and their scope, hashed with the key of this journal.
 pub(super) type Tag = [u8; 16];
 
-/// Who wrote where, and when.
-pub(super) struct Trust {
+/// What a node's acceptance of credentials is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope<'a> {
+    /// Writing to this database.
+    Write(&'a str),
+    /// What only an administrator may do.
+    Administer,
+    /// Being a user at all.
+    Identify,
+}
+
+/// How credentials stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// A node accepted them lately.
+    Known,
+    /// A node accepted them a while ago; it is time to ask again.
+    Due,
+    /// No node has accepted them within `trust_for`.
+    Unknown,
+}
+
+/// Whose credentials were accepted, and when.
+pub(super) struct TrustTable {
     lasts: Duration,
+    most: usize,
     key: Key,
     known: Mutex<Known>,
     file: TrustFile,
@@ -56,7 +82,7 @@ pub(super) struct Trust {
 
 #[derive(Debug)]
 struct Known {
-    writers: HashMap<Tag, Acceptance>,
+    entries: HashMap<Tag, Acceptance>,
     /// Somebody is new since the last save.
     is_new: bool,
     /// Somebody was accepted again since the last save.
@@ -64,11 +90,13 @@ struct Known {
     saved: Instant,
 }
 
-/// When a write was last accepted: `before` this moment.
+/// The last acceptance: `before` this moment.
 #[derive(Debug, Clone, Copy)]
 struct Acceptance {
     at: Instant,
     before: Duration,
+    /// More than one request came.
+    again: bool,
 }
 
 impl Acceptance {
@@ -78,51 +106,62 @@ impl Acceptance {
     }
 }
 
-impl Trust {
-    /// Whoever the file in this folder knows is known; without a sound file nobody is.
+impl TrustTable {
+    /// Restores what the file in this folder holds, at most `most` entries; without a sound file the table is empty.
     ///
     /// # Errors
     /// The system has no random numbers, so there can be no key.
-    pub(super) fn open(folder: &Path, lasts: Duration, relay: &str) -> io::Result<Trust> {
-        let file = TrustFile::new(folder);
+    pub(super) fn open(
+        folder: &Path,
+        lasts: Duration,
+        most: usize,
+        relay: &str,
+    ) -> io::Result<TrustTable> {
+        let file = TrustFile::new(folder, most);
         let saved = file.read().unwrap_or_else(|error| {
             log::warn!(
-                "relay {relay}: who wrote lately is not known any more, and is learned anew: {error}"
+                "relay {relay}: whose credentials were accepted lately is forgotten, and is learned anew: {error}"
             );
             None
         });
-        Trust::restore(file, saved, lasts, Instant::now(), SystemTime::now())
+        TrustTable::restore(file, saved, lasts, most, Instant::now(), SystemTime::now())
     }
 
     fn restore(
         file: TrustFile,
         saved: Option<Saved>,
         lasts: Duration,
+        most: usize,
         now: Instant,
         wall: SystemTime,
-    ) -> io::Result<Trust> {
-        let (key, passed, ages) = match saved {
+    ) -> io::Result<TrustTable> {
+        let (key, passed, entries) = match saved {
             Some(saved) => {
                 let passed = wall.duration_since(saved.moment).ok();
-                (saved.key, passed, saved.ages)
+                (saved.key, passed, saved.entries)
             }
             None => (new_key()?, None, Vec::new()),
         };
         let restored = passed.into_iter().flat_map(|passed| {
-            ages.iter().map(move |(tag, age)| {
-                let before = age.saturating_add(passed);
-                (*tag, Acceptance { at: now, before })
+            entries.iter().map(move |entry| {
+                let acceptance = Acceptance {
+                    at: now,
+                    before: entry.age.saturating_add(passed),
+                    again: entry.again,
+                };
+                (entry.tag, acceptance)
             })
         });
-        let writers = restored
+        let entries = restored
             .filter(|(_, acceptance)| acceptance.before < lasts)
-            .take(MAX_KNOWN)
+            .take(most)
             .collect();
-        Ok(Trust {
+        Ok(TrustTable {
             lasts,
+            most,
             key,
             known: Mutex::new(Known {
-                writers,
+                entries,
                 is_new: false,
                 is_touched: false,
                 saved: now,
@@ -131,32 +170,50 @@ impl Trust {
         })
     }
 
-    /// A replica applied a write of theirs.
-    pub(super) fn accepted(&self, tag: Tag, now: Instant) {
+    /// A node accepted them. Returns false if there is no room to remember it.
+    pub(super) fn accepted(&self, tag: Tag, now: Instant) -> bool {
+        let mut known = self.known();
+        let is_known = known.entries.contains_key(&tag);
+        if !is_known && known.entries.len() >= self.most {
+            self.make_room(&mut known.entries, now);
+            if known.entries.len() >= self.most {
+                return false;
+            }
+        }
         let acceptance = Acceptance {
             at: now,
             before: Duration::ZERO,
+            again: is_known,
         };
-        let mut known = self.known();
-        if let Some(writer) = known.writers.get_mut(&tag) {
-            *writer = acceptance;
+        known.entries.insert(tag, acceptance);
+        if is_known {
             known.is_touched = true;
-            return;
+        } else {
+            known.is_new = true;
         }
-        if known.writers.len() >= MAX_KNOWN {
-            self.forget(&mut known.writers, now);
-        }
-        known.writers.insert(tag, acceptance);
-        known.is_new = true;
+        true
     }
 
-    /// Whether they may write although nobody can be asked, and whether it is time to ask again.
-    pub(super) fn sender(&self, tag: Tag, now: Instant) -> Sender {
-        let writer = self.known().writers.get(&tag).copied();
-        match writer.map(|writer| writer.age(now)) {
-            Some(age) if age < self.lasts / RENEWALS_WHILE_IT_LASTS => Sender::Known,
-            Some(age) if age < self.lasts => Sender::Ageing,
-            Some(_) | None => Sender::Stranger,
+    /// A node refused them.
+    pub(super) fn refused(&self, tag: Tag) {
+        let mut known = self.known();
+        if known.entries.remove(&tag).is_some() {
+            known.is_new = true;
+        }
+    }
+
+    /// How they stand, for one more request of theirs.
+    pub(super) fn trust(&self, tag: Tag, now: Instant) -> Trust {
+        let mut known = self.known();
+        let entry = known.entries.get_mut(&tag);
+        let age = entry.map(|entry| {
+            entry.again = true;
+            entry.age(now)
+        });
+        match age {
+            Some(age) if age < self.lasts / RENEWALS_WHILE_IT_LASTS => Trust::Known,
+            Some(age) if age < self.lasts => Trust::Due,
+            Some(_) | None => Trust::Unknown,
         }
     }
 
@@ -176,12 +233,12 @@ impl Trust {
         self.write(now, wall)
     }
 
-    /// Saves it for the next life, if anybody is known. Waits for the disk.
+    /// Saves it for the next run, if anybody is known. Waits for the disk.
     ///
     /// # Errors
     /// It could not be written.
     pub(super) fn save_at_the_end(&self, now: Instant, wall: SystemTime) -> io::Result<()> {
-        let is_empty = self.known().writers.is_empty();
+        let is_empty = self.known().entries.is_empty();
         if is_empty {
             return Ok(());
         }
@@ -193,15 +250,19 @@ impl Trust {
             let mut known = self.known();
             (known.is_new, known.is_touched) = (false, false);
             known.saved = now;
-            let ages = known
-                .writers
+            let entries = known
+                .entries
                 .iter()
-                .map(|(tag, writer)| (*tag, writer.age(now)))
-                .filter(|(_, age)| *age < self.lasts);
+                .map(|(tag, acceptance)| SavedEntry {
+                    tag: *tag,
+                    age: acceptance.age(now),
+                    again: acceptance.again,
+                })
+                .filter(|entry| entry.age < self.lasts);
             Saved {
                 key: self.key,
                 moment: wall,
-                ages: ages.collect(),
+                entries: entries.collect(),
             }
         };
         let written = self.file.write(&saved);
@@ -211,15 +272,20 @@ impl Trust {
         written
     }
 
-    /// The same for two requests only if both credentials and database are.
-    pub(super) fn tag(&self, credentials: &Credentials, database: &str) -> Tag {
+    /// The same for two requests only if both credentials and scope are.
+    pub(super) fn tag(&self, credentials: &Credentials, scope: Scope<'_>) -> Tag {
         let (kind, first, second) = match credentials {
             Credentials::None => (0_u8, &[][..], &[][..]),
             Credentials::Parameters { user, password } => (1, user.as_slice(), password.as_slice()),
             Credentials::Authorization(value) => (2, value.as_slice(), &[][..]),
         };
+        let (scope, database) = match scope {
+            Scope::Write(database) => (0, database),
+            Scope::Administer => (0x10, ""),
+            Scope::Identify => (0x20, ""),
+        };
         let mut hash = <Blake2sMac<U16> as Mac>::new(&self.key.into());
-        hash.update(&[kind]);
+        hash.update(&[kind | scope]);
         for field in [first, second, database.as_bytes()] {
             // The length keeps the fields apart.
             hash.update(&(field.len() as u64).to_le_bytes());
@@ -228,12 +294,21 @@ impl Trust {
         hash.finalize_fixed().into()
     }
 
-    /// Those whose time is over; and if that is nobody, all: they will be known again with their next write.
-    fn forget(&self, writers: &mut HashMap<Tag, Acceptance>, now: Instant) {
-        writers.retain(|_, writer| writer.age(now) < self.lasts);
-        if writers.len() >= MAX_KNOWN {
-            writers.clear();
+    /// Removes what has expired; and if that is nothing, the older half of those who came once.
+    fn make_room(&self, entries: &mut HashMap<Tag, Acceptance>, now: Instant) {
+        entries.retain(|_, acceptance| acceptance.age(now) < self.lasts);
+        if entries.len() < self.most {
+            return;
         }
+        let once = entries.values().filter(|acceptance| !acceptance.again);
+        let mut ages: Vec<Duration> = once.map(|acceptance| acceptance.age(now)).collect();
+        let half = ages.len() / 2;
+        if ages.is_empty() {
+            return;
+        }
+        let (_, median, _) = ages.select_nth_unstable(half);
+        let median = *median;
+        entries.retain(|_, acceptance| acceptance.again || acceptance.age(now) < median);
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -242,12 +317,12 @@ impl Trust {
 }
 
 /// The key is left out.
-impl fmt::Debug for Trust {
+impl fmt::Debug for TrustTable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Trust")
+            .debug_struct("TrustTable")
             .field("lasts", &self.lasts)
-            .field("known", &self.known().writers.len())
+            .field("known", &self.known().entries.len())
             .finish_non_exhaustive()
     }
 }

@@ -11,20 +11,27 @@ fn user(name: &str) -> Credentials {
     Credentials::Authorization(name.as_bytes().to_vec())
 }
 
-impl Trust {
-    fn holds(&self, credentials: &Credentials, database: &str, now: Instant) -> bool {
-        self.sender(self.tag(credentials, database), now) != Sender::Stranger
+/// Entries of a table.
+const MOST: usize = 4096;
+
+impl TrustTable {
+    fn writer(&self, credentials: &Credentials, database: &str) -> Tag {
+        self.tag(credentials, Scope::Write(database))
     }
 
-    fn accept(&self, credentials: &Credentials, database: &str, now: Instant) {
-        self.accepted(self.tag(credentials, database), now);
+    fn holds(&self, credentials: &Credentials, database: &str, now: Instant) -> bool {
+        self.trust(self.writer(credentials, database), now) != Trust::Unknown
+    }
+
+    fn accept(&self, credentials: &Credentials, database: &str, now: Instant) -> bool {
+        self.accepted(self.writer(credentials, database), now)
     }
 }
 
-fn open(folder: &Path, now: Instant, wall: SystemTime) -> Trust {
-    let file = TrustFile::new(folder);
+fn open(folder: &Path, now: Instant, wall: SystemTime) -> TrustTable {
+    let file = TrustFile::new(folder, MOST);
     let saved = file.read().unwrap_or(None);
-    Trust::restore(file, saved, LASTS, now, wall).expect("a key")
+    TrustTable::restore(file, saved, LASTS, MOST, now, wall).expect("a key")
 }
 
 /// A folder in which `a` was accepted for `db` at this moment, which was saved ten seconds later.
@@ -50,9 +57,11 @@ fn only_who_wrote_to_the_database_lately_is_believed() {
     assert!(!trust.holds(&user("b"), "db", start));
     assert!(!trust.holds(&user("a"), "other", start));
     assert!(!trust.holds(&user("a"), "db", start + LASTS));
-    let later = |after| trust.sender(trust.tag(&user("a"), "db"), start + after);
-    assert_eq!(later(3 * SECOND), Sender::Known);
-    assert_eq!(later(4 * SECOND), Sender::Ageing);
+    let later = |after| trust.trust(trust.writer(&user("a"), "db"), start + after);
+    assert_eq!(later(3 * SECOND), Trust::Known);
+    assert_eq!(later(4 * SECOND), Trust::Due);
+    trust.refused(trust.writer(&user("a"), "db"));
+    assert_eq!(later(3 * SECOND), Trust::Unknown);
 }
 
 #[test]
@@ -64,12 +73,12 @@ fn what_runs_together_is_not_the_same() {
         password: password.into(),
     };
     let tags = [
-        trust.tag(&Credentials::None, "adb"),
-        trust.tag(&user("a"), "db"),
-        trust.tag(&user("ad"), "b"),
-        trust.tag(&parameters("a", "d"), "b"),
-        trust.tag(&parameters("ad", ""), "b"),
-        trust.tag(&parameters("", "ad"), "b"),
+        trust.writer(&Credentials::None, "adb"),
+        trust.writer(&user("a"), "db"),
+        trust.writer(&user("ad"), "b"),
+        trust.writer(&parameters("a", "d"), "b"),
+        trust.writer(&parameters("ad", ""), "b"),
+        trust.writer(&parameters("", "ad"), "b"),
     ];
     for (number, tag) in tags.iter().enumerate() {
         assert!(!tags[..number].contains(tag), "{number}");
@@ -77,18 +86,49 @@ fn what_runs_together_is_not_the_same() {
 }
 
 #[test]
-fn strangers_do_not_fill_it() {
+fn a_crowd_pushes_out_itself_and_nobody_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let (start, wall) = (Instant::now(), SystemTime::now());
     let trust = open(folder.path(), start, wall);
-    for number in 0..3 * MAX_KNOWN {
-        trust.accept(&user(&number.to_string()), "db", start);
+    for _ in 0..2 {
+        assert!(trust.accept(&user("regular"), "db", start));
     }
-    let known = trust.known().writers.len();
-    assert!(known <= MAX_KNOWN);
-    trust.save(start, wall).expect("written");
-    let again = open(folder.path(), start, wall);
-    assert_eq!(again.known().writers.len(), known);
+    let mut now = start;
+    for number in 0..3 * MOST {
+        now += Duration::from_millis(1);
+        assert!(trust.accept(&user(&number.to_string()), "db", now));
+    }
+    assert!(trust.holds(&user("regular"), "db", now));
+    let last = user(&(3 * MOST - 1).to_string());
+    assert!(trust.holds(&last, "db", now), "there is room for newcomers");
+    let known = trust.known().entries.len();
+    assert!(known <= MOST);
+    trust.save(now, wall).expect("written");
+    let again = open(folder.path(), now, wall);
+    assert_eq!(again.known().entries.len(), known);
+    for number in 0..MOST {
+        again.accept(&user(&number.to_string()), "other", now);
+    }
+    assert!(
+        again.holds(&user("regular"), "db", now),
+        "a restart knows who came again"
+    );
+}
+
+#[test]
+fn where_everybody_came_again_a_newcomer_is_not_remembered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = Instant::now();
+    let trust = open(folder.path(), start, SystemTime::now());
+    for number in (0..MOST).chain(0..MOST) {
+        assert!(trust.accept(&user(&number.to_string()), "db", start));
+    }
+    assert!(!trust.accept(&user("newcomer"), "db", start));
+    assert!(trust.holds(&user("0"), "db", start));
+    assert!(
+        trust.accept(&user("newcomer"), "db", start + LASTS),
+        "the others have expired"
+    );
 }
 
 #[test]
@@ -148,9 +188,9 @@ fn a_damaged_file_trusts_nobody_and_is_replaced() {
     damaged.push(vec![0; 1 << 20]);
     for bytes in damaged {
         fs::write(&path, &bytes).expect("written");
-        assert!(TrustFile::new(folder.path()).read().is_err());
+        assert!(TrustFile::new(folder.path(), MOST).read().is_err());
         let trust = open(folder.path(), now, wall);
-        assert!(trust.known().writers.is_empty());
+        assert!(trust.known().entries.is_empty());
     }
     let trust = open(folder.path(), now, wall);
     trust.accept(&user("b"), "db", now);

@@ -53,6 +53,14 @@ pub(in crate::relay::board) fn fixture(ack: Ack) -> Fixture {
     }
 }
 
+/// A place that nobody else wants.
+pub(in crate::relay) fn place() -> StatementPlace {
+    let place = crate::relay::per_source::PerSource::new(1, 1)
+        .enter(std::net::Ipv4Addr::LOCALHOST.into())
+        .expect("room");
+    StatementPlace::new(place, &Arc::default())
+}
+
 fn said(text: &'static str) -> StatementAnswer {
     StatementAnswer {
         status: 200,
@@ -68,7 +76,10 @@ impl Fixture {
             let kind = crate::relay::statement_record::STATEMENT;
             self.journal.append(kind, vec![Bytes::from_static(b"x")])
         };
-        let (appended, outcome) = self.board.open_statement(PATIENCE, append).expect("room");
+        let (appended, outcome) = self
+            .board
+            .open_statement(PATIENCE, place(), append)
+            .expect("room");
         (appended.sequence, outcome)
     }
 

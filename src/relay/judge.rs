@@ -1,0 +1,343 @@
+//! Rule N1: what comes is judged by a node before it is journaled.
+//!
+//! A journal that took what no node lets in would be filled by strangers, and each of their records would be sent to every node and
+//! stand in the way of others. So credentials that are not [known](super::trust) are asked for first, by a request that changes
+//! nothing: for a write by a write without a line, for a statement by one that needs the same right or less
+//! ([`Question`]). What the nodes answer (401, 403, 404) is the client's answer, and nothing is stored.
+//!
+//! # Who is asked
+//!
+//! Every node that is trusted and has carried out every acknowledged statement, all at once. One acceptance is enough, because nodes
+//! may differ in what they hold. A refusal waits a moment for the others. With nobody to ask, known credentials go on and unknown
+//! ones get 503.
+//!
+//! # What can go wrong
+//!
+//! | trouble | what happens |
+//! | --- | --- |
+//! | a crowd of wrong passwords, each a costly hash for the node | `judging.at_once` are asked at once; `judging.max_waiting` wait, a quarter of them from one address; more get 503 |
+//! | the same wrong credentials again and again | the refusal is remembered for `judging.refused_for`, until a statement is acknowledged |
+//! | a statement changes what is right while a node answers | an answer that was asked for before it is not remembered |
+//! | a node that hangs | [`ASK_TIMEOUT`] |
+//! | known credentials are withdrawn | they are asked for again beside their writes, sixteen times within `trust_for`; a refusal ends it |
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::Semaphore;
+
+use super::client::ReplicaAnswer;
+use super::freshness::Freshness;
+use super::per_source::PerSource;
+use super::record::{Destination, Form};
+use super::replica::Replica;
+use super::trust::{Scope, Tag, Trust, TrustTable};
+use super::wire::{Pieces, query_request, write_head};
+use crate::config::model::Judging;
+use crate::influx::{Credentials, Precision, Refusal, Verdict, judge_write, refusal_of_replica};
+use crate::stats::RelayStats;
+
+/// How long the nodes may take to answer.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a refusal waits for the other nodes' acceptance.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How long a node that has carried out every statement is waited for.
+const WAIT_FOR_NODE: Duration = Duration::from_secs(1);
+
+/// Refusals that are remembered.
+const MOST_REFUSED: usize = 1024;
+
+/// What is asked, in whose name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) credentials: &'a Credentials,
+    pub(super) scope: Scope<'a>,
+}
+
+/// Why a request is not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Rejection {
+    /// The nodes refuse it.
+    Refused(Refusal),
+    /// No node can be asked, and the credentials are unknown.
+    NobodyToAsk,
+    /// Too many wait to be judged.
+    TooMany,
+}
+
+/// What the nodes say.
+enum Judgement {
+    Accepted,
+    Refused(Refusal),
+    Silent,
+}
+
+/// Asks nodes, and remembers what they said.
+pub(super) struct Judge {
+    table: Arc<TrustTable>,
+    replicas: Vec<Arc<Replica>>,
+    freshness: Arc<Freshness>,
+    stats: Arc<RelayStats>,
+    refused_for: Duration,
+    refused: Mutex<HashMap<Tag, Remembered>>,
+    /// Statements that were acknowledged: what was refused before may be right now.
+    statements: AtomicU64,
+    asking: Semaphore,
+    waiting: Arc<PerSource>,
+    /// Credentials that are being asked for beside their writes.
+    renewed: Mutex<Vec<Tag>>,
+}
+
+struct Remembered {
+    until: Instant,
+    refusal: Refusal,
+}
+
+impl Judge {
+    pub(super) fn new(
+        settings: Judging,
+        table: Arc<TrustTable>,
+        replicas: Vec<Arc<Replica>>,
+        freshness: Arc<Freshness>,
+        stats: Arc<RelayStats>,
+    ) -> Arc<Judge> {
+        Arc::new(Judge {
+            table,
+            replicas,
+            freshness,
+            stats,
+            refused_for: settings.refused_for,
+            refused: Mutex::new(HashMap::new()),
+            statements: AtomicU64::new(0),
+            asking: Semaphore::new(settings.at_once.min(Semaphore::MAX_PERMITS)),
+            waiting: PerSource::new(settings.max_waiting, settings.max_waiting.div_ceil(4)),
+            renewed: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Returns once the credentials are known to be good for this, asking nodes if need be. Dropping the future stores nothing.
+    ///
+    /// # Errors
+    /// [`Rejection`]: nothing may be stored.
+    pub(super) async fn judge(
+        self: &Arc<Self>,
+        question: Question<'_>,
+        source: IpAddr,
+    ) -> Result<(), Rejection> {
+        let tag = self.table.tag(question.credentials, question.scope);
+        match self.table.trust(tag, Instant::now()) {
+            Trust::Known => return Ok(()),
+            Trust::Due => {
+                self.renew(tag, question);
+                return Ok(());
+            }
+            Trust::Unknown => {}
+        }
+        if let Some(refusal) = self.remembered(tag) {
+            return Err(self.refused(refusal));
+        }
+        let Some(_waiting) = self.waiting.enter(source) else {
+            self.stats.judging_overflows.increment();
+            return Err(Rejection::TooMany);
+        };
+        // The semaphore is never closed.
+        let _asking = self.asking.acquire().await;
+        // Others may have asked the same meanwhile.
+        if self.table.trust(tag, Instant::now()) != Trust::Unknown {
+            return Ok(());
+        }
+        if let Some(refusal) = self.remembered(tag) {
+            return Err(self.refused(refusal));
+        }
+        match self.ask_and_remember(tag, question).await {
+            Judgement::Accepted => Ok(()),
+            Judgement::Refused(refusal) => Err(self.refused(refusal)),
+            Judgement::Silent => Err(Rejection::NobodyToAsk),
+        }
+    }
+
+    /// A statement was acknowledged: a database or a user may be there now that was not.
+    pub(super) fn statement_acknowledged(&self) {
+        self.statements.fetch_add(1, Ordering::SeqCst);
+        self.remembered_refusals().clear();
+    }
+
+    fn refused(&self, refusal: Refusal) -> Rejection {
+        self.stats.judged_refused.increment();
+        Rejection::Refused(refusal)
+    }
+
+    /// Asks beside the request, unless somebody does so already.
+    fn renew(self: &Arc<Self>, tag: Tag, question: Question<'_>) {
+        {
+            let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+            if renewed.contains(&tag) || self.asking.available_permits() <= renewed.len() {
+                return;
+            }
+            renewed.push(tag);
+        }
+        let judge = Arc::clone(self);
+        let credentials = question.credentials.clone();
+        let database = match question.scope {
+            Scope::Write(database) => Some(database.to_owned()),
+            Scope::Administer | Scope::Identify => None,
+        };
+        let is_administer = question.scope == Scope::Administer;
+        tokio::spawn(async move {
+            let scope = match &database {
+                Some(database) => Scope::Write(database),
+                None if is_administer => Scope::Administer,
+                None => Scope::Identify,
+            };
+            let question = Question {
+                credentials: &credentials,
+                scope,
+            };
+            judge.ask_and_remember(tag, question).await;
+            let mut renewed = judge.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+            renewed.retain(|known| *known != tag);
+        });
+    }
+
+    async fn ask_and_remember(&self, tag: Tag, question: Question<'_>) -> Judgement {
+        let statements = self.statements.load(Ordering::SeqCst);
+        self.stats.judged.increment();
+        let judgement = self.ask(question).await;
+        match &judgement {
+            Judgement::Accepted => {
+                if !self.table.accepted(tag, Instant::now()) {
+                    self.stats.known_overflows.increment();
+                }
+            }
+            Judgement::Refused(refusal) => {
+                self.table.refused(tag);
+                let mut refused = self.remembered_refusals();
+                if self.statements.load(Ordering::SeqCst) == statements {
+                    self.remember(&mut refused, tag, refusal);
+                }
+            }
+            Judgement::Silent => {}
+        }
+        judgement
+    }
+
+    async fn ask(&self, question: Question<'_>) -> Judgement {
+        let found = || {
+            let found = self.candidates();
+            (!found.is_empty()).then_some(found)
+        };
+        let is_anybody_there = self.replicas.iter().any(|replica| replica.is_trusted());
+        let candidates = match found() {
+            None if is_anybody_there => self.freshness.wait_for(WAIT_FOR_NODE, found).await,
+            found => found,
+        };
+        let mut answers: FuturesUnordered<_> = candidates
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|replica| {
+                let address = replica.server.address()?;
+                let mut request = Pieces::default();
+                request.push(question.request(address));
+                Some(async move { replica.client.exchange(address, request).await })
+            })
+            .collect();
+        let mut refusal = None;
+        let mut deadline = tokio::time::Instant::now() + ASK_TIMEOUT;
+        while let Ok(Some(answer)) = tokio::time::timeout_at(deadline, answers.next()).await {
+            match answer.as_ref().map(|answer| question.read(answer)) {
+                Ok(Judgement::Accepted) => return Judgement::Accepted,
+                Ok(Judgement::Refused(first)) => {
+                    refusal.get_or_insert(first);
+                    deadline = deadline.min(tokio::time::Instant::now() + GRACE);
+                }
+                Ok(Judgement::Silent) | Err(_) => {}
+            }
+        }
+        refusal.map_or(Judgement::Silent, Judgement::Refused)
+    }
+
+    /// The nodes that know what is right.
+    fn candidates(&self) -> Vec<&Arc<Replica>> {
+        let statement = self.freshness.newest_statement();
+        self.replicas
+            .iter()
+            .filter(|replica| replica.follows() && replica.is_trusted())
+            .filter(|replica| self.freshness.has_carried_out(replica.index, statement))
+            .collect()
+    }
+
+    fn remembered(&self, tag: Tag) -> Option<Refusal> {
+        let refused = self.remembered_refusals();
+        let remembered = refused.get(&tag)?;
+        (remembered.until > Instant::now()).then(|| remembered.refusal.clone())
+    }
+
+    fn remember(&self, refused: &mut HashMap<Tag, Remembered>, tag: Tag, refusal: &Refusal) {
+        let now = Instant::now();
+        if refused.len() >= MOST_REFUSED {
+            refused.retain(|_, remembered| remembered.until > now);
+        }
+        if refused.len() >= MOST_REFUSED {
+            refused.clear();
+        }
+        refused.insert(
+            tag,
+            Remembered {
+                until: now + self.refused_for,
+                refusal: refusal.clone(),
+            },
+        );
+    }
+
+    fn remembered_refusals(&self) -> MutexGuard<'_, HashMap<Tag, Remembered>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Question<'_> {
+    fn request(&self, address: std::net::SocketAddr) -> bytes::Bytes {
+        match self.scope {
+            Scope::Write(database) => {
+                let destination = Destination {
+                    form: Form::LineProtocol,
+                    precision: Precision::default(),
+                    consistency: None,
+                    database: database.to_owned(),
+                    retention_policy: String::new(),
+                    credentials: self.credentials.clone(),
+                };
+                write_head(&destination, address, 0)
+            }
+            Scope::Administer => query_request("SHOW USERS", "", self.credentials, address),
+            Scope::Identify => query_request("SHOW DATABASES", "", self.credentials, address),
+        }
+    }
+
+    /// What an answer means. InfluxDB asks for credentials, then for the database, then for rights, and only then for anything else:
+    /// whatever it says besides these lets the credentials pass.
+    fn read(&self, answer: &ReplicaAnswer) -> Judgement {
+        let refused = || Judgement::Refused(refusal_of_replica(answer.status, &answer.body));
+        match self.scope {
+            Scope::Write(_) => match judge_write(answer.status, &answer.body) {
+                Verdict::Unauthorized | Verdict::DatabaseNotFound => refused(),
+                Verdict::TryAgain(_) | Verdict::Unexpected => Judgement::Silent,
+                Verdict::Applied
+                | Verdict::Expired { .. }
+                | Verdict::Refused
+                | Verdict::RetentionPolicyNotFound
+                | Verdict::TooLarge => Judgement::Accepted,
+            },
+            Scope::Administer | Scope::Identify => match answer.status {
+                401 | 403 => refused(),
+                408 | 429 | 500.. => Judgement::Silent,
+                _ => Judgement::Accepted,
+            },
+        }
+    }
+}

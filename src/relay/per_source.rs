@@ -1,0 +1,93 @@
+//! Counts what is under way, in all and by source, within limits: so that no single source takes all of the room.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Limits on what is under way at once.
+#[derive(Debug)]
+pub(super) struct PerSource {
+    most: usize,
+    most_of_one: usize,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    by_source: HashMap<IpAddr, usize>,
+}
+
+/// One that is under way, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    limits: Arc<PerSource>,
+    source: IpAddr,
+}
+
+impl PerSource {
+    /// At most `most` at once, and `most_of_one` of them from one source.
+    pub(super) fn new(most: usize, most_of_one: usize) -> Arc<PerSource> {
+        Arc::new(PerSource {
+            most,
+            most_of_one,
+            counts: Mutex::default(),
+        })
+    }
+
+    /// One more from this source; nothing if there is no room for it.
+    pub(super) fn enter(self: &Arc<Self>, source: IpAddr) -> Option<Place> {
+        let mut counts = self.counts();
+        let of_source = counts.by_source.get(&source).copied().unwrap_or(0);
+        if counts.all >= self.most || of_source >= self.most_of_one {
+            return None;
+        }
+        counts.all += 1;
+        counts.by_source.insert(source, of_source + 1);
+        Some(Place {
+            limits: Arc::clone(self),
+            source,
+        })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.limits.counts();
+        counts.all = counts.all.saturating_sub(1);
+        if let Some(of_source) = counts.by_source.get_mut(&self.source) {
+            *of_source -= 1;
+            if *of_source == 0 {
+                counts.by_source.remove(&self.source);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn neither_one_source_nor_all_of_them_take_more_than_their_share() {
+        let limits = PerSource::new(3, 2);
+        let first = limits.enter(source(1)).expect("room");
+        let _second = limits.enter(source(1)).expect("room");
+        assert!(limits.enter(source(1)).is_none(), "its share");
+        let _third = limits.enter(source(2)).expect("room");
+        assert!(limits.enter(source(3)).is_none(), "all");
+        drop(first);
+        let _fourth = limits.enter(source(3)).expect("room again");
+        assert!(limits.enter(source(1)).is_none(), "all");
+        drop(_third);
+        assert_eq!(limits.counts().by_source.len(), 2, "who left is forgotten");
+    }
+}
