@@ -255,7 +255,9 @@ fn ack_all_says_that_both_applied_and_ack_journal_waits_for_none() {
 
 fn silent_but_for_the_first() -> StandIn {
     StandIn::start(|request| {
-        if request.path() == "/ping" || request.text().starts_with("first") {
+        // A question about credentials has no line.
+        let is_question = request.text().is_empty();
+        if request.path() == "/ping" || is_question || request.text().starts_with("first") {
             Behaviour::no_content()
         } else {
             Behaviour::Hang
@@ -323,7 +325,7 @@ fn a_joined_request_that_is_refused_goes_again_one_by_one_and_each_client_gets_i
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let mut writers = vec![scope.spawn(|| write(&url, "good v=0 0"))];
         wait_until("the first request under way", SOON, || {
-            one.requests_for("/write").len() == 1
+            one.written_lines().len() == 1
         });
         for body in bodies {
             writers.push(scope.spawn(|| write(&url, body)));

@@ -311,14 +311,12 @@ fn a_statement_may_take_longer_than_any_write_and_holds_no_writes_up() {
         wait_until("the statement to be under way", SOON, || {
             !statements(&node).is_empty()
         });
-        // Taken while a verdict was still awaited, and not once it is not: the journal alone does not answer for a stranger.
-        let status = write(&haflux, "unknown", "stranger v=1 1");
-        assert!([503, 504].contains(&status), "{status}");
         wait_until("a write that the journal answers for", SOON, || {
             write(&haflux, "known", "meanwhile v=1 1") == 204
         });
         assert!(!asked.is_finished());
-        assert_eq!(write(&haflux, "unknown", "stranger v=1 1"), 503);
+        // The node judges a newcomer although it is busy.
+        assert_eq!(write(&haflux, "unknown", "stranger v=1 1"), 204);
         may_finish.store(true, Ordering::SeqCst);
         assert_eq!(asked.join().expect("an answer").status, 200);
     });

@@ -8,8 +8,9 @@
 //! # Who is asked
 //!
 //! Every node that is trusted and has carried out every acknowledged statement, all at once. One acceptance is enough, because nodes
-//! may differ in what they hold. A refusal waits a moment for the others. With nobody to ask, known credentials go on and unknown
-//! ones get 503.
+//! may differ in what they hold. A refusal waits a moment for the others. Where no node has carried out every statement (after a
+//! restart, while a long one runs), any trusted node is asked: its acceptance counts, its refusal may be out of date and does not.
+//! With nobody to ask, known credentials go on and unknown ones get 503.
 //!
 //! # What can go wrong
 //!
@@ -229,16 +230,21 @@ impl Judge {
 
     async fn ask(&self, question: Question<'_>) -> Judgement {
         let found = || {
-            let found = self.candidates();
+            let found = self.up_to_date();
             (!found.is_empty()).then_some(found)
         };
-        let is_anybody_there = self.replicas.iter().any(|replica| replica.is_trusted());
-        let candidates = match found() {
-            None if is_anybody_there => self.freshness.wait_for(WAIT_FOR_NODE, found).await,
+        let all: Vec<_> = self
+            .replicas
+            .iter()
+            .filter(|replica| replica.follows() && replica.is_trusted())
+            .collect();
+        let up_to_date = match found() {
+            None if !all.is_empty() => self.freshness.wait_for(WAIT_FOR_NODE, found).await,
             found => found,
         };
-        let mut answers: FuturesUnordered<_> = candidates
-            .unwrap_or_default()
+        let is_up_to_date = up_to_date.is_some();
+        let mut answers: FuturesUnordered<_> = up_to_date
+            .unwrap_or(all)
             .into_iter()
             .filter_map(|replica| {
                 let address = replica.server.address()?;
@@ -252,18 +258,18 @@ impl Judge {
         while let Ok(Some(answer)) = tokio::time::timeout_at(deadline, answers.next()).await {
             match answer.as_ref().map(|answer| question.read(answer)) {
                 Ok(Judgement::Accepted) => return Judgement::Accepted,
-                Ok(Judgement::Refused(first)) => {
+                Ok(Judgement::Refused(first)) if is_up_to_date => {
                     refusal.get_or_insert(first);
                     deadline = deadline.min(tokio::time::Instant::now() + GRACE);
                 }
-                Ok(Judgement::Silent) | Err(_) => {}
+                Ok(Judgement::Refused(_) | Judgement::Silent) | Err(_) => {}
             }
         }
         refusal.map_or(Judgement::Silent, Judgement::Refused)
     }
 
-    /// The nodes that know what is right.
-    fn candidates(&self) -> Vec<&Arc<Replica>> {
+    /// The nodes that have carried out every acknowledged statement.
+    fn up_to_date(&self) -> Vec<&Arc<Replica>> {
         let statement = self.freshness.newest_statement();
         self.replicas
             .iter()
