@@ -22,6 +22,9 @@ Rebuilding a replica whose data differs, while the others serve:
   …                                         copy the data of a fresh node to it: influxd backup, influxd restore
   haflux replica readmit influxlab2         it is sent what was written since, and serves again
 
+Passing over a record that a replica never answers:
+  haflux replica skip influxlab2 41         a dead letter, and the database goes on; the log and the page name the record
+
 docs/operation.md has the whole way.";
 
 /// What `haflux replica` is told.
@@ -53,6 +56,15 @@ enum Order {
         /// The replica: a server of the pool that the relay replicates to
         #[arg(value_name = "NAME")]
         replica: String,
+    },
+    /// Set a record aside that a replica leaves without a verdict: it becomes a dead letter there
+    Skip {
+        /// The replica: a server of the pool that the relay replicates to
+        #[arg(value_name = "NAME")]
+        replica: String,
+        /// The record, as the log and the status page name it
+        #[arg(value_name = "SEQUENCE")]
+        sequence: u64,
     },
 }
 
@@ -151,6 +163,11 @@ fn carry_out(arguments: &Arguments, config: &Config) -> Result<String, OrderErro
             name: replica.clone(),
             relay,
         },
+        Order::Skip { replica, sequence } => Request::Skip {
+            name: replica.clone(),
+            sequence: *sequence,
+            relay,
+        },
     };
     match (ask(&config.server.data_dir, &request, LIMIT)?, &request) {
         (Answer::Replicas(mut replicas), Request::Status {}) => {
@@ -159,7 +176,10 @@ fn carry_out(arguments: &Arguments, config: &Config) -> Result<String, OrderErro
             }
             Ok(table(&replicas, SystemTime::now()))
         }
-        (Answer::Done(next), Request::RebuildBegin { .. } | Request::Readmit { .. }) => Ok(next),
+        (
+            Answer::Done(next),
+            Request::RebuildBegin { .. } | Request::Readmit { .. } | Request::Skip { .. },
+        ) => Ok(next),
         (Answer::Refused(error), _) => Err(match error {
             ControlError::UnknownReplica { name, known } => {
                 OrderError::UnknownReplica { name, known }

@@ -26,6 +26,16 @@ pub enum Request {
         #[serde(default)]
         relay: Option<String>,
     },
+    /// [`Replicas::skip`](super::Replicas::skip).
+    Skip {
+        /// The replica.
+        name: String,
+        /// The record.
+        sequence: u64,
+        /// Its relay; needed if several have a replica of that name.
+        #[serde(default)]
+        relay: Option<String>,
+    },
 }
 
 /// What a client is told.

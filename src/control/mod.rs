@@ -18,6 +18,8 @@
 //! < {"done":"the journal is kept from …"}
 //! > {"command":"readmit","name":"influxlab3"}
 //! < {"refused":{"unknown_replica":{"name":"influxlab3","known":["influxlab","influxlab2"]}}}
+//! > {"command":"skip","name":"influxlab2","sequence":41}
+//! < {"done":"record 41 is set aside …"}
 //! ```
 //!
 //! More lines may follow on the same connection; each is answered before the next is read. A line that is no request gets

@@ -80,4 +80,16 @@ pub trait Replicas: Send + Sync {
     /// # Errors
     /// Why nothing was changed.
     async fn readmit(&self, relay: Option<&str>, name: &str) -> Result<String, ControlError>;
+
+    /// Sets a record aside for a replica that has no verdict on it: a dead letter, and its lane goes on. Returns what became of it,
+    /// for a person.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    async fn skip(
+        &self,
+        relay: Option<&str>,
+        name: &str,
+        sequence: u64,
+    ) -> Result<String, ControlError>;
 }

@@ -154,6 +154,14 @@ async fn carry_out(
             let result = replicas.readmit(relay.as_deref(), &name).await;
             ("readmit", name, result)
         }
+        Request::Skip {
+            name,
+            sequence,
+            relay,
+        } => {
+            let result = replicas.skip(relay.as_deref(), &name, sequence).await;
+            ("skip", name, result)
+        }
     };
     match result {
         Ok(next) => {

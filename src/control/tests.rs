@@ -81,6 +81,16 @@ impl Replicas for Pretended {
             known: vec!["one".to_owned(), "two".to_owned()],
         })
     }
+
+    async fn skip(
+        &self,
+        relay: Option<&str>,
+        name: &str,
+        sequence: u64,
+    ) -> Result<String, ControlError> {
+        self.note("skip", relay, name);
+        Ok(format!("record {sequence} is set aside"))
+    }
 }
 
 struct Served {

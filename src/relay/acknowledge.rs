@@ -16,6 +16,8 @@ pub enum Standing {
     Refused,
     /// The replica refused it as things are now (schema or rights are missing) and will be asked again.
     Held,
+    /// The replica left it without a verdict too often: it is not sent there again.
+    SetAside,
 }
 
 impl Standing {
@@ -117,11 +119,11 @@ fn weigh(needed: usize, standings: &[Standing], awaited: &[bool], unheard: Decis
         return Decision::Wait;
     }
     let refused = standings.iter().any(|standing| standing.is_refusal());
-    let all_final = applied + count(Standing::Refused) == standings.len();
+    let final_ones = applied + count(Standing::Refused) + count(Standing::SetAside);
     match (applied, refused) {
         (0, true) => Decision::Refuse,
+        _ if final_ones == standings.len() => Decision::Unmet { applied },
         (0, false) => unheard,
-        (_, true) if all_final => Decision::Unmet { applied },
         _ => Decision::Wait,
     }
 }
@@ -129,7 +131,7 @@ fn weigh(needed: usize, standings: &[Standing], awaited: &[bool], unheard: Decis
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Standing::{Applied, Held, Refused, Unknown};
+    use Standing::{Applied, Held, Refused, SetAside, Unknown};
 
     fn policy(ack: Ack) -> Policy {
         Policy {
@@ -262,6 +264,26 @@ mod tests {
             Decision::Unmet { applied: 1 }
         );
         assert!(!all.admits_statement(1, 2) && policy(Ack::Journal).admits_statement(0, 2));
+    }
+
+    #[test]
+    fn what_is_set_aside_is_neither_applied_nor_refused() {
+        let any = policy(Ack::Any);
+        let here = [true, true];
+        let decide = |standings| any.decide(standings, &here);
+        assert_eq!(
+            decide(&[SetAside, SetAside]),
+            Decision::Unmet { applied: 0 }
+        );
+        assert_eq!(decide(&[SetAside, Refused]), Decision::Refuse);
+        assert_eq!(decide(&[SetAside, Unknown]), Decision::Wait);
+        let applied = Decision::Acknowledge { applied: 1 };
+        assert_eq!(decide(&[SetAside, Applied]), applied);
+        let all = policy(Ack::All);
+        assert_eq!(
+            all.decide(&[SetAside, Applied], &here),
+            Decision::Unmet { applied: 1 }
+        );
     }
 
     #[test]

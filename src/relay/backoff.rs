@@ -31,6 +31,18 @@ impl Backoff {
         whole.mul_f64(0.5 + 0.5 * fastrand::f64())
     }
 
+    /// Whether the next wait is longer than the one before it: repeats are told once per growth.
+    pub(super) fn grows(&self) -> bool {
+        let doubled = |failures: u32| {
+            self.min
+                .saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX))
+        };
+        match self.failures.checked_sub(1) {
+            None => true,
+            Some(before) => doubled(before) < self.max,
+        }
+    }
+
     /// Success: the next wait is the shortest again.
     pub fn reset(&mut self) {
         self.failures = 0;
@@ -57,5 +69,12 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next() <= min);
+        let mut backoff = Backoff::new(min, max);
+        let told = (0..100).filter(|_| {
+            let grows = backoff.grows();
+            backoff.next();
+            grows
+        });
+        assert_eq!(told.count(), 8, "100 ms, 200 ms, … 6.4 s, 10 s");
     }
 }

@@ -12,7 +12,9 @@ mod statements;
 #[cfg(test)]
 pub(in crate::relay) use statements::tests::place as statement_place;
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,8 @@ pub enum Report {
     Refused(Refusal),
     /// Its points were older than the retention policy: refused to a client that waits, but no dead letter.
     Expired(Refusal),
+    /// Left without a verdict too often, and set aside.
+    SetAside,
 }
 
 /// What a replica does with a record that it refused for now.
@@ -72,12 +76,16 @@ pub struct Board {
     stats: Arc<RelayStats>,
     freshness: Arc<Freshness>,
     rows: Mutex<Rows>,
+    /// Tells lanes apart without their names.
+    lanes: RandomState,
     /// Whether every replica has been asked at least once.
     all_met: watch::Sender<bool>,
 }
 
 struct Rows {
     reachable: Vec<bool>,
+    /// Replicas and lanes of theirs in which a record has no verdict: nobody waits for them there.
+    stalled: HashSet<(usize, LaneKey)>,
     answers: Vec<bool>,
     met: Vec<bool>,
     waiting: BTreeMap<Sequence, Waiting>,
@@ -87,8 +95,14 @@ struct Rows {
     refusals: Refusals,
 }
 
+/// A database, hashed.
+type LaneKey = u64;
+
 struct Waiting {
     since: Instant,
+    lane: LaneKey,
+    /// A replica left it without a verdict: the journal alone does not vouch for it.
+    is_suspect: bool,
     standings: Vec<Standing>,
     refusal: Option<Refusal>,
     outcome: oneshot::Sender<Outcome>,
@@ -110,6 +124,7 @@ impl Board {
             freshness,
             rows: Mutex::new(Rows {
                 reachable: vec![false; cursors.len()],
+                stalled: HashSet::new(),
                 answers: vec![false; cursors.len()],
                 met: vec![false; cursors.len()],
                 waiting: BTreeMap::new(),
@@ -117,6 +132,7 @@ impl Board {
                 carrying_out: vec![None; cursors.len()],
                 refusals: Refusals::new(cursors),
             }),
+            lanes: RandomState::new(),
             all_met: watch::Sender::new(false),
         }
     }
@@ -183,20 +199,27 @@ impl Board {
     ///
     /// # Errors
     /// Those of `append`.
-    pub fn open<F>(&self, append: F) -> Result<(Append, oneshot::Receiver<Outcome>), AppendError>
+    pub fn open<F>(
+        &self,
+        database: &str,
+        append: F,
+    ) -> Result<(Append, oneshot::Receiver<Outcome>), AppendError>
     where
         F: FnOnce() -> Result<Append, AppendError>,
     {
         let (outcome, receiver) = oneshot::channel();
+        let lane = self.lanes.hash_one(database);
         let mut rows = self.rows();
         let appended = append()?;
         let waiting = Waiting {
             since: Instant::now(),
+            lane,
+            is_suspect: false,
             standings: vec![Standing::Unknown; rows.reachable.len()],
             refusal: None,
             outcome,
         };
-        match waiting.decide(self.policy, &rows.reachable) {
+        match rows.decide(self.policy, &waiting) {
             Decision::Wait => {
                 rows.waiting.insert(appended.sequence, waiting);
             }
@@ -224,12 +247,14 @@ impl Board {
                 Report::Refused(refusal) | Report::Expired(refusal) => {
                     (Standing::Refused, Some(refusal))
                 }
+                Report::SetAside => (Standing::SetAside, None),
             };
             match report {
                 Report::Refused(refusal) => {
                     rows.refusals.refuse(replica, *sequence, standing, refusal);
                 }
                 Report::Applied | Report::Expired(_) => rows.refusals.accept(replica, *sequence),
+                Report::SetAside => rows.refusals.set_aside(replica, *sequence),
             }
             conclusions.extend(self.conclude(rows, *sequence));
             self.tell_client(rows, replica, *sequence, standing, refusal);
@@ -255,7 +280,7 @@ impl Board {
                 .any(|(standing, reachable)| match standing {
                     Standing::Applied => true,
                     Standing::Unknown => *reachable,
-                    Standing::Refused | Standing::Held => false,
+                    Standing::Refused | Standing::Held | Standing::SetAside => false,
                 });
         if accepted_or_awaited {
             return Settlement::Hold;
@@ -311,6 +336,15 @@ impl Board {
         self.rows().refusals.restore(replica, noted);
     }
 
+    /// Takes back which records were set aside for a replica.
+    pub fn restore_set_aside(&self, replica: usize, sequences: &[u64]) {
+        let mut rows = self.rows();
+        for sequence in sequences {
+            let sequence = Sequence::new(*sequence);
+            rows.refusals.set_aside(replica, sequence);
+        }
+    }
+
     /// A replica came into reach or went out of it: clients that waited for it, or for nobody, may have their answer now.
     pub fn set_reachable(&self, replica: usize, reachable: bool) {
         let mut guard = self.rows();
@@ -319,11 +353,47 @@ impl Board {
             Some(known) if *known != reachable => *known = reachable,
             _ => return,
         }
-        let decide = |waiting: &Waiting| waiting.decide(self.policy, &rows.reachable);
+        self.decide_writes(rows);
+        self.decide_statements(rows);
+    }
+
+    /// The replica answers, but leaves these records of the lane without a verdict: the clients of those behind them need not wait
+    /// for it, and the journal alone vouches for none of these.
+    pub fn stall(&self, replica: usize, lane: &str, without_verdict: &[Sequence]) {
+        let mut guard = self.rows();
+        let rows = &mut *guard;
+        for sequence in without_verdict {
+            if let Some(waiting) = rows.waiting.get_mut(sequence) {
+                waiting.is_suspect = true;
+            }
+        }
+        if rows.stalled.insert((replica, self.lanes.hash_one(lane))) {
+            self.decide_writes(rows);
+        }
+    }
+
+    /// The lane goes on at the replica.
+    pub fn unstall(&self, replica: usize, lane: &str) {
+        let mut rows = self.rows();
+        rows.stalled.remove(&(replica, self.lanes.hash_one(lane)));
+    }
+
+    /// All lanes of the replica begin anew.
+    pub fn unstall_all(&self, replica: usize) {
+        self.rows().stalled.retain(|(known, _)| *known != replica);
+    }
+
+    /// Whether another replica took the record, or may, so that this one misses it if it is set aside here.
+    pub fn may_be_missed(&self, replica: usize, sequence: Sequence) -> bool {
+        !self.rows().refusals.others_refuse(replica, sequence)
+    }
+
+    /// Ends the waits for writes that have come to a decision.
+    fn decide_writes(&self, rows: &mut Rows) {
         let decided: Vec<(Sequence, Decision)> = rows
             .waiting
             .iter()
-            .map(|(sequence, waiting)| (*sequence, decide(waiting)))
+            .map(|(sequence, waiting)| (*sequence, rows.decide(self.policy, waiting)))
             .filter(|(_, decision)| *decision != Decision::Wait)
             .collect();
         for (sequence, decision) in decided {
@@ -331,7 +401,6 @@ impl Board {
                 waiting.finish(decision);
             }
         }
-        self.decide_statements(rows);
     }
 
     /// Ends the waits that have lasted longer than `timeout`. Called at a steady pace by one task for all clients.
@@ -370,7 +439,10 @@ impl Board {
         if waiting.refusal.is_none() {
             waiting.refusal = refusal.cloned();
         }
-        let decision = waiting.decide(self.policy, &rows.reachable);
+        let decision = match rows.waiting.get(&sequence) {
+            Some(waiting) => rows.decide(self.policy, waiting),
+            None => Decision::Wait,
+        };
         if decision != Decision::Wait
             && let Some(waiting) = rows.waiting.remove(&sequence)
         {
@@ -390,11 +462,27 @@ impl Board {
     }
 }
 
-impl Waiting {
-    fn decide(&self, policy: Policy, reachable: &[bool]) -> Decision {
-        policy.decide(&self.standings, reachable)
+impl Rows {
+    fn decide(&self, policy: Policy, waiting: &Waiting) -> Decision {
+        let decision = if self.stalled.is_empty() {
+            policy.decide(&waiting.standings, &self.reachable)
+        } else {
+            let reachable = self.reachable.iter().enumerate();
+            let reachable: Vec<bool> = reachable
+                .map(|(replica, reachable)| {
+                    *reachable && !self.stalled.contains(&(replica, waiting.lane))
+                })
+                .collect();
+            policy.decide(&waiting.standings, &reachable)
+        };
+        match decision {
+            Decision::Acknowledge { applied: 0 } if waiting.is_suspect => Decision::Wait,
+            decision => decision,
+        }
     }
+}
 
+impl Waiting {
     /// Tells the client; one that has left is nobody's loss.
     fn finish(self, decision: Decision) {
         let outcome = match decision {

@@ -1,8 +1,7 @@
 //! The HTTP client of one replica: connections kept between requests, one deadline around a whole exchange.
 //!
 //! Connections are Pingora's; the request is written as it is and its answer is read by [`response`](super::response), which
-//! says why. A connection taken from the idle ones that turns out to be dead is replaced by a fresh one, once, and the
-//! answer says so. A statement must not go out twice, and may take minutes: it has a connection of its own, and no deadline as
+//! says why. One call sends a request once: whether it is sent again is for the caller to say, who counts. A statement must not go out twice, and may take minutes: it has a connection of its own, and no deadline as
 //! long as that lives (rule S3).
 
 use std::net::SocketAddr;
@@ -52,8 +51,6 @@ pub(super) struct ReplicaAnswer {
     pub(super) body: Bytes,
     /// The body was longer.
     pub(super) cut: bool,
-    /// The request went out before this on a connection that then broke: it may be carried out twice, and late.
-    pub(super) repeated: bool,
 }
 
 /// Why there is no answer.
@@ -65,6 +62,9 @@ pub(super) enum SendError {
     /// The request went out, at least in part: it may or may not have been carried out.
     #[error("{address} gave no answer: {reason}")]
     NoAnswer { address: SocketAddr, reason: String },
+    /// As [`SendError::NoAnswer`], because a person wants the record to be passed over.
+    #[error("its request was given up by a person")]
+    GivenUp,
     /// As [`SendError::NoAnswer`], for lack of time.
     #[error("{address} gave no answer within {timeout:?}")]
     Timeout {
@@ -148,35 +148,20 @@ impl ReplicaClient {
         address: SocketAddr,
         request: Pieces,
     ) -> Result<ReplicaAnswer, SendError> {
-        let mut repeated = false;
         if let Some(stream) = self.take_idle(address) {
-            match self
-                .converse(stream, address, request.clone(), MAX_BODY)
-                .await
-            {
-                Ok(answer) => return Ok(answer),
-                Err(_) => repeated = true,
-            }
+            return self.converse(stream, address, request, MAX_BODY).await;
         }
         let mut peer = HttpPeer::new(address, false, String::new());
         peer.options.connection_timeout = Some(self.timeout);
-        let stream = self
-            .connector
-            .new_stream(&peer)
-            .await
-            .map_err(|error| match repeated {
-                // It went out before, on the connection that broke.
-                true => SendError::NoAnswer {
+        let stream =
+            self.connector
+                .new_stream(&peer)
+                .await
+                .map_err(|error| SendError::Connect {
                     address,
                     reason: reason(&error),
-                },
-                false => SendError::Connect {
-                    address,
-                    reason: reason(&error),
-                },
-            })?;
-        let answer = self.converse(stream, address, request, MAX_BODY).await?;
-        Ok(ReplicaAnswer { repeated, ..answer })
+                })?;
+        self.converse(stream, address, request, MAX_BODY).await
     }
 
     async fn converse(
@@ -213,7 +198,6 @@ impl ReplicaClient {
             retry_after: response.retry_after,
             body: Bytes::from(response.body),
             cut: response.cut,
-            repeated: false,
         })
     }
 

@@ -5,6 +5,7 @@
 //! other one would have to begin anew itself: what landed there late, and is still to be written over, may be in the copy.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use log::warn;
@@ -13,13 +14,16 @@ use super::note::Note;
 use super::relay::Relay;
 use super::replica::Replica;
 use super::roster::{Divergence, Place};
-use crate::journal::{Cursor, Position};
+use crate::journal::{Cursor, Position, Sequence};
 
 /// The journal's cursor that pins it for the rebuilding of a replica: this, and the replica's name. No server's name has a
 /// space in it.
 pub(super) const PIN_PREFIX: &str = "rebuild of ";
 
-/// Why a replica cannot be rebuilt or taken back now.
+/// How long an order to pass over a record waits until that is done.
+const SKIP_WAIT: Duration = Duration::from_secs(5);
+
+/// Why an order about a replica is not carried out now.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaError {
     /// There is no replica of that name.
@@ -41,6 +45,27 @@ pub enum ReplicaError {
         "the rebuilding of {0} has not begun: what was written since it diverged is not kept for it"
     )]
     NotBegun(String),
+    /// It does not follow the journal.
+    #[error("{0} does not follow the journal: nothing is sent to it")]
+    NotFollowing(String),
+    /// The replica has a verdict on the record already.
+    #[error("{name} has a verdict on record {sequence} already: its cursor is at {cursor}")]
+    Judged {
+        /// The replica.
+        name: String,
+        /// The record.
+        sequence: u64,
+        /// Where the replica's cursor stands.
+        cursor: u64,
+    },
+    /// The journal does not have the record.
+    #[error("there is no record {sequence}: the newest is {head}")]
+    NoSuchRecord {
+        /// The record asked for.
+        sequence: u64,
+        /// The newest one.
+        head: u64,
+    },
     /// The disk does not take it.
     #[error("{0}")]
     Disk(String),
@@ -143,6 +168,36 @@ impl Relay {
             pin.sequence.next()
         );
         Ok(())
+    }
+
+    /// Sets a record aside for a replica that has no verdict on it (rule N2). Returns whether that is done; if not, the record is
+    /// noted, and passed over when the replica comes to it.
+    ///
+    /// # Errors
+    /// [`ReplicaError`]; nothing has changed then.
+    pub async fn skip(&self, name: &str, sequence: u64) -> Result<bool, ReplicaError> {
+        let replica = self.replica(name)?;
+        if !replica.follows() {
+            return Err(ReplicaError::NotFollowing(name.to_owned()));
+        }
+        let cursor = replica.stats.cursor.get();
+        if sequence <= cursor {
+            return Err(ReplicaError::Judged {
+                name: name.to_owned(),
+                sequence,
+                cursor,
+            });
+        }
+        let head = self.journal.head().get();
+        if sequence > head {
+            return Err(ReplicaError::NoSuchRecord { sequence, head });
+        }
+        let sequence = Sequence::new(sequence);
+        warn!("replica {name}: record {sequence} is to be passed over, as a person wants it");
+        replica.skip(sequence);
+        let mut skips = replica.watch_skips();
+        let done = skips.wait_for(|skips| !skips.contains(&sequence));
+        Ok(tokio::time::timeout(SKIP_WAIT, done).await.is_ok())
     }
 
     fn replica(&self, name: &str) -> Result<&Arc<Replica>, ReplicaError> {

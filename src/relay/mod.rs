@@ -49,6 +49,7 @@
 //! | the process dies | the next one replays from the cursors |
 //!
 pub mod acknowledge;
+mod attempts;
 mod backoff;
 pub mod board;
 mod catch_up;

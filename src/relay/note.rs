@@ -6,6 +6,7 @@
 //! | `proof` | the [proof](super::proof) that belongs to the cursor's place |
 //! | `settled` | haflux ended well: nothing was under way to the replica, and nothing was in doubt |
 //! | `allowance` | bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt |
+//! | `tried`, `set_aside`, `skips` | records that it leaves without a verdict ([attempts](super::attempts)) |
 //!
 //! The first versions wrote the list of refusals alone.
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use log::error;
 use serde::{Deserialize, Serialize};
 
+use super::attempts::SavedAttempts;
 use super::proof::Proof;
 
 /// What a cursor can carry.
@@ -30,6 +32,8 @@ pub(super) struct Note {
     pub(super) settled: bool,
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) allowance: u64,
+    #[serde(flatten)]
+    pub(super) attempts: SavedAttempts,
 }
 
 /// One refusal.
@@ -106,6 +110,11 @@ mod tests {
             proof: Proof::of(&record("m v=1 5")),
             settled: true,
             allowance: 7,
+            attempts: SavedAttempts {
+                tried: vec![(8, 2)],
+                set_aside: vec![5],
+                skips: vec![9],
+            },
         };
         assert!(note.proof.is_some());
         assert_eq!(Note::decode(&note.clone().encode()).expect("a note"), note);
@@ -131,6 +140,7 @@ mod tests {
             proof: Proof::of(&record("m v=1 5")),
             settled: false,
             allowance: 0,
+            attempts: SavedAttempts::default(),
         };
         let text = note.encode();
         assert!(text.len() <= MAX_LENGTH);

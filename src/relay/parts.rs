@@ -68,7 +68,7 @@ fn severity(report: &Report) -> u8 {
     match report {
         Report::Applied => 0,
         Report::Expired(_) => 1,
-        Report::Refused(_) => 2,
+        Report::Refused(_) | Report::SetAside => 2,
     }
 }
 
@@ -87,7 +87,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::backoff::Backoff;
-    use super::super::lane::{Lane, Queued};
+    use super::super::lane::{Failure, Lane, Queued};
     use super::super::record::Destination;
     use super::super::refusals::Refusal;
     use super::*;
@@ -154,7 +154,7 @@ mod tests {
                     refusal(413)
                 } else if memchr::memmem::find(&body, b"bad").is_some() {
                     if sequences.len() > 1 {
-                        lane.separate();
+                        lane.separate(Failure::Quick);
                         continue;
                     }
                     refusal(400)

@@ -47,6 +47,8 @@ pub struct Conclusion {
     pub sequence: Sequence,
     /// The replicas that refused it, by their place, and what they said.
     pub refused_by: Vec<(usize, Refusal)>,
+    /// The replicas whose dead letters of it are settled, by their place: it was set aside there, and no replica took it.
+    pub moot_for: Vec<usize>,
 }
 
 /// How far the replicas have come, and what they refused.
@@ -168,6 +170,35 @@ impl Refusals {
         standing: Standing,
         refusal: &Refusal,
     ) {
+        self.note(replica, sequence, standing, Some(refusal.clone()));
+    }
+
+    /// The replica left the record without a verdict too often: it is not sent there again, and a dead letter is kept already.
+    pub(super) fn set_aside(&mut self, replica: usize, sequence: Sequence) {
+        self.note(replica, sequence, Standing::SetAside, None);
+    }
+
+    /// Whether another replica refused the record for good, and none has applied it or may still.
+    pub(super) fn others_refuse(&self, replica: usize, sequence: Sequence) -> bool {
+        let Some(record) = self.records.get(&sequence) else {
+            return false;
+        };
+        let others = || {
+            let standings = record.standings.iter().zip(&record.said).enumerate();
+            standings.filter(|(other, _)| *other != replica)
+        };
+        let refused = |said: &Option<Refusal>| said.is_some();
+        others().all(|(_, (standing, _))| *standing == Standing::Refused)
+            && others().any(|(_, (_, said))| refused(said))
+    }
+
+    fn note(
+        &mut self,
+        replica: usize,
+        sequence: Sequence,
+        standing: Standing,
+        refusal: Option<Refusal>,
+    ) {
         let progress = &self.progress;
         let record = self.records.entry(sequence).or_insert_with(|| Record {
             standings: progress
@@ -186,7 +217,7 @@ impl Refusals {
             *known = standing;
         }
         if let Some(said) = record.said.get_mut(replica) {
-            *said = Some(refusal.clone());
+            *said = refusal;
         }
         if self.records.len() > MAX_REFUSALS
             && let Some((_, record)) = self.records.pop_first()
@@ -239,7 +270,17 @@ impl Refusals {
         }
         if !record.standings.contains(&Standing::Applied) {
             record.settled = true;
-            return None;
+            let set_aside = record.standings.iter().enumerate();
+            let moot_for: Vec<usize> = set_aside
+                .filter(|(_, standing)| **standing == Standing::SetAside)
+                .map(|(replica, _)| replica)
+                .collect();
+            let is_refused = record.said.iter().any(Option::is_some);
+            return (is_refused && !moot_for.is_empty()).then_some(Conclusion {
+                sequence,
+                refused_by: Vec::new(),
+                moot_for,
+            });
         }
         let record = self.records.remove(&sequence)?;
         let refused_by: Vec<(usize, Refusal)> = record
@@ -253,6 +294,7 @@ impl Refusals {
         (!refused_by.is_empty()).then_some(Conclusion {
             sequence,
             refused_by,
+            moot_for: Vec::new(),
         })
     }
 
@@ -331,6 +373,7 @@ mod tests {
         let expected = Some(Conclusion {
             sequence: sequence(1),
             refused_by,
+            moot_for: Vec::new(),
         });
         assert_eq!(refusals.conclude(sequence(1)), expected);
 
@@ -342,6 +385,27 @@ mod tests {
         refusals.advance(1, std::iter::empty(), sequence(5));
         assert!(refuse(&mut refusals, 0, 5).is_some());
         assert!(refuse(&mut refusals, 0, 6).is_none());
+    }
+
+    #[test]
+    fn what_is_set_aside_and_refused_elsewhere_is_missed_by_nobody() {
+        let mut refusals = Refusals::new(vec![sequence(0), sequence(0)]);
+        refusals.set_aside(0, sequence(1));
+        assert_eq!(refusals.conclude(sequence(1)), None);
+        let moot = refuse(&mut refusals, 1, 1).expect("a conclusion");
+        assert_eq!((moot.refused_by.len(), moot.moot_for), (0, vec![0]));
+        // In the other order no dead letter is needed in the first place.
+        assert_eq!(refuse(&mut refusals, 1, 2), None);
+        assert!(refusals.others_refuse(0, sequence(2)));
+        // Set aside by both, it is a dead letter of both.
+        refusals.set_aside(0, sequence(3));
+        assert!(!refusals.others_refuse(1, sequence(3)));
+        refusals.set_aside(1, sequence(3));
+        assert_eq!(refusals.conclude(sequence(3)), None);
+        // Applied by the other one, it is a dead letter already.
+        refusals.set_aside(0, sequence(4));
+        refusals.accept(1, sequence(4));
+        assert_eq!(refusals.conclude(sequence(4)), None);
     }
 
     #[test]

@@ -322,7 +322,9 @@ impl Relay {
                     return Err(self.refuse(admitted, &refusal));
                 }
             };
-            match self.board.open(|| self.journal.append(WRITE, payload)) {
+            let database = &admitted.request.database;
+            let append = || self.journal.append(WRITE, payload);
+            match self.board.open(database, append) {
                 Ok(wait) => waits.push(wait),
                 Err(error) => return Err(self.not_appended(admitted, &error, waits.len(), pieces)),
             }

@@ -1,5 +1,6 @@
 //! What the parts of a relay share about one replica.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -10,7 +11,7 @@ use http::HeaderValue;
 use log::error;
 use tokio::sync::watch;
 
-use crate::journal::Position;
+use crate::journal::{Position, Sequence};
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
 
@@ -28,6 +29,8 @@ pub(super) struct Replica {
     roster: Arc<Roster>,
     place: watch::Sender<Place>,
     trusted: AtomicBool,
+    /// Records that a person wants this replica to pass over.
+    skips: watch::Sender<BTreeSet<Sequence>>,
     version: ArcSwapOption<HeaderValue>,
 }
 
@@ -51,8 +54,38 @@ impl Replica {
             stats,
             relay_stats,
             trusted: AtomicBool::new(false),
+            skips: watch::Sender::default(),
             version: ArcSwapOption::empty(),
         }
+    }
+
+    /// A person wants it to pass over this record.
+    pub(super) fn skip(&self, sequence: Sequence) {
+        self.skips.send_if_modified(|skips| skips.insert(sequence));
+    }
+
+    /// The record is passed over.
+    pub(super) fn skip_done(&self, sequence: Sequence) {
+        self.skips.send_if_modified(|skips| skips.remove(&sequence));
+    }
+
+    /// Nothing up to here will be sent again.
+    pub(super) fn passed(&self, saved: Sequence) {
+        self.skips.send_if_modified(|skips| {
+            let before = skips.len();
+            skips.retain(|sequence| *sequence > saved);
+            skips.len() < before
+        });
+    }
+
+    /// The records that it is to pass over.
+    pub(super) fn skips(&self) -> Vec<Sequence> {
+        self.skips.borrow().iter().copied().collect()
+    }
+
+    /// The same, and each change of it.
+    pub(super) fn watch_skips(&self) -> watch::Receiver<BTreeSet<Sequence>> {
+        self.skips.subscribe()
     }
 
     /// Whether it follows the journal.

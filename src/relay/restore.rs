@@ -174,6 +174,7 @@ pub(super) fn restore_notes(
             Note::default()
         });
         board.restore(replica.index, note.refusals);
+        board.restore_set_aside(replica.index, &note.attempts.set_aside);
         SavedPlace {
             mark: Mark {
                 position,
@@ -181,6 +182,7 @@ pub(super) fn restore_notes(
             },
             settled: note.settled,
             allowance: note.allowance,
+            attempts: note.attempts,
         }
     };
     replicas.iter().zip(places).map(mark).collect()

@@ -246,6 +246,7 @@ impl Parts<'_> {
             max_batch: settings.max_batch,
             retry_min: settings.retry_min,
             retry_max: settings.retry_max,
+            max_attempts: settings.max_attempts,
             rewind: settings.rewind,
             hold: HOLD,
             max_backlog: settings.max_backlog as u64,

@@ -130,6 +130,8 @@ fn replica(name: &str) -> ReplicaStats {
         applied: Counter::default(),
         refused: Counter::default(),
         expired: Counter::default(),
+        tried: Gauge::default(),
+        set_aside: Counter::default(),
         last_error: ArcSwapOption::empty(),
     }
 }

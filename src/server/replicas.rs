@@ -57,6 +57,9 @@ fn refused(error: ReplicaError) -> ControlError {
         ReplicaError::Unknown { .. }
         | ReplicaError::NothingToCopy
         | ReplicaError::Follows(_)
+        | ReplicaError::NotFollowing(_)
+        | ReplicaError::Judged { .. }
+        | ReplicaError::NoSuchRecord { .. }
         | ReplicaError::NotBegun(_) => ControlError::NotNow { reason },
     }
 }
@@ -159,5 +162,23 @@ impl Replicas for AllReplicas {
         Ok(format!(
             "{name} is a replica again; it is sent what was written since its rebuilding began, and is fresh once it has that."
         ))
+    }
+
+    async fn skip(
+        &self,
+        relay: Option<&str>,
+        name: &str,
+        sequence: u64,
+    ) -> Result<String, ControlError> {
+        let relay = self.find(relay, name)?;
+        let is_done = relay.skip(name, sequence).await.map_err(refused)?;
+        Ok(match is_done {
+            true => format!(
+                "Record {sequence} is set aside for {name}. If another replica took it, it is dead letter {sequence}-{name}: haflux dead-letters show {sequence}-{name}"
+            ),
+            false => format!(
+                "Record {sequence} is noted: {name} passes over it when it comes to it, or when the request under way with it has ended."
+            ),
+        })
     }
 }

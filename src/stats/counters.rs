@@ -346,6 +346,10 @@ pub struct ReplicaStats {
     pub refused: Counter,
     /// Records whose points were too old for their retention policy when they came.
     pub expired: Counter,
+    /// Records that ended without a verdict and are tried again.
+    pub tried: Gauge,
+    /// Records that were set aside because they ended without a verdict too often, or by a person.
+    pub set_aside: Counter,
     /// What went wrong last, with the time.
     pub last_error: ArcSwapOption<(SystemTime, String)>,
 }

@@ -109,6 +109,8 @@ fn replica(name: &str, status: ReplicaStatus, cursor: u64) -> Arc<ReplicaStats> 
         applied: Counter::default(),
         refused: Counter::default(),
         expired: Counter::default(),
+        tried: Gauge::default(),
+        set_aside: Counter::default(),
         last_error: ArcSwapOption::from(None),
     };
     replica.cursor.set(cursor);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::{folder, letters};
 use crate::cli::place::Chosen;
 use crate::cli::text;
-use crate::relay::dead_letters::{FoundLetter, LetterFolder};
+use crate::relay::dead_letters::{FoundLetter, LetterFolder, NO_VERDICT};
 
 /// Characters of a reason that a row shows.
 const LONGEST_REASON: usize = 120;
@@ -62,7 +62,10 @@ pub(super) fn row(folder: &LetterFolder, letter: &FoundLetter) -> [String; 7] {
                     None => header.lines.to_string(),
                     Some(_) => "stmt".to_owned(),
                 },
-                header.status.to_string(),
+                match header.status {
+                    NO_VERDICT => "none".to_owned(),
+                    status => status.to_string(),
+                },
                 shorten(&reason),
             ]
         }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::{folder, letters};
 use crate::cli::place::Chosen;
 use crate::cli::{record, text};
-use crate::relay::dead_letters::{Letter, LetterId};
+use crate::relay::dead_letters::{Letter, LetterId, NO_VERDICT};
 
 pub(super) fn show(chosen: &Chosen, id: &LetterId, only_body: bool) -> Result<(), ExitCode> {
     let found = letters(chosen, Some(&id.replica))?;
@@ -43,13 +43,20 @@ fn print(out: &mut dyn Write, id: &LetterId, letter: &Letter) -> io::Result<()> 
         header.sequence,
         text::one_line(&header.relay)
     )?;
-    writeln!(
-        out,
-        "  refused by   {}, for good at {}, with status {}",
+    let (replica, time) = (
         text::one_line(&header.replica),
         text::one_line(&header.time),
-        header.status
-    )?;
+    );
+    match header.status {
+        NO_VERDICT => writeln!(
+            out,
+            "  set aside    for {replica}, at {time}, without a verdict"
+        )?,
+        status => writeln!(
+            out,
+            "  refused by   {replica}, for good at {time}, with status {status}"
+        )?,
+    }
     writeln!(out, "  reason       {}", text::one_line(&header.reason))?;
     record::describe(out, &letter.record)?;
     writeln!(out)?;

@@ -24,7 +24,7 @@ pub struct LetterHeader {
     pub sequence: u64,
     /// When it became a dead letter: RFC 3339, UTC.
     pub time: String,
-    /// The HTTP status of the refusal.
+    /// The HTTP status of the refusal; 0 if the record was set aside without a verdict.
     pub status: u16,
     /// The text of the refusal, cut at 8 KiB.
     pub reason: String,

@@ -1,4 +1,5 @@
-//! Dead letters: the records that one replica refused for good while another accepted them, kept on disk for a person.
+//! Dead letters: the records that one replica refused for good while another accepted them, and those that were set aside at a
+//! replica because they ended without a verdict too often ([`attempts`](super::attempts)), kept on disk for a person.
 //!
 //! From such a record on the replicas differ. A dead letter holds what is needed to mend that: who refused what, when and
 //! why, and the record itself. Until a person settles it ([`replay`](mod@replay) or removal, by `haflux dead-letters`) its
@@ -28,6 +29,8 @@
 //!   crash in between leaves no half letter; the caller keeps its cursor before the record until then, so that the record
 //!   comes again.
 //! - The same record refused again by the same replica is the same letter: a repeated `keep` changes nothing but its time.
+//! - A record of which every replica that follows the journal has a letter makes none of them differ from the others: it is kept, and
+//!   nobody is less fresh for it.
 //! - What cannot be read does not count as settled: a damaged letter is open for every database of its replica, and a folder
 //!   that cannot be listed changes nothing.
 //! - Number and bytes are bounded ([`Limits`]). Past them the oldest are dropped, each with an error in the log and counted:
@@ -59,4 +62,4 @@ mod tests;
 pub use folder::{Claim, ClaimError, FoundLetter, Letter, LetterError, LetterFolder};
 pub use header::LetterHeader;
 pub use id::{BadLetterId, LetterId};
-pub use store::{DeadLetter, DeadLetterError, DeadLetters, FOLDER, Limits};
+pub use store::{DeadLetter, DeadLetterError, DeadLetters, FOLDER, Limits, NO_VERDICT};

@@ -55,7 +55,7 @@ impl From<SendError> for ReplayError {
         let reason = error.to_string();
         match error {
             SendError::Connect { .. } => ReplayError::Unreachable { reason },
-            SendError::NoAnswer { .. } | SendError::Timeout { .. } => {
+            SendError::NoAnswer { .. } | SendError::GivenUp | SendError::Timeout { .. } => {
                 ReplayError::NoAnswer { reason }
             }
         }

@@ -1,6 +1,6 @@
 //! The relay's side: letters are kept, counted, bounded, and asked for by the read barrier.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -27,7 +27,7 @@ pub struct Limits {
     pub bytes: u64,
 }
 
-/// A record that a replica refused for good while another one accepted it.
+/// A record that a replica refused for good while another one accepted it, or that was set aside there without a verdict.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
     /// The replica that refused it.
@@ -36,13 +36,16 @@ pub struct DeadLetter {
     pub sequence: u64,
     /// The record.
     pub record: Change,
-    /// The HTTP status of the refusal.
+    /// The HTTP status of the refusal; [`NO_VERDICT`] if there was none.
     pub status: u16,
-    /// The text of the refusal.
+    /// The text of the refusal, or why there was none.
     pub reason: String,
     /// When it was given up.
     pub time: SystemTime,
 }
+
+/// The status of a record that was set aside without a verdict.
+pub const NO_VERDICT: u16 = 0;
 
 /// Why letters cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +94,10 @@ struct Index {
     letters: BTreeMap<LetterId, Entry>,
     /// By replica.
     open: HashMap<String, Open>,
+    /// The replicas that have a letter of a record.
+    holders: BTreeMap<u64, BTreeSet<String>>,
+    /// The replicas that follow the journal.
+    followers: BTreeSet<String>,
     bytes: u64,
     highest: u64,
     dropped: u64,
@@ -109,6 +116,28 @@ struct Entry {
 struct Open {
     databases: HashMap<String, usize>,
     unknown: usize,
+}
+
+impl Open {
+    fn open(&mut self, database: Option<&str>) {
+        match database {
+            Some(database) => *self.databases.entry(database.to_owned()).or_default() += 1,
+            None => self.unknown += 1,
+        }
+    }
+
+    fn close(&mut self, database: Option<&str>) {
+        let Some(database) = database else {
+            self.unknown = self.unknown.saturating_sub(1);
+            return;
+        };
+        if let Some(count) = self.databases.get_mut(database) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.databases.remove(database);
+            }
+        }
+    }
 }
 
 impl DeadLetters {
@@ -150,6 +179,23 @@ impl DeadLetters {
         tokio::task::spawn_blocking(move || shared.keep(letter))
             .await
             .map_err(|_| DeadLetterError::Stopping)?
+    }
+
+    /// A replica follows the journal, or does so no longer. A record of which every follower has a letter makes none of them differ
+    /// from the others.
+    pub fn set_follows(&self, replica: &str, follows: bool) {
+        self.shared.write().set_follows(replica, follows);
+    }
+
+    /// Removes the letter of a record that no replica took: nothing differs. One that cannot be removed stays open.
+    pub async fn settle(&self, replica: &str, sequence: u64) {
+        let shared = Arc::clone(&self.shared);
+        let id = LetterId {
+            sequence,
+            replica: replica.to_owned(),
+        };
+        // A runtime that stops leaves the letter where it is.
+        let _ = tokio::task::spawn_blocking(move || shared.settle(&id)).await;
     }
 
     /// Whether this replica has an open letter for the database. In memory.
@@ -288,6 +334,21 @@ impl Shared {
         Ok(())
     }
 
+    fn settle(&self, id: &LetterId) {
+        let _disk = self.disk();
+        let is_known = self.read().letters.contains_key(id);
+        if !is_known {
+            return;
+        }
+        match self.folder.remove(id, false) {
+            Ok(()) => self.write().remove(id),
+            Err(error) => warn!(
+                "relay {}: no replica took the record of dead letter {id}, which cannot be removed: {error}",
+                self.relay
+            ),
+        }
+    }
+
     /// Brings the index to what the folder holds.
     fn find(&self) -> io::Result<()> {
         let _disk = self.disk();
@@ -382,31 +443,64 @@ impl Index {
         self.remove(&id);
         self.highest = self.highest.max(id.sequence);
         self.bytes += entry.bytes;
-        let open = self.open.entry(id.replica.clone()).or_default();
-        match &entry.database {
-            Some(database) => *open.databases.entry(database.clone()).or_default() += 1,
-            None => open.unknown += 1,
-        }
+        let sequence = id.sequence;
+        self.count_record(sequence, Open::close);
+        let holders = self.holders.entry(sequence).or_default();
+        holders.insert(id.replica.clone());
         self.letters.insert(id, entry);
+        self.count_record(sequence, Open::open);
     }
 
     fn remove(&mut self, id: &LetterId) {
-        let Some(entry) = self.letters.remove(id) else {
+        if !self.letters.contains_key(id) {
+            return;
+        }
+        self.count_record(id.sequence, Open::close);
+        if let Some(entry) = self.letters.remove(id) {
+            self.bytes = self.bytes.saturating_sub(entry.bytes);
+        }
+        if let Some(holders) = self.holders.get_mut(&id.sequence) {
+            holders.remove(&id.replica);
+            if holders.is_empty() {
+                self.holders.remove(&id.sequence);
+            }
+        }
+        self.count_record(id.sequence, Open::open);
+    }
+
+    fn set_follows(&mut self, replica: &str, follows: bool) {
+        if self.followers.contains(replica) == follows {
+            return;
+        }
+        if follows {
+            self.followers.insert(replica.to_owned());
+        } else {
+            self.followers.remove(replica);
+        }
+        self.open.clear();
+        let sequences: Vec<u64> = self.holders.keys().copied().collect();
+        for sequence in sequences {
+            self.count_record(sequence, Open::open);
+        }
+    }
+
+    /// Counts the letters of a record, unless every follower has one.
+    fn count_record(&mut self, sequence: u64, count: fn(&mut Open, Option<&str>)) {
+        let Some(holders) = self.holders.get(&sequence) else {
             return;
         };
-        self.bytes = self.bytes.saturating_sub(entry.bytes);
-        let Some(open) = self.open.get_mut(&id.replica) else {
+        let is_missed_by_all = !self.followers.is_empty() && self.followers.is_subset(holders);
+        if is_missed_by_all {
             return;
-        };
-        match entry.database {
-            None => open.unknown = open.unknown.saturating_sub(1),
-            Some(database) => {
-                if let Some(count) = open.databases.get_mut(&database) {
-                    *count -= 1;
-                    if *count == 0 {
-                        open.databases.remove(&database);
-                    }
-                }
+        }
+        for replica in holders {
+            let id = LetterId {
+                sequence,
+                replica: replica.clone(),
+            };
+            if let Some(entry) = self.letters.get(&id) {
+                let open = self.open.entry(id.replica).or_default();
+                count(open, entry.database.as_deref());
             }
         }
     }

@@ -178,7 +178,7 @@ fn a_refused_joined_request_goes_again_in_pieces_and_newer_records_join_again() 
             record: record("b v=1", s, Ending::Closed),
         });
     }
-    lane.separate();
+    lane.separate(Failure::Quick);
     let mut bodies = Vec::new();
     while !lane.is_empty() {
         bodies.push(next(&mut lane, 1000));
@@ -198,7 +198,7 @@ fn send_all(lane: &mut Lane, bad: &[u64]) -> usize {
         match (is_refused, sequences.as_slice()) {
             (true, [alone]) => refused.push(*alone),
             (true, _) => {
-                lane.separate();
+                lane.separate(Failure::Quick);
                 continue;
             }
             (false, _) => {}

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use futures_util::stream::FuturesUnordered;
 
+use super::super::attempts::{Attempts, SavedAttempts};
 use super::super::note::Note;
 use super::super::trail::{Mark, Trail};
 use super::statements::Unanswered;
@@ -29,6 +30,11 @@ impl Replicator {
         self.going_back = None;
         let index = self.replica.index;
         self.board.carries_out(index, None);
+        self.stalled.clear();
+        self.asked_for.clear();
+        self.board.unstall_all(index);
+        self.dead_letters
+            .set_follows(&self.replica.stats.name, false);
         self.reachable = false;
         self.answers = Some(false);
         self.board.set_reachable(index, false);
@@ -68,6 +74,9 @@ impl Replicator {
         self.unanswered = Some(Unanswered::before_the_start(self.journal.head()));
         self.saved = place.sequence;
         self.blocked = false;
+        self.attempts = Attempts::new(self.pace.max_attempts, SavedAttempts::default());
+        self.dead_letters
+            .set_follows(&self.replica.stats.name, true);
         self.behind_since = now;
         self.backoff.reset();
         self.link = Link::Away { until: now };

@@ -78,13 +78,14 @@ impl Replicator {
         let is_new = is_new && self.started != welcome.started;
         self.started = welcome.started;
         if is_new {
+            self.attempts.process_ended();
             self.nothing_is_under_way_there();
         } else if !self.replica.is_trusted() {
             self.stood_still(now);
         }
         self.replica.set_trusted(true);
         self.show_trust();
-        self.backoff.reset();
+        self.linked_since = now;
         self.forget_limit();
         self.catch_up();
         self.trail.heard(now);
@@ -140,17 +141,28 @@ impl Replicator {
 
     /// The node could not be reached, or gave no answer: it may have died, and may have lost its last seconds.
     pub(super) fn broke(&mut self, now: Instant, error: &SendError) {
-        self.distrust();
-        self.lost(now, error.to_string(), None);
+        self.broke_for(now, error.to_string());
     }
 
-    /// Trouble of the whole replica.
+    /// The same, for this reason.
+    pub(super) fn broke_for(&mut self, now: Instant, reason: String) {
+        self.distrust();
+        self.lost(now, reason, None);
+    }
+
+    /// Trouble of the whole replica. The wait grows until something is applied, or nothing was amiss for as long as it may grow; a
+    /// repeat is told when it does.
     pub(super) fn lost(&mut self, now: Instant, reason: String, retry_after: Option<Duration>) {
         if self.is_linked() {
-            warn!(
-                "replica {} takes no writes: {reason}",
-                self.replica.stats.name
-            );
+            if now.saturating_duration_since(self.linked_since) >= self.pace.retry_max {
+                self.backoff.reset();
+            }
+            if self.backoff.grows() {
+                warn!(
+                    "replica {} takes no writes: {reason}",
+                    self.replica.stats.name
+                );
+            }
             self.replica.client.drop_idle();
         }
         self.replica.stats.retries.increment();
@@ -167,7 +179,6 @@ impl Replicator {
             && let Link::Away { until } = &mut self.link
         {
             *until = Instant::now();
-            self.backoff.reset();
         }
     }
 }

@@ -31,11 +31,12 @@ mod link;
 mod publishing;
 mod reading;
 mod saving;
+mod set_aside;
 mod statements;
 mod too_large;
 mod verdicts;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,6 +45,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 
+use super::attempts::{Attempts, SavedAttempts};
 use super::backoff::Backoff;
 use super::board::Board;
 use super::client::{ReplicaAnswer, SendError};
@@ -81,6 +83,8 @@ pub(super) struct Pace {
     pub(super) max_batch: usize,
     pub(super) retry_min: Duration,
     pub(super) retry_max: Duration,
+    /// How often a record may end without a verdict.
+    pub(super) max_attempts: usize,
     /// How far a node that was away is set back.
     pub(super) rewind: Duration,
     /// How long a record that this replica refuses as things are is tried again while another one accepted it.
@@ -103,6 +107,12 @@ pub(super) struct Replicator {
     reader: Reader,
     tracker: Tracker,
     trail: Trail,
+    /// Records that ended without a verdict.
+    attempts: Attempts,
+    /// Lanes whose clients do not wait for this replica.
+    stalled: HashSet<String>,
+    /// Lanes with nothing but suspended records, whose destination was asked for.
+    asked_for: HashSet<String>,
     /// Where the next proof comes from.
     witness: Witness,
     /// What was saved last as the cursor.
@@ -140,6 +150,8 @@ pub(super) struct Replicator {
     asked: bool,
     answers: Option<bool>,
     backoff: Backoff,
+    /// When it was greeted last.
+    linked_since: Instant,
     /// Since when it has been away or behind.
     behind_since: Instant,
     /// A record that cannot be read: nothing after it may overtake it.
@@ -160,6 +172,8 @@ pub(super) struct SavedPlace {
     pub(super) settled: bool,
     /// Bytes that it may be behind beyond `max_backlog`.
     pub(super) allowance: u64,
+    /// Records that it left without a verdict.
+    pub(super) attempts: SavedAttempts,
 }
 
 /// What all replicators of a relay share.
@@ -195,6 +209,18 @@ enum Finished {
     /// What the replica runs, asked before a statement is sent again.
     Running(Result<ReplicaAnswer, SendError>),
     Statement(Result<ReplicaAnswer, SendError>),
+    /// Whether the node answers anything, asked when a request of the lane got no verdict.
+    Check {
+        lane: String,
+        sequences: Vec<Sequence>,
+        answers: bool,
+    },
+    /// Whether it takes anything for the destination of a suspended record.
+    Question {
+        lane: String,
+        sequence: Sequence,
+        result: Result<ReplicaAnswer, SendError>,
+    },
     /// So that the node is heard of; nothing if it took too long to count.
     Ping(Option<Result<ReplicaAnswer, SendError>>),
 }
@@ -213,7 +239,9 @@ impl Replicator {
             mark,
             settled,
             allowance,
+            attempts,
         } = place;
+        dead_letters.set_follows(&replica.stats.name, replica.follows());
         let now = Instant::now();
         let cursor = mark.position;
         let mut trail = Trail::new(pace.rewind, now, mark);
@@ -231,6 +259,9 @@ impl Replicator {
             backoff: Backoff::new(pace.retry_min, pace.retry_max),
             tracker: Tracker::new(cursor),
             trail,
+            attempts: Attempts::new(pace.max_attempts, attempts),
+            stalled: HashSet::new(),
+            asked_for: HashSet::new(),
             witness: Witness::default(),
             saved: cursor.sequence,
             is_settled: settled,
@@ -251,6 +282,7 @@ impl Replicator {
             reachable: false,
             asked: false,
             answers: None,
+            linked_since: now,
             behind_since: now,
             blocked: false,
             is_pinged: false,
@@ -297,12 +329,15 @@ impl Replicator {
         place: &mut watch::Receiver<Place>,
     ) {
         let mut server_changed = self.replica.server.changed();
+        let mut skips = self.replica.watch_skips();
         self.publish();
         while !*stop.borrow_and_update() && self.replica.follows() {
             self.go_back_if_due();
             self.read_ahead().await;
+            self.set_aside_due().await;
             let wake = [
                 self.start_requests(),
+                self.ask_for_suspended(Instant::now()),
                 self.start_statement().await,
                 self.next_sentinel(),
                 self.next_read(),
@@ -319,6 +354,8 @@ impl Replicator {
                 () = sleep_until(wake) => {}
                 // The sender is the server's, which this holds.
                 _ = server_changed.changed() => self.server_changed(),
+                // The sender is the replica's, which this holds.
+                _ = skips.changed() => self.take_skips(),
                 _ = place.changed() => {}
                 _ = stop.changed() => {}
             }
@@ -381,16 +418,37 @@ impl Replicator {
                 self.freshness
                     .update(self.replica.index, |view| view.send(name, last));
             }
+            let alone = lane.alone_under_way();
             let replica = Arc::clone(&self.replica);
             let lane = name.clone();
             self.under_way.push(Box::pin(async move {
+                let exchange = replica.client.exchange(address, request);
                 Finished::Request {
                     lane,
-                    result: replica.client.exchange(address, request).await,
+                    result: unless_given_up(&replica, alone, exchange).await,
                 }
             }));
         }
         wake
+    }
+}
+
+/// The exchange about a record that is alone in it ends when a person wants that record to be passed over.
+async fn unless_given_up(
+    replica: &Replica,
+    alone: Option<Sequence>,
+    exchange: impl Future<Output = Result<ReplicaAnswer, SendError>>,
+) -> Result<ReplicaAnswer, SendError> {
+    let Some(alone) = alone else {
+        return exchange.await;
+    };
+    let mut skips = replica.watch_skips();
+    let given_up = skips.wait_for(|skips| skips.contains(&alone));
+    tokio::select! {
+        biased;
+        result = exchange => result,
+        // The sender is the replica's.
+        _ = given_up => Err(SendError::GivenUp),
     }
 }
 

@@ -54,5 +54,7 @@ impl Replicator {
         // After the cursor: who reads that nothing is in doubt reads where it has been set back to.
         let in_doubt = u64::from(self.is_in_doubt());
         self.replica.stats.in_doubt.set(in_doubt);
+        let tried = self.attempts.tried();
+        self.replica.stats.tried.set(tried as u64);
     }
 }

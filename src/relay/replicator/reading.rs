@@ -94,6 +94,10 @@ impl Replicator {
     }
 
     fn enqueue_write(&mut self, sequence: Sequence, record: WriteRecord) {
+        if self.attempts.is_set_aside(sequence) {
+            self.pass_over(sequence);
+            return;
+        }
         self.window += weight(&record);
         let backoff = || Backoff::new(self.pace.retry_min, self.pace.retry_max);
         let name = &record.destination.database;
@@ -103,6 +107,9 @@ impl Replicator {
         }
         if let Some(lane) = self.lanes.get_mut(name) {
             lane.push(Queued { sequence, record });
+            if self.attempts.lacks_evidence(sequence) {
+                lane.suspend_last(Instant::now());
+            }
         }
     }
 

@@ -16,12 +16,15 @@ impl Replicator {
     pub(super) fn save(&mut self, back: Mark) {
         let Position { sequence, offset } = back.position;
         self.saved = sequence;
+        self.attempts.passed(sequence);
+        self.replica.passed(sequence);
         self.board.saved(self.replica.index, sequence);
         let note = Note {
             refusals: self.board.noted(self.replica.index),
             proof: back.proof.as_deref().cloned(),
             settled: self.is_settled,
             allowance: self.allowance,
+            attempts: self.attempts.saved(),
         };
         self.journal.set_cursor(Cursor {
             name: self.replica.stats.name.clone(),

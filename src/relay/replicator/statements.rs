@@ -20,12 +20,13 @@ use log::{info, warn};
 
 use super::super::backoff::Backoff;
 use super::super::board::{Report, Settlement, StatementAnswer};
+use super::super::change::Change;
 use super::super::client::{ReplicaAnswer, SendError};
 use super::super::refusals::Refusal;
 use super::super::statement_record::StatementRecord;
 use super::super::wire::{Pieces, query_request, statement_head};
 use super::verdicts::shown;
-use super::{Finished, Replicator};
+use super::{Finished, Replicator, unless_given_up};
 use crate::influx::influxql::classify;
 use crate::influx::{StatementVerdict, judge_statement, read_query_answer};
 use crate::journal::Sequence;
@@ -137,6 +138,15 @@ impl Replicator {
         if let Some(moment) = barrier.not_before.filter(|moment| *moment > now) {
             return Some(moment);
         }
+        let sequence = barrier.sequence;
+        if self.attempts.is_set_aside(sequence) {
+            self.pass_over_statement(sequence);
+            return Some(now);
+        }
+        if let Some(reason) = self.attempts.due_statement(sequence) {
+            return self.set_aside_statement(now, reason).await;
+        }
+        let barrier = self.barrier.as_ref()?;
         if self.trail.doubted().is_some() {
             // Wakes when the doubt is over; then what was in doubt is sent again, in order, before this.
             return None;
@@ -250,8 +260,10 @@ impl Replicator {
         self.board
             .carries_out(self.replica.index, Some(barrier.sequence));
         let replica = Arc::clone(&self.replica);
+        let alone = Some(barrier.sequence);
         self.under_way.push(Box::pin(async move {
-            Finished::Statement(replica.client.exchange_once(address, request).await)
+            let exchange = replica.client.exchange_once(address, request);
+            Finished::Statement(unless_given_up(&replica, alone, exchange).await)
         }));
     }
 
@@ -270,7 +282,7 @@ impl Replicator {
             Ok(answer) => answer,
             Err(error) => {
                 if !matches!(error, SendError::Connect { .. }) {
-                    self.had_no_answer(now, sequence);
+                    self.had_no_answer(now, sequence, error.to_string());
                 }
                 self.broke(now, &error);
                 return;
@@ -303,7 +315,7 @@ impl Replicator {
             StatementVerdict::Unauthorized => self.statement_forbidden(now, &answer, said).await,
             verdict @ (StatementVerdict::TryAgain | StatementVerdict::TimedOut) => {
                 if verdict == StatementVerdict::TimedOut {
-                    self.had_no_answer(now, sequence);
+                    self.is_in_doubt_from(now, sequence);
                 }
                 self.replica.stats.retries.increment();
                 self.replica.note_error(shown(&answer));
@@ -314,18 +326,27 @@ impl Replicator {
                 }
             }
             StatementVerdict::Unanswered => {
-                self.had_no_answer(now, sequence);
+                self.had_no_answer(now, sequence, shown(&answer));
                 self.lost(now, shown(&answer), answer.retry_after);
             }
             StatementVerdict::Unexpected => {
+                self.attempts.failed(sequence, shown(&answer));
+                self.save_attempts();
                 self.hold_statement(now);
                 self.lost(now, shown(&answer), answer.retry_after);
             }
         }
     }
 
-    /// It went out, and may still be carried out.
-    fn had_no_answer(&mut self, now: Instant, sequence: Sequence) {
+    /// It went out, got no answer, and may still be carried out.
+    fn had_no_answer(&mut self, now: Instant, sequence: Sequence, reason: String) {
+        self.attempts.failed(sequence, reason);
+        self.save_attempts();
+        self.is_in_doubt_from(now, sequence);
+    }
+
+    /// It may still be carried out.
+    fn is_in_doubt_from(&mut self, now: Instant, sequence: Sequence) {
         warn!(
             "replica {}: statement {sequence} got no answer; it is sent again when it can no longer be under way there",
             self.replica.stats.name
@@ -410,7 +431,27 @@ impl Replicator {
         self.leave_statement();
     }
 
+    /// The statement ended without a verdict too often, at a node that answers, or a person wants it to be passed over.
+    async fn set_aside_statement(&mut self, now: Instant, reason: String) -> Option<Instant> {
+        let barrier = self.barrier.as_ref()?;
+        let sequence = barrier.sequence;
+        let record = Change::Statement(barrier.statement.clone());
+        if !self.keep_letter(sequence, record, reason).await {
+            self.hold_statement(now);
+            return self.barrier.as_ref()?.not_before;
+        }
+        self.pass_over_statement(sequence);
+        Some(now)
+    }
+
+    fn pass_over_statement(&mut self, sequence: Sequence) {
+        self.pass_over(sequence);
+        self.show_statement_judged();
+        self.leave_statement();
+    }
+
     fn leave_statement(&mut self) {
+        self.backoff.reset();
         self.unanswered = None;
         let Some(barrier) = &mut self.barrier else {
             return;

@@ -15,6 +15,7 @@ use crate::influx::line_protocol::Ending;
 use crate::influx::{Credentials, Precision};
 use crate::journal::{DirectoryDisk, Options};
 use crate::relay::acknowledge::Policy;
+use crate::relay::attempts::SavedAttempts;
 use crate::relay::board::statement_place;
 use crate::relay::board::{Report, StatementAnswer};
 use crate::relay::dead_letters::Limits;
@@ -55,6 +56,8 @@ fn stats(name: &str) -> Arc<ReplicaStats> {
         applied: Counter::default(),
         refused: Counter::default(),
         expired: Counter::default(),
+        tried: Gauge::default(),
+        set_aside: Counter::default(),
         last_error: ArcSwapOption::empty(),
     })
 }
@@ -90,6 +93,7 @@ fn fixture() -> Fixture {
         board.set_reachable(replica, true);
         freshness.update(replica, |view| view.trusted = true);
     }
+    letters.set_follows("b", true);
     let replica = Replica::new(
         0,
         Arc::new(ServerHandle::new("a", None, true)),
@@ -108,6 +112,7 @@ fn fixture() -> Fixture {
             max_batch: 1 << 20,
             retry_min: Duration::from_millis(1),
             retry_max: Duration::from_secs(1),
+            max_attempts: 3,
             rewind: Duration::from_secs(30),
             hold: HOLD,
             max_backlog: 1 << 30,
@@ -116,6 +121,7 @@ fn fixture() -> Fixture {
     };
     let place = SavedPlace {
         allowance: 0,
+        attempts: SavedAttempts::default(),
         mark: Mark::default(),
         settled: true,
     };
@@ -180,7 +186,7 @@ impl Replicator {
         let record = write_record();
         let head = record.encode_head().expect("a head");
         let append = || self.journal.append(WRITE, vec![head, record.body]);
-        let (append, outcome) = self.board.open(append).expect("room");
+        let (append, outcome) = self.board.open("db", append).expect("room");
         let sequence = append.sequence;
         append.durable().await.expect("durable");
         self.read_ahead().await;
@@ -366,7 +372,6 @@ async fn a_statement_that_may_pass_later_is_tried_for_its_time_and_then_refused(
         retry_after: None,
         body: Bytes::new(),
         cut: false,
-        repeated: false,
     };
     let begun = Instant::now();
     for held in [Duration::ZERO, HOLD - Duration::from_millis(1)] {

@@ -8,7 +8,7 @@ use super::super::board::{Report, Settlement};
 use super::super::change::Change;
 use super::super::client::{ReplicaAnswer, SendError};
 use super::super::dead_letters::DeadLetter;
-use super::super::lane::weight;
+use super::super::lane::{Failure, weight};
 use super::super::refusals::{Conclusion, Refusal};
 use super::super::trail::Doubted;
 use super::super::trust::Scope;
@@ -45,6 +45,19 @@ impl Replicator {
                 self.note_hearing(now, &result);
                 self.statement_answered(now, result).await;
             }
+            Finished::Check {
+                lane,
+                sequences,
+                answers,
+            } => self.checked(now, &lane, &sequences, answers),
+            Finished::Question {
+                lane,
+                sequence,
+                result,
+            } => {
+                self.note_hearing(now, &result);
+                self.question_answered(now, &lane, sequence, &result);
+            }
             Finished::Ping(result) => {
                 self.is_pinged = false;
                 match result {
@@ -74,26 +87,32 @@ impl Replicator {
         };
         let answer = match result {
             Ok(answer) => answer,
-            Err(error) => {
+            Err(error @ SendError::Connect { .. }) => {
                 lane.failed();
-                if !matches!(error, SendError::Connect { .. }) {
-                    self.trail.doubt(now, cursor, of(name));
-                }
                 self.broke(now, &error);
+                return;
+            }
+            Err(error) => {
+                let how = match error {
+                    SendError::Timeout { .. } => Failure::Slow,
+                    _ => Failure::Quick,
+                };
+                self.trail.doubt(now, cursor, of(name));
+                self.no_verdict(now, name, error.to_string(), how);
                 return;
             }
         };
         self.replica.learn_version(&answer);
-        if answer.repeated {
-            self.trail.doubt(now, cursor, of(name));
-        }
         let sequences = lane.under_way();
+        let overtaken = lane
+            .overtaken()
+            .map(|sequence| (sequence, self.trail.here(cursor)));
         let refusal = || Refusal::new(answer.status, &answer.body);
         match judge_write(answer.status, &answer.body) {
             Verdict::Applied => self.verdict(name, &sequences, Report::Applied).await,
             Verdict::TooLarge => self.too_large(name, &sequences, refusal()).await,
             Verdict::Expired { .. } | Verdict::Refused if sequences.len() > 1 => {
-                lane.separate();
+                lane.separate(Failure::Quick);
             }
             Verdict::Expired { .. } => {
                 self.verdict(name, &sequences, Report::Expired(refusal()))
@@ -108,6 +127,9 @@ impl Replicator {
             | Verdict::Unauthorized => {
                 self.refused_for_now(now, name, &sequences, refusal()).await;
             }
+            Verdict::TryAgain(TryAgain::BodyNotRead) | Verdict::Unexpected => {
+                self.no_verdict(now, name, shown(&answer), Failure::Quick);
+            }
             Verdict::TryAgain(why) => {
                 lane.failed();
                 if why == TryAgain::Timeout {
@@ -115,10 +137,15 @@ impl Replicator {
                 }
                 self.lost(now, shown(&answer), answer.retry_after);
             }
-            Verdict::Unexpected => {
-                lane.failed();
-                self.lost(now, shown(&answer), answer.retry_after);
-            }
+        }
+        // A record that had been suspended got its verdict after all: what overtook it is sent again, in order.
+        if let Some((sequence, place)) = overtaken
+            && !self
+                .lanes
+                .get(name)
+                .is_some_and(|lane| lane.holds(sequence))
+        {
+            self.go_back_to(place);
         }
     }
 
@@ -133,6 +160,7 @@ impl Replicator {
             Report::Applied => stats.applied.add(records),
             Report::Expired(_) => stats.expired.add(records),
             Report::Refused(_) => stats.refused.add(records),
+            Report::SetAside => stats.set_aside.add(records),
         }
         let reports: Vec<(Sequence, Report)> = sequences
             .iter()
@@ -231,6 +259,15 @@ impl Replicator {
     /// The replicas differ on a record, and it is certain. On disk when it returns, so that the cursor may pass the record.
     pub(super) async fn dead_letter(&mut self, lane: Option<&str>, conclusion: Conclusion) {
         let relay = &self.replica.relay_stats;
+        for index in conclusion.moot_for {
+            if let Some(stats) = relay.replicas.get(index) {
+                let sequence = conclusion.sequence.get();
+                self.dead_letters.settle(&stats.name, sequence).await;
+            }
+        }
+        if conclusion.refused_by.is_empty() {
+            return;
+        }
         relay.dead_letters.increment();
         let record = self.concluded(lane, conclusion.sequence);
         for (index, refusal) in conclusion.refused_by {
@@ -287,12 +324,16 @@ impl Replicator {
         for sequence in sequences {
             self.tracker.judged(*sequence);
         }
+        self.attempts.judged(sequences);
         self.tracker.cursor().sequence
     }
 
     /// The first `count` records of the lane's request are done with.
     fn settle(&mut self, name: &str, count: usize, end: End) {
         let cursor = self.tracker.cursor().sequence;
+        if count > 0 {
+            self.goes_on(name);
+        }
         if let Some(lane) = self.lanes.get_mut(name) {
             let done = match end {
                 End::Accepted | End::Refused => lane.settled(count),

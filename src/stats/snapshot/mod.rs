@@ -203,6 +203,18 @@ pub struct RelayView {
     pub refused: Count,
     /// Writes turned away before the append.
     pub rejected: Count,
+    /// Questions to nodes about credentials that no node had accepted lately.
+    pub judged: Count,
+    /// Requests answered with a node's refusal of their credentials.
+    pub judged_refused: Count,
+    /// Requests turned away because too many waited to be judged.
+    pub judging_overflows: Count,
+    /// Accepted credentials that found no room to be remembered.
+    pub known_overflows: Count,
+    /// Statements under way or waiting.
+    pub statements_open: Count,
+    /// Statements turned away because too many were under way.
+    pub statements_overflows: Count,
     /// Writes whose policy was not met in time.
     pub timeouts: Count,
     /// Records that one replica refused for good while another accepted them.
@@ -259,6 +271,10 @@ pub struct ReplicaView {
     pub refused: Count,
     /// Records whose points were too old for their retention policy.
     pub expired: Count,
+    /// Records that ended without a verdict and are tried again.
+    pub tried: Count,
+    /// Records that were set aside because they ended without a verdict too often, or by a person.
+    pub set_aside: Count,
     /// What went wrong last, if anything did.
     pub last_error: Option<ErrorView>,
 }

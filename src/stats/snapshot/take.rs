@@ -55,6 +55,12 @@ impl Snapshot {
         Count(self.relays.iter().map(|relay| relay.dead_letters.0).sum())
     }
 
+    /// Records that replicas leave without a verdict.
+    pub fn records_tried(&self) -> Count {
+        let replicas = self.relays.iter().flat_map(|relay| &relay.replicas);
+        Count(replicas.map(|replica| replica.tried.0).sum())
+    }
+
     /// Backends that can serve nothing now.
     pub fn backends_down(&self) -> Count {
         count(self.backends.iter().filter(|backend| !backend.up))
@@ -134,6 +140,12 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         acknowledged: Count(stats.acknowledged.get()),
         refused: Count(stats.refused.get()),
         rejected: Count(stats.rejected.get()),
+        judged: Count(stats.judged.get()),
+        judged_refused: Count(stats.judged_refused.get()),
+        judging_overflows: Count(stats.judging_overflows.get()),
+        known_overflows: Count(stats.known_overflows.get()),
+        statements_open: Count(stats.statements_open.get()),
+        statements_overflows: Count(stats.statements_overflows.get()),
         timeouts: Count(stats.timeouts.get()),
         dead_letters: Count(stats.dead_letters.get()),
         inflight: Bytes(stats.inflight.get()),
@@ -191,6 +203,8 @@ fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> Replica
         applied: Count(stats.applied.get()),
         refused: Count(stats.refused.get()),
         expired: Count(stats.expired.get()),
+        tried: Count(stats.tried.get()),
+        set_aside: Count(stats.set_aside.get()),
         last_error: stats
             .last_error
             .load()
