@@ -33,7 +33,7 @@ fn set(file: &Path, offset: i64) {
 
 fn lines_at(replica: &StandIn) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for request in replica.requests_for("/write") {
+    for request in replica.writes() {
         for line in request.text().lines() {
             // What was sent again was there before.
             if !lines.iter().any(|known| known == line) {

@@ -23,7 +23,7 @@ fn write(haflux: &Haflux, lines: &str) -> Answer {
 
 fn values_at(replica: &StandIn) -> Vec<usize> {
     let mut values: Vec<usize> = Vec::new();
-    for request in replica.requests_for("/write") {
+    for request in replica.writes() {
         for line in request.text().lines() {
             let value = line
                 .rsplit_once(' ')
@@ -97,7 +97,7 @@ fn a_full_disk_turns_writes_away_and_room_lets_them_in_again() {
     wait_until("what was admitted to be settled", SOON, || {
         values_at(&well).last() == acknowledged.last()
     });
-    let before = well.requests_for("/write").len();
+    let before = well.writes().len();
     for _ in 0..10 {
         let (value, answer) = try_write(1);
         match answer.status {
@@ -106,7 +106,7 @@ fn a_full_disk_turns_writes_away_and_room_lets_them_in_again() {
             status => assert_eq!(status, 503),
         }
     }
-    let sent = well.requests_for("/write").len() - before;
+    let sent = well.writes().len() - before;
     assert!(sent <= acknowledged.len());
 
     fs::remove_file(&ballast).expect("removed");

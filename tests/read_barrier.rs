@@ -117,10 +117,7 @@ fn reads_wait_or_are_turned_away_or_told_that_they_are_stale() {
         let write =
             || http::post(&format!("{}/write?db=db", haflux.url("front")), "m v=1 1").status;
         wait_until("both replicas to be known", SOON, || {
-            write() == 204
-                && nodes
-                    .iter()
-                    .all(|node| !node.requests_for("/write").is_empty())
+            write() == 204 && nodes.iter().all(|node| !node.writes().is_empty())
         });
         let ask = |database: &str| read(&haflux.url("reads"), database, "SELECT v FROM m");
         wait_until("a fresh answer", SOON, || {
@@ -265,10 +262,7 @@ fn a_read_that_is_tried_again_still_sees_what_it_had_to_see() {
     let haflux = Haflux::start(folder.path(), &configuration);
     let write = || http::post(&format!("{}/write?db=db", haflux.url("front")), "m v=1 1");
     wait_until("both replicas to be known", SOON, || {
-        write().status == 204
-            && nodes
-                .iter()
-                .all(|node| !node.requests_for("/write").is_empty())
+        write().status == 204 && nodes.iter().all(|node| !node.written_lines().is_empty())
     });
     // One takes writes and breaks off on reads; the other one answers reads, and lacks what was written.
     nodes[0].behave(|request| match request.path() {
@@ -313,10 +307,7 @@ fn of_nodes_that_all_lack_something_the_most_advanced_answers() {
             (answer.status, applied.unwrap_or_default())
         };
         wait_until("both replicas to be known", SOON, || {
-            write().0 == 204
-                && nodes
-                    .iter()
-                    .all(|node| !node.requests_for("/write").is_empty())
+            write().0 == 204 && nodes.iter().all(|node| !node.writes().is_empty())
         });
         let stop = |node: &StandIn| {
             node.behave(|request| match request.path() {
@@ -371,10 +362,7 @@ fn what_one_read_may_have_shown_no_later_one_misses() {
         http::post(&url, lines).status
     };
     wait_until("both replicas to be known", SOON, || {
-        write("m v=1 1") == 204
-            && nodes
-                .iter()
-                .all(|node| !node.requests_for("/write").is_empty())
+        write("m v=1 1") == 204 && nodes.iter().all(|node| !node.written_lines().is_empty())
     });
     // Both are still at the next write, and may show it or not.
     for node in &nodes {
@@ -389,7 +377,7 @@ fn what_one_read_may_have_shown_no_later_one_misses() {
         let written = scope.spawn(|| write("seen v=1 1"));
         wait_until("the write to be under way", SOON, || {
             nodes.iter().all(|node| {
-                let writes = node.requests_for("/write");
+                let writes = node.writes();
                 writes.iter().any(|one| one.text().contains("seen"))
             })
         });

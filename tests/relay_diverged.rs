@@ -37,7 +37,7 @@ fn past_max_backlog_a_replica_is_diverged_and_stays_so_over_a_restart() {
         ),
     );
     wait_until("both replicas to be known", SOON, || {
-        write(&haflux, "small v=1 1") == 204 && !away.requests_for("/write").is_empty()
+        write(&haflux, "small v=1 1") == 204 && !away.writes().is_empty()
     });
     away.refuse();
     for number in 0..6 {
@@ -53,13 +53,13 @@ fn past_max_backlog_a_replica_is_diverged_and_stays_so_over_a_restart() {
     });
 
     // It gets nothing any more, not even after a restart, and writes go on without it.
-    let before = away.requests_for("/write").len();
+    let before = away.writes().len();
     away.accept_again();
     haflux.restart();
     for number in 10..20 {
         assert_eq!(write(&haflux, &format!("after v={number} {number}")), 204);
     }
-    assert_eq!(away.requests_for("/write").len(), before);
+    assert_eq!(away.writes().len(), before);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn past_max_backlog_age_a_replica_is_diverged() {
     let keys = "rewind = \"100ms\"\nmax_backlog_age = \"1s\"";
     let haflux = Haflux::start(folder.path(), &relay_over(&[&well, &away], keys));
     wait_until("both replicas to be known", SOON, || {
-        write(&haflux, "small v=1 1") == 204 && !away.requests_for("/write").is_empty()
+        write(&haflux, "small v=1 1") == 204 && !away.writes().is_empty()
     });
     away.refuse();
     wait_until("the replica to be diverged", SOON, || {
@@ -92,7 +92,7 @@ fn while_nobody_answers_nobody_diverges_and_the_most_advanced_never_does() {
         write(&haflux, "small v=1 1") == 204
             && [&ahead, &behind]
                 .iter()
-                .all(|node| !node.requests_for("/write").is_empty())
+                .all(|node| !node.writes().is_empty())
     });
     let applied = |lines: &str| {
         let answer = http::post(&format!("{}/write?db=telegraf", haflux.url("front")), lines);
@@ -121,7 +121,7 @@ fn while_nobody_answers_nobody_diverges_and_the_most_advanced_never_does() {
         write(&haflux, "small v=3 3") == 204
     });
     let lines = |node: &StandIn| -> usize {
-        let writes = node.requests_for("/write");
+        let writes = node.writes();
         let large = writes.iter().map(|request| {
             let text = request.text();
             text.lines()
@@ -144,12 +144,10 @@ fn what_is_written_while_a_replica_is_rebuilt_is_kept_for_it_and_it_counts_for_n
         let mut haflux = Haflux::start(folder.path(), &relay_over(&[&nodes[0], &nodes[1]], &keys));
         wait_until("both replicas to be known", SOON, || {
             write(&haflux, "before v=1 1") == 204
-                && nodes
-                    .iter()
-                    .all(|node| !node.requests_for("/write").is_empty())
+                && nodes.iter().all(|node| !node.writes().is_empty())
         });
         order(&haflux, &["replica", "rebuild-begin", "node1"]);
-        let sent = nodes[1].requests_for("/write").len();
+        let sent = nodes[1].writes().len();
         let journal = order(&haflux, &["journal", "inspect"]);
         assert!(journal.contains("rebuild of node1"), "{journal}");
         if ack == "all" {
@@ -168,16 +166,16 @@ fn what_is_written_while_a_replica_is_rebuilt_is_kept_for_it_and_it_counts_for_n
             assert_eq!(write(&haflux, "bad v=1 1"), 400);
             haflux.restart();
         }
-        assert_eq!(nodes[1].requests_for("/write").len(), sent);
+        assert_eq!(nodes[1].writes().len(), sent);
         order(&haflux, &["replica", "readmit", "node1"]);
         wait_until("both to be replicas", SOON, || {
-            let writes = nodes[1].requests_for("/write");
+            let writes = nodes[1].writes();
             write(&haflux, "after v=1 1") == 204
                 && writes
                     .iter()
                     .any(|request| request.text().contains("after"))
         });
-        let again: Vec<String> = nodes[1].requests_for("/write")[sent..]
+        let again: Vec<String> = nodes[1].writes()[sent..]
             .iter()
             .flat_map(|request| {
                 let text = request.text();
@@ -214,10 +212,7 @@ fn that_replicas_differ_is_told_without_waiting_for_one_that_diverged() {
     let servers = [&refuses, &takes, &away];
     let haflux = Haflux::start(folder.path(), &relay_over(&servers, ""));
     wait_until("all replicas to be known", SOON, || {
-        write(&haflux, "known v=1 1") == 204
-            && servers
-                .iter()
-                .all(|node| !node.requests_for("/write").is_empty())
+        write(&haflux, "known v=1 1") == 204 && servers.iter().all(|node| !node.writes().is_empty())
     });
     away.refuse();
     assert_eq!(write(&haflux, "bad v=1 1"), 204);
@@ -256,7 +251,7 @@ fn the_only_replica_that_is_left_never_diverges_and_writes_are_turned_away_inste
         || write(&haflux, "small v=2 2") == 204,
     );
     let lines: usize = only
-        .requests_for("/write")
+        .writes()
         .iter()
         .map(|request| {
             request
@@ -296,7 +291,7 @@ fn a_server_that_is_new_in_a_pool_with_history_is_not_taken_for_a_replica() {
             haflux.log()
         );
         assert_eq!(write(&haflux, "history v=2 2"), 204);
-        assert!(new.requests_for("/write").is_empty());
+        assert!(new.writes().is_empty());
         // Nor is it read from, though it is up.
         for _ in 0..4 {
             http::get(&format!("{}/query?q=SHOW+DATABASES", haflux.url("reads")));

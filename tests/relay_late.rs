@@ -192,7 +192,7 @@ fn with_no_replica_answering_only_who_wrote_lately_may_write() {
     let strangers = |request: &support::stand_in::Request| request.target.contains("u=stranger");
     assert!(
         replica
-            .requests_for("/write")
+            .writes()
             .iter()
             .filter(|request| strangers(request))
             .count()

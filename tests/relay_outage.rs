@@ -341,15 +341,11 @@ fn a_joined_request_that_is_refused_goes_again_one_by_one_and_each_client_gets_i
     });
     assert_eq!(statuses, [204, 204, 400, 204, 400, 204]);
     let joined = one
-        .requests_for("/write")
+        .writes()
         .iter()
         .filter(|request| request.text().lines().count() > 1)
         .count();
-    assert!(
-        joined >= 1,
-        "nothing was joined: {:?}",
-        one.requests_for("/write")
-    );
+    assert!(joined >= 1, "nothing was joined: {:?}", one.writes());
 }
 
 #[test]

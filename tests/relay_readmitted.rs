@@ -25,7 +25,7 @@ fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
     let keys = "rewind = \"1s\"\nmax_backlog = \"1MiB\"";
     let haflux = Haflux::start(folder.path(), &relay_over(&[&well, &away], keys));
     wait_until("both replicas to be known", SOON, || {
-        write(&haflux, "small v=1 1") == 204 && !away.requests_for("/write").is_empty()
+        write(&haflux, "small v=1 1") == 204 && !away.writes().is_empty()
     });
     // This one is in doubt when the replica is let go, and stays so.
     away.behave(|request| match request.text().contains("doubtful") {
@@ -34,7 +34,7 @@ fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
     });
     assert_eq!(write(&haflux, "doubtful v=1 1"), 204);
     wait_until("it to be sent", SOON, || {
-        let sent = away.requests_for("/write");
+        let sent = away.writes();
         sent.iter()
             .any(|request| request.text().contains("doubtful"))
     });
@@ -62,7 +62,7 @@ fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
     order("rebuild-begin");
     away.behave(|_| Behaviour::no_content());
     away.accept_again();
-    let before = away.requests_for("/write").len();
+    let before = away.writes().len();
     assert_eq!(write(&haflux, "after v=1 1"), 204);
     order("readmit");
     wait_until("it to have all of it, with nothing in doubt", SOON, || {
@@ -70,7 +70,7 @@ fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
         let replica = &relay["replicas"][1];
         replica["status"] == "fresh" && is_level(&relay, replica)
     });
-    let sent: Vec<String> = away.requests_for("/write")[before..]
+    let sent: Vec<String> = away.writes()[before..]
         .iter()
         .map(|request| request.text())
         .collect();
@@ -93,7 +93,7 @@ fn what_is_in_doubt_at_the_one_that_is_copied_is_sent_to_the_other_too() {
     let keys = "rewind = \"60s\"\nmax_backlog = \"1MiB\"";
     let haflux = Haflux::start(folder.path(), &relay_over(&[&source, &away], keys));
     wait_until("both replicas to be known", SOON, || {
-        write(&haflux, "small v=1 1") == 204 && !away.requests_for("/write").is_empty()
+        write(&haflux, "small v=1 1") == 204 && !away.writes().is_empty()
     });
     let first = AtomicBool::new(true);
     source.behave(move |request| {
@@ -119,12 +119,12 @@ fn what_is_in_doubt_at_the_one_that_is_copied_is_sent_to_the_other_too() {
         let output = Haflux::command(&["replica", "rebuild-begin", "node1", "--config", &file]);
         output.status.success()
     });
-    let before = away.requests_for("/write").len();
+    let before = away.writes().len();
     away.accept_again();
     let output = Haflux::command(&["replica", "readmit", "node1", "--config", &file]);
     assert!(output.status.success(), "{output:?}");
     wait_until("it to be sent that again", SOON, || {
-        let sent = away.requests_for("/write").split_off(before);
+        let sent = away.writes().split_off(before);
         sent.iter()
             .any(|request| request.text().contains("doubtful"))
     });

@@ -31,7 +31,7 @@ fn started(moment: &'static str) -> impl Fn(&Request) -> Behaviour + Send + Sync
 }
 
 fn lines(server: &StandIn) -> usize {
-    let writes = server.requests_for("/write");
+    let writes = server.writes();
     writes
         .iter()
         .map(|request| request.text().lines().count())

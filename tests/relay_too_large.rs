@@ -174,7 +174,7 @@ fn a_piece_without_an_answer_is_sent_again_with_all_that_followed_it() {
     // Once `rewind` has passed everything is sent once more, in order, and ends as it should.
     wait_until("the lane to be sent again", Duration::from_secs(20), || {
         let sent: Vec<String> = node
-            .requests_for("/write")
+            .writes()
             .iter()
             .filter(|request| request.text().len() <= 30)
             .flat_map(|request| {

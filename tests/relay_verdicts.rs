@@ -42,7 +42,7 @@ fn post(haflux: &Haflux, lines: &str) -> Answer {
 
 /// Requests to write with this word in them.
 fn sent(node: &StandIn, word: &str) -> usize {
-    let writes = node.requests_for("/write");
+    let writes = node.writes();
     writes
         .iter()
         .filter(|request| request.text().contains(word))

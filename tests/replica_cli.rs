@@ -90,6 +90,15 @@ impl Replicas for Pretended {
             },
         })
     }
+
+    async fn skip(
+        &self,
+        _: Option<&str>,
+        name: &str,
+        sequence: u64,
+    ) -> Result<String, ControlError> {
+        Ok(format!("record {sequence} is set aside for {name}"))
+    }
 }
 
 /// A folder with a configuration, which is its data_dir too.

@@ -50,7 +50,7 @@ impl Replica {
 
     /// All values of all requests that reached it, in their order, whatever became of them.
     fn received(&self) -> Vec<usize> {
-        let writes = self.server.requests_for("/write");
+        let writes = self.server.writes();
         writes.iter().flat_map(values).collect()
     }
 }

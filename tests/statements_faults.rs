@@ -79,10 +79,7 @@ fn change(haflux: &Haflux, statement: &str) -> Answer {
 fn wait_until_known(haflux: &Haflux, nodes: &[&StandIn]) {
     wait_until("the replicas to be known", SOON, || {
         let taken = write(haflux, "known", "m v=1 1") == 204;
-        taken
-            && nodes
-                .iter()
-                .all(|node| !node.requests_for("/write").is_empty())
+        taken && nodes.iter().all(|node| !node.writes().is_empty())
     });
 }
 
@@ -131,7 +128,7 @@ fn a_statement_is_alone_between_the_writes_before_it_and_after_it() {
         assert_eq!(asked.join().expect("an answer").status, 200);
     });
     let count = |text: &str| {
-        let writes = node.requests_for("/write");
+        let writes = node.writes();
         writes
             .iter()
             .filter(|one| one.text().contains(text))
@@ -322,7 +319,7 @@ fn a_statement_may_take_longer_than_any_write_and_holds_no_writes_up() {
     });
     assert_eq!(statements(&node).len(), 1, "it was not sent twice");
     wait_until("the write behind it", SOON, || {
-        let writes = node.requests_for("/write");
+        let writes = node.writes();
         writes
             .iter()
             .any(|request| request.text().contains("meanwhile"))

@@ -1,12 +1,9 @@
 //! Rule N2, no verdict is a verdict: what is known of records that a replica leaves without one.
 //!
 //! A record that, alone under way, ends without a verdict `max_attempts` times is set aside for its replica: a dead letter, and its
-//! lane goes on. A replica that serves nobody sets nothing aside, so there must be evidence that it serves others: between two
-//! attempts another write got its verdict, or the node's process ended at each attempt and came back. For want of it the record is
-//! suspended before its last attempt, and what stands behind it is sent first. Where nothing else comes for twice as long as a
-//! request may take, an answer to a question with the same destination must do. It is believed of a single record, and of no second
-//! one before a write got its verdict, because a replica that takes no record at all may answer questions; and always if a
-//! statement waits, because nothing behind that can be sent to tell by.
+//! lane goes on. An attempt counts only if it is the record's fault, because a replica that serves nobody must set nothing aside: the
+//! node answers right afterwards a write of the same size and destination that holds no point, or its process ended at the attempt
+//! and has come back.
 //!
 //! # Invariants
 //!
@@ -49,22 +46,16 @@ pub(super) struct Attempts {
     tried: BTreeMap<Sequence, Tried>,
     set_aside: BTreeSet<Sequence>,
     skips: BTreeSet<Sequence>,
-    /// A write got its verdict since an answer to a question was believed last.
-    may_believe: bool,
 }
 
 /// A record without a verdict.
 #[derive(Debug, Clone, Default)]
 struct Tried {
+    /// Attempts that count.
     count: u32,
-    /// How often the node's process ended meanwhile.
-    ended: u32,
-    /// The last attempt's end is not explained yet: the process may have ended.
+    /// Whether the last attempt counts is not known yet.
     is_open: bool,
-    /// Another write got its verdict since the last attempt.
-    serves_others: bool,
-    /// An attempt failed although another write got its verdict right before it.
-    is_proven: bool,
+    /// How the last attempt ended.
     reason: String,
 }
 
@@ -84,7 +75,6 @@ impl Attempts {
             tried: tried.collect(),
             set_aside: sequences(saved.set_aside),
             skips: sequences(saved.skips),
-            may_believe: true,
         }
     }
 
@@ -103,30 +93,37 @@ impl Attempts {
         }
     }
 
-    /// The record was alone under way, and ended without a verdict.
+    /// The record was alone under way, and ended without a verdict. Whether that counts is still to be found out.
     pub(super) fn failed(&mut self, sequence: Sequence, reason: String) {
         let tried = self.tried.entry(sequence).or_default();
-        tried.count = tried.count.saturating_add(1);
         tried.is_open = true;
-        tried.is_proven |= std::mem::take(&mut tried.serves_others);
         tried.reason = reason;
         if self.tried.len() > MOST_TRIED {
             self.tried.pop_first();
         }
     }
 
-    /// The node's process is a new one.
-    pub(super) fn process_ended(&mut self) {
-        for tried in self.tried.values_mut() {
-            if std::mem::take(&mut tried.is_open) {
-                tried.ended = tried.ended.saturating_add(1);
-            }
+    /// The node serves others: the record's last attempt counts.
+    pub(super) fn serves_others(&mut self, sequence: Sequence) {
+        if let Some(tried) = self.tried.get_mut(&sequence) {
+            tried.count();
         }
     }
 
-    /// These records got a verdict: the replica serves others than those without one.
+    /// The node's process ended and came back: what was under way there counts.
+    pub(super) fn process_ended(&mut self) {
+        self.tried.values_mut().for_each(Tried::count);
+    }
+
+    /// The node was away, and is the process that it was: nothing that was under way there counts.
+    pub(super) fn was_away(&mut self) {
+        for tried in self.tried.values_mut() {
+            tried.is_open = false;
+        }
+    }
+
+    /// These records got a verdict.
     pub(super) fn judged(&mut self, sequences: &[Sequence]) {
-        self.may_believe = true;
         if self.is_quiet() {
             return;
         }
@@ -134,28 +131,6 @@ impl Attempts {
             self.tried.remove(sequence);
             self.skips.remove(sequence);
         }
-        for tried in self.tried.values_mut() {
-            tried.serves_others = true;
-        }
-    }
-
-    /// The node answered a question with the record's destination, and there is no other write to tell by.
-    pub(super) fn answered_a_question(&mut self, sequence: Sequence, a_statement_waits: bool) {
-        let is_believed = self.may_believe && self.tried.len() == 1;
-        if (is_believed || a_statement_waits)
-            && let Some(tried) = self.tried.get_mut(&sequence)
-        {
-            tried.serves_others = true;
-            self.may_believe = false;
-        }
-    }
-
-    /// Whether the record must wait until there is evidence that the replica serves others: its next attempt may be the last one.
-    pub(super) fn lacks_evidence(&self, sequence: Sequence) -> bool {
-        self.tried.get(&sequence).is_some_and(|tried| {
-            let is_last_next = tried.count.saturating_add(1) >= self.most;
-            is_last_next && !tried.serves_others && !tried.is_proven
-        })
     }
 
     /// Why the record is to be set aside now; nothing if it is not.
@@ -164,8 +139,7 @@ impl Attempts {
             return Some("passed over by a person".to_owned());
         }
         let tried = self.tried.get(&sequence)?;
-        let is_at_fault = tried.is_proven || tried.ended >= self.most;
-        (tried.count >= self.most && is_at_fault).then(|| {
+        (tried.count >= self.most).then(|| {
             format!(
                 "no verdict after {} attempts; the last one: {}",
                 tried.count, tried.reason
@@ -173,11 +147,11 @@ impl Attempts {
         })
     }
 
-    /// Counting begins anew: every record that could be tried failed alike.
-    pub(super) fn begin_anew(&mut self, sequences: impl Iterator<Item = Sequence>) {
-        for sequence in sequences {
-            self.tried.remove(&sequence);
-        }
+    /// The records that are to be set aside now.
+    pub(super) fn all_due(&self) -> impl Iterator<Item = (Sequence, String)> {
+        let exhausted = self.tried.keys().filter(|one| !self.skips.contains(one));
+        let candidates = exhausted.chain(&self.skips);
+        candidates.filter_map(|sequence| Some((*sequence, self.due(*sequence)?)))
     }
 
     /// A person wants the record to be passed over.
@@ -208,19 +182,6 @@ impl Attempts {
         self.tried.is_empty() && self.skips.is_empty()
     }
 
-    /// Records that a person wants to be passed over.
-    pub(super) fn skips(&self) -> impl Iterator<Item = Sequence> {
-        self.skips.iter().copied()
-    }
-
-    /// The same for a statement, at a node that answers: a statement is always alone, and has nothing to tell by but that.
-    pub(super) fn due_statement(&mut self, sequence: Sequence) -> Option<String> {
-        if let Some(tried) = self.tried.get_mut(&sequence) {
-            tried.is_proven = true;
-        }
-        self.due(sequence)
-    }
-
     /// Records that are being tried.
     pub(super) fn tried(&self) -> usize {
         self.tried.len()
@@ -244,6 +205,14 @@ impl Attempts {
     }
 }
 
+impl Tried {
+    fn count(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            self.count = self.count.saturating_add(1);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,20 +226,18 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_attempts_and_a_node_that_serves_others_between_them() {
-        let mut attempts = Attempts::new(3, SavedAttempts::default());
+    fn it_takes_attempts_at_a_node_that_serves_others() {
+        let mut attempts = Attempts::new(2, SavedAttempts::default());
         fail(&mut attempts, 7);
-        assert!(!attempts.lacks_evidence(at(7)), "two attempts are left");
+        attempts.serves_others(at(7));
+        attempts.serves_others(at(7));
+        assert_eq!(attempts.due(at(7)), None, "one attempt counts once");
         fail(&mut attempts, 7);
-        assert!(attempts.lacks_evidence(at(7)));
-        attempts.judged(&[at(8)]);
-        assert!(!attempts.lacks_evidence(at(7)));
-        assert_eq!(attempts.due(at(7)), None, "two attempts");
-        fail(&mut attempts, 7);
-        assert_eq!(
-            attempts.due(at(7)).as_deref(),
-            Some("no verdict after 3 attempts; the last one: it gave no answer")
-        );
+        assert_eq!(attempts.due(at(7)), None, "it may be the node's fault");
+        attempts.serves_others(at(7));
+        let reason = "no verdict after 2 attempts; the last one: it gave no answer";
+        assert_eq!(attempts.due(at(7)).as_deref(), Some(reason));
+        assert_eq!(attempts.all_due().count(), 1);
         attempts.set_aside(at(7));
         assert!(attempts.is_set_aside(at(7)) && attempts.due(at(7)).is_none());
         attempts.passed(at(7));
@@ -278,22 +245,26 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_serves_nobody_sets_nothing_aside() {
+    fn at_a_node_that_serves_nobody_nothing_counts() {
         let mut attempts = Attempts::new(2, SavedAttempts::default());
         for _ in 0..10 {
             fail(&mut attempts, 7);
-            fail(&mut attempts, 8);
+            attempts.was_away();
+            attempts.serves_others(at(7));
         }
-        // Nor does it when it serves others again: each record gets another attempt then.
-        attempts.judged(&[at(9)]);
-        for number in [7, 8] {
-            assert!(attempts.due(at(number)).is_none());
-            assert!(!attempts.lacks_evidence(at(number)));
+        assert_eq!(attempts.due(at(7)), None);
+    }
+
+    #[test]
+    fn a_process_that_ends_at_each_attempt_counts() {
+        let mut attempts = Attempts::new(2, SavedAttempts::default());
+        for _ in 0..2 {
+            assert_eq!(attempts.due(at(7)), None);
+            fail(&mut attempts, 7);
+            attempts.process_ended();
+            attempts.process_ended();
         }
-        fail(&mut attempts, 7);
-        assert!(attempts.due(at(7)).is_some() && attempts.due(at(8)).is_none());
-        attempts.begin_anew([at(7), at(8)].into_iter());
-        assert_eq!(attempts.tried(), 0);
+        assert!(attempts.due(at(7)).is_some());
     }
 
     #[test]
@@ -305,54 +276,12 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_ends_at_each_attempt_needs_no_other_evidence() {
-        let mut attempts = Attempts::new(2, SavedAttempts::default());
-        for _ in 0..2 {
-            assert_eq!(attempts.due(at(7)), None);
-            fail(&mut attempts, 7);
-            attempts.process_ended();
-            attempts.process_ended();
-        }
-        assert!(attempts.due(at(7)).is_some());
-        // One of the attempts ended otherwise.
-        let mut attempts = Attempts::new(2, SavedAttempts::default());
-        fail(&mut attempts, 7);
-        fail(&mut attempts, 7);
-        attempts.process_ended();
-        assert_eq!(attempts.due(at(7)), None);
-    }
-
-    #[test]
-    fn an_answer_to_a_question_is_believed_of_a_single_record() {
-        let mut attempts = Attempts::new(2, SavedAttempts::default());
-        fail(&mut attempts, 7);
-        attempts.answered_a_question(at(7), false);
-        fail(&mut attempts, 7);
-        assert!(attempts.due(at(7)).is_some());
-        attempts.set_aside(at(7));
-        fail(&mut attempts, 8);
-        attempts.answered_a_question(at(8), false);
-        assert!(attempts.lacks_evidence(at(8)), "another one in a row");
-        let mut attempts = Attempts::new(2, SavedAttempts::default());
-        fail(&mut attempts, 7);
-        fail(&mut attempts, 8);
-        attempts.answered_a_question(at(7), false);
-        assert!(
-            attempts.lacks_evidence(at(7)),
-            "the node may take no record"
-        );
-        attempts.answered_a_question(at(7), true);
-        assert!(
-            !attempts.lacks_evidence(at(7)),
-            "nothing else will ever tell"
-        );
-    }
-
-    #[test]
     fn a_restart_remembers() {
         let mut attempts = Attempts::new(3, SavedAttempts::default());
-        fail(&mut attempts, 7);
-        fail(&mut attempts, 7);
+        for _ in 0..2 {
+            fail(&mut attempts, 7);
+            attempts.serves_others(at(7));
+        }
         attempts.set_aside(at(5));
         attempts.skip(at(9));
         let saved = attempts.saved();
@@ -360,8 +289,8 @@ mod tests {
         let mut again = Attempts::new(3, serde_json::from_str(&text).expect("the same"));
         assert_eq!(again.saved(), saved);
         assert!(again.is_set_aside(at(5)) && again.due(at(9)).is_some());
-        again.judged(&[at(10)]);
         fail(&mut again, 7);
+        again.serves_others(at(7));
         assert!(again.due(at(7)).is_some(), "the third attempt");
     }
 

@@ -163,6 +163,37 @@ impl Judge {
         }
     }
 
+    /// What a node says to who lacks the right to administer and asks for these reads and something for administrators: it names the
+    /// first statement that it refuses, and runs none.
+    pub(super) async fn first_refusal(
+        &self,
+        question: Question<'_>,
+        reads: &str,
+        database: &str,
+    ) -> Option<Refusal> {
+        // The semaphore is never closed.
+        let _asking = self.asking.acquire().await;
+        let replica = self.up_to_date().into_iter().next()?;
+        let address = replica.server.address()?;
+        let text = format!("{reads}; SHOW USERS");
+        let mut request = Pieces::default();
+        request.push(query_request(
+            &text,
+            database,
+            question.credentials,
+            address,
+        ));
+        let exchange = replica.client.exchange(address, request);
+        let answer = tokio::time::timeout(ASK_TIMEOUT, exchange)
+            .await
+            .ok()?
+            .ok()?;
+        match question.read(&answer) {
+            Judgement::Refused(refusal) => Some(refusal),
+            Judgement::Accepted | Judgement::Silent => None,
+        }
+    }
+
     /// A statement was acknowledged: a database or a user may be there now that was not.
     pub(super) fn statement_acknowledged(&self) {
         self.statements.fetch_add(1, Ordering::SeqCst);

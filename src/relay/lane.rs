@@ -5,9 +5,6 @@
 //! points; a record that travels alone goes as it came. A joined request that was refused is sent again in pieces, and a piece that is refused in
 //! smaller ones, until each record that is at fault travels alone: one bad write among hundreds costs its neighbours a few
 //! requests, not one each. A record that the replica finds too large goes in [`Parts`].
-//!
-//! A record that the replica left without a verdict too often is *suspended*: the records behind it are sent, and what becomes of
-//! them tells whether the record or the replica is at fault (rule N2, [`Attempts`](super::attempts::Attempts)).
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -32,9 +29,6 @@ const PIECES: usize = 8;
 
 /// The same, for a request that ended without a verdict only after `timeout`: each round of the search costs as much again.
 const PIECES_OF_A_SLOW_ONE: usize = 64;
-
-/// Records of a lane that may be suspended at once.
-const MOST_SUSPENDED: usize = 8;
 
 /// A record on its way to this replica.
 #[derive(Debug)]
@@ -65,12 +59,6 @@ struct Suspect {
 #[derive(Debug)]
 pub(super) struct Lane {
     queue: VecDeque<Queued>,
-    /// Records before those of the queue, which wait until it is known whose fault it is that they have no verdict.
-    suspended: VecDeque<Queued>,
-    /// Since when the first of them is.
-    suspended_since: Option<Instant>,
-    /// The newest record that got its verdict while records before it were suspended.
-    overtook: Option<Sequence>,
     /// Records of the request under way; 0 when there is none.
     in_flight: usize,
     /// Bytes of the body of the request that went out last.
@@ -90,9 +78,6 @@ impl Lane {
     pub(super) fn new(backoff: Backoff) -> Lane {
         Lane {
             queue: VecDeque::new(),
-            suspended: VecDeque::new(),
-            suspended_since: None,
-            overtook: None,
             in_flight: 0,
             sent: 0,
             parts: None,
@@ -108,7 +93,7 @@ impl Lane {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.suspended.is_empty()
+        self.queue.is_empty()
     }
 
     /// When the lane can send again: `None` if it has nothing to send or is sending.
@@ -242,101 +227,32 @@ impl Lane {
         (self.in_flight == 1).then(|| self.last_under_way())?
     }
 
-    /// The oldest record but the first `count` of the queue.
+    /// The oldest record behind the first `count`.
     pub(super) fn oldest_after(&self, count: usize) -> Option<Sequence> {
-        let oldest = self.suspended.front().or_else(|| self.queue.get(count));
-        oldest.map(|queued| queued.sequence)
+        self.queue.get(count).map(|queued| queued.sequence)
     }
 
     /// A record that waits or is under way.
     pub(super) fn record(&self, sequence: Sequence) -> Option<&WriteRecord> {
-        let in_queue = || {
-            let position = self
-                .queue
-                .binary_search_by_key(&sequence, |queued| queued.sequence);
-            self.queue.get(position.ok()?)
-        };
-        let mut suspended = self.suspended.iter();
-        let queued = suspended
-            .find(|queued| queued.sequence == sequence)
-            .or_else(in_queue)?;
+        let position = self
+            .queue
+            .binary_search_by_key(&sequence, |queued| queued.sequence);
+        let queued = self.queue.get(position.ok()?)?;
         Some(&queued.record)
     }
 
-    /// The record under way is suspended: what is behind it goes first. Returns false if too many are suspended already.
-    pub(super) fn suspend(&mut self, now: Instant) -> bool {
-        if self.suspended.len() >= MOST_SUSPENDED {
-            return false;
-        }
-        self.parts = None;
-        self.in_flight = 0;
-        self.suspended.extend(self.queue.pop_front());
-        self.suspended_since.get_or_insert(now);
-        true
-    }
-
-    /// The record that came last, and had its last attempt before, is suspended if it is the next one.
-    pub(super) fn suspend_last(&mut self, now: Instant) {
-        if self.in_flight == 0 && self.queue.len() == 1 {
-            self.suspend(now);
-        }
-    }
-
-    /// Whether any record is suspended.
-    pub(super) fn has_suspended(&self) -> bool {
-        !self.suspended.is_empty()
-    }
-
-    /// The records that are suspended.
-    pub(super) fn suspended(&self) -> impl Iterator<Item = Sequence> {
-        self.suspended.iter().map(|queued| queued.sequence)
-    }
-
-    /// What was suspended is sent again, in its place, each record alone.
-    pub(super) fn resume(&mut self) {
-        self.parts = None;
-        self.suspended_since = None;
-        if let Some(last) = self.suspended.back() {
-            self.suspects.push(Suspect {
-                until: last.sequence,
-                most: 1,
-            });
-        }
-        while let Some(queued) = self.suspended.pop_back() {
-            self.queue.push_front(queued);
-        }
-    }
-
-    /// The destination of what is suspended, and since when, if nothing else is there to send.
-    pub(super) fn only_suspended(&self) -> Option<(Sequence, &Destination, Instant)> {
-        let first = self.suspended.front()?;
-        let since = self.suspended_since?;
-        let is_alone = self.queue.is_empty();
-        is_alone.then_some((first.sequence, &first.record.destination, since))
-    }
-
-    /// Whether nothing is under way.
-    pub(super) fn is_idle(&self) -> bool {
-        self.in_flight == 0
-    }
-
-    /// Whether the record waits or is under way.
-    pub(super) fn holds(&self, sequence: Sequence) -> bool {
-        self.record(sequence).is_some()
+    /// Where the lane's next request goes, and how many bytes its first record has.
+    pub(super) fn next(&self) -> Option<(&Destination, usize)> {
+        let record = &self.queue.front()?.record;
+        Some((&record.destination, record.body.len()))
     }
 
     /// Takes a record out that is not under way.
     pub(super) fn take(&mut self, sequence: Sequence) -> Option<Queued> {
-        let position =
-            |queue: &VecDeque<Queued>| queue.iter().position(|queued| queued.sequence == sequence);
-        if let Some(position) = position(&self.suspended) {
-            let taken = self.suspended.remove(position);
-            if self.suspended.is_empty() {
-                self.suspended_since = None;
-            }
-            return taken;
-        }
-        let position = position(&self.queue)?;
+        let position = self
+            .queue
+            .binary_search_by_key(&sequence, |queued| queued.sequence);
+        let position = position.ok()?;
         if position < self.in_flight {
             return None;
         }
@@ -347,27 +263,15 @@ impl Lane {
     }
 
     /// Puts a record back in its place.
-    pub(super) fn put_back(&mut self, queued: Queued, now: Instant) {
-        self.suspended_since.get_or_insert(now);
+    pub(super) fn put_back(&mut self, queued: Queued) {
         let place = self
-            .suspended
+            .queue
             .partition_point(|known| known.sequence < queued.sequence);
-        self.suspended.insert(place, queued);
-    }
-
-    /// The record under way, if records behind it were judged before it: once it gets a verdict, they must be sent again.
-    pub(super) fn overtaken(&self) -> Option<Sequence> {
-        let under_way = self.queue.front().filter(|_| self.in_flight > 0)?.sequence;
-        (Some(under_way) < self.overtook).then_some(under_way)
+        self.queue.insert(place, queued);
     }
 
     /// The first `count` records of the request under way have their verdict, and are handed over; the request is over.
     pub(super) fn settled(&mut self, count: usize) -> Drain<'_, Queued> {
-        if !self.suspended.is_empty()
-            && let Some(last) = count.checked_sub(1).and_then(|last| self.queue.get(last))
-        {
-            self.overtook = self.overtook.max(Some(last.sequence));
-        }
         if count > 0 {
             self.parts = None;
             self.held_since = None;

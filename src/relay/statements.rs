@@ -20,8 +20,8 @@ use super::statement_record::{CUT, STATEMENT, StatementMethod, StatementRecord};
 use super::trust::Scope;
 use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
 use crate::influx::influxql::{
-    AnswerShape, Canonical, Class, Databases, Endpoint, Request, Right, creates_administrator,
-    redact,
+    AnswerShape, Canonical, Class, Databases, Endpoint, Needed, Request, Right,
+    creates_administrator, redact,
 };
 use crate::influx::results::render;
 use crate::influx::{Answer, Credentials, Format, Parameters, Refusal, refusal_of_replica};
@@ -41,7 +41,9 @@ struct Taken {
     record: StatementRecord,
     shape: AnswerShape,
     /// What its sender must be allowed to do.
-    right: Right,
+    needed: Needed,
+    /// The default database.
+    database: String,
     /// Everybody may run it while a node has no user.
     creates_administrator: bool,
 }
@@ -130,7 +132,7 @@ impl Relay {
         let place = StatementPlace::new(place, &self.stats.statements_open);
         let question = Question {
             credentials: &taken.record.credentials,
-            scope: match &taken.right {
+            scope: match &taken.needed.right {
                 Right::Administer => Scope::Administer,
                 Right::Write(database) => Scope::Write(database),
                 Right::Identify => Scope::Identify,
@@ -139,10 +141,20 @@ impl Relay {
         match self.judge.judge(question, source).await {
             Ok(()) => Ok(place),
             Err(Rejection::Refused(refusal)) if taken.passes(&refusal) => Ok(place),
-            Err(Rejection::Refused(refusal)) => Err(Refusal {
-                message: taken.right.refusal(&refusal.message, &taken.record.shown),
-                ..refusal
-            }),
+            Err(Rejection::Refused(refusal)) => {
+                let needed = &taken.needed;
+                let refusal = match needed.reads_before.as_str() {
+                    "" => refusal,
+                    reads => {
+                        let first = self.judge.first_refusal(question, reads, &taken.database);
+                        first.await.unwrap_or(refusal)
+                    }
+                };
+                Err(Refusal {
+                    message: needed.refusal(&refusal.message),
+                    ..refusal
+                })
+            }
             Err(rejection) => Err(self.rejection(rejection, "run such a statement")),
         }
     }
@@ -392,7 +404,9 @@ fn take_query(
         target.push(if place == 0 { '?' } else { '&' });
         target.push_str(text);
     }
-    let right = Right::of(&canonical.query, canonical.database.as_deref());
+    let needed = Needed::of(&canonical.query, canonical.database.as_deref());
+    let database = canonical.database.as_deref().unwrap_or_default();
+    let database = String::from_utf8_lossy(database).into_owned();
     let creates_administrator = creates_administrator(&canonical.query);
     let shown = shorten(redact(&canonical.query));
     let record = StatementRecord {
@@ -419,7 +433,8 @@ fn take_query(
     Ok(Taken {
         record,
         shape: canonical.answer,
-        right,
+        needed,
+        database,
         creates_administrator,
     })
 }
@@ -477,7 +492,8 @@ fn take_as_it_is(
             body: Bytes::copy_from_slice(request.body),
         },
         shape: AnswerShape::default(),
-        right: Right::Identify,
+        needed: Needed::of(b"", None),
+        database: String::new(),
         creates_administrator: false,
     })
 }

@@ -186,10 +186,17 @@ impl StandIn {
     /// The lines of all writes, in the order in which they came.
     pub fn written_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for request in self.requests_for("/write") {
+        for request in self.writes() {
             lines.extend(request.text().lines().map(str::to_owned));
         }
         lines
+    }
+
+    /// The writes that came, without those that hold no line: with these haflux asks whether somebody may write.
+    pub fn writes(&self) -> Vec<Request> {
+        let mut writes = self.requests_for("/write");
+        writes.retain(|request| !request.body.is_empty());
+        writes
     }
 
     /// How many connections were accepted.

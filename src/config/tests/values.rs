@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{toml, with, yaml};
 use crate::config::model::{
-    Ack, Balance, Config, OnStale, OnUnavailable, Probe, Reads, ServerAddress, SyncPolicy, Test,
+    Ack, Balance, Config, Judging, OnStale, OnUnavailable, Probe, Reads, ServerAddress, SyncPolicy,
+    Test,
 };
 use crate::config::units::{UnitError, format_duration, format_size, parse_duration, parse_size};
 use crate::influx::Precision;
@@ -32,6 +33,10 @@ max_unpacked_body = "3MB"
 max_batch = 4096
 max_inflight = "5MiB"
 max_dead_letters = 21
+judging = { at_once = 24, max_waiting = 25, refused_for = "26ms", max_known = 27 }
+max_statements = 28
+max_statements_per_source = 29
+max_attempts = 30
 statement_timeout = "23s"
 max_dead_letter_bytes = "22MB"
 retry = { min = "6ms", max = "7ms" }"#,
@@ -102,6 +107,17 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         (Duration::from_millis(6), Duration::from_millis(7))
     );
     assert_eq!(relay.statement_timeout, seconds(23));
+    let judging = Judging {
+        at_once: 24,
+        max_waiting: 25,
+        refused_for: Duration::from_millis(26),
+        max_known: 27,
+    };
+    assert_eq!((relay.judging, relay.max_attempts), (judging, 30));
+    assert_eq!(
+        (relay.max_statements, relay.max_statements_per_source),
+        (28, 29)
+    );
     let backend = &config.backends[0];
     assert_eq!(
         (backend.reads, backend.read_wait, backend.on_stale),
@@ -248,6 +264,17 @@ fn defaults_are_as_documented() {
         (25_000_000, 32 << 20)
     );
     assert_eq!((relay.max_batch, relay.max_inflight), (1 << 20, 32 << 20));
+    let judging = Judging {
+        at_once: 4,
+        max_waiting: 256,
+        refused_for: seconds(1),
+        max_known: 4096,
+    };
+    assert_eq!((relay.judging, relay.max_attempts), (judging, 3));
+    assert_eq!(
+        (relay.max_statements, relay.max_statements_per_source),
+        (64, 16)
+    );
     assert_eq!(
         (relay.max_dead_letters, relay.max_dead_letter_bytes),
         (10_000, 256 << 20)

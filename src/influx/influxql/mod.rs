@@ -82,7 +82,7 @@ pub use databases::Databases;
 pub use quote::{identifier, string};
 pub use redact::redact;
 pub use request::{Candidates, Endpoint, Request, candidates, classify_request};
-pub use right::{Right, creates_administrator};
+pub use right::{Needed, Right, creates_administrator};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@
 use super::classify::{Class, classify};
 use super::databases::Databases;
 use super::keyword::Keyword;
-use super::scan::{Kind, Scanner};
+use super::redact::redact;
+use super::scan::{Kind, Scanner, Token};
 
 /// What InfluxDB lets do whom. Never more than the query needs, so that nobody is turned away whom a node would let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,32 +42,70 @@ const OF_WRITERS: [&str; 4] = [
     "DROP CONTINUOUS QUERY",
 ];
 
-impl Right {
-    /// The right that `query` needs, whose default database is this one.
-    pub fn of(query: &[u8], database: Option<&[u8]>) -> Right {
+/// What a query needs, and what InfluxDB would say to who may not run it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needed {
+    /// The right.
+    pub right: Right,
+    /// The reads that stand before the statement that needs it, if nothing else does: a node that refuses one of them names that one.
+    pub reads_before: String,
+    /// The statement that needs it, as InfluxDB writes it.
+    statement: String,
+}
+
+impl Needed {
+    /// What `query` needs, whose default database is this one.
+    pub fn of(query: &[u8], database: Option<&[u8]>) -> Needed {
         let class = classify(query);
-        let holds = |names: &[&str]| class.names.iter().any(|name| names.contains(name));
-        if holds(&OF_ADMINISTRATORS) {
-            return Right::Administer;
-        }
-        if holds(&OF_WRITERS)
+        let is_of =
+            |class: &Class, names: &[&str]| class.names.iter().any(|name| names.contains(name));
+        let (right, names) = if is_of(&class, &OF_ADMINISTRATORS) {
+            (Right::Administer, &OF_ADMINISTRATORS[..])
+        } else if is_of(&class, &OF_WRITERS)
             && let Some(only) = only_database(&class, database)
         {
-            return Right::Write(only);
+            (Right::Write(only), &OF_WRITERS[..])
+        } else {
+            (Right::Identify, &[][..])
+        };
+        let mut needed = Needed {
+            right,
+            reads_before: String::new(),
+            statement: String::new(),
+        };
+        let tokens = Scanner::new(query).collect::<Result<Vec<Token>, _>>();
+        let tokens = tokens.unwrap_or_default();
+        let mut reads = Vec::new();
+        for statement in tokens.split(|token| token.kind == Kind::Semicolon) {
+            let (Some(first), Some(last)) = (statement.first(), statement.last()) else {
+                continue;
+            };
+            let text = query.get(first.start..last.end).unwrap_or_default();
+            let class = classify(text);
+            if is_of(&class, names) {
+                needed.statement = written(query, statement);
+                needed.reads_before = reads.join("; ");
+                break;
+            }
+            match class.kind {
+                super::Kind::Read | super::Kind::NodeLocalRead => {
+                    reads.push(String::from_utf8_lossy(text).into_owned());
+                }
+                _ => reads.clear(),
+            }
         }
-        Right::Identify
+        needed
     }
 
-    /// InfluxDB's words for who lacks the right to run `shown`, made of what a node said to the question that was asked in the
-    /// query's place.
-    pub fn refusal(&self, said: &str, shown: &str) -> String {
-        let shown = shown.trim().trim_end_matches(';').trim_end();
-        match self {
-            Right::Administer => said.replacen("'SHOW USERS'", &format!("'{shown}'"), 1),
+    /// InfluxDB's words, made of what a node said to the question that was asked in the query's place.
+    pub fn refusal(&self, said: &str) -> String {
+        let statement = &self.statement;
+        match &self.right {
+            Right::Administer => said.replacen("'SHOW USERS'", &format!("'{statement}'"), 1),
             Right::Write(database) => {
                 match said.split_once(" user is not authorized to write to database ") {
                     Some((user, _)) => format!(
-                        "error authorizing query: {} not authorized to execute statement '{shown}', requires WRITE on {database}",
+                        "error authorizing query: {} not authorized to execute statement '{statement}', requires WRITE on {database}",
                         user.trim_matches('"')
                     ),
                     None => said.to_owned(),
@@ -75,6 +114,37 @@ impl Right {
             Right::Identify => said.to_owned(),
         }
     }
+}
+
+/// A statement as InfluxDB writes it, as far as that can be done word by word: keywords in capitals, names without needless quotes, no
+/// passwords.
+fn written(query: &[u8], statement: &[Token]) -> String {
+    let mut text = String::new();
+    for (at, token) in statement.iter().enumerate() {
+        let is_glued = matches!(token.kind, Kind::Dot | Kind::Comma | Kind::RightParen)
+            || (at > 0 && !token.spaced);
+        if at > 0 && !is_glued {
+            text.push(' ');
+        }
+        let plain = String::from_utf8_lossy(token.text(query));
+        match token.kind {
+            Kind::Keyword(_) => text.push_str(&plain.to_ascii_uppercase()),
+            Kind::Quoted => match token.name(query) {
+                Some(name) if is_bare(&name) => text.push_str(&name),
+                _ => text.push_str(&plain),
+            },
+            _ => text.push_str(&plain),
+        }
+    }
+    redact(text.as_bytes())
+}
+
+/// Whether a name needs no quotes.
+fn is_bare(name: &str) -> bool {
+    let mut tokens = Scanner::new(name.as_bytes());
+    let only = tokens.next();
+    tokens.next().is_none()
+        && matches!(only, Some(Ok(token)) if token.kind == Kind::Name && token.end == name.len())
 }
 
 /// The one database that the query touches.
@@ -147,27 +217,44 @@ mod tests {
             ("DROP CONTINUOUS QUERY c ON d", None, write("d")),
         ];
         for (query, database, expected) in table {
-            let right = Right::of(query.as_bytes(), database.map(str::as_bytes));
-            assert_eq!(right, expected, "{query}");
+            let needed = Needed::of(query.as_bytes(), database.map(str::as_bytes));
+            assert_eq!(needed.right, expected, "{query}");
         }
     }
 
     #[test]
     fn a_refusal_names_the_clients_own_statement() {
         let said = "error authorizing query: ro not authorized to execute statement 'SHOW USERS', requires admin privilege";
-        assert_eq!(
-            Right::Administer.refusal(said, "DROP DATABASE zz;"),
-            "error authorizing query: ro not authorized to execute statement 'DROP DATABASE zz', requires admin privilege"
-        );
+        let refusal =
+            |query: &str, said: &str| Needed::of(query.as_bytes(), Some(b"x")).refusal(said);
+        for (query, shown) in [
+            ("DROP DATABASE zz;", "DROP DATABASE zz"),
+            ("drop  measurement \"nothing\"", "DROP MEASUREMENT nothing"),
+            ("DROP DATABASE \"of reader\"", "DROP DATABASE \"of reader\""),
+            ("DROP DATABASE \"select\"", "DROP DATABASE \"select\""),
+            ("SHOW MEASUREMENTS; DROP DATABASE z", "DROP DATABASE z"),
+            (
+                "CREATE USER u WITH PASSWORD 'secret'",
+                "CREATE USER u WITH PASSWORD [REDACTED]",
+            ),
+        ] {
+            assert_eq!(
+                refusal(query, said),
+                format!(
+                    "error authorizing query: ro not authorized to execute statement '{shown}', requires admin privilege"
+                )
+            );
+        }
         let said = r#""ro" user is not authorized to write to database "x""#;
         assert_eq!(
-            Right::Write("x".to_owned()).refusal(said, "DELETE FROM m"),
+            refusal("DELETE FROM \"m\"", said),
             "error authorizing query: ro not authorized to execute statement 'DELETE FROM m', requires WRITE on x"
         );
-        assert_eq!(
-            Right::Identify.refusal("authorization failed", "x"),
-            "authorization failed"
-        );
+        assert_eq!(refusal("x", "authorization failed"), "authorization failed");
+        let needed = Needed::of(b"SHOW USERS; SELECT v FROM m; DROP USER u", None);
+        assert_eq!(needed.reads_before, "SHOW USERS; SELECT v FROM m");
+        let needed = Needed::of(b"SHOW USERS; DELETE FROM m; DROP USER u", None);
+        assert_eq!(needed.reads_before, "", "no question may change anything");
     }
 
     #[test]

@@ -31,7 +31,6 @@ impl Replicator {
         let index = self.replica.index;
         self.board.carries_out(index, None);
         self.stalled.clear();
-        self.asked_for.clear();
         self.board.unstall_all(index);
         self.dead_letters
             .set_follows(&self.replica.stats.name, false);

@@ -69,7 +69,6 @@ impl Replicator {
     pub(super) fn start_over(&mut self, now: Instant, place: Mark) {
         self.lanes.clear();
         self.stalled.clear();
-        self.asked_for.clear();
         self.board.unstall_all(self.replica.index);
         self.barrier = None;
         self.window = 0;

@@ -79,10 +79,12 @@ impl Replicator {
         self.started = welcome.started;
         if is_new {
             self.attempts.process_ended();
+            self.save_attempts();
             self.nothing_is_under_way_there();
         } else if !self.replica.is_trusted() {
             self.stood_still(now);
         }
+        self.attempts.was_away();
         self.replica.set_trusted(true);
         self.show_trust();
         self.linked_since = now;

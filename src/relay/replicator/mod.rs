@@ -111,8 +111,6 @@ pub(super) struct Replicator {
     attempts: Attempts,
     /// Lanes whose clients do not wait for this replica.
     stalled: HashSet<String>,
-    /// Lanes with nothing but suspended records, whose destination was asked for.
-    asked_for: HashSet<String>,
     /// Where the next proof comes from.
     witness: Witness,
     /// What was saved last as the cursor.
@@ -209,17 +207,11 @@ enum Finished {
     /// What the replica runs, asked before a statement is sent again.
     Running(Result<ReplicaAnswer, SendError>),
     Statement(Result<ReplicaAnswer, SendError>),
-    /// Whether the node answers anything, asked when a request of the lane got no verdict.
+    /// A write that holds no point, sent when these records of the lane got no verdict; nothing if it took too long.
     Check {
         lane: String,
         sequences: Vec<Sequence>,
-        answers: bool,
-    },
-    /// Whether it takes anything for the destination of a suspended record.
-    Question {
-        lane: String,
-        sequence: Sequence,
-        result: Result<ReplicaAnswer, SendError>,
+        answer: Option<Result<ReplicaAnswer, SendError>>,
     },
     /// So that the node is heard of; nothing if it took too long to count.
     Ping(Option<Result<ReplicaAnswer, SendError>>),
@@ -261,7 +253,6 @@ impl Replicator {
             trail,
             attempts: Attempts::new(pace.max_attempts, attempts),
             stalled: HashSet::new(),
-            asked_for: HashSet::new(),
             witness: Witness::default(),
             saved: cursor.sequence,
             is_settled: settled,
@@ -337,7 +328,6 @@ impl Replicator {
             self.set_aside_due().await;
             let wake = [
                 self.start_requests(),
-                self.ask_for_suspended(Instant::now()),
                 self.start_statement().await,
                 self.next_sentinel(),
                 self.next_read(),

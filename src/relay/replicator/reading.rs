@@ -107,9 +107,6 @@ impl Replicator {
         }
         if let Some(lane) = self.lanes.get_mut(name) {
             lane.push(Queued { sequence, record });
-            if self.attempts.lacks_evidence(sequence) {
-                lane.suspend_last(Instant::now());
-            }
         }
     }
 

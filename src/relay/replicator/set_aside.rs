@@ -1,13 +1,15 @@
 //! Records that the replica leaves without a verdict (rule N2): counted, looked for in joined requests, and set aside when the replica
 //! serves others. What counts stands in [`Attempts`](super::super::attempts::Attempts).
 //!
-//! Trouble of one record holds its lane only. Whether it is the node's trouble is asked at once, by a ping: a node that does not
-//! answer that either is lost, as is one whose process has ended. A node that answers keeps its other lanes going, and the clients of
-//! the lane do not wait for it.
+//! Trouble of one record holds its lane only. Whether it is the node's trouble is asked at once, by a write that holds no point: a
+//! node that gives that no verdict either is lost, as is one whose process has ended. A node that does keeps its other lanes going,
+//! and the clients of the lane do not wait for it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use log::{error, warn};
 
 use super::super::board::Report;
@@ -15,12 +17,18 @@ use super::super::change::Change;
 use super::super::client::{ReplicaAnswer, SendError};
 use super::super::dead_letters::{DeadLetter, NO_VERDICT};
 use super::super::lane::{Failure, Queued, weight};
+use super::super::record::{Destination, Form};
 use super::super::wire::{Pieces, get_request, write_head};
+use super::verdicts::shown;
 use super::{Finished, Replicator};
+use crate::influx::{Verdict, judge_write};
 use crate::journal::Sequence;
 
-/// How long a node may take to answer a ping that tells whether it is there.
+/// How long a node may take to answer a write without a point.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes of it at most: a network that loses what is larger loses that, too.
+const LARGEST_CHECK: usize = 64 * 1024;
 
 impl Replicator {
     /// The request of that lane ended without a verdict.
@@ -31,17 +39,7 @@ impl Replicator {
         let sequences = lane.under_way();
         match sequences.as_slice() {
             [] => return,
-            [only] => {
-                self.attempts.failed(*only, reason.clone());
-                let is_due = self.attempts.due(*only).is_some();
-                let must_wait = is_due || self.attempts.lacks_evidence(*only);
-                if must_wait && !lane.suspend(now) {
-                    // Whatever is sent fails: nothing speaks against the records.
-                    let alike = lane.suspended().chain(sequences.iter().copied());
-                    self.attempts.begin_anew(alike);
-                    lane.resume();
-                }
-            }
+            [only] => self.attempts.failed(*only, reason.clone()),
             _ => lane.separate(how),
         }
         if lane.wait(now) {
@@ -50,32 +48,61 @@ impl Replicator {
                 self.replica.stats.name
             );
         }
-        self.save_attempts();
-        if self.sentinel.is_none() {
-            self.broke_for(now, reason);
-            return;
-        }
         self.replica.stats.retries.increment();
         self.replica.note_error(reason);
         self.check(name, sequences);
     }
 
-    /// Asks whether the node answers anything.
-    fn check(&mut self, name: &str, sequences: Vec<Sequence>) {
-        let Some(address) = self.replica.server.address() else {
-            return;
-        };
-        let replica = Arc::clone(&self.replica);
-        let lane = name.to_owned();
-        self.under_way.push(Box::pin(async move {
+    /// The statement ended without a verdict.
+    pub(super) fn no_verdict_on_statement(&mut self, sequence: Sequence, reason: String) {
+        self.attempts.failed(sequence, reason.clone());
+        self.replica.stats.retries.increment();
+        self.replica.note_error(reason);
+        if let Some(address) = self.replica.server.address() {
             let mut request = Pieces::default();
             request.push(get_request("/ping", address));
+            self.send_check(String::new(), vec![sequence], address, request);
+        }
+    }
+
+    /// Asks whether the node takes anything from who sent these records.
+    fn check(&mut self, name: &str, sequences: Vec<Sequence>) {
+        let (Some(lane), Some(address)) = (self.lanes.get(name), self.replica.server.address())
+        else {
+            return;
+        };
+        let Some((destination, size)) = lane.next() else {
+            return;
+        };
+        let destination = Destination {
+            form: Form::LineProtocol,
+            ..destination.clone()
+        };
+        let body = without_point(size.min(LARGEST_CHECK));
+        let mut request = Pieces::default();
+        request.push(write_head(&destination, address, body.len()));
+        request.push(body);
+        self.send_check(name.to_owned(), sequences, address, request);
+    }
+
+    /// A node that is lost already is greeted anew in any case.
+    fn send_check(
+        &mut self,
+        lane: String,
+        sequences: Vec<Sequence>,
+        address: SocketAddr,
+        request: Pieces,
+    ) {
+        if !self.is_linked() {
+            return;
+        }
+        let replica = Arc::clone(&self.replica);
+        self.under_way.push(Box::pin(async move {
             let answer = replica.client.exchange(address, request);
-            let answer = tokio::time::timeout(CHECK_TIMEOUT, answer).await;
             Finished::Check {
                 lane,
                 sequences,
-                answers: matches!(answer, Ok(Ok(_))),
+                answer: tokio::time::timeout(CHECK_TIMEOUT, answer).await.ok(),
             }
         }));
     }
@@ -86,14 +113,24 @@ impl Replicator {
         now: Instant,
         name: &str,
         sequences: &[Sequence],
-        answers: bool,
+        answer: Option<Result<ReplicaAnswer, SendError>>,
     ) {
         if !self.is_linked() {
             return;
         }
-        if !answers {
-            self.broke_for(now, "it answers no ping".to_owned());
+        let answer = match answer {
+            Some(Ok(answer)) => answer,
+            Some(Err(error)) => return self.broke(now, &error),
+            None => return self.broke_for(now, "it answers no write in time".to_owned()),
+        };
+        if let Verdict::TryAgain(_) | Verdict::Unexpected = judge_write(answer.status, &answer.body)
+        {
+            self.lost(now, shown(&answer), answer.retry_after);
             return;
+        }
+        if let [only] = sequences {
+            self.attempts.serves_others(*only);
+            self.save_attempts();
         }
         if self.lanes.contains_key(name) {
             self.stalled.insert(name.to_owned());
@@ -112,102 +149,17 @@ impl Replicator {
         }
     }
 
-    /// Where nothing but suspended records is left in a lane, and nothing came for twice as long as a request may take, the node is
-    /// asked whether it takes anything for their destination. Says when that is due.
-    pub(super) fn ask_for_suspended(&mut self, now: Instant) -> Option<Instant> {
-        if self.attempts.tried() == 0 || !self.is_linked() {
-            return None;
-        }
-        let address = self.replica.server.address()?;
-        let mut wake: Option<Instant> = None;
-        let mut questions = Vec::new();
-        for (name, lane) in &self.lanes {
-            let Some((sequence, destination, since)) = lane.only_suspended() else {
-                continue;
-            };
-            if self.asked_for.contains(name) {
-                continue;
-            }
-            let due = since + 2 * self.replica.client.timeout();
-            if due > now {
-                wake = Some(wake.map_or(due, |earlier| earlier.min(due)));
-            } else {
-                questions.push((name.clone(), sequence, write_head(destination, address, 0)));
-            }
-        }
-        for (lane, sequence, question) in questions {
-            self.asked_for.insert(lane.clone());
-            let replica = Arc::clone(&self.replica);
-            self.under_way.push(Box::pin(async move {
-                let mut request = Pieces::default();
-                request.push(question);
-                Finished::Question {
-                    lane,
-                    sequence,
-                    result: replica.client.exchange(address, request).await,
-                }
-            }));
-        }
-        wake
-    }
-
-    /// The answer to that.
-    pub(super) fn question_answered(
-        &mut self,
-        now: Instant,
-        name: &str,
-        sequence: Sequence,
-        result: &Result<ReplicaAnswer, SendError>,
-    ) {
-        self.asked_for.remove(name);
-        if matches!(result, Ok(answer) if answer.status < 500) {
-            let a_statement_waits = self.barrier.is_some();
-            self.attempts
-                .answered_a_question(sequence, a_statement_waits);
-        }
-        if let Some(lane) = self.lanes.get_mut(name)
-            && self.attempts.lacks_evidence(sequence)
-        {
-            self.attempts.begin_anew(lane.suspended());
-            lane.resume();
-            lane.wait(now);
-        }
-    }
-
-    /// Sets aside what is to be set aside, and has suspended records tried again once there is evidence that the node serves others.
+    /// Sets aside what is to be set aside.
     pub(super) async fn set_aside_due(&mut self) {
         if self.attempts.is_quiet() {
             return;
         }
-        let due: Vec<(String, Sequence, String)> = self
-            .lanes
-            .iter()
-            .flat_map(|(name, lane)| {
-                let skipped = self
-                    .attempts
-                    .skips()
-                    .filter(|sequence| lane.holds(*sequence));
-                let candidates = lane.suspended().chain(skipped);
-                candidates.filter_map(|sequence| {
-                    Some((name.clone(), sequence, self.attempts.due(sequence)?))
-                })
-            })
-            .collect();
-        for (name, sequence, reason) in due {
-            let taken = self
-                .lanes
-                .get_mut(&name)
-                .and_then(|lane| lane.take(sequence));
-            if let Some(queued) = taken {
+        let due: Vec<(Sequence, String)> = self.attempts.all_due().collect();
+        for (sequence, reason) in due {
+            let mut lanes = self.lanes.iter_mut();
+            let taken = lanes.find_map(|(name, lane)| Some((name.clone(), lane.take(sequence)?)));
+            if let Some((name, queued)) = taken {
                 self.set_aside(&name, queued, reason).await;
-            }
-        }
-        for lane in self.lanes.values_mut() {
-            let may_be_tried = |sequence| {
-                !self.attempts.lacks_evidence(sequence) && self.attempts.due(sequence).is_none()
-            };
-            if lane.is_idle() && lane.has_suspended() && lane.suspended().all(may_be_tried) {
-                lane.resume();
             }
         }
     }
@@ -216,10 +168,9 @@ impl Replicator {
         let sequence = queued.sequence;
         let record = Change::Write(queued.record.clone());
         if !self.keep_letter(sequence, record, reason).await {
-            let again = Instant::now();
             if let Some(lane) = self.lanes.get_mut(name) {
-                lane.put_back(queued, again);
-                lane.wait(again);
+                lane.put_back(queued);
+                lane.wait(Instant::now());
             }
             return;
         }
@@ -305,4 +256,12 @@ impl Replicator {
             }
         });
     }
+}
+
+/// A body of about so many bytes of which InfluxDB stores nothing: a comment, and a line that it refuses.
+fn without_point(size: usize) -> Bytes {
+    const LINE: &[u8] = b"\nhaflux";
+    let mut body = vec![b'#'; size.saturating_sub(LINE.len()).max(1)];
+    body.extend_from_slice(LINE);
+    Bytes::from(body)
 }

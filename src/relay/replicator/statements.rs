@@ -143,7 +143,7 @@ impl Replicator {
             self.pass_over_statement(sequence);
             return Some(now);
         }
-        if let Some(reason) = self.attempts.due_statement(sequence) {
+        if let Some(reason) = self.attempts.due(sequence) {
             return self.set_aside_statement(now, reason).await;
         }
         let barrier = self.barrier.as_ref()?;
@@ -281,10 +281,10 @@ impl Replicator {
         let answer = match result {
             Ok(answer) => answer,
             Err(error) => {
-                if !matches!(error, SendError::Connect { .. }) {
-                    self.had_no_answer(now, sequence, error.to_string());
+                match error {
+                    SendError::Connect { .. } => self.broke(now, &error),
+                    _ => self.had_no_answer(now, sequence, error.to_string()),
                 }
-                self.broke(now, &error);
                 return;
             }
         };
@@ -327,21 +327,17 @@ impl Replicator {
             }
             StatementVerdict::Unanswered => {
                 self.had_no_answer(now, sequence, shown(&answer));
-                self.lost(now, shown(&answer), answer.retry_after);
             }
             StatementVerdict::Unexpected => {
-                self.attempts.failed(sequence, shown(&answer));
-                self.save_attempts();
                 self.hold_statement(now);
-                self.lost(now, shown(&answer), answer.retry_after);
+                self.no_verdict_on_statement(sequence, shown(&answer));
             }
         }
     }
 
     /// It went out, got no answer, and may still be carried out.
     fn had_no_answer(&mut self, now: Instant, sequence: Sequence, reason: String) {
-        self.attempts.failed(sequence, reason);
-        self.save_attempts();
+        self.no_verdict_on_statement(sequence, reason);
         self.is_in_doubt_from(now, sequence);
     }
 

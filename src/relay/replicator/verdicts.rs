@@ -48,15 +48,12 @@ impl Replicator {
             Finished::Check {
                 lane,
                 sequences,
-                answers,
-            } => self.checked(now, &lane, &sequences, answers),
-            Finished::Question {
-                lane,
-                sequence,
-                result,
+                answer,
             } => {
-                self.note_hearing(now, &result);
-                self.question_answered(now, &lane, sequence, &result);
+                if let Some(answer) = &answer {
+                    self.note_hearing(now, answer);
+                }
+                self.checked(now, &lane, &sequences, answer);
             }
             Finished::Ping(result) => {
                 self.is_pinged = false;
@@ -104,9 +101,6 @@ impl Replicator {
         };
         self.replica.learn_version(&answer);
         let sequences = lane.under_way();
-        let overtaken = lane
-            .overtaken()
-            .map(|sequence| (sequence, self.trail.here(cursor)));
         let refusal = || Refusal::new(answer.status, &answer.body);
         match judge_write(answer.status, &answer.body) {
             Verdict::Applied => self.verdict(name, &sequences, Report::Applied).await,
@@ -137,15 +131,6 @@ impl Replicator {
                 }
                 self.lost(now, shown(&answer), answer.retry_after);
             }
-        }
-        // A record that had been suspended got its verdict after all: what overtook it is sent again, in order.
-        if let Some((sequence, place)) = overtaken
-            && !self
-                .lanes
-                .get(name)
-                .is_some_and(|lane| lane.holds(sequence))
-        {
-            self.go_back_to(place);
         }
     }
 
