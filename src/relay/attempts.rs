@@ -182,6 +182,11 @@ impl Attempts {
         self.tried.is_empty() && self.skips.is_empty()
     }
 
+    /// Whether the record ended without a verdict before.
+    pub(super) fn is_tried(&self, sequence: Sequence) -> bool {
+        self.tried.contains_key(&sequence)
+    }
+
     /// Records that are being tried.
     pub(super) fn tried(&self) -> usize {
         self.tried.len()

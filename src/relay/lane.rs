@@ -35,6 +35,8 @@ const PIECES_OF_A_SLOW_ONE: usize = 64;
 pub(super) struct Queued {
     pub(super) sequence: Sequence,
     pub(super) record: WriteRecord,
+    /// It ended without a verdict before: no neighbour travels with it.
+    pub(super) is_tried: bool,
 }
 
 /// How a joined request came to nothing.
@@ -174,7 +176,7 @@ impl Lane {
         let Some(first) = self.queue.front() else {
             return 0;
         };
-        if !may_be_joined(&first.record) {
+        if !may_be_joined(first) {
             return 1;
         }
         while self
@@ -197,7 +199,7 @@ impl Lane {
                 }
                 bytes = bytes.saturating_add(queued.record.body.len() + 1);
                 bytes <= max_batch
-                    && may_be_joined(&queued.record)
+                    && may_be_joined(queued)
                     && queued
                         .record
                         .destination
@@ -346,6 +348,13 @@ impl Lane {
         self.in_flight = 0;
     }
 
+    /// The record under way, which is alone, ended without a verdict: it stays alone.
+    pub(super) fn keep_alone(&mut self) {
+        if let Some(first) = self.queue.front_mut() {
+            first.is_tried = true;
+        }
+    }
+
     /// The request under way ended without a verdict: not at once again. Returns whether this wait is longer than the last.
     pub(super) fn wait(&mut self, now: Instant) -> bool {
         let grows = self.backoff.grows();
@@ -389,8 +398,11 @@ fn nanoseconds(record: &WriteRecord) -> Option<Bytes> {
     }
 }
 
-fn may_be_joined(record: &WriteRecord) -> bool {
-    record.destination.form == Form::LineProtocol && record.ending == Ending::Closed
+fn may_be_joined(queued: &Queued) -> bool {
+    let Queued {
+        record, is_tried, ..
+    } = queued;
+    record.destination.form == Form::LineProtocol && record.ending == Ending::Closed && !is_tried
 }
 
 /// What a queued record counts for in a replicator's window: its body, its destination (once as it was read, once as it is

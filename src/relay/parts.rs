@@ -184,6 +184,7 @@ mod tests {
             lane.push(Queued {
                 sequence: Sequence::new(sequence),
                 record,
+                is_tried: false,
             });
         }
         lane

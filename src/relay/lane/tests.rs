@@ -28,6 +28,7 @@ fn lane(records: Vec<WriteRecord>) -> Lane {
         lane.push(Queued {
             sequence: Sequence::new(sequence),
             record,
+            is_tried: false,
         });
     }
     lane
@@ -176,6 +177,7 @@ fn a_refused_joined_request_goes_again_in_pieces_and_newer_records_join_again() 
         lane.push(Queued {
             sequence: Sequence::new(sequence),
             record: record("b v=1", s, Ending::Closed),
+            is_tried: false,
         });
     }
     lane.separate(Failure::Quick);

@@ -106,7 +106,11 @@ impl Replicator {
             self.begun_lanes.push((name.clone(), sequence));
         }
         if let Some(lane) = self.lanes.get_mut(name) {
-            lane.push(Queued { sequence, record });
+            lane.push(Queued {
+                sequence,
+                record,
+                is_tried: self.attempts.is_tried(sequence),
+            });
         }
     }
 

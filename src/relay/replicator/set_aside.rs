@@ -39,7 +39,10 @@ impl Replicator {
         let sequences = lane.under_way();
         match sequences.as_slice() {
             [] => return,
-            [only] => self.attempts.failed(*only, reason.clone()),
+            [only] => {
+                self.attempts.failed(*only, reason.clone());
+                lane.keep_alone();
+            }
             _ => lane.separate(how),
         }
         if lane.wait(now) {
