@@ -38,7 +38,8 @@ pub(super) async fn read_body(
     session: &mut Session,
     context: &mut RequestContext,
 ) -> pingora::Result<Option<HeldBody>> {
-    let error = match read_request_body(session, app.max_held_body(), app.held_bodies()).await {
+    let (most, budget) = (app.max_held_body(), app.held_bodies());
+    let error = match read_request_body(session, most, budget, context.source()).await {
         Ok(body) => return Ok(Some(body)),
         Err(error) => error,
     };

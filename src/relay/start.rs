@@ -14,13 +14,13 @@ use super::board::Board;
 use super::catch_up::Progress;
 use super::dead_letters::{DeadLetterError, DeadLetters, FOLDER, Limits};
 use super::freshness::Freshness;
-use super::inflight::Inflight;
 use super::relay::Relay;
 use super::replica::Replica;
 use super::replicator::{Common, Pace, Replicator, SavedPlace};
 use super::restore::{restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_power};
 use super::roster::Roster;
 use super::trust::Trust;
+use crate::budget::Budget;
 use crate::config::model::{self, SyncPolicy};
 use crate::journal::{self, DirectoryDisk, Journal, Sequence};
 use crate::stats::server_handle::ServerHandle;
@@ -161,7 +161,7 @@ impl Relay {
             stop.clone(),
         )));
         let relay = Relay {
-            inflight: Inflight::new(settings.max_inflight, Arc::clone(&stats)),
+            inflight: Budget::new(settings.budget(), Arc::clone(&stats.inflight)),
             trust,
             settings,
             journal,

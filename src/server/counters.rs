@@ -36,7 +36,8 @@ pub(super) fn of(config: &Config) -> Stats {
             .iter()
             .map(|each| Arc::new(udp(config, each)))
             .collect(),
-        query_inflight: Gauge::default(),
+        query_inflight: Arc::default(),
+        queries_refused: Counter::default(),
     }
 }
 

@@ -25,6 +25,9 @@ pub(in crate::relay) fn settings() -> model::Relay {
         max_unpacked_body: 64 << 20,
         max_batch: 1 << 20,
         max_inflight: 64 << 20,
+        max_inflight_share: 32 << 20,
+        body_wait: Duration::from_secs(5),
+        max_tags: 1000,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         max_backlog: 10 << 30,
@@ -182,7 +185,7 @@ fn relay(
         board: Arc::new(board),
         freshness,
         replicas: Vec::new(),
-        inflight: Inflight::new(settings.max_inflight, Arc::clone(&stats)),
+        inflight: Budget::new(settings.budget(), Arc::clone(&stats.inflight)),
         trust: Arc::new(Trust::open(folder, settings.trust_for, "relay").expect("trust")),
         stats,
         settings,
@@ -195,7 +198,8 @@ fn admit(relay: &Relay) -> Box<Admitted> {
     relay
         .trust
         .accepted(relay.trust.tag(&Credentials::None, "db"), now);
-    match relay.begin(&Method::POST, "/write", "db=db", &HeaderMap::new()) {
+    let source = IpAddr::from([127, 0, 0, 1]);
+    match relay.begin(source, &Method::POST, "/write", "db=db", &HeaderMap::new()) {
         Begun::Body(admitted) => admitted,
         Begun::Answered(answer) => panic!("not admitted: {answer:?}"),
     }
@@ -211,7 +215,7 @@ async fn what_no_replica_has_applied_is_acknowledged_when_it_is_durable_and_not_
         let mut admitted = admit(&relay);
         gate.set(true);
         let body = Bytes::from_static(b"m v=1 1");
-        assert!(relay.receive(&mut admitted, body.len()).is_ok());
+        assert!(relay.receive(&mut admitted, body.len()).await.is_ok());
         let mut answer = std::pin::pin!(relay.finish(admitted, body));
         let soon = Duration::from_millis(300);
         let early = tokio::time::timeout(soon, &mut answer).await;

@@ -25,6 +25,12 @@ pub struct Snapshot {
     pub query_inflight: Bytes,
     /// The most there have been at once.
     pub query_inflight_max: Bytes,
+    /// Bodies of such requests that waited for room.
+    pub query_inflight_waits: Count,
+    /// Bodies of such requests that were refused for want of room.
+    pub query_inflight_refused: Count,
+    /// Requests that were refused for holding more than a limit lets them.
+    pub queries_refused: Count,
     /// In the order of the configuration.
     pub frontends: Vec<FrontendView>,
     /// In the order of the configuration.
@@ -211,6 +217,12 @@ pub struct RelayView {
     pub inflight: Bytes,
     /// The most bytes held at once.
     pub inflight_max: Bytes,
+    /// Bodies that waited for room.
+    pub inflight_waits: Count,
+    /// Bodies that were refused for want of room.
+    pub inflight_refused: Count,
+    /// Lines that were made ones that every node refuses, because they would harm it.
+    pub defused_lines: Count,
     /// Its journal.
     pub journal: JournalView,
     /// In the order of the pool's servers.
