@@ -35,8 +35,10 @@ pub(super) struct Started {
 pub(super) enum Failure {
     /// No connection: nothing was sent.
     Connect(BError),
-    /// The connection broke after something was sent.
+    /// The connection broke after something was sent; the server takes new ones.
     Broken(BError),
+    /// The connection broke after something was sent, and the server takes no new one: it ended.
+    Ended(BError),
     /// Nothing came for too long.
     Silent(BError),
 }
@@ -88,12 +90,16 @@ impl Exchange<'_> {
     pub(super) async fn start(&self, progress: &mut Progress) -> Result<Started, Failure> {
         // What must not happen twice is sent on a fresh connection: an idle one may be closed under our hands, and then
         // nobody can tell whether the request arrived.
+        let mut sent = false;
         if self.repeatable
             && let Some(stream) = self.server.idle.take(self.address)
         {
             progress.connected = Some(Instant::now());
             match self.begin(stream).await {
-                Err(Failure::Broken(error)) => log::debug!("an idle connection was stale: {error}"),
+                Err(Failure::Broken(error)) => {
+                    sent = true;
+                    log::debug!("an idle connection was stale: {error}");
+                }
                 other => {
                     progress.answered = other.is_ok().then(Instant::now);
                     return other;
@@ -103,11 +109,26 @@ impl Exchange<'_> {
         let timeout = self.pool.config().connect_timeout;
         let stream = connect(self.connector, self.address, timeout)
             .await
-            .map_err(Failure::Connect)?;
+            .map_err(if sent {
+                Failure::Ended
+            } else {
+                Failure::Connect
+            })?;
         progress.connected = Some(Instant::now());
-        let started = self.begin(stream).await?;
-        progress.answered = Some(Instant::now());
-        Ok(started)
+        match self.begin(stream).await {
+            Ok(started) => {
+                progress.answered = Some(Instant::now());
+                Ok(started)
+            }
+            Err(Failure::Broken(error)) => {
+                let again = connect(self.connector, self.address, timeout).await;
+                Err(match again {
+                    Ok(_) => Failure::Broken(error),
+                    Err(_) => Failure::Ended(error),
+                })
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Sends the request and reads the header of the answer and the first piece of its body.

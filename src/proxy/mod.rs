@@ -44,6 +44,7 @@ mod header_deadline;
 mod health;
 mod hop_by_hop;
 mod in_flight;
+mod known_reads;
 mod listener;
 mod pieces;
 mod plain_pool;

@@ -90,6 +90,7 @@ fn server(server: &PoolServer, checked: bool) -> ServerStats {
         traffic: Traffic::default(),
         connect_errors: Counter::default(),
         response_errors: Counter::default(),
+        ends: Counter::default(),
         redispatches: Counter::default(),
         state: ArcSwap::from_pointee(state),
         check_failures: Counter::default(),

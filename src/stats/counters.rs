@@ -203,6 +203,8 @@ pub struct ServerStats {
     pub connect_errors: Counter,
     /// Answers that broke off or never came.
     pub response_errors: Counter,
+    /// Times that it ended while it had a request, whose client then got 502 unless another server was asked.
+    pub ends: Counter,
     /// Requests that were moved from this server to another one.
     pub redispatches: Counter,
     /// Its state and since when.

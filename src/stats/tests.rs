@@ -46,6 +46,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
         traffic: traffic(requests),
         connect_errors: Counter::default(),
         response_errors: Counter::default(),
+        ends: Counter::default(),
         redispatches: Counter::default(),
         state: ArcSwap::from_pointee(ServerState {
             status,

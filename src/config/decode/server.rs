@@ -40,9 +40,6 @@ const LEVELS: [(&str, LevelFilter); 5] = [
 /// The most that a limit on what a query repeats can be.
 const MOST_REPEATED: i128 = 10_000_000;
 
-/// The most that `max_query_depth` can be: InfluxDB takes ten times as many parentheses, and a million end it.
-const DEEPEST: i128 = 50_000;
-
 /// What counts where the file says nothing.
 pub(super) fn default() -> Server {
     Server {
@@ -115,7 +112,7 @@ fn query_limits(table: &Table<'_>) -> Limits {
         length,
         statements: most("max_query_statements", default.statements),
         terms: most("max_query_terms", default.terms),
-        depth: table.whole("max_query_depth", 1..=DEEPEST, default.depth),
+        depth: most("max_query_depth", default.depth),
     }
 }
 

@@ -75,6 +75,44 @@ async fn a_read_moves_on_until_its_answer_has_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_ended_a_server_is_not_tried_on_another() {
+    for kept in [false, true] {
+        let (mut a, mut b, proxy) = pair(Behaviour::Answer, Behaviour::Answer).await;
+        if kept {
+            // On connections that are kept.
+            for _ in 0..2 {
+                assert_eq!(proxy.get("/query?q=SELECT+other").await.status, 200);
+            }
+        }
+        a.set(Behaviour::End);
+        b.set(Behaviour::End);
+        let answer = proxy.get("/query?q=SELECT+deadly").await;
+        assert_eq!(answer.status, 502, "{kept}");
+        assert!(answer.body.contains("no other server is asked"));
+        let ends = |server: usize| proxy.stats.backends[0].servers[server].ends.get();
+        until("it is counted", || ends(0) + ends(1) == 1).await;
+        let survivor = if ends(0) == 1 { &mut b } else { &mut a };
+        survivor.set(Behaviour::Answer);
+        assert_eq!(
+            proxy.get("/query?q=SELECT+other").await.status,
+            200,
+            "{kept}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_was_answered_before_survives_the_end_of_one_server() {
+    let (a, b, proxy) = pair(Behaviour::Answer, Behaviour::Answer).await;
+    let read = |time: u64| format!("/query?q=SELECT+v+FROM+m+WHERE+time%3E{time}ms");
+    assert_eq!(proxy.get(&read(1_700_000_000_000)).await.status, 200);
+    b.set(Behaviour::End);
+    assert_eq!(proxy.get(&read(1_700_000_005_000)).await.body, "a");
+    assert_eq!(proxy.stats.backends[0].servers[1].ends.get(), 1);
+    assert_eq!(a.requests().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_connection_moves_any_request() {
     let (mut a, b, proxy) = pair(Behaviour::Answer, Behaviour::Answer).await;
     a.refuse().await;

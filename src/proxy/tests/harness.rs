@@ -178,6 +178,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             traffic: Traffic::default(),
             connect_errors: Counter::default(),
             response_errors: Counter::default(),
+            ends: Counter::default(),
             redispatches: Counter::default(),
             state: ArcSwap::from_pointee(ServerState {
                 status: ServerStatus::Up,

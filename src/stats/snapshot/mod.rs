@@ -159,6 +159,8 @@ pub struct ServerView {
     pub connect_errors: Count,
     /// Answers that broke off or never came.
     pub response_errors: Count,
+    /// Times that it ended while it had a request.
+    pub ends: Count,
     /// Requests that were moved to another server.
     pub redispatches: Count,
     /// The last check, if one was made.

@@ -106,6 +106,7 @@ fn server(stats: &ServerStats, now: SystemTime) -> ServerView {
         traffic: traffic(&stats.traffic),
         connect_errors: Count(stats.connect_errors.get()),
         response_errors: Count(stats.response_errors.get()),
+        ends: Count(stats.ends.get()),
         redispatches: Count(stats.redispatches.get()),
         last_check: stats.last_check.load().as_deref().map(|check| CheckView {
             code: check.code,
