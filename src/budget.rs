@@ -5,8 +5,8 @@
 //!
 //! Bodies that are half here could wait for each other's room. So one of them at a time has the *seat*: it is not counted
 //! against the limits and always gets on, so that one always finishes, and a body larger than a share or the limit is taken too.
-//! Past its first `wait` it must have come at [`PACE`] while others wait for room, else it gives up the seat by being refused: a
-//! body that only drips keeps nobody from it. What is held in all is therefore never more than `limit` and one body.
+//! While others wait for room it must come at [`PACE`], else it gives up the seat by being refused, at most `wait` after it
+//! stalled or began to drip: so it keeps nobody from it. What is held in all is therefore never more than `limit` and one body.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -23,7 +23,7 @@ use crate::stats::BudgetStats;
 /// A body past this grows by steps of this, so that its many pieces do not touch what all share for each of them.
 const STEP: u64 = 64 * 1024;
 
-/// Bytes a second at which a body must come to keep the seat for longer than `wait` while others want it.
+/// Bytes a second at which a body must come to keep the seat while others want it.
 const PACE: u64 = 256 * 1024;
 
 /// How much may be held.
@@ -74,9 +74,8 @@ pub struct Reservation {
 
 #[derive(Debug)]
 struct Seat {
-    since: Instant,
-    /// What the body had when it got the seat.
-    had: u64,
+    /// Until when the body keeps it, whoever waits: each byte that comes moves this on, to `wait` from now at most.
+    until: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -207,10 +206,14 @@ impl Reservation {
             };
             self.budget.give_back(self.source, self.bytes);
             self.seat = Some(Seat {
-                since: Instant::now(),
-                had: self.bytes,
+                until: Instant::now() + self.budget.bounds.wait,
                 _permit: permit,
             });
+        }
+        if let Some(seat) = &mut self.seat {
+            let earned = Duration::from_micros(more.saturating_mul(1_000_000) / PACE);
+            let latest = Instant::now() + self.budget.bounds.wait;
+            seat.until = (seat.until + earned).min(latest);
         }
         self.bytes += more;
         self.budget.stats.held.add_if(more, |_| true);
@@ -246,9 +249,7 @@ impl Reservation {
         let Some(seat) = &self.seat else {
             return pending().await;
         };
-        let came = self.bytes.saturating_sub(seat.had);
-        let earned = Duration::from_secs(came / PACE);
-        sleep_until(seat.since + self.budget.bounds.wait + earned).await;
+        sleep_until(seat.until).await;
         loop {
             let mut wanted = std::pin::pin!(self.budget.wanted.notified());
             wanted.as_mut().enable();

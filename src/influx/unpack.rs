@@ -6,11 +6,8 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use super::answer::Refusal;
 
-/// How much the output grows at a time at least. Together with the limit this bounds what is ever allocated.
+/// How much is unpacked at a time.
 const STEP: usize = 64 * 1024;
-
-/// How much it grows at a time at most.
-const LARGEST_STEP: usize = 4 * 1024 * 1024;
 
 /// The longest name or comment in a header that Go takes.
 const MAX_TEXT_LENGTH: usize = 512;
@@ -36,9 +33,6 @@ pub enum UnpackError {
     /// It unfolds to more than the limit.
     #[error("Request Entity Too Large")]
     TooLarge,
-    /// There was no room for what it unfolds to.
-    #[error("no room to unpack the body")]
-    NoRoom,
 }
 
 impl From<UnpackError> for Refusal {
@@ -50,23 +44,43 @@ impl From<UnpackError> for Refusal {
     }
 }
 
-/// Unpacks a gzip body to at most `limit` bytes. Never holds a buffer of more than `limit` and 64 KiB, and never one for which
-/// `room`, asked for its size before it grows, says no.
-pub fn unpack_gzip(
-    body: &[u8],
-    limit: usize,
-    room: &mut impl FnMut(usize) -> bool,
-) -> Result<Vec<u8>, UnpackError> {
+/// Unpacks a gzip body to at most `limit` bytes.
+pub fn unpack_gzip(body: &[u8], limit: usize) -> Result<Vec<u8>, UnpackError> {
+    unpack_into(Vec::new(), body, limit)
+}
+
+/// The same where the length is known from [`unpacked_length`]: no more memory is taken than for that.
+pub fn unpack_gzip_exactly(body: &[u8], length: usize) -> Result<Vec<u8>, UnpackError> {
+    unpack_into(Vec::with_capacity(length), body, length)
+}
+
+/// How many bytes a gzip body unfolds to, at most `limit`. Holds nothing but a buffer of 64 KiB.
+pub fn unpacked_length(body: &[u8], limit: usize) -> Result<usize, UnpackError> {
+    let mut length = 0_usize;
+    inflate(body, limit, &mut |piece| {
+        length = length.saturating_add(piece.len());
+    })?;
+    Ok(length)
+}
+
+fn unpack_into(mut output: Vec<u8>, body: &[u8], limit: usize) -> Result<Vec<u8>, UnpackError> {
+    inflate(body, limit, &mut |piece| output.extend_from_slice(piece))?;
+    Ok(output)
+}
+
+/// Hands out a gzip body piece by piece, at most `limit` bytes of it.
+fn inflate(body: &[u8], limit: usize, sink: &mut impl FnMut(&[u8])) -> Result<(), UnpackError> {
     if body.is_empty() {
         return Err(UnpackError::Empty);
     }
     let mut input = Input { bytes: body };
-    let mut output = Vec::new();
+    let mut left = limit;
+    let mut buffer = vec![0; STEP];
     while !input.bytes.is_empty() {
         input.header()?;
-        input.member(&mut output, limit, room)?;
+        input.member(&mut buffer, &mut left, sink)?;
     }
-    Ok(output)
+    Ok(())
 }
 
 /// What is left of the body.
@@ -138,46 +152,35 @@ impl<'body> Input<'body> {
         Ok(())
     }
 
-    /// Unpacks a member behind its header.
+    /// Unpacks a member behind its header, by way of `buffer`; takes what comes from `left`.
     fn member(
         &mut self,
-        output: &mut Vec<u8>,
-        limit: usize,
-        room: &mut impl FnMut(usize) -> bool,
+        buffer: &mut [u8],
+        left: &mut usize,
+        sink: &mut impl FnMut(&[u8]),
     ) -> Result<(), UnpackError> {
-        let start = output.len();
         let mut decompress = Decompress::new(false);
+        let mut crc = Crc::new();
         loop {
-            if output.len() > limit {
-                return Err(UnpackError::TooLarge);
-            }
-            if output.len() == output.capacity() {
-                let rest = limit.saturating_add(1) - output.len();
-                let more = output.len().clamp(STEP, LARGEST_STEP).min(rest);
-                if !room(output.len().saturating_add(more)) {
-                    return Err(UnpackError::NoRoom);
-                }
-                output.reserve_exact(more);
-            }
-            let (read, written) = (decompress.total_in(), output.len());
-            let result = decompress.decompress_vec(self.bytes, output, FlushDecompress::None);
-            let consumed = usize::try_from(decompress.total_in() - read).unwrap_or(usize::MAX);
+            let (read, written) = (decompress.total_in(), decompress.total_out());
+            let result = decompress.decompress(self.bytes, buffer, FlushDecompress::None);
+            let since = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
+            let consumed = since(decompress.total_in(), read);
+            let produced = since(decompress.total_out(), written);
             self.take(consumed)?;
+            let piece = buffer.get(..produced).unwrap_or_default();
+            *left = left.checked_sub(produced).ok_or(UnpackError::TooLarge)?;
+            crc.update(piece);
+            sink(piece);
             match result {
                 Err(_) => return Err(UnpackError::Corrupt(decompress.total_in())),
                 Ok(Status::StreamEnd) => break,
-                Ok(Status::Ok | Status::BufError) if consumed == 0 && output.len() == written => {
+                Ok(Status::Ok | Status::BufError) if consumed == 0 && produced == 0 => {
                     return Err(UnpackError::UnexpectedEnd);
                 }
                 Ok(Status::Ok | Status::BufError) => {}
             }
         }
-        if output.len() > limit {
-            return Err(UnpackError::TooLarge);
-        }
-        let unpacked = output.get(start..).unwrap_or_default();
-        let mut crc = Crc::new();
-        crc.update(unpacked);
         let intact = (self.number()?, self.number()?) == (crc.sum(), crc.amount());
         if intact {
             Ok(())
@@ -194,10 +197,6 @@ mod tests {
     use proptest::prelude::*;
     use std::io::Write;
 
-    fn unpack(body: &[u8], limit: usize) -> Result<Vec<u8>, UnpackError> {
-        unpack_gzip(body, limit, &mut |_| true)
-    }
-
     fn pack(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder
@@ -209,7 +208,7 @@ mod tests {
     #[test]
     fn unpacks_members_in_a_row() {
         let body = [pack(b"m v=1\n"), pack(b""), pack(b"m v=2\n")].concat();
-        assert_eq!(unpack(&body, 100), Ok(b"m v=1\nm v=2\n".to_vec()));
+        assert_eq!(unpack_gzip(&body, 100), Ok(b"m v=1\nm v=2\n".to_vec()));
     }
 
     #[test]
@@ -223,13 +222,13 @@ mod tests {
             .write_all(b"text")
             .and_then(|()| encoder.finish())
             .expect("gzip");
-        assert_eq!(unpack(&body, 100), Ok(b"text".to_vec()));
+        assert_eq!(unpack_gzip(&body, 100), Ok(b"text".to_vec()));
         let builder = GzBuilder::new().filename("n".repeat(600));
         let body = builder
             .write(Vec::new(), Compression::fast())
             .finish()
             .expect("gzip");
-        assert_eq!(unpack(&body, 100), Err(UnpackError::InvalidHeader));
+        assert_eq!(unpack_gzip(&body, 100), Err(UnpackError::InvalidHeader));
     }
 
     #[test]
@@ -241,9 +240,9 @@ mod tests {
         crc.update(&header);
         let [low, high, ..] = crc.sum().to_le_bytes();
         let good = [&header[..], &[low, high], &packed[10..]].concat();
-        assert_eq!(unpack(&good, 100), Ok(b"text".to_vec()));
+        assert_eq!(unpack_gzip(&good, 100), Ok(b"text".to_vec()));
         let bad = [&header[..], &[low ^ 1, high], &packed[10..]].concat();
-        assert_eq!(unpack(&bad, 100), Err(UnpackError::InvalidHeader));
+        assert_eq!(unpack_gzip(&bad, 100), Err(UnpackError::InvalidHeader));
     }
 
     #[test]
@@ -266,13 +265,13 @@ mod tests {
             ([&packed[..], b"x"].concat(), "unexpected EOF"),
         ];
         for (body, message) in table {
-            let error = unpack(&body, 100).expect_err("an error");
+            let error = unpack_gzip(&body, 100).expect_err("an error");
             assert_eq!(error.to_string(), message);
             assert_eq!(Refusal::from(error), Refusal::bad_request(message));
         }
         let corrupt = [&packed[..10], &[0xff; 20]].concat();
         assert!(matches!(
-            unpack(&corrupt, 100),
+            unpack_gzip(&corrupt, 100),
             Err(UnpackError::Corrupt(_))
         ));
     }
@@ -281,21 +280,29 @@ mod tests {
     fn keeps_to_its_limit() {
         let zeros = vec![0; 1 << 20];
         let body = pack(&zeros);
-        let exact = unpack(&body, zeros.len()).expect("fits");
+        let exact = unpack_gzip(&body, zeros.len()).expect("fits");
         assert_eq!(exact.len(), zeros.len());
-        assert!(exact.capacity() <= zeros.len() + STEP);
-        assert_eq!(unpack(&body, zeros.len() - 1), Err(UnpackError::TooLarge));
-        assert_eq!(unpack(&body, 0), Err(UnpackError::TooLarge));
-        assert_eq!(unpack(&pack(b""), 0), Ok(Vec::new()));
+        assert_eq!(unpacked_length(&body, zeros.len()), Ok(zeros.len()));
+        let exact = unpack_gzip_exactly(&body, zeros.len()).expect("fits");
+        assert_eq!((exact.len(), exact.capacity()), (zeros.len(), zeros.len()));
+        assert_eq!(
+            unpack_gzip(&body, zeros.len() - 1),
+            Err(UnpackError::TooLarge)
+        );
+        assert_eq!(unpack_gzip(&body, 0), Err(UnpackError::TooLarge));
+        assert_eq!(unpack_gzip(&pack(b""), 0), Ok(Vec::new()));
         let bomb = [body.clone(), body].concat();
-        assert_eq!(unpack(&bomb, (1 << 21) - 1), Err(UnpackError::TooLarge));
+        assert_eq!(
+            unpack_gzip(&bomb, (1 << 21) - 1),
+            Err(UnpackError::TooLarge)
+        );
         assert_eq!(Refusal::from(UnpackError::TooLarge), Refusal::too_large());
     }
 
     proptest! {
         #[test]
         fn undoes_gzip(text in proptest::collection::vec(any::<u8>(), 0..2000)) {
-            prop_assert_eq!(unpack(&pack(&text), text.len()), Ok(text));
+            prop_assert_eq!(unpack_gzip(&pack(&text), text.len()), Ok(text));
         }
 
         #[test]
@@ -304,19 +311,7 @@ mod tests {
             let length = body.len();
             body[at % length] = with;
             body.truncate(cut.max(1));
-            let _ = unpack(&body, 1000);
+            let _ = unpack_gzip(&body, 1000);
         }
-    }
-
-    #[test]
-    fn room_is_asked_for_before_it_is_taken() {
-        let body = pack(&vec![0; 1 << 20]);
-        let mut asked = Vec::new();
-        let unpacked = unpack_gzip(&body, 1 << 24, &mut |length| {
-            asked.push(length);
-            length <= 500_000
-        });
-        assert_eq!(unpacked, Err(UnpackError::NoRoom));
-        assert_eq!(asked, [64 << 10, 128 << 10, 256 << 10, 512 << 10]);
     }
 }

@@ -12,6 +12,7 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::v1::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorType};
+use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use super::pool::{Pool, Server};
@@ -19,6 +20,9 @@ use super::{forwarded_for, hop_by_hop};
 
 /// Informational answers that are skipped before a server counts as broken.
 const MAX_INFORMATIONAL: usize = 8;
+
+/// For how long a server that ends may still take connections after it broke one off.
+const LAST_MOMENTS: Duration = Duration::from_millis(100);
 
 /// An answer that has begun: its header and the first piece of its body.
 pub(super) struct Started {
@@ -121,10 +125,11 @@ impl Exchange<'_> {
                 Ok(started)
             }
             Err(Failure::Broken(error)) => {
-                let again = connect(self.connector, self.address, timeout).await;
-                Err(match again {
-                    Ok(_) => Failure::Broken(error),
-                    Err(_) => Failure::Ended(error),
+                let lives = lives(self.connector, self.address, timeout).await;
+                Err(if lives {
+                    Failure::Broken(error)
+                } else {
+                    Failure::Ended(error)
                 })
             }
             Err(failure) => Err(failure),
@@ -167,6 +172,17 @@ async fn connect(
     let mut peer = HttpPeer::new(address, false, String::new());
     peer.options.connection_timeout = Some(timeout);
     connector.new_stream(&peer).await
+}
+
+/// Whether a server that broke a connection off goes on. One that ends closes its connections and its port in any order, so a
+/// new connection tells that only by lasting.
+async fn lives(connector: &TransportConnector, address: SocketAddr, timeout: Duration) -> bool {
+    match connect(connector, address, timeout).await {
+        Ok(mut stream) => tokio::time::timeout(LAST_MOMENTS, stream.read_u8())
+            .await
+            .is_err(),
+        Err(_) => false,
+    }
 }
 
 async fn send(

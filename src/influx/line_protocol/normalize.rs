@@ -167,7 +167,8 @@ impl<'body> Rewriter<'body> {
         let length = self.body.len();
         let output = self
             .output
-            .get_or_insert_with(|| Vec::with_capacity(length + length / 4));
+            // A stamp makes most lines no more than twice as long. What is not written to takes no memory, and growing copies.
+            .get_or_insert_with(|| Vec::with_capacity(length.saturating_mul(2)));
         output.extend_from_slice(self.body.get(self.copied..start).unwrap_or_default());
         output.extend_from_slice(with);
         self.copied = end;

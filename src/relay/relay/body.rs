@@ -6,15 +6,17 @@ use bytes::Bytes;
 
 use super::super::ingest::{Ingested, ingest, unix_nanos};
 use super::{Admitted, COPIES, RETRY_AFTER_SECONDS, Relay};
-use crate::influx::{self, UnpackError, WriteRequest, unpack_gzip};
+use crate::influx::{
+    self, UnpackError, WriteRequest, unpack_gzip, unpack_gzip_exactly, unpacked_length,
+};
 use crate::offload::{LARGE, offload};
 
-/// Room for so much of what a gzip body unfolds to is waited for at a time; and a small body that unfolds to more is worked on
-/// outside the threads that serve requests.
-const STEP: usize = 1024 * 1024;
+/// A small body that unfolds to more is worked on outside the threads that serve requests.
+const SMALL: usize = 1024 * 1024;
 
 impl Relay {
-    /// The plain body. What it unfolds to is counted as it appears; where there is no room, it waits for some and begins anew.
+    /// The plain body. One that is large is unpacked twice: first to know how much room it takes, so that what unfolds to more
+    /// than it may is never in memory.
     pub(super) async fn unpack(
         &self,
         admitted: &mut Admitted,
@@ -25,46 +27,41 @@ impl Relay {
         }
         let most = self.settings.max_unpacked_body;
         if body.len() < LARGE {
-            let reservation = &mut admitted.reservation;
-            let mut room = |length: usize| {
-                let held = body.len().saturating_add(length).saturating_mul(COPIES);
-                reservation.try_cover(held)
-            };
-            match unpack_gzip(&body, most.min(STEP), &mut room) {
-                Ok(plain) => return Ok(unpacked(admitted, plain)),
-                Err(UnpackError::NoRoom | UnpackError::TooLarge) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        loop {
-            let mut reservation = self.inflight.begin(None);
-            std::mem::swap(&mut reservation, &mut admitted.reservation);
-            let packed = body.clone();
-            let worked = offload(move || {
-                let mut wanted = 0;
-                let mut room = |length: usize| {
-                    wanted = packed.len().saturating_add(length);
-                    reservation.try_cover(wanted.saturating_mul(COPIES))
-                };
-                let result = unpack_gzip(&packed, most, &mut room);
-                (result, reservation, wanted)
-            });
-            let Some((result, reservation, wanted)) = worked.await else {
-                return Err(not_done("the body could not be unpacked"));
-            };
-            admitted.reservation = reservation;
-            match result {
-                Ok(plain) => return Ok(unpacked(admitted, plain)),
-                Err(UnpackError::NoRoom) => {
-                    let wanted = wanted.saturating_add(STEP).saturating_mul(COPIES);
-                    if admitted.reservation.cover(wanted).await.is_err() {
-                        self.stats.rejected.increment();
-                        return Err(self.too_many());
-                    }
+            match unpack_gzip(&body, most.min(SMALL)) {
+                Ok(plain) => {
+                    self.make_room(admitted, plain.len()).await?;
+                    return Ok(Bytes::from(plain));
                 }
+                Err(UnpackError::TooLarge) if most > SMALL => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        let failed = || not_done("the body could not be unpacked");
+        let packed = body.clone();
+        let measured = offload(move || unpacked_length(&packed, most)).await;
+        let length = measured.ok_or_else(failed)??;
+        self.make_room(admitted, body.len().saturating_add(length))
+            .await?;
+        let unpacked = offload(move || unpack_gzip_exactly(&body, length)).await;
+        let plain = unpacked.ok_or_else(failed)??;
+        let held = plain.len().saturating_mul(COPIES);
+        admitted.reservation.shrink(held);
+        Ok(Bytes::from(plain))
+    }
+
+    async fn make_room(
+        &self,
+        admitted: &mut Admitted,
+        bytes: usize,
+    ) -> Result<(), influx::Refusal> {
+        let covered = admitted
+            .reservation
+            .cover(bytes.saturating_mul(COPIES))
+            .await;
+        covered.map_err(|_| {
+            self.stats.rejected.increment();
+            self.too_many()
+        })
     }
 
     /// The records that it becomes.
@@ -84,13 +81,6 @@ impl Relay {
             .await
             .ok_or_else(|| not_done("the body could not be worked on"))
     }
-}
-
-/// The body as it is now, which alone counts.
-fn unpacked(admitted: &mut Admitted, plain: Vec<u8>) -> Bytes {
-    let held = plain.len().saturating_mul(COPIES);
-    admitted.reservation.shrink(held);
-    Bytes::from(plain)
 }
 
 fn not_done(reason: &str) -> influx::Refusal {
