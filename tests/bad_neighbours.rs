@@ -12,6 +12,9 @@ use std::time::Duration;
 use support::neighbours::{beside_attack, peak_memory};
 use support::{Lab, http};
 
+/// One body of 12 MB becomes 21 MB by its stamps, which are in the journal's queue and on their way to two nodes at once.
+const LIMIT: u64 = 200_000_000;
+
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
 /// A body that is announced, and of which one byte comes.
@@ -81,5 +84,5 @@ fn a_good_client_beside_bad_ones_hardly_notices_them() {
     }
     let peak = peak_memory(&mut lab.haflux);
     eprintln!("{} MB at most", peak / 1_000_000);
-    assert!(peak < 128_000_000, "{peak} bytes resident at most");
+    assert!(peak < LIMIT, "{peak} bytes resident at most");
 }
