@@ -110,12 +110,20 @@ impl Forward<'_> {
                         pool.stats().barrier.stale.increment();
                     }
                     chooser.shown(index);
-                    let shown = || chooser.shown(index);
-                    pass_on(app, session, context, server, started, shown).await?;
-                    if let Some(shape) = shape {
-                        pool.known_reads().answered(shape);
+                    let answered = || {
+                        if let Some(shape) = shape {
+                            pool.known_reads().answered(shape);
+                        }
+                    };
+                    // Before the client has all of it, and can ask again.
+                    if started.upstream.is_body_done() {
+                        answered();
                     }
-                    return Ok(());
+                    let shown = || {
+                        chooser.shown(index);
+                        answered();
+                    };
+                    return pass_on(app, session, context, server, started, shown).await;
                 }
                 Err(failed) => {
                     let again = self.failed(server, &failed);
