@@ -6,11 +6,13 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod influx;
 pub mod journal;
+pub mod offload;
 pub mod proxy;
 pub mod relay;
 pub mod server;

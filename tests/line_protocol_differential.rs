@@ -406,7 +406,7 @@ fn a_body_in_nanoseconds_holds_the_same_points() {
     let mut questions = Vec::new();
     for body in &bodies {
         let precision = PRECISIONS[random.usize(..PRECISIONS.len())];
-        let normalized = normalize(body.clone(), NOW, precision);
+        let normalized = normalize(body.clone(), NOW, precision, 1000);
         if let Some(changed) = in_nanoseconds(&normalized.body, precision) {
             assert_eq!(normalized.ending, ending(&changed), "{body:?}");
             questions.push(at(LATER, precision, normalized.body));
@@ -442,7 +442,7 @@ fn a_normalized_body_means_the_same_at_any_time() {
     let (mut stamped, mut changed, mut defused) = (0, 0, Vec::new());
     for body in &bodies {
         let precision = PRECISIONS[random.usize(..PRECISIONS.len())];
-        let normalized = normalize(body.clone(), NOW, precision);
+        let normalized = normalize(body.clone(), NOW, precision, 1000);
         assert_eq!(normalized.ending, ending(&normalized.body), "{body:?}");
         stamped += normalized.stamped;
         changed += usize::from(normalized.body != body);

@@ -55,9 +55,21 @@ fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Resul
     )?;
     writeln!(
         f,
-        "    up to {} of a query, {} of all queries at once",
+        "    up to {} of a query, {} of all queries at once, {} of one address; a body waits up to {} for room",
         size(server.max_query_body),
-        size(server.max_query_inflight)
+        size(server.max_query_inflight),
+        size(server.max_query_share),
+        format_duration(server.body_wait)
+    )?;
+    let limits = server.query_limits;
+    writeln!(
+        f,
+        "    a query has up to {} parameters of up to {}, {} statements, {} operators and commas in each, {} levels",
+        limits.parameters,
+        size(limits.length),
+        limits.statements,
+        limits.terms,
+        limits.depth
     )
 }
 
@@ -214,12 +226,15 @@ fn relay(f: &mut Formatter<'_>, config: &Config, relay: &Relay) -> fmt::Result {
     writeln!(f, "    the journal is synced {sync}")?;
     writeln!(
         f,
-        "    bodies up to {}, unpacked up to {}; joined up to {}; held at once up to {}",
+        "    bodies up to {}, unpacked up to {}; joined up to {}; held at once up to {}, {} of one address; one waits up to {} for room",
         size(relay.max_body),
         size(relay.max_unpacked_body),
         size(relay.max_batch),
-        size(relay.max_inflight)
+        size(relay.max_inflight),
+        size(relay.max_inflight_share),
+        format_duration(relay.body_wait)
     )?;
+    writeln!(f, "    a line has up to {} tags", relay.max_tags)?;
     writeln!(
         f,
         "    up to {} dead letters are kept, up to {}",

@@ -11,7 +11,9 @@ use http::Method;
 use ipnet::IpNet;
 use regex::Regex;
 
+use crate::budget::Bounds;
 use crate::influx::Precision;
+use crate::influx::influxql::Limits;
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -82,6 +84,24 @@ pub struct Server {
     /// `max_query_inflight`: most bytes of such bodies held at once; past it 503. Not less than `max_query_body`. Default
     /// 64 MiB.
     pub max_query_inflight: usize,
+    /// `max_query_share`: most bytes of one client address among them. Default half of `max_query_inflight`.
+    pub max_query_share: usize,
+    /// `body_wait`: how long such a body waits for room. Default 5 s.
+    pub body_wait: Duration,
+    /// `max_query_parameters`, `max_query_length`, `max_query_statements`, `max_query_terms`, `max_query_depth`: the most that a
+    /// request with a query may hold; past one 400.
+    pub query_limits: Limits,
+}
+
+impl Server {
+    /// What bodies of requests to replicated pools may hold.
+    pub(crate) fn query_budget(&self) -> Bounds {
+        Bounds {
+            limit: self.max_query_inflight,
+            share: self.max_query_share,
+            wait: self.body_wait,
+        }
+    }
 }
 
 /// `[[frontend]]`: one or more addresses that clients connect to, and where their requests go.
@@ -318,6 +338,12 @@ pub struct Relay {
     /// `max_inflight`: most bytes of bodies held for clients at once, each counted twice; past it 503 with `Retry-After`; not less
     /// than `max_unpacked_body`. Default 32 MiB, or `max_unpacked_body` if that is more.
     pub max_inflight: usize,
+    /// `max_inflight_share`: most bytes of one client address among them. Default half of `max_inflight`.
+    pub max_inflight_share: usize,
+    /// `body_wait`: how long a body waits for room. Default 5 s.
+    pub body_wait: Duration,
+    /// `max_tags`: most tags of a line; one with more is refused as InfluxDB refuses a line that it cannot parse. Default 1000.
+    pub max_tags: usize,
     /// `max_backlog`: most bytes that are kept for a replica that is behind; past it, it is diverged. Default 10 GiB.
     pub max_backlog: usize,
     /// `max_backlog_age`: how long a replica may be behind; past it, it is diverged. Default 72 h.
@@ -345,6 +371,17 @@ pub struct Relay {
     pub retry_min: Duration,
     /// `retry.max`: longest such wait. Default 10 s.
     pub retry_max: Duration,
+}
+
+impl Relay {
+    /// What bodies may hold.
+    pub(crate) fn budget(&self) -> Bounds {
+        Bounds {
+            limit: self.max_inflight,
+            share: self.max_inflight_share,
+            wait: self.body_wait,
+        }
+    }
 }
 
 /// `judging`: whoever no node has accepted lately is judged by a node before anything of theirs is stored.

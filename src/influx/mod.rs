@@ -54,6 +54,6 @@ pub use precision::Precision;
 pub use query_answer::{QueryAnswer, RetentionPolicy, read_query_answer, retention_policies};
 pub use started::{Started, read_started};
 pub use statement_verdict::{StatementVerdict, judge_statement, statement_error};
-pub use unpack::{UnpackError, unpack_gzip};
+pub use unpack::{UnpackError, unpack_gzip, unpack_gzip_exactly, unpacked_length};
 pub use verdict::{TryAgain, Verdict, judge_write, refusal_of_replica};
 pub use write_request::{Consistency, WriteRequest, wants_pretty};

@@ -6,7 +6,7 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use super::answer::Refusal;
 
-/// How much the output grows at a time at least. Together with the limit this bounds what is ever allocated.
+/// How much is unpacked at a time.
 const STEP: usize = 64 * 1024;
 
 /// The longest name or comment in a header that Go takes.
@@ -44,18 +44,43 @@ impl From<UnpackError> for Refusal {
     }
 }
 
-/// Unpacks a gzip body to at most `limit` bytes. Never holds a buffer of more than `limit` and 64 KiB.
+/// Unpacks a gzip body to at most `limit` bytes.
 pub fn unpack_gzip(body: &[u8], limit: usize) -> Result<Vec<u8>, UnpackError> {
+    unpack_into(Vec::new(), body, limit)
+}
+
+/// The same where the length is known from [`unpacked_length`]: no more memory is taken than for that.
+pub fn unpack_gzip_exactly(body: &[u8], length: usize) -> Result<Vec<u8>, UnpackError> {
+    unpack_into(Vec::with_capacity(length), body, length)
+}
+
+/// How many bytes a gzip body unfolds to, at most `limit`. Holds nothing but a buffer of 64 KiB.
+pub fn unpacked_length(body: &[u8], limit: usize) -> Result<usize, UnpackError> {
+    let mut length = 0_usize;
+    inflate(body, limit, &mut |piece| {
+        length = length.saturating_add(piece.len());
+    })?;
+    Ok(length)
+}
+
+fn unpack_into(mut output: Vec<u8>, body: &[u8], limit: usize) -> Result<Vec<u8>, UnpackError> {
+    inflate(body, limit, &mut |piece| output.extend_from_slice(piece))?;
+    Ok(output)
+}
+
+/// Hands out a gzip body piece by piece, at most `limit` bytes of it.
+fn inflate(body: &[u8], limit: usize, sink: &mut impl FnMut(&[u8])) -> Result<(), UnpackError> {
     if body.is_empty() {
         return Err(UnpackError::Empty);
     }
     let mut input = Input { bytes: body };
-    let mut output = Vec::new();
+    let mut left = limit;
+    let mut buffer = vec![0; STEP];
     while !input.bytes.is_empty() {
         input.header()?;
-        input.member(&mut output, limit)?;
+        input.member(&mut buffer, &mut left, sink)?;
     }
-    Ok(output)
+    Ok(())
 }
 
 /// What is left of the body.
@@ -127,37 +152,35 @@ impl<'body> Input<'body> {
         Ok(())
     }
 
-    /// Unpacks a member behind its header.
-    fn member(&mut self, output: &mut Vec<u8>, limit: usize) -> Result<(), UnpackError> {
-        let start = output.len();
+    /// Unpacks a member behind its header, by way of `buffer`; takes what comes from `left`.
+    fn member(
+        &mut self,
+        buffer: &mut [u8],
+        left: &mut usize,
+        sink: &mut impl FnMut(&[u8]),
+    ) -> Result<(), UnpackError> {
         let mut decompress = Decompress::new(false);
+        let mut crc = Crc::new();
         loop {
-            if output.len() > limit {
-                return Err(UnpackError::TooLarge);
-            }
-            if output.len() == output.capacity() {
-                let room = limit.saturating_add(1) - output.len();
-                output.reserve_exact(output.len().max(STEP).min(room));
-            }
-            let (read, written) = (decompress.total_in(), output.len());
-            let result = decompress.decompress_vec(self.bytes, output, FlushDecompress::None);
-            let consumed = usize::try_from(decompress.total_in() - read).unwrap_or(usize::MAX);
+            let (read, written) = (decompress.total_in(), decompress.total_out());
+            let result = decompress.decompress(self.bytes, buffer, FlushDecompress::None);
+            let since = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
+            let consumed = since(decompress.total_in(), read);
+            let produced = since(decompress.total_out(), written);
             self.take(consumed)?;
+            let piece = buffer.get(..produced).unwrap_or_default();
+            *left = left.checked_sub(produced).ok_or(UnpackError::TooLarge)?;
+            crc.update(piece);
+            sink(piece);
             match result {
                 Err(_) => return Err(UnpackError::Corrupt(decompress.total_in())),
                 Ok(Status::StreamEnd) => break,
-                Ok(Status::Ok | Status::BufError) if consumed == 0 && output.len() == written => {
+                Ok(Status::Ok | Status::BufError) if consumed == 0 && produced == 0 => {
                     return Err(UnpackError::UnexpectedEnd);
                 }
                 Ok(Status::Ok | Status::BufError) => {}
             }
         }
-        if output.len() > limit {
-            return Err(UnpackError::TooLarge);
-        }
-        let unpacked = output.get(start..).unwrap_or_default();
-        let mut crc = Crc::new();
-        crc.update(unpacked);
         let intact = (self.number()?, self.number()?) == (crc.sum(), crc.amount());
         if intact {
             Ok(())
@@ -259,7 +282,9 @@ mod tests {
         let body = pack(&zeros);
         let exact = unpack_gzip(&body, zeros.len()).expect("fits");
         assert_eq!(exact.len(), zeros.len());
-        assert!(exact.capacity() <= zeros.len() + STEP);
+        assert_eq!(unpacked_length(&body, zeros.len()), Ok(zeros.len()));
+        let exact = unpack_gzip_exactly(&body, zeros.len()).expect("fits");
+        assert_eq!((exact.len(), exact.capacity()), (zeros.len(), zeros.len()));
         assert_eq!(
             unpack_gzip(&body, zeros.len() - 1),
             Err(UnpackError::TooLarge)

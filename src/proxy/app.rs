@@ -23,10 +23,11 @@ use super::context::RequestContext;
 use super::error_answer::{ErrorAnswer, send_whole};
 use super::forward::Forward;
 use super::pool::{Pool, Server};
-use super::request_body::BodyBudget;
 use super::route::{self, Route};
 use super::{RelayHandler, Shared, exchange, forward, forwarded_for, replicated, tunnel};
+use crate::budget::Budget;
 use crate::config::model::{self, RelayId, Target};
+use crate::influx::influxql::Limits;
 use crate::stats::{FrontendStats, Traffic};
 
 /// One frontend's requests.
@@ -56,12 +57,22 @@ impl App {
         &self.shared.connector
     }
 
-    pub(super) fn held_bodies(&self) -> &BodyBudget {
+    pub(super) fn held_bodies(&self) -> &Arc<Budget> {
         &self.shared.held_bodies
     }
 
     pub(super) fn max_held_body(&self) -> usize {
         self.shared.config.server.max_query_body
+    }
+
+    /// What a request with a query may hold.
+    pub(super) fn query_limits(&self) -> &Limits {
+        &self.shared.config.server.query_limits
+    }
+
+    /// Counts a query that holds more.
+    pub(super) fn count_refused_query(&self) {
+        self.shared.stats.queries_refused.increment();
     }
 
     /// The header that goes to a server of a replicated pool.

@@ -66,6 +66,16 @@ impl ErrorAnswer {
         )
     }
 
+    /// A server ended while it had the request.
+    pub(crate) fn ended(backend: &str) -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            format!(
+                "a server of backend \"{backend}\" ended while it carried this request out, and may have ended because of it: no other server is asked"
+            ),
+        )
+    }
+
     /// A server was silent for too long.
     pub(crate) fn gateway_timeout(backend: &str) -> Self {
         Self::new(

@@ -12,6 +12,7 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::v1::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorType};
+use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use super::pool::{Pool, Server};
@@ -19,6 +20,9 @@ use super::{forwarded_for, hop_by_hop};
 
 /// Informational answers that are skipped before a server counts as broken.
 const MAX_INFORMATIONAL: usize = 8;
+
+/// For how long a server that ends may still take connections after it broke one off.
+const LAST_MOMENTS: Duration = Duration::from_millis(100);
 
 /// An answer that has begun: its header and the first piece of its body.
 pub(super) struct Started {
@@ -35,8 +39,10 @@ pub(super) struct Started {
 pub(super) enum Failure {
     /// No connection: nothing was sent.
     Connect(BError),
-    /// The connection broke after something was sent.
+    /// The connection broke after something was sent; the server takes new ones.
     Broken(BError),
+    /// The connection broke after something was sent, and the server takes no new one: it ended.
+    Ended(BError),
     /// Nothing came for too long.
     Silent(BError),
 }
@@ -88,12 +94,16 @@ impl Exchange<'_> {
     pub(super) async fn start(&self, progress: &mut Progress) -> Result<Started, Failure> {
         // What must not happen twice is sent on a fresh connection: an idle one may be closed under our hands, and then
         // nobody can tell whether the request arrived.
+        let mut sent = false;
         if self.repeatable
             && let Some(stream) = self.server.idle.take(self.address)
         {
             progress.connected = Some(Instant::now());
             match self.begin(stream).await {
-                Err(Failure::Broken(error)) => log::debug!("an idle connection was stale: {error}"),
+                Err(Failure::Broken(error)) => {
+                    sent = true;
+                    log::debug!("an idle connection was stale: {error}");
+                }
                 other => {
                     progress.answered = other.is_ok().then(Instant::now);
                     return other;
@@ -103,11 +113,27 @@ impl Exchange<'_> {
         let timeout = self.pool.config().connect_timeout;
         let stream = connect(self.connector, self.address, timeout)
             .await
-            .map_err(Failure::Connect)?;
+            .map_err(if sent {
+                Failure::Ended
+            } else {
+                Failure::Connect
+            })?;
         progress.connected = Some(Instant::now());
-        let started = self.begin(stream).await?;
-        progress.answered = Some(Instant::now());
-        Ok(started)
+        match self.begin(stream).await {
+            Ok(started) => {
+                progress.answered = Some(Instant::now());
+                Ok(started)
+            }
+            Err(Failure::Broken(error)) => {
+                let lives = lives(self.connector, self.address, timeout).await;
+                Err(if lives {
+                    Failure::Broken(error)
+                } else {
+                    Failure::Ended(error)
+                })
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Sends the request and reads the header of the answer and the first piece of its body.
@@ -146,6 +172,17 @@ async fn connect(
     let mut peer = HttpPeer::new(address, false, String::new());
     peer.options.connection_timeout = Some(timeout);
     connector.new_stream(&peer).await
+}
+
+/// Whether a server that broke a connection off goes on. One that ends closes its connections and its port in any order, so a
+/// new connection tells that only by lasting.
+async fn lives(connector: &TransportConnector, address: SocketAddr, timeout: Duration) -> bool {
+    match connect(connector, address, timeout).await {
+        Ok(mut stream) => tokio::time::timeout(LAST_MOMENTS, stream.read_u8())
+            .await
+            .is_err(),
+        Err(_) => false,
+    }
 }
 
 async fn send(

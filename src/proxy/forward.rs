@@ -5,6 +5,7 @@
 //! not be the client's problem. From then on pieces are passed on as they come.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -21,6 +22,7 @@ use super::context::RequestContext;
 use super::error_answer::ErrorAnswer;
 use super::exchange::{Exchange, Failure, Progress, Started};
 use super::hop_by_hop;
+use super::known_reads::{QUICK, Shape};
 use super::pool::{Pool, Server};
 use super::request_body::{BodyError, HeldBody, read_request_body};
 use super::tunnel;
@@ -38,7 +40,8 @@ pub(super) async fn read_body(
     session: &mut Session,
     context: &mut RequestContext,
 ) -> pingora::Result<Option<HeldBody>> {
-    let error = match read_request_body(session, app.max_held_body(), app.held_bodies()).await {
+    let (most, budget) = (app.max_held_body(), app.held_bodies());
+    let error = match read_request_body(session, most, budget, context.source()).await {
         Ok(body) => return Ok(Some(body)),
         Err(error) => error,
     };
@@ -79,6 +82,7 @@ impl Forward<'_> {
         mut chooser: Chooser<'_>,
     ) -> pingora::Result<()> {
         let pool = self.pool;
+        let shape = self.shape(session);
         let mut failure = None;
         let mut none_fresh = false;
         while context.tried.len() <= pool.config().retries {
@@ -98,6 +102,7 @@ impl Forward<'_> {
                 failed.stats.redispatches.increment();
             }
             context.chose(index, server);
+            let began = Instant::now();
             match self.attempt(app, session, context, server, address).await? {
                 Ok(mut started) => {
                     if let Some(behind) = stale {
@@ -105,14 +110,28 @@ impl Forward<'_> {
                         pool.stats().barrier.stale.increment();
                     }
                     chooser.shown(index);
-                    let shown = || chooser.shown(index);
+                    let answered = || {
+                        if let Some(shape) = shape {
+                            pool.known_reads().answered(shape);
+                        }
+                    };
+                    // Before the client has all of it, and can ask again.
+                    if started.upstream.is_body_done() {
+                        answered();
+                    }
+                    let shown = || {
+                        chooser.shown(index);
+                        answered();
+                    };
                     return pass_on(app, session, context, server, started, shown).await;
                 }
                 Err(failed) => {
                     let again = self.failed(server, &failed);
+                    let suspect = matches!(failed, Failure::Ended(_))
+                        && !(is_first_end(failure.as_ref()) && self.is_innocent(shape, began));
                     context.tried.push(index);
                     failure = Some(failed);
-                    if !again {
+                    if suspect || !again {
                         break;
                     }
                 }
@@ -131,6 +150,7 @@ impl Forward<'_> {
                 Termination::ServerBroke,
                 ErrorAnswer::bad_gateway(pool.name()),
             ),
+            Some(Failure::Ended(_)) => (Termination::ServerBroke, ErrorAnswer::ended(pool.name())),
             Some(Failure::Silent(_)) => (
                 Termination::ServerSilent,
                 ErrorAnswer::gateway_timeout(pool.name()),
@@ -173,17 +193,35 @@ impl Forward<'_> {
         outcome.ok_or_else(|| client_left(context))
     }
 
+    /// What the request is known by, should a server end while it runs.
+    fn shape(&self, session: &Session) -> Option<Shape> {
+        let target = session.req_header().raw_path();
+        self.pool.known_reads().shape(target, self.body.bytes())
+    }
+
+    /// Whether it can hardly be what ended the server that had it since `began`.
+    fn is_innocent(&self, shape: Option<Shape>, began: Instant) -> bool {
+        let known = |shape| self.pool.known_reads().knows(shape);
+        began.elapsed() < QUICK && shape.is_some_and(known)
+    }
+
     /// Counts a failed try; true if another server may be tried.
     fn failed(&self, server: &Server, failed: &Failure) -> bool {
         let (error, counter, again) = match failed {
             Failure::Connect(error) => (error, &server.stats.connect_errors, true),
             Failure::Broken(error) => (error, &server.stats.response_errors, self.repeatable),
+            Failure::Ended(error) => (error, &server.stats.ends, self.repeatable),
             Failure::Silent(error) => (error, &server.stats.response_errors, false),
         };
         log::debug!("{}: {error}", self.pool.name());
         counter.increment();
         again
     }
+}
+
+/// Whether no server has ended yet while the request ran: one may, by chance.
+fn is_first_end(before: Option<&Failure>) -> bool {
+    !matches!(before, Some(Failure::Ended(_)))
 }
 
 /// Passes an answer that has begun on to the client, piece by piece. `shown` is called before the last of a longer one leaves.

@@ -44,7 +44,9 @@ mod header_deadline;
 mod health;
 mod hop_by_hop;
 mod in_flight;
+mod known_reads;
 mod listener;
+mod pieces;
 mod plain_pool;
 mod pool;
 mod relay_handler;
@@ -68,6 +70,7 @@ use pingora::connectors::TransportConnector;
 use pingora::proxy::Session;
 use tokio::sync::watch;
 
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
@@ -79,13 +82,13 @@ pub use background::PoolService;
 pub use in_flight::InFlight;
 pub use listener::{BindError, BoundListeners, ListeningService};
 pub use pool::{CheckError, Pool, build_pools};
-pub use request_body::{BodyBudget, BodyError, HeldBody, read_request_body};
+pub use request_body::{BodyError, HeldBody, read_request_body};
 
 /// Answers the requests that go to a relay. What stands above the proxy puts the relay behind it.
 #[async_trait]
 pub trait RelayHandler: Send + Sync {
-    /// Reads the request's body and writes the whole answer into `session`. `source` is the client's address. `Expect: 100-continue` is not answered yet,
-    /// and the connection's timeouts and keep-alive are set.
+    /// Reads the request's body and writes the whole answer into `session`. `Expect: 100-continue` is not answered yet,
+    /// and the connection's timeouts and keep-alive are set. `source` is the client's address.
     ///
     /// # Errors
     ///
@@ -135,7 +138,7 @@ pub(crate) struct Shared {
     relays: Vec<Arc<dyn RelayHandler>>,
     status: Arc<dyn StatusPage>,
     connector: TransportConnector,
-    held_bodies: BodyBudget,
+    held_bodies: Arc<Budget>,
     /// Requests.
     in_flight: InFlight,
     /// Services that accept.
@@ -154,7 +157,10 @@ impl Proxy {
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
-                held_bodies: BodyBudget::new(config.server.max_query_inflight, Arc::clone(&stats)),
+                held_bodies: Budget::new(
+                    config.server.query_budget(),
+                    Arc::clone(&stats.query_inflight),
+                ),
                 config,
                 stats,
                 pools,

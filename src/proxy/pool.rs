@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::balance::{Balancer, Share};
 use super::health;
+use super::known_reads::KnownReads;
 use super::upstream_pool::IdleConnections;
 use crate::config::Config;
 use crate::config::model::{Backend, PoolServer, Probe, ServerAddress};
@@ -33,6 +34,7 @@ pub struct Pool {
     servers: Vec<Server>,
     /// The server that answers what differs from node to node.
     pinned: AtomicUsize,
+    known_reads: KnownReads,
 }
 
 /// One server of a pool.
@@ -83,6 +85,7 @@ impl Pool {
             stats,
             servers,
             pinned: AtomicUsize::new(0),
+            known_reads: KnownReads::new(),
         };
         for (index, server) in pool.servers.iter().enumerate() {
             let (up, reason) = match server.handle.address() {
@@ -97,6 +100,11 @@ impl Pool {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.config.name
+    }
+
+    /// Which reads its servers have answered.
+    pub(super) fn known_reads(&self) -> &KnownReads {
+        &self.known_reads
     }
 
     /// Its servers as others see them, in the order of the configuration.

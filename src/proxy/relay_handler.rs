@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::v1::common::is_expect_continue_req;
@@ -11,6 +11,7 @@ use pingora::proxy::Session;
 
 use super::RelayHandler;
 use super::error_answer::{ErrorAnswer, drain_rest, send_whole};
+use super::pieces::Pieces;
 use super::request_body::BodyError;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
@@ -24,6 +25,7 @@ impl RelayHandler for Relay {
         let request = session.req_header();
         let uri = &request.uri;
         let begun = self.begin(
+            source,
             &request.method,
             uri.path(),
             uri.query().unwrap_or_default(),
@@ -88,7 +90,6 @@ impl From<Box<pingora::Error>> for NoBody {
     }
 }
 
-/// A body in one piece is not copied.
 async fn read_body(
     relay: &Relay,
     session: &mut Session,
@@ -97,40 +98,19 @@ async fn read_body(
     if is_expect_continue_req(session.req_header()) {
         session.write_continue_response().await?;
     }
-    let Some(first) = next_piece(relay, session, admitted).await? else {
-        return Ok(Bytes::new());
-    };
-    let Some(second) = next_piece(relay, session, admitted).await? else {
-        return Ok(first);
-    };
-    // At once as large as was announced, and admitted: growing in steps takes up to twice the memory, and copies.
-    let announced = session
-        .req_header()
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    let received = first.len() + second.len();
-    let mut whole = BytesMut::with_capacity(announced.unwrap_or(0).max(received));
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(&second);
-    while let Some(piece) = next_piece(relay, session, admitted).await? {
-        whole.extend_from_slice(&piece);
+    let mut pieces = Pieces::default();
+    loop {
+        let piece = tokio::select! {
+            piece = session.read_request_body() => piece?,
+            answer = relay.revoked(admitted) => return Err(NoBody::Refused(answer)),
+        };
+        let Some(piece) = piece else {
+            return Ok(pieces.join());
+        };
+        let received = relay.receive(admitted, piece.len()).await;
+        received.map_err(NoBody::Refused)?;
+        pieces.push(piece);
     }
-    Ok(whole.freeze())
-}
-
-async fn next_piece(
-    relay: &Relay,
-    session: &mut Session,
-    admitted: &mut Admitted,
-) -> Result<Option<Bytes>, NoBody> {
-    let Some(piece) = session.read_request_body().await? else {
-        return Ok(None);
-    };
-    relay
-        .receive(admitted, piece.len())
-        .map_err(NoBody::Refused)?;
-    Ok(Some(piece))
 }
 
 /// Sends a whole answer of the relay.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use http::Method;
 use http::header::ACCEPT;
 use pingora::http::RequestHeader;
@@ -22,9 +23,10 @@ use super::pool::Pool;
 use super::relay_handler::send;
 use crate::config::model::{RelayId, Target};
 use crate::influx::influxql::{
-    self, Class, Databases, Kind, NODE_LOCAL_DATABASE, classify_request,
+    self, Class, Databases, Kind, Limits, NODE_LOCAL_DATABASE, classify_request,
 };
 use crate::influx::{Parameters, Refusal};
+use crate::offload::{LARGE, offload};
 
 /// What is done with a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,7 +63,11 @@ pub(super) async fn serve(
         return Ok(());
     };
     let client = context.source();
-    let (chooser, repeatable) = match treatment(session.req_header(), body.bytes()) {
+    let treated = treat(session.req_header(), body.bytes(), *app.query_limits()).await;
+    let Some(treated) = treated else {
+        return app.answer(session, &ErrorAnswer::internal()).await;
+    };
+    let (chooser, repeatable) = match treated {
         Treatment::Change(class) => {
             app.enter(context, Target::Relay(relay));
             handler.ready().await;
@@ -85,6 +91,9 @@ pub(super) async fn serve(
         Treatment::Refused(refusal) => {
             app.enter(context, target);
             context.termination = Termination::Refused;
+            if matches!(refusal, influxql::Refusal::Exceeded(_)) {
+                app.count_refused_query();
+            }
             let accept = session.req_header().headers.get(ACCEPT);
             let answer = Refusal::bad_request(refusal.to_string()).answer(accept, false);
             app.close_if_stopping(session);
@@ -127,9 +136,18 @@ fn as_influxql<'a>(request: &'a RequestHeader, body: &'a [u8]) -> influxql::Requ
     }
 }
 
-fn treatment(request: &RequestHeader, body: &[u8]) -> Treatment {
+/// Looks at a large body outside the threads that serve requests; nothing if that failed.
+async fn treat(request: &RequestHeader, body: &Bytes, limits: Limits) -> Option<Treatment> {
+    if body.len() < LARGE {
+        return Some(treatment(request, body, &limits));
+    }
+    let (request, body) = (request.clone(), body.clone());
+    offload(move || treatment(&request, &body, &limits)).await
+}
+
+fn treatment(request: &RequestHeader, body: &[u8], limits: &Limits) -> Treatment {
     let request = as_influxql(request, body);
-    let Some(class) = classify_request(&request) else {
+    let Some(class) = classify_request(&request, limits) else {
         return treatment_of_path(&request);
     };
     match class.kind {
@@ -192,7 +210,7 @@ mod tests {
 
     fn of(method: &str, target: &str) -> Treatment {
         let request = RequestHeader::build(method, target.as_bytes(), None).expect("a request");
-        treatment(&request, b"")
+        treatment(&request, b"", &Limits::default())
     }
 
     fn names(databases: &Databases) -> Vec<&str> {

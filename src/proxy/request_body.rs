@@ -1,22 +1,14 @@
 //! Reads a request's body into memory, within limits.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use pingora::proxy::Session;
 
-use crate::stats::Stats;
-
-/// Bytes of bodies that may be held at once.
-#[derive(Debug, Clone)]
-pub struct BodyBudget(Arc<Account>);
-
-#[derive(Debug)]
-struct Account {
-    limit: u64,
-    stats: Arc<Stats>,
-}
+use super::pieces::Pieces;
+use crate::budget::{Budget, Reservation};
 
 /// A whole body; its bytes count against the budget until it is dropped.
 #[derive(Debug)]
@@ -42,48 +34,6 @@ pub enum BodyError {
     Client(Box<pingora::Error>),
 }
 
-#[derive(Debug)]
-struct Reservation {
-    budget: BodyBudget,
-    bytes: usize,
-}
-
-impl BodyBudget {
-    /// Room for `limit` bytes.
-    pub fn new(limit: usize, stats: Arc<Stats>) -> Self {
-        Self(Arc::new(Account {
-            limit: limit as u64,
-            stats,
-        }))
-    }
-
-    fn reserve_nothing(&self) -> Reservation {
-        Reservation {
-            budget: self.clone(),
-            bytes: 0,
-        }
-    }
-}
-
-impl Reservation {
-    fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let Account { limit, stats } = &*self.budget.0;
-        let fits = |held: u64| held.saturating_add(bytes as u64) <= *limit;
-        if !stats.query_inflight.add_if(bytes as u64, fits) {
-            return Err(BodyError::NoRoom);
-        }
-        self.bytes += bytes;
-        Ok(())
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        let held = &self.budget.0.stats.query_inflight;
-        held.subtract(self.bytes as u64);
-    }
-}
-
 impl HeldBody {
     /// The body.
     pub fn bytes(&self) -> &Bytes {
@@ -91,8 +41,8 @@ impl HeldBody {
     }
 }
 
-/// Reads the whole body of `session`'s request, at most `limit` bytes of it. A client that waits for `100 Continue` gets it
-/// once the announced length is within the limits.
+/// Reads the whole body of `session`'s request, at most `limit` bytes of it, in the share of `source`. A client that waits for
+/// `100 Continue` gets it once the announced length is within the limits.
 ///
 /// # Errors
 ///
@@ -100,9 +50,10 @@ impl HeldBody {
 pub async fn read_request_body(
     session: &mut Session,
     limit: usize,
-    budget: &BodyBudget,
+    budget: &Arc<Budget>,
+    source: IpAddr,
 ) -> Result<HeldBody, BodyError> {
-    let mut reservation = budget.reserve_nothing();
+    let mut reservation = budget.begin(Some(source));
     let announced = session
         .req_header()
         .headers
@@ -123,32 +74,27 @@ pub async fn read_request_body(
             .await
             .map_err(BodyError::Client)?;
     }
-    let mut whole = Bytes::new();
-    let mut joined = BytesMut::new();
-    while let Some(piece) = session
-        .read_request_body()
-        .await
-        .map_err(BodyError::Client)?
-    {
-        if whole.len() + joined.len() + piece.len() > limit {
+    let mut pieces = Pieces::default();
+    loop {
+        let piece = tokio::select! {
+            piece = session.read_request_body() => piece.map_err(BodyError::Client)?,
+            () = reservation.revoked() => return Err(BodyError::NoRoom),
+        };
+        let Some(piece) = piece else {
+            break;
+        };
+        let length = pieces.length().saturating_add(piece.len());
+        if length > limit {
             return Err(BodyError::TooLarge { limit });
         }
-        reservation.grow(piece.len())?;
-        // A body that came in one piece is not copied.
-        if whole.is_empty() && joined.is_empty() {
-            whole = piece;
-            continue;
-        }
-        if !whole.is_empty() {
-            joined.extend_from_slice(&std::mem::take(&mut whole));
-        }
-        joined.extend_from_slice(&piece);
+        let covered = reservation.cover(length).await;
+        covered.map_err(|_| BodyError::NoRoom)?;
+        pieces.push(piece);
     }
-    if !joined.is_empty() {
-        whole = joined.freeze();
-    }
+    reservation.shrink(pieces.length());
+    reservation.settle();
     Ok(HeldBody {
-        bytes: whole,
+        bytes: pieces.join(),
         _reservation: reservation,
     })
 }

@@ -21,11 +21,20 @@ pub struct Ingested {
     pub lines: usize,
     /// Lines that were given a timestamp.
     pub stamped: usize,
+    /// Lines that were made ones that every node refuses.
+    pub defused: usize,
 }
 
 /// Makes the records of a request whose body has arrived and is unpacked. `now` is Unix time in nanoseconds; no record's
-/// body is longer than `max_request`, unless it is one line or has no safe place to be cut.
-pub fn ingest(request: &WriteRequest, body: Bytes, max_request: usize, now: i64) -> Ingested {
+/// body is longer than `max_request`, unless it is one line or has no safe place to be cut. No line reaches a node with more
+/// than `max_tags` tags.
+pub fn ingest(
+    request: &WriteRequest,
+    body: Bytes,
+    max_request: usize,
+    max_tags: usize,
+    now: i64,
+) -> Ingested {
     let destination = |form| Destination {
         form,
         precision: request.precision,
@@ -45,9 +54,10 @@ pub fn ingest(request: &WriteRequest, body: Bytes, max_request: usize, now: i64)
             records: vec![record],
             lines: 0,
             stamped: 0,
+            defused: 0,
         };
     }
-    let normalized = normalize(body, now, request.precision);
+    let normalized = normalize(body, now, request.precision, max_tags);
     let lines_of = |piece: usize, pieces: usize| {
         // Only the whole is counted exactly; a split body's lines are spread over its pieces.
         u32::try_from(normalized.lines / pieces + usize::from(piece < normalized.lines % pieces))
@@ -77,6 +87,7 @@ pub fn ingest(request: &WriteRequest, body: Bytes, max_request: usize, now: i64)
         records,
         lines: normalized.lines,
         stamped: normalized.stamped,
+        defused: normalized.defused,
     }
 }
 

@@ -59,7 +59,6 @@ pub mod control;
 pub mod dead_letters;
 mod dress;
 pub mod freshness;
-mod inflight;
 pub mod ingest;
 mod judge;
 mod lane;

@@ -99,6 +99,7 @@ mod tests {
             Bytes::copy_from_slice(body.as_bytes()),
             0,
             Precision::Nanoseconds,
+            1000,
         );
         WriteRecord {
             destination: Destination {

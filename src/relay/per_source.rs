@@ -55,6 +55,13 @@ impl PerSource {
     }
 }
 
+impl Place {
+    /// Whose it is.
+    pub(super) fn source(&self) -> IpAddr {
+        self.source
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.limits.counts();

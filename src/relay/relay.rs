@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use log::warn;
 use tokio::sync::oneshot;
 
+use crate::budget::{Budget, Reservation};
 use crate::config::model::{self, Ack};
 use crate::influx::{self, Answer, Route, WriteRequest};
 use crate::journal::{self, AppendError, Journal};
@@ -19,7 +20,6 @@ use crate::stats::RelayStats;
 use super::board::{Board, Outcome};
 use super::dress::Asker;
 use super::freshness::Freshness;
-use super::inflight::{Inflight, Reservation};
 use super::judge::{Judge, Question, Rejection};
 use super::per_source::PerSource;
 use super::record::{WRITE, WriteRecord};
@@ -38,6 +38,9 @@ const UNKNOWN_VERSION: &str = "unknown";
 /// Seconds that a client is told to wait before it tries a rejected write again.
 pub(super) const RETRY_AFTER_SECONDS: u32 = 1;
 
+/// A body is in memory as it came, and as the journal's record: for as long as its client waits, both count.
+pub(super) const COPIES: usize = 2;
+
 /// A record that was appended, and what becomes of it.
 type Wait = (journal::Append, oneshot::Receiver<Outcome>);
 
@@ -48,7 +51,7 @@ pub struct Relay {
     pub(super) board: Arc<Board>,
     pub(super) freshness: Arc<Freshness>,
     pub(super) replicas: Vec<Arc<Replica>>,
-    pub(super) inflight: Arc<Inflight>,
+    pub(super) inflight: Arc<Budget>,
     pub(super) judge: Arc<Judge>,
     /// Statements under way or waiting.
     pub(super) statements: Arc<PerSource>,
@@ -85,7 +88,15 @@ impl Relay {
     }
 
     /// Looks at a request's line and headers: answers what needs no body, refuses what cannot be taken, admits a write.
-    pub fn begin(&self, method: &Method, path: &str, query: &str, headers: &HeaderMap) -> Begun {
+    /// `source` is the client's address, whose share of `max_inflight` the body takes.
+    pub fn begin(
+        &self,
+        source: IpAddr,
+        method: &Method,
+        path: &str,
+        query: &str,
+        headers: &HeaderMap,
+    ) -> Begun {
         let asker = Asker::of(headers);
         let answer = |answer: Answer| Begun::Answered(self.dress(answer, &asker, None));
         let endpoint = match influx::route(path) {
@@ -130,13 +141,9 @@ impl Relay {
             self.stats.rejected.increment();
             return refuse(refusal, request.pretty);
         }
-        let Some(reservation) = self.inflight.reserve(announced.unwrap_or(0)) else {
-            self.stats.rejected.increment();
-            return refuse(self.too_many(), request.pretty);
-        };
         Begun::Body(Box::new(Admitted {
             request,
-            reservation,
+            reservation: self.inflight.begin(Some(source)),
             asker,
             received: 0,
         }))
@@ -225,20 +232,32 @@ impl Relay {
     ///
     /// # Errors
     /// The answer, when the body is larger than it may be or there is no room for it now.
-    pub fn receive(&self, admitted: &mut Admitted, bytes: usize) -> Result<(), Answer> {
+    pub async fn receive(&self, admitted: &mut Admitted, bytes: usize) -> Result<(), Answer> {
         admitted.received = admitted.received.saturating_add(bytes);
         if admitted.received > self.settings.max_body {
             return Err(self.refuse(admitted, &influx::Refusal::too_large()));
         }
-        if !admitted.reservation.cover(admitted.received) {
-            self.stats.rejected.increment();
-            return Err(self.refuse(admitted, &self.too_many()));
+        let held = admitted.received.saturating_mul(COPIES);
+        if admitted.reservation.cover(held).await.is_err() {
+            return Err(self.no_room(admitted));
         }
         Ok(())
     }
 
+    /// Returns, with the answer, when the body must make room for another one.
+    pub async fn revoked(&self, admitted: &Admitted) -> Answer {
+        admitted.reservation.revoked().await;
+        self.no_room(admitted)
+    }
+
+    fn no_room(&self, admitted: &Admitted) -> Answer {
+        self.stats.rejected.increment();
+        self.refuse(admitted, &self.too_many())
+    }
+
     /// Takes the whole body: unpacks it, appends its records and waits until the write may be answered.
     pub async fn finish(&self, mut admitted: Box<Admitted>, body: Bytes) -> Answer {
+        admitted.reservation.settle();
         let body = match self.unpack(&mut admitted, body).await {
             Ok(body) => body,
             Err(refusal) => return self.refuse(&admitted, &refusal),
@@ -253,6 +272,7 @@ impl Relay {
         };
         self.stats.lines.add(ingested.lines as u64);
         self.stats.stamped_lines.add(ingested.stamped as u64);
+        self.stats.defused_lines.add(ingested.defused as u64);
         // The newest of them: they are of one database, and each replica judges them in order.
         let newest = waits.last().map(|(append, _)| append.sequence);
         let mut applied = self.replicas.len();

@@ -14,7 +14,6 @@ use super::board::Board;
 use super::catch_up::Progress;
 use super::dead_letters::{DeadLetterError, DeadLetters, FOLDER, Limits};
 use super::freshness::Freshness;
-use super::inflight::Inflight;
 use super::judge::Judge;
 use super::per_source::PerSource;
 use super::relay::Relay;
@@ -23,6 +22,7 @@ use super::replicator::{Common, Pace, Replicator, SavedPlace};
 use super::restore::{restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_power};
 use super::roster::Roster;
 use super::trust::TrustTable;
+use crate::budget::Budget;
 use crate::config::model::{self, SyncPolicy};
 use crate::journal::{self, DirectoryDisk, Journal, Sequence};
 use crate::stats::server_handle::ServerHandle;
@@ -173,7 +173,7 @@ impl Relay {
             stop.clone(),
         )));
         let relay = Relay {
-            inflight: Inflight::new(settings.max_inflight, Arc::clone(&stats)),
+            inflight: Budget::new(settings.budget(), Arc::clone(&stats.inflight)),
             judge,
             statements: PerSource::new(settings.max_statements, settings.max_statements_per_source),
             settings,

@@ -15,7 +15,7 @@ use super::board::{StatementAnswer, StatementOutcome, StatementPlace};
 use super::dress::Asker;
 use super::ingest::unix_nanos;
 use super::judge::{Question, Rejection};
-use super::relay::{RETRY_AFTER_SECONDS, Relay, ack_name};
+use super::relay::{COPIES, RETRY_AFTER_SECONDS, Relay, ack_name};
 use super::statement_record::{CUT, STATEMENT, StatementMethod, StatementRecord};
 use super::trust::Scope;
 use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
@@ -26,6 +26,7 @@ use crate::influx::influxql::{
 use crate::influx::results::render;
 use crate::influx::{Answer, Credentials, Format, Parameters, Refusal, refusal_of_replica};
 use crate::journal::Sequence;
+use crate::offload::{LARGE, offload};
 
 /// Longest target of a request that goes out as GET; a longer one goes as POST, where its length does not matter.
 const LONGEST_TARGET: usize = 16 * 1024;
@@ -75,7 +76,7 @@ impl Relay {
             let answer = refusal.answer(asker.accept.as_ref(), pretty);
             Err(self.dress(answer, &asker, None))
         };
-        let taken = match take(request, class, now) {
+        let taken = match take_off(request, class, now).await {
             Ok(taken) => taken,
             Err(refusal) => return refused(refusal, false),
         };
@@ -171,9 +172,11 @@ impl Relay {
             Err(Unanswered::before(refusal))
         };
         let unavailable = |reason| Refusal::unavailable(reason, RETRY_AFTER_SECONDS);
-        let Some(_held) = self.inflight.reserve(record.body.len()) else {
+        let mut held = self.inflight.begin(Some(place.source()));
+        let bytes = record.body.len().saturating_mul(COPIES);
+        if held.cover(bytes).await.is_err() {
             return rejected(self.too_many());
-        };
+        }
         let head = match record.encode_head() {
             Ok(head) => head,
             Err(error) => return rejected(Refusal::bad_request(error.to_string())),
@@ -345,6 +348,31 @@ fn name_of(format: Format, version: Option<&http::HeaderValue>) -> &'static str 
         Format::ApplicationCsv if is_old => Format::TextCsv.content_type(),
         format => format.content_type(),
     }
+}
+
+/// As [`take`]; a large body is worked on outside the threads that serve requests.
+async fn take_off(request: &Request<'_>, class: &Class, now: i64) -> Result<Taken, Refusal> {
+    if request.body.len() < LARGE {
+        return take(request, class, now);
+    }
+    let (method, headers) = (request.method.clone(), request.headers.clone());
+    let (path, query_string) = (request.path.to_vec(), request.query_string.to_vec());
+    let (body, class) = (request.body.to_vec(), class.clone());
+    let taken = offload(move || {
+        let request = Request {
+            method: &method,
+            path: &path,
+            query_string: &query_string,
+            headers: &headers,
+            body: &body,
+        };
+        take(&request, &class, now)
+    });
+    let failed = || {
+        let reason = "the request could not be worked on".to_owned();
+        Err(Refusal::unavailable(reason, RETRY_AFTER_SECONDS))
+    };
+    taken.await.unwrap_or_else(failed)
 }
 
 /// Makes a record of the request, accepted `now` (Unix time in nanoseconds).
@@ -534,7 +562,7 @@ mod tests {
             headers,
             body: body.as_bytes(),
         };
-        let class = classify_request(&request).expect("an endpoint");
+        let class = classify_request(&request, &Default::default()).expect("an endpoint");
         take(&request, &class, NOW)
     }
 

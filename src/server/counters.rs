@@ -36,7 +36,8 @@ pub(super) fn of(config: &Config) -> Stats {
             .iter()
             .map(|each| Arc::new(udp(config, each)))
             .collect(),
-        query_inflight: Gauge::default(),
+        query_inflight: Arc::default(),
+        queries_refused: Counter::default(),
     }
 }
 
@@ -89,6 +90,7 @@ fn server(server: &PoolServer, checked: bool) -> ServerStats {
         traffic: Traffic::default(),
         connect_errors: Counter::default(),
         response_errors: Counter::default(),
+        ends: Counter::default(),
         redispatches: Counter::default(),
         state: ArcSwap::from_pointee(state),
         check_failures: Counter::default(),

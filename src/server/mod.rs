@@ -173,8 +173,9 @@ fn listen(
                 bound.address(),
                 relay.stats().name
             );
-            let max_body = config.relay(settings.relay).max_body;
-            let listener = Listener::new(settings, max_body, Arc::clone(relay), Arc::clone(stats));
+            let limits = config.relay(settings.relay);
+            let limits = (limits.max_body, limits.max_tags);
+            let listener = Listener::new(settings, limits, Arc::clone(relay), Arc::clone(stats));
             tasks.push(Box::pin(listener.run(bound, stop.subscribe())));
         }
     }

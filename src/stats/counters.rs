@@ -93,6 +93,17 @@ impl Drop for GaugeGuard {
     }
 }
 
+/// Bytes of bodies that are held, within the limits of a [`crate::budget::Budget`].
+#[derive(Debug, Default)]
+pub struct BudgetStats {
+    /// Bytes held now.
+    pub held: Gauge,
+    /// Bodies that waited for room.
+    pub waits: Counter,
+    /// Bodies that were refused for want of room.
+    pub refused: Counter,
+}
+
 /// Responses by the first digit of their status.
 #[derive(Debug, Default)]
 pub struct Responses([Counter; 6]);
@@ -192,6 +203,8 @@ pub struct ServerStats {
     pub connect_errors: Counter,
     /// Answers that broke off or never came.
     pub response_errors: Counter,
+    /// Times that it ended while it had a request, whose client then got 502 unless another server was asked.
+    pub ends: Counter,
     /// Requests that were moved from this server to another one.
     pub redispatches: Counter,
     /// Its state and since when.
@@ -253,7 +266,9 @@ pub struct RelayStats {
     /// Bytes of the journal's records up to the head, since its birth.
     pub head_offset: Gauge,
     /// Bytes of bodies held for clients now.
-    pub inflight: Gauge,
+    pub inflight: Arc<BudgetStats>,
+    /// Lines that were made ones that every node refuses, because they would harm it.
+    pub defused_lines: Counter,
     /// Records appended.
     pub records: Counter,
     /// Statements among them.
@@ -417,5 +432,7 @@ pub struct Stats {
     /// In the order of the configuration.
     pub udp: Vec<Arc<UdpStats>>,
     /// Bytes of requests to replicated pools that are held now.
-    pub query_inflight: Gauge,
+    pub query_inflight: Arc<BudgetStats>,
+    /// Requests to replicated pools that were refused for holding more than a limit lets them.
+    pub queries_refused: Counter,
 }

@@ -46,6 +46,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
         traffic: traffic(requests),
         connect_errors: Counter::default(),
         response_errors: Counter::default(),
+        ends: Counter::default(),
         redispatches: Counter::default(),
         state: ArcSwap::from_pointee(ServerState {
             status,
@@ -149,8 +150,8 @@ fn lab() -> Stats {
         ago(5),
         "cannot prepare a segment: No space left on device".to_owned(),
     ))));
-    relay.inflight.set(1_310_720);
-    relay.inflight.set(81_920);
+    relay.inflight.held.set(1_310_720);
+    relay.inflight.held.set(81_920);
     let frontend = |name: &str, bind: &[&str], requests| {
         Arc::new(FrontendStats {
             name: name.to_owned(),
@@ -198,7 +199,8 @@ fn lab() -> Stats {
         ],
         relays: vec![Arc::new(relay)],
         udp: vec![Arc::new(udp)],
-        query_inflight: Gauge::default(),
+        query_inflight: Arc::default(),
+        queries_refused: Counter::default(),
         backends: vec![
             backend(
                 "influx_back",
@@ -339,7 +341,8 @@ fn page_of_an_empty_program_is_whole() {
             backends: Vec::new(),
             relays: Vec::new(),
             udp: Vec::new(),
-            query_inflight: Gauge::default(),
+            query_inflight: Arc::default(),
+            queries_refused: Counter::default(),
         },
         now(),
     );

@@ -8,6 +8,7 @@
 //!   over such servers.
 //! - [`http`], [`status`], [`points`], [`level`], [`wait`]: asking, comparing, waiting.
 //! - [`numbered`]: writes that are counted, and stand-ins that say which of them they took.
+//! - [`neighbours`]: a good client beside bad ones.
 //! - [`file_system`]: disks that fill and fail.
 //! - [`beside`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
 //! - [`programs`]: other people's clients.
@@ -28,6 +29,7 @@ pub mod lab;
 pub mod level;
 pub mod lock;
 pub mod long_run;
+pub mod neighbours;
 pub mod numbered;
 pub mod points;
 pub mod ports;

@@ -23,6 +23,9 @@ const KEYS: Keys = Keys::of(&[
     "max_unpacked_body",
     "max_batch",
     "max_inflight",
+    "max_inflight_share",
+    "body_wait",
+    "max_tags",
     "max_dead_letters",
     "max_dead_letter_bytes",
     "judging",
@@ -73,6 +76,9 @@ const MOST_ATTEMPTS: i128 = 1_000;
 
 /// The most bytes that dead letters may take.
 const LARGEST_DEAD_LETTERS: usize = 1 << 40;
+
+/// The most that `max_tags` can be: more have no room in the longest series key that InfluxDB takes.
+const MOST_TAGS: i128 = 16_384;
 
 /// A relay whose pool is still a name.
 pub(super) struct RelayDraft<'a> {
@@ -154,6 +160,9 @@ fn default() -> Relay {
         max_unpacked_body: 32 << 20,
         max_batch: 1 << 20,
         max_inflight: 32 << 20,
+        max_inflight_share: 16 << 20,
+        body_wait: Duration::from_secs(5),
+        max_tags: 1000,
         max_backlog: 10 << 30,
         max_backlog_age: Duration::from_secs(72 * 60 * 60),
         rewind: Duration::from_secs(30),
@@ -223,6 +232,10 @@ fn sizes(table: &Table<'_>, relay: &mut Relay) {
     relay.max_body = max_body;
     relay.max_unpacked_body = max_unpacked;
     relay.max_inflight = max_inflight;
+    let given = size(table, "max_inflight_share", LARGEST_INFLIGHT);
+    (relay.max_inflight_share, _) = or_default(&given, max_inflight / 2);
+    relay.body_wait = table.duration("body_wait", relay.body_wait);
+    relay.max_tags = table.whole("max_tags", 1..=MOST_TAGS, relay.max_tags);
     relay.max_batch = max_batch;
 }
 

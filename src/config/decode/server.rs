@@ -10,6 +10,7 @@ use super::sizes::{LARGEST_BODY, LARGEST_INFLIGHT, at_least, or_default, size};
 use crate::config::error::{Origin, Sink};
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::Server;
+use crate::influx::influxql::Limits;
 
 const KEYS: Keys = Keys::of(&[
     "data_dir",
@@ -19,6 +20,13 @@ const KEYS: Keys = Keys::of(&[
     "stop_timeout",
     "max_query_body",
     "max_query_inflight",
+    "max_query_share",
+    "body_wait",
+    "max_query_parameters",
+    "max_query_length",
+    "max_query_statements",
+    "max_query_terms",
+    "max_query_depth",
 ]);
 
 const LEVELS: [(&str, LevelFilter); 5] = [
@@ -28,6 +36,9 @@ const LEVELS: [(&str, LevelFilter); 5] = [
     ("info", LevelFilter::Info),
     ("debug", LevelFilter::Debug),
 ];
+
+/// The most that a limit on what a query repeats can be.
+const MOST_REPEATED: i128 = 10_000_000;
 
 /// What counts where the file says nothing.
 pub(super) fn default() -> Server {
@@ -39,6 +50,9 @@ pub(super) fn default() -> Server {
         stop_timeout: Duration::from_secs(30),
         max_query_body: 16 << 20,
         max_query_inflight: 64 << 20,
+        max_query_share: 32 << 20,
+        body_wait: Duration::from_secs(5),
+        query_limits: Limits::default(),
     }
 }
 
@@ -53,6 +67,8 @@ pub(super) fn decode(top: &Table<'_>, sink: &Sink) -> (Server, Option<Origin>) {
         return (default, Some(unset));
     };
     let (max_query_body, max_query_inflight) = query_sizes(&table, &default);
+    let given = size(&table, "max_query_share", LARGEST_INFLIGHT);
+    let (max_query_share, _) = or_default(&given, max_query_inflight / 2);
     let (data_dir, origin) = match table.get("data_dir") {
         None => (default.data_dir, Some(unset)),
         Some(field) => match absolute_path(&field) {
@@ -68,6 +84,9 @@ pub(super) fn decode(top: &Table<'_>, sink: &Sink) -> (Server, Option<Origin>) {
         stop_timeout: table.duration("stop_timeout", default.stop_timeout),
         max_query_body,
         max_query_inflight,
+        max_query_share,
+        body_wait: table.duration("body_wait", default.body_wait),
+        query_limits: query_limits(&table),
     };
     (server, origin)
 }
@@ -80,6 +99,21 @@ fn query_sizes(table: &Table<'_>, default: &Server) -> (usize, usize) {
     at_least(&given, "max_query_body", body, &shown);
     let (inflight, _) = or_default(&given, default.max_query_inflight.max(body));
     (body, inflight)
+}
+
+/// The limits of what a query holds.
+fn query_limits(table: &Table<'_>) -> Limits {
+    let default = Limits::default();
+    let given = size(table, "max_query_length", LARGEST_BODY);
+    let (length, _) = or_default(&given, default.length);
+    let most = |key, default| table.whole(key, 1..=MOST_REPEATED, default);
+    Limits {
+        parameters: most("max_query_parameters", default.parameters),
+        length,
+        statements: most("max_query_statements", default.statements),
+        terms: most("max_query_terms", default.terms),
+        depth: most("max_query_depth", default.depth),
+    }
 }
 
 /// Relative paths would depend on where haflux was started.

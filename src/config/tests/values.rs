@@ -1,5 +1,6 @@
 //! Values that are right, and what becomes of them.
 
+use crate::influx::influxql::Limits;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ max_body = "2MB"
 max_unpacked_body = "3MB"
 max_batch = 4096
 max_inflight = "5MiB"
+max_inflight_share = "3MiB"
+body_wait = "30s"
+max_tags = 31
 max_dead_letters = 21
 judging = { at_once = 24, max_waiting = 25, refused_for = "26ms", max_known = 27 }
 max_statements = 28
@@ -49,7 +53,7 @@ on_stale = "reject"
 timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         "weight = 15\nbackup = true\ncheck = false",
     );
-    let server = "[server]\ndata_dir = \"/data\"\nthreads = 3\nlog_level = \"debug\"\naccess_log = false\nstop_timeout = \"1m\"\nmax_query_body = \"1MiB\"\nmax_query_inflight = \"2MiB\"\n";
+    let server = "[server]\ndata_dir = \"/data\"\nthreads = 3\nlog_level = \"debug\"\naccess_log = false\nstop_timeout = \"1m\"\nmax_query_body = \"1MiB\"\nmax_query_inflight = \"2MiB\"\nmax_query_share = \"1MiB\"\nbody_wait = \"24s\"\nmax_query_parameters = 25\nmax_query_length = \"26KiB\"\nmax_query_statements = 27\nmax_query_terms = 28\nmax_query_depth = 29\n";
     let config = toml(&format!("{server}{text}")).unwrap().config;
 
     let seconds = Duration::from_secs;
@@ -67,6 +71,16 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         config.server.max_query_inflight,
     );
     assert_eq!(limits, (1 << 20, 2 << 20));
+    assert_eq!(config.server.max_query_share, 1 << 20);
+    assert_eq!(config.server.body_wait, seconds(24));
+    let limits = Limits {
+        parameters: 25,
+        length: 26 << 10,
+        statements: 27,
+        terms: 28,
+        depth: 29,
+    };
+    assert_eq!(config.server.query_limits, limits);
     let frontend = &config.frontends[0];
     assert_eq!(
         (frontend.stats_uri.as_deref(), frontend.forwarded_for),
@@ -98,6 +112,10 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         (2_000_000, 3_000_000)
     );
     assert_eq!((relay.max_batch, relay.max_inflight), (4096, 5 << 20));
+    assert_eq!(
+        (relay.max_inflight_share, relay.body_wait, relay.max_tags),
+        (3 << 20, seconds(30), 31)
+    );
     assert_eq!(
         (relay.max_dead_letters, relay.max_dead_letter_bytes),
         (21, 22_000_000)
@@ -237,6 +255,9 @@ fn defaults_are_as_documented() {
         config.server.max_query_inflight,
     );
     assert_eq!(limits, (16 << 20, 64 << 20));
+    assert_eq!(config.server.max_query_share, 32 << 20);
+    assert_eq!(config.server.body_wait, seconds(5));
+    assert_eq!(config.server.query_limits, Limits::default());
     let frontend = &config.frontends[0];
     assert_eq!(
         (frontend.max_connections, frontend.forwarded_for),
@@ -274,6 +295,10 @@ fn defaults_are_as_documented() {
     assert_eq!(
         (relay.max_statements, relay.max_statements_per_source),
         (64, 16)
+    );
+    assert_eq!(
+        (relay.max_inflight_share, relay.body_wait, relay.max_tags),
+        (16 << 20, seconds(5), 1000)
     );
     assert_eq!(
         (relay.max_dead_letters, relay.max_dead_letter_bytes),

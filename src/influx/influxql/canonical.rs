@@ -12,6 +12,7 @@ use http::header::AUTHORIZATION;
 use std::fmt;
 use thiserror::Error;
 
+use super::limits::Limits;
 use super::redact::redact;
 use super::request::{Candidates, Place, Request, candidates};
 
@@ -123,7 +124,8 @@ impl fmt::Debug for Canonical {
 impl Canonical {
     /// Reads a request to `/query`.
     pub fn of(request: &Request<'_>) -> Result<Self, NotCanonical> {
-        let candidates = candidates(request);
+        // The classifier has judged it by its limits.
+        let candidates = candidates(request, &Limits::NONE).map_err(|_| NotCanonical::TooLarge)?;
         if candidates.odd {
             return Err(NotCanonical::Form);
         }
@@ -220,7 +222,7 @@ impl AnswerShape {
 
 /// The one value of `name`; nothing if it has none or is empty.
 fn only<'pairs>(
-    candidates: &'pairs Candidates,
+    candidates: &'pairs Candidates<'_>,
     name: &'static str,
 ) -> Result<Option<&'pairs [u8]>, NotCanonical> {
     let mut values = candidates.values(name);

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::databases::{Collector, Databases};
 use super::keyword::{self, Keyword};
+use super::limits::{Exceeded, Limits, check_nesting};
 use super::scan::{self, Scanner, Token};
 use super::statements::{self, Lead, Scope, Treatment};
 
@@ -29,6 +30,9 @@ pub enum Refusal {
     /// A NUL byte in the query.
     #[error("a query must not contain a NUL byte")]
     NulByte,
+    /// More of something than a request may hold.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
 }
 
 /// How a request is to be treated, from the least demanding to the most.
@@ -106,6 +110,12 @@ impl Class {
         }
     }
 
+    /// A request that holds more than it may.
+    pub(crate) fn exceeded(exceeded: Exceeded) -> Self {
+        let kind = Kind::Refused(Refusal::Exceeded(exceeded));
+        Self::other(kind, Databases::Unknown, "?")
+    }
+
     /// What holds if either of two queries may be the one that runs.
     pub(crate) fn or(mut self, other: Self) -> Self {
         self.kind = self.kind.most_demanding(other.kind);
@@ -135,9 +145,16 @@ impl Class {
 /// assert_eq!(classify(b"select mean(v) into x from cpu").kind, Kind::Change);
 /// ```
 pub fn classify(query: &[u8]) -> Class {
+    classify_within(query, &Limits::NONE)
+}
+
+/// The same, but a query that is past `limits` is [`Kind::Refused`]; it is read no further than to there.
+pub(crate) fn classify_within(query: &[u8], limits: &Limits) -> Class {
     let mut classifier = Classifier {
         class: Class::empty(),
         statement: Statement::default(),
+        limits: *limits,
+        separators: 0,
     };
     if memchr::memchr(0, query).is_some() {
         classifier.class.kind = Kind::Refused(Refusal::NulByte);
@@ -146,8 +163,16 @@ pub fn classify(query: &[u8]) -> Class {
     }
     for scanned in Scanner::new(query) {
         match scanned {
-            Ok(token) => classifier.token(query, token),
+            Ok(token) => {
+                if let Err(exceeded) = classifier.token(query, token) {
+                    return Class::exceeded(exceeded);
+                }
+            }
             Err(_) => {
+                // InfluxDB may read on where this scanner does not, so all the rest counts.
+                if let Err(exceeded) = check_nesting(query, limits) {
+                    return Class::exceeded(exceeded);
+                }
                 classifier.end_statement();
                 return classifier.unreadable(query);
             }
@@ -160,15 +185,34 @@ pub fn classify(query: &[u8]) -> Class {
 struct Classifier {
     class: Class,
     statement: Statement,
+    limits: Limits,
+    /// Semicolons so far.
+    separators: usize,
 }
 
 impl Classifier {
-    fn token(&mut self, query: &[u8], token: Token) {
-        if token.kind == scan::Kind::Semicolon {
-            self.end_statement();
-        } else {
-            self.statement.token(query, token);
+    fn token(&mut self, query: &[u8], token: Token) -> Result<(), Exceeded> {
+        let limits = self.limits;
+        match token.kind {
+            scan::Kind::Semicolon => {
+                self.separators += 1;
+                if self.separators >= limits.statements {
+                    return Err(Exceeded::Statements(limits.statements));
+                }
+                self.end_statement();
+                return Ok(());
+            }
+            scan::Kind::Regex => check_nesting(token.text(query), &limits)?,
+            _ => {}
         }
+        self.statement.token(query, token);
+        if self.statement.depth > limits.depth {
+            return Err(Exceeded::Depth(limits.depth));
+        }
+        if self.statement.terms > limits.terms {
+            return Err(Exceeded::Terms(limits.terms));
+        }
+        Ok(())
     }
 
     fn end_statement(&mut self) {
@@ -224,6 +268,10 @@ impl Classifier {
 struct Statement {
     /// Its tokens so far.
     length: usize,
+    /// Parentheses that are open.
+    depth: usize,
+    /// Operators, comparisons and commas so far.
+    terms: usize,
     /// The first of them.
     leads: Vec<Lead>,
     /// Whether `INTO` stands in it.
@@ -241,6 +289,16 @@ impl Statement {
         if let Some(keyword) = token.keyword() {
             self.into |= keyword == Keyword::Into;
             self.suspect |= self.length > 0 && keyword.begins_a_change();
+        }
+        match token.kind {
+            scan::Kind::LeftParen => self.depth += 1,
+            scan::Kind::RightParen => self.depth = self.depth.saturating_sub(1),
+            scan::Kind::Operator
+            | scan::Kind::Star
+            | scan::Kind::Comma
+            | scan::Kind::Comparison(_)
+            | scan::Kind::Keyword(Keyword::And | Keyword::Or) => self.terms += 1,
+            _ => {}
         }
         self.length = self.length.saturating_add(1);
         self.collector.token(query, token);

@@ -10,8 +10,20 @@ use memchr::memmem;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Odd;
 
-/// More parts than this are odd.
-const MOST_PARTS: usize = 256;
+/// Why there are no parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoParts {
+    /// The body is no plain form.
+    Odd,
+    /// It has more parts than it may have.
+    TooMany,
+}
+
+impl From<Odd> for NoParts {
+    fn from(_: Odd) -> Self {
+        Self::Odd
+    }
+}
 
 /// One part of a form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +60,16 @@ pub(crate) fn boundary(content_type: &[u8]) -> Result<&[u8], Odd> {
     Ok(value)
 }
 
-/// The parts of `body`.
-pub(crate) fn parts<'body>(body: &'body [u8], boundary: &[u8]) -> Result<Vec<Part<'body>>, Odd> {
+/// The parts of `body`, `most` of them at most.
+pub(crate) fn parts<'body>(
+    body: &'body [u8],
+    boundary: &[u8],
+    most: usize,
+) -> Result<Vec<Part<'body>>, NoParts> {
     let mut delimiter = b"--".to_vec();
     delimiter.extend_from_slice(boundary);
     if !body.starts_with(&delimiter) {
-        return Err(Odd);
+        return Err(NoParts::Odd);
     }
     let mut starts = memmem::find_iter(body, &delimiter)
         .filter(|at| *at == 0 || body.get(at - 1) == Some(&b'\n'));
@@ -65,13 +81,13 @@ pub(crate) fn parts<'body>(body: &'body [u8], boundary: &[u8]) -> Result<Vec<Par
             return if starts.next().is_none() {
                 Ok(parts)
             } else {
-                Err(Odd)
+                Err(NoParts::Odd)
             };
         }
         let close = starts.next().ok_or(Odd)?;
         let part = body.get(open + delimiter.len()..close).ok_or(Odd)?;
-        if parts.len() == MOST_PARTS {
-            return Err(Odd);
+        if parts.len() >= most {
+            return Err(NoParts::TooMany);
         }
         parts.push(self::part(part)?);
         open = close;

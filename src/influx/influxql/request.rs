@@ -9,12 +9,15 @@
 //! Percent-decoding is Go's: `+` is a space, and a pair with a broken escape does not exist. `Content-Encoding` is never
 //! undone on `/query`. Paths are compared byte for byte in their escaped form, as InfluxDB does.
 
+use std::borrow::Cow;
+
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method};
 
-use super::classify::{Class, Kind, classify};
+use super::classify::{Class, Kind, classify_within};
 use super::databases::Databases;
 use super::flux::{self, Encoding};
+use super::limits::{Exceeded, Limits, check_nesting};
 use super::multipart;
 
 /// A request as it arrived, its body complete.
@@ -66,23 +69,23 @@ pub(crate) enum Place {
     Body,
 }
 
-/// One name and value.
-struct Pair {
-    name: Vec<u8>,
-    value: Vec<u8>,
+/// One name and value; borrowed where nothing is escaped.
+struct Pair<'request> {
+    name: Cow<'request, [u8]>,
+    value: Cow<'request, [u8]>,
     place: Place,
 }
 
 /// All names and values that a request to `/query` may be read to hold, in their order. Holds secrets: it has no `Debug`.
-pub struct Candidates {
-    pairs: Vec<Pair>,
+pub struct Candidates<'request> {
+    pairs: Vec<Pair<'request>>,
     /// Whether a raw `;` stands in the URL's query string or in a form, so that InfluxDB's releases disagree.
     pub(crate) semicolon: bool,
     /// Whether there is a form that cannot be read for sure.
     pub(crate) odd: bool,
 }
 
-impl Candidates {
+impl<'request> Candidates<'request> {
     /// The values of `name`, the URL's first.
     pub(crate) fn values<'pairs>(
         &'pairs self,
@@ -99,8 +102,8 @@ impl Candidates {
         let named = self
             .pairs
             .iter()
-            .filter(move |pair| pair.name == name.as_bytes());
-        named.map(|pair| (pair.place, pair.value.as_slice()))
+            .filter(move |pair| *pair.name == *name.as_bytes());
+        named.map(|pair| (pair.place, &*pair.value))
     }
 
     /// Every text that may be the one that InfluxDB runs.
@@ -140,72 +143,137 @@ impl Candidates {
     }
 
     /// Adds the pairs of a query string or form.
-    fn add(&mut self, text: &[u8], place: Place) {
-        for piece in text.split(|byte| *byte == b'&') {
-            self.push(piece, place);
-            if piece.contains(&b';') {
+    fn add(&mut self, text: &'request [u8], place: Place, limits: &Limits) -> Result<(), Exceeded> {
+        for piece in pieces(text, b'&') {
+            self.push(piece, place, limits)?;
+            if memchr::memchr(b';', piece).is_some() {
                 self.semicolon = true;
-                for smaller in piece.split(|byte| *byte == b';') {
-                    self.push(smaller, place);
+                for smaller in pieces(piece, b';') {
+                    self.push(smaller, place, limits)?;
                 }
             }
         }
+        Ok(())
     }
 
-    fn push(&mut self, piece: &[u8], place: Place) {
+    fn push(
+        &mut self,
+        piece: &'request [u8],
+        place: Place,
+        limits: &Limits,
+    ) -> Result<(), Exceeded> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        if self.pairs.len() >= limits.parameters {
+            return Err(Exceeded::Parameters(limits.parameters));
+        }
         let equals = memchr::memchr(b'=', piece).unwrap_or(piece.len());
         let (name, value) = piece.split_at(equals);
-        if let (Some(name), Some(value)) =
-            (unescape(name), unescape(value.get(1..).unwrap_or_default()))
-        {
+        let value = value.get(1..).unwrap_or_default();
+        for text in [name, value] {
+            // An escape is three bytes for one.
+            if text.len() > limits.length && unescaped_length(text) > limits.length {
+                return Err(Exceeded::Length(limits.length));
+            }
+        }
+        if let (Some(name), Some(value)) = (unescape(name), unescape(value)) {
             self.pairs.push(Pair { name, value, place });
         }
+        Ok(())
+    }
+
+    fn push_parts(
+        &mut self,
+        body: &'request [u8],
+        content_type: &[u8],
+        limits: &Limits,
+    ) -> Result<(), Exceeded> {
+        let most = limits.parameters.saturating_sub(self.pairs.len());
+        let parts = multipart::boundary(content_type)
+            .map_err(multipart::NoParts::from)
+            .and_then(|boundary| multipart::parts(body, boundary, most));
+        match parts {
+            Ok(parts) => {
+                for part in parts {
+                    if part.name.len().max(part.value.len()) > limits.length {
+                        return Err(Exceeded::Length(limits.length));
+                    }
+                    self.pairs.push(Pair {
+                        name: Cow::Borrowed(part.name),
+                        value: Cow::Borrowed(part.value),
+                        place: Place::Body,
+                    });
+                }
+            }
+            Err(multipart::NoParts::Odd) => self.odd = true,
+            Err(multipart::NoParts::TooMany) => {
+                return Err(Exceeded::Parameters(limits.parameters));
+            }
+        }
+        Ok(())
     }
 }
 
+/// The pieces of `text` between separators.
+fn pieces(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    text.split(move |byte| *byte == separator)
+}
+
+/// The body is read once for each `Content-Type` that makes it a form: so many are looked at.
+const MOST_CONTENT_TYPES: usize = 4;
+
 /// Collects what a request to `/query` may be read to hold.
-pub fn candidates(request: &Request<'_>) -> Candidates {
+///
+/// # Errors
+/// It holds more than `limits` let it. What follows is not looked at then.
+pub fn candidates<'request>(
+    request: &Request<'request>,
+    limits: &Limits,
+) -> Result<Candidates<'request>, Exceeded> {
     let mut candidates = Candidates {
         pairs: Vec::new(),
         semicolon: false,
         odd: false,
     };
-    candidates.add(request.query_string, Place::Url);
+    candidates.add(request.query_string, Place::Url, limits)?;
+    let content_types = request.headers.get_all(CONTENT_TYPE);
+    let several = content_types.iter().count();
+    if several > MOST_CONTENT_TYPES {
+        candidates.odd = true;
+        return Ok(candidates);
+    }
     let mut forms = 0;
-    for content_type in request.headers.get_all(CONTENT_TYPE) {
+    for content_type in content_types {
         let lower = content_type.as_bytes().to_ascii_lowercase();
         let holds = |kind: &[u8]| memchr::memmem::find(&lower, kind).is_some();
         if holds(b"form-urlencoded") {
             forms += 1;
-            candidates.add(request.body, Place::Body);
+            candidates.add(request.body, Place::Body, limits)?;
         }
         if holds(b"multipart") {
             forms += 1;
-            let parts = multipart::boundary(content_type.as_bytes())
-                .and_then(|boundary| multipart::parts(request.body, boundary));
-            match parts {
-                Ok(parts) => candidates.pairs.extend(parts.into_iter().map(|part| Pair {
-                    name: part.name.to_vec(),
-                    value: part.value.to_vec(),
-                    place: Place::Body,
-                })),
-                Err(multipart::Odd) => candidates.odd = true,
-            }
+            candidates.push_parts(request.body, content_type.as_bytes(), limits)?;
         }
     }
-    candidates.odd |= forms > 0 && request.headers.get_all(CONTENT_TYPE).iter().count() > 1;
-    candidates
+    candidates.odd |= forms > 0 && several > 1;
+    Ok(candidates)
 }
 
-/// Classifies a request; nothing if its path is none of [`Endpoint`].
-pub fn classify_request(request: &Request<'_>) -> Option<Class> {
+/// Classifies a request; nothing if its path is none of [`Endpoint`]. One that is past `limits` is [`Kind::Refused`].
+pub fn classify_request(request: &Request<'_>, limits: &Limits) -> Option<Class> {
     let endpoint = Endpoint::of(request.path)?;
+    if endpoint != Endpoint::Query
+        && let Err(exceeded) = check_body(request.body, limits)
+    {
+        return Some(Class::exceeded(exceeded));
+    }
     let reads = matches!(
         *request.method,
         Method::GET | Method::HEAD | Method::OPTIONS
     );
     let class = match endpoint {
-        Endpoint::Query => classify_query(request),
+        Endpoint::Query => classify_query(request, limits),
         Endpoint::FluxQuery if reads => Class::other(Kind::Read, Databases::Unknown, "Flux"),
         Endpoint::FluxQuery => {
             let encoded = request.headers.contains_key(CONTENT_ENCODING);
@@ -232,15 +300,33 @@ pub fn classify_request(request: &Request<'_>) -> Option<Class> {
     Some(class)
 }
 
-fn classify_query(request: &Request<'_>) -> Class {
+/// Checks a body that is the query.
+fn check_body(body: &[u8], limits: &Limits) -> Result<(), Exceeded> {
+    if body.len() > limits.length {
+        return Err(Exceeded::Length(limits.length));
+    }
+    check_nesting(body, limits)
+}
+
+fn classify_query(request: &Request<'_>, limits: &Limits) -> Class {
     // InfluxDB runs queries for GET and POST only; the rest, HEAD too, gets its 405 or 200.
     if !matches!(*request.method, Method::GET | Method::POST) {
         return Class::empty();
     }
-    let candidates = candidates(request);
+    let candidates = match candidates(request, limits) {
+        Ok(candidates) => candidates,
+        Err(exceeded) => return Class::exceeded(exceeded),
+    };
+    let bound = candidates.values("params");
+    if let Err(exceeded) = bound
+        .into_iter()
+        .try_for_each(|text| check_nesting(text, limits))
+    {
+        return Class::exceeded(exceeded);
+    }
     let mut class = candidates
         .queries()
-        .map(classify)
+        .map(|query| classify_within(query, limits))
         .reduce(Class::or)
         .unwrap_or_else(Class::empty);
     if candidates.odd {
@@ -279,15 +365,25 @@ fn flux_encoding(headers: &HeaderMap) -> Encoding {
     }
 }
 
+/// How long a text is whose escapes are undone, if none of them is broken.
+fn unescaped_length(text: &[u8]) -> usize {
+    let escapes = memchr::memchr_iter(b'%', text).count();
+    text.len().saturating_sub(escapes.saturating_mul(2))
+}
+
 /// Undoes the escapes of a query string as Go's `url.QueryUnescape`; nothing if one is broken.
-fn unescape(text: &[u8]) -> Option<Vec<u8>> {
+fn unescape(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let Some(first) = memchr::memchr2(b'%', b'+', text) else {
+        return Some(Cow::Borrowed(text));
+    };
     let digit = |byte: Option<&u8>| {
         char::from(*byte?)
             .to_digit(16)
             .and_then(|digit| u8::try_from(digit).ok())
     };
     let mut plain = Vec::with_capacity(text.len());
-    let mut at = 0;
+    plain.extend_from_slice(text.get(..first).unwrap_or_default());
+    let mut at = first;
     while let Some(byte) = text.get(at) {
         match byte {
             b'%' => {
@@ -299,5 +395,5 @@ fn unescape(text: &[u8]) -> Option<Vec<u8>> {
         }
         at += 1;
     }
-    Some(plain)
+    Some(Cow::Owned(plain))
 }

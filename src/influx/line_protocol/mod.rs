@@ -18,6 +18,7 @@
 //! | a stamp is escaped into a string by a last `\` | that byte is never stored, so it is replaced first ([`normalize`]) |
 //! | a line ends InfluxDB's process when it is stored, again at each repetition | [`LineShape::Unsafe`] is made an error |
 //! | a line has no place for a stamp | the same |
+//! | a node sorts the tags of a line for minutes | [`TagBudget`]: the line is made an error that is found before the sort |
 //! | dropping a comment changes how the next line is read | only whole lines by rule 1 are dropped; each line starts anew |
 
 pub mod nanoseconds;
@@ -26,6 +27,7 @@ pub mod parse;
 pub mod point;
 pub mod scan;
 pub mod split;
+pub mod tags;
 mod value;
 
 #[cfg(test)]
@@ -37,3 +39,4 @@ pub use parse::{LineShape, inspect};
 pub use point::{Point, first_point};
 pub use scan::{Ending, Line, LineKind, Lines, ending};
 pub use split::split;
+pub use tags::TagBudget;

@@ -5,7 +5,7 @@
 //! the result, whenever it arrives, is what it would have stored from the original at the given time, and its errors quote the
 //! same lines.
 //!
-//! The exception are [`LineShape::Unsafe`] lines: they are changed so that InfluxDB refuses them and says why. Else a journal
+//! The exception are [`LineShape::Unsafe`] lines, and those with too many tags ([`super::tags`]): they are changed so that InfluxDB refuses them and says why. Else a journal
 //! would kill all nodes with one, and again at each repetition, or store another point at each.
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use memchr::memchr;
 
 use super::parse::{LineShape, inspect};
 use super::scan::{Ending, Line, LineKind, Lines, ending_of, is_whitespace, scan_line};
+use super::tags::{self, TagBudget};
 use crate::influx::precision::Precision;
 
 /// What takes the place of a `\` that would escape the stamp behind it. Such a byte can only be junk behind a string's closing
@@ -31,17 +32,24 @@ pub struct Normalized {
     pub lines: usize,
     /// How many of them were given a timestamp.
     pub stamped: usize,
-    /// How many of them were unsafe, and are now refused by InfluxDB.
+    /// How many of them were unsafe or had too many tags, and are now refused by InfluxDB.
     pub defused: usize,
     /// How it ends.
     pub ending: Ending,
 }
 
 /// Drops comments and blank lines, and stamps what InfluxDB would stamp with `now_unix_nanos`, in units of `precision`.
-pub fn normalize(body: Bytes, now_unix_nanos: i64, precision: Precision) -> Normalized {
+/// A line with more than `max_tags` tags, or with many in a body that has many such lines, is made one that InfluxDB refuses.
+pub fn normalize(
+    body: Bytes,
+    now_unix_nanos: i64,
+    precision: Precision,
+    max_tags: usize,
+) -> Normalized {
     let mut lines = Lines::new(&body);
     let mut rewriter = Rewriter::new(&body);
     let stamp = format!(" {}", precision.truncate(now_unix_nanos));
+    let mut budget = TagBudget::new(max_tags);
     let mut kept = 0;
     let (mut stamped, mut defused) = (0, 0);
     let mut last_line_start = 0;
@@ -53,6 +61,11 @@ pub fn normalize(body: Bytes, now_unix_nanos: i64, precision: Precision) -> Norm
         kept += 1;
         last_line_start = rewriter.position_of(line.block.start);
         let text = body.get(line.text.clone()).unwrap_or_default();
+        if !budget.admits(text) {
+            defused += 1;
+            rewriter.replace(line.text.start, line.block.end, &tags::refused(text));
+            continue;
+        }
         if timestamp_digits(text).is_some() {
             continue;
         }
@@ -154,7 +167,8 @@ impl<'body> Rewriter<'body> {
         let length = self.body.len();
         let output = self
             .output
-            .get_or_insert_with(|| Vec::with_capacity(length + length / 4));
+            // A stamp makes most lines no more than twice as long. What is not written to takes no memory, and growing copies.
+            .get_or_insert_with(|| Vec::with_capacity(length.saturating_mul(2)));
         output.extend_from_slice(self.body.get(self.copied..start).unwrap_or_default());
         output.extend_from_slice(with);
         self.copied = end;

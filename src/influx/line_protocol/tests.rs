@@ -8,6 +8,8 @@ use crate::influx::precision::Precision;
 
 const NOW: i64 = 1_700_000_000_123_456_789;
 
+const MOST_TAGS: usize = 1000;
+
 fn texts(body: &str) -> Vec<&str> {
     let lines = Lines::new(body.as_bytes()).filter(|line| line.kind == LineKind::Line);
     lines.map(|line| &body[line.text]).collect()
@@ -18,6 +20,7 @@ fn normalized(body: &str) -> String {
         Bytes::copy_from_slice(body.as_bytes()),
         NOW,
         Precision::Seconds,
+        MOST_TAGS,
     )
     .body;
     String::from_utf8(body.to_vec()).expect("text")
@@ -359,7 +362,7 @@ fn stamps_what_influxdb_would_stamp() {
 #[test]
 fn counts_what_it_did() {
     let body = Bytes::from_static(b"# c\nm v=1\nbad\nm v=1 5\n");
-    let normalized = normalize(body, NOW, Precision::Nanoseconds);
+    let normalized = normalize(body, NOW, Precision::Nanoseconds, MOST_TAGS);
     assert_eq!(
         (normalized.lines, normalized.stamped, normalized.ending),
         (3, 1, Ending::Closed)
@@ -372,6 +375,7 @@ fn counts_what_it_did() {
         Bytes::from_static(b"m v=1\nbad v=\"\n"),
         NOW,
         Precision::Nanoseconds,
+        MOST_TAGS,
     );
     assert_eq!(
         (open.lines, open.stamped, open.ending),
@@ -381,6 +385,7 @@ fn counts_what_it_did() {
         Bytes::from_static(b"m v=1 5\n# v=\"\n"),
         NOW,
         Precision::Nanoseconds,
+        MOST_TAGS,
     );
     assert_eq!(
         (closed_now.lines, closed_now.stamped, closed_now.ending),
@@ -391,7 +396,7 @@ fn counts_what_it_did() {
 #[test]
 fn copies_nothing_without_need() {
     let body = Bytes::from_static(b"m v=1 5\nn v=\"a b\" 6\nbad\n");
-    let normalized = normalize(body.clone(), NOW, Precision::Nanoseconds);
+    let normalized = normalize(body.clone(), NOW, Precision::Nanoseconds, MOST_TAGS);
     assert_eq!(normalized.body.as_ptr(), body.as_ptr());
     assert_eq!(normalized.body, body);
     let pieces = split(&body, 10);
@@ -461,8 +466,8 @@ proptest! {
 
     #[test]
     fn normalizing_again_changes_nothing(body in bodies()) {
-        let once = normalize(body.into(), NOW, Precision::Milliseconds);
-        let twice = normalize(once.body.clone(), NOW + 1_000_000_000, Precision::Milliseconds);
+        let once = normalize(body.into(), NOW, Precision::Milliseconds, MOST_TAGS);
+        let twice = normalize(once.body.clone(), NOW + 1_000_000_000, Precision::Milliseconds, MOST_TAGS);
         prop_assert_eq!(&twice.body, &once.body);
         prop_assert_eq!((twice.lines, twice.stamped, twice.defused, twice.ending), (once.lines, 0, 0, once.ending));
         prop_assert_eq!(once.ending, ending(&once.body));

@@ -28,8 +28,8 @@ use crate::proxy::{InFlight, Pool, Proxy, RelayHandler, StatusPage, build_pools}
 use crate::relay::AdmittedStatement;
 use crate::relay::freshness::Freshness;
 use crate::stats::{
-    BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats, ServerState,
-    ServerStats, ServerStatus, Stats, Traffic,
+    BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState, ServerStats,
+    ServerStatus, Stats, Traffic,
 };
 
 /// For whatever must happen at once but for the machine.
@@ -125,6 +125,9 @@ pub(crate) fn plain(servers: Vec<PoolServer>) -> Config {
             stop_timeout: Duration::from_secs(30),
             max_query_body: 16 << 20,
             max_query_inflight: 64 << 20,
+            max_query_share: 32 << 20,
+            body_wait: Duration::from_secs(1),
+            query_limits: Default::default(),
         },
         frontends: vec![frontend(BACKEND)],
         relays: Vec::new(),
@@ -147,6 +150,9 @@ pub(crate) fn replicated(servers: Vec<PoolServer>) -> Config {
         max_unpacked_body: 64 << 20,
         max_batch: 1 << 20,
         max_inflight: 64 << 20,
+        max_inflight_share: 32 << 20,
+        body_wait: Duration::from_secs(5),
+        max_tags: 1000,
         max_backlog: 10 << 30,
         max_backlog_age: Duration::from_secs(72 * 3600),
         rewind: Duration::from_secs(30),
@@ -181,6 +187,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             traffic: Traffic::default(),
             connect_errors: Counter::default(),
             response_errors: Counter::default(),
+            ends: Counter::default(),
             redispatches: Counter::default(),
             state: ArcSwap::from_pointee(ServerState {
                 status: ServerStatus::Up,
@@ -224,7 +231,8 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
         backends: backends.collect(),
         relays: relays.collect(),
         udp: Vec::new(),
-        query_inflight: Gauge::default(),
+        query_inflight: Arc::default(),
+        queries_refused: Counter::default(),
     })
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Behaviour {
     CloseAfter,
     /// Says nothing.
     Hang,
+    /// Closes its port and all connections, as a process that ends.
+    End,
     /// Sends the pieces that the test gives.
     Stream,
     /// Changes the protocol and sends back what comes.
@@ -51,6 +53,7 @@ struct SharedState {
     requests: Mutex<Vec<String>>,
     connections: AtomicUsize,
     open: AtomicUsize,
+    ended: tokio::sync::Notify,
     pieces: tokio::sync::Mutex<Option<mpsc::Receiver<&'static str>>>,
 }
 
@@ -64,6 +67,7 @@ impl StandIn {
             requests: Mutex::default(),
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
+            ended: tokio::sync::Notify::new(),
             pieces: tokio::sync::Mutex::new(None),
         });
         let task = Some(tokio::spawn(accept(listener, Arc::clone(&shared))));
@@ -128,7 +132,16 @@ impl Drop for StandIn {
 async fn accept(listener: TcpListener, shared: Arc<SharedState>) {
     // Ends with this task, and so do the connections.
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let stream = tokio::select! {
+            Ok((stream, _)) = listener.accept() => stream,
+            () = shared.ended.notified() => {
+                // The port goes before the connections.
+                drop(listener);
+                return;
+            }
+            else => return,
+        };
         shared.connections.fetch_add(1, Ordering::SeqCst);
         connections.spawn(serve(stream, Arc::clone(&shared)));
     }
@@ -213,6 +226,10 @@ async fn serve(mut stream: TcpStream, shared: Arc<SharedState>) {
                 if stream.write_all(answer.as_bytes()).await.is_err() {
                     return;
                 }
+            }
+            Behaviour::End => {
+                shared.ended.notify_one();
+                std::future::pending::<()>().await;
             }
             Behaviour::Reset | Behaviour::ResetInside => return reset(&stream),
             Behaviour::ResetAfterHeader => {

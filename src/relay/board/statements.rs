@@ -1,6 +1,7 @@
 //! Clients that wait for a statement: they get the answer of the first replica that carried it out, or, if all in reach refuse
 //! it, the first refusal (rules W2 and S6).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,7 +50,7 @@ pub enum StatementOutcome {
 /// A place among the statements under way, until it is dropped.
 #[derive(Debug)]
 pub struct StatementPlace {
-    _place: Place,
+    place: Place,
     _open: GaugeGuard,
 }
 
@@ -57,9 +58,14 @@ impl StatementPlace {
     /// This place, counted by this gauge.
     pub(in crate::relay) fn new(place: Place, open: &Arc<Gauge>) -> StatementPlace {
         StatementPlace {
-            _place: place,
+            place,
             _open: open.enter(),
         }
+    }
+
+    /// The client's address.
+    pub(in crate::relay) fn source(&self) -> IpAddr {
+        self.place.source()
     }
 }
 

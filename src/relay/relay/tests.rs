@@ -27,6 +27,9 @@ pub(in crate::relay) fn settings() -> model::Relay {
         max_unpacked_body: 64 << 20,
         max_batch: 1 << 20,
         max_inflight: 64 << 20,
+        max_inflight_share: 32 << 20,
+        body_wait: Duration::from_secs(5),
+        max_tags: 1000,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         max_backlog: 10 << 30,
@@ -201,7 +204,7 @@ fn relay(
         board: Arc::new(board),
         freshness,
         replicas: Vec::new(),
-        inflight: Inflight::new(settings.max_inflight, Arc::clone(&stats)),
+        inflight: Budget::new(settings.budget(), Arc::clone(&stats.inflight)),
         judge,
         statements: PerSource::new(16, 16),
         stats,
@@ -211,7 +214,8 @@ fn relay(
 
 /// A write that a relay admits.
 fn admit(relay: &Relay) -> Box<Admitted> {
-    match relay.begin(&Method::POST, "/write", "db=db", &HeaderMap::new()) {
+    let source = IpAddr::from([127, 0, 0, 1]);
+    match relay.begin(source, &Method::POST, "/write", "db=db", &HeaderMap::new()) {
         Begun::Body(admitted) => admitted,
         Begun::Answered(answer) => panic!("not admitted: {answer:?}"),
     }
@@ -227,7 +231,7 @@ async fn what_no_replica_has_applied_is_acknowledged_when_it_is_durable_and_not_
         let mut admitted = admit(&relay);
         gate.set(true);
         let body = Bytes::from_static(b"m v=1 1");
-        assert!(relay.receive(&mut admitted, body.len()).is_ok());
+        assert!(relay.receive(&mut admitted, body.len()).await.is_ok());
         let mut answer = std::pin::pin!(relay.finish(admitted, body));
         let soon = Duration::from_millis(300);
         let early = tokio::time::timeout(soon, &mut answer).await;

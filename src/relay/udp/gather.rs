@@ -6,7 +6,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::influx::Precision;
 use crate::influx::line_protocol::normalize::HARMLESS;
-use crate::influx::line_protocol::{Ending, LineKind, LineShape, Lines, ending, inspect};
+use crate::influx::line_protocol::{
+    Ending, LineKind, LineShape, Lines, TagBudget, ending, inspect,
+};
 
 /// A space, the digits of any time, a newline.
 const LONGEST_STAMP: usize = 1 + 20 + 1;
@@ -15,6 +17,7 @@ const LONGEST_STAMP: usize = 1 + 20 + 1;
 #[derive(Debug)]
 pub struct Gathering {
     limit: usize,
+    max_tags: usize,
     precision: Precision,
     body: BytesMut,
     lines: u32,
@@ -45,10 +48,11 @@ pub struct Taken {
 }
 
 impl Gathering {
-    /// Gathers records of at most `limit` bytes, whose times count in `precision`.
-    pub fn new(limit: usize, precision: Precision) -> Gathering {
+    /// Gathers records of at most `limit` bytes, whose times count in `precision`, of lines with at most `max_tags` tags.
+    pub fn new(limit: usize, precision: Precision, max_tags: usize) -> Gathering {
         Gathering {
             limit,
+            max_tags,
             precision,
             body: BytesMut::new(),
             lines: 0,
@@ -66,6 +70,7 @@ impl Gathering {
     /// that has no room for the next line.
     pub fn take(&mut self, datagram: &[u8], now: i64, mut full: impl FnMut(Gathered)) -> Taken {
         let mut taken = Taken::default();
+        let mut tags = TagBudget::new(self.max_tags);
         for line in Lines::new(datagram) {
             if line.kind != LineKind::Line {
                 continue;
@@ -73,7 +78,8 @@ impl Gathering {
             // A space before a line changes how its end is found, so it stays there.
             let (start, end) = (line.block.start, line.text.end);
             let text = datagram.get(line.text).unwrap_or_default();
-            let LineShape::Accepted { has_timestamp } = inspect(text) else {
+            let shape = inspect(text);
+            let (LineShape::Accepted { has_timestamp }, true) = (shape, tags.admits(text)) else {
                 taken.refused += 1;
                 continue;
             };

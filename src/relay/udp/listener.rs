@@ -43,10 +43,10 @@ enum Burst {
 }
 
 impl Listener {
-    /// A listener that writes to `relay`, no record larger than `max_body`.
+    /// A listener that writes to `relay`, no record larger than `max_body`, no line with more than `max_tags` tags.
     pub fn new(
         settings: &model::Udp,
-        max_body: usize,
+        (max_body, max_tags): (usize, usize),
         relay: Arc<Relay>,
         stats: Arc<UdpStats>,
     ) -> Listener {
@@ -54,7 +54,7 @@ impl Listener {
             address: settings.bind,
             appender: Appender::new(settings, relay, Arc::clone(&stats)),
             stats,
-            gathering: Gathering::new(max_body.min(FULL), settings.precision),
+            gathering: Gathering::new(max_body.min(FULL), settings.precision, max_tags),
             datagram: vec![0; LARGEST_DATAGRAM].into_boxed_slice(),
         }
     }

@@ -28,7 +28,7 @@ const NOW: i64 = 1_700_000_000_123_456_789;
 
 /// All records that come of these datagrams, and what became of each.
 fn gather(limit: usize, precision: Precision, datagrams: &[&[u8]]) -> (Vec<Gathered>, Vec<Taken>) {
-    let mut gathering = Gathering::new(limit, precision);
+    let mut gathering = Gathering::new(limit, precision, 1000);
     let mut records = Vec::new();
     let taken = datagrams
         .iter()
@@ -303,7 +303,7 @@ fn what_the_kernel_held_at_a_stop_is_in_the_journal_as_one_record() {
     let stop = watch::Sender::new(true);
     let listener = Listener::new(
         &settings,
-        25_000_000,
+        (25_000_000, 1000),
         Arc::clone(&relay),
         Arc::clone(&stats),
     );
@@ -354,7 +354,7 @@ fn datagrams_are_gathered_for_a_moment_and_not_longer() {
     let stop = watch::Sender::new(false);
     let listener = Listener::new(
         &settings,
-        25_000_000,
+        (25_000_000, 1000),
         Arc::clone(&relay),
         Arc::clone(&stats),
     );
@@ -398,7 +398,7 @@ fn what_the_journal_does_not_take_is_counted() {
     let stop = watch::Sender::new(true);
     let listener = Listener::new(
         &settings,
-        25_000_000,
+        (25_000_000, 1000),
         Arc::clone(&relay),
         Arc::clone(&stats),
     );
@@ -471,7 +471,7 @@ fn what_does_not_fit_into_the_kernels_buffer_is_counted() {
 
 #[test]
 fn a_body_is_handed_on_without_a_copy() {
-    let mut gathering = Gathering::new(FULL, Precision::Seconds);
+    let mut gathering = Gathering::new(FULL, Precision::Seconds, 1000);
     gathering.take(b"m v=1 1", NOW, |_| ());
     let first: Bytes = gathering.finish().unwrap().body;
     let place = first.as_ptr();

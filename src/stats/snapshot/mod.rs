@@ -25,6 +25,12 @@ pub struct Snapshot {
     pub query_inflight: Bytes,
     /// The most there have been at once.
     pub query_inflight_max: Bytes,
+    /// Bodies of such requests that waited for room.
+    pub query_inflight_waits: Count,
+    /// Bodies of such requests that were refused for want of room.
+    pub query_inflight_refused: Count,
+    /// Requests that were refused for holding more than a limit lets them.
+    pub queries_refused: Count,
     /// In the order of the configuration.
     pub frontends: Vec<FrontendView>,
     /// In the order of the configuration.
@@ -153,6 +159,8 @@ pub struct ServerView {
     pub connect_errors: Count,
     /// Answers that broke off or never came.
     pub response_errors: Count,
+    /// Times that it ended while it had a request.
+    pub ends: Count,
     /// Requests that were moved to another server.
     pub redispatches: Count,
     /// The last check, if one was made.
@@ -223,6 +231,12 @@ pub struct RelayView {
     pub inflight: Bytes,
     /// The most bytes held at once.
     pub inflight_max: Bytes,
+    /// Bodies that waited for room.
+    pub inflight_waits: Count,
+    /// Bodies that were refused for want of room.
+    pub inflight_refused: Count,
+    /// Lines that were made ones that every node refuses, because they would harm it.
+    pub defused_lines: Count,
     /// Its journal.
     pub journal: JournalView,
     /// In the order of the pool's servers.

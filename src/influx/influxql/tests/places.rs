@@ -4,8 +4,8 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::super::{
-    Canonical, Class, Databases, Endpoint, Kind, NotCanonical, Refusal, Request, candidates,
-    classify_request,
+    Canonical, Class, Databases, Endpoint, Kind, Limits, NotCanonical, Refusal, Request,
+    candidates, classify_request,
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -54,7 +54,7 @@ impl Sent {
     }
 
     fn class(&self) -> Class {
-        classify_request(&self.request()).unwrap()
+        classify_request(&self.request(), &Limits::default()).unwrap()
     }
 
     fn kind(&self) -> Kind {
@@ -400,12 +400,14 @@ fn the_default_database_is_any_that_may_count() {
 fn what_shapes_the_answer_is_seen() {
     let sent = sent(Method::POST, "pretty=true&epoch=&async=false")
         .body(FORM, "epoch=ms&chunked=true&async=true&rp=r");
-    let candidates = candidates(&sent.request());
+    let request = sent.request();
+    let candidates = candidates(&request, &Limits::default()).unwrap();
     assert!(candidates.pretty() && candidates.chunked() && candidates.asynchronous());
     assert_eq!(candidates.epoch(), Some(&b"ms"[..]));
     assert_eq!(candidates.retention_policies().collect::<Vec<_>>(), [b"r"]);
     let sent = super::places::sent(Method::POST, "chunked=1&async=TRUE").body(FORM, "pretty=true");
-    let candidates = super::super::candidates(&sent.request());
+    let request = sent.request();
+    let candidates = super::super::candidates(&request, &Limits::default()).unwrap();
     assert!(!candidates.pretty() && !candidates.chunked() && !candidates.asynchronous());
 }
 
