@@ -222,6 +222,11 @@ fn relay(f: &mut Formatter<'_>, config: &Config, relay: &Relay) -> fmt::Result {
     )?;
     writeln!(
         f,
+        "    up to {} of a long answer to a statement wait for its client",
+        size(relay.max_statement_answer_buffer)
+    )?;
+    writeln!(
+        f,
         "    up to {} dead letters are kept, up to {}",
         relay.max_dead_letters,
         size(relay.max_dead_letter_bytes)

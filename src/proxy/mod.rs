@@ -68,8 +68,8 @@ use pingora::proxy::Session;
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
+use crate::relay::Replicated;
 use crate::relay::freshness::Freshness;
 use crate::stats::Stats;
 
@@ -90,9 +90,9 @@ pub trait RelayHandler: Send + Sync {
     /// Only of the client's connection; everything else is an answer.
     async fn handle(&self, session: &mut Session) -> pingora::Result<()>;
 
-    /// Carries out on all replicas a request that changes data or schema and is no write; the whole answer. `class` is what
-    /// the classifier said of it.
-    async fn replicate(&self, request: &Request<'_>, class: &Class) -> Answer;
+    /// Carries out on all replicas a request that changes data or schema and is no write; the answer, or the beginning of a long
+    /// one. `class` is what the classifier said of it.
+    async fn replicate(&self, request: &Request<'_>, class: &Class) -> Replicated;
 
     /// Returns once the replicas have been asked for the first time.
     async fn ready(&self);

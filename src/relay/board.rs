@@ -23,7 +23,7 @@ use crate::journal::{Append, AppendError, Sequence};
 use crate::stats::RelayStats;
 
 use statements::WaitingStatement;
-pub use statements::{StatementAnswer, StatementOutcome};
+pub use statements::{BegunAnswer, StatementAnswer, StatementOutcome, StatementWait, Wanted};
 
 /// What a replica made of one record.
 #[derive(Debug, Clone)]

@@ -4,6 +4,10 @@
 //! says why. A connection taken from the idle ones that turns out to be dead is replaced by a fresh one, once, and the
 //! answer says so. A statement must not go out twice, and may take minutes: it has a connection of its own, and no deadline as
 //! long as that lives (rule S3).
+//!
+//! **Answers have any length.** Of a body the beginning is kept; the rest is [scanned](crate::influx::AnswerScan) as it passes
+//! and counts against the deadline. A refusal whose status and beginning say enough is a verdict even if its end never comes:
+//! the record would meet the same refusal again. What says that something was done must be whole.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,10 +19,16 @@ use http::HeaderValue;
 use pingora::connectors::TransportConnector;
 use pingora::protocols::{Stream, TcpKeepalive};
 use pingora::upstreams::peer::HttpPeer;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::response::{self, MAX_BODY, ResponseError};
+use super::answer_stream::AnswerWriter;
+use super::refusals::Refusal;
+use super::response::{Head, ResponseError, ResponseReader};
 use super::wire::Pieces;
+use crate::influx::{
+    AnswerScan, Scanned, StatementVerdict, Verdict, judge_scanned_statement, judge_scanned_write,
+    words_of,
+};
 
 /// Idle connections kept for one replica.
 const MAX_IDLE: usize = 16;
@@ -26,8 +36,17 @@ const MAX_IDLE: usize = 16;
 /// An idle connection older than this is not trusted any more.
 const IDLE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Most bytes that are kept of the answer to a statement.
-const MAX_STATEMENT_ANSWER: usize = 4 << 20;
+/// Most bytes of a body that are kept.
+const MAX_KEPT: usize = 256 * 1024;
+
+/// Most bytes that are kept of the answer to a statement whose client wants it whole, or hears of an error in it.
+pub(super) const MAX_WHOLE_STATEMENT: usize = 4 << 20;
+
+/// Bytes of an answer that are handed over at once.
+const HANDED_OVER: usize = 64 * 1024;
+
+/// Bytes of a handed over answer that stay for the log.
+const SHOWN: usize = 200;
 
 /// How a dead peer is told from a slow one while a statement runs: asked after 30 s of silence, given up about a minute later.
 const STATEMENT_KEEPALIVE: TcpKeepalive = TcpKeepalive {
@@ -48,12 +67,125 @@ pub(super) struct ReplicaAnswer {
     pub(super) content_type: Option<HeaderValue>,
     /// `Retry-After`, in seconds.
     pub(super) retry_after: Option<Duration>,
-    /// Its body, cut at 256 KiB, of a statement at 4 MiB.
+    /// Its body, or the beginning of it.
     pub(super) body: Bytes,
-    /// The body was longer.
+    /// The body is longer, or did not come to its end.
     pub(super) cut: bool,
+    /// What was found in all of the body.
+    pub(super) scanned: Scanned,
+    /// The body went to the client while it came, but for this last piece of it.
+    pub(super) last_piece: Option<Bytes>,
     /// The request went out before this on a connection that then broke: it may be carried out twice, and late.
     pub(super) repeated: bool,
+}
+
+impl ReplicaAnswer {
+    /// What it means as the answer to a write.
+    pub(super) fn judge_write(&self) -> Verdict {
+        judge_scanned_write(self.status, &self.body, &self.scanned)
+    }
+
+    /// What it means as the answer to a statement; `is_query`: to `/query`.
+    pub(super) fn judge_statement(&self, is_query: bool) -> StatementVerdict {
+        judge_scanned_statement(is_query, self.status, &self.body, &self.scanned)
+    }
+
+    /// Its words, for a person.
+    pub(super) fn words(&self) -> String {
+        words_of(&self.body, self.scanned.clone())
+    }
+
+    /// It as a refusal.
+    pub(super) fn refusal(&self) -> Refusal {
+        Refusal::new(self.status, &self.words())
+    }
+}
+
+/// An answer as far as it came.
+struct Received {
+    head: Option<Head>,
+    body: Vec<u8>,
+    cut: bool,
+    scan: AnswerScan,
+    repeated: bool,
+}
+
+impl Received {
+    fn new() -> Received {
+        Received {
+            head: None,
+            body: Vec::new(),
+            cut: false,
+            scan: AnswerScan::default(),
+            repeated: false,
+        }
+    }
+
+    /// Takes a piece of the body, and keeps at most `most` bytes in all.
+    fn take(&mut self, piece: &[u8], most: usize) {
+        self.scan.read(piece);
+        let room = most.saturating_sub(self.body.len());
+        self.cut |= piece.len() > room;
+        self.body
+            .extend_from_slice(piece.get(..piece.len().min(room)).unwrap_or_default());
+    }
+
+    /// The answer, if there is one; `is_over`: its body came to its end.
+    fn into_answer(self, is_over: bool) -> Option<ReplicaAnswer> {
+        let head = self.head?;
+        Some(ReplicaAnswer {
+            status: head.status,
+            version: head.version,
+            content_type: head.content_type,
+            retry_after: head.retry_after,
+            body: Bytes::from(self.body),
+            cut: self.cut || !is_over,
+            scanned: self.scan.finish(),
+            last_piece: None,
+            repeated: self.repeated,
+        })
+    }
+
+    /// The answer to a write if it says enough without its end.
+    fn refused_write(self) -> Option<ReplicaAnswer> {
+        let answer = self
+            .into_answer(false)
+            .filter(|answer| answer.status >= 400)?;
+        let is_verdict = match answer.judge_write() {
+            Verdict::Expired { .. }
+            | Verdict::Refused
+            | Verdict::DatabaseNotFound
+            | Verdict::RetentionPolicyNotFound
+            | Verdict::Unauthorized
+            | Verdict::TooLarge => true,
+            Verdict::Applied | Verdict::TryAgain(_) | Verdict::Unexpected => false,
+        };
+        is_verdict.then_some(answer)
+    }
+
+    /// The answer to a statement if it says enough without its end.
+    fn refused_statement(self) -> Option<ReplicaAnswer> {
+        let answer = self.into_answer(false)?;
+        let says_why = answer
+            .scanned
+            .error
+            .as_ref()
+            .is_some_and(|error| !error.text().is_empty());
+        let is_verdict = match answer.status {
+            401 | 403 => true,
+            400..=499 => says_why,
+            _ => false,
+        };
+        is_verdict.then_some(answer)
+    }
+}
+
+/// What becomes of the body of a statement's answer.
+pub(super) struct StatementBody {
+    /// Bytes that are held, so that the answers of several replicas can be weighed.
+    pub(super) held: usize,
+    /// Asked once for where a longer one goes, if no error was found in it so far.
+    pub(super) open: Box<dyn FnOnce(&Head) -> Option<AnswerWriter> + Send>,
 }
 
 /// Why there is no answer.
@@ -106,36 +238,72 @@ impl ReplicaClient {
         address: SocketAddr,
         request: Pieces,
     ) -> Result<ReplicaAnswer, SendError> {
-        match tokio::time::timeout(
-            self.timeout,
-            self.exchange_without_deadline(address, request),
-        )
-        .await
-        {
-            Ok(result) => result,
-            Err(_) => Err(SendError::Timeout {
+        let mut received = Received::new();
+        let exchange = self.exchange_without_deadline(address, request, &mut received);
+        let error = match tokio::time::timeout(self.timeout, exchange).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error),
+            Err(_) => Some(SendError::Timeout {
                 address,
                 timeout: self.timeout,
             }),
-        }
+        };
+        let answer = match &error {
+            None => received.into_answer(true),
+            Some(_) => received.refused_write(),
+        };
+        answer.ok_or_else(|| error.unwrap_or_else(|| SendError::empty(address)))
     }
 
-    /// Sends a statement and reads its answer, however long it takes.
+    /// Sends a statement and reads its answer, however long it takes and is. What follows a status that refuses has the
+    /// deadline of other exchanges.
     pub(super) async fn exchange_once(
         &self,
         address: SocketAddr,
         request: Pieces,
+        body: StatementBody,
     ) -> Result<ReplicaAnswer, SendError> {
         let mut peer = HttpPeer::new(address, false, String::new());
         peer.options.connection_timeout = Some(self.timeout);
         peer.options.tcp_keepalive = Some(STATEMENT_KEEPALIVE);
         let connected = self.connector.new_stream(&peer).await;
-        let stream = connected.map_err(|error| SendError::Connect {
+        let mut stream = connected.map_err(|error| SendError::Connect {
             address,
             reason: reason(&error),
         })?;
-        self.converse(stream, address, request, MAX_STATEMENT_ANSWER)
+        let sent = send(&mut stream, request).await;
+        let no_answer = |error| SendError::no_answer(address, &sent, error);
+        let (head, mut reader) = ResponseReader::begin(&mut stream)
             .await
+            .map_err(no_answer)?;
+        let refuses = head.status >= 400;
+        let mut received = Received::new();
+        received.head = Some(head);
+        if refuses {
+            let rest = receive(&mut reader, &mut received, MAX_WHOLE_STATEMENT);
+            let error = match tokio::time::timeout(self.timeout, rest).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(no_answer(error)),
+                Err(_) => Some(SendError::Timeout {
+                    address,
+                    timeout: self.timeout,
+                }),
+            };
+            let answer = match &error {
+                None => received.into_answer(true),
+                Some(_) => received.refused_statement(),
+            };
+            return answer.ok_or_else(|| error.unwrap_or_else(|| SendError::empty(address)));
+        }
+        let last_piece = receive_statement(&mut reader, &mut received, body)
+            .await
+            .map_err(no_answer)?;
+        let answer = received.into_answer(true);
+        let answer = answer.ok_or_else(|| SendError::empty(address))?;
+        Ok(ReplicaAnswer {
+            last_piece,
+            ..answer
+        })
     }
 
     /// Forgets all idle connections: the replica went away, or is another one now.
@@ -147,14 +315,17 @@ impl ReplicaClient {
         &self,
         address: SocketAddr,
         request: Pieces,
-    ) -> Result<ReplicaAnswer, SendError> {
+        received: &mut Received,
+    ) -> Result<(), SendError> {
         let mut repeated = false;
         if let Some(stream) = self.take_idle(address) {
             match self
-                .converse(stream, address, request.clone(), MAX_BODY)
+                .converse(stream, address, request.clone(), received)
                 .await
             {
-                Ok(answer) => return Ok(answer),
+                Ok(()) => return Ok(()),
+                // What says enough without its end is no reason to send the request again.
+                Err(error) if received.head.is_some() => return Err(error),
                 Err(_) => repeated = true,
             }
         }
@@ -175,46 +346,30 @@ impl ReplicaClient {
                     reason: reason(&error),
                 },
             })?;
-        let answer = self.converse(stream, address, request, MAX_BODY).await?;
-        Ok(ReplicaAnswer { repeated, ..answer })
+        received.repeated = repeated;
+        self.converse(stream, address, request, received).await
     }
 
     async fn converse(
         &self,
         mut stream: Stream,
         address: SocketAddr,
-        mut request: Pieces,
-        max_body: usize,
-    ) -> Result<ReplicaAnswer, SendError> {
-        // A replica may refuse a large body before it has read it all (413, 401): then writing fails, yet there is an answer.
-        let mut sent = stream.write_all_buf(&mut request).await;
-        if sent.is_ok() {
-            sent = stream.flush().await;
-        }
-        let response = match response::read(&mut stream, max_body).await {
-            Ok(response) => response,
-            Err(error) => {
-                let reason = match (&sent, error) {
-                    (Err(error), ResponseError::Io(_) | ResponseError::Closed(_)) => {
-                        error.to_string()
-                    }
-                    (_, error) => error.to_string(),
-                };
-                return Err(SendError::NoAnswer { address, reason });
-            }
-        };
-        if response.reusable && sent.is_ok() {
+        request: Pieces,
+        received: &mut Received,
+    ) -> Result<(), SendError> {
+        let sent = send(&mut stream, request).await;
+        let no_answer = |error| SendError::no_answer(address, &sent, error);
+        let (head, mut reader) = ResponseReader::begin(&mut stream)
+            .await
+            .map_err(no_answer)?;
+        received.head = Some(head);
+        receive(&mut reader, received, MAX_KEPT)
+            .await
+            .map_err(no_answer)?;
+        if reader.is_reusable() && sent.is_ok() {
             self.keep(stream, address);
         }
-        Ok(ReplicaAnswer {
-            status: response.status,
-            version: response.version,
-            content_type: response.content_type,
-            retry_after: response.retry_after,
-            body: Bytes::from(response.body),
-            cut: response.cut,
-            repeated: false,
-        })
+        Ok(())
     }
 
     fn take_idle(&self, address: SocketAddr) -> Option<Stream> {
@@ -243,6 +398,100 @@ impl ReplicaClient {
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A replica may refuse a large body before it has read it all (413, 401): then this fails, yet there is an answer.
+async fn send(stream: &mut Stream, mut request: Pieces) -> std::io::Result<()> {
+    stream.write_all_buf(&mut request).await?;
+    stream.flush().await
+}
+
+/// Reads the body to its end, and keeps at most `most` bytes of it.
+async fn receive<R: AsyncRead + Unpin>(
+    reader: &mut ResponseReader<'_, R>,
+    received: &mut Received,
+    most: usize,
+) -> Result<(), ResponseError> {
+    while let Some(piece) = reader.piece().await? {
+        received.take(&piece, most);
+    }
+    Ok(())
+}
+
+/// Reads the body of a statement's answer to its end. One that is longer than is held goes to where `body` says, but for its
+/// last piece, which is returned.
+async fn receive_statement<R: AsyncRead + Unpin>(
+    reader: &mut ResponseReader<'_, R>,
+    received: &mut Received,
+    body: StatementBody,
+) -> Result<Option<Bytes>, ResponseError> {
+    let mut open = Some(body.open);
+    let mut handed_over: Option<(AnswerWriter, Bytes)> = None;
+    while let Some(piece) = reader.piece().await? {
+        if let Some((writer, before)) = handed_over.take() {
+            received.scan.read(&piece);
+            if writer.push(before).await {
+                handed_over = Some((writer, piece));
+            }
+            continue;
+        }
+        let is_too_long = received.body.len().saturating_add(piece.len()) > body.held;
+        if is_too_long && open.is_some() && !received.scan.found_error() {
+            received.scan.read(&piece);
+            received.cut = true;
+            let writer = match (open.take(), &received.head) {
+                (Some(open), Some(head)) => open(head),
+                _ => None,
+            };
+            if let Some(writer) = writer {
+                let held = Bytes::from(std::mem::take(&mut received.body));
+                received.body = held.slice(..held.len().min(SHOWN)).to_vec();
+                if push_all(&writer, held).await {
+                    handed_over = Some((writer, piece));
+                }
+            }
+            continue;
+        }
+        let most = match open.is_some() {
+            true if received.scan.found_error() => MAX_WHOLE_STATEMENT,
+            true => body.held,
+            false => received.body.len(),
+        };
+        received.take(&piece, most);
+    }
+    Ok(handed_over.map(|(_, last)| last))
+}
+
+async fn push_all(writer: &AnswerWriter, mut body: Bytes) -> bool {
+    while !body.is_empty() {
+        let piece = body.split_to(body.len().min(HANDED_OVER));
+        if !writer.push(piece).await {
+            return false;
+        }
+    }
+    true
+}
+
+impl SendError {
+    /// There is no whole answer; if sending failed too, that is why.
+    fn no_answer(
+        address: SocketAddr,
+        sent: &std::io::Result<()>,
+        error: ResponseError,
+    ) -> SendError {
+        let reason = match (sent, error) {
+            (Err(error), ResponseError::Io(_) | ResponseError::Closed(_)) => error.to_string(),
+            (_, error) => error.to_string(),
+        };
+        SendError::NoAnswer { address, reason }
+    }
+
+    fn empty(address: SocketAddr) -> SendError {
+        SendError::NoAnswer {
+            address,
+            reason: "there is no answer".to_owned(),
+        }
     }
 }
 

@@ -49,6 +49,7 @@
 //! | the process dies | the next one replays from the cursors |
 //!
 pub mod acknowledge;
+mod answer_stream;
 mod backoff;
 pub mod board;
 mod catch_up;
@@ -90,4 +91,5 @@ pub use control::ReplicaError;
 pub use relay::{APPLIED_HEADER, Admitted, Begun, Relay};
 pub use roster::Place;
 pub use start::RelayError;
+pub use statements::{AnswerBroken, Replicated, StreamedAnswer};
 pub use unattended::AppendUnattendedError;

@@ -181,7 +181,11 @@ fn options(settings: &model::Relay) -> journal::Options {
             SyncPolicy::Interval(interval) => journal::Sync::Interval(interval),
             SyncPolicy::Never => journal::Sync::Never,
         },
-        max_record: settings.max_body.saturating_add(MAX_RECORD_HEAD),
+        // A single line of a gzip body is one record, however long it unfolds.
+        max_record: settings
+            .max_body
+            .max(settings.max_unpacked_body)
+            .saturating_add(MAX_RECORD_HEAD),
         max_queued: settings.max_inflight,
         ..journal::Options::default()
     }

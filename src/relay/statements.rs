@@ -4,14 +4,18 @@
 //! The record is the whole request. What depends on the clock is pinned to the moment at which it is taken; `async` is done
 //! by us, so that the statement has its place in the order: the client hears 204 once it is durable.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
+use tokio::sync::oneshot;
 
-use super::board::{StatementAnswer, StatementOutcome};
+use super::answer_stream::AnswerReader;
+use super::board::{BegunAnswer, StatementAnswer, StatementOutcome, StatementWait, Wanted};
 use super::dress::Asker;
+use super::freshness::Freshness;
 use super::ingest::unix_nanos;
 use super::relay::{RETRY_AFTER_SECONDS, Relay, ack_name};
 use super::statement_record::{CUT, STATEMENT, StatementMethod, StatementRecord};
@@ -20,7 +24,11 @@ use crate::influx::influxql::{
     AnswerShape, Canonical, Class, Databases, Endpoint, Request, redact,
 };
 use crate::influx::results::render;
-use crate::influx::{Answer, Credentials, Format, Parameters, Refusal, refusal_of_replica};
+use crate::influx::{
+    Answer, Credentials, Format, Parameters, Refusal, refusal_of_replica, refusal_of_text,
+};
+use crate::journal::{Journal, Sequence};
+use crate::stats::RelayStats;
 
 /// Longest target of a request that goes out as GET; a longer one goes as POST, where its length does not matter.
 const LONGEST_TARGET: usize = 16 * 1024;
@@ -37,35 +45,159 @@ struct Taken {
     shape: AnswerShape,
 }
 
+/// What a client hears of its statement.
+#[derive(Debug)]
+pub enum Replicated {
+    /// All of it.
+    Whole(Answer),
+    /// An answer whose body is still coming.
+    Streamed(StreamedAnswer),
+}
+
+/// A replica's answer that goes to the client while it comes.
+pub struct StreamedAnswer {
+    /// Its status and headers.
+    pub head: Answer,
+    pieces: AnswerReader,
+    /// `None` behind the last piece.
+    outcome: Option<oneshot::Receiver<StatementOutcome>>,
+    acknowledgement: Acknowledgement,
+}
+
+/// The answer ends before its end: its replica broke off, the statement is not settled as the policy asks, or the client was too
+/// slow. The client can be told only by the end of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the answer to a statement broke off")]
+pub struct AnswerBroken;
+
+impl StreamedAnswer {
+    /// The next piece of the body; `None` behind the last one, which comes when the statement is settled.
+    ///
+    /// # Errors
+    /// There is no end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, AnswerBroken> {
+        if let Some(piece) = self.pieces.next().await {
+            return Ok(Some(piece));
+        }
+        let Some(outcome) = self.outcome.take() else {
+            return Ok(None);
+        };
+        let (answer, is_refused) = match outcome.await {
+            Ok(StatementOutcome::Applied { answer, .. }) => (answer, false),
+            Ok(StatementOutcome::Refused(answer)) => (answer, true),
+            Ok(StatementOutcome::Unmet { .. }) | Err(_) => {
+                self.acknowledgement.stats.timeouts.increment();
+                return Err(AnswerBroken);
+            }
+        };
+        if answer.cut {
+            return Err(AnswerBroken);
+        }
+        self.acknowledgement.make(is_refused);
+        Ok(Some(answer.body))
+    }
+
+    /// Returns once the client is too slow to be waited for.
+    pub async fn given_up(&self) {
+        self.pieces.given_up().await;
+    }
+}
+
+impl std::fmt::Debug for StreamedAnswer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("StreamedAnswer")
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What must be done before a client hears the end of an answer, so that it finds in every later read what it heard.
+struct Acknowledgement {
+    sequence: Sequence,
+    freshness: Arc<Freshness>,
+    stats: Arc<RelayStats>,
+    journal: Journal,
+}
+
+impl Acknowledgement {
+    /// Of several statements the first ones may have been carried out though it was refused, and the client sees which.
+    fn make(&self, is_refused: bool) {
+        if is_refused {
+            self.stats.refused.increment();
+        }
+        self.freshness.acknowledge_statement(self.sequence);
+        let durable = self.journal.durable();
+        self.stats.show_head(durable.sequence.get(), durable.offset);
+    }
+}
+
+/// What a statement came to.
+enum CarriedOut {
+    Whole(StatementAnswer, usize),
+    Coming(
+        BegunAnswer,
+        oneshot::Receiver<StatementOutcome>,
+        Acknowledgement,
+    ),
+}
+
 impl Relay {
     /// Takes a request that changes data or schema and is no write, and answers it. `class` is what the classifier says of it.
-    pub async fn replicate(&self, request: &Request<'_>, class: &Class) -> Answer {
+    pub async fn replicate(&self, request: &Request<'_>, class: &Class) -> Replicated {
         let asker = Asker::of(request.headers);
         let accept = asker.accept.as_ref();
         let now = unix_nanos(SystemTime::now());
-        let (answer, applied) = match take(request, class, now) {
-            Err(refusal) => (refusal.answer(accept, false), None),
-            Ok(taken) => {
-                let shape = taken.shape;
-                match self.carry_out(taken.record, shape.asynchronous).await {
-                    Ok((said, applied)) => {
-                        let answer = pass_on(said, accept, &shape, self.version().as_ref());
-                        (answer, Some(applied))
-                    }
-                    Err(Unanswered { refusal, applied }) => {
-                        (refusal.answer(accept, shape.pretty), applied)
-                    }
-                }
+        let taken = match take(request, class, now) {
+            Ok(taken) => taken,
+            Err(refusal) => {
+                let answer = refusal.answer(accept, false);
+                return Replicated::Whole(self.dress(answer, &asker, None));
             }
         };
-        self.dress(answer, &asker, applied)
+        let shape = taken.shape;
+        let wanted = match Format::accepted(accept) {
+            Format::Json if !shape.asynchronous => {
+                Wanted::InPieces(self.settings.max_statement_answer_buffer)
+            }
+            _ => Wanted::Whole,
+        };
+        let (answer, applied) = match self
+            .carry_out(taken.record, wanted, shape.asynchronous)
+            .await
+        {
+            Ok(CarriedOut::Whole(said, applied)) => {
+                let answer = pass_on(said, accept, &shape, self.version().as_ref());
+                (answer, Some(applied))
+            }
+            Ok(CarriedOut::Coming(begun, outcome, acknowledgement)) => {
+                let head = Answer {
+                    status: status(begun.status),
+                    headers: begun
+                        .content_type
+                        .map(|content_type| (CONTENT_TYPE, content_type))
+                        .into_iter()
+                        .collect(),
+                    body: Bytes::new(),
+                };
+                return Replicated::Streamed(StreamedAnswer {
+                    head: self.dress(head, &asker, None),
+                    pieces: begun.pieces,
+                    outcome: Some(outcome),
+                    acknowledgement,
+                });
+            }
+            Err(Unanswered { refusal, applied }) => (refusal.answer(accept, shape.pretty), applied),
+        };
+        Replicated::Whole(self.dress(answer, &asker, applied))
     }
 
     async fn carry_out(
         &self,
         record: StatementRecord,
+        wanted: Wanted,
         asynchronous: bool,
-    ) -> Result<(StatementAnswer, usize), Unanswered> {
+    ) -> Result<CarriedOut, Unanswered> {
         let name = &self.settings.name;
         let rejected = |refusal| {
             self.stats.rejected.increment();
@@ -87,8 +219,9 @@ impl Relay {
         };
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
         let timeout = self.settings.statement_timeout;
-        let (append, outcome) = match self.board.open_statement(timeout, append) {
+        let (append, wait) = match self.board.open_statement(timeout, wanted, append) {
             Ok(opened) => opened,
+            Err(error) if error.is_final() => return rejected(Refusal::too_large()),
             Err(error) => {
                 return rejected(unavailable(format!(
                     "relay {name}: the journal takes no statements: {error}"
@@ -96,25 +229,33 @@ impl Relay {
             }
         };
         self.stats.statements.increment();
-        let sequence = append.sequence;
+        let acknowledgement = Acknowledgement {
+            sequence: append.sequence,
+            freshness: Arc::clone(&self.freshness),
+            stats: Arc::clone(&self.stats),
+            journal: self.journal.clone(),
+        };
         if asynchronous {
             return match tokio::time::timeout(self.settings.timeout, append.durable()).await {
-                Ok(Ok(())) => Ok((StatementAnswer::accepted(), 0)),
+                Ok(Ok(())) => Ok(CarriedOut::Whole(StatementAnswer::accepted(), 0)),
                 Ok(Err(_)) | Err(_) => Err(self.unsettled(0)),
             };
         }
-        match outcome.await {
+        let StatementWait { mut outcome, begun } = wait;
+        let ended = tokio::select! {
+            biased;
+            // Without a sender it has ended without a long answer.
+            Ok(begun) = begun => return Ok(CarriedOut::Coming(begun, outcome, acknowledgement)),
+            ended = &mut outcome => ended,
+        };
+        match ended {
             Ok(StatementOutcome::Applied { applied, answer }) => {
-                self.freshness.acknowledge_statement(sequence);
-                self.show_head();
-                Ok((answer, applied))
+                acknowledgement.make(false);
+                Ok(CarriedOut::Whole(answer, applied))
             }
             Ok(StatementOutcome::Refused(answer)) => {
-                self.stats.refused.increment();
-                // Of several statements the first ones may have been carried out, and the client sees which.
-                self.freshness.acknowledge_statement(sequence);
-                self.show_head();
-                Ok((answer, 0))
+                acknowledgement.make(true);
+                Ok(CarriedOut::Whole(answer, 0))
             }
             Ok(StatementOutcome::Unmet { applied }) => Err(self.unsettled(applied)),
             Err(_) => Err(self.unsettled(0)),
@@ -158,8 +299,13 @@ impl StatementAnswer {
             content_type: None,
             body: Bytes::new(),
             cut: false,
+            refusal: None,
         }
     }
+}
+
+fn status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)
 }
 
 /// A replica's answer as the client's.
@@ -170,20 +316,30 @@ fn pass_on(
     version: Option<&http::HeaderValue>,
 ) -> Answer {
     let pretty = shape.pretty;
-    if said.cut {
-        let refusal = Refusal::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the statements were carried out, but their answer is too large to be passed on",
-        );
-        return refusal.answer(accept, pretty);
-    }
     // InfluxDB's errors have headers of their own, and the form that the client accepts.
     let is_json = said
         .content_type
         .as_ref()
         .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"));
-    if said.status >= 400 && is_json {
-        return refusal_of_replica(said.status, &said.body).answer(accept, pretty);
+    match said.refusal {
+        Some(refusal) if said.status >= 400 && is_json => {
+            return refusal_of_text(said.status, refusal.words()).answer(accept, pretty);
+        }
+        // More results than are held, one of them an error: the error is what the client must hear.
+        Some(refusal) if said.cut && said.status < 400 => {
+            return Refusal::bad_request(refusal.words()).answer(accept, pretty);
+        }
+        None if said.cut => {
+            let refusal = Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the statements were carried out, but their answer is too large to be passed on in this form; in JSON it may have any length",
+            );
+            return refusal.answer(accept, pretty);
+        }
+        _ if said.status >= 400 && is_json => {
+            return refusal_of_replica(said.status, &said.body).answer(accept, pretty);
+        }
+        _ => {}
     }
     let (mut content_type, mut body) = (said.content_type, said.body);
     let format = Format::accepted(accept);
@@ -199,7 +355,7 @@ fn pass_on(
     }
     let headers = content_type.map(|content_type| (CONTENT_TYPE, content_type));
     Answer {
-        status: StatusCode::from_u16(said.status).unwrap_or(StatusCode::BAD_GATEWAY),
+        status: status(said.status),
         headers: headers.into_iter().collect(),
         body,
     }

@@ -23,6 +23,7 @@ const KEYS: Keys = Keys::of(&[
     "max_unpacked_body",
     "max_batch",
     "max_inflight",
+    "max_statement_answer_buffer",
     "max_dead_letters",
     "max_dead_letter_bytes",
     "retry",
@@ -52,6 +53,10 @@ const INFLUXDB_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The least and the most that may be kept for a replica that is behind.
 const SMALLEST_BACKLOG: usize = 1 << 20;
 const LARGEST_BACKLOG: usize = 1 << 50;
+
+/// The least and the most of an answer that may wait for its client.
+const SMALLEST_ANSWER_BUFFER: usize = 64 << 10;
+const LARGEST_ANSWER_BUFFER: usize = 1 << 30;
 
 /// The most dead letters that may be kept: each is a file, and an entry in memory.
 const MOST_DEAD_LETTERS: i128 = 1_000_000;
@@ -114,6 +119,12 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> RelayDraft<'a> {
     {
         relay.max_backlog = bytes;
     }
+    if let Some(bytes) = table
+        .get("max_statement_answer_buffer")
+        .and_then(|field| field.size(SMALLEST_ANSWER_BUFFER..=LARGEST_ANSWER_BUFFER))
+    {
+        relay.max_statement_answer_buffer = bytes;
+    }
     relay.max_backlog_age = table.duration("max_backlog_age", relay.max_backlog_age);
     sizes(&table, relay);
     dead_letters(&table, relay);
@@ -138,6 +149,7 @@ fn default() -> Relay {
         rewind: Duration::from_secs(30),
         trust_for: Duration::from_secs(60 * 60),
         statement_timeout: Duration::from_secs(10 * 60),
+        max_statement_answer_buffer: 1 << 20,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),

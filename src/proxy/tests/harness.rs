@@ -25,6 +25,7 @@ use crate::config::model::{
 use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
 use crate::proxy::{InFlight, Pool, Proxy, RelayHandler, StatusPage, build_pools};
+use crate::relay::Replicated;
 use crate::relay::freshness::Freshness;
 use crate::stats::{
     BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats, ServerState,
@@ -151,6 +152,7 @@ pub(crate) fn replicated(servers: Vec<PoolServer>) -> Config {
         rewind: Duration::from_secs(30),
         trust_for: Duration::from_secs(3600),
         statement_timeout: Duration::from_secs(60),
+        max_statement_answer_buffer: 1 << 20,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),
@@ -242,14 +244,14 @@ impl RelayHandler for EchoRelay {
         session.write_response_body(None, true).await
     }
 
-    async fn replicate(&self, request: &Request<'_>, class: &Class) -> InfluxAnswer {
+    async fn replicate(&self, request: &Request<'_>, class: &Class) -> Replicated {
         let mut answer = InfluxAnswer::stored(None);
         let names = format!("{} of {} bytes", class.names.join(", "), request.body.len());
         let value = HeaderValue::try_from(names).expect("a header");
         answer
             .headers
             .push((HeaderName::from_static("x-replicated"), value));
-        answer
+        Replicated::Whole(answer)
     }
 
     async fn ready(&self) {}

@@ -33,7 +33,7 @@ fn the_journal_alone_vouches_for_no_stranger() {
         let vouched = Ok(Outcome::Acknowledged { applied: 0 });
         assert_eq!(known.try_recv(), vouched);
         assert!(stranger.try_recv().is_err(), "nobody has judged it");
-        let refused = Report::Refused(Refusal::new(401, &bytes::Bytes::from_static(b"{}")));
+        let refused = Report::Refused(Refusal::new(401, "no"));
         for replica in 0..2 {
             let report = [(append.sequence, refused.clone())];
             board.report(replica, &report, append.sequence);

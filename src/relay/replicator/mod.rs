@@ -40,6 +40,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
@@ -187,6 +188,12 @@ enum Finished {
     Request {
         lane: String,
         result: Result<ReplicaAnswer, SendError>,
+    },
+    /// What is too large for the replica as it is, gzipped if that made it smaller.
+    Packed {
+        lane: String,
+        sequence: Sequence,
+        packed: Option<Bytes>,
     },
     /// What the replica runs, asked before a statement is sent again.
     Running(Result<ReplicaAnswer, SendError>),
@@ -365,11 +372,13 @@ impl Replicator {
             if self.under_way.len() >= MAX_LANES_UNDER_WAY {
                 break;
             }
+            let is_packed = lane.is_packed();
             let Some((destination, mut request)) = lane.start(self.pace.max_batch, self.largest)
             else {
                 continue;
             };
-            request.push_front(write_head(&destination, address, request.length()));
+            let length = request.length();
+            request.push_front(write_head(&destination, address, length, is_packed));
             self.replica.stats.requests.increment();
             if let Some(last) = lane.last_under_way() {
                 self.freshness

@@ -12,10 +12,10 @@ use super::*;
 use crate::config::model::{Ack, OnUnavailable};
 use crate::influx::influxql::Databases;
 use crate::influx::line_protocol::Ending;
-use crate::influx::{Credentials, Precision};
+use crate::influx::{Credentials, Precision, Scanned};
 use crate::journal::{DirectoryDisk, Options};
 use crate::relay::acknowledge::{Policy, Sender};
-use crate::relay::board::{Report, StatementAnswer};
+use crate::relay::board::{Report, StatementAnswer, Wanted};
 use crate::relay::dead_letters::Limits;
 use crate::relay::record::{Destination, Form, WRITE, WriteRecord};
 use crate::relay::refusals::Refusal;
@@ -152,7 +152,7 @@ fn statement_record() -> StatementRecord {
 }
 
 fn refusal() -> Refusal {
-    Refusal::new(404, &Bytes::from_static(b"{\"error\":\"no\"}"))
+    Refusal::new(404, "no")
 }
 
 fn said() -> StatementAnswer {
@@ -161,6 +161,7 @@ fn said() -> StatementAnswer {
         content_type: None,
         body: Bytes::new(),
         cut: false,
+        refusal: None,
     }
 }
 
@@ -195,8 +196,9 @@ impl Replicator {
         let record = statement_record();
         let head = record.encode_head().expect("a head");
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
-        let opened = self.board.open_statement(TIMEOUT, append);
-        let (append, outcome) = opened.expect("room");
+        let opened = self.board.open_statement(TIMEOUT, Wanted::Whole, append);
+        let (append, wait) = opened.expect("room");
+        let outcome = wait.outcome;
         let sequence = append.sequence;
         append.durable().await.expect("durable");
         self.read_ahead().await;
@@ -361,6 +363,8 @@ async fn a_statement_that_may_pass_later_is_tried_for_its_time_and_then_refused(
         retry_after: None,
         body: Bytes::new(),
         cut: false,
+        scanned: Scanned::default(),
+        last_piece: None,
         repeated: false,
     };
     let begun = Instant::now();

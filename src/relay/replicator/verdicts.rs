@@ -12,7 +12,7 @@ use super::super::lane::weight;
 use super::super::refusals::{Conclusion, Refusal};
 use super::super::trail::Doubted;
 use super::{Finished, Replicator};
-use crate::influx::{TryAgain, Verdict, judge_write, refusal_of_replica, statement_error};
+use crate::influx::{TryAgain, Verdict};
 use crate::journal::Sequence;
 
 /// How much of a strange answer is shown.
@@ -36,6 +36,11 @@ impl Replicator {
                 self.note_hearing(now, &result);
                 self.answered(now, &lane, result).await;
             }
+            Finished::Packed {
+                lane,
+                sequence,
+                packed,
+            } => self.packed(&lane, sequence, packed).await,
             Finished::Running(result) => {
                 self.note_hearing(now, &result);
                 self.heard_what_runs(now, result);
@@ -87,8 +92,8 @@ impl Replicator {
             self.trail.doubt(now, cursor, of(name));
         }
         let sequences = lane.under_way();
-        let refusal = || Refusal::new(answer.status, &answer.body);
-        match judge_write(answer.status, &answer.body) {
+        let refusal = || answer.refusal();
+        match answer.judge_write() {
             Verdict::Applied => self.verdict(name, &sequences, Report::Applied).await,
             Verdict::TooLarge => self.too_large(name, &sequences, refusal()).await,
             Verdict::Expired { .. } | Verdict::Refused if sequences.len() > 1 => {
@@ -224,8 +229,7 @@ impl Replicator {
                 .replicas
                 .get(index)
                 .map_or("?", |stats| stats.name.as_str());
-            let reason = statement_error(&refusal.body)
-                .unwrap_or_else(|| refusal_of_replica(refusal.status, &refusal.body).message);
+            let reason = refusal.words().to_owned();
             error!(
                 "relay {}: record {} was accepted by one replica and refused for good by {replica} ({}): the replicas differ",
                 relay.name, conclusion.sequence, refusal.status

@@ -59,6 +59,7 @@ fn said(text: &'static str) -> StatementAnswer {
         content_type: None,
         body: Bytes::from_static(text.as_bytes()),
         cut: false,
+        refusal: None,
     }
 }
 
@@ -68,16 +69,17 @@ impl Fixture {
             let kind = crate::relay::statement_record::STATEMENT;
             self.journal.append(kind, vec![Bytes::from_static(b"x")])
         };
-        let (appended, outcome) = self.board.open_statement(PATIENCE, append).expect("room");
-        (appended.sequence, outcome)
+        let opened = self.board.open_statement(PATIENCE, Wanted::Whole, append);
+        let (appended, wait) = opened.expect("room");
+        (appended.sequence, wait.outcome)
     }
 
     fn verdict(&self, replica: usize, sequence: Sequence, applied: bool, text: &'static str) {
-        self.board.hear(sequence, applied, said(text));
+        self.board.hear(replica, sequence, applied, said(text));
         let report = if applied {
             Report::Applied
         } else {
-            Report::Refused(Refusal::new(200, &Bytes::from_static(text.as_bytes())))
+            Report::Refused(Refusal::new(200, text))
         };
         self.board.report(replica, &[(sequence, report)], sequence);
     }
