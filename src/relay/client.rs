@@ -6,8 +6,9 @@
 //! long as that lives (rule S3).
 //!
 //! **Answers have any length.** Of a body the beginning is kept; the rest is [scanned](crate::influx::AnswerScan) as it passes
-//! and counts against the deadline. A refusal whose status and beginning say enough is a verdict even if its end never comes:
-//! the record would meet the same refusal again. What says that something was done must be whole.
+//! and counts against the deadline. The body of a refusal has half of the deadline, so that a client hears the verdict in time.
+//! A refusal whose status and beginning say enough is a verdict even if its end never comes: the record would meet the same
+//! refusal again. What says that something was done must be whole.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -256,7 +257,7 @@ impl ReplicaClient {
     }
 
     /// Sends a statement and reads its answer, however long it takes and is. What follows a status that refuses has the
-    /// deadline of other exchanges.
+    /// half the deadline of other exchanges.
     pub(super) async fn exchange_once(
         &self,
         address: SocketAddr,
@@ -281,12 +282,12 @@ impl ReplicaClient {
         received.head = Some(head);
         if refuses {
             let rest = receive(&mut reader, &mut received, MAX_WHOLE_STATEMENT);
-            let error = match tokio::time::timeout(self.timeout, rest).await {
+            let error = match tokio::time::timeout(self.timeout / 2, rest).await {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(no_answer(error)),
                 Err(_) => Some(SendError::Timeout {
                     address,
-                    timeout: self.timeout,
+                    timeout: self.timeout / 2,
                 }),
             };
             let answer = match &error {
@@ -362,10 +363,21 @@ impl ReplicaClient {
         let (head, mut reader) = ResponseReader::begin(&mut stream)
             .await
             .map_err(no_answer)?;
+        let refuses = head.status >= 400;
         received.head = Some(head);
-        receive(&mut reader, received, MAX_KEPT)
-            .await
-            .map_err(no_answer)?;
+        let body = receive(&mut reader, received, MAX_KEPT);
+        if refuses {
+            // A client waits for the verdict, which the end of the body does not change.
+            tokio::time::timeout(self.timeout / 2, body)
+                .await
+                .map_err(|_| SendError::Timeout {
+                    address,
+                    timeout: self.timeout / 2,
+                })?
+                .map_err(no_answer)?;
+        } else {
+            body.await.map_err(no_answer)?;
+        }
         if reader.is_reusable() && sent.is_ok() {
             self.keep(stream, address);
         }
