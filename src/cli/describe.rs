@@ -222,8 +222,9 @@ fn relay(f: &mut Formatter<'_>, config: &Config, relay: &Relay) -> fmt::Result {
     )?;
     writeln!(
         f,
-        "    up to {} of a long answer to a statement wait for its client",
-        size(relay.max_statement_answer_buffer)
+        "    up to {} of a long answer to a statement wait for its client; long refusals for clients take up to {}",
+        size(relay.max_statement_answer_buffer),
+        size(relay.max_refusal_texts)
     )?;
     writeln!(
         f,

@@ -23,7 +23,6 @@ use pingora::upstreams::peer::HttpPeer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::answer_stream::AnswerWriter;
-use super::refusals::Refusal;
 use super::response::{Head, ResponseError, ResponseReader};
 use super::wire::Pieces;
 use crate::influx::{
@@ -94,11 +93,6 @@ impl ReplicaAnswer {
     /// Its words, for a person.
     pub(super) fn words(&self) -> String {
         words_of(&self.body, self.scanned.clone())
-    }
-
-    /// It as a refusal.
-    pub(super) fn refusal(&self) -> Refusal {
-        Refusal::new(self.status, &self.words())
     }
 }
 
@@ -181,12 +175,15 @@ impl Received {
     }
 }
 
+/// Says where the body of an answer with this head goes, if anywhere.
+type OpenAnswer = Box<dyn FnOnce(&Head) -> Option<AnswerWriter> + Send>;
+
 /// What becomes of the body of a statement's answer.
 pub(super) struct StatementBody {
     /// Bytes that are held, so that the answers of several replicas can be weighed.
     pub(super) held: usize,
     /// Asked once for where a longer one goes, if no error was found in it so far.
-    pub(super) open: Box<dyn FnOnce(&Head) -> Option<AnswerWriter> + Send>,
+    pub(super) open: OpenAnswer,
 }
 
 /// Why there is no answer.

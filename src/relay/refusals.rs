@@ -11,6 +11,7 @@ use super::acknowledge::Standing;
 use super::note::NotedRefusal;
 use crate::influx::{scan_answer, shorten, words_of};
 use crate::journal::Sequence;
+use crate::stats::RelayStats;
 
 /// Refusals that are remembered; past it the oldest is forgotten, and counted: should the replica that has not judged it yet
 /// accept it, nobody would notice that the two differ.
@@ -28,30 +29,77 @@ const MAX_REMEMBERED: usize = 2048;
 pub struct Refusal {
     /// Its status.
     pub status: u16,
-    /// Its words, for a client that waits: at most about 64 KiB.
-    words: Arc<str>,
+    words: Arc<Words>,
+}
+
+/// What a replica said: decoded text, never a piece of an answer's JSON.
+#[derive(Debug)]
+struct Words {
+    text: Box<str>,
+    /// Where a long text is counted.
+    counted: Option<Arc<RelayStats>>,
 }
 
 impl Refusal {
-    /// A refusal with this status and these words: decoded text, never a piece of an answer's JSON.
+    /// A refusal in these words, of which 2 KiB are kept.
     pub fn new(status: u16, words: &str) -> Refusal {
         Refusal {
             status,
-            words: Arc::from(words),
+            words: Arc::new(Words {
+                text: shorten(words, MAX_REMEMBERED).into(),
+                counted: None,
+            }),
+        }
+    }
+
+    /// The same with all of its words, for clients that wait, as long as there is room among `most` bytes of such texts.
+    pub(super) fn in_full(
+        status: u16,
+        words: String,
+        stats: &Arc<RelayStats>,
+        most: usize,
+    ) -> Refusal {
+        let length = words.len() as u64;
+        let has_room = |before: u64| before.saturating_add(length) <= most as u64;
+        if words.len() <= MAX_REMEMBERED || !stats.refusal_texts.add_if(length, has_room) {
+            return Refusal::new(status, &words);
+        }
+        Refusal {
+            status,
+            words: Arc::new(Words {
+                text: words.into(),
+                counted: Some(Arc::clone(stats)),
+            }),
         }
     }
 
     /// Its words, as a client hears them.
     pub fn words(&self) -> &str {
-        &self.words
+        &self.words.text
     }
 
     /// The same refusal in so few words that many can be remembered.
     fn remembered(&self) -> Refusal {
-        if self.words.len() <= MAX_REMEMBERED {
-            return self.clone();
+        match self.words.counted {
+            None => self.clone(),
+            Some(_) => Refusal::new(self.status, self.words()),
         }
-        Refusal::new(self.status, &shorten(&self.words, MAX_REMEMBERED))
+    }
+}
+
+impl PartialEq for Words {
+    fn eq(&self, other: &Words) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Words {}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        if let Some(stats) = &self.counted {
+            stats.refusal_texts.subtract(self.text.len() as u64);
+        }
     }
 }
 
@@ -377,7 +425,12 @@ mod tests {
     #[test]
     fn what_is_remembered_of_long_words_is_short_text() {
         let words = format!("unable to parse '{}' dropped=7", "é".repeat(100_000));
-        let long = Refusal::new(400, &words);
+        let stats = Arc::new(RelayStats::default());
+        let long = Refusal::in_full(400, words.clone(), &stats, 300_000);
+        assert_eq!(long.words(), words);
+        // There is no room for another one.
+        let another = Refusal::in_full(400, words, &stats, 300_000);
+        assert!(another.words().len() < 2200);
         let mut refusals = Refusals::new(vec![sequence(0), sequence(5)]);
         refusals.refuse(0, sequence(1), Standing::Refused, &long);
         let noted = refusals.noted(0);
@@ -387,6 +440,9 @@ mod tests {
             assert!(text.len() < most, "{}", text.len());
             assert!(text.starts_with("unable to parse 'éé") && text.ends_with("é' dropped=7"));
         }
+        assert!(stats.refusal_texts.get() > 200_000);
+        drop(long);
+        assert_eq!(stats.refusal_texts.get(), 0);
         // The beginning of a body, as the first versions noted it, becomes text.
         let old = NotedRefusal {
             sequence: 1,

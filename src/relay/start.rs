@@ -238,6 +238,7 @@ impl Parts<'_> {
             retry_max: settings.retry_max,
             rewind: settings.rewind,
             hold: HOLD,
+            max_refusal_texts: settings.max_refusal_texts,
             max_backlog: settings.max_backlog as u64,
             max_backlog_age: settings.max_backlog_age,
         };

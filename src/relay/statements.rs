@@ -5,7 +5,7 @@
 //! by us, so that the statement has its place in the order: the client hears 204 once it is durable.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -62,6 +62,8 @@ pub struct StreamedAnswer {
     /// `None` behind the last piece.
     outcome: Option<oneshot::Receiver<StatementOutcome>>,
     acknowledgement: Acknowledgement,
+    /// How long the client waits for the next piece.
+    patience: Duration,
 }
 
 /// The answer ends before its end: its replica broke off, the statement is not settled as the policy asks, or the client was too
@@ -76,7 +78,8 @@ impl StreamedAnswer {
     /// # Errors
     /// There is no end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, AnswerBroken> {
-        if let Some(piece) = self.pieces.next().await {
+        let piece = tokio::time::timeout(self.patience, self.pieces.next());
+        if let Some(piece) = piece.await.map_err(|_| AnswerBroken)? {
             return Ok(Some(piece));
         }
         let Some(outcome) = self.outcome.take() else {
@@ -185,6 +188,7 @@ impl Relay {
                     pieces: begun.pieces,
                     outcome: Some(outcome),
                     acknowledgement,
+                    patience: self.settings.statement_timeout,
                 });
             }
             Err(Unanswered { refusal, applied }) => (refusal.answer(accept, shape.pretty), applied),

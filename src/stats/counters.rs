@@ -289,6 +289,8 @@ pub struct RelayStats {
     pub slow_answers: Counter,
     /// Bytes of such answers that wait for their clients now.
     pub answer_buffer: Gauge,
+    /// Bytes of long refusals that are held for clients now.
+    pub refusal_texts: Gauge,
     /// Its journal.
     pub journal: JournalStats,
     /// Its replicas, in the order of the pool's servers.

@@ -24,6 +24,7 @@ const KEYS: Keys = Keys::of(&[
     "max_batch",
     "max_inflight",
     "max_statement_answer_buffer",
+    "max_refusal_texts",
     "max_dead_letters",
     "max_dead_letter_bytes",
     "retry",
@@ -54,9 +55,9 @@ const INFLUXDB_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const SMALLEST_BACKLOG: usize = 1 << 20;
 const LARGEST_BACKLOG: usize = 1 << 50;
 
-/// The least and the most of an answer that may wait for its client.
-const SMALLEST_ANSWER_BUFFER: usize = 64 << 10;
-const LARGEST_ANSWER_BUFFER: usize = 1 << 30;
+/// The least and the most of answers that may wait for clients.
+const SMALLEST_ANSWERS: usize = 64 << 10;
+const LARGEST_ANSWERS: usize = 1 << 30;
 
 /// The most dead letters that may be kept: each is a file, and an entry in memory.
 const MOST_DEAD_LETTERS: i128 = 1_000_000;
@@ -119,11 +120,19 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> RelayDraft<'a> {
     {
         relay.max_backlog = bytes;
     }
-    if let Some(bytes) = table
-        .get("max_statement_answer_buffer")
-        .and_then(|field| field.size(SMALLEST_ANSWER_BUFFER..=LARGEST_ANSWER_BUFFER))
-    {
-        relay.max_statement_answer_buffer = bytes;
+    for (key, value) in [
+        (
+            "max_statement_answer_buffer",
+            &mut relay.max_statement_answer_buffer,
+        ),
+        ("max_refusal_texts", &mut relay.max_refusal_texts),
+    ] {
+        if let Some(bytes) = table
+            .get(key)
+            .and_then(|field| field.size(SMALLEST_ANSWERS..=LARGEST_ANSWERS))
+        {
+            *value = bytes;
+        }
     }
     relay.max_backlog_age = table.duration("max_backlog_age", relay.max_backlog_age);
     sizes(&table, relay);
@@ -150,6 +159,7 @@ fn default() -> Relay {
         trust_for: Duration::from_secs(60 * 60),
         statement_timeout: Duration::from_secs(10 * 60),
         max_statement_answer_buffer: 1 << 20,
+        max_refusal_texts: 4 << 20,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),

@@ -153,6 +153,7 @@ pub(crate) fn replicated(servers: Vec<PoolServer>) -> Config {
         trust_for: Duration::from_secs(3600),
         statement_timeout: Duration::from_secs(60),
         max_statement_answer_buffer: 1 << 20,
+        max_refusal_texts: 4 << 20,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),

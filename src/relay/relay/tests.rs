@@ -26,6 +26,7 @@ pub(in crate::relay) fn settings() -> model::Relay {
         max_batch: 1 << 20,
         max_inflight: 64 << 20,
         max_statement_answer_buffer: 1 << 20,
+        max_refusal_texts: 4 << 20,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         max_backlog: 10 << 30,

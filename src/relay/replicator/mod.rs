@@ -85,6 +85,8 @@ pub(super) struct Pace {
     pub(super) rewind: Duration,
     /// How long a record that this replica refuses as things are is tried again while another one accepted it.
     pub(super) hold: Duration,
+    /// Bytes of refusals that are held in full for clients.
+    pub(super) max_refusal_texts: usize,
     /// Bytes, and time, that a replica may be behind while another one is not.
     pub(super) max_backlog: u64,
     pub(super) max_backlog_age: Duration,

@@ -318,7 +318,7 @@ impl Replicator {
                 self.statement_judged(sequence, Report::Applied, said).await;
             }
             StatementVerdict::Refused { .. } => {
-                let refusal = answer.refusal();
+                let refusal = self.refusal(&answer);
                 said.refusal = Some(refusal.clone());
                 self.statement_judged(sequence, Report::Refused(refusal), said)
                     .await;
@@ -332,7 +332,7 @@ impl Replicator {
                 self.replica.stats.retries.increment();
                 self.replica.note_error(shown(&answer));
                 if self.hold_statement(now) >= self.pace.hold {
-                    let refusal = answer.refusal();
+                    let refusal = self.refusal(&answer);
                     said.refusal = Some(refusal.clone());
                     self.statement_judged(sequence, Report::Refused(refusal), said)
                         .await;
@@ -382,7 +382,7 @@ impl Replicator {
         let Some(sequence) = self.barrier.as_ref().map(|barrier| barrier.sequence) else {
             return;
         };
-        let refusal = answer.refusal();
+        let refusal = self.refusal(answer);
         said.refusal = Some(refusal.clone());
         let index = self.replica.index;
         self.board.hear(index, sequence, false, said.clone());

@@ -107,6 +107,7 @@ fn fixture() -> Fixture {
             retry_max: Duration::from_secs(1),
             rewind: Duration::from_secs(30),
             hold: HOLD,
+            max_refusal_texts: 1 << 20,
             max_backlog: 1 << 30,
             max_backlog_age: Duration::from_secs(3600),
         },

@@ -92,7 +92,8 @@ impl Replicator {
             self.trail.doubt(now, cursor, of(name));
         }
         let sequences = lane.under_way();
-        let refusal = || answer.refusal();
+        let (stats, most) = (&self.replica.relay_stats, self.pace.max_refusal_texts);
+        let refusal = || Refusal::in_full(answer.status, answer.words(), stats, most);
         match answer.judge_write() {
             Verdict::Applied => self.verdict(name, &sequences, Report::Applied).await,
             Verdict::TooLarge => self.too_large(name, &sequences, refusal()).await,
@@ -299,6 +300,14 @@ impl Replicator {
                 self.lanes.remove(name);
             }
         }
+    }
+}
+
+impl Replicator {
+    /// The answer as a refusal.
+    pub(super) fn refusal(&self, answer: &ReplicaAnswer) -> Refusal {
+        let (stats, most) = (&self.replica.relay_stats, self.pace.max_refusal_texts);
+        Refusal::in_full(answer.status, answer.words(), stats, most)
     }
 }
 

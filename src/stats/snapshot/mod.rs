@@ -215,6 +215,10 @@ pub struct RelayView {
     pub answer_buffer: Bytes,
     /// The most bytes that waited at once.
     pub answer_buffer_max: Bytes,
+    /// Bytes of long refusals that are held for clients now.
+    pub refusal_texts: Bytes,
+    /// The most bytes of them at once.
+    pub refusal_texts_max: Bytes,
     /// Bytes of bodies held for clients now.
     pub inflight: Bytes,
     /// The most bytes held at once.

@@ -140,6 +140,8 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         slow_answers: Count(stats.slow_answers.get()),
         answer_buffer: Bytes(stats.answer_buffer.get()),
         answer_buffer_max: Bytes(stats.answer_buffer.highest()),
+        refusal_texts: Bytes(stats.refusal_texts.get()),
+        refusal_texts_max: Bytes(stats.refusal_texts.highest()),
         inflight: Bytes(stats.inflight.get()),
         inflight_max: Bytes(stats.inflight.highest()),
         journal: journal(&stats.journal, now),
