@@ -104,6 +104,11 @@ enum Put {
 pub(super) struct AnswerWriter(Arc<Shared>);
 
 impl AnswerWriter {
+    /// Says later whether this end is still there.
+    pub(super) fn watch(&self) -> WriterWatch {
+        WriterWatch(Arc::clone(&self.0))
+    }
+
     /// Hands the piece over, once there is room. False if the client is gone or is given up now: nothing more is wanted.
     pub(super) async fn push(&self, piece: Bytes) -> bool {
         loop {
@@ -129,6 +134,15 @@ impl Drop for AnswerWriter {
     fn drop(&mut self) {
         self.0.state().is_over = true;
         self.0.pieces.notify_one();
+    }
+}
+
+/// Knows whether the replicator's end is still there.
+pub(super) struct WriterWatch(Arc<Shared>);
+
+impl WriterWatch {
+    pub(super) fn is_over(&self) -> bool {
+        self.0.state().is_over
     }
 }
 

@@ -160,10 +160,12 @@ impl Relay {
         };
         let shape = taken.shape;
         let wanted = match Format::accepted(accept) {
-            Format::Json if !shape.asynchronous => {
-                Wanted::InPieces(self.settings.max_statement_answer_buffer)
+            Format::ApplicationCsv | Format::TextCsv | Format::MessagePack
+                if !shape.asynchronous =>
+            {
+                Wanted::Whole
             }
-            _ => Wanted::Whole,
+            _ => Wanted::InPieces(self.settings.max_statement_answer_buffer),
         };
         let (answer, applied) = match self
             .carry_out(taken.record, wanted, shape.asynchronous)

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::{Board, Rows};
 use crate::journal::{Append, AppendError, Sequence};
 use crate::relay::acknowledge::{Decision, Standing};
-use crate::relay::answer_stream::{AnswerReader, AnswerWriter, answer_stream};
+use crate::relay::answer_stream::{AnswerReader, AnswerWriter, WriterWatch, answer_stream};
 use crate::relay::refusals::Refusal;
 
 /// What a replica said to a statement.
@@ -105,6 +105,9 @@ enum Streaming {
     /// It does, from this replica.
     From {
         replica: usize,
+        writer: WriterWatch,
+        /// Since when the writer was found gone without a verdict.
+        gone_since: Option<Instant>,
         /// Its end came, and whether it says that the statement was carried out.
         said: Option<(bool, StatementAnswer)>,
     },
@@ -167,25 +170,30 @@ impl Board {
     ) -> Option<AnswerWriter> {
         let mut rows = self.rows();
         let waiting = rows.statements.get_mut(&sequence)?;
-        if waiting.accepted.is_some() || !matches!(waiting.streaming, Streaming::Possible { .. }) {
+        if waiting.accepted.is_some() {
             return None;
         }
-        let from = Streaming::From {
-            replica,
-            said: None,
-        };
-        let Streaming::Possible { most, begun } = std::mem::replace(&mut waiting.streaming, from)
-        else {
+        let Streaming::Possible { most, .. } = waiting.streaming else {
             return None;
         };
         let (writer, pieces) = answer_stream(most, Arc::clone(&self.stats));
+        let from = Streaming::From {
+            replica,
+            writer: writer.watch(),
+            gone_since: None,
+            said: None,
+        };
+        let Streaming::Possible { begun, .. } = std::mem::replace(&mut waiting.streaming, from)
+        else {
+            return None;
+        };
         let answer = BegunAnswer {
             status,
             content_type,
             pieces,
         };
-        // A client that has left is known by the reader, which is dropped here.
-        let _ = begun.send(answer);
+        // Nobody takes it if the client has left, or asked for no answer.
+        begun.send(answer).ok()?;
         self.stats.streamed_answers.increment();
         Some(writer)
     }
@@ -226,6 +234,7 @@ impl Board {
             if let Streaming::From {
                 replica: from,
                 said,
+                ..
             } = &mut waiting.streaming
             {
                 if *from == replica {
@@ -289,11 +298,12 @@ impl Board {
     /// Ends the waits that have lasted too long; and, while nobody answers, those that a write would not last either.
     pub(super) fn expire_statements(&self, rows: &mut Rows, now: Instant) {
         let nobody_answers = !rows.answers.contains(&true);
-        let is_over = |waiting: &WaitingStatement| {
+        let is_over = |waiting: &mut WaitingStatement| {
+            if waiting.is_coming() {
+                return waiting.is_abandoned(now, self.timeout);
+            }
             let waited = now.saturating_duration_since(waiting.since);
-            // An answer that is coming ends with its replica's connection at the latest.
-            !waiting.is_coming()
-                && (waiting.until <= now || (nobody_answers && waited >= self.timeout))
+            waiting.until <= now || (nobody_answers && waited >= self.timeout)
         };
         let over = rows
             .statements
@@ -340,6 +350,21 @@ impl WaitingStatement {
     /// Whether its answer goes to the client while it comes, and is not over.
     fn is_coming(&self) -> bool {
         matches!(self.streaming, Streaming::From { said: None, .. })
+    }
+
+    /// Whether nobody has read the answer that is coming for as long as `patience`: its replicator has given it up.
+    fn is_abandoned(&mut self, now: Instant, patience: Duration) -> bool {
+        let Streaming::From {
+            writer, gone_since, ..
+        } = &mut self.streaming
+        else {
+            return false;
+        };
+        let since = match writer.is_over() {
+            true => *gone_since.get_or_insert(now),
+            false => return false,
+        };
+        now.saturating_duration_since(since) >= patience
     }
 
     /// Whether the client hears this replica's answer while it comes.
