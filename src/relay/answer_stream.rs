@@ -15,6 +15,10 @@ use tokio::time::Instant;
 
 use crate::stats::RelayStats;
 
+/// All streams of a relay together hold so many times what one may hold; past it each holds one piece. So clients that read
+/// nothing of answers that are over do not fill the memory.
+const STREAMS: u64 = 8;
+
 /// How long a client may take to make room.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -66,15 +70,18 @@ impl Shared {
         if state.is_left {
             return Put::Left;
         }
+        let length = piece.len() as u64;
         let bytes = state.bytes.saturating_add(piece.len());
         // Once full, half must be taken before more is put in: else a client that takes little looks like one that is quick.
-        if state.full_since.is_some() || (bytes > self.most && state.bytes > 0) {
+        let in_all = (self.most as u64).saturating_mul(STREAMS);
+        let fits = state.full_since.is_none() && (bytes <= self.most || state.bytes == 0);
+        let has_room = |before: u64| before.saturating_add(length) <= in_all || state.bytes == 0;
+        if !fits || !self.stats.answer_buffer.add_if(length, has_room) {
             let since = *state.full_since.get_or_insert_with(Instant::now);
             return Put::Full(since + PATIENCE);
         }
         state.pieces.push_back(piece.clone());
         state.bytes = bytes;
-        self.stats.answer_buffer.add(piece.len() as u64);
         drop(state);
         self.pieces.notify_one();
         Put::Done
@@ -274,6 +281,23 @@ mod tests {
         };
         tokio::join!(writing, reading);
         assert_eq!(stats.slow_answers.get(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_clients_that_read_nothing_share_what_eight_may_hold() {
+        let stats = Arc::new(RelayStats::default());
+        let mut streams = Vec::new();
+        for _ in 0..20 {
+            let (writer, reader) = answer_stream(MOST, Arc::clone(&stats));
+            for _ in 0..9 {
+                let _ = tokio::time::timeout(Duration::from_secs(1), writer.push(piece(100))).await;
+            }
+            streams.push((writer, reader));
+        }
+        let held = stats.answer_buffer.get();
+        assert!((8000..=8000 + 12 * 100).contains(&held), "{held}");
+        streams.clear();
+        assert_eq!(stats.answer_buffer.get(), 0);
     }
 
     #[tokio::test]

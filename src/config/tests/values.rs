@@ -31,6 +31,8 @@ max_body = "2MB"
 max_unpacked_body = "3MB"
 max_batch = 4096
 max_inflight = "5MiB"
+max_statement_answer_buffer = "65KiB"
+max_refusal_texts = "66KiB"
 max_dead_letters = 21
 statement_timeout = "23s"
 max_dead_letter_bytes = "22MB"
@@ -93,6 +95,8 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         (2_000_000, 3_000_000)
     );
     assert_eq!((relay.max_batch, relay.max_inflight), (4096, 5 << 20));
+    let answers = (relay.max_statement_answer_buffer, relay.max_refusal_texts);
+    assert_eq!(answers, (65 << 10, 66 << 10));
     assert_eq!(
         (relay.max_dead_letters, relay.max_dead_letter_bytes),
         (21, 22_000_000)
@@ -248,6 +252,8 @@ fn defaults_are_as_documented() {
         (25_000_000, 32 << 20)
     );
     assert_eq!((relay.max_batch, relay.max_inflight), (1 << 20, 32 << 20));
+    let answers = (relay.max_statement_answer_buffer, relay.max_refusal_texts);
+    assert_eq!(answers, (1 << 20, 4 << 20));
     assert_eq!(
         (relay.max_dead_letters, relay.max_dead_letter_bytes),
         (10_000, 256 << 20)
