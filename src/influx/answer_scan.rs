@@ -15,7 +15,14 @@ use super::error_text::{ErrorText, Excerpt};
 const DEEPEST: usize = 128;
 
 /// What takes the place of an answer with a number that JSON cannot express: the statements ran, their answer cannot be told.
-const UNSUPPORTED: &[u8] = b"json: unsupported value";
+/// Go's words for it, as they come from its encoder and from InfluxDB's types.
+const UNSUPPORTED: [&[u8]; 2] = [
+    b"json: error calling MarshalJSON for type ",
+    b"json: unsupported value: ",
+];
+
+/// Bytes of what stands in place of a document that are looked at.
+const MOST_STRAY: usize = 64;
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,7 +127,9 @@ impl AnswerScan {
     pub fn finish(self) -> Scanned {
         Scanned {
             is_results: self.state == State::Outside && self.documents > 0,
-            is_unsupported: self.stray.starts_with(UNSUPPORTED),
+            is_unsupported: UNSUPPORTED
+                .iter()
+                .any(|words| self.stray.starts_with(words)),
             error: self.error.map(|excerpt| excerpt.finish(self.error_has_end)),
         }
     }
@@ -151,7 +160,7 @@ impl AnswerScan {
                 }
                 State::Malformed => {
                     if !self.stray.is_empty() {
-                        let room = UNSUPPORTED.len().saturating_sub(self.stray.len());
+                        let room = MOST_STRAY.saturating_sub(self.stray.len());
                         let more = piece.get(..room.min(piece.len())).unwrap_or_default();
                         self.stray.extend_from_slice(more);
                     }

@@ -11,7 +11,7 @@
 //! | 200 of `/query` | `user not found`, `user already exists`, `subscription not found`, `subscription already exists` | `Refused`, `already_done`: what a repeated statement meets that has done its work |
 //! | 200 of `/query` | `… not authorized …`, `create admin user first …` | `Unauthorized` |
 //! | 200 of `/query` | any other error | `Refused` |
-//! | 200 of `/query` | `json: unsupported value: …` in place of JSON or behind it: a row holds a number that JSON cannot express | `Applied`: it was carried out, and no node can tell its answer |
+//! | 200 of `/query` | `json: error calling MarshalJSON …` or `json: unsupported value: …` in place of JSON or behind it: a row holds a number that JSON cannot express | `Applied`: it was carried out, and no node can tell its answer |
 //! | 200 of `/query` | no JSON | `Unexpected`: something else listens there |
 //! | 2xx of any other endpoint | | `Applied` |
 //! | 400 | the body could not be read | `TryAgain` |
