@@ -148,6 +148,15 @@ fn fill(lab: &Lab) {
     }
 }
 
+/// The most bytes that haflux held at once.
+fn peak_memory(haflux: &mut Haflux) -> u64 {
+    let file = format!("/proc/{}/status", haflux.id());
+    let status = std::fs::read_to_string(file).expect("a running process");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kibibytes.expect("a number") * 1024
+}
+
 fn statements_of(lab: &Lab, name: &str) -> bool {
     [&lab.node1, &lab.node2].iter().all(|node| {
         let answer = node.query("", "SHOW DATABASES");
@@ -157,7 +166,7 @@ fn statements_of(lab: &Lab, name: &str) -> bool {
 
 #[test]
 fn the_answer_to_a_statement_streams_to_its_client_and_is_carried_out_once() {
-    let lab = lab();
+    let mut lab = lab();
     fill(&lab);
     let url = lab.influx_url();
     let q = "CREATE DATABASE z; SELECT * FROM m";
@@ -185,6 +194,8 @@ fn the_answer_to_a_statement_streams_to_its_client_and_is_carried_out_once() {
     assert_eq!(requests, [5, 5]);
     assert_eq!(number(&url, "dead_letters"), 0);
     assert_eq!(number(&url, "answer_buffer"), 0);
+    let peak = peak_memory(&mut lab.haflux);
+    assert!(peak < 80_000_000, "{peak} bytes for answers of 5 to 13 MB");
 
     // In another form it is held, and told honestly when it is too long for that; never is it repeated.
     let parameters = [("db", "big"), ("q", "CREATE DATABASE x; SELECT * FROM m")];
@@ -421,6 +432,34 @@ fn the_end_of_an_answer_comes_when_the_policy_is_met() {
         received.len()
     );
     assert!(!received.ends_with(b"0\r\n\r\n"));
+}
+
+#[test]
+fn who_heard_the_end_of_a_long_answer_reads_what_the_statement_did() {
+    // Whichever node it is whose turn it is to answer the read.
+    for reads_before in [0, 1] {
+        let (haflux, _nodes, _folder) = over_stand_ins("rewind = \"500ms\"", |node, request| {
+            let is_statement =
+                request.target.contains("CREATE") || request.text().contains("CREATE");
+            let own = format!("{{\"results\":[{{\"statement_id\":{node}}}]}}\n");
+            match (is_statement, node) {
+                (false, _) => Behaviour::status(200, &own),
+                (true, 0) => Behaviour::status(200, &long_answer()),
+                (true, _) => Behaviour::Hang,
+            }
+        });
+        let url = haflux.url("reads");
+        let ask = |q: &str| http::post(&query_url(&url, &[("db", "a"), ("q", q)]), "");
+        for _ in 0..reads_before {
+            assert_eq!(ask("SELECT v FROM m").status, 200);
+        }
+        let answer = ask("CREATE DATABASE z; SELECT * FROM m");
+        assert_eq!(answer.text(), long_answer());
+        // The other node has not come to its end, so it answers no read.
+        let read = ask("SELECT v FROM m");
+        assert_eq!(read.text(), "{\"results\":[{\"statement_id\":0}]}\n");
+        assert_eq!(read.header("x-haflux-stale"), None);
+    }
 }
 
 #[test]
