@@ -5,7 +5,7 @@
 //! refusal. Only an `error` at these two places is one: rows quote names and texts that clients chose.
 //!
 //! Nothing of the answer is held but the error's text, within its [bound](super::error_text), and a place in at most
-//! [`DEEPEST`] containers. What is read of an answer that was cut off counts: an error's text may end where the answer does.
+//! `DEEPEST` containers. What is read of an answer that was cut off counts: an error's text may end where the answer does.
 //!
 //! Numbers are not checked, and a name that is written with escapes is none of the two that matter: InfluxDB writes neither.
 

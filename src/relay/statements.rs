@@ -5,20 +5,19 @@
 //! by us, so that the statement has its place in the order: the client hears 204 once it is durable.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use tokio::sync::oneshot;
 
-use super::answer_stream::AnswerReader;
 use super::board::{BegunAnswer, StatementAnswer, StatementOutcome, StatementWait, Wanted};
 use super::dress::Asker;
-use super::freshness::Freshness;
 use super::ingest::unix_nanos;
 use super::relay::{RETRY_AFTER_SECONDS, Relay, ack_name};
 use super::statement_record::{CUT, STATEMENT, StatementMethod, StatementRecord};
+use super::streamed_answer::{Acknowledgement, Replicated, StreamedAnswer};
 use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
 use crate::influx::influxql::{
     AnswerShape, Canonical, Class, Databases, Endpoint, Request, redact,
@@ -27,8 +26,6 @@ use crate::influx::results::render;
 use crate::influx::{
     Answer, Credentials, Format, Parameters, Refusal, refusal_of_replica, refusal_of_text,
 };
-use crate::journal::{Journal, Sequence};
-use crate::stats::RelayStats;
 
 /// Longest target of a request that goes out as GET; a longer one goes as POST, where its length does not matter.
 const LONGEST_TARGET: usize = 16 * 1024;
@@ -43,96 +40,6 @@ const FORM: &str = "application/x-www-form-urlencoded";
 struct Taken {
     record: StatementRecord,
     shape: AnswerShape,
-}
-
-/// What a client hears of its statement.
-#[derive(Debug)]
-pub enum Replicated {
-    /// All of it.
-    Whole(Answer),
-    /// An answer whose body is still coming.
-    Streamed(StreamedAnswer),
-}
-
-/// A replica's answer that goes to the client while it comes.
-pub struct StreamedAnswer {
-    /// Its status and headers.
-    pub head: Answer,
-    pieces: AnswerReader,
-    /// `None` behind the last piece.
-    outcome: Option<oneshot::Receiver<StatementOutcome>>,
-    acknowledgement: Acknowledgement,
-    /// How long the client waits for the next piece.
-    patience: Duration,
-}
-
-/// The answer ends before its end: its replica broke off, the statement is not settled as the policy asks, or the client was too
-/// slow. The client can be told only by the end of its connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the answer to a statement broke off")]
-pub struct AnswerBroken;
-
-impl StreamedAnswer {
-    /// The next piece of the body; `None` behind the last one, which comes when the statement is settled.
-    ///
-    /// # Errors
-    /// There is no end.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, AnswerBroken> {
-        let piece = tokio::time::timeout(self.patience, self.pieces.next());
-        if let Some(piece) = piece.await.map_err(|_| AnswerBroken)? {
-            return Ok(Some(piece));
-        }
-        let Some(outcome) = self.outcome.take() else {
-            return Ok(None);
-        };
-        let (answer, is_refused) = match outcome.await {
-            Ok(StatementOutcome::Applied { answer, .. }) => (answer, false),
-            Ok(StatementOutcome::Refused(answer)) => (answer, true),
-            Ok(StatementOutcome::Unmet { .. }) | Err(_) => {
-                self.acknowledgement.stats.timeouts.increment();
-                return Err(AnswerBroken);
-            }
-        };
-        if answer.cut {
-            return Err(AnswerBroken);
-        }
-        self.acknowledgement.make(is_refused);
-        Ok(Some(answer.body))
-    }
-
-    /// Returns once the client is too slow to be waited for.
-    pub async fn given_up(&self) {
-        self.pieces.given_up().await;
-    }
-}
-
-impl std::fmt::Debug for StreamedAnswer {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("StreamedAnswer")
-            .field("head", &self.head)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What must be done before a client hears the end of an answer, so that it finds in every later read what it heard.
-struct Acknowledgement {
-    sequence: Sequence,
-    freshness: Arc<Freshness>,
-    stats: Arc<RelayStats>,
-    journal: Journal,
-}
-
-impl Acknowledgement {
-    /// Of several statements the first ones may have been carried out though it was refused, and the client sees which.
-    fn make(&self, is_refused: bool) {
-        if is_refused {
-            self.stats.refused.increment();
-        }
-        self.freshness.acknowledge_statement(self.sequence);
-        let durable = self.journal.durable();
-        self.stats.show_head(durable.sequence.get(), durable.offset);
-    }
 }
 
 /// What a statement came to.

@@ -23,9 +23,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::super::client::{ReplicaAnswer, SendError};
+use super::super::client::SendError;
 use super::super::proof::Proof;
 use super::super::replica::Replica;
+use super::super::replica_answer::ReplicaAnswer;
 use super::super::sentinel::Sentinel;
 use super::super::wire::{Pieces, get_request, query_request, write_head};
 use crate::influx::{

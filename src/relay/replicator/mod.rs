@@ -47,11 +47,12 @@ use tokio::sync::watch;
 
 use super::backoff::Backoff;
 use super::board::Board;
-use super::client::{ReplicaAnswer, SendError};
+use super::client::SendError;
 use super::dead_letters::DeadLetters;
 use super::freshness::Freshness;
 use super::lane::Lane;
 use super::replica::Replica;
+use super::replica_answer::ReplicaAnswer;
 use super::roster::Place;
 use super::sentinel::{self, Sentinel};
 use super::tracker::Tracker;

@@ -20,7 +20,8 @@ use log::{info, warn};
 
 use super::super::backoff::Backoff;
 use super::super::board::{Report, Settlement, StatementAnswer};
-use super::super::client::{MAX_WHOLE_STATEMENT, ReplicaAnswer, SendError, StatementBody};
+use super::super::client::SendError;
+use super::super::replica_answer::{MAX_WHOLE_STATEMENT, ReplicaAnswer, StatementBody};
 use super::super::statement_record::StatementRecord;
 use super::super::wire::{Pieces, query_request, statement_head};
 use super::verdicts::shown;

@@ -6,10 +6,11 @@ use log::{error, warn};
 
 use super::super::board::{Report, Settlement};
 use super::super::change::Change;
-use super::super::client::{ReplicaAnswer, SendError};
+use super::super::client::SendError;
 use super::super::dead_letters::DeadLetter;
 use super::super::lane::weight;
 use super::super::refusals::{Conclusion, Refusal};
+use super::super::replica_answer::ReplicaAnswer;
 use super::super::trail::Doubted;
 use super::{Finished, Replicator};
 use crate::influx::{TryAgain, Verdict};
