@@ -237,6 +237,12 @@ fn relay(f: &mut Formatter<'_>, config: &Config, relay: &Relay) -> fmt::Result {
     writeln!(f, "    a line has up to {} tags", relay.max_tags)?;
     writeln!(
         f,
+        "    up to {} of a long answer to a statement wait for its client; long refusals for clients take up to {}",
+        size(relay.max_statement_answer_buffer),
+        size(relay.max_refusal_texts)
+    )?;
+    writeln!(
+        f,
         "    up to {} dead letters are kept, up to {}",
         relay.max_dead_letters,
         size(relay.max_dead_letter_bytes)

@@ -367,6 +367,12 @@ pub struct Relay {
     pub max_dead_letter_bytes: usize,
     /// `statement_timeout`: how long a client waits for its statement. Default 10 min.
     pub statement_timeout: Duration,
+    /// `max_statement_answer_buffer`: most bytes of the answer to a statement that wait for its client while the answer comes; a
+    /// client that leaves them full is given up. Default 1 MiB.
+    pub max_statement_answer_buffer: usize,
+    /// `max_refusal_texts`: most bytes of replicas' refusals longer than 2 KiB that are held for clients; past it a client hears
+    /// one that is shortened to 2 KiB. Default 4 MiB.
+    pub max_refusal_texts: usize,
     /// `retry.min`: first wait before a replica is tried again. Default 100 ms.
     pub retry_min: Duration,
     /// `retry.max`: longest such wait. Default 10 s.

@@ -8,8 +8,9 @@
 //! | [`endpoint`] | paths and methods: what is a write, and what InfluxDB answers to the rest |
 //! | [`parameters`] | query strings as Go reads them |
 //! | [`precision`], [`credentials`], [`write_request`] | what a write's parameters and headers say |
-//! | [`unpack`] | gzip bodies, within a limit |
+//! | [`unpack`] | gzip bodies, within a limit, and packing them |
 //! | [`line_protocol`] | lines, timestamps, where bodies may be joined and cut |
+//! | [`answer_scan`], [`error_text`] | the error that a node's answer names, read while it passes |
 //! | [`answer`], [`format`] | answers that clients cannot tell from InfluxDB's |
 //! | [`results`] | answers to `/query`, from JSON into the form that a client asked for |
 //! | [`influxql`] | which statements change something, and which only read |
@@ -27,8 +28,10 @@
 //! - **Memory is bounded** by the size of the input, or by a limit that is passed in where input unfolds.
 
 pub mod answer;
+pub mod answer_scan;
 pub mod credentials;
 pub mod endpoint;
+pub mod error_text;
 pub mod format;
 mod go_text;
 pub mod influxql;
@@ -45,15 +48,20 @@ pub mod verdict;
 pub mod write_request;
 
 pub use answer::{Answer, Refusal};
+pub use answer_scan::{AnswerScan, Scanned, scan_answer};
 pub use credentials::Credentials;
 pub use endpoint::{Route, WriteEndpoint, answer_to_ping, answer_to_unknown_path, route};
+pub use error_text::{ErrorText, shorten};
 pub use format::Format;
 pub use line_protocol::{Ending, Normalized, Point, first_point, normalize, split};
 pub use parameters::Parameters;
 pub use precision::Precision;
 pub use query_answer::{QueryAnswer, RetentionPolicy, read_query_answer, retention_policies};
 pub use started::{Started, read_started};
-pub use statement_verdict::{StatementVerdict, judge_statement, statement_error};
-pub use unpack::{UnpackError, unpack_gzip, unpack_gzip_exactly, unpacked_length};
-pub use verdict::{TryAgain, Verdict, judge_write, refusal_of_replica};
+pub use statement_verdict::{StatementVerdict, judge_scanned_statement, judge_statement};
+pub use unpack::{UnpackError, pack_gzip, unpack_gzip, unpack_gzip_exactly, unpacked_length};
+pub use verdict::{
+    TryAgain, Verdict, judge_scanned_write, judge_write, refusal_of_replica, refusal_of_text,
+    words_of,
+};
 pub use write_request::{Consistency, WriteRequest, wants_pretty};

@@ -11,6 +11,7 @@
 //! | 200 of `/query` | `user not found`, `user already exists`, `subscription not found`, `subscription already exists` | `Refused`, `already_done`: what a repeated statement meets that has done its work |
 //! | 200 of `/query` | `… not authorized …`, `create admin user first …` | `Unauthorized` |
 //! | 200 of `/query` | any other error | `Refused` |
+//! | 200 of `/query` | `json: error calling MarshalJSON …` or `json: unsupported value: …` in place of JSON or behind it: a row holds a number that JSON cannot express | `Applied`: it was carried out, and no node can tell its answer |
 //! | 200 of `/query` | no JSON | `Unexpected`: something else listens there |
 //! | 2xx of any other endpoint | | `Applied` |
 //! | 400 | the body could not be read | `TryAgain` |
@@ -28,7 +29,8 @@
 //! Of several statements the first error counts. InfluxDB overwrites the error of one that is not the last by `not executed`:
 //! then it cannot be told whether it would pass, and it is taken as a refusal.
 
-use serde::Deserialize;
+use super::answer_scan::{Scanned, scan_answer};
+use super::error_text::ErrorText;
 
 /// What became of a changing request at one replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,66 +62,41 @@ const REFUSED: StatementVerdict = Refused {
     already_done: false,
 };
 
-/// Judges the answer to a request to `/query` that was asked for in JSON (`is_query`), or to another changing endpoint.
+/// Judges the whole answer to a request to `/query` that was asked for in JSON (`is_query`), or to another changing endpoint.
 pub fn judge_statement(is_query: bool, status: u16, body: &[u8]) -> StatementVerdict {
+    judge_scanned_statement(is_query, status, body, &scan_answer(body))
+}
+
+/// Judges an answer of any length by its status, the beginning of its body, and what was found in all of it.
+pub fn judge_scanned_statement(
+    is_query: bool,
+    status: u16,
+    body: &[u8],
+    scanned: &Scanned,
+) -> StatementVerdict {
+    let error = scanned.error.as_ref().map(ErrorText::text);
     match status {
         200..=299 if !is_query => Applied,
-        200 => match first_error(body) {
-            Ok(None) => Applied,
-            Ok(Some(text)) => judge_text(&text),
-            Err(NoResults) => Unexpected,
+        200 => match error {
+            Some(text) => judge_text(text),
+            None if scanned.is_results || scanned.is_unsupported => Applied,
+            None => Unexpected,
         },
-        400 => match first_error(body) {
-            Ok(Some(text)) if was_not_read(&text) => TryAgain,
+        400 => match error {
+            Some(text) if was_not_read(text) => TryAgain,
             _ => REFUSED,
         },
         401 | 403 => Unauthorized,
         408 | 429 => TryAgain,
         402..=499 => REFUSED,
-        500 if !is_query => match first_error(body) {
-            Ok(Some(text)) if passes(&text) => TryAgain,
+        500 if !is_query => match error {
+            Some(text) if passes(text) => TryAgain,
             _ => REFUSED,
         },
         500 if body.trim_ascii() == b"Internal Server Error" => REFUSED,
         502 | 504 => Unanswered,
         500.. => TryAgain,
         _ => Unexpected,
-    }
-}
-
-/// The text of the first error in an answer of `/query`, for a person; nothing if there is none.
-pub fn statement_error(body: &[u8]) -> Option<String> {
-    first_error(body).ok().flatten()
-}
-
-struct NoResults;
-
-/// One JSON document of an answer; several if it came in chunks.
-#[derive(Deserialize)]
-struct Document {
-    #[serde(default)]
-    results: Vec<StatementResult>,
-    error: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct StatementResult {
-    error: Option<String>,
-}
-
-fn first_error(body: &[u8]) -> Result<Option<String>, NoResults> {
-    let documents = serde_json::Deserializer::from_slice(body).into_iter::<Document>();
-    let mut found = None;
-    let mut count = 0;
-    for document in documents {
-        let document = document.map_err(|_| NoResults)?;
-        count += 1;
-        let mut errors = document.results.into_iter().filter_map(|one| one.error);
-        found = found.or_else(|| document.error.or_else(|| errors.next()));
-    }
-    match count {
-        0 => Err(NoResults),
-        _ => Ok(found),
     }
 }
 
@@ -311,13 +288,18 @@ mod tests {
         assert_eq!(judge_statement(true, 200, b"{}\n"), Applied);
         assert_eq!(judge_statement(true, 200, b""), Unexpected);
         assert_eq!(judge_statement(true, 200, b"<html>"), Unexpected);
+        let unsupported = b"{\"results\":[{\"statement_id\":0}]}\njson: unsupported value: +Inf";
+        assert_eq!(judge_statement(true, 200, unsupported), Applied);
+        assert_eq!(
+            judge_statement(true, 200, b"{\"results\":[{\"st"),
+            Unexpected
+        );
     }
 
     #[test]
     fn of_several_documents_and_statements_the_first_error_counts() {
         let two = b"{\"results\":[{\"statement_id\":0}]}\n{\"results\":[{\"statement_id\":1,\"error\":\"timeout\"},{\"error\":\"not executed\"}]}\n";
         assert_eq!(judge_statement(true, 200, two), TimedOut);
-        assert_eq!(statement_error(two).as_deref(), Some("timeout"));
     }
 
     #[test]
@@ -361,7 +343,6 @@ mod tests {
         #[test]
         fn never_panics(is_query: bool, status: u16, body in proptest::collection::vec(any::<u8>(), 0..100)) {
             judge_statement(is_query, status, &body);
-            statement_error(&body);
         }
     }
 }

@@ -1,8 +1,11 @@
-//! gzip bodies, unpacked as Go's `compress/gzip` does it and within a limit.
+//! gzip bodies, unpacked as Go's `compress/gzip` does it and within a limit; and packed.
 //!
 //! Several members in a row are one body. What Go finds wrong is wrong, with Go's words, for they are what the client reads.
 
-use flate2::{Crc, Decompress, FlushDecompress, Status};
+use std::io::Write;
+
+use flate2::write::GzEncoder;
+use flate2::{Compression, Crc, Decompress, FlushDecompress, Status};
 
 use super::answer::Refusal;
 
@@ -81,6 +84,14 @@ fn inflate(body: &[u8], limit: usize, sink: &mut impl FnMut(&[u8])) -> Result<()
         input.member(&mut buffer, &mut left, sink)?;
     }
     Ok(())
+}
+
+/// Packs a body into gzip; `None` if that does not make it smaller.
+pub fn pack_gzip(body: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).ok()?;
+    let packed = encoder.finish().ok()?;
+    (packed.len() < body.len()).then_some(packed)
 }
 
 /// What is left of the body.
@@ -193,6 +204,16 @@ impl<'body> Input<'body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_packed_unfolds_to_the_same_and_what_grows_is_not_packed() {
+        let body = b"m,host=a v=1 1\n".repeat(1000);
+        let packed = pack_gzip(&body).expect("smaller");
+        assert!(packed.len() < 1000);
+        assert_eq!(unpack_gzip(&packed, body.len()), Ok(body));
+        assert_eq!(pack_gzip(b"m v=1"), None);
+        assert_eq!(pack_gzip(b""), None);
+    }
     use flate2::{Compression, GzBuilder, write::GzEncoder};
     use proptest::prelude::*;
     use std::io::Write;

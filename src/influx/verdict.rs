@@ -39,11 +39,16 @@
 //!
 //! Error texts quote lines and names that clients choose. So they are compared from their beginning, where InfluxDB writes its
 //! own words; what is searched in their middle only turns `Expired` into `Refused`.
+//!
+//! A text need not be [whole](super::error_text::ErrorText::is_whole): the middle of a long one is left out, and an answer may
+//! end inside of it. Then `Expired` becomes `Refused` too, because what the search in the middle looks for may stand in what
+//! is missing; and a beginning that is too short to tell InfluxDB's words apart is `Unexpected`.
 
 use http::StatusCode;
-use serde::Deserialize;
 
 use super::answer::Refusal;
+use super::answer_scan::{Scanned, scan_answer};
+use super::error_text::{ErrorText, excerpt_of};
 
 /// What becomes of a write at one replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,17 +92,23 @@ pub enum TryAgain {
     BodyNotRead,
 }
 
-/// Judges a replica's answer to a write. Expects the JSON form of errors (ask for it), and copes with anything.
+/// Judges a replica's whole answer to a write. Expects the JSON form of errors (ask for it), and copes with anything.
 pub fn judge_write(status: u16, body: &[u8]) -> Verdict {
+    judge_scanned_write(status, body, &scan_answer(body))
+}
+
+/// Judges a replica's answer to a write by its status, the beginning of its body, and what was found in as much of it as came.
+pub fn judge_scanned_write(status: u16, body: &[u8], scanned: &Scanned) -> Verdict {
+    let error = scanned.error.as_ref();
     match status {
         204 => Verdict::Applied,
         401 | 403 => Verdict::Unauthorized,
         413 => Verdict::TooLarge,
         429 | 503 => Verdict::TryAgain(TryAgain::Busy),
-        400 => error_text(body).map_or(Verdict::Unexpected, |text| judge_bad_request(&text)),
-        404 => error_text(body).map_or(Verdict::Unexpected, |text| judge_not_found(&text)),
+        400 => error.map_or(Verdict::Unexpected, judge_bad_request),
+        404 => error.map_or(Verdict::Unexpected, |error| judge_not_found(error.text())),
         500 if body.trim_ascii() == b"Internal Server Error" => Verdict::Refused,
-        500 => judge_server_error(&error_text(body).unwrap_or_default()),
+        500 => judge_server_error(error.map_or("", ErrorText::text)),
         502 | 504 => Verdict::TryAgain(TryAgain::Timeout),
         408 | 501.. => Verdict::TryAgain(TryAgain::Unavailable),
         _ => Verdict::Unexpected,
@@ -106,26 +117,29 @@ pub fn judge_write(status: u16, body: &[u8]) -> Verdict {
 
 /// A replica's refusal, to be told to a client in the form that the client accepts.
 pub fn refusal_of_replica(status: u16, body: &[u8]) -> Refusal {
-    let message =
-        error_text(body).unwrap_or_else(|| String::from_utf8_lossy(body).trim_end().to_owned());
-    Refusal::new(
-        StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
-        message,
-    )
+    refusal_of_text(status, words_of(body, scan_answer(body)))
 }
 
-/// The `error` of a JSON body. InfluxDB 1.8 may append a second document to the first, which counts.
-fn error_text(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct ErrorBody {
-        error: String,
+/// A refusal in a replica's own words.
+pub fn refusal_of_text(status: u16, words: impl Into<String>) -> Refusal {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    Refusal::new(status, words)
+}
+
+/// What a replica said, for a person: its error, else the beginning of its body as text. At most about 64 KiB.
+pub fn words_of(body: &[u8], scanned: Scanned) -> String {
+    match scanned.error {
+        Some(error) => error.into_text(),
+        None => excerpt_of(String::from_utf8_lossy(body).trim_end()),
     }
-    let mut documents = serde_json::Deserializer::from_slice(body).into_iter::<ErrorBody>();
-    documents.next()?.ok().map(|document| document.error)
 }
 
-fn judge_bad_request(text: &str) -> Verdict {
+fn judge_bad_request(error: &ErrorText) -> Verdict {
     const BODY_NOT_READ: [&str; 2] = ["http: ", "read tcp "];
+    let text = error.text();
+    if !error.is_whole() && is_too_short_to_judge(text) {
+        return Verdict::Unexpected;
+    }
     let Some(reason) = text.strip_prefix("partial write: ") else {
         let not_read = matches!(text, "EOF" | "unexpected EOF")
             || BODY_NOT_READ.iter().any(|start| text.starts_with(start));
@@ -137,7 +151,7 @@ fn judge_bad_request(text: &str) -> Verdict {
     };
     let is_expired = reason.starts_with("points beyond retention policy ")
         || is_outside_retention_policy(reason);
-    if is_expired && !reason.contains("Write Window Upper Bound") {
+    if is_expired && error.is_whole() && !reason.contains("Write Window Upper Bound") {
         return Verdict::Expired {
             dropped: dropped(reason),
         };
@@ -146,6 +160,34 @@ fn judge_bad_request(text: &str) -> Verdict {
         return Verdict::TryAgain(TryAgain::ShardBeingDropped);
     }
     Verdict::Refused
+}
+
+/// Whether the text ends before it can be told from one of those that are no refusal.
+fn is_too_short_to_judge(text: &str) -> bool {
+    const TOLD_APART: [&str; 6] = [
+        "EOF ",
+        "unexpected EOF ",
+        "http: ",
+        "read tcp ",
+        "partial write: points beyond retention policy ",
+        "partial write: shard ",
+    ];
+    const COUNTED: [(&str, &str); 2] = [
+        (
+            "partial write: dropped ",
+            " points outside retention policy ",
+        ),
+        ("partial write: shard ", " is pending deletion "),
+    ];
+    let ends_inside_number_or_words = |(start, rest): &(&str, &str)| match text.strip_prefix(start)
+    {
+        Some(counted) => {
+            rest.starts_with(counted.trim_start_matches(|digit: char| digit.is_ascii_digit()))
+        }
+        None => start.starts_with(text),
+    };
+    TOLD_APART.iter().any(|whole| whole.starts_with(text))
+        || COUNTED.iter().any(ends_inside_number_or_words)
 }
 
 /// `dropped 3 points outside retention policy of duration …`
@@ -318,6 +360,69 @@ mod tests {
             judge_write(400, b"{\"error\":\"EOF\"} garbage"),
             TryAgain(super::TryAgain::BodyNotRead)
         );
+    }
+
+    #[test]
+    fn a_cut_text_is_judged_by_its_beginning() {
+        let judge_cut = |status, text: &str| {
+            let body = format!("{{\"error\":\"{text}");
+            judge_write(status, body.as_bytes())
+        };
+        for text in [
+            "unable to parse 'x': missing fields",
+            "una",
+            "field type con",
+            "partial write: unable to par",
+            "partial write: field",
+            // Whether the upper bound of a write window is named behind it cannot be known.
+            "partial write: dropped 12 points outside retention policy of duration 1h",
+            "partial write: points beyond retention policy dropped=1",
+        ] {
+            assert_eq!(judge_cut(400, text), Refused, "{text}");
+        }
+        for text in [
+            "",
+            "u",
+            "EOF",
+            "unexpected EOF",
+            "rea",
+            "partial write: ",
+            "partial write: poin",
+            "partial write: dropped 1",
+            "partial write: dropped 12 points out",
+            "partial write: shard 3",
+            "partial write: shard 3 is",
+        ] {
+            assert_eq!(judge_cut(400, text), Unexpected, "{text}");
+        }
+        let reset = "read tcp 127.0.0.1:1->127";
+        assert_eq!(
+            judge_cut(400, reset),
+            TryAgain(super::TryAgain::BodyNotRead)
+        );
+        assert_eq!(
+            judge_cut(404, "database not found: \\\"x"),
+            DatabaseNotFound
+        );
+        assert_eq!(judge_cut(404, "data"), Unexpected);
+        assert_eq!(judge_cut(500, "engine: unable to parse fl"), Refused);
+        assert_eq!(judge_cut(413, "Req"), TooLarge);
+    }
+
+    #[test]
+    fn a_long_text_is_judged_and_told_as_a_text() {
+        let lines = "unable to parse 'x': missing fields\n".repeat(100_000) + "the end dropped=0";
+        let body = serde_json::json!({ "error": format!("partial write: {lines}") }).to_string();
+        assert_eq!(judge_write(400, body.as_bytes()), Refused);
+        // The beginning alone says as much.
+        assert_eq!(judge_write(400, &body.as_bytes()[..5000]), Refused);
+        let refusal = refusal_of_replica(400, body.as_bytes());
+        assert!(refusal.message.len() < 66_000);
+        assert!(refusal.message.starts_with("partial write: unable"));
+        assert!(refusal.message.ends_with("the end dropped=0"));
+        let window = "x".repeat(70_000) + " Write Window Upper Bound " + &"y".repeat(70_000);
+        let text = format!("partial write: dropped 1 points outside retention policy of {window}");
+        assert_eq!(judge(400, &text), Refused);
     }
 
     #[test]

@@ -51,6 +51,16 @@ pub enum AppendError {
     Closed,
 }
 
+impl AppendError {
+    /// Whether the same record will never be taken, however often it is tried.
+    pub fn is_final(self) -> bool {
+        match self {
+            AppendError::TooLarge => true,
+            AppendError::NoRoom | AppendError::QueueFull | AppendError::Closed => false,
+        }
+    }
+}
+
 /// Why cursors could not be confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {

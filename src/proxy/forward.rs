@@ -292,7 +292,7 @@ async fn pass_on(
 }
 
 /// Makes the server's header one of this connection: how the body's end is told is between us and the client.
-fn frame(session: &mut Session, header: &mut ResponseHeader) -> pingora::Result<()> {
+pub(super) fn frame(session: &mut Session, header: &mut ResponseHeader) -> pingora::Result<()> {
     hop_by_hop::strip_response(header);
     let old_client = session.req_header().version != Version::HTTP_11;
     header.set_version(Version::HTTP_11);

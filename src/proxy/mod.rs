@@ -74,8 +74,8 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
-use crate::relay::AdmittedStatement;
 use crate::relay::freshness::Freshness;
+use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::Stats;
 
 pub use background::PoolService;
@@ -108,8 +108,8 @@ pub trait RelayHandler: Send + Sync {
         source: IpAddr,
     ) -> Result<AdmittedStatement, Answer>;
 
-    /// Carries it out on all replicas; the whole answer.
-    async fn replicate(&self, statement: AdmittedStatement) -> Answer;
+    /// Carries it out on all replicas; the answer, or the beginning of a long one.
+    async fn replicate(&self, statement: AdmittedStatement) -> Replicated;
 
     /// Returns once the replicas have been asked for the first time.
     async fn ready(&self);

@@ -8,15 +8,19 @@ use http::header::CONTENT_LENGTH;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::v1::common::is_expect_continue_req;
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
 
 use super::RelayHandler;
+use super::access_log::Termination;
+use super::context::RequestContext;
 use super::error_answer::{ErrorAnswer, drain_rest, send_whole};
+use super::forward::{frame, write_piece};
 use super::pieces::Pieces;
 use super::request_body::BodyError;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
 use crate::relay::freshness::Freshness;
-use crate::relay::{Admitted, AdmittedStatement, Begun, Relay};
+use crate::relay::{Admitted, AdmittedStatement, Begun, Relay, Replicated, StreamedAnswer};
 
 #[async_trait]
 impl RelayHandler for Relay {
@@ -63,7 +67,7 @@ impl RelayHandler for Relay {
         Relay::admit_statement(self, request, class, source).await
     }
 
-    async fn replicate(&self, statement: AdmittedStatement) -> Answer {
+    async fn replicate(&self, statement: AdmittedStatement) -> Replicated {
         Relay::replicate(self, statement).await
     }
 
@@ -124,4 +128,44 @@ pub(super) async fn send(session: &mut Session, answer: Answer) -> pingora::Resu
         header.insert_header(CONTENT_LENGTH, answer.body.len())?;
     }
     send_whole(session, header, answer.body).await
+}
+
+/// Sends an answer of the relay while it comes. If it has no end, the client's connection ends before the body does.
+pub(super) async fn send_streamed(
+    session: &mut Session,
+    context: &mut RequestContext,
+    mut answer: StreamedAnswer,
+) -> pingora::Result<()> {
+    drain_rest(session);
+    let mut header =
+        ResponseHeader::build(answer.head.status, Some(answer.head.headers.len() + 1))?;
+    for (name, value) in std::mem::take(&mut answer.head.headers) {
+        header.append_header(name, value)?;
+    }
+    frame(session, &mut header)?;
+    session
+        .write_response_header(Box::new(header), false)
+        .await?;
+    loop {
+        let piece = match answer.next().await {
+            Ok(Some(piece)) => piece,
+            Ok(None) => return session.write_response_body(None, true).await,
+            Err(error) => {
+                context.termination = Termination::AnswerBroke;
+                return Err(Error::because(ErrorType::ReadError, "a statement", error).into_up());
+            }
+        };
+        tokio::select! {
+            biased;
+            written = write_piece(session, &piece) => written?,
+            () = answer.given_up() => {
+                context.termination = Termination::ClientLeft;
+                return Err(Error::explain(
+                    ErrorType::WriteTimedout,
+                    "the client takes the answer to a statement too slowly",
+                )
+                .into_down());
+            }
+        }
+    }
 }

@@ -20,13 +20,14 @@ use super::context::RequestContext;
 use super::error_answer::ErrorAnswer;
 use super::forward::{self, Forward};
 use super::pool::Pool;
-use super::relay_handler::send;
+use super::relay_handler::{send, send_streamed};
 use crate::config::model::{RelayId, Target};
 use crate::influx::influxql::{
     self, Class, Databases, Kind, Limits, NODE_LOCAL_DATABASE, classify_request,
 };
 use crate::influx::{Parameters, Refusal};
 use crate::offload::{LARGE, offload};
+use crate::relay::Replicated;
 
 /// What is done with a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,10 +84,13 @@ pub(super) async fn serve(
             };
             let answer = match admitted {
                 Ok(statement) => handler.replicate(statement).await,
-                Err(answer) => answer,
+                Err(answer) => Replicated::Whole(answer),
             };
             app.close_if_stopping(session);
-            return send(session, answer).await;
+            return match answer {
+                Replicated::Whole(answer) => send(session, answer).await,
+                Replicated::Streamed(answer) => send_streamed(session, context, answer).await,
+            };
         }
         Treatment::Refused(refusal) => {
             app.enter(context, target);

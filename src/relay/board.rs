@@ -28,7 +28,9 @@ use crate::journal::{Append, AppendError, Sequence};
 use crate::stats::RelayStats;
 
 use statements::WaitingStatement;
-pub use statements::{StatementAnswer, StatementOutcome, StatementPlace};
+pub use statements::{
+    BegunAnswer, StatementAnswer, StatementOutcome, StatementPlace, StatementWait, Wanted,
+};
 
 /// What a replica made of one record.
 #[derive(Debug, Clone)]

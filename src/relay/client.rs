@@ -3,20 +3,27 @@
 //! Connections are Pingora's; the request is written as it is and its answer is read by [`response`](super::response), which
 //! says why. One call sends a request once: whether it is sent again is for the caller to say, who counts. A statement must not go out twice, and may take minutes: it has a connection of its own, and no deadline as
 //! long as that lives (rule S3).
+//!
+//! **Answers have any length.** Of a body the beginning is kept; the rest is [scanned](crate::influx::AnswerScan) as it passes
+//! and counts against the deadline. The body of a refusal has half of the deadline, so that a client hears the verdict in time.
+//! A refusal whose status and beginning say enough is a verdict even if its end never comes: the record would meet the same
+//! refusal again. What says that something was done must be whole.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::FutureExt;
-use http::HeaderValue;
 use pingora::connectors::TransportConnector;
 use pingora::protocols::{Stream, TcpKeepalive};
 use pingora::upstreams::peer::HttpPeer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::response::{self, MAX_BODY, ResponseError};
+use super::replica_answer::{
+    MAX_KEPT, MAX_WHOLE_STATEMENT, Received, ReplicaAnswer, StatementBody, receive,
+    receive_statement,
+};
+use super::response::{ResponseError, ResponseReader};
 use super::wire::Pieces;
 
 /// Idle connections kept for one replica.
@@ -24,9 +31,6 @@ const MAX_IDLE: usize = 16;
 
 /// An idle connection older than this is not trusted any more.
 const IDLE_LIFETIME: Duration = Duration::from_secs(60);
-
-/// Most bytes that are kept of the answer to a statement.
-const MAX_STATEMENT_ANSWER: usize = 4 << 20;
 
 /// How a dead peer is told from a slow one while a statement runs: asked after 30 s of silence, given up about a minute later.
 const STATEMENT_KEEPALIVE: TcpKeepalive = TcpKeepalive {
@@ -36,22 +40,6 @@ const STATEMENT_KEEPALIVE: TcpKeepalive = TcpKeepalive {
     #[cfg(target_os = "linux")]
     user_timeout: Duration::from_secs(90),
 };
-
-/// What a replica answered.
-#[derive(Debug, Clone)]
-pub(super) struct ReplicaAnswer {
-    pub(super) status: u16,
-    /// `X-Influxdb-Version`.
-    pub(super) version: Option<HeaderValue>,
-    /// `Content-Type`.
-    pub(super) content_type: Option<HeaderValue>,
-    /// `Retry-After`, in seconds.
-    pub(super) retry_after: Option<Duration>,
-    /// Its body, cut at 256 KiB, of a statement at 4 MiB.
-    pub(super) body: Bytes,
-    /// The body was longer.
-    pub(super) cut: bool,
-}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -106,36 +94,72 @@ impl ReplicaClient {
         address: SocketAddr,
         request: Pieces,
     ) -> Result<ReplicaAnswer, SendError> {
-        match tokio::time::timeout(
-            self.timeout,
-            self.exchange_without_deadline(address, request),
-        )
-        .await
-        {
-            Ok(result) => result,
-            Err(_) => Err(SendError::Timeout {
+        let mut received = Received::new();
+        let exchange = self.exchange_without_deadline(address, request, &mut received);
+        let error = match tokio::time::timeout(self.timeout, exchange).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error),
+            Err(_) => Some(SendError::Timeout {
                 address,
                 timeout: self.timeout,
             }),
-        }
+        };
+        let answer = match &error {
+            None => received.into_answer(true),
+            Some(_) => received.refused_write(),
+        };
+        answer.ok_or_else(|| error.unwrap_or_else(|| SendError::empty(address)))
     }
 
-    /// Sends a statement and reads its answer, however long it takes.
+    /// Sends a statement and reads its answer, however long it takes and is. What follows a status that refuses has the
+    /// half the deadline of other exchanges.
     pub(super) async fn exchange_once(
         &self,
         address: SocketAddr,
         request: Pieces,
+        body: StatementBody,
     ) -> Result<ReplicaAnswer, SendError> {
         let mut peer = HttpPeer::new(address, false, String::new());
         peer.options.connection_timeout = Some(self.timeout);
         peer.options.tcp_keepalive = Some(STATEMENT_KEEPALIVE);
         let connected = self.connector.new_stream(&peer).await;
-        let stream = connected.map_err(|error| SendError::Connect {
+        let mut stream = connected.map_err(|error| SendError::Connect {
             address,
             reason: reason(&error),
         })?;
-        self.converse(stream, address, request, MAX_STATEMENT_ANSWER)
+        let sent = send(&mut stream, request).await;
+        let no_answer = |error| SendError::no_answer(address, &sent, error);
+        let (head, mut reader) = ResponseReader::begin(&mut stream)
             .await
+            .map_err(no_answer)?;
+        let refuses = head.status >= 400;
+        let mut received = Received::new();
+        received.head = Some(head);
+        if refuses {
+            let rest = receive(&mut reader, &mut received, MAX_WHOLE_STATEMENT);
+            let error = match tokio::time::timeout(self.timeout / 2, rest).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(no_answer(error)),
+                Err(_) => Some(SendError::Timeout {
+                    address,
+                    timeout: self.timeout / 2,
+                }),
+            };
+            let answer = match &error {
+                None => received.into_answer(true),
+                Some(_) => received.refused_statement(),
+            };
+            return answer.ok_or_else(|| error.unwrap_or_else(|| SendError::empty(address)));
+        }
+        let last_piece = receive_statement(&mut reader, &mut received, body)
+            .await
+            .map_err(no_answer)?;
+        let answer = received.into_answer(true);
+        let answer = answer.ok_or_else(|| SendError::empty(address))?;
+        Ok(ReplicaAnswer {
+            last_piece,
+            ..answer
+        })
     }
 
     /// Forgets all idle connections: the replica went away, or is another one now.
@@ -147,9 +171,10 @@ impl ReplicaClient {
         &self,
         address: SocketAddr,
         request: Pieces,
-    ) -> Result<ReplicaAnswer, SendError> {
+        received: &mut Received,
+    ) -> Result<(), SendError> {
         if let Some(stream) = self.take_idle(address) {
-            return self.converse(stream, address, request, MAX_BODY).await;
+            return self.converse(stream, address, request, received).await;
         }
         let mut peer = HttpPeer::new(address, false, String::new());
         peer.options.connection_timeout = Some(self.timeout);
@@ -161,44 +186,40 @@ impl ReplicaClient {
                     address,
                     reason: reason(&error),
                 })?;
-        self.converse(stream, address, request, MAX_BODY).await
+        self.converse(stream, address, request, received).await
     }
 
     async fn converse(
         &self,
         mut stream: Stream,
         address: SocketAddr,
-        mut request: Pieces,
-        max_body: usize,
-    ) -> Result<ReplicaAnswer, SendError> {
-        // A replica may refuse a large body before it has read it all (413, 401): then writing fails, yet there is an answer.
-        let mut sent = stream.write_all_buf(&mut request).await;
-        if sent.is_ok() {
-            sent = stream.flush().await;
+        request: Pieces,
+        received: &mut Received,
+    ) -> Result<(), SendError> {
+        let sent = send(&mut stream, request).await;
+        let no_answer = |error| SendError::no_answer(address, &sent, error);
+        let (head, mut reader) = ResponseReader::begin(&mut stream)
+            .await
+            .map_err(no_answer)?;
+        let refuses = head.status >= 400;
+        received.head = Some(head);
+        let body = receive(&mut reader, received, MAX_KEPT);
+        if refuses {
+            // A client waits for the verdict, which the end of the body does not change.
+            tokio::time::timeout(self.timeout / 2, body)
+                .await
+                .map_err(|_| SendError::Timeout {
+                    address,
+                    timeout: self.timeout / 2,
+                })?
+                .map_err(no_answer)?;
+        } else {
+            body.await.map_err(no_answer)?;
         }
-        let response = match response::read(&mut stream, max_body).await {
-            Ok(response) => response,
-            Err(error) => {
-                let reason = match (&sent, error) {
-                    (Err(error), ResponseError::Io(_) | ResponseError::Closed(_)) => {
-                        error.to_string()
-                    }
-                    (_, error) => error.to_string(),
-                };
-                return Err(SendError::NoAnswer { address, reason });
-            }
-        };
-        if response.reusable && sent.is_ok() {
+        if reader.is_reusable() && sent.is_ok() {
             self.keep(stream, address);
         }
-        Ok(ReplicaAnswer {
-            status: response.status,
-            version: response.version,
-            content_type: response.content_type,
-            retry_after: response.retry_after,
-            body: Bytes::from(response.body),
-            cut: response.cut,
-        })
+        Ok(())
     }
 
     fn take_idle(&self, address: SocketAddr) -> Option<Stream> {
@@ -227,6 +248,34 @@ impl ReplicaClient {
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A replica may refuse a large body before it has read it all (413, 401): then this fails, yet there is an answer.
+async fn send(stream: &mut Stream, mut request: Pieces) -> std::io::Result<()> {
+    stream.write_all_buf(&mut request).await?;
+    stream.flush().await
+}
+
+impl SendError {
+    /// There is no whole answer; if sending failed too, that is why.
+    fn no_answer(
+        address: SocketAddr,
+        sent: &std::io::Result<()>,
+        error: ResponseError,
+    ) -> SendError {
+        let reason = match (sent, error) {
+            (Err(error), ResponseError::Io(_) | ResponseError::Closed(_)) => error.to_string(),
+            (_, error) => error.to_string(),
+        };
+        SendError::NoAnswer { address, reason }
+    }
+
+    fn empty(address: SocketAddr) -> SendError {
+        SendError::NoAnswer {
+            address,
+            reason: "there is no answer".to_owned(),
+        }
     }
 }
 

@@ -31,15 +31,15 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Semaphore;
 
-use super::client::ReplicaAnswer;
 use super::freshness::Freshness;
 use super::per_source::PerSource;
 use super::record::{Destination, Form};
 use super::replica::Replica;
+use super::replica_answer::ReplicaAnswer;
 use super::trust::{Scope, Tag, Trust, TrustTable};
 use super::wire::{Pieces, query_request, write_head};
 use crate::config::model::Judging;
-use crate::influx::{Credentials, Precision, Refusal, Verdict, judge_write, refusal_of_replica};
+use crate::influx::{Credentials, Precision, Refusal, Verdict, refusal_of_text};
 use crate::stats::RelayStats;
 
 /// How long the nodes may take to answer.
@@ -349,7 +349,7 @@ impl Question<'_> {
                     retention_policy: String::new(),
                     credentials: self.credentials.clone(),
                 };
-                write_head(&destination, address, 0)
+                write_head(&destination, address, 0, false)
             }
             Scope::Administer => query_request("SHOW USERS", "", self.credentials, address),
             Scope::Identify => query_request("SHOW DATABASES", "", self.credentials, address),
@@ -359,9 +359,9 @@ impl Question<'_> {
     /// What an answer means. InfluxDB asks for credentials, then for the database, then for rights, and only then for anything else:
     /// whatever it says besides these lets the credentials pass.
     fn read(&self, answer: &ReplicaAnswer) -> Judgement {
-        let refused = || Judgement::Refused(refusal_of_replica(answer.status, &answer.body));
+        let refused = || Judgement::Refused(refusal_of_text(answer.status, answer.words()));
         match self.scope {
-            Scope::Write(_) => match judge_write(answer.status, &answer.body) {
+            Scope::Write(_) => match answer.judge_write() {
                 Verdict::Unauthorized | Verdict::DatabaseNotFound => refused(),
                 Verdict::TryAgain(_) | Verdict::Unexpected => Judgement::Silent,
                 Verdict::Applied

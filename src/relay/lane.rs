@@ -4,7 +4,8 @@
 //! newline stands between them. Where neighbours differ in precision only, their timestamps are sent in nanoseconds: the same
 //! points; a record that travels alone goes as it came. A joined request that was refused is sent again in pieces, and a piece that is refused in
 //! smaller ones, until each record that is at fault travels alone: one bad write among hundreds costs its neighbours a few
-//! requests, not one each. A record that the replica finds too large goes in [`Parts`].
+//! requests, not one each. A record that the replica finds too large goes in [`Parts`], and a line that it finds too large goes
+//! in gzip: the limit of InfluxDB counts the bytes that arrive.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -67,6 +68,8 @@ pub(super) struct Lane {
     sent: usize,
     /// The first record, if it goes in pieces.
     parts: Option<Parts>,
+    /// The same bytes as the first record, or as its piece that is next, in gzip: the replica takes no more plain ones at once.
+    packed: Option<Bytes>,
     /// Joined requests that were refused, each inside the one before it.
     suspects: Vec<Suspect>,
     /// Not before this moment: the lane's first record is held.
@@ -83,6 +86,7 @@ impl Lane {
             in_flight: 0,
             sent: 0,
             parts: None,
+            packed: None,
             suspects: Vec::new(),
             not_before: None,
             held_since: None,
@@ -120,6 +124,10 @@ impl Lane {
         let mut precision = first.record.destination.precision;
         let mut body = Pieces::default();
         self.in_flight = match &self.parts {
+            _ if self.packed.is_some() => {
+                body.push(self.packed.clone().unwrap_or_default());
+                1
+            }
             Some(parts) => {
                 body.push(parts.next());
                 1
@@ -285,6 +293,9 @@ impl Lane {
     /// The same, but what the first of them was held for stands in the way of the next ones too: they are not held anew.
     pub(super) fn given_up(&mut self, count: usize) -> Drain<'_, Queued> {
         self.in_flight = 0;
+        if count > 0 {
+            self.packed = None;
+        }
         self.queue.drain(..count.min(self.queue.len()))
     }
 
@@ -318,9 +329,38 @@ impl Lane {
         true
     }
 
+    /// Whether the request that goes out next, or is under way, is gzipped.
+    pub(super) fn is_packed(&self) -> bool {
+        self.packed.is_some()
+    }
+
+    /// What was sent and cannot be cut, with the record's sequence, if it may go again in gzip: once, and as line protocol only,
+    /// because Prometheus' bodies are compressed as they come.
+    pub(super) fn to_pack(&self) -> Option<(Sequence, Bytes)> {
+        let first = self.queue.front()?;
+        if self.in_flight != 1
+            || self.is_packed()
+            || first.record.destination.form != Form::LineProtocol
+        {
+            return None;
+        }
+        let plain = match &self.parts {
+            Some(parts) => parts.next(),
+            None => first.record.body.clone(),
+        };
+        Some((first.sequence, plain))
+    }
+
+    /// What was too large goes again like this.
+    pub(super) fn pack(&mut self, packed: Bytes) {
+        self.packed = Some(packed);
+        self.in_flight = 0;
+    }
+
     /// The verdict on the request under way. Returns the one on its records; `None` if they are one, in pieces, and others of
     /// its pieces wait.
     pub(super) fn piece_judged(&mut self, report: Report) -> Option<Report> {
+        self.packed = None;
         let Some(parts) = &mut self.parts else {
             return Some(report);
         };

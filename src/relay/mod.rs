@@ -38,7 +38,8 @@
 //! | trouble | what happens |
 //! | --- | --- |
 //! | a replica cannot be reached, does not answer in `timeout`, or answers "try again" | its replicator backs off (`retry`), the others go on; clients no longer wait for it |
-//! | a replica takes less in one request than it is sent | the request goes again in smaller ones, a record between its lines |
+//! | a replica takes less in one request than it is sent | the request goes again in smaller ones, a record between its lines, a single line in gzip |
+//! | a replica's answer is long, or has no end | its status and beginning are the verdict; the rest is scanned, and that of a statement goes to its client |
 //! | a replica refuses a record that others accepted | [dead letter](dead_letters), its lane goes on |
 //! | a replica is too far behind, new in a pool with history, behind a hole of the journal, or not the node it was (R1) | [diverged](roster): no records, nobody waits for it, until it is [rebuilt](control) |
 //! | a replica lacks a database, a retention policy or a user's rights that another one has | the lane is held and tried again for five minutes, then the record is a dead letter there |
@@ -49,6 +50,7 @@
 //! | the process dies | the next one replays from the cursors |
 //!
 pub mod acknowledge;
+mod answer_stream;
 mod attempts;
 mod backoff;
 pub mod board;
@@ -71,6 +73,7 @@ mod refusals;
 #[allow(clippy::module_inception)]
 mod relay;
 mod replica;
+mod replica_answer;
 mod replicator;
 mod response;
 mod restore;
@@ -79,6 +82,7 @@ mod sentinel;
 mod start;
 pub mod statement_record;
 mod statements;
+mod streamed_answer;
 mod tracker;
 mod trail;
 mod trust;
@@ -93,4 +97,5 @@ pub use relay::{APPLIED_HEADER, Admitted, Begun, Relay};
 pub use roster::Place;
 pub use start::RelayError;
 pub use statements::AdmittedStatement;
+pub use streamed_answer::{AnswerBroken, Replicated, StreamedAnswer};
 pub use unattended::AppendUnattendedError;

@@ -43,7 +43,7 @@ pub struct NotedRefusal {
     pub sequence: u64,
     /// The status that the replica answered with.
     pub status: u16,
-    /// The beginning of the answer's body.
+    /// Its words, shortened.
     pub reason: String,
 }
 

@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn refusal(status: u16) -> Report {
-        Report::Refused(Refusal::new(status, &Bytes::new()))
+        Report::Refused(Refusal::new(status, "no"))
     }
 
     /// A node with a limit, and what it was sent.
@@ -272,7 +272,7 @@ mod tests {
     fn the_first_refusal_counts_and_one_for_age_counts_less() {
         let whole = record(Form::LineProtocol, &lines(4));
         let mut parts = Parts::of(&whole, 50).expect("it can be cut");
-        let expired = Report::Expired(Refusal::new(400, &Bytes::new()));
+        let expired = Report::Expired(Refusal::new(400, "no"));
         assert!(parts.judged(expired).is_none());
         assert!(parts.judged(refusal(500)).is_none());
         assert!(parts.judged(refusal(413)).is_none());

@@ -5,12 +5,13 @@
 //! remember refusals. They are bounded, and go into the notes of the cursors, so that a restart does not forget them.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use bytes::Bytes;
+use std::sync::Arc;
 
 use super::acknowledge::Standing;
 use super::note::NotedRefusal;
+use crate::influx::{scan_answer, shorten, words_of};
 use crate::journal::Sequence;
+use crate::stats::RelayStats;
 
 /// Refusals that are remembered; past it the oldest is forgotten, and counted: should the replica that has not judged it yet
 /// accept it, nobody would notice that the two differ.
@@ -18,24 +19,86 @@ const MAX_REFUSALS: usize = 8192;
 
 /// Refusals in the note of one cursor, and bytes of each text: a note takes 64 KiB.
 const MAX_NOTED: usize = 200;
-const MAX_NOTED_BODY: usize = 200;
+const MAX_NOTED_TEXT: usize = 200;
+
+/// Bytes of a refusal's words that are remembered, and stand in a dead letter.
+const MAX_REMEMBERED: usize = 2048;
 
 /// A refusal as the replica said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Its status.
     pub status: u16,
-    /// Its body, cut at 2 KiB.
-    pub body: Bytes,
+    words: Arc<Words>,
+}
+
+/// What a replica said: decoded text, never a piece of an answer's JSON.
+#[derive(Debug)]
+struct Words {
+    text: Box<str>,
+    /// Where a long text is counted.
+    counted: Option<Arc<RelayStats>>,
 }
 
 impl Refusal {
-    /// A refusal with this status and as much of this body as is kept.
-    pub fn new(status: u16, body: &Bytes) -> Refusal {
-        const MOST: usize = 2048;
+    /// A refusal in these words, of which 2 KiB are kept.
+    pub fn new(status: u16, words: &str) -> Refusal {
         Refusal {
             status,
-            body: body.slice(..body.len().min(MOST)),
+            words: Arc::new(Words {
+                text: shorten(words, MAX_REMEMBERED).into(),
+                counted: None,
+            }),
+        }
+    }
+
+    /// The same with all of its words, for clients that wait, as long as there is room among `most` bytes of such texts.
+    pub(super) fn in_full(
+        status: u16,
+        words: String,
+        stats: &Arc<RelayStats>,
+        most: usize,
+    ) -> Refusal {
+        let length = words.len() as u64;
+        let has_room = |before: u64| before.saturating_add(length) <= most as u64;
+        if words.len() <= MAX_REMEMBERED || !stats.refusal_texts.add_if(length, has_room) {
+            return Refusal::new(status, &words);
+        }
+        Refusal {
+            status,
+            words: Arc::new(Words {
+                text: words.into(),
+                counted: Some(Arc::clone(stats)),
+            }),
+        }
+    }
+
+    /// Its words, as a client hears them.
+    pub fn words(&self) -> &str {
+        &self.words.text
+    }
+
+    /// The same refusal in so few words that many can be remembered.
+    fn remembered(&self) -> Refusal {
+        match self.words.counted {
+            None => self.clone(),
+            Some(_) => Refusal::new(self.status, self.words()),
+        }
+    }
+}
+
+impl PartialEq for Words {
+    fn eq(&self, other: &Words) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Words {}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        if let Some(stats) = &self.counted {
+            stats.refusal_texts.subtract(self.text.len() as u64);
         }
     }
 }
@@ -217,7 +280,7 @@ impl Refusals {
             *known = standing;
         }
         if let Some(said) = record.said.get_mut(replica) {
-            *said = refusal;
+            *said = refusal.map(|refusal| refusal.remembered());
         }
         if self.records.len() > MAX_REFUSALS
             && let Some((_, record)) = self.records.pop_first()
@@ -307,11 +370,10 @@ impl Refusals {
     pub(super) fn noted(&self, replica: usize) -> Vec<NotedRefusal> {
         let noted = |(sequence, record): (&Sequence, &Record)| {
             let said = record.said.get(replica)?.as_ref()?;
-            let reason = said.body.get(..said.body.len().min(MAX_NOTED_BODY))?;
             Some(NotedRefusal {
                 sequence: sequence.get(),
                 status: said.status,
-                reason: String::from_utf8_lossy(reason).into_owned(),
+                reason: shorten(said.words(), MAX_NOTED_TEXT),
             })
         };
         self.records
@@ -324,7 +386,9 @@ impl Refusals {
     /// Takes back what [`Refusals::noted`] gave.
     pub(super) fn restore(&mut self, replica: usize, noted: Vec<NotedRefusal>) {
         for noted in noted {
-            let refusal = Refusal::new(noted.status, &Bytes::from(noted.reason));
+            // The first versions kept the beginning of the answer's body.
+            let reason = noted.reason.as_bytes();
+            let refusal = Refusal::new(noted.status, &words_of(reason, scan_answer(reason)));
             let sequence = Sequence::new(noted.sequence);
             self.refuse(replica, sequence, Standing::Refused, &refusal);
         }
@@ -336,7 +400,7 @@ mod tests {
     use super::*;
 
     fn refusal() -> Refusal {
-        Refusal::new(400, &Bytes::from_static(b"{\"error\":\"no\"}"))
+        Refusal::new(400, "no")
     }
 
     fn sequence(number: u64) -> Sequence {
@@ -420,6 +484,39 @@ mod tests {
             "both applied it in the end"
         );
         assert_eq!(refusals.standings(sequence(1)), None);
+    }
+
+    #[test]
+    fn what_is_remembered_of_long_words_is_short_text() {
+        let words = format!("unable to parse '{}' dropped=7", "é".repeat(100_000));
+        let stats = Arc::new(RelayStats::default());
+        let long = Refusal::in_full(400, words.clone(), &stats, 300_000);
+        assert_eq!(long.words(), words);
+        // There is no room for another one.
+        let another = Refusal::in_full(400, words, &stats, 300_000);
+        assert!(another.words().len() < 2200);
+        let mut refusals = Refusals::new(vec![sequence(0), sequence(5)]);
+        refusals.refuse(0, sequence(1), Standing::Refused, &long);
+        let noted = refusals.noted(0);
+        let conclusion = refusals.conclude(sequence(1)).expect("they differ");
+        let (_, said) = &conclusion.refused_by[0];
+        for (text, most) in [(said.words(), 2200), (noted[0].reason.as_str(), 300)] {
+            assert!(text.len() < most, "{}", text.len());
+            assert!(text.starts_with("unable to parse 'éé") && text.ends_with("é' dropped=7"));
+        }
+        assert!(stats.refusal_texts.get() > 200_000);
+        drop(long);
+        assert_eq!(stats.refusal_texts.get(), 0);
+        // The beginning of a body, as the first versions noted it, becomes text.
+        let old = NotedRefusal {
+            sequence: 1,
+            status: 400,
+            reason: "{\"error\":\"unable to par".to_owned(),
+        };
+        let mut again = Refusals::new(vec![sequence(0), sequence(5)]);
+        again.restore(0, vec![old]);
+        let conclusion = again.conclude(sequence(1)).expect("they differ");
+        assert_eq!(conclusion.refused_by[0].1.words(), "unable to par");
     }
 
     #[test]

@@ -281,7 +281,7 @@ impl Relay {
                 Outcome::Acknowledged { applied: by } => applied = applied.min(by),
                 Outcome::Refused(refusal) => {
                     self.stats.refused.increment();
-                    let refusal = influx::refusal_of_replica(refusal.status, &refusal.body);
+                    let refusal = influx::refusal_of_text(refusal.status, refusal.words());
                     return self.refuse(&admitted, &refusal);
                 }
                 Outcome::Unmet { applied } => {
@@ -361,6 +361,9 @@ impl Relay {
         appended: usize,
         pieces: usize,
     ) -> Answer {
+        if appended == 0 && error.is_final() {
+            return self.refuse(admitted, &influx::Refusal::too_large());
+        }
         let name = &self.settings.name;
         let reason = format!("relay {name}: the journal takes no writes: {error}");
         warn!("{reason}");

@@ -15,7 +15,8 @@ use crate::journal::{Position, Sequence};
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
 
-use super::client::{ReplicaAnswer, ReplicaClient};
+use super::client::ReplicaClient;
+use super::replica_answer::ReplicaAnswer;
 use super::roster::{Divergence, Place, Roster};
 
 /// One replica.

@@ -3,36 +3,26 @@
 //! InfluxDB repeats an error's text in the header `X-Influxdb-Error`, and error texts quote lines and names that clients
 //! chose, control bytes included. A strict parser refuses such an answer, and a refusal that cannot be read would look like a
 //! lost connection: the record would be sent again for ever. So only what is needed is looked at: the status line, the few
-//! headers below, and the body by its framing (RFC 9112, section 6). Everything else passes unread.
+//! headers below, and the body by its framing (RFC 9112, section 6), in pieces, because it may have any length. Everything else
+//! passes unread.
 
 use std::time::Duration;
 
+use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Longest head that is read.
+/// Longest head that is read, and longest line of a chunk's length or trailer.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Most bytes of a body that are kept; InfluxDB's answers to writes are far smaller.
-pub(super) const MAX_BODY: usize = 256 * 1024;
+/// Heads before the one that counts, with a status below 200. InfluxDB sends one, to `Expect`, which haflux does not send.
+const MAX_INFORMATIONAL: usize = 16;
 
-/// What was read.
-#[derive(Debug)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    /// `X-Influxdb-Version`.
-    pub(super) version: Option<HeaderValue>,
-    /// `Content-Type`.
-    pub(super) content_type: Option<HeaderValue>,
-    /// `Retry-After`, in seconds.
-    pub(super) retry_after: Option<Duration>,
-    /// The body, as much of it as was wanted.
-    pub(super) body: Vec<u8>,
-    /// The body was longer.
-    pub(super) cut: bool,
-    /// Whether the connection may carry another request.
-    pub(super) reusable: bool,
-}
+/// Lines behind the last chunk.
+const MAX_TRAILERS: usize = 256;
+
+/// Bytes that are read at once.
+const PIECE: usize = 32 * 1024;
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
@@ -48,161 +38,172 @@ pub(super) enum ResponseError {
     Malformed(&'static str),
 }
 
-/// Reads one answer, and keeps at most `max_body` bytes of its body; those with a status below 200 are passed over.
-pub(super) async fn read<R: AsyncRead + Unpin>(
-    connection: &mut R,
-    max_body: usize,
-) -> Result<Response, ResponseError> {
-    let mut input = Input {
-        connection,
-        buffer: Vec::with_capacity(1024),
-        start: 0,
-        max_body,
-        cut: false,
-    };
-    loop {
-        let head = input.head().await?;
-        if head.status >= 200 {
-            return input.body(head).await;
-        }
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Framing {
-    Length(usize),
-    Chunked,
-    UntilClose,
-}
-
-#[derive(Debug)]
-struct Head {
-    status: u16,
-    version: Option<HeaderValue>,
-    content_type: Option<HeaderValue>,
-    retry_after: Option<Duration>,
-    framing: Framing,
+/// What is told before the body.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    pub(super) status: u16,
+    /// `X-Influxdb-Version`.
+    pub(super) version: Option<HeaderValue>,
+    /// `Content-Type`.
+    pub(super) content_type: Option<HeaderValue>,
+    /// `Retry-After`, in seconds.
+    pub(super) retry_after: Option<Duration>,
+    rest: Rest,
     keep_alive: bool,
 }
 
-struct Input<'a, R> {
-    connection: &'a mut R,
-    buffer: Vec<u8>,
-    /// Bytes of the buffer that are done with.
-    start: usize,
-    max_body: usize,
-    cut: bool,
+/// What is still to come of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// So many bytes.
+    Length(u64),
+    /// A line with the length of the next chunk.
+    ChunkLine,
+    /// So many bytes of a chunk, and the end of its line.
+    Chunk(u64),
+    /// Everything until the connection is closed.
+    UntilClose,
+    Nothing,
 }
 
-impl<R: AsyncRead + Unpin> Input<'_, R> {
-    fn unread(&self) -> &[u8] {
-        self.buffer.get(self.start..).unwrap_or_default()
+/// An answer on its way.
+pub(super) struct ResponseReader<'a, R> {
+    connection: &'a mut R,
+    buffer: BytesMut,
+    rest: Rest,
+    keep_alive: bool,
+}
+
+impl<'a, R: AsyncRead + Unpin> ResponseReader<'a, R> {
+    /// Reads up to the body; heads with a status below 200 are passed over.
+    pub(super) async fn begin(
+        connection: &'a mut R,
+    ) -> Result<(Head, ResponseReader<'a, R>), ResponseError> {
+        let mut reader = ResponseReader {
+            connection,
+            buffer: BytesMut::new(),
+            rest: Rest::Nothing,
+            keep_alive: false,
+        };
+        for _ in 0..=MAX_INFORMATIONAL {
+            let head = reader.head().await?;
+            if head.status >= 200 {
+                reader.rest = head.rest;
+                reader.keep_alive = head.keep_alive && head.rest != Rest::UntilClose;
+                return Ok((head, reader));
+            }
+        }
+        Err(ResponseError::Malformed("it does not come to its status"))
+    }
+
+    /// The next piece of the body, never empty; `None` behind the last one.
+    pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, ResponseError> {
+        loop {
+            match self.rest {
+                Rest::Nothing | Rest::Length(0) => {
+                    self.rest = Rest::Nothing;
+                    return Ok(None);
+                }
+                Rest::ChunkLine => self.chunk_line().await?,
+                Rest::Chunk(0) => {
+                    if !self.line().await?.is_empty() {
+                        return Err(ResponseError::Malformed("a chunk is longer than it says"));
+                    }
+                    self.rest = Rest::ChunkLine;
+                }
+                Rest::UntilClose => {
+                    if self.buffer.is_empty() {
+                        match self.more().await {
+                            Ok(()) => {}
+                            Err(ResponseError::Closed(_)) => {
+                                self.rest = Rest::Nothing;
+                                continue;
+                            }
+                            Err(error) => return Err(error),
+                        }
+                    }
+                    return Ok(Some(self.buffer.split().freeze()));
+                }
+                Rest::Length(left) => {
+                    let piece = self.take(left).await?;
+                    self.rest = Rest::Length(left - piece.len() as u64);
+                    return Ok(Some(piece));
+                }
+                Rest::Chunk(left) => {
+                    let piece = self.take(left).await?;
+                    self.rest = Rest::Chunk(left - piece.len() as u64);
+                    return Ok(Some(piece));
+                }
+            }
+        }
+    }
+
+    /// Whether the answer is over and the connection may carry another request.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.keep_alive && self.rest == Rest::Nothing && self.buffer.is_empty()
     }
 
     async fn more(&mut self) -> Result<(), ResponseError> {
-        if self.start > MAX_HEAD {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
+        self.buffer.reserve(PIECE);
         match self.connection.read_buf(&mut self.buffer).await? {
-            0 => Err(ResponseError::Closed(self.unread().len())),
+            0 => Err(ResponseError::Closed(self.buffer.len())),
             _ => Ok(()),
         }
     }
 
     async fn head(&mut self) -> Result<Head, ResponseError> {
         loop {
-            if let Some(end) = memchr::memmem::find(self.unread(), b"\r\n\r\n") {
-                let head = parse_head(self.unread().get(..end).unwrap_or_default());
-                self.start += end + 4;
-                return head;
+            if let Some(end) = memchr::memmem::find(&self.buffer, b"\r\n\r\n") {
+                let head = self.buffer.split_to(end + 4);
+                return parse_head(head.get(..end).unwrap_or_default());
             }
-            if self.unread().len() > MAX_HEAD {
+            if self.buffer.len() > MAX_HEAD {
                 return Err(ResponseError::Malformed("its head has no end"));
             }
             self.more().await?;
         }
     }
 
-    async fn body(mut self, head: Head) -> Result<Response, ResponseError> {
-        let mut body = Vec::new();
-        match head.framing {
-            Framing::Length(length) => self.take(length, &mut body).await?,
-            Framing::Chunked => loop {
-                let line = self.line().await?;
-                let digits = line
-                    .split(|byte| *byte == b';')
-                    .next()
-                    .unwrap_or_default()
-                    .trim_ascii();
-                let length = std::str::from_utf8(digits)
-                    .ok()
-                    .and_then(|digits| usize::from_str_radix(digits, 16).ok());
-                let length = length.ok_or(ResponseError::Malformed("a chunk has no length"))?;
-                if length == 0 {
-                    while !self.line().await?.is_empty() {}
-                    break;
-                }
-                self.take(length, &mut body).await?;
-                if !self.line().await?.is_empty() {
-                    return Err(ResponseError::Malformed("a chunk is longer than it says"));
-                }
-            },
-            Framing::UntilClose => loop {
-                let all = self.unread().len();
-                self.take(all, &mut body).await?;
-                match self.more().await {
-                    Ok(()) => {}
-                    Err(ResponseError::Closed(_)) => break,
-                    Err(error) => return Err(error),
-                }
-            },
+    async fn chunk_line(&mut self) -> Result<(), ResponseError> {
+        let line = self.line().await?;
+        let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+        let length = std::str::from_utf8(digits.trim_ascii())
+            .ok()
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let length = length.ok_or(ResponseError::Malformed("a chunk has no length"))?;
+        if length > 0 {
+            self.rest = Rest::Chunk(length);
+            return Ok(());
         }
-        Ok(Response {
-            status: head.status,
-            version: head.version,
-            content_type: head.content_type,
-            retry_after: head.retry_after,
-            body,
-            cut: self.cut,
-            reusable: head.keep_alive
-                && head.framing != Framing::UntilClose
-                && self.unread().is_empty(),
-        })
+        for _ in 0..MAX_TRAILERS {
+            if self.line().await?.is_empty() {
+                self.rest = Rest::Nothing;
+                return Ok(());
+            }
+        }
+        Err(ResponseError::Malformed("its trailers have no end"))
     }
 
-    /// Takes `length` bytes; what is beyond the bound of a body is read and dropped.
-    async fn take(&mut self, mut length: usize, body: &mut Vec<u8>) -> Result<(), ResponseError> {
-        while length > 0 {
-            if self.unread().is_empty() {
-                self.more().await?;
-            }
-            let piece = self.unread();
-            let piece = piece.get(..piece.len().min(length)).unwrap_or_default();
-            let room = self.max_body.saturating_sub(body.len());
-            body.extend_from_slice(piece.get(..piece.len().min(room)).unwrap_or_default());
-            let taken = piece.len();
-            self.cut |= taken > room;
-            self.start += taken;
-            length -= taken;
+    /// Some of the next `length` bytes, at least one.
+    async fn take(&mut self, length: u64) -> Result<Bytes, ResponseError> {
+        if self.buffer.is_empty() {
+            self.more().await?;
         }
-        Ok(())
+        let here = self.buffer.len();
+        let length = usize::try_from(length).map_or(here, |length| length.min(here));
+        Ok(self.buffer.split_to(length).freeze())
     }
 
     /// The next line, without its end.
-    async fn line(&mut self) -> Result<Vec<u8>, ResponseError> {
+    async fn line(&mut self) -> Result<Bytes, ResponseError> {
         loop {
-            if let Some(end) = memchr::memchr(b'\n', self.unread()) {
-                let line = self
-                    .unread()
-                    .get(..end)
-                    .unwrap_or_default()
-                    .trim_ascii_end()
-                    .to_vec();
-                self.start += end + 1;
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+                let mut line = self.buffer.split_to(end).freeze();
+                self.buffer.advance(1);
+                line.truncate(line.trim_ascii_end().len());
                 return Ok(line);
             }
-            if self.unread().len() > MAX_HEAD {
+            if self.buffer.len() > MAX_HEAD {
                 return Err(ResponseError::Malformed("a line has no end"));
             }
             self.more().await?;
@@ -231,7 +232,7 @@ fn parse_head(head: &[u8]) -> Result<Head, ResponseError> {
         version: None,
         content_type: None,
         retry_after: None,
-        framing: Framing::UntilClose,
+        rest: Rest::UntilClose,
         keep_alive: version == b"HTTP/1.1 ",
     };
     let (mut length, mut chunked) = (None, false);
@@ -254,19 +255,19 @@ fn parse_head(head: &[u8]) -> Result<Head, ResponseError> {
         } else if name.eq_ignore_ascii_case(b"content-type") {
             parsed.content_type = HeaderValue::from_bytes(value).ok();
         } else if name.eq_ignore_ascii_case(b"retry-after") {
-            parsed.retry_after = number(value).map(|seconds| Duration::from_secs(seconds as u64));
+            parsed.retry_after = number(value).map(Duration::from_secs);
         }
     }
-    parsed.framing = match (status, chunked, length) {
-        (204 | 304, _, _) => Framing::Length(0),
-        (_, true, _) => Framing::Chunked,
-        (_, false, Some(length)) => Framing::Length(length),
-        (_, false, None) => Framing::UntilClose,
+    parsed.rest = match (status, chunked, length) {
+        (204 | 304, _, _) => Rest::Nothing,
+        (_, true, _) => Rest::ChunkLine,
+        (_, false, Some(length)) => Rest::Length(length),
+        (_, false, None) => Rest::UntilClose,
     };
     Ok(parsed)
 }
 
-fn number(digits: &[u8]) -> Option<usize> {
+fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -278,11 +279,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read_all(bytes: &[u8]) -> Result<Response, ResponseError> {
+    #[derive(Debug)]
+    struct Response {
+        status: u16,
+        version: Option<HeaderValue>,
+        retry_after: Option<Duration>,
+        body: Vec<u8>,
+        reusable: bool,
+    }
+
+    fn read_all(mut bytes: &[u8]) -> Result<Response, ResponseError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime");
-        runtime.block_on(read(&mut &*bytes, MAX_BODY))
+        runtime.block_on(async {
+            let (head, mut reader) = ResponseReader::begin(&mut bytes).await?;
+            let mut body = Vec::new();
+            while let Some(piece) = reader.piece().await? {
+                assert!(!piece.is_empty());
+                body.extend_from_slice(&piece);
+            }
+            Ok(Response {
+                status: head.status,
+                version: head.version,
+                retry_after: head.retry_after,
+                body,
+                reusable: reader.is_reusable(),
+            })
+        })
     }
 
     #[test]
@@ -324,6 +348,9 @@ mod tests {
         );
         let more = read_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nabc").expect("an answer");
         assert_eq!((more.body.as_slice(), more.reusable), (&b"a"[..], false));
+        let none = read_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nabcde");
+        let none = none.expect("an answer");
+        assert_eq!((none.body.len(), none.reusable), (0, false));
     }
 
     #[test]
@@ -338,6 +365,19 @@ mod tests {
                 matches!(read_all(bytes), Err(ResponseError::Closed(_))),
                 "{bytes:?}"
             );
+        }
+        let floods = [
+            b"HTTP/1.1 102 Wait\r\n\r\n".repeat(1000),
+            [b"HTTP/1.1 200 OK\r\nX: ".as_slice(), &[b'x'; 100_000]].concat(),
+            [
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n".as_slice(),
+                &b"a: b\r\n".repeat(1000),
+            ]
+            .concat(),
+        ];
+        for flood in floods {
+            let read = read_all(&flood);
+            assert!(matches!(read, Err(ResponseError::Malformed(_))), "{read:?}");
         }
         assert!(matches!(
             read_all(b"SSH-2.0-x\r\n\r\n"),

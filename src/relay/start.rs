@@ -194,7 +194,11 @@ fn options(settings: &model::Relay) -> journal::Options {
             SyncPolicy::Interval(interval) => journal::Sync::Interval(interval),
             SyncPolicy::Never => journal::Sync::Never,
         },
-        max_record: settings.max_body.saturating_add(MAX_RECORD_HEAD),
+        // A single line of a gzip body is one record, however long it unfolds.
+        max_record: settings
+            .max_body
+            .max(settings.max_unpacked_body)
+            .saturating_add(MAX_RECORD_HEAD),
         max_queued: settings.max_inflight,
         ..journal::Options::default()
     }
@@ -249,6 +253,7 @@ impl Parts<'_> {
             max_attempts: settings.max_attempts,
             rewind: settings.rewind,
             hold: HOLD,
+            max_refusal_texts: settings.max_refusal_texts,
             max_backlog: settings.max_backlog as u64,
             max_backlog_age: settings.max_backlog_age,
         };

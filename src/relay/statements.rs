@@ -5,18 +5,23 @@
 //! by us, so that the statement has its place in the order: the client hears 204 once it is durable.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
+use tokio::sync::oneshot;
 
-use super::board::{StatementAnswer, StatementOutcome, StatementPlace};
+use super::board::{
+    BegunAnswer, StatementAnswer, StatementOutcome, StatementPlace, StatementWait, Wanted,
+};
 use super::dress::Asker;
 use super::ingest::unix_nanos;
 use super::judge::{Question, Rejection};
 use super::relay::{COPIES, RETRY_AFTER_SECONDS, Relay, ack_name};
 use super::statement_record::{CUT, STATEMENT, StatementMethod, StatementRecord};
+use super::streamed_answer::{Acknowledgement, Replicated, StreamedAnswer};
 use super::trust::Scope;
 use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
 use crate::influx::influxql::{
@@ -24,8 +29,9 @@ use crate::influx::influxql::{
     creates_administrator, redact,
 };
 use crate::influx::results::render;
-use crate::influx::{Answer, Credentials, Format, Parameters, Refusal, refusal_of_replica};
-use crate::journal::Sequence;
+use crate::influx::{
+    Answer, Credentials, Format, Parameters, Refusal, refusal_of_replica, refusal_of_text,
+};
 use crate::offload::{LARGE, offload};
 
 /// Longest target of a request that goes out as GET; a longer one goes as POST, where its length does not matter.
@@ -56,6 +62,16 @@ pub struct AdmittedStatement {
     shape: AnswerShape,
     asker: Asker,
     place: StatementPlace,
+}
+
+/// What a statement came to.
+enum CarriedOut {
+    Whole(StatementAnswer, usize),
+    Coming(
+        BegunAnswer,
+        oneshot::Receiver<StatementOutcome>,
+        Acknowledgement,
+    ),
 }
 
 impl Relay {
@@ -93,7 +109,7 @@ impl Relay {
     }
 
     /// Carries out a statement on all replicas, and answers it.
-    pub async fn replicate(&self, statement: AdmittedStatement) -> Answer {
+    pub async fn replicate(&self, statement: AdmittedStatement) -> Replicated {
         let AdmittedStatement {
             record,
             shape,
@@ -101,14 +117,43 @@ impl Relay {
             place,
         } = statement;
         let accept = asker.accept.as_ref();
-        let (answer, applied) = match self.carry_out(record, shape.asynchronous, place).await {
-            Ok((said, applied)) => {
+        let wanted = match Format::accepted(accept) {
+            Format::ApplicationCsv | Format::TextCsv | Format::MessagePack
+                if !shape.asynchronous =>
+            {
+                Wanted::Whole
+            }
+            _ => Wanted::InPieces(self.settings.max_statement_answer_buffer),
+        };
+        let (answer, applied) = match self
+            .carry_out(record, wanted, shape.asynchronous, place)
+            .await
+        {
+            Ok(CarriedOut::Whole(said, applied)) => {
                 let answer = pass_on(said, accept, &shape, self.version().as_ref());
                 (answer, Some(applied))
             }
+            Ok(CarriedOut::Coming(begun, outcome, acknowledgement)) => {
+                let head = Answer {
+                    status: status(begun.status),
+                    headers: begun
+                        .content_type
+                        .map(|content_type| (CONTENT_TYPE, content_type))
+                        .into_iter()
+                        .collect(),
+                    body: Bytes::new(),
+                };
+                return Replicated::Streamed(StreamedAnswer {
+                    head: self.dress(head, &asker, None),
+                    pieces: begun.pieces,
+                    outcome: Some(outcome),
+                    acknowledgement,
+                    patience: self.settings.statement_timeout,
+                });
+            }
             Err(Unanswered { refusal, applied }) => (refusal.answer(accept, shape.pretty), applied),
         };
-        self.dress(answer, &asker, applied)
+        Replicated::Whole(self.dress(answer, &asker, applied))
     }
 
     /// A place among the statements under way, for who may do this.
@@ -163,9 +208,10 @@ impl Relay {
     async fn carry_out(
         &self,
         record: StatementRecord,
+        wanted: Wanted,
         asynchronous: bool,
         place: StatementPlace,
-    ) -> Result<(StatementAnswer, usize), Unanswered> {
+    ) -> Result<CarriedOut, Unanswered> {
         let name = &self.settings.name;
         let rejected = |refusal| {
             self.stats.rejected.increment();
@@ -183,8 +229,9 @@ impl Relay {
         };
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
         let timeout = self.settings.statement_timeout;
-        let (append, outcome) = match self.board.open_statement(timeout, place, append) {
+        let (append, wait) = match self.board.open_statement(timeout, place, wanted, append) {
             Ok(opened) => opened,
+            Err(error) if error.is_final() => return rejected(Refusal::too_large()),
             Err(error) => {
                 return rejected(unavailable(format!(
                     "relay {name}: the journal takes no statements: {error}"
@@ -192,33 +239,38 @@ impl Relay {
             }
         };
         self.stats.statements.increment();
-        let sequence = append.sequence;
+        let acknowledgement = Acknowledgement {
+            sequence: append.sequence,
+            freshness: Arc::clone(&self.freshness),
+            stats: Arc::clone(&self.stats),
+            journal: self.journal.clone(),
+            judge: Arc::clone(&self.judge),
+        };
         if asynchronous {
             return match tokio::time::timeout(self.settings.timeout, append.durable()).await {
-                Ok(Ok(())) => Ok((StatementAnswer::accepted(), 0)),
+                Ok(Ok(())) => Ok(CarriedOut::Whole(StatementAnswer::accepted(), 0)),
                 Ok(Err(_)) | Err(_) => Err(self.unsettled(0)),
             };
         }
-        match outcome.await {
+        let StatementWait { mut outcome, begun } = wait;
+        let ended = tokio::select! {
+            biased;
+            // Without a sender it has ended without a long answer.
+            Ok(begun) = begun => return Ok(CarriedOut::Coming(begun, outcome, acknowledgement)),
+            ended = &mut outcome => ended,
+        };
+        match ended {
             Ok(StatementOutcome::Applied { applied, answer }) => {
-                self.acknowledge_statement(sequence);
-                Ok((answer, applied))
+                acknowledgement.make(false);
+                Ok(CarriedOut::Whole(answer, applied))
             }
             Ok(StatementOutcome::Refused(answer)) => {
-                self.stats.refused.increment();
-                // Of several statements the first ones may have been carried out, and the client sees which.
-                self.acknowledge_statement(sequence);
-                Ok((answer, 0))
+                acknowledgement.make(true);
+                Ok(CarriedOut::Whole(answer, 0))
             }
             Ok(StatementOutcome::Unmet { applied }) => Err(self.unsettled(applied)),
             Err(_) => Err(self.unsettled(0)),
         }
-    }
-
-    fn acknowledge_statement(&self, sequence: Sequence) {
-        self.freshness.acknowledge_statement(sequence);
-        self.judge.statement_acknowledged();
-        self.show_head();
     }
 
     fn unsettled(&self, applied: usize) -> Unanswered {
@@ -291,8 +343,13 @@ impl StatementAnswer {
             content_type: None,
             body: Bytes::new(),
             cut: false,
+            refusal: None,
         }
     }
+}
+
+fn status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)
 }
 
 /// A replica's answer as the client's.
@@ -303,20 +360,30 @@ fn pass_on(
     version: Option<&http::HeaderValue>,
 ) -> Answer {
     let pretty = shape.pretty;
-    if said.cut {
-        let refusal = Refusal::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the statements were carried out, but their answer is too large to be passed on",
-        );
-        return refusal.answer(accept, pretty);
-    }
     // InfluxDB's errors have headers of their own, and the form that the client accepts.
     let is_json = said
         .content_type
         .as_ref()
         .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"));
-    if said.status >= 400 && is_json {
-        return refusal_of_replica(said.status, &said.body).answer(accept, pretty);
+    match said.refusal {
+        Some(refusal) if said.status >= 400 && is_json => {
+            return refusal_of_text(said.status, refusal.words()).answer(accept, pretty);
+        }
+        // More results than are held, one of them an error: the error is what the client must hear.
+        Some(refusal) if said.cut && said.status < 400 => {
+            return Refusal::bad_request(refusal.words()).answer(accept, pretty);
+        }
+        None if said.cut => {
+            let refusal = Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the statements were carried out, but their answer is too large to be passed on in this form; in JSON it may have any length",
+            );
+            return refusal.answer(accept, pretty);
+        }
+        _ if said.status >= 400 && is_json => {
+            return refusal_of_replica(said.status, &said.body).answer(accept, pretty);
+        }
+        _ => {}
     }
     let (mut content_type, mut body) = (said.content_type, said.body);
     let format = Format::accepted(accept);
@@ -332,7 +399,7 @@ fn pass_on(
     }
     let headers = content_type.map(|content_type| (CONTENT_TYPE, content_type));
     Answer {
-        status: StatusCode::from_u16(said.status).unwrap_or(StatusCode::BAD_GATEWAY),
+        status: status(said.status),
         headers: headers.into_iter().collect(),
         body,
     }

@@ -21,8 +21,13 @@ const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 
 const USER_AGENT: &str = concat!("haflux/", env!("CARGO_PKG_VERSION"));
 
-/// The head of a write request with a body of `length` bytes.
-pub(super) fn write_head(destination: &Destination, host: SocketAddr, length: usize) -> Bytes {
+/// The head of a write request with a body of `length` bytes, gzipped if it `is_packed`.
+pub(super) fn write_head(
+    destination: &Destination,
+    host: SocketAddr,
+    length: usize,
+    is_packed: bool,
+) -> Bytes {
     let endpoint = match destination.form {
         Form::LineProtocol => WriteEndpoint::V1,
         Form::Prometheus => WriteEndpoint::Prometheus,
@@ -42,6 +47,9 @@ pub(super) fn write_head(destination: &Destination, host: SocketAddr, length: us
     }
     put_credentials(&mut head, &destination.credentials);
     put_headers(&mut head, &destination.credentials, host);
+    if is_packed {
+        head.extend_from_slice(b"Content-Encoding: gzip\r\n");
+    }
     head.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
     Bytes::from(head)
 }
@@ -199,7 +207,12 @@ mod tests {
                 password: b"p w\r\n".to_vec(),
             },
         };
-        let head = write_head(&destination, SocketAddr::from(([127, 0, 0, 1], 8086)), 12);
+        let head = write_head(
+            &destination,
+            SocketAddr::from(([127, 0, 0, 1], 8086)),
+            12,
+            false,
+        );
         let text = String::from_utf8(head.to_vec()).expect("ASCII");
         let mut lines = text.split("\r\n");
         assert_eq!(
@@ -208,11 +221,18 @@ mod tests {
         );
         assert!(text.contains("\r\nHost: 127.0.0.1:8086\r\n"));
         assert!(text.ends_with("\r\nContent-Length: 12\r\n\r\n"));
+        assert!(!text.contains("Content-Encoding"));
         let authorized = Destination {
             credentials: Credentials::Authorization(b"Basic abc".to_vec()),
             ..destination
         };
-        let head = write_head(&authorized, SocketAddr::from(([127, 0, 0, 1], 8086)), 12);
+        let head = write_head(
+            &authorized,
+            SocketAddr::from(([127, 0, 0, 1], 8086)),
+            12,
+            true,
+        );
+        assert!(String::from_utf8_lossy(&head).contains("\r\nContent-Encoding: gzip\r\n"));
         assert!(String::from_utf8_lossy(&head).contains("\r\nAuthorization: Basic abc\r\n"));
     }
 

@@ -61,7 +61,14 @@ impl Gauge {
         added.is_ok()
     }
 
-    /// Takes away what [`Gauge::add_if`] added.
+    /// Adds `amount`.
+    pub fn add(&self, amount: u64) {
+        let before = self.now.fetch_add(amount, Ordering::Relaxed);
+        self.highest
+            .fetch_max(before.saturating_add(amount), Ordering::Relaxed);
+    }
+
+    /// Takes away what [`Gauge::add_if`] or [`Gauge::add`] added.
     pub fn subtract(&self, amount: u64) {
         self.now.fetch_sub(amount, Ordering::Relaxed);
     }
@@ -303,6 +310,14 @@ pub struct RelayStats {
     pub open_dead_letters: Gauge,
     /// Refusals that were forgotten before every replica had judged the record: too many waited.
     pub forgotten_refusals: Counter,
+    /// Answers to statements that went to their clients while they came, because they were long.
+    pub streamed_answers: Counter,
+    /// Of those, answers whose client was too slow and was given up.
+    pub slow_answers: Counter,
+    /// Bytes of such answers that wait for their clients now.
+    pub answer_buffer: Gauge,
+    /// Bytes of long refusals that are held for clients now.
+    pub refusal_texts: Gauge,
     /// Its journal.
     pub journal: JournalStats,
     /// Its replicas, in the order of the pool's servers.

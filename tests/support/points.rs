@@ -142,3 +142,17 @@ fn rows(answer: &Value) -> impl Iterator<Item = &Value> {
         .map_or(&[][..], Vec::as_slice)
         .iter()
 }
+
+/// Bytes that cannot be packed smaller than three quarters.
+pub fn noise(length: usize) -> String {
+    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
+    let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    (0..length)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            char::from(letters[(state >> 58) as usize])
+        })
+        .collect()
+}

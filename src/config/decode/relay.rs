@@ -26,6 +26,8 @@ const KEYS: Keys = Keys::of(&[
     "max_inflight_share",
     "body_wait",
     "max_tags",
+    "max_statement_answer_buffer",
+    "max_refusal_texts",
     "max_dead_letters",
     "max_dead_letter_bytes",
     "judging",
@@ -64,6 +66,10 @@ const INFLUXDB_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The least and the most that may be kept for a replica that is behind.
 const SMALLEST_BACKLOG: usize = 1 << 20;
 const LARGEST_BACKLOG: usize = 1 << 50;
+
+/// The least and the most of answers that may wait for clients.
+const SMALLEST_ANSWERS: usize = 64 << 10;
+const LARGEST_ANSWERS: usize = 1 << 30;
 
 /// The most dead letters that may be kept: each is a file, and an entry in memory.
 const MOST_DEAD_LETTERS: i128 = 1_000_000;
@@ -135,6 +141,20 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> RelayDraft<'a> {
     {
         relay.max_backlog = bytes;
     }
+    for (key, value) in [
+        (
+            "max_statement_answer_buffer",
+            &mut relay.max_statement_answer_buffer,
+        ),
+        ("max_refusal_texts", &mut relay.max_refusal_texts),
+    ] {
+        if let Some(bytes) = table
+            .get(key)
+            .and_then(|field| field.size(SMALLEST_ANSWERS..=LARGEST_ANSWERS))
+        {
+            *value = bytes;
+        }
+    }
     relay.max_backlog_age = table.duration("max_backlog_age", relay.max_backlog_age);
     sizes(&table, relay);
     dead_letters(&table, relay);
@@ -177,6 +197,8 @@ fn default() -> Relay {
         max_statements: 64,
         max_statements_per_source: 16,
         max_attempts: 3,
+        max_statement_answer_buffer: 1 << 20,
+        max_refusal_texts: 4 << 20,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),

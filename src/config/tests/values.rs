@@ -36,6 +36,8 @@ max_inflight = "5MiB"
 max_inflight_share = "3MiB"
 body_wait = "30s"
 max_tags = 31
+max_statement_answer_buffer = "65KiB"
+max_refusal_texts = "66KiB"
 max_dead_letters = 21
 judging = { at_once = 24, max_waiting = 25, refused_for = "26ms", max_known = 27 }
 max_statements = 28
@@ -112,6 +114,8 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         (2_000_000, 3_000_000)
     );
     assert_eq!((relay.max_batch, relay.max_inflight), (4096, 5 << 20));
+    let answers = (relay.max_statement_answer_buffer, relay.max_refusal_texts);
+    assert_eq!(answers, (65 << 10, 66 << 10));
     assert_eq!(
         (relay.max_inflight_share, relay.body_wait, relay.max_tags),
         (3 << 20, seconds(30), 31)
@@ -300,6 +304,8 @@ fn defaults_are_as_documented() {
         (relay.max_inflight_share, relay.body_wait, relay.max_tags),
         (16 << 20, seconds(5), 1000)
     );
+    let answers = (relay.max_statement_answer_buffer, relay.max_refusal_texts);
+    assert_eq!(answers, (1 << 20, 4 << 20));
     assert_eq!(
         (relay.max_dead_letters, relay.max_dead_letter_bytes),
         (10_000, 256 << 20)

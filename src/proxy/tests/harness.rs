@@ -25,8 +25,8 @@ use crate::config::model::{
 use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
 use crate::proxy::{InFlight, Pool, Proxy, RelayHandler, StatusPage, build_pools};
-use crate::relay::AdmittedStatement;
 use crate::relay::freshness::Freshness;
+use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::{
     BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState, ServerStats,
     ServerStatus, Stats, Traffic,
@@ -167,6 +167,8 @@ pub(crate) fn replicated(servers: Vec<PoolServer>) -> Config {
         max_statements_per_source: 16,
         max_attempts: 3,
         statement_timeout: Duration::from_secs(60),
+        max_statement_answer_buffer: 1 << 20,
+        max_refusal_texts: 4 << 20,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),
@@ -270,13 +272,13 @@ impl RelayHandler for EchoRelay {
         Ok(AdmittedStatement::shown_as(names))
     }
 
-    async fn replicate(&self, statement: AdmittedStatement) -> InfluxAnswer {
+    async fn replicate(&self, statement: AdmittedStatement) -> Replicated {
         let mut answer = InfluxAnswer::stored(None);
         let value = HeaderValue::try_from(statement.shown()).expect("a header");
         answer
             .headers
             .push((HeaderName::from_static("x-replicated"), value));
-        answer
+        Replicated::Whole(answer)
     }
 
     async fn ready(&self) {}

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::influx::{
-    StatementVerdict, Verdict, judge_statement, judge_write, refusal_of_replica, statement_error,
-};
+use bytes::Bytes;
+
+use crate::influx::{StatementVerdict, Verdict, pack_gzip};
 use crate::relay::board::Report;
 use crate::relay::change::Change;
 use crate::relay::client::{ReplicaClient, SendError};
 use crate::relay::parts::Parts;
-use crate::relay::record::WriteRecord;
+use crate::relay::record::{Form, WriteRecord};
 use crate::relay::statement_record::StatementRecord;
 use crate::relay::wire::{Pieces, statement_head, write_head};
 
@@ -80,32 +80,49 @@ pub async fn replay(
     }
 }
 
-/// In pieces if it is too large for the replica. Ends at the first piece that is refused.
+/// In pieces if it is too large for the replica, and a single line in gzip. Ends at the first piece that is refused.
 async fn replay_write(
     record: &WriteRecord,
     address: SocketAddr,
     client: &ReplicaClient,
 ) -> Result<Replayed, ReplayError> {
     let mut parts: Option<Parts> = None;
+    let mut packed: Option<Bytes> = None;
     let mut sum = Replayed::Applied;
     loop {
-        let body = match &parts {
+        let plain = match &parts {
             Some(parts) => parts.next(),
             None => record.body.clone(),
         };
-        let size = body.len();
+        let size = plain.len();
+        let is_packed = packed.is_some();
+        let body = packed.take().unwrap_or_else(|| plain.clone());
         let mut request = Pieces::default();
-        request.push(write_head(&record.destination, address, size));
+        request.push(write_head(
+            &record.destination,
+            address,
+            body.len(),
+            is_packed,
+        ));
         request.push(body);
         let answer = client.exchange(address, request).await?;
-        match judge_write(answer.status, &answer.body) {
+        match answer.judge_write() {
             Verdict::Applied => {}
             Verdict::Expired { dropped } => sum = sum.and_expired(dropped),
-            Verdict::TooLarge if cut(&mut parts, record, size / 2) => continue,
-            _ => {
+            Verdict::TooLarge if !is_packed && cut(&mut parts, record, size / 2) => continue,
+            verdict => {
+                if verdict == Verdict::TooLarge
+                    && !is_packed
+                    && record.destination.form == Form::LineProtocol
+                {
+                    packed = pack_gzip(&plain).map(Bytes::from);
+                    if packed.is_some() {
+                        continue;
+                    }
+                }
                 return Ok(Replayed::Refused {
                     status: answer.status,
-                    reason: refusal_of_replica(answer.status, &answer.body).message,
+                    reason: answer.words(),
                 });
             }
         }
@@ -127,16 +144,13 @@ async fn replay_statement(
     request.push(statement_head(statement, address));
     request.push(statement.body.clone());
     let answer = client.exchange(address, request).await?;
-    Ok(
-        match judge_statement(statement.is_query(), answer.status, &answer.body) {
-            StatementVerdict::Applied => Replayed::Applied,
-            _ => Replayed::Refused {
-                status: answer.status,
-                reason: statement_error(&answer.body)
-                    .unwrap_or_else(|| refusal_of_replica(answer.status, &answer.body).message),
-            },
+    Ok(match answer.judge_statement(statement.is_query()) {
+        StatementVerdict::Applied => Replayed::Applied,
+        _ => Replayed::Refused {
+            status: answer.status,
+            reason: answer.words(),
         },
-    )
+    })
 }
 
 /// Whether what was sent goes again in pieces of at most `most` bytes.

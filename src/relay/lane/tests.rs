@@ -251,3 +251,49 @@ fn a_held_lane_waits_and_keeps_its_order() {
     assert!(lane.ready_at(now).is_some_and(|moment| moment > now));
     assert_eq!(lane.hold(now + Duration::from_secs(1)), held_since);
 }
+
+#[test]
+fn what_cannot_be_cut_goes_in_gzip_once() {
+    let seconds = Precision::Seconds;
+    let mut lane = lane(vec![
+        record(
+            "a v=1 1\nlonger,tag=x v=1 1\nb v=1 1",
+            seconds,
+            Ending::Closed,
+        ),
+        record("c v=1 1", seconds, Ending::Closed),
+    ]);
+    // The record is cut, and its second piece is too large alone.
+    lane.start(1000, 10).expect("a request");
+    assert!(!lane.is_packed());
+    assert!(lane.piece_judged(Report::Applied).is_none());
+    let (_, body) = lane.start(1000, 10).expect("a request");
+    assert_eq!(body.length(), "longer,tag=x v=1 1".len());
+    assert!(!lane.cut(5));
+    let (sequence, plain) = lane.to_pack().expect("it may go in gzip");
+    assert_eq!(sequence.get(), 1);
+    assert_eq!(plain, "longer,tag=x v=1 1");
+    lane.pack(Bytes::from_static(b"gzip"));
+    assert_eq!(next(&mut lane, 1000), "gzip");
+    assert!(lane.is_packed() && lane.to_pack().is_none(), "not twice");
+    // Without an answer it goes again like that; with one, what follows goes as it is.
+    lane.failed();
+    assert_eq!(next(&mut lane, 1000), "gzip");
+    assert!(lane.piece_judged(Report::Applied).is_none());
+    assert!(!lane.is_packed());
+    assert_eq!(next(&mut lane, 1000), "b v=1 1");
+    assert!(lane.piece_judged(Report::Applied).is_some());
+    lane.settled(1);
+    assert_eq!(next(&mut lane, 1000), "c v=1 1");
+
+    let mut prometheus = record("x", seconds, Ending::Open);
+    prometheus.destination.form = Form::Prometheus;
+    let mut other = Lane::new(Backoff::new(Duration::ZERO, Duration::ZERO));
+    other.push(Queued {
+        sequence: Sequence::new(1),
+        record: prometheus,
+        is_tried: false,
+    });
+    other.start(1000, 1000).expect("a request");
+    assert!(other.to_pack().is_none(), "it is compressed already");
+}

@@ -30,6 +30,8 @@ pub(in crate::relay) fn settings() -> model::Relay {
         max_inflight_share: 32 << 20,
         body_wait: Duration::from_secs(5),
         max_tags: 1000,
+        max_statement_answer_buffer: 1 << 20,
+        max_refusal_texts: 4 << 20,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         max_backlog: 10 << 30,

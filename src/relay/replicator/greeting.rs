@@ -23,14 +23,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::super::client::{ReplicaAnswer, SendError};
+use super::super::client::SendError;
 use super::super::proof::Proof;
 use super::super::replica::Replica;
+use super::super::replica_answer::ReplicaAnswer;
 use super::super::sentinel::Sentinel;
 use super::super::wire::{Pieces, get_request, query_request, write_head};
 use crate::influx::{
-    QueryAnswer, RetentionPolicy, Started, Verdict, judge_write, read_query_answer, read_started,
-    refusal_of_replica, retention_policies,
+    QueryAnswer, RetentionPolicy, Started, Verdict, read_query_answer, read_started,
+    retention_policies,
 };
 
 /// How long the start of the process is waited for: a node that does not say it is taken for one that started anew. Less than
@@ -202,9 +203,9 @@ impl Greeting {
     /// The point cannot be asked for: is at least the database there?
     async fn identify_database(&self, proof: &Proof, why: String) -> Result<Identity, Unwelcome> {
         let answer = self
-            .ask(write_head(&proof.destination(), self.address, 0))
+            .ask(write_head(&proof.destination(), self.address, 0, false))
             .await?;
-        Ok(match judge_write(answer.status, &answer.body) {
+        Ok(match answer.judge_write() {
             Verdict::DatabaseNotFound => without_database(proof),
             Verdict::TryAgain(_) => return Err(busy("a write without a line", &answer)),
             _ => Identity::Unproven(why),
@@ -219,7 +220,7 @@ impl Greeting {
             return Err(busy("a query", &answer));
         }
         if status != 200 {
-            let said = refusal_of_replica(status, &answer.body).message;
+            let said = answer.words();
             return Ok(Reply::NotAsked(format!("it answers {status} {said:?}")));
         }
         match read_query_answer(&answer.body) {

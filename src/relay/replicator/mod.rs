@@ -41,6 +41,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
@@ -48,11 +49,12 @@ use tokio::sync::watch;
 use super::attempts::{Attempts, SavedAttempts};
 use super::backoff::Backoff;
 use super::board::Board;
-use super::client::{ReplicaAnswer, SendError};
+use super::client::SendError;
 use super::dead_letters::DeadLetters;
 use super::freshness::Freshness;
 use super::lane::Lane;
 use super::replica::Replica;
+use super::replica_answer::ReplicaAnswer;
 use super::roster::Place;
 use super::sentinel::{self, Sentinel};
 use super::tracker::Tracker;
@@ -89,6 +91,8 @@ pub(super) struct Pace {
     pub(super) rewind: Duration,
     /// How long a record that this replica refuses as things are is tried again while another one accepted it.
     pub(super) hold: Duration,
+    /// Bytes of refusals that are held in full for clients.
+    pub(super) max_refusal_texts: usize,
     /// Bytes, and time, that a replica may be behind while another one is not.
     pub(super) max_backlog: u64,
     pub(super) max_backlog_age: Duration,
@@ -203,6 +207,12 @@ enum Finished {
     Request {
         lane: String,
         result: Result<ReplicaAnswer, SendError>,
+    },
+    /// What is too large for the replica as it is, gzipped if that made it smaller.
+    Packed {
+        lane: String,
+        sequence: Sequence,
+        packed: Option<Bytes>,
     },
     /// What the replica runs, asked before a statement is sent again.
     Running(Result<ReplicaAnswer, SendError>),
@@ -398,11 +408,13 @@ impl Replicator {
             if self.under_way.len() >= MAX_LANES_UNDER_WAY {
                 break;
             }
+            let is_packed = lane.is_packed();
             let Some((destination, mut request)) = lane.start(self.pace.max_batch, self.largest)
             else {
                 continue;
             };
-            request.push_front(write_head(&destination, address, request.length()));
+            let length = request.length();
+            request.push_front(write_head(&destination, address, length, is_packed));
             self.replica.stats.requests.increment();
             if let Some(last) = lane.last_under_way() {
                 self.freshness

@@ -14,14 +14,15 @@ use log::{error, warn};
 
 use super::super::board::Report;
 use super::super::change::Change;
-use super::super::client::{ReplicaAnswer, SendError};
+use super::super::client::SendError;
 use super::super::dead_letters::{DeadLetter, NO_VERDICT};
 use super::super::lane::{Failure, Queued, weight};
 use super::super::record::{Destination, Form};
+use super::super::replica_answer::ReplicaAnswer;
 use super::super::wire::{Pieces, get_request, write_head};
 use super::verdicts::shown;
 use super::{Finished, Replicator};
-use crate::influx::{Verdict, judge_write};
+use crate::influx::Verdict;
 use crate::journal::Sequence;
 
 /// How long a node may take to answer a write without a point.
@@ -83,7 +84,7 @@ impl Replicator {
         };
         let body = without_point(size.min(LARGEST_CHECK));
         let mut request = Pieces::default();
-        request.push(write_head(&destination, address, body.len()));
+        request.push(write_head(&destination, address, body.len(), false));
         request.push(body);
         self.send_check(name.to_owned(), sequences, address, request);
     }
@@ -126,8 +127,7 @@ impl Replicator {
             Some(Err(error)) => return self.broke(now, &error),
             None => return self.broke_for(now, "it answers no write in time".to_owned()),
         };
-        if let Verdict::TryAgain(_) | Verdict::Unexpected = judge_write(answer.status, &answer.body)
-        {
+        if let Verdict::TryAgain(_) | Verdict::Unexpected = answer.judge_write() {
             self.lost(now, shown(&answer), answer.retry_after);
             return;
         }

@@ -21,14 +21,14 @@ use log::{info, warn};
 use super::super::backoff::Backoff;
 use super::super::board::{Report, Settlement, StatementAnswer};
 use super::super::change::Change;
-use super::super::client::{ReplicaAnswer, SendError};
-use super::super::refusals::Refusal;
+use super::super::client::SendError;
+use super::super::replica_answer::{MAX_WHOLE_STATEMENT, ReplicaAnswer, StatementBody};
 use super::super::statement_record::StatementRecord;
 use super::super::wire::{Pieces, query_request, statement_head};
 use super::verdicts::shown;
 use super::{Finished, Replicator, unless_given_up};
 use crate::influx::influxql::classify;
-use crate::influx::{StatementVerdict, judge_statement, read_query_answer};
+use crate::influx::{StatementVerdict, read_query_answer};
 use crate::journal::Sequence;
 
 /// How long a statement may keep its replica from writes before their clients no longer wait for it.
@@ -39,6 +39,9 @@ const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Between two questions for what a replica runs.
 const ASK_PACE: Duration = Duration::from_secs(1);
+
+/// Bytes of an answer that are held, so that it can be weighed against those of the other replicas.
+const HELD: usize = 256 * 1024;
 
 /// What a repeated statement that was carried out before is answered in its replica's place.
 const DONE: &[u8] = b"{\"results\":[{\"statement_id\":0}]}\n";
@@ -259,11 +262,21 @@ impl Replicator {
         self.replica.stats.requests.increment();
         self.board
             .carries_out(self.replica.index, Some(barrier.sequence));
+        let sequence = barrier.sequence;
         let replica = Arc::clone(&self.replica);
-        let alone = Some(barrier.sequence);
+        let (board, index) = (Arc::clone(&self.board), self.replica.index);
+        let body = StatementBody {
+            held: match self.board.is_wanted_whole(sequence) {
+                true => MAX_WHOLE_STATEMENT,
+                false => HELD,
+            },
+            open: Box::new(move |head| {
+                board.begin_answer(index, sequence, head.status, head.content_type.clone())
+            }),
+        };
         self.under_way.push(Box::pin(async move {
-            let exchange = replica.client.exchange_once(address, request);
-            Finished::Statement(unless_given_up(&replica, alone, exchange).await)
+            let exchange = replica.client.exchange_once(address, request, body);
+            Finished::Statement(unless_given_up(&replica, Some(sequence), exchange).await)
         }));
     }
 
@@ -281,6 +294,7 @@ impl Replicator {
         let answer = match result {
             Ok(answer) => answer,
             Err(error) => {
+                self.board.break_answer(self.replica.index, sequence);
                 match error {
                     SendError::Connect { .. } => self.broke(now, &error),
                     _ => self.had_no_answer(now, sequence, error.to_string()),
@@ -298,37 +312,50 @@ impl Replicator {
             content_type: answer.content_type.clone(),
             body: answer.body.clone(),
             cut: answer.cut,
+            refusal: None,
         };
-        match judge_statement(is_query, answer.status, &answer.body) {
+        if let Some(last) = &answer.last_piece {
+            said.body = last.clone();
+            said.cut = false;
+        }
+        match answer.judge_statement(is_query) {
             StatementVerdict::Applied => {
                 self.statement_judged(sequence, Report::Applied, said).await;
             }
             StatementVerdict::Refused { already_done: true } if may_be_repeated => {
-                said.body = Bytes::from_static(DONE);
+                if answer.last_piece.is_none() {
+                    said.body = Bytes::from_static(DONE);
+                    said.cut = false;
+                }
                 self.statement_judged(sequence, Report::Applied, said).await;
             }
             StatementVerdict::Refused { .. } => {
-                let refusal = Refusal::new(answer.status, &answer.body);
+                let refusal = self.refusal(&answer);
+                said.refusal = Some(refusal.clone());
                 self.statement_judged(sequence, Report::Refused(refusal), said)
                     .await;
             }
             StatementVerdict::Unauthorized => self.statement_forbidden(now, &answer, said).await,
             verdict @ (StatementVerdict::TryAgain | StatementVerdict::TimedOut) => {
+                self.board.break_answer(self.replica.index, sequence);
                 if verdict == StatementVerdict::TimedOut {
                     self.is_in_doubt_from(now, sequence);
                 }
                 self.replica.stats.retries.increment();
                 self.replica.note_error(shown(&answer));
                 if self.hold_statement(now) >= self.pace.hold {
-                    let refusal = Refusal::new(answer.status, &answer.body);
+                    let refusal = self.refusal(&answer);
+                    said.refusal = Some(refusal.clone());
                     self.statement_judged(sequence, Report::Refused(refusal), said)
                         .await;
                 }
             }
             StatementVerdict::Unanswered => {
+                self.board.break_answer(self.replica.index, sequence);
                 self.had_no_answer(now, sequence, shown(&answer));
             }
             StatementVerdict::Unexpected => {
+                self.board.break_answer(self.replica.index, sequence);
                 self.hold_statement(now);
                 self.no_verdict_on_statement(sequence, shown(&answer));
             }
@@ -367,14 +394,15 @@ impl Replicator {
         &mut self,
         now: Instant,
         answer: &ReplicaAnswer,
-        said: StatementAnswer,
+        mut said: StatementAnswer,
     ) {
         let Some(sequence) = self.barrier.as_ref().map(|barrier| barrier.sequence) else {
             return;
         };
-        let refusal = Refusal::new(answer.status, &answer.body);
-        self.board.hear(sequence, false, said.clone());
+        let refusal = self.refusal(answer);
+        said.refusal = Some(refusal.clone());
         let index = self.replica.index;
+        self.board.hear(index, sequence, false, said.clone());
         match self.board.consider(index, sequence, &refusal) {
             Settlement::Final(conclusion) => {
                 if let Some(conclusion) = conclusion {
@@ -411,12 +439,12 @@ impl Replicator {
             stats.refused.increment();
         }
         let cursor = self.judge(&[sequence]);
-        self.board.hear(sequence, applied, answer);
+        let index = self.replica.index;
+        self.board.hear(index, sequence, applied, answer);
         // As for writes: who is answered finds this replica fresh, and one that refused is not before the board has said so.
         if applied {
             self.show_statement_judged();
         }
-        let index = self.replica.index;
         let conclusions = self.board.report(index, &[(sequence, report)], cursor);
         if !applied {
             self.show_statement_judged();

@@ -12,12 +12,11 @@ use super::*;
 use crate::config::model::{Ack, OnUnavailable};
 use crate::influx::influxql::Databases;
 use crate::influx::line_protocol::Ending;
-use crate::influx::{Credentials, Precision};
+use crate::influx::{Credentials, Precision, Scanned};
 use crate::journal::{DirectoryDisk, Options};
 use crate::relay::acknowledge::Policy;
 use crate::relay::attempts::SavedAttempts;
-use crate::relay::board::statement_place;
-use crate::relay::board::{Report, StatementAnswer};
+use crate::relay::board::{Report, StatementAnswer, Wanted, statement_place};
 use crate::relay::dead_letters::Limits;
 use crate::relay::record::{Destination, Form, WRITE, WriteRecord};
 use crate::relay::refusals::Refusal;
@@ -115,6 +114,7 @@ fn fixture() -> Fixture {
             max_attempts: 3,
             rewind: Duration::from_secs(30),
             hold: HOLD,
+            max_refusal_texts: 1 << 20,
             max_backlog: 1 << 30,
             max_backlog_age: Duration::from_secs(3600),
         },
@@ -161,7 +161,7 @@ fn statement_record() -> StatementRecord {
 }
 
 fn refusal() -> Refusal {
-    Refusal::new(404, &Bytes::from_static(b"{\"error\":\"no\"}"))
+    Refusal::new(404, "no")
 }
 
 fn said() -> StatementAnswer {
@@ -170,6 +170,7 @@ fn said() -> StatementAnswer {
         content_type: None,
         body: Bytes::new(),
         cut: false,
+        refusal: None,
     }
 }
 
@@ -206,8 +207,9 @@ impl Replicator {
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
         let opened = self
             .board
-            .open_statement(TIMEOUT, statement_place(), append);
-        let (append, outcome) = opened.expect("room");
+            .open_statement(TIMEOUT, statement_place(), Wanted::Whole, append);
+        let (append, wait) = opened.expect("room");
+        let outcome = wait.outcome;
         let sequence = append.sequence;
         append.durable().await.expect("durable");
         self.read_ahead().await;
@@ -372,6 +374,8 @@ async fn a_statement_that_may_pass_later_is_tried_for_its_time_and_then_refused(
         retry_after: None,
         body: Bytes::new(),
         cut: false,
+        scanned: Scanned::default(),
+        last_piece: None,
     };
     let begun = Instant::now();
     for held in [Duration::ZERO, HOLD - Duration::from_millis(1)] {

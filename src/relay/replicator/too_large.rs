@@ -1,11 +1,13 @@
 //! A replica that takes less in one request than haflux sends: what it refuses as too large goes again in smaller requests,
-//! and what comes later is built smaller at once.
+//! and what comes later is built smaller at once. A line that is too large alone goes again in gzip, once.
 
+use bytes::Bytes;
 use log::info;
 
 use super::super::board::Report;
 use super::super::refusals::Refusal;
-use super::Replicator;
+use super::{Finished, Replicator};
+use crate::influx::{self, pack_gzip};
 use crate::journal::Sequence;
 
 impl Replicator {
@@ -17,6 +19,11 @@ impl Replicator {
         let size = lane.sent();
         let stats = &self.replica.stats;
         stats.too_large.increment();
+        if lane.is_packed() {
+            self.verdict(name, sequences, Report::Refused(refusal))
+                .await;
+            return;
+        }
         if self.largest == usize::MAX {
             info!(
                 "replica {} does not take {size} bytes at once: it is sent smaller requests",
@@ -25,9 +32,41 @@ impl Replicator {
         }
         self.largest = self.largest.min(size / 2);
         stats.request_limit.set(self.largest as u64);
-        if !lane.cut(self.largest) {
+        if lane.cut(self.largest) {
+            return;
+        }
+        let Some((sequence, plain)) = lane.to_pack() else {
             self.verdict(name, sequences, Report::Refused(refusal))
                 .await;
+            return;
+        };
+        let lane = name.to_owned();
+        self.under_way.push(Box::pin(async move {
+            let packed = tokio::task::spawn_blocking(move || pack_gzip(&plain)).await;
+            Finished::Packed {
+                lane,
+                sequence,
+                packed: packed.ok().flatten().map(Bytes::from),
+            }
+        }));
+    }
+
+    /// What was too large is packed, and goes again; if it did not get smaller, it is refused as InfluxDB refuses it.
+    pub(super) async fn packed(&mut self, name: &str, sequence: Sequence, packed: Option<Bytes>) {
+        let Some(lane) = self.lanes.get_mut(name) else {
+            return;
+        };
+        if lane.under_way() != [sequence] {
+            return;
+        }
+        match packed {
+            Some(packed) => lane.pack(packed),
+            None => {
+                let said = influx::Refusal::too_large();
+                let refusal = Refusal::new(said.status.as_u16(), &said.message);
+                self.verdict(name, &[sequence], Report::Refused(refusal))
+                    .await;
+            }
         }
     }
 

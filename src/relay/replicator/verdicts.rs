@@ -6,14 +6,15 @@ use log::{error, warn};
 
 use super::super::board::{Report, Settlement};
 use super::super::change::Change;
-use super::super::client::{ReplicaAnswer, SendError};
+use super::super::client::SendError;
 use super::super::dead_letters::DeadLetter;
 use super::super::lane::{Failure, weight};
 use super::super::refusals::{Conclusion, Refusal};
+use super::super::replica_answer::ReplicaAnswer;
 use super::super::trail::Doubted;
 use super::super::trust::Scope;
 use super::{Finished, Replicator};
-use crate::influx::{TryAgain, Verdict, judge_write, refusal_of_replica, statement_error};
+use crate::influx::{TryAgain, Verdict};
 use crate::journal::Sequence;
 
 /// How much of a strange answer is shown.
@@ -37,6 +38,11 @@ impl Replicator {
                 self.note_hearing(now, &result);
                 self.answered(now, &lane, result).await;
             }
+            Finished::Packed {
+                lane,
+                sequence,
+                packed,
+            } => self.packed(&lane, sequence, packed).await,
             Finished::Running(result) => {
                 self.note_hearing(now, &result);
                 self.heard_what_runs(now, result);
@@ -101,8 +107,9 @@ impl Replicator {
         };
         self.replica.learn_version(&answer);
         let sequences = lane.under_way();
-        let refusal = || Refusal::new(answer.status, &answer.body);
-        match judge_write(answer.status, &answer.body) {
+        let (stats, most) = (&self.replica.relay_stats, self.pace.max_refusal_texts);
+        let refusal = || Refusal::in_full(answer.status, answer.words(), stats, most);
+        match answer.judge_write() {
             Verdict::Applied => self.verdict(name, &sequences, Report::Applied).await,
             Verdict::TooLarge => self.too_large(name, &sequences, refusal()).await,
             Verdict::Expired { .. } | Verdict::Refused if sequences.len() > 1 => {
@@ -260,8 +267,7 @@ impl Replicator {
                 .replicas
                 .get(index)
                 .map_or("?", |stats| stats.name.as_str());
-            let reason = statement_error(&refusal.body)
-                .unwrap_or_else(|| refusal_of_replica(refusal.status, &refusal.body).message);
+            let reason = refusal.words().to_owned();
             error!(
                 "relay {}: record {} was accepted by one replica and refused for good by {replica} ({}): the replicas differ",
                 relay.name, conclusion.sequence, refusal.status
@@ -335,6 +341,14 @@ impl Replicator {
                 self.lanes.remove(name);
             }
         }
+    }
+}
+
+impl Replicator {
+    /// The answer as a refusal.
+    pub(super) fn refusal(&self, answer: &ReplicaAnswer) -> Refusal {
+        let (stats, most) = (&self.replica.relay_stats, self.pace.max_refusal_texts);
+        Refusal::in_full(answer.status, answer.words(), stats, most)
     }
 }
 

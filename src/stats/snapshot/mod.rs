@@ -227,6 +227,18 @@ pub struct RelayView {
     pub timeouts: Count,
     /// Records that one replica refused for good while another accepted them.
     pub dead_letters: Count,
+    /// Answers to statements that went to their clients while they came.
+    pub streamed_answers: Count,
+    /// Of those, answers whose client was too slow and was given up.
+    pub slow_answers: Count,
+    /// Bytes of such answers that wait for their clients now.
+    pub answer_buffer: Bytes,
+    /// The most bytes that waited at once.
+    pub answer_buffer_max: Bytes,
+    /// Bytes of long refusals that are held for clients now.
+    pub refusal_texts: Bytes,
+    /// The most bytes of them at once.
+    pub refusal_texts_max: Bytes,
     /// Bytes of bodies held for clients now.
     pub inflight: Bytes,
     /// The most bytes held at once.

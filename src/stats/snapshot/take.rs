@@ -157,6 +157,12 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         inflight_waits: Count(stats.inflight.waits.get()),
         inflight_refused: Count(stats.inflight.refused.get()),
         defused_lines: Count(stats.defused_lines.get()),
+        streamed_answers: Count(stats.streamed_answers.get()),
+        slow_answers: Count(stats.slow_answers.get()),
+        answer_buffer: Bytes(stats.answer_buffer.get()),
+        answer_buffer_max: Bytes(stats.answer_buffer.highest()),
+        refusal_texts: Bytes(stats.refusal_texts.get()),
+        refusal_texts_max: Bytes(stats.refusal_texts.highest()),
         journal: journal(&stats.journal, now),
         replicas,
     }
