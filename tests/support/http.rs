@@ -179,10 +179,20 @@ impl Reply {
 ///
 /// A server may answer before it has read everything, so the answer is read even where sending fails.
 pub fn exchange(address: &str, bytes: &[u8], sending: Sending, limit: Duration) -> Reply {
+    match TcpStream::connect(address) {
+        Ok(connection) => exchange_on(connection, bytes, sending, limit),
+        Err(_) => Reply::Refused,
+    }
+}
+
+/// The same over a connection that is there.
+pub fn exchange_on(
+    mut connection: TcpStream,
+    bytes: &[u8],
+    sending: Sending,
+    limit: Duration,
+) -> Reply {
     let end = Instant::now() + limit;
-    let Ok(mut connection) = TcpStream::connect(address) else {
-        return Reply::Refused;
-    };
     let prepared = connection
         .set_nodelay(true)
         .and_then(|()| connection.set_write_timeout(Some(limit)));

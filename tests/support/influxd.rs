@@ -20,6 +20,8 @@ const ATTEMPTS: usize = 10;
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     settings: BTreeMap<String, BTreeMap<String, String>>,
+    /// A name and a password.
+    asked_as: Option<(String, String)>,
 }
 
 impl Options {
@@ -35,6 +37,12 @@ impl Options {
     /// Credentials are asked for.
     pub fn auth(self) -> Self {
         self.set("http", "auth-enabled", "true")
+    }
+
+    /// Tests ask and write past haflux with this name and password. InfluxDB looks at neither until there is an administrator.
+    pub fn asked_as(mut self, user: &str, password: &str) -> Self {
+        self.asked_as = Some((user.to_owned(), password.to_owned()));
+        self
     }
 
     fn configuration(&self, folder: &Path, http_port: u16, rpc_port: u16) -> String {
@@ -162,6 +170,13 @@ impl Influxd {
         self.restart();
     }
 
+    /// Whether it has ended without being told to.
+    pub fn has_ended(&mut self) -> bool {
+        self.process
+            .as_mut()
+            .is_some_and(|process| process.ended().is_some())
+    }
+
     /// Forgets everything it has stored. It must not run.
     pub fn wipe(&mut self) {
         assert!(
@@ -192,10 +207,7 @@ impl Influxd {
     /// The whole answer to a query.
     pub fn query_answer(&self, database: &str, query: &str) -> Answer {
         let parameters = [("db", database), ("q", query), ("epoch", "ns")];
-        http::post(
-            &format!("{}/query?{}", self.url(), http::query_string(&parameters)),
-            "",
-        )
+        http::post(&self.target("query", &parameters), "")
     }
 
     /// Makes a database.
@@ -206,14 +218,15 @@ impl Influxd {
 
     /// Writes lines past haflux.
     pub fn write(&self, database: &str, lines: &str) -> Answer {
-        http::post(
-            &format!(
-                "{}/write?{}",
-                self.url(),
-                http::query_string(&[("db", database)])
-            ),
-            lines,
-        )
+        http::post(&self.target("write", &[("db", database)]), lines)
+    }
+
+    fn target(&self, path: &str, parameters: &[(&str, &str)]) -> String {
+        let mut parameters = parameters.to_vec();
+        if let Some((user, password)) = &self.options.asked_as {
+            parameters.extend([("u", user.as_str()), ("p", password.as_str())]);
+        }
+        format!("{}/{path}?{}", self.url(), http::query_string(&parameters))
     }
 
     /// How many points of `measurement` have `field`.

@@ -1,0 +1,160 @@
+//! Each attack alone beside the good client, with nothing dying: what it costs the client, and what memory it takes.
+//!
+//! haflux is started anew before each, so that the memory is the attack's own.
+
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use super::attacks::{Attack, CONNECTIONS};
+use super::good::Good;
+use super::support::long_run::Events;
+use super::support::long_run::plan::number;
+use super::support::long_run::{CATCH_UP, Plan};
+use super::support::{Lab, beside, lock, wait_until, wait_until_level};
+use super::tally::{Served, Tally};
+use super::watch::Watch;
+use super::{MAX_COST, MAX_RESIDENT, attacks, house, revive, targets};
+
+/// How long the good client is measured without an attack.
+const CALM: Duration = Duration::from_secs(3);
+
+/// What was measured.
+struct Row {
+    name: &'static str,
+    calm: Served,
+    attacked: Served,
+    peak: u64,
+    /// Until both nodes had all that was taken.
+    level: Option<Duration>,
+    answers: String,
+}
+
+impl Row {
+    fn cost(&self) -> Duration {
+        let (calm, attacked) = (self.calm.quantile(0.99), self.attacked.quantile(0.99));
+        attacked.saturating_sub(calm)
+    }
+
+    fn told(&self) -> String {
+        let millis = |served: &Served, share| served.quantile(share).as_secs_f64() * 1000.0;
+        format!(
+            "{:28}{:9.0}{:9.0}{:9.0}{:9.0}{:7}/{:<6}{:6}{:>8}  {}",
+            self.name,
+            millis(&self.calm, 0.99),
+            millis(&self.attacked, 0.5),
+            millis(&self.attacked, 0.99),
+            millis(&self.attacked, 1.0),
+            self.attacked.failures(),
+            self.attacked.requests(),
+            self.peak / 1_000_000,
+            self.level.map_or("never".to_owned(), |level| format!(
+                "{:.1}",
+                level.as_secs_f64()
+            )),
+            self.answers
+        )
+    }
+
+    fn is_bad(&self) -> bool {
+        self.cost() > MAX_COST
+            || self.peak > MAX_RESIDENT
+            || self.attacked.failures() > 0
+            || self.level.is_none()
+    }
+}
+
+#[test]
+#[ignore = "measures, which needs the machine: scripts/soak --run neighbours"]
+fn each_attack_beside_a_good_client() {
+    let plan = Plan::from_environment("neighbours alone");
+    let seconds = Duration::from_secs(number("HAFLUX_NEIGHBOURS_SECONDS").unwrap_or(4));
+    println!(
+        "{:28}{:>9}{:>9}{:>9}{:>9}{:>14}{:>6}{:>8}  answers",
+        "attack", "calm p99", "p50 ms", "p99 ms", "worst", "failures", "MB", "level s"
+    );
+    let mut lab = house::start();
+    let mut bad = Vec::new();
+    for attack in attacks() {
+        let row = measure(&mut lab, attack, seconds, plan.seed);
+        println!("{}", row.told());
+        if row.is_bad() {
+            bad.push(row.told());
+        }
+        if row.level.is_none() {
+            // What is stuck would be measured with the next attack as well.
+            lab = house::start();
+        }
+    }
+    println!(
+        "{} attacks cost the good client more than {MAX_COST:?} or a failure, haflux more than {} MB, or a lane",
+        bad.len(),
+        MAX_RESIDENT / 1_000_000
+    );
+    if number("HAFLUX_NEIGHBOURS_JUDGE") == Some(1) {
+        assert!(
+            bad.is_empty(),
+            "HAFLUX_SOAK_SEED={}\n{}",
+            plan.seed,
+            bad.join("\n")
+        );
+    }
+}
+
+fn measure(lab: &mut Lab, attack: Attack, seconds: Duration, seed: u64) -> Row {
+    lab.haflux.kill9();
+    lab.haflux.restart();
+    let targets = targets(lab);
+    let address = targets.influx.clone();
+    let begun = Instant::now();
+    let (good, tally) = (Good::new(begun), Tally::default());
+    // Its numbers begin anew each time, so the points of the attack before are taken away.
+    for node in [&lab.node1, &lab.node2] {
+        node.query(house::GOOD, "DROP MEASUREMENT pulse");
+    }
+    let watch = Watch::new(begun, lab.haflux.shared_id());
+    let calm = beside(
+        3,
+        |number, over| match number {
+            0 => good.write_until(over, &address),
+            1 => good.read_until(over, &address),
+            _ => watch.memory(over),
+        },
+        || {
+            wait_until("the good client to be served", CATCH_UP, || {
+                lock(&good.attempts).len() > 10
+            });
+            lock(&good.attempts).clear();
+            std::thread::sleep(CALM);
+            let calm = Served::of(lock(&good.attempts).drain(..).collect::<Vec<_>>().iter());
+            let until = Instant::now() + seconds;
+            beside(
+                CONNECTIONS,
+                |number, over| {
+                    let rng = Rng::with_seed(seed.wrapping_add(number as u64));
+                    attack.go_on_until(until, over, &targets, &tally, number, rng);
+                },
+                || std::thread::sleep(seconds),
+            );
+            calm
+        },
+    );
+    let ended = Instant::now();
+    revive(lab, &Events::new(begun));
+    let level = wait_until_level(lab, CATCH_UP)
+        .ok()
+        .map(|()| ended.elapsed());
+    let attacked = Served::of(lock(&good.attempts).iter());
+    let mut answers = tally.line(attack.name);
+    for stale in lock(&good.known).stale.iter().take(3) {
+        answers.push_str(&format!("; STALE: {stale}"));
+    }
+    Row {
+        name: attack.name,
+        calm,
+        attacked,
+        peak: watch.peak(),
+        level,
+        answers,
+    }
+}
