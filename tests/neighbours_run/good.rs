@@ -50,12 +50,21 @@ pub struct Attempt {
 /// What the client knows.
 #[derive(Debug, Default)]
 pub struct Known {
+    /// The number of its first point.
+    first: u64,
     /// By number: whether it was acknowledged.
     pub acknowledged: Vec<bool>,
     /// The highest number that was acknowledged or shown.
     highest: Option<u64>,
     /// Reads that showed less than they had to.
     pub stale: Vec<String>,
+}
+
+impl Known {
+    /// The number behind the last one.
+    pub fn end(&self) -> u64 {
+        self.first + self.acknowledged.len() as u64
+    }
 }
 
 /// The client.
@@ -67,9 +76,18 @@ pub struct Good {
 
 impl Good {
     pub fn new(begun: Instant) -> Self {
+        Self::beginning_at(begun, 0)
+    }
+
+    /// One whose points are numbered from `first` on, where others have lower numbers already.
+    pub fn beginning_at(begun: Instant, first: u64) -> Self {
+        let known = Known {
+            first,
+            ..Known::default()
+        };
         Self {
             begun,
-            known: Mutex::default(),
+            known: Mutex::new(known),
             attempts: Mutex::default(),
         }
     }
@@ -77,10 +95,11 @@ impl Good {
     /// Writes until `over`.
     pub fn write_until(&self, over: &AtomicBool, address: &str) {
         self.at_pace(over, address, |connection| {
-            let number = {
+            let (place, number) = {
                 let mut known = lock(&self.known);
+                let number = known.end();
                 known.acknowledged.push(false);
-                known.acknowledged.len() - 1
+                (known.acknowledged.len() - 1, number)
             };
             let target = format!("/write?db={GOOD}&precision=s&{GOOD_USER}");
             let body = format!("pulse v={number}i {number}");
@@ -89,8 +108,8 @@ impl Good {
             });
             if reply.is_some() {
                 let mut known = lock(&self.known);
-                known.acknowledged[number] = true;
-                known.highest = known.highest.max(Some(number as u64));
+                known.acknowledged[place] = true;
+                known.highest = known.highest.max(Some(number));
             }
         });
     }
@@ -103,8 +122,8 @@ impl Good {
     fn read(&self, connection: &mut Connection<'_>) {
         let (from, due, highest) = {
             let known = lock(&self.known);
-            let from = (known.acknowledged.len() as u64).saturating_sub(READ);
-            let due: Vec<u64> = (0..)
+            let from = known.end().saturating_sub(READ).max(known.first);
+            let due: Vec<u64> = (known.first..)
                 .zip(&known.acknowledged)
                 .filter(|(number, acknowledged)| *number >= from && **acknowledged)
                 .map(|(number, _)| number)
@@ -128,7 +147,7 @@ impl Good {
         };
         let shown = shown(&answer).unwrap_or_default();
         let mut known = lock(&self.known);
-        let sent = known.acknowledged.len() as u64;
+        let sent = known.end();
         let missing: Vec<&u64> = due
             .iter()
             .filter(|number| !shown.contains(number))

@@ -78,10 +78,10 @@ const RETURN: Duration = Duration::from_millis(2500);
 
 const MEASURE: Measure = Measure {
     timeout: RELAY_TIMEOUT,
-    haflux_life: Duration::from_secs(30),
+    haflux_life: Duration::from_secs(45),
     haflux_away: Duration::from_secs(1),
-    haflux_stops: 4,
-    node_life: Duration::from_secs(20),
+    haflux_stops: 3,
+    node_life: Duration::from_secs(25),
     network: Duration::ZERO,
     youth: 2,
 };
