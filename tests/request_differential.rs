@@ -255,8 +255,8 @@ impl Finding {
 struct Findings {
     counts: BTreeMap<&'static str, usize>,
     told: Vec<String>,
-    /// By kind, topic and oddities.
-    oddities: BTreeMap<String, usize>,
+    /// By kind, topic and oddities: the numbers of the requests.
+    oddities: BTreeMap<String, Vec<usize>>,
     /// Refusals by haflux of what the node alone takes.
     refused: BTreeMap<String, usize>,
     succeeded: usize,
@@ -275,7 +275,8 @@ impl Findings {
                 .find(|request| Some(request.number) == finding.number);
             let told = request.map_or("", |request| &request.told);
             let what = format!("{}: {told}", finding.kind);
-            *self.oddities.entry(what).or_default() += 1;
+            let numbers = self.oddities.entry(what).or_default();
+            numbers.extend(finding.number);
             let count = self.counts.entry(finding.kind).or_default();
             *count += 1;
             if *count > TOLD {
@@ -344,8 +345,8 @@ fn no_request_makes_nodes_differ_or_does_what_it_does_not_alone() {
     for (what, count) in &findings.refused {
         println!("{count:5} times taken by a node alone, and by haflux {what}");
     }
-    for (what, count) in &findings.oddities {
-        println!("{count:5} times {what}");
+    for (what, numbers) in &findings.oddities {
+        println!("requests {numbers:?}: {what}");
     }
     assert!(
         findings.succeeded > 0,

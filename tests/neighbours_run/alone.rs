@@ -11,10 +11,10 @@ use super::good::Good;
 use super::support::long_run::Events;
 use super::support::long_run::plan::number;
 use super::support::long_run::{CATCH_UP, Plan};
-use super::support::{Lab, beside, lock, wait_until, wait_until_level};
+use super::support::{Lab, beside, lock, wait_until};
 use super::tally::{Served, Tally};
 use super::watch::Watch;
-use super::{MAX_COST, MAX_RESIDENT, MAX_STALL, attacks, house, revive, targets};
+use super::{MAX_COST, MAX_RESIDENT, MAX_STALL, attacks, house, node_ends, settle, targets};
 
 /// How long the good client is measured without an attack.
 const CALM: Duration = Duration::from_secs(3);
@@ -27,6 +27,7 @@ struct Row {
     peak: u64,
     /// Until both nodes had all that was taken.
     level: Option<Duration>,
+    node_ends: usize,
     answers: String,
 }
 
@@ -58,6 +59,7 @@ impl Row {
 
     fn is_bad(&self) -> bool {
         self.cost() > MAX_COST
+            || self.node_ends > 0
             || self.peak > MAX_RESIDENT
             || self.attacked.failures() > 0
             || self.level.is_none()
@@ -137,13 +139,16 @@ fn measure(lab: &mut Lab, attack: Attack, seconds: Duration, seed: u64, first: &
         },
     );
     let ended = Instant::now();
-    revive(lab, &Events::new(begun));
-    let level = wait_until_level(lab, MAX_STALL)
+    let events = Events::new(begun);
+    let level = settle(lab, &events, MAX_STALL)
         .ok()
         .map(|()| ended.elapsed());
     *first = lock(&good.known).end();
     let attacked = Served::of(lock(&good.attempts).iter());
     let mut answers = tally.line(attack.name);
+    for end in node_ends(&events) {
+        answers.push_str(&format!("; {}", end.trim_start()));
+    }
     for stale in lock(&good.known).stale.iter().take(3) {
         answers.push_str(&format!("; STALE: {stale}"));
     }
@@ -153,6 +158,7 @@ fn measure(lab: &mut Lab, attack: Attack, seconds: Duration, seed: u64, first: &
         attacked,
         peak: watch.peak(),
         level,
+        node_ends: node_ends(&events).len(),
         answers,
     }
 }

@@ -204,6 +204,14 @@ impl Influxd {
         value
     }
 
+    /// The same; none unless it answers with success.
+    pub fn try_query(&self, database: &str, query: &str) -> Option<Value> {
+        let parameters = [("db", database), ("q", query), ("epoch", "ns")];
+        let url = self.target("query", &parameters);
+        let answer = http::try_request("POST", &url, &[], b"").ok()?;
+        (answer.status == 200).then(|| answer.json())
+    }
+
     /// The whole answer to a query.
     pub fn query_answer(&self, database: &str, query: &str) -> Answer {
         let parameters = [("db", database), ("q", query), ("epoch", "ns")];
