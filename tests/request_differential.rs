@@ -24,8 +24,6 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use fastrand::Rng;
-
 use support::http::{self, Reply, Sending, exchange};
 use support::long_run::plan::number;
 use support::{Influxd, Lab, lock, wait_until_level};
@@ -260,6 +258,8 @@ struct Findings {
     /// Refusals by haflux of what the node alone takes.
     refused: BTreeMap<String, usize>,
     succeeded: usize,
+    /// What is still found with only one of a request's oddities.
+    smaller: BTreeMap<String, usize>,
 }
 
 impl Findings {
@@ -317,6 +317,42 @@ impl Findings {
     }
 }
 
+/// Tries each oddity of the offending requests alone.
+fn shrink(
+    nodes: &Nodes,
+    findings: &Findings,
+    wanted: usize,
+    made: &BTreeMap<usize, usize>,
+    seed_of: impl Fn(usize) -> u64,
+) -> BTreeMap<String, usize> {
+    let mut tries: Vec<(usize, usize)> = Vec::new();
+    for number in findings.oddities.values().flatten() {
+        let oddities = made.get(number).copied().unwrap_or(1);
+        tries.extend((0..oddities).map(|place| (*number, place)));
+    }
+    tries.truncate(BATCH * 2);
+    let mut smaller = BTreeMap::new();
+    for (round, tries) in tries.chunks(BATCH).enumerate() {
+        let first = wanted + round * BATCH;
+        let base = format!("base{first}");
+        let requests: Vec<Request> = (first..)
+            .zip(tries)
+            .map(|(number, (origin, place))| {
+                Request::generate(number, &base, seed_of(*origin), Some(*place))
+            })
+            .collect();
+        let mut found = Findings::default();
+        nodes.judge(&base, &requests, &mut found);
+        for (what, numbers) in found.oddities {
+            // Without the topic.
+            let kind = what.split(": ").next().unwrap_or_default();
+            let oddity = what.splitn(3, ": ").nth(2).unwrap_or_default();
+            *smaller.entry(format!("{kind}: {oddity}")).or_default() += numbers.len();
+        }
+    }
+    smaller
+}
+
 #[test]
 fn no_request_makes_nodes_differ_or_does_what_it_does_not_alone() {
     let seed = number("HAFLUX_DIFFERENTIAL_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000_000));
@@ -326,27 +362,31 @@ fn no_request_makes_nodes_differ_or_does_what_it_does_not_alone() {
     let only = number("HAFLUX_DIFFERENTIAL_ONLY");
     let nodes = Nodes::start();
     let mut findings = Findings::default();
+    // Each by its own seed, so that one can be had alone.
+    let seed_of = |number: usize| seed.wrapping_mul(1_000_003).wrapping_add(number as u64);
+    let mut made = BTreeMap::new();
     for first in (0..wanted).step_by(BATCH) {
         let base = format!("base{first}");
-        let mut requests = Vec::new();
-        for number in first..(first + BATCH).min(wanted) {
-            // Each by its own seed, so that one can be had alone.
-            let mut rng = Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
-            let request = Request::generate(number, &base, &mut rng);
-            if only.is_none_or(|only| only == number as u64) {
-                requests.push(request);
-            }
-        }
+        let numbers = first..(first + BATCH).min(wanted);
+        let requests: Vec<Request> = numbers
+            .filter(|number| only.is_none_or(|only| only == *number as u64))
+            .map(|number| Request::generate(number, &base, seed_of(number), None))
+            .collect();
         if !requests.is_empty() {
             nodes.judge(&base, &requests, &mut findings);
         }
+        made.extend(requests.iter().map(|made| (made.number, made.oddities)));
     }
+    findings.smaller = shrink(&nodes, &findings, wanted, &made, seed_of);
     println!("{} of {wanted} requests succeeded", findings.succeeded);
     for (what, count) in &findings.refused {
         println!("{count:5} times taken by a node alone, and by haflux {what}");
     }
     for (what, numbers) in &findings.oddities {
         println!("requests {numbers:?}: {what}");
+    }
+    for (what, count) in &findings.smaller {
+        println!("{count:5} times with one oddity alone: {what}");
     }
     assert!(
         findings.succeeded > 0,

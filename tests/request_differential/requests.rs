@@ -17,6 +17,8 @@ pub struct Request {
     pub plain: bool,
     /// Its topic and its oddities.
     pub told: String,
+    /// How many these are.
+    pub oddities: usize,
 }
 
 /// What a request is about.
@@ -73,13 +75,21 @@ impl Request {
         number.parse().ok()
     }
 
-    /// Request `number`, on `base`, a database that holds its measurement.
-    pub fn generate(number: usize, base: &str, rng: &mut Rng) -> Request {
+    /// Request `number`, on `base`, a database that holds its measurement. `seed` says what it is like; `only` leaves one of its
+    /// oddities, by its place.
+    pub fn generate(number: usize, base: &str, seed: u64, only: Option<usize>) -> Request {
+        let mut rng = Rng::with_seed(seed);
+        let rng = &mut rng;
         let topic = *rng.choice(&TOPICS).expect("there are some");
         let mut draft = Draft::new(number, base, topic, rng);
         let oddities = [0, 1, 1, 1, 1, 2, 2, 3];
-        for _ in 0..*rng.choice(&oddities).expect("there are some") {
-            draft.make_odd(rng);
+        let oddities = *rng.choice(&oddities).expect("there are some");
+        for place in 0..oddities {
+            // With choices of its own, so that it is the same where another one is left out.
+            let mut own = rng.fork();
+            if only.is_none_or(|only| only == place) {
+                draft.make_odd(&mut own);
+            }
         }
         let told = format!("{topic:?}: {}", draft.oddities.join("; "));
         Request {
@@ -87,6 +97,7 @@ impl Request {
             plain: draft.plain,
             bytes: draft.bytes(rng),
             told,
+            oddities,
         }
     }
 }
