@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::attacks::{Attack, CONNECTIONS};
-use super::good::Good;
+use super::good::{Came, Good};
 use super::support::long_run::Events;
 use super::support::long_run::plan::number;
 use super::support::long_run::{CATCH_UP, Plan};
@@ -121,7 +121,10 @@ fn measure(lab: &mut Lab, attack: Attack, seconds: Duration, seed: u64, first: &
         },
         || {
             wait_until("the good client to be served", CATCH_UP, || {
-                lock(&good.attempts).len() > 10
+                // In a row: a haflux that is new turns reads away until it knows what the nodes have.
+                let attempts = lock(&good.attempts);
+                let last = attempts.iter().rev().take(10);
+                last.filter(|attempt| attempt.came == Came::Well).count() == 10
             });
             lock(&good.attempts).clear();
             std::thread::sleep(CALM);
@@ -146,6 +149,11 @@ fn measure(lab: &mut Lab, attack: Attack, seconds: Duration, seed: u64, first: &
     *first = lock(&good.known).end();
     let attacked = Served::of(lock(&good.attempts).iter());
     let mut answers = tally.line(attack.name);
+    for (when, served) in [("calm", &calm), ("attacked", &attacked)] {
+        if served.failures() > 0 {
+            answers.push_str(&format!("; {when}: {}", served.told_failures()));
+        }
+    }
     for end in node_ends(&events) {
         answers.push_str(&format!("; {}", end.trim_start()));
     }

@@ -81,9 +81,9 @@ const MEASURE: Measure = Measure {
     haflux_life: Duration::from_secs(45),
     haflux_away: Duration::from_secs(1),
     haflux_stops: 3,
-    node_life: Duration::from_secs(25),
+    node_life: Duration::from_secs(30),
     network: Duration::ZERO,
-    youth: 2,
+    youth: 1,
 };
 
 /// The attacks that are asked for.

@@ -103,6 +103,15 @@ impl Served {
         self.times.len()
     }
 
+    /// The failures by what was answered.
+    pub fn told_failures(&self) -> String {
+        let told = self.failures.iter();
+        let told: Vec<String> = told
+            .map(|(what, count)| format!("{count} × {what}"))
+            .collect();
+        told.join(", ")
+    }
+
     /// Requests that failed.
     pub fn failures(&self) -> u64 {
         self.failures.values().sum()
@@ -121,14 +130,9 @@ impl fmt::Display for Served {
             millis(1.0),
             self.failures()
         )?;
-        let told: Vec<String> = self
-            .failures
-            .iter()
-            .map(|(what, count)| format!("{count} × {what}"))
-            .collect();
-        if !told.is_empty() {
-            write!(f, " ({})", told.join(", "))?;
+        match self.told_failures() {
+            told if told.is_empty() => Ok(()),
+            told => write!(f, " ({told})"),
         }
-        Ok(())
     }
 }
