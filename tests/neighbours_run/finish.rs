@@ -50,9 +50,7 @@ pub const STRANGE: &str = "on a node, and never sent by the good client";
 /// Checks everything that stays.
 pub fn check(lab: &Lab, good: &Good, violations: &mut Violations) {
     let nodes = [&lab.node1, &lab.node2];
-    for stale in &lock(&good.known).stale {
-        violations.add(STALE, stale.clone());
-    }
+    check_reads(good, violations);
     for node in nodes {
         check_pulse(node, good, violations);
     }
@@ -97,6 +95,13 @@ pub fn check(lab: &Lab, good: &Good, violations: &mut Violations) {
             told.truncate(told.floor_char_boundary(600));
             violations.add(DIFFERING, told);
         }
+    }
+}
+
+/// Whether a read went back in time.
+pub fn check_reads(good: &Good, violations: &mut Violations) {
+    for stale in &lock(&good.known).stale {
+        violations.add(STALE, stale.clone());
     }
 }
 
