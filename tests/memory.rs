@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use support::http;
+use support::memory::resident_peak;
 use support::stand_in::Request;
 use support::wait::SOON;
 use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
@@ -24,12 +25,7 @@ const LONG: Duration = Duration::from_secs(300);
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn peak(haflux: &mut Haflux) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", haflux.id()));
-    let status = status.expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kibibytes: u64 = kibibytes.expect("a size").parse().expect("a number");
-    kibibytes * 1024
+    resident_peak(haflux.id()).expect("the process runs")
 }
 
 #[track_caller]

@@ -268,6 +268,7 @@ impl Lane {
         }
         if position == 0 {
             self.parts = None;
+            self.packed = None;
         }
         self.queue.remove(position)
     }

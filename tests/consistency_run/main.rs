@@ -41,6 +41,7 @@ use std::time::{Duration, Instant};
 
 use support::long_run::clients::busy;
 use support::long_run::plan::number;
+use support::long_run::setup::RELAY_TIMEOUT;
 use support::long_run::{CATCH_UP, Events, Measure, Plan, Setup, Trouble, trouble};
 use support::{Influxd, Lab, Options, wait_until_level};
 
@@ -60,6 +61,7 @@ const REWIND: Duration = Duration::from_secs(4);
 
 /// Longer lives than the crash run's: much can be read between two deaths.
 const MEASURE: Measure = Measure {
+    timeout: RELAY_TIMEOUT,
     haflux_life: Duration::from_secs(20),
     haflux_away: Duration::from_secs(1),
     haflux_stops: 4,
@@ -76,12 +78,15 @@ fn start_lab(plan: &Plan) -> Lab {
     let setup = Setup {
         nodes: Options::default().set("data", "query-log-enabled", &detailed_logs.to_string()),
         databases: &DATABASES,
+        timeout: RELAY_TIMEOUT,
         rewind: REWIND,
         relay: &format!("ack = \"{ack}\"\nstatement_timeout = \"10s\""),
         pool: "on_stale = \"reject\"\nread_wait = \"1s\"",
         check: Duration::from_millis(200),
         access_log: detailed_logs,
         late: false,
+        grafana: None,
+        nodes_run: &|_| {},
     };
     setup.start().0
 }

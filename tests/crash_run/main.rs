@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 use support::long_run::clients::busy;
 use support::long_run::network::Network;
 use support::long_run::plan::number;
+use support::long_run::setup::RELAY_TIMEOUT;
 use support::long_run::{CATCH_UP, Events, Measure, Plan, Setup, trouble};
 use support::{Lab, Options, wait_until_level};
 
@@ -51,6 +52,7 @@ const REWIND: Duration = Duration::from_secs(8);
 fn measure(plan: &Plan) -> Measure {
     let life = Duration::from_secs(if plan.is_short() { 8 } else { 40 });
     Measure {
+        timeout: RELAY_TIMEOUT,
         haflux_life: life,
         haflux_away: Duration::from_millis(1500),
         haflux_stops: 8,
@@ -64,12 +66,15 @@ fn start_lab(late: bool) -> (Lab, Vec<Network>) {
     let setup = Setup {
         nodes: Options::default(),
         databases: &DATABASES,
+        timeout: RELAY_TIMEOUT,
         rewind: REWIND,
         relay: "",
         pool: "",
         check: Duration::from_millis(500),
         access_log: false,
         late,
+        grafana: None,
+        nodes_run: &|_| {},
     };
     setup.start()
 }

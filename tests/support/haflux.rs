@@ -17,6 +17,8 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::ports::{free_port, free_udp_port};
@@ -39,6 +41,8 @@ pub struct Haflux {
     /// A program with its arguments that starts it.
     launcher: Vec<String>,
     process: Option<Process>,
+    /// The id of the process; 0 while it is away, or told to end.
+    shared_id: Arc<AtomicU32>,
 }
 
 impl Haflux {
@@ -82,6 +86,7 @@ impl Haflux {
             environment: environment.to_vec(),
             launcher: launcher.iter().map(|word| (*word).to_owned()).collect(),
             process: None,
+            shared_id: Arc::default(),
         };
         for _ in 0..ATTEMPTS {
             haflux.configure(configuration);
@@ -136,8 +141,14 @@ impl Haflux {
         self.running().id()
     }
 
+    /// Its process id over all of its starts, for a thread that watches it while another one has it; 0 while it is away, or told to end.
+    pub fn shared_id(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.shared_id)
+    }
+
     /// Asks it to stop gracefully, without waiting.
     pub fn ask_to_end(&mut self) {
+        self.shared_id.store(0, Ordering::Relaxed);
         self.running().ask_to_end();
     }
 
@@ -157,6 +168,7 @@ impl Haflux {
     /// Ends it as a power failure would.
     pub fn kill9(&mut self) {
         if let Some(mut process) = self.process.take() {
+            self.shared_id.store(0, Ordering::Relaxed);
             process.kill9();
         }
     }
@@ -230,6 +242,8 @@ impl Haflux {
         });
         // A port on which another program listens takes connections too; haflux has ended then.
         let running = !taken && process.ended().is_none();
+        let id = if running { process.id() } else { 0 };
+        self.shared_id.store(id, Ordering::Relaxed);
         self.process = running.then_some(process);
         running
     }

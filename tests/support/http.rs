@@ -1,9 +1,9 @@
 //! A small blocking HTTP client. Every request makes a connection of its own, so that a test says what it means by one.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::Agent;
@@ -140,6 +140,163 @@ pub fn read_until_silent(connection: &mut TcpStream) -> std::io::Result<Vec<u8>>
             },
         }
     }
+}
+
+/// How a client leaves its side of the connection once it has sent all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// It could send more.
+    Open,
+    /// It sends no more, and says so: `shutdown(SHUT_WR)`.
+    Ended,
+}
+
+/// What became of bytes that were sent as they are.
+#[derive(Debug)]
+pub enum Reply {
+    /// A whole answer.
+    Answer(Answer),
+    /// Nobody took the connection.
+    Refused,
+    /// The other side closed the connection without a whole answer.
+    Closed,
+    /// No whole answer before the deadline.
+    Silence,
+}
+
+impl Reply {
+    /// The answer's status.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Reply::Answer(answer) => Some(answer.status),
+            _ => None,
+        }
+    }
+}
+
+/// Sends bytes as they are to `host:port` and reads one answer, all within `limit`. The answer to a HEAD is not told apart: it
+/// must have no length.
+///
+/// A server may answer before it has read everything, so the answer is read even where sending fails.
+pub fn exchange(address: &str, bytes: &[u8], sending: Sending, limit: Duration) -> Reply {
+    match TcpStream::connect(address) {
+        Ok(connection) => exchange_on(connection, bytes, sending, limit),
+        Err(_) => Reply::Refused,
+    }
+}
+
+/// The same over a connection that is there.
+pub fn exchange_on(
+    mut connection: TcpStream,
+    bytes: &[u8],
+    sending: Sending,
+    limit: Duration,
+) -> Reply {
+    let end = Instant::now() + limit;
+    let prepared = connection
+        .set_nodelay(true)
+        .and_then(|()| connection.set_write_timeout(Some(limit)));
+    let sent = prepared.and_then(|()| connection.write_all(bytes));
+    if sent.is_ok() && sending == Sending::Ended {
+        // Where the other side has closed already there is nothing to say.
+        let _ = connection.shutdown(Shutdown::Write);
+    }
+    let mut reader = BufReader::new(UntilDeadline { connection, end });
+    loop {
+        match read_answer(&mut reader, false) {
+            // What comes before the answer, e.g. 100 (Continue).
+            Ok((answer, _)) if answer.status < 200 && answer.status != 101 => {}
+            Ok((answer, _)) => return Reply::Answer(answer),
+            Err(error) if is_silence(&error) => return Reply::Silence,
+            Err(_) => return Reply::Closed,
+        }
+    }
+}
+
+/// A connection whose reads all end at one moment.
+pub struct UntilDeadline {
+    pub connection: TcpStream,
+    pub end: Instant,
+}
+
+impl Read for UntilDeadline {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.connection.set_read_timeout(Some(left))?;
+        self.connection.read(buffer)
+    }
+}
+
+fn is_silence(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// Reads one answer, and whether the connection can be used again.
+pub fn read_answer(open: &mut impl BufRead, bodiless: bool) -> std::io::Result<(Answer, bool)> {
+    let bad = || Error::other("no HTTP answer");
+    let status: u16 = line(open)?
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(bad)?;
+    let mut answer = Answer {
+        status,
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    loop {
+        let line = line(open)?;
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').ok_or_else(bad)?;
+        let header = (name.to_ascii_lowercase(), value.trim().to_owned());
+        answer.headers.push(header);
+    }
+    let says = |name: &str, wanted: &str| {
+        let value = answer.header(name);
+        value.is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+    };
+    let closes = says("connection", "close");
+    let bodiless = bodiless || status < 200 || status == 204 || status == 304;
+    if bodiless {
+        return Ok((answer, !closes));
+    }
+    if says("transfer-encoding", "chunked") {
+        answer.body = chunks(open)?;
+    } else if let Some(length) = answer.header("content-length") {
+        answer.body = vec![0; length.parse().map_err(Error::other)?];
+        open.read_exact(&mut answer.body)?;
+    } else if closes {
+        open.read_to_end(&mut answer.body)?;
+    }
+    Ok((answer, !closes))
+}
+
+fn chunks(open: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let size = usize::from_str_radix(&line(open)?, 16).map_err(Error::other)?;
+        let begin = body.len();
+        body.resize(begin + size, 0);
+        open.read_exact(&mut body[begin..])?;
+        line(open)?;
+        if size == 0 {
+            return Ok(body);
+        }
+    }
+}
+
+fn line(open: &mut impl BufRead) -> std::io::Result<String> {
+    let mut line = Vec::new();
+    if open.read_until(b'\n', &mut line)? == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    let line = String::from_utf8_lossy(&line);
+    Ok(line.trim_end().to_owned())
 }
 
 /// `name=value&…`, everything percent-encoded that is not plainly safe.

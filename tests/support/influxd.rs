@@ -20,6 +20,8 @@ const ATTEMPTS: usize = 10;
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     settings: BTreeMap<String, BTreeMap<String, String>>,
+    /// A name and a password.
+    asked_as: Option<(String, String)>,
 }
 
 impl Options {
@@ -35,6 +37,12 @@ impl Options {
     /// Credentials are asked for.
     pub fn auth(self) -> Self {
         self.set("http", "auth-enabled", "true")
+    }
+
+    /// Tests ask and write past haflux with this name and password. InfluxDB looks at neither until there is an administrator.
+    pub fn asked_as(mut self, user: &str, password: &str) -> Self {
+        self.asked_as = Some((user.to_owned(), password.to_owned()));
+        self
     }
 
     fn configuration(&self, folder: &Path, http_port: u16, rpc_port: u16) -> String {
@@ -76,8 +84,6 @@ pub struct Influxd {
     port: u16,
     rpc_port: u16,
     process: Option<Process>,
-    /// In whose name it is asked.
-    login: Option<(String, String)>,
 }
 
 impl Influxd {
@@ -95,7 +101,6 @@ impl Influxd {
             port: 0,
             rpc_port: 0,
             process: None,
-            login: None,
         };
         for _ in 0..ATTEMPTS {
             node.port = free_port();
@@ -165,6 +170,13 @@ impl Influxd {
         self.restart();
     }
 
+    /// Whether it has ended without being told to.
+    pub fn has_ended(&mut self) -> bool {
+        self.process
+            .as_mut()
+            .is_some_and(|process| process.ended().is_some())
+    }
+
     /// Forgets everything it has stored. It must not run.
     pub fn wipe(&mut self) {
         assert!(
@@ -194,19 +206,21 @@ impl Influxd {
 
     /// From now on it is asked in this user's name.
     pub fn log_in(&mut self, user: &str, password: &str) {
-        self.login = Some((user.to_owned(), password.to_owned()));
+        self.options.asked_as = Some((user.to_owned(), password.to_owned()));
+    }
+
+    /// The same; none unless it answers with success.
+    pub fn try_query(&self, database: &str, query: &str) -> Option<Value> {
+        let parameters = [("db", database), ("q", query), ("epoch", "ns")];
+        let url = self.target("query", &parameters);
+        let answer = http::try_request("POST", &url, &[], b"").ok()?;
+        (answer.status == 200).then(|| answer.json())
     }
 
     /// The whole answer to a query.
     pub fn query_answer(&self, database: &str, query: &str) -> Answer {
-        let mut parameters = vec![("db", database), ("q", query), ("epoch", "ns")];
-        if let Some((user, password)) = &self.login {
-            parameters.extend([("u", user.as_str()), ("p", password.as_str())]);
-        }
-        http::post(
-            &format!("{}/query?{}", self.url(), http::query_string(&parameters)),
-            "",
-        )
+        let parameters = [("db", database), ("q", query), ("epoch", "ns")];
+        http::post(&self.target("query", &parameters), "")
     }
 
     /// Makes a database.
@@ -217,14 +231,15 @@ impl Influxd {
 
     /// Writes lines past haflux.
     pub fn write(&self, database: &str, lines: &str) -> Answer {
-        http::post(
-            &format!(
-                "{}/write?{}",
-                self.url(),
-                http::query_string(&[("db", database)])
-            ),
-            lines,
-        )
+        http::post(&self.target("write", &[("db", database)]), lines)
+    }
+
+    fn target(&self, path: &str, parameters: &[(&str, &str)]) -> String {
+        let mut parameters = parameters.to_vec();
+        if let Some((user, password)) = &self.options.asked_as {
+            parameters.extend([("u", user.as_str()), ("p", password.as_str())]);
+        }
+        format!("{}/{path}?{}", self.url(), http::query_string(&parameters))
     }
 
     /// How many points of `measurement` have `field`.

@@ -34,9 +34,12 @@ pub fn wait_until_level(lab: &Lab, limit: Duration) -> Result<(), String> {
     }
 }
 
-/// Whether a node has no request under way but the one that asks: one that haflux gave up may still be there.
+/// Whether a node has no request under way but the one that asks: one that haflux gave up may still be there. A node that does
+/// not answer is not at rest.
 fn is_at_rest(node: &Influxd) -> bool {
-    let answer = node.query("", "SHOW STATS FOR 'httpd'");
+    let Some(answer) = node.try_query("", "SHOW STATS FOR 'httpd'") else {
+        return false;
+    };
     let series = &answer["results"][0]["series"][0];
     let column = series["columns"]
         .as_array()

@@ -6,7 +6,7 @@
 //! - [`lab`]: both of it, put together as `conf/haflux.toml` says.
 //! - [`stand_in`]: an HTTP server that does what a script says, for what a real node cannot be made to do; [`relay`]: a relay
 //!   over such servers.
-//! - [`http`], [`status`], [`points`], [`level`], [`wait`]: asking, comparing, waiting.
+//! - [`http`], [`status`], [`points`], [`level`], [`memory`], [`wait`]: asking, comparing, waiting.
 //! - [`numbered`]: writes that are counted, and stand-ins that say which of them they took.
 //! - [`neighbours`]: a good client beside bad ones.
 //! - [`file_system`]: disks that fill and fail.
@@ -29,6 +29,7 @@ pub mod lab;
 pub mod level;
 pub mod lock;
 pub mod long_run;
+pub mod memory;
 pub mod neighbours;
 pub mod numbered;
 pub mod points;

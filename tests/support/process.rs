@@ -90,7 +90,7 @@ impl Process {
         // The signal returns at once; threads that run on other cores come to a halt a little later.
         let threads = format!("/proc/{}/task", self.id());
         wait_for("all threads to halt", SOON, || {
-            all_halted(Path::new(&threads)).then_some(())
+            (all_halted(Path::new(&threads)) || self.ended().is_some()).then_some(())
         });
     }
 

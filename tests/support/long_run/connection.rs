@@ -1,10 +1,10 @@
 //! A client's connection: kept between requests, and never a request sent twice by itself.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::http::Answer;
+use crate::support::http::{self, Answer};
 
 /// Longer than haflux ever takes to answer here: only a dead haflux leaves a client without one.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -103,58 +103,5 @@ fn exchange(
     sent.extend_from_slice(&request.body);
     open.get_mut().write_all(&sent)?;
 
-    let bad = || std::io::Error::other("no HTTP answer");
-    let status: u16 = line(open)?
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .ok_or_else(bad)?;
-    let mut answer = Answer {
-        status,
-        headers: Vec::new(),
-        body: Vec::new(),
-    };
-    loop {
-        let line = line(open)?;
-        if line.is_empty() {
-            break;
-        }
-        let (name, value) = line.split_once(':').ok_or_else(bad)?;
-        let header = (name.to_ascii_lowercase(), value.trim().to_owned());
-        answer.headers.push(header);
-    }
-    let says = |name: &str, wanted: &str| {
-        let value = answer.header(name);
-        value.is_some_and(|value| value.eq_ignore_ascii_case(wanted))
-    };
-    let keep = !says("connection", "close");
-    if says("transfer-encoding", "chunked") {
-        answer.body = chunks(open)?;
-    } else if let Some(length) = answer.header("content-length") {
-        answer.body = vec![0; length.parse().map_err(std::io::Error::other)?];
-        open.read_exact(&mut answer.body)?;
-    }
-    Ok((answer, keep))
-}
-
-fn chunks(open: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let size = usize::from_str_radix(&line(open)?, 16).map_err(std::io::Error::other)?;
-        let begin = body.len();
-        body.resize(begin + size, 0);
-        open.read_exact(&mut body[begin..])?;
-        line(open)?;
-        if size == 0 {
-            return Ok(body);
-        }
-    }
-}
-
-fn line(open: &mut impl BufRead) -> std::io::Result<String> {
-    let mut line = String::new();
-    if open.read_line(&mut line)? == 0 {
-        return Err(std::io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(line.trim_end().to_owned())
+    http::read_answer(open, *method == "HEAD")
 }

@@ -35,6 +35,27 @@ impl Events {
     }
 }
 
+impl Events {
+    /// From when to when `whom` was away: each time from what was done to it until it ran again.
+    pub fn absences(&self, whom: &str) -> Vec<(Duration, Duration)> {
+        let (of_whom, runs) = (format!("{whom}: "), format!("{whom}: runs"));
+        let mut absences: Vec<(Duration, Duration)> = Vec::new();
+        let mut away = false;
+        for (at, what) in lock(&self.events).iter() {
+            if *what == runs {
+                if let Some((_, until)) = absences.last_mut() {
+                    *until = *at;
+                }
+                away = false;
+            } else if what.starts_with(&of_whom) && !away {
+                absences.push((*at, Duration::MAX));
+                away = true;
+            }
+        }
+        absences
+    }
+}
+
 /// A line that begins with its moment.
 pub fn line(at: Duration, what: impl Display) -> String {
     format!("{:10.4} {what}", at.as_secs_f64())

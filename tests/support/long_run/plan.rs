@@ -19,8 +19,13 @@ pub struct Plan {
 impl Plan {
     /// What the environment says, told once more to whoever reads the output of the run called `name`.
     pub fn from_environment(name: &str) -> Plan {
+        Plan::from_environment_or(name, 15)
+    }
+
+    /// The same of a run that lasts `seconds` unless it is told.
+    pub fn from_environment_or(name: &str, seconds: u64) -> Plan {
         let plan = Plan {
-            trouble: Duration::from_secs(number("HAFLUX_SOAK_SECONDS").unwrap_or(15)),
+            trouble: Duration::from_secs(number("HAFLUX_SOAK_SECONDS").unwrap_or(seconds)),
             seed: number("HAFLUX_SOAK_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000)),
         };
         println!(

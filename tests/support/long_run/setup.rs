@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::network::Network;
-use crate::support::influxd::Options;
+use crate::support::influxd::{Influxd, Options};
 use crate::support::lab::{self, Lab};
 
 /// haflux's patience with a replica: short, so that a paused node is given up within the run.
@@ -15,6 +15,8 @@ pub struct Setup<'a> {
     pub nodes: Options,
     /// Databases that are there from the beginning.
     pub databases: &'a [&'a str],
+    /// haflux's patience with a replica, mostly [`RELAY_TIMEOUT`].
+    pub timeout: Duration,
     /// How far a node that was away is sent again what it had.
     pub rewind: Duration,
     /// More keys of the relay.
@@ -27,6 +29,10 @@ pub struct Setup<'a> {
     pub access_log: bool,
     /// Whether there is a network before each node that can deliver late.
     pub late: bool,
+    /// The address of the pool that is no InfluxDB, if the lab's own stand-in for Grafana is not meant.
+    pub grafana: Option<&'a str>,
+    /// Called once both nodes run, before there are databases.
+    pub nodes_run: &'a dyn Fn([&Influxd; 2]),
 }
 
 impl Setup<'_> {
@@ -34,7 +40,7 @@ impl Setup<'_> {
     pub fn start(self) -> (Lab, Vec<Network>) {
         let relay = format!(
             "timeout = \"{}s\"\nretry = {{ min = \"50ms\", max = \"1s\" }}\nrewind = \"{}s\"\n{}",
-            RELAY_TIMEOUT.as_secs(),
+            self.timeout.as_secs(),
             self.rewind.as_secs(),
             self.relay
         );
@@ -46,12 +52,18 @@ impl Setup<'_> {
                 let nodes = ["influxlab", "influxlab2"];
                 networks.extend(nodes.map(|name| Network::before(name, &mut text)));
             }
+            if let Some(address) = self.grafana {
+                let (before, shipped) = text.rsplit_once("address = \"").expect("a server");
+                let (_, after) = shipped.split_once('"').expect("an address");
+                text = format!("{before}address = \"{address}\"{after}");
+            }
             let text = lab::relay_keys(&relay)(lab::pool_keys(self.pool)(text));
             lab::replace(
                 text,
                 &[("# access_log = true", &log), ("interval = \"2s\"", &check)],
             )
         });
+        (self.nodes_run)([&lab.node1, &lab.node2]);
         for database in self.databases {
             lab.create_database(database);
         }

@@ -8,7 +8,6 @@ use fastrand::Rng;
 use super::events::Events;
 use super::network::Network;
 use super::plan::Plan;
-use super::setup::RELAY_TIMEOUT;
 use crate::support::{Haflux, Influxd, Lab};
 
 /// The longest that a node is away, and that it pauses without being given up.
@@ -18,6 +17,8 @@ const SHORT_PAUSE: Duration = Duration::from_millis(1800);
 /// How much of it there is.
 #[derive(Debug, Clone, Copy)]
 pub struct Measure {
+    /// haflux's patience with a replica.
+    pub timeout: Duration,
     /// The longest life of haflux.
     pub haflux_life: Duration,
     /// The longest that it is away.
@@ -43,6 +44,8 @@ pub enum Trouble {
     NodePausedBriefly,
     /// For longer than haflux waits.
     NodePausedLong,
+    /// By itself: nobody told it to.
+    NodeEnded,
     /// Neither node answers.
     BothAway,
     /// What was sent arrives after haflux has given it up.
@@ -51,13 +54,14 @@ pub enum Trouble {
 
 impl Trouble {
     /// All kinds, in their order.
-    pub const ALL: [Trouble; 8] = [
+    pub const ALL: [Trouble; 9] = [
         Trouble::HafluxKilled,
         Trouble::HafluxStopped,
         Trouble::NodeKilled,
         Trouble::NodeStopped,
         Trouble::NodePausedBriefly,
         Trouble::NodePausedLong,
+        Trouble::NodeEnded,
         Trouble::BothAway,
         Trouble::NetworkLate,
     ];
@@ -78,6 +82,7 @@ impl Trouble {
             Trouble::NodeStopped => "stop",
             Trouble::NodePausedBriefly => "short pause",
             Trouble::NodePausedLong => "pause beyond the timeout",
+            Trouble::NodeEnded => "end by itself",
             Trouble::BothAway => "both away",
             Trouble::NetworkLate => "late delivery",
         }
@@ -147,7 +152,7 @@ impl<C: Fn(Trouble)> Maker<'_, C> {
 
     fn trouble_node(&self, node: &mut Influxd, number: u64, mut rng: Rng) {
         let name = format!("node {number}");
-        while self.rest(&mut rng, self.measure.node_life) {
+        while self.rest_beside(&mut rng, node, &name) {
             if self.away.fetch_add(1, Ordering::Relaxed) == 1 {
                 (self.count)(Trouble::BothAway);
             }
@@ -170,7 +175,7 @@ impl<C: Fn(Trouble)> Maker<'_, C> {
                 }
                 Trouble::NodePausedLong => {
                     // The whole of the timeout, whenever the run ends: that is what this trouble is.
-                    let least = Instant::now() + RELAY_TIMEOUT;
+                    let least = Instant::now() + self.measure.timeout;
                     self.rest_until(&mut rng, Duration::from_millis(1500), self.end.max(least));
                     std::thread::sleep(least.saturating_duration_since(Instant::now()));
                     node.resume();
@@ -185,9 +190,32 @@ impl<C: Fn(Trouble)> Maker<'_, C> {
         }
     }
 
+    /// Rests as long as a node is left alone. A node that ends meanwhile is started again at once, as a supervisor would do it.
+    fn rest_beside(&self, rng: &mut Rng, node: &mut Influxd, name: &str) -> bool {
+        const LOOK: Duration = Duration::from_millis(200);
+        let wish = self
+            .measure
+            .node_life
+            .mul_f64(rng.f64().powi(self.measure.youth));
+        let end = self.end.min(Instant::now() + wish);
+        loop {
+            if node.has_ended() {
+                self.begin(name, Trouble::NodeEnded);
+                node.kill9();
+                node.restart();
+                self.events.note(format!("{name}: runs"));
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Instant::now() < self.end;
+            }
+            std::thread::sleep(left.min(LOOK));
+        }
+    }
+
     fn trouble_network(&self, network: &Network, number: u64, mut rng: Rng) {
         while self.rest(&mut rng, self.measure.network) {
-            let delay = RELAY_TIMEOUT + Duration::from_millis(rng.u64(100..1500));
+            let delay = self.measure.timeout + Duration::from_millis(rng.u64(100..1500));
             let held = network.hold(delay);
             self.events.note(format!(
                 "network to node {number}: {held} connections deliver {delay:?} late"
