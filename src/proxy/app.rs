@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
@@ -19,6 +18,7 @@ use tokio::time::Instant;
 
 use super::access_log::{self, Line, Termination};
 use super::barrier::{Aim, Chooser};
+use super::client::{BodyFault, Client};
 use super::context::RequestContext;
 use super::error_answer::{ErrorAnswer, send_whole};
 use super::forward::Forward;
@@ -235,6 +235,25 @@ impl App {
         forward.run(self, session, context, chooser).await
     }
 
+    /// Notes and counts what was wrong with the request's body.
+    fn judge_body(&self, session: &Session, context: &mut RequestContext) {
+        let Some(fault) = Client::body_fault(session.as_downstream()) else {
+            return;
+        };
+        self.stats.request_errors.increment();
+        context.termination = match fault {
+            BodyFault::Ended => Termination::ClientLeft,
+            BodyFault::Slow => {
+                self.stats.slow_requests.increment();
+                Termination::ClientSilent
+            }
+            BodyFault::Malformed => {
+                self.stats.malformed_requests.increment();
+                Termination::Refused
+            }
+        };
+    }
+
     fn count(&self, traffic: &Traffic, session: &Session, status: Option<u16>) {
         traffic.requests.increment();
         traffic
@@ -265,19 +284,11 @@ impl ProxyHttp for App {
         session: &mut Session,
         context: &mut RequestContext,
     ) -> pingora::Result<()> {
-        if let Some(clock) = &context.clock {
-            clock.disarm();
-        }
         context.client = session
             .client_addr()
             .and_then(|address| address.as_inet().copied());
-        session.set_pipelining_enabled(true);
         session.set_read_timeout(Some(self.config.client_timeout));
         session.set_write_timeout(Some(self.config.client_timeout));
-        // Pingora makes it endless with each header. Where it is off, the client or a stop wants it so.
-        if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(self.config.keep_alive_timeout.as_secs().max(1)));
-        }
         Ok(())
     }
 
@@ -414,6 +425,7 @@ impl ProxyHttp for App {
         if error.is_some() && context.termination == Termination::Normal {
             context.termination = Termination::ClientLeft;
         }
+        self.judge_body(session, context);
         let status = session
             .response_written()
             .map(|answer| answer.status.as_u16())
@@ -447,14 +459,10 @@ impl ProxyHttp for App {
                     server.map_or(0, |server| server.stats.traffic.sessions.get()),
                 ],
                 retries: context.tried.len(),
-                request: session.req_header(),
+                method: session.req_header().method.as_str().as_bytes(),
+                target: session.req_header().raw_path(),
             };
             log::info!(target: access_log::TARGET, "{line}");
-        }
-        if let Some(clock) = &context.clock {
-            // The next header may be awaited for as long as an idle connection is kept.
-            let idle: Duration = self.config.keep_alive_timeout;
-            clock.arm(idle + self.config.request_header_timeout);
         }
     }
 }

@@ -1,12 +1,10 @@
 //! What is known of one request while it is under way.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::access_log::{Termination, Times};
-use super::header_deadline::HeaderClock;
 use super::in_flight::InFlightGuard;
 use super::pool::Server;
 use crate::config::model::Target;
@@ -17,7 +15,6 @@ pub(crate) struct RequestContext {
     pub(super) started: Instant,
     /// `None` once the connection is a tunnel: a stop does not wait for those.
     pub(super) in_flight: Option<InFlightGuard>,
-    pub(super) clock: Option<Arc<HeaderClock>>,
     pub(super) client: Option<SocketAddr>,
     pub(super) target: Option<Target>,
     pub(super) server: Option<usize>,
@@ -36,7 +33,6 @@ impl RequestContext {
         Self {
             started: Instant::now(),
             in_flight: Some(in_flight),
-            clock: HeaderClock::current(),
             client: None,
             target: None,
             server: None,

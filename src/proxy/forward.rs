@@ -50,6 +50,10 @@ pub(super) async fn read_body(
         BodyError::TooLarge { .. } | BodyError::NoRoom => Termination::Refused,
     };
     match ErrorAnswer::body(&error) {
+        // What is the body's fault is counted where the request is logged.
+        Some(answer) if matches!(error, BodyError::Client(_)) => {
+            app.answer(session, &answer).await.map(|()| None)
+        }
         Some(answer) => app.refuse(session, &answer).await.map(|()| None),
         None => Err(client_left(context)),
     }

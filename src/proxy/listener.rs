@@ -27,8 +27,8 @@ use crate::config::model;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
-/// Of a client's connection. An idle one costs as much memory as these say.
-const READ_BUFFER: usize = 4096;
+/// None: a connection's bytes are read into a buffer that lives as long as a request.
+const READ_BUFFER: usize = 0;
 /// An answer of up to this size leaves in one piece with its header.
 const WRITE_BUFFER: usize = 16384;
 
@@ -162,6 +162,7 @@ impl ListeningService {
                 let sockets = listeners.iter().filter_map(BoundListener::duplicate);
                 let frontend = Frontend::new(
                     config,
+                    self.shared.config.server.access_log,
                     Arc::clone(stats),
                     http_proxy(&conf, app),
                     self.stop.clone(),

@@ -6,6 +6,7 @@ use pingora::{BError, Error, ErrorSource, ErrorType};
 
 use super::access_log::Termination;
 use super::app::App;
+use super::client::BodyFault;
 use super::context::RequestContext;
 use super::error_answer::{ErrorAnswer, has_begun};
 
@@ -108,6 +109,9 @@ impl App {
             .target
             .and_then(|target| self.target_name(target))
             .unwrap_or_default();
+        if let Some(fault) = BodyFault::of(error) {
+            return Some(ErrorAnswer::fault(fault));
+        }
         match (error.esource(), error.etype()) {
             (ErrorSource::Downstream, ErrorType::ReadTimedout) => {
                 context.termination = Termination::ClientSilent;

@@ -1,0 +1,301 @@
+//! A client's connection as Pingora sees it during one request.
+//!
+//! Pingora is handed the header that was judged, and from here the bytes of this request's body and no more: what follows
+//! belongs to the next request and is kept for it. Behind the body there is nothing to read until the client has left.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    Stream, TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use super::body_fault::BodyFault;
+use super::framing::Framing;
+use super::pace::{Pace, Rate};
+use super::presence::Presence;
+use super::rejection::Rejection;
+
+/// Bytes that one read of a header takes: most writes arrive whole with it.
+const READ: usize = 16 << 10;
+/// Bytes of following requests that are read while one is answered.
+const MOST_AHEAD: usize = 4 << 10;
+
+/// A client's connection.
+#[derive(Debug)]
+pub(super) struct ClientStream {
+    inner: Stream,
+    /// What came and belongs to no request yet.
+    ahead: BytesMut,
+    stage: Stage,
+    pace: Pace,
+    presence: Presence,
+    /// What was wrong with the body of the current request.
+    fault: Option<BodyFault>,
+    /// Made when something is first waited for with a limit.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// What is read next.
+#[derive(Debug)]
+enum Stage {
+    /// A request's body; when that has ended, only the client's leaving.
+    Request(Framing),
+    /// Whatever comes: the connection speaks another protocol.
+    Tunnel,
+}
+
+impl ClientStream {
+    /// A connection on which nothing was read.
+    pub(super) fn new(inner: Stream, rate: Rate) -> Self {
+        Self {
+            inner,
+            ahead: BytesMut::new(),
+            stage: Stage::Request(Framing::Ended),
+            pace: Pace::new(rate),
+            presence: Presence::default(),
+            fault: None,
+            timer: None,
+        }
+    }
+
+    /// What came and belongs to no request yet.
+    pub(super) fn ahead(&self) -> &[u8] {
+        &self.ahead
+    }
+
+    /// Reads more of a header; false at the end of what the client sends.
+    pub(super) async fn read_more(&mut self) -> io::Result<bool> {
+        if self.presence.has_ended() {
+            return Ok(false);
+        }
+        let read = std::future::poll_fn(|context| self.poll_ahead::<READ>(context)).await?;
+        Ok(read > 0)
+    }
+
+    /// Begins a request: its header took `length` bytes, and what has come of its body is appended to `text`.
+    ///
+    /// # Errors
+    ///
+    /// The beginning of the body is malformed.
+    pub(super) fn begin(
+        &mut self,
+        length: usize,
+        mut framing: Framing,
+        text: &mut BytesMut,
+    ) -> Result<(), Rejection> {
+        self.ahead.advance(length.min(self.ahead.len()));
+        let body = framing.advance(&self.ahead)?;
+        text.extend_from_slice(self.ahead.get(..body).unwrap_or_default());
+        self.ahead.advance(body);
+        if self.ahead.is_empty() {
+            // An idle connection holds no buffer.
+            self.ahead = BytesMut::new();
+        }
+        self.stage = Stage::Request(framing);
+        self.pace.begin();
+        self.presence.begin();
+        self.fault = None;
+        Ok(())
+    }
+
+    /// What was wrong with the body of the current request.
+    pub(super) fn fault(&self) -> Option<BodyFault> {
+        self.fault
+    }
+
+    fn failed(&mut self, fault: BodyFault) -> io::Error {
+        self.fault = Some(fault);
+        fault.into()
+    }
+
+    /// Whether the request is over, so that another one may begin.
+    pub(super) fn is_between_requests(&self) -> bool {
+        matches!(self.stage, Stage::Request(Framing::Ended))
+    }
+
+    /// The connection itself.
+    pub(super) fn inner(&mut self) -> &mut Stream {
+        &mut self.inner
+    }
+
+    /// Reads up to `N` bytes behind those that are there.
+    fn poll_ahead<const N: usize>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); N];
+        let mut read = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.inner).poll_read(context, &mut read))?;
+        self.ahead.extend_from_slice(read.filled());
+        if read.filled().is_empty() {
+            self.presence.end();
+        }
+        Poll::Ready(Ok(read.filled().len()))
+    }
+
+    /// Reads a piece of the body.
+    fn poll_body(
+        &mut self,
+        mut framing: Framing,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.inner).poll_read(context, buffer) {
+            Poll::Ready(read) => read?,
+            Poll::Pending => return self.poll_slow(context).map(Err),
+        }
+        let came = buffer.filled().get(before..).unwrap_or_default();
+        if came.is_empty() {
+            self.presence.end();
+            return Poll::Ready(Err(self.failed(BodyFault::Ended)));
+        }
+        self.pace.came(came.len(), Instant::now);
+        let body = match framing.advance(came) {
+            Ok(body) => body,
+            Err(_) => return Poll::Ready(Err(self.failed(BodyFault::Malformed))),
+        };
+        self.ahead
+            .extend_from_slice(came.get(body..).unwrap_or_default());
+        buffer.set_filled(before + body);
+        self.stage = Stage::Request(framing);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Returns when the body has been waited for too long.
+    fn poll_slow(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let deadline = self.pace.wait(Instant::now());
+        let timer = timer(&mut self.timer);
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        ready!(timer.as_mut().poll(context));
+        Poll::Ready(self.failed(BodyFault::Slow))
+    }
+
+    /// Returns when the client has left.
+    fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        while !self.presence.has_ended() {
+            if self.ahead.len() >= MOST_AHEAD {
+                // It sends without waiting for answers. Its leaving is noticed when it is answered.
+                return Poll::Pending;
+            }
+            if let Err(error) = ready!(self.poll_ahead::<1024>(context)) {
+                return Poll::Ready(error);
+            }
+        }
+        let timer = timer(&mut self.timer);
+        self.presence.poll_left(&mut self.inner, timer, context)
+    }
+
+    /// Looks at what is written first: an informational answer is none yet, but 101 makes a tunnel.
+    fn note_answer(&mut self, text: &[u8]) {
+        if self.presence.is_answered() || text.is_empty() {
+            return;
+        }
+        match text.strip_prefix(b"HTTP/1.1 1") {
+            Some([b'0', b'1', ..]) => self.stage = Stage::Tunnel,
+            Some(_) => return,
+            None => {}
+        }
+        self.presence.answers();
+    }
+}
+
+fn timer(timer: &mut Option<Pin<Box<Sleep>>>) -> &mut Pin<Box<Sleep>> {
+    timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now())))
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.stage {
+            Stage::Request(Framing::Ended) => self.poll_left(context).map(Err),
+            Stage::Request(framing) => self.poll_body(framing, context, buffer),
+            Stage::Tunnel if self.ahead.is_empty() => {
+                Pin::new(&mut self.inner).poll_read(context, buffer)
+            }
+            Stage::Tunnel => {
+                let bytes = self.ahead.len().min(buffer.remaining());
+                buffer.put_slice(&self.ahead.split_to(bytes));
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        text: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.note_answer(text);
+        let early = self.presence.sent_early(text);
+        let (_, rest) = text.split_at_checked(early).unwrap_or((text, &[]));
+        let written = match rest.is_empty() && early > 0 {
+            true => 0,
+            false => ready!(Pin::new(&mut self.inner).poll_write(context, rest))?,
+        };
+        self.presence.left_out(early);
+        Poll::Ready(Ok(early + written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+#[async_trait]
+impl Shutdown for ClientStream {
+    async fn shutdown(&mut self) {
+        self.inner.shutdown().await;
+    }
+}
+
+impl UniqueID for ClientStream {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for ClientStream {
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for ClientStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for ClientStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for ClientStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}
+
+#[async_trait]
+impl Peek for ClientStream {}
