@@ -21,7 +21,9 @@ fn slow(seconds: u32) -> String {
 fn lab() -> Lab {
     let lab = Lab::start_with(Options::default(), |text| {
         let server = |text: &str| {
-            let (_, after) = text.split_once("name = \"influxlab\",  address = \"").expect("a server");
+            let (_, after) = text
+                .split_once("name = \"influxlab\",  address = \"")
+                .expect("a server");
             after.split('"').next().expect("an address").to_owned()
         };
         let server = server(&text);
@@ -55,21 +57,34 @@ fn a_client_that_has_no_more_to_say_gets_its_answer() {
     let post = |target: &str, body: &str| {
         let length = body.len();
         let form = "Content-Type: application/x-www-form-urlencoded";
-        format!("POST {target} HTTP/1.1\r\nHost: x\r\n{form}\r\nContent-Length: {length}\r\n\r\n{body}")
+        format!(
+            "POST {target} HTTP/1.1\r\nHost: x\r\n{form}\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
     };
     for front in ["influx_front", "plain"] {
         let address = lab.haflux.address(front);
         for (request, start, end) in [
             (get("/ping"), "HTTP/1.1 204 ", "\r\n\r\n"),
             (get("/query?db=t&q=SELECT+v+FROM+m"), "HTTP/1.1 200 ", "\n"),
-            (post("/query", "db=t&q=SHOW+DATABASES"), "HTTP/1.1 200 ", "\n"),
-            (post("/query?q=CREATE+DATABASE+made", ""), "HTTP/1.1 200 ", "\n"),
+            (
+                post("/query", "db=t&q=SHOW+DATABASES"),
+                "HTTP/1.1 200 ",
+                "\n",
+            ),
+            (
+                post("/query?q=CREATE+DATABASE+made", ""),
+                "HTTP/1.1 200 ",
+                "\n",
+            ),
             (post("/write?db=t", "n v=1 1"), "HTTP/1.1 204 ", "\r\n\r\n"),
             (get("/nothing"), "HTTP/1.1 404 ", ""),
         ] {
             for _ in 0..10 {
                 let answer = half_closed(&address, &request);
-                assert!(answer.starts_with(start) && answer.ends_with(end), "{front} {request:?}: {answer:?}");
+                assert!(
+                    answer.starts_with(start) && answer.ends_with(end),
+                    "{front} {request:?}: {answer:?}"
+                );
                 assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer:?}");
             }
         }
@@ -77,15 +92,26 @@ fn a_client_that_has_no_more_to_say_gets_its_answer() {
         let is_slow = |seconds: &u32| {
             let asked = Instant::now();
             let answer = half_closed(&address, &get(&format!("/query?db=t&q={}", slow(*seconds))));
-            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{front}: {answer:?}");
-            assert!(answer.contains("\"columns\":[\"time\",\"sum\"]"), "{front}: {answer:?}");
+            assert!(
+                answer.starts_with("HTTP/1.1 200 OK\r\n"),
+                "{front}: {answer:?}"
+            );
+            assert!(
+                answer.contains("\"columns\":[\"time\",\"sum\"]"),
+                "{front}: {answer:?}"
+            );
             asked.elapsed() > Duration::from_millis(1300)
         };
-        let found = [1500, 6000, 24_000, 96_000].iter().find(|seconds| is_slow(seconds));
+        let found = [1500, 6000, 24_000, 96_000]
+            .iter()
+            .find(|seconds| is_slow(seconds));
         assert!(found.is_some(), "every query was too fast");
         // Two at once, and then the end.
         let two = get("/ping").repeat(2);
-        assert_eq!(half_closed(&address, &two).matches("HTTP/1.1 204 ").count(), 2);
+        assert_eq!(
+            half_closed(&address, &two).matches("HTTP/1.1 204 ").count(),
+            2
+        );
     }
     lab.both_hold("t", "n", 1);
 }
@@ -96,17 +122,26 @@ fn a_body_that_ends_early_is_an_unexpected_end() {
     for front in ["influx_front", "plain"] {
         let address = lab.haflux.address(front);
         for path in ["/write?db=t", "/query"] {
-            let request = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\nn v=1 1");
+            let request =
+                format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\nn v=1 1");
             let answer = half_closed(&address, &request);
-            assert!(answer.starts_with("HTTP/1.1 400 "), "{front} {path}: {answer:?}");
-            assert!(answer.ends_with("{\"error\":\"unexpected EOF\"}\n"), "{front} {path}: {answer:?}");
+            assert!(
+                answer.starts_with("HTTP/1.1 400 "),
+                "{front} {path}: {answer:?}"
+            );
+            assert!(
+                answer.ends_with("{\"error\":\"unexpected EOF\"}\n"),
+                "{front} {path}: {answer:?}"
+            );
         }
     }
 }
 
 /// The long query is one of those that the node executes.
 fn executes(node: &Influxd) -> bool {
-    node.query("", "SHOW QUERIES").to_string().contains("200000s")
+    node.query("", "SHOW QUERIES")
+        .to_string()
+        .contains("200000s")
 }
 
 #[test]
@@ -130,7 +165,10 @@ fn a_client_that_has_left_cancels_its_query() {
                 !executes(&lab.node1) && !executes(&lab.node2)
             });
             let after = left.elapsed();
-            assert!(after < Duration::from_millis(1500), "{front}, reset {is_reset}: {after:?}");
+            assert!(
+                after < Duration::from_millis(1500),
+                "{front}, reset {is_reset}: {after:?}"
+            );
         }
     }
 }

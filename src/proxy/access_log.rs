@@ -142,7 +142,13 @@ impl fmt::Display for Target<'_> {
         let mut parts = self.0.splitn(2, |byte| *byte == b'?');
         let path = parts.next().unwrap_or_default();
         let mut left = MAX_TARGET;
-        write_escaped(f, path, &mut left)?;
+        match value_start(path).and_then(|start| path.get(..start)) {
+            None => write_escaped(f, path, &mut left)?,
+            Some(shown) => {
+                write_escaped(f, shown, &mut left)?;
+                f.write_str("***")?;
+            }
+        }
         let Some(query) = parts.next() else {
             return Ok(());
         };
@@ -166,6 +172,19 @@ impl fmt::Display for Target<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Where a value begins that somebody put into the path: behind its first `=`, which may be escaped.
+fn value_start(path: &[u8]) -> Option<usize> {
+    let plain = path.iter().position(|byte| *byte == b'=').map(|at| at + 1);
+    let escaped = path
+        .windows(3)
+        .position(|three| three.eq_ignore_ascii_case(b"%3D"))
+        .map(|at| at + 3);
+    match (plain, escaped) {
+        (Some(plain), Some(escaped)) => Some(plain.min(escaped)),
+        (plain, escaped) => plain.or(escaped),
     }
 }
 
@@ -247,6 +266,8 @@ mod tests {
             ("/?auth_token=ey", "/?auth_token=***"),
             ("/query?p=a=b&x=", "/query?p=***&x="),
             ("/query?", "/query?"),
+            ("/query;p=secret?db=x", "/query;p=***?db=x"),
+            ("/query%3Fp%3dsecret", "/query%3Fp%3d***"),
             ("/ping", "/ping"),
         ] {
             assert_eq!(shown(target.as_bytes()), expected);

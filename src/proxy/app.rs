@@ -21,6 +21,7 @@ use super::barrier::{Aim, Chooser};
 use super::client::{BodyFault, Client};
 use super::context::RequestContext;
 use super::error_answer::{ErrorAnswer, send_whole};
+use super::error_kind::ErrorKind;
 use super::forward::Forward;
 use super::pool::{Pool, Server};
 use super::request_body::BodyBudget;
@@ -385,12 +386,12 @@ impl ProxyHttp for App {
         error: &Error,
         context: &mut RequestContext,
     ) -> FailToProxy {
-        log::debug!("{}: {error}", self.config.name);
+        log::debug!("{}: {}", self.config.name, ErrorKind(error));
         if let Some(answer) = self.failure_answer(error, context) {
             // The state of the connection is unknown: it ends with this answer.
             session.set_keepalive(None);
             if let Err(error) = answer.send(session).await {
-                log::debug!("{}: {error}", self.config.name);
+                log::debug!("{}: {}", self.config.name, ErrorKind(&error));
             }
         }
         FailToProxy {
@@ -399,6 +400,11 @@ impl ProxyHttp for App {
                 .map_or(0, |answer| answer.status.as_u16()),
             can_reuse_downstream: false,
         }
+    }
+
+    /// What Pingora puts into its log of a request: nothing that the client chose.
+    fn request_summary(&self, _: &Session, _: &RequestContext) -> String {
+        self.config.name.clone()
     }
 
     /// Its line in the access log says it, and the check's.

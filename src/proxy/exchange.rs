@@ -14,6 +14,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorType};
 use tokio::time::Instant;
 
+use super::error_kind::ErrorKind;
 use super::pool::{Pool, Server};
 use super::{forwarded_for, hop_by_hop};
 
@@ -93,7 +94,9 @@ impl Exchange<'_> {
         {
             progress.connected = Some(Instant::now());
             match self.begin(stream).await {
-                Err(Failure::Broken(error)) => log::debug!("an idle connection was stale: {error}"),
+                Err(Failure::Broken(error)) => {
+                    log::debug!("an idle connection was stale: {}", ErrorKind(&error));
+                }
                 other => {
                     progress.answered = other.is_ok().then(Instant::now);
                     return other;

@@ -19,6 +19,7 @@ use super::app::App;
 use super::barrier::{Chooser, Chosen};
 use super::context::RequestContext;
 use super::error_answer::ErrorAnswer;
+use super::error_kind::ErrorKind;
 use super::exchange::{Exchange, Failure, Progress, Started};
 use super::hop_by_hop;
 use super::pool::{Pool, Server};
@@ -184,7 +185,7 @@ impl Forward<'_> {
             Failure::Broken(error) => (error, &server.stats.response_errors, self.repeatable),
             Failure::Silent(error) => (error, &server.stats.response_errors, false),
         };
-        log::debug!("{}: {error}", self.pool.name());
+        log::debug!("{}: {}", self.pool.name(), ErrorKind(error));
         counter.increment();
         again
     }

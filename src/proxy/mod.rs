@@ -38,6 +38,7 @@ mod barrier;
 mod client;
 mod context;
 mod error_answer;
+mod error_kind;
 mod exchange;
 mod forward;
 mod forwarded_for;

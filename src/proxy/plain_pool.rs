@@ -9,6 +9,7 @@ use super::app::App;
 use super::client::BodyFault;
 use super::context::RequestContext;
 use super::error_answer::{ErrorAnswer, has_begun};
+use super::error_kind::ErrorKind;
 
 impl App {
     /// The server for the next try.
@@ -149,7 +150,7 @@ impl App {
                 _ => ErrorAnswer::bad_gateway(backend),
             }),
             (ErrorSource::Internal | ErrorSource::Unset, _) => {
-                log::error!("{}: {error}", self.config.name);
+                log::error!("{}: {}", self.config.name, ErrorKind(error));
                 context.termination = Termination::Refused;
                 Some(ErrorAnswer::internal())
             }

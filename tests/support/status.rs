@@ -21,6 +21,8 @@ pub fn relay(url: &str) -> Value {
 pub fn frontend(url: &str, name: &str) -> Value {
     let mut page = page(url);
     let frontends = page["frontends"].as_array_mut().expect("frontends");
-    let found = frontends.iter_mut().find(|frontend| frontend["name"] == name);
+    let found = frontends
+        .iter_mut()
+        .find(|frontend| frontend["name"] == name);
     found.map(Value::take).expect("a frontend of that name")
 }
