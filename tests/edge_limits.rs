@@ -35,9 +35,13 @@ fn is_closed(mut connection: &TcpStream) -> bool {
 /// `GET /ping` on a connection, and its status.
 fn ping(mut connection: &TcpStream) -> std::io::Result<String> {
     connection.write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")?;
-    let mut status = [0; 12];
-    connection.read_exact(&mut status)?;
-    Ok(String::from_utf8_lossy(&status).into_owned())
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0; 1];
+        connection.read_exact(&mut byte)?;
+        answer.extend_from_slice(&byte);
+    }
+    Ok(String::from_utf8_lossy(&answer[..12]).into_owned())
 }
 
 /// One node behind three frontends: a replicated pool, a plain one, and one with short limits of time before each.

@@ -26,6 +26,7 @@ use super::forward::Forward;
 use super::pool::{Pool, Server};
 use super::request_body::BodyBudget;
 use super::route::{self, Route};
+use super::tunnel::Passed;
 use super::{RelayHandler, Shared, exchange, forward, forwarded_for, replicated, tunnel};
 use crate::config::model::{self, RelayId, Target};
 use crate::stats::{FrontendStats, Traffic};
@@ -255,14 +256,14 @@ impl App {
         };
     }
 
-    fn count(&self, traffic: &Traffic, session: &Session, status: Option<u16>) {
+    fn count(&self, traffic: &Traffic, passed: Passed, status: Option<u16>) {
         traffic.requests.increment();
         traffic
             .bytes_in
-            .add(u64::try_from(session.body_bytes_read()).unwrap_or(u64::MAX));
+            .add(u64::try_from(passed.sent).unwrap_or(u64::MAX));
         traffic
             .bytes_out
-            .add(u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX));
+            .add(u64::try_from(passed.received).unwrap_or(u64::MAX));
         if let Some(status) = status {
             traffic.responses.count(status);
         }
@@ -436,14 +437,18 @@ impl ProxyHttp for App {
             .response_written()
             .map(|answer| answer.status.as_u16())
             .filter(|status| *status >= 200 || *status == 101);
-        self.count(&self.stats.traffic, session, status);
+        let passed = Passed {
+            sent: session.body_bytes_read() + context.tunneled.sent,
+            received: session.body_bytes_sent() + context.tunneled.received,
+        };
+        self.count(&self.stats.traffic, passed, status);
         let target = context.target.and_then(|target| self.traffic(target));
         if let Some(target) = target {
-            self.count(target, session, status);
+            self.count(target, passed, status);
         }
         let server = self.current_server(context);
         if let Some(server) = server {
-            self.count(&server.stats.traffic, session, status);
+            self.count(&server.stats.traffic, passed, status);
         }
         if self.shared.config.server.access_log {
             context.times.total = context.started.elapsed();
@@ -457,7 +462,7 @@ impl ProxyHttp for App {
                 },
                 times: context.times,
                 status,
-                bytes: session.body_bytes_sent(),
+                bytes: passed.received,
                 termination: context.termination,
                 sessions: [
                     self.stats.traffic.sessions.get(),

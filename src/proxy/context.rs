@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::access_log::{Termination, Times};
 use super::in_flight::InFlightGuard;
 use super::pool::Server;
+use super::tunnel::Passed;
 use crate::config::model::Target;
 use crate::stats::GaugeGuard;
 
@@ -22,6 +23,8 @@ pub(crate) struct RequestContext {
     pub(super) tried: Vec<usize>,
     pub(super) termination: Termination,
     pub(super) times: Times,
+    /// What passed behind an answer that made a tunnel.
+    pub(super) tunneled: Passed,
     /// The backend's or relay's session, and the server's.
     pub(super) target_session: Option<GaugeGuard>,
     server_session: Option<GaugeGuard>,
@@ -39,6 +42,7 @@ impl RequestContext {
             tried: Vec::new(),
             termination: Termination::default(),
             times: Times::default(),
+            tunneled: Passed::default(),
             target_session: None,
             server_session: None,
         }

@@ -210,7 +210,8 @@ async fn pass_on(
     if header.status == StatusCode::SWITCHING_PROTOCOLS {
         // A tunnel has no end that a stop could wait for.
         context.in_flight = None;
-        return tunnel::run(session, upstream, header, app.config.tunnel_timeout).await;
+        let silence = app.config.tunnel_timeout;
+        return tunnel::run(session, upstream, header, silence, &mut context.tunneled).await;
     }
     app.close_if_stopping(session);
     frame(session, &mut header)?;

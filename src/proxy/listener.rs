@@ -27,11 +27,6 @@ use crate::config::model;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
-/// None: a connection's bytes are read into a buffer that lives as long as a request.
-const READ_BUFFER: usize = 0;
-/// An answer of up to this size leaves in one piece with its header.
-const WRITE_BUFFER: usize = 16384;
-
 /// An address that a frontend cannot have.
 #[derive(Debug, thiserror::Error)]
 #[error("frontend \"{frontend}\": cannot listen on {address}: {source}")]
@@ -171,7 +166,8 @@ impl ListeningService {
                 let mut service = Service::new(config.name.clone(), frontend);
                 for listener in listeners {
                     let name = listener.address.to_string();
-                    let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+                    // Pingora's buffers live as long as a connection; ours, as long as something is in them.
+                    let buffers = L4BufferSettings::unbuffered();
                     service.add_listener(ListenerConfig::tcp(&name).l4_buffer(buffers));
                     fds.lock().add(name, listener.socket.into_raw_fd());
                 }

@@ -150,10 +150,11 @@ impl Client {
                 return Ok(next);
             }
             let before = self.stream.ahead().len();
-            if before > self.limits.header_size {
+            if before >= self.limits.header_size {
                 return Err(Rejection::TOO_LARGE);
             }
-            match timeout_at(deadline, self.stream.read_more()).await {
+            let more = self.stream.read_more(self.limits.header_size);
+            match timeout_at(deadline, more).await {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false) | Err(_)) => return Ok(Next::Left),
                 Err(_) if before == 0 => return Ok(Next::Silent),
@@ -200,13 +201,21 @@ impl Client {
         })
     }
 
+    /// Takes the connection of a session that has become a tunnel, and what has come on it.
+    pub(in crate::proxy) fn take_stream(session: &ServerSession) -> Option<(Stream, BytesMut)> {
+        Self::stream_of(session)?.take()
+    }
+
+    fn stream_of(session: &ServerSession) -> Option<&ClientStream> {
+        match session {
+            ServerSession::H1(session) => session.stream().as_any().downcast_ref(),
+            _ => None,
+        }
+    }
+
     /// What was wrong with the body of the session's request.
     pub(in crate::proxy) fn body_fault(session: &ServerSession) -> Option<BodyFault> {
-        let ServerSession::H1(session) = session else {
-            return None;
-        };
-        let stream = session.stream().as_any();
-        stream.downcast_ref::<ClientStream>()?.fault()
+        Self::stream_of(session)?.fault()
     }
 
     /// Answers a request that is refused, and ends the connection in such a way that the client sees the answer: closed with
@@ -218,7 +227,8 @@ impl Client {
     pub(in crate::proxy) async fn refuse(mut self, refused: &Refused) -> io::Result<()> {
         let is_head = header::is_head(&refused.method);
         let answer = refused.rejection.answer(is_head);
-        let stream = self.stream.inner();
+        self.stream.forget_ahead();
+        let stream = self.stream.inner()?;
         let telling = async {
             stream.write_all(&answer).await?;
             stream.flush().await?;

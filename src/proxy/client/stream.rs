@@ -3,20 +3,21 @@
 //! Pingora is handed the header that was judged, and from here the bytes of this request's body and no more: what follows
 //! belongs to the next request and is kept for it. Behind the body there is nothing to read until the client has left.
 
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::body_fault::BodyFault;
@@ -27,15 +28,21 @@ use super::rejection::Rejection;
 
 /// Bytes that one read of a header takes: most writes arrive whole with it.
 const READ: usize = 16 << 10;
+/// An answer of up to this size leaves in one piece with its header.
+const MOST_HELD: usize = 16 << 10;
 /// Bytes of following requests that are read while one is answered.
 const MOST_AHEAD: usize = 4 << 10;
 
 /// A client's connection.
 #[derive(Debug)]
 pub(super) struct ClientStream {
-    inner: Stream,
+    /// Nothing once a tunnel has taken it. The mutex is never contended: only the tunnel comes by a shared reference.
+    inner: Mutex<Option<Stream>>,
+    digest: Option<Arc<SocketDigest>>,
     /// What came and belongs to no request yet.
     ahead: BytesMut,
+    /// What is written and waits for the rest of its answer; it has a buffer only meanwhile.
+    held: BytesMut,
     stage: Stage,
     pace: Pace,
     presence: Presence,
@@ -58,8 +65,10 @@ impl ClientStream {
     /// A connection on which nothing was read.
     pub(super) fn new(inner: Stream, rate: Rate) -> Self {
         Self {
-            inner,
+            digest: inner.get_socket_digest(),
+            inner: Mutex::new(Some(inner)),
             ahead: BytesMut::new(),
+            held: BytesMut::new(),
             stage: Stage::Request(Framing::Ended),
             pace: Pace::new(rate),
             presence: Presence::default(),
@@ -73,12 +82,13 @@ impl ClientStream {
         &self.ahead
     }
 
-    /// Reads more of a header; false at the end of what the client sends.
-    pub(super) async fn read_more(&mut self) -> io::Result<bool> {
+    /// Reads more of a header, which may have `most` bytes in all; false at the end of what the client sends.
+    pub(super) async fn read_more(&mut self, most: usize) -> io::Result<bool> {
         if self.presence.has_ended() {
             return Ok(false);
         }
-        let read = std::future::poll_fn(|context| self.poll_ahead::<READ>(context)).await?;
+        let most = most.saturating_sub(self.ahead.len()).max(1);
+        let read = poll_fn(|context| self.poll_ahead::<READ>(most, context)).await?;
         Ok(read > 0)
     }
 
@@ -124,15 +134,39 @@ impl ClientStream {
     }
 
     /// The connection itself.
-    pub(super) fn inner(&mut self) -> &mut Stream {
-        &mut self.inner
+    ///
+    /// # Errors
+    ///
+    /// A tunnel has taken it.
+    pub(super) fn inner(&mut self) -> io::Result<&mut Stream> {
+        open(&mut self.inner)
     }
 
-    /// Reads up to `N` bytes behind those that are there.
-    fn poll_ahead<const N: usize>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Forgets what came.
+    pub(super) fn forget_ahead(&mut self) {
+        self.ahead = BytesMut::new();
+    }
+
+    /// Takes the connection of a tunnel, and what has come on it; nothing if it is no tunnel, or was taken.
+    pub(super) fn take(&self) -> Option<(Stream, BytesMut)> {
+        if !matches!(self.stage, Stage::Tunnel) {
+            return None;
+        }
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((inner.take()?, self.ahead.clone()))
+    }
+
+    /// Reads up to `N` bytes, and no more than `most`, behind those that are there.
+    fn poll_ahead<const N: usize>(
+        &mut self,
+        most: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let mut space = [MaybeUninit::uninit(); N];
-        let mut read = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut self.inner).poll_read(context, &mut read))?;
+        let space = space.get_mut(..most.min(N)).unwrap_or_default();
+        let mut read = ReadBuf::uninit(space);
+        let inner = open(&mut self.inner)?;
+        ready!(Pin::new(inner).poll_read(context, &mut read))?;
         self.ahead.extend_from_slice(read.filled());
         if read.filled().is_empty() {
             self.presence.end();
@@ -148,7 +182,7 @@ impl ClientStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        match Pin::new(&mut self.inner).poll_read(context, buffer) {
+        match Pin::new(open(&mut self.inner)?).poll_read(context, buffer) {
             Poll::Ready(read) => read?,
             Poll::Pending => return self.poll_slow(context).map(Err),
         }
@@ -187,12 +221,28 @@ impl ClientStream {
                 // It sends without waiting for answers. Its leaving is noticed when it is answered.
                 return Poll::Pending;
             }
-            if let Err(error) = ready!(self.poll_ahead::<1024>(context)) {
+            if let Err(error) = ready!(self.poll_ahead::<1024>(MOST_AHEAD, context)) {
                 return Poll::Ready(error);
             }
         }
         let timer = timer(&mut self.timer);
-        self.presence.poll_left(&mut self.inner, timer, context)
+        match open(&mut self.inner) {
+            Ok(inner) => self.presence.poll_left(inner, timer, context),
+            Err(error) => Poll::Ready(error),
+        }
+    }
+
+    /// Writes what is held.
+    fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let inner = Pin::new(open(&mut self.inner)?);
+            match ready!(inner.poll_write(context, &self.held))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.held.advance(written),
+            }
+        }
+        self.held = BytesMut::new();
+        Poll::Ready(Ok(()))
     }
 
     /// Looks at what is written first: an informational answer is none yet, but 101 makes a tunnel.
@@ -209,6 +259,12 @@ impl ClientStream {
     }
 }
 
+/// The connection, unless a tunnel has taken it.
+fn open(inner: &mut Mutex<Option<Stream>>) -> io::Result<&mut Stream> {
+    let inner = inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+    inner.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+}
+
 fn timer(timer: &mut Option<Pin<Box<Sleep>>>) -> &mut Pin<Box<Sleep>> {
     timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now())))
 }
@@ -223,7 +279,7 @@ impl AsyncRead for ClientStream {
             Stage::Request(Framing::Ended) => self.poll_left(context).map(Err),
             Stage::Request(framing) => self.poll_body(framing, context, buffer),
             Stage::Tunnel if self.ahead.is_empty() => {
-                Pin::new(&mut self.inner).poll_read(context, buffer)
+                Pin::new(open(&mut self.inner)?).poll_read(context, buffer)
             }
             Stage::Tunnel => {
                 let bytes = self.ahead.len().min(buffer.remaining());
@@ -243,57 +299,70 @@ impl AsyncWrite for ClientStream {
         self.note_answer(text);
         let early = self.presence.sent_early(text);
         let (_, rest) = text.split_at_checked(early).unwrap_or((text, &[]));
-        let written = match rest.is_empty() && early > 0 {
-            true => 0,
-            false => ready!(Pin::new(&mut self.inner).poll_write(context, rest))?,
+        if self.held.len() + rest.len() > MOST_HELD {
+            ready!(self.poll_held(context))?;
+        }
+        let written = match rest.len() {
+            0 => 0,
+            MOST_HELD.. => ready!(Pin::new(open(&mut self.inner)?).poll_write(context, rest))?,
+            length => {
+                self.held.extend_from_slice(rest);
+                length
+            }
         };
         self.presence.left_out(early);
         Poll::Ready(Ok(early + written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        ready!(self.poll_held(context))?;
+        match open(&mut self.inner) {
+            Ok(inner) => Pin::new(inner).poll_flush(context),
+            Err(_) => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
+        ready!(self.poll_held(context))?;
+        match open(&mut self.inner) {
+            Ok(inner) => Pin::new(inner).poll_shutdown(context),
+            Err(_) => Poll::Ready(Ok(())),
+        }
     }
 }
 
 #[async_trait]
 impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
+        // The client may have left.
+        let _ = AsyncWriteExt::shutdown(self).await;
     }
 }
 
 impl UniqueID for ClientStream {
+    /// Pingora tells pooled connections apart by it; these are in no pool.
     fn id(&self) -> UniqueIDType {
-        self.inner.id()
+        0
     }
 }
 
-impl Ssl for ClientStream {
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
-    }
-}
+impl Ssl for ClientStream {}
 
 impl GetTimingDigest for ClientStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
+        Vec::new()
     }
 }
 
 impl GetProxyDigest for ClientStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
+        None
     }
 }
 
 impl GetSocketDigest for ClientStream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
+        self.digest.clone()
     }
 }
 
