@@ -35,13 +35,13 @@ pub(super) struct Header {
 pub(super) fn understand(bytes: &[u8]) -> Result<Option<Header>, Rejection> {
     let start = first_line_start(bytes)?;
     let text = bytes.get(start..).unwrap_or_default();
-    let Some((first, lines)) = split_line(text) else {
+    let Some((first, lines)) = split_line(text)? else {
         return match text.first() {
             Some(byte) if !is_token_byte(*byte) => Err(NO_HTTP),
             _ => Ok(None),
         };
     };
-    let request = RequestLine::understand(first?)?;
+    let request = RequestLine::understand(first)?;
     let Some(end) = end_of_lines(lines) else {
         return Ok(None);
     };
@@ -66,17 +66,22 @@ fn first_line_start(bytes: &[u8]) -> Result<usize, Rejection> {
     Ok(start)
 }
 
-/// The first line without its end, and what follows it. A carriage return inside it is an error.
-fn split_line(bytes: &[u8]) -> Option<(Result<&[u8], Rejection>, &[u8])> {
-    let (line, rest) = bytes.split_at_checked(memchr(b'\n', bytes)?)?;
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let line = match memchr(b'\r', line) {
-        None => Ok(line),
-        Some(_) => Err(Rejection::malformed(
-            "a carriage return inside the request's header",
-        )),
+/// A line without its end, and what follows it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
+/// Splits the first line off. A carriage return inside it is an error.
+fn split_line(bytes: &[u8]) -> Result<Option<Split<'_>>, Rejection> {
+    let end = memchr(b'\n', bytes).and_then(|end| bytes.split_at_checked(end));
+    let Some((line, rest)) = end else {
+        return Ok(None);
     };
-    Some((line, rest.get(1..).unwrap_or_default()))
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if memchr(b'\r', line).is_some() {
+        return Err(Rejection::malformed(
+            "a carriage return inside the request's header",
+        ));
+    }
+    Ok(Some((line, rest.get(1..).unwrap_or_default())))
 }
 
 /// Where the empty line that ends the header's lines ends.
@@ -178,8 +183,7 @@ impl<'a> Builder<'a> {
             self.put(b"Host", authority);
         }
         let mut rest = lines;
-        while let Some((line, after)) = split_line(rest) {
-            let line = line?;
+        while let Some((line, after)) = split_line(rest)? {
             if line.is_empty() {
                 break;
             }

@@ -80,10 +80,10 @@ impl Presence {
         loop {
             let since = ended.elapsed();
             let due = SENT_AT.get(self.sent).filter(|_| !self.answered);
-            if due.is_some_and(|due| *due <= since) {
-                if let Err(error) = ready!(self.poll_send(stream, context)) {
-                    return Poll::Ready(error);
-                }
+            if due.is_some_and(|due| *due <= since)
+                && let Err(error) = ready!(self.poll_send(stream, context))
+            {
+                return Poll::Ready(error);
             }
             if is_reset(stream) {
                 return Poll::Ready(io::ErrorKind::ConnectionReset.into());

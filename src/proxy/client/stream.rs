@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    Stream, TimingDigest, UniqueID, UniqueIDType,
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
+    TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
@@ -262,7 +262,9 @@ impl ClientStream {
 /// The connection, unless a tunnel has taken it.
 fn open(inner: &mut Mutex<Option<Stream>>) -> io::Result<&mut Stream> {
     let inner = inner.get_mut().unwrap_or_else(PoisonError::into_inner);
-    inner.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    inner
+        .as_mut()
+        .ok_or_else(|| io::ErrorKind::NotConnected.into())
 }
 
 fn timer(timer: &mut Option<Pin<Box<Sleep>>>) -> &mut Pin<Box<Sleep>> {

@@ -103,12 +103,16 @@ impl Tunnel {
     /// Passes what there is. Ready when both sides have ended, or were silent for too long.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let before = (self.passed(), self.has_ended());
-        let up = self.upwards.poll(&mut self.client, &mut self.server, context);
+        let up = self
+            .upwards
+            .poll(&mut self.client, &mut self.server, context);
         let up = up.map_err(|fault| match fault {
             Fault::Source(error) => Broken::Client(error),
             Fault::Sink(error) => Broken::Server(error),
         });
-        let down = self.downwards.poll(&mut self.server, &mut self.client, context);
+        let down = self
+            .downwards
+            .poll(&mut self.server, &mut self.client, context);
         let down = down.map_err(|fault| match fault {
             Fault::Source(error) => Broken::Server(error),
             Fault::Sink(error) => Broken::Client(error),
