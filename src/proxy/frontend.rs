@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use super::access_log::{self, Line, Termination, Times};
 use super::app::App;
 use super::client::{Client, Limits, Next, Refused, SourceSlot, Sources};
+use super::in_flight::InFlight;
 use crate::config::model;
 use crate::stats::FrontendStats;
 
@@ -44,6 +45,7 @@ struct Connections {
     name: String,
     has_access_log: bool,
     stats: Arc<FrontendStats>,
+    in_flight: InFlight,
     limits: Limits,
     header_timeout: Duration,
     sources: Arc<Sources>,
@@ -61,6 +63,7 @@ impl Frontend {
         config: &model::Frontend,
         has_access_log: bool,
         stats: Arc<FrontendStats>,
+        in_flight: InFlight,
         proxy: HttpProxy<App>,
         stop: watch::Receiver<bool>,
         sockets: Vec<std::net::TcpListener>,
@@ -72,6 +75,7 @@ impl Frontend {
                 name: config.name.clone(),
                 has_access_log,
                 stats,
+                in_flight,
                 limits: Limits::of(config),
                 header_timeout: config.request_header_timeout,
                 sources: Sources::new(config.max_connections_per_source),
@@ -180,8 +184,19 @@ impl Connections {
                 _ = is_over.wait_for(|is_over| *is_over) => return,
             };
             match started {
-                Next::Request(text) => {
-                    let session = connection.into_session(text);
+                Next::Request(mut incoming) => {
+                    let in_flight = match connection.has_whole_body() {
+                        true => None,
+                        false => {
+                            let in_flight = self.in_flight.enter();
+                            connection.gather(&mut incoming).await;
+                            Some(in_flight)
+                        }
+                    };
+                    let mut session = connection.into_session(incoming);
+                    // It is dropped when the request has a context, which counts it then.
+                    session
+                        .set_connection_user_context(in_flight.map(|guard| Box::new(guard) as _));
                     let reused = self.proxy.process_new_http(session, stop).await;
                     next = reused.and_then(|reused| Client::again(reused.consume().0, self.limits));
                 }

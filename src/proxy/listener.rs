@@ -159,6 +159,7 @@ impl ListeningService {
                     config,
                     self.shared.config.server.access_log,
                     Arc::clone(stats),
+                    self.shared.in_flight.clone(),
                     http_proxy(&conf, app),
                     self.stop.clone(),
                     sockets.collect(),

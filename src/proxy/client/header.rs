@@ -25,6 +25,8 @@ pub(super) struct Header {
     pub(super) text: BytesMut,
     /// The body that follows.
     pub(super) framing: Framing,
+    /// The client sends that body only when it is told to.
+    pub(super) is_asking: bool,
 }
 
 /// Understands the header at the beginning of `bytes`; `None` while it is not whole.
@@ -155,6 +157,7 @@ struct Builder<'a> {
     content_types: usize,
     length: Option<(&'a [u8], u64)>,
     chunked: bool,
+    is_asking: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -167,6 +170,7 @@ impl<'a> Builder<'a> {
             content_types: 0,
             length: None,
             chunked: false,
+            is_asking: false,
         }
     }
 
@@ -194,6 +198,7 @@ impl<'a> Builder<'a> {
         Ok(Header {
             length,
             framing: self.framing()?,
+            is_asking: self.is_asking,
             text: self.text,
         })
     }
@@ -259,10 +264,11 @@ impl<'a> Builder<'a> {
         Ok(self.request.target.authority.is_none())
     }
 
-    fn expect(&self, value: &[u8]) -> Result<bool, Rejection> {
+    fn expect(&mut self, value: &[u8]) -> Result<bool, Rejection> {
         if value.eq_ignore_ascii_case(b"100-continue") {
             // HTTP/1.0 knows no informational answers.
-            return Ok(!self.request.is_old);
+            self.is_asking = !self.request.is_old;
+            return Ok(self.is_asking);
         }
         if value.is_empty() {
             return Ok(false);

@@ -39,6 +39,9 @@ use stream::ClientStream;
 pub(in crate::proxy) use body_fault::BodyFault;
 pub(in crate::proxy) use sources::{SourceSlot, Sources};
 
+/// Bytes of a body that are waited for before Pingora begins with the request, whose state is many times as large.
+const MOST_GATHERED: usize = 8 << 10;
+
 /// How long a refused client may take to read its answer and to stop sending.
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes that are read of what a refused client goes on sending.
@@ -80,14 +83,22 @@ pub(in crate::proxy) struct Client {
 /// What a client does next.
 #[derive(Debug)]
 pub(in crate::proxy) enum Next {
-    /// It sends a request; this is its header, and what has come of its body.
-    Request(BytesMut),
+    /// It sends a request.
+    Request(Incoming),
     /// It sends what is refused.
     Refused(Refused),
     /// It sends nothing for too long.
     Silent,
     /// It leaves.
     Left,
+}
+
+/// A request whose header is there.
+#[derive(Debug)]
+pub(in crate::proxy) struct Incoming {
+    /// Its header, and what has come of its body.
+    text: BytesMut,
+    is_asking: bool,
 }
 
 /// A request that is refused before anything is done with it.
@@ -180,13 +191,30 @@ impl Client {
         self.stream
             .begin(header.length, header.framing, &mut header.text)?;
         self.is_known = true;
-        Ok(Some(Next::Request(header.text)))
+        Ok(Some(Next::Request(Incoming {
+            text: header.text,
+            is_asking: header.is_asking,
+        })))
     }
 
-    /// Pingora's session for the request that begins with `text`.
-    pub(in crate::proxy) fn into_session(self, text: BytesMut) -> ServerSession {
+    /// Whether the body of its request has come whole.
+    pub(in crate::proxy) fn has_whole_body(&self) -> bool {
+        self.stream.is_between_requests()
+    }
+
+    /// Waits for the body of a request, or for the beginning of a large one: a body that comes slowly costs no more memory
+    /// than its bytes.
+    pub(in crate::proxy) async fn gather(&mut self, incoming: &mut Incoming) {
+        if !incoming.is_asking {
+            let most = incoming.text.len() + MOST_GATHERED;
+            self.stream.gather(&mut incoming.text, most).await;
+        }
+    }
+
+    /// Pingora's session for the request.
+    pub(in crate::proxy) fn into_session(self, incoming: Incoming) -> ServerSession {
         let mut session = ServerSession::new_http1(self.stream);
-        session.set_pipelined_prefix(text);
+        session.set_pipelined_prefix(incoming.text);
         session
     }
 

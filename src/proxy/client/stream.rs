@@ -118,6 +118,33 @@ impl ClientStream {
         Ok(())
     }
 
+    /// Appends more of the request's body to `text`, until the body has ended or `text` has `most` bytes. What is wrong with
+    /// the body is found again by who reads on.
+    pub(super) async fn gather(&mut self, text: &mut BytesMut, most: usize) {
+        while text.len() < most && poll_fn(|context| self.poll_gather(text, most, context)).await {}
+    }
+
+    /// Ready with false if there is nothing more to gather.
+    fn poll_gather(
+        &mut self,
+        text: &mut BytesMut,
+        most: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<bool> {
+        let Stage::Request(framing) = self.stage else {
+            return Poll::Ready(false);
+        };
+        if framing == Framing::Ended {
+            return Poll::Ready(false);
+        }
+        let mut space = [MaybeUninit::uninit(); READ];
+        let room = most.saturating_sub(text.len()).min(READ);
+        let mut read = ReadBuf::uninit(space.get_mut(..room).unwrap_or_default());
+        let gathered = ready!(self.poll_body(framing, context, &mut read));
+        text.extend_from_slice(read.filled());
+        Poll::Ready(gathered.is_ok())
+    }
+
     /// What was wrong with the body of the current request.
     pub(super) fn fault(&self) -> Option<BodyFault> {
         self.fault
@@ -181,6 +208,9 @@ impl ClientStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(fault) = self.fault {
+            return Poll::Ready(Err(fault.into()));
+        }
         let before = buffer.filled().len();
         match Pin::new(open(&mut self.inner)?).poll_read(context, buffer) {
             Poll::Ready(read) => read?,
