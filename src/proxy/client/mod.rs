@@ -98,7 +98,8 @@ pub(in crate::proxy) enum Next {
 pub(in crate::proxy) struct Incoming {
     /// Its header, and what has come of its body.
     text: BytesMut,
-    is_asking: bool,
+    /// How long `text` may become by waiting: no longer than the header, if the client sends the body only when it is told to.
+    most: usize,
 }
 
 /// A request that is refused before anything is done with it.
@@ -188,12 +189,14 @@ impl Client {
         if header.length > self.limits.header_size {
             return Err(Rejection::TOO_LARGE);
         }
+        let gathered = if header.is_asking { 0 } else { MOST_GATHERED };
+        let most = header.text.len() + gathered;
         self.stream
             .begin(header.length, header.framing, &mut header.text)?;
         self.is_known = true;
         Ok(Some(Next::Request(Incoming {
             text: header.text,
-            is_asking: header.is_asking,
+            most,
         })))
     }
 
@@ -205,10 +208,7 @@ impl Client {
     /// Waits for the body of a request, or for the beginning of a large one: a body that comes slowly costs no more memory
     /// than its bytes.
     pub(in crate::proxy) async fn gather(&mut self, incoming: &mut Incoming) {
-        if !incoming.is_asking {
-            let most = incoming.text.len() + MOST_GATHERED;
-            self.stream.gather(&mut incoming.text, most).await;
-        }
+        self.stream.gather(&mut incoming.text, incoming.most).await;
     }
 
     /// Pingora's session for the request.
