@@ -10,7 +10,7 @@ use support::wait::SOON;
 use support::{Influxd, Lab, Options, http, wait_until};
 
 /// Takes a node many seconds, and no memory.
-const SLOW: &str = "SELECT+sum(c)+FROM+(SELECT+count(v)+AS+c+FROM+m+WHERE+time+>=+0+AND+time+<+200000s+GROUP+BY+time(1ms)+fill(0))";
+const SLOW: &str = "SELECT+sum(c)+FROM+(SELECT+count(v)+AS+c+FROM+m+WHERE+time+%3E%3D+0+AND+time+%3C+200000s+GROUP+BY+time(1ms)+fill(0))";
 
 /// The same over so many seconds.
 fn slow(seconds: u32) -> String {
