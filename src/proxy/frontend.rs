@@ -249,11 +249,9 @@ struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
     fn enter(count: &'a AtomicUsize, most: usize) -> Option<Self> {
-        let guard = (count.fetch_add(1, Ordering::Relaxed) < most).then_some(Self(count));
-        if guard.is_none() {
-            count.fetch_sub(1, Ordering::Relaxed);
-        }
-        guard
+        // Dropped at once, if there are too many: then it is not counted.
+        let guard = Self(count);
+        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(guard)
     }
 }
 
