@@ -119,8 +119,8 @@ fn a_wrong_file_is_all_its_errors_and_starts_nothing() {
     let errors = format!(
         "{name}:7:12: server.data_dir: {} is not a folder\n\
          {name}:19:19: frontend \"http_front\", default_backend: no backend or relay is named \"grafana\"; did you mean \"grafana_back\"?\n\
-         {name}:53:11: backend \"influx_back\", balance: expected \"roundrobin\", \"leastconn\", \"random\" or \"source\", found \"roundrobbin\"; did you mean \"roundrobin\"?\n\
-         {name}:54:51: backend \"influx_back\", check.rise: expected a whole number from 1 to 1000, found 0\n\
+         {name}:56:11: backend \"influx_back\", balance: expected \"roundrobin\", \"leastconn\", \"random\" or \"source\", found \"roundrobbin\"; did you mean \"roundrobin\"?\n\
+         {name}:57:51: backend \"influx_back\", check.rise: expected a whole number from 1 to 1000, found 0\n\
          {name}: 4 errors\n",
         folder.path().join("ready.toml").display()
     );
