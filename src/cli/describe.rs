@@ -106,10 +106,14 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
     }
     writeln!(
         f,
-        "    up to {} connections; timeouts: client {}, request header {}, keep-alive {}, tunnel {}",
+        "    up to {} connections, {} from one address; request headers up to {}, bodies from {} bytes/s on; timeouts: client {}, request header {}, request body {}, keep-alive {}, tunnel {}",
         frontend.max_connections,
+        frontend.max_connections_per_source,
+        format_size(frontend.max_header_size as u64),
+        frontend.min_body_rate,
         format_duration(frontend.client_timeout),
         format_duration(frontend.request_header_timeout),
+        format_duration(frontend.request_body_timeout),
         format_duration(frontend.keep_alive_timeout),
         format_duration(frontend.tunnel_timeout)
     )

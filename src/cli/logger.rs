@@ -1,6 +1,7 @@
 //! The log: one line a record on standard error, `TIME LEVEL TARGET: MESSAGE`.
 //!
-//! The access log has the target `access` and does not depend on `log_level`. Control characters are escaped whatever the
+//! The access log has the target `access` and does not depend on `log_level`. Records of other crates pass from `info` up only,
+//! whatever is asked for, because libraries quote whole requests, credentials included, in their `debug` records. Control characters are escaped whatever the
 //! record holds, so that no client can write lines of its own.
 
 use std::fmt::{self, Write as _};
@@ -8,7 +9,7 @@ use std::io::{self, Write};
 
 use env_logger::Builder;
 use env_logger::fmt::Formatter;
-use log::{LevelFilter, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::config::model::Server;
 
@@ -17,8 +18,37 @@ const ACCESS: &str = "access";
 
 /// Starts logging as the configuration says; `override_filters`, in the form of `RUST_LOG`, takes its place.
 pub(super) fn start(server: &Server, override_filters: Option<&str>) {
+    let logger = OwnVerbose(builder(server, override_filters).build());
+    let most = logger.0.filter();
     // Only a logger that was there before is in the way, and then it logs.
-    let _ = builder(server, override_filters).try_init();
+    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+        log::set_max_level(most);
+    }
+}
+
+/// Passes verbose records on from haflux itself only.
+struct OwnVerbose<L>(L);
+
+impl<L: Log> Log for OwnVerbose<L> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let is_own = crate_of(metadata.target()) == "haflux" || metadata.target() == ACCESS;
+        (is_own || metadata.level() <= Level::Info) && self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+/// The first part of a target: the crate whose module it is.
+fn crate_of(target: &str) -> &str {
+    target.split_once("::").map_or(target, |(name, _)| name)
 }
 
 fn builder(server: &Server, override_filters: Option<&str>) -> Builder {
@@ -104,6 +134,28 @@ mod tests {
             String::from_utf8(written).unwrap(),
             "a\\nb\\r\\u{1b}[0m é\\n"
         );
+    }
+
+    #[test]
+    fn others_are_verbose_in_vain() {
+        let logger = OwnVerbose(Builder::new().parse_filters("trace").build());
+        let passes = |target: &str, level: Level| {
+            let metadata = Metadata::builder().target(target).level(level).build();
+            logger.enabled(&metadata)
+        };
+        for target in ["haflux", "haflux::proxy::app", "access"] {
+            assert!(passes(target, Level::Trace), "{target}");
+        }
+        for target in [
+            "pingora_core::server",
+            "pingora_proxy",
+            "hafluxed::x",
+            "h2",
+            "",
+        ] {
+            assert!(!passes(target, Level::Debug), "{target}");
+            assert!(passes(target, Level::Info), "{target}");
+        }
     }
 
     #[test]

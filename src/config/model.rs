@@ -121,10 +121,19 @@ pub struct Frontend {
     pub forwarded_for: bool,
     /// `maxconn`: most client connections at once; more wait in the kernel's queue. Default 2000.
     pub max_connections: usize,
+    /// `maxconn_per_source`: most connections at once from one address; more are closed at once. Default a quarter of
+    /// `maxconn`, at least 1.
+    pub max_connections_per_source: usize,
+    /// `max_header_size`: most bytes of a request's header. Default 64 KiB.
+    pub max_header_size: usize,
+    /// `min_body_rate`: bytes a second that a client has to send of a body while it is waited for. Default 500.
+    pub min_body_rate: u32,
     /// `timeout.client`: longest silence of a client inside a request or an answer. Default 50 s.
     pub client_timeout: Duration,
     /// `timeout.http_request`: time for the whole header of a request. Default 10 s.
     pub request_header_timeout: Duration,
+    /// `timeout.http_body`: how long, in all, a body may be waited for while it comes slower than `min_body_rate`. Default 30 s.
+    pub request_body_timeout: Duration,
     /// `timeout.http_keep_alive`: how long an idle connection is kept. Default 60 s.
     pub keep_alive_timeout: Duration,
     /// `timeout.tunnel`: longest silence of an upgraded connection (WebSocket). Default 1 h.

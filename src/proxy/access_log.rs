@@ -12,8 +12,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use pingora::http::RequestHeader;
-
 /// The log target of these lines.
 pub(crate) const TARGET: &str = "access";
 /// Most bytes of a request's target that are logged.
@@ -27,7 +25,7 @@ pub(crate) enum Termination {
     Normal,
     /// `CD`: the client left.
     ClientLeft,
-    /// `cR`: the client did not send its body in time.
+    /// `cR`: the client did not send its header or its body in time.
     ClientSilent,
     /// `PR`: refused by us.
     Refused,
@@ -85,7 +83,9 @@ pub(crate) struct Line<'a> {
     /// Of the frontend, the backend and the server.
     pub(crate) sessions: [u64; 3],
     pub(crate) retries: usize,
-    pub(crate) request: &'a RequestHeader,
+    pub(crate) method: &'a [u8],
+    /// As the client sent it.
+    pub(crate) target: &'a [u8],
 }
 
 impl fmt::Display for Line<'_> {
@@ -128,8 +128,8 @@ impl fmt::Display for Line<'_> {
             self.bytes,
             self.termination.letters(),
             self.retries,
-            self.request.method,
-            Target(self.request.raw_path())
+            self.method.escape_ascii(),
+            Target(self.target)
         )
     }
 }
@@ -142,7 +142,13 @@ impl fmt::Display for Target<'_> {
         let mut parts = self.0.splitn(2, |byte| *byte == b'?');
         let path = parts.next().unwrap_or_default();
         let mut left = MAX_TARGET;
-        write_escaped(f, path, &mut left)?;
+        match value_start(path).and_then(|start| path.get(..start)) {
+            None => write_escaped(f, path, &mut left)?,
+            Some(shown) => {
+                write_escaped(f, shown, &mut left)?;
+                f.write_str("***")?;
+            }
+        }
         let Some(query) = parts.next() else {
             return Ok(());
         };
@@ -166,6 +172,19 @@ impl fmt::Display for Target<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Where a value begins that somebody put into the path: behind its first `=`, which may be escaped.
+fn value_start(path: &[u8]) -> Option<usize> {
+    let plain = path.iter().position(|byte| *byte == b'=').map(|at| at + 1);
+    let escaped = path
+        .windows(3)
+        .position(|three| three.eq_ignore_ascii_case(b"%3D"))
+        .map(|at| at + 3);
+    match (plain, escaped) {
+        (Some(plain), Some(escaped)) => Some(plain.min(escaped)),
+        (plain, escaped) => plain.or(escaped),
     }
 }
 
@@ -247,6 +266,8 @@ mod tests {
             ("/?auth_token=ey", "/?auth_token=***"),
             ("/query?p=a=b&x=", "/query?p=***&x="),
             ("/query?", "/query?"),
+            ("/query;p=secret?db=x", "/query;p=***?db=x"),
+            ("/query%3Fp%3dsecret", "/query%3Fp%3d***"),
             ("/ping", "/ping"),
         ] {
             assert_eq!(shown(target.as_bytes()), expected);
@@ -270,7 +291,6 @@ mod tests {
 
     #[test]
     fn a_line_says_what_haproxy_would() {
-        let request = RequestHeader::build("GET", b"/query?db=x&q=SHOW", None).unwrap();
         let line = Line {
             client: "[::ffff:10.0.0.9]:4321".parse().ok(),
             frontend: "influx_front",
@@ -287,7 +307,8 @@ mod tests {
             termination: Termination::Normal,
             sessions: [3, 2, 1],
             retries: 1,
-            request: &request,
+            method: b"GET",
+            target: b"/query?db=x&q=SHOW",
         };
         assert_eq!(
             line.to_string(),

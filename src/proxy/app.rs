@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
@@ -19,11 +18,14 @@ use tokio::time::Instant;
 
 use super::access_log::{self, Line, Termination};
 use super::barrier::{Aim, Chooser};
+use super::client::{BodyFault, Client};
 use super::context::RequestContext;
 use super::error_answer::{ErrorAnswer, send_whole};
+use super::error_kind::ErrorKind;
 use super::forward::Forward;
 use super::pool::{Pool, Server};
 use super::route::{self, Route};
+use super::tunnel::Passed;
 use super::{RelayHandler, Shared, exchange, forward, forwarded_for, replicated, tunnel};
 use crate::budget::Budget;
 use crate::config::model::{self, RelayId, Target};
@@ -246,14 +248,33 @@ impl App {
         forward.run(self, session, context, chooser).await
     }
 
-    fn count(&self, traffic: &Traffic, session: &Session, status: Option<u16>) {
+    /// Notes and counts what was wrong with the request's body.
+    fn judge_body(&self, session: &Session, context: &mut RequestContext) {
+        let Some(fault) = Client::body_fault(session.as_downstream()) else {
+            return;
+        };
+        self.stats.request_errors.increment();
+        context.termination = match fault {
+            BodyFault::Ended => Termination::ClientLeft,
+            BodyFault::Slow => {
+                self.stats.slow_requests.increment();
+                Termination::ClientSilent
+            }
+            BodyFault::Malformed => {
+                self.stats.malformed_requests.increment();
+                Termination::Refused
+            }
+        };
+    }
+
+    fn count(&self, traffic: &Traffic, passed: Passed, status: Option<u16>) {
         traffic.requests.increment();
         traffic
             .bytes_in
-            .add(u64::try_from(session.body_bytes_read()).unwrap_or(u64::MAX));
+            .add(u64::try_from(passed.sent).unwrap_or(u64::MAX));
         traffic
             .bytes_out
-            .add(u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX));
+            .add(u64::try_from(passed.received).unwrap_or(u64::MAX));
         if let Some(status) = status {
             traffic.responses.count(status);
         }
@@ -276,19 +297,11 @@ impl ProxyHttp for App {
         session: &mut Session,
         context: &mut RequestContext,
     ) -> pingora::Result<()> {
-        if let Some(clock) = &context.clock {
-            clock.disarm();
-        }
         context.client = session
             .client_addr()
             .and_then(|address| address.as_inet().copied());
-        session.set_pipelining_enabled(true);
         session.set_read_timeout(Some(self.config.client_timeout));
         session.set_write_timeout(Some(self.config.client_timeout));
-        // Pingora makes it endless with each header. Where it is off, the client or a stop wants it so.
-        if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(self.config.keep_alive_timeout.as_secs().max(1)));
-        }
         Ok(())
     }
 
@@ -385,12 +398,12 @@ impl ProxyHttp for App {
         error: &Error,
         context: &mut RequestContext,
     ) -> FailToProxy {
-        log::debug!("{}: {error}", self.config.name);
+        log::debug!("{}: {}", self.config.name, ErrorKind(error));
         if let Some(answer) = self.failure_answer(error, context) {
             // The state of the connection is unknown: it ends with this answer.
             session.set_keepalive(None);
             if let Err(error) = answer.send(session).await {
-                log::debug!("{}: {error}", self.config.name);
+                log::debug!("{}: {}", self.config.name, ErrorKind(&error));
             }
         }
         FailToProxy {
@@ -399,6 +412,11 @@ impl ProxyHttp for App {
                 .map_or(0, |answer| answer.status.as_u16()),
             can_reuse_downstream: false,
         }
+    }
+
+    /// What Pingora puts into its log of a request: nothing that the client chose.
+    fn request_summary(&self, _: &Session, _: &RequestContext) -> String {
+        self.config.name.clone()
     }
 
     /// Its line in the access log says it, and the check's.
@@ -425,18 +443,23 @@ impl ProxyHttp for App {
         if error.is_some() && context.termination == Termination::Normal {
             context.termination = Termination::ClientLeft;
         }
+        self.judge_body(session, context);
         let status = session
             .response_written()
             .map(|answer| answer.status.as_u16())
             .filter(|status| *status >= 200 || *status == 101);
-        self.count(&self.stats.traffic, session, status);
+        let passed = Passed {
+            sent: session.body_bytes_read() + context.tunneled.sent,
+            received: session.body_bytes_sent() + context.tunneled.received,
+        };
+        self.count(&self.stats.traffic, passed, status);
         let target = context.target.and_then(|target| self.traffic(target));
         if let Some(target) = target {
-            self.count(target, session, status);
+            self.count(target, passed, status);
         }
         let server = self.current_server(context);
         if let Some(server) = server {
-            self.count(&server.stats.traffic, session, status);
+            self.count(&server.stats.traffic, passed, status);
         }
         if self.shared.config.server.access_log {
             context.times.total = context.started.elapsed();
@@ -450,7 +473,7 @@ impl ProxyHttp for App {
                 },
                 times: context.times,
                 status,
-                bytes: session.body_bytes_sent(),
+                bytes: passed.received,
                 termination: context.termination,
                 sessions: [
                     self.stats.traffic.sessions.get(),
@@ -458,14 +481,10 @@ impl ProxyHttp for App {
                     server.map_or(0, |server| server.stats.traffic.sessions.get()),
                 ],
                 retries: context.tried.len(),
-                request: session.req_header(),
+                method: session.req_header().method.as_str().as_bytes(),
+                target: session.req_header().raw_path(),
             };
             log::info!(target: access_log::TARGET, "{line}");
-        }
-        if let Some(clock) = &context.clock {
-            // The next header may be awaited for as long as an idle connection is kept.
-            let idle: Duration = self.config.keep_alive_timeout;
-            clock.arm(idle + self.config.request_header_timeout);
         }
     }
 }

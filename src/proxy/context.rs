@@ -1,14 +1,13 @@
 //! What is known of one request while it is under way.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::access_log::{Termination, Times};
-use super::header_deadline::HeaderClock;
 use super::in_flight::InFlightGuard;
 use super::pool::Server;
+use super::tunnel::Passed;
 use crate::config::model::Target;
 use crate::stats::GaugeGuard;
 
@@ -17,7 +16,6 @@ pub(crate) struct RequestContext {
     pub(super) started: Instant,
     /// `None` once the connection is a tunnel: a stop does not wait for those.
     pub(super) in_flight: Option<InFlightGuard>,
-    pub(super) clock: Option<Arc<HeaderClock>>,
     pub(super) client: Option<SocketAddr>,
     pub(super) target: Option<Target>,
     pub(super) server: Option<usize>,
@@ -25,6 +23,8 @@ pub(crate) struct RequestContext {
     pub(super) tried: Vec<usize>,
     pub(super) termination: Termination,
     pub(super) times: Times,
+    /// What passed behind an answer that made a tunnel.
+    pub(super) tunneled: Passed,
     /// The backend's or relay's session, and the server's.
     pub(super) target_session: Option<GaugeGuard>,
     server_session: Option<GaugeGuard>,
@@ -36,13 +36,13 @@ impl RequestContext {
         Self {
             started: Instant::now(),
             in_flight: Some(in_flight),
-            clock: HeaderClock::current(),
             client: None,
             target: None,
             server: None,
             tried: Vec::new(),
             termination: Termination::default(),
             times: Times::default(),
+            tunneled: Passed::default(),
             target_session: None,
             server_session: None,
         }

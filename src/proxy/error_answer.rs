@@ -9,6 +9,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
 use super::acl;
+use super::client::BodyFault;
 use super::request_body::BodyError;
 
 /// For how long the rest of a body that is not wanted is read, so that the client sees the answer.
@@ -96,6 +97,11 @@ impl ErrorAnswer {
 
     /// Why a body was not taken. `None` if there is nobody left to tell.
     pub(crate) fn body(error: &BodyError) -> Option<Self> {
+        if let BodyError::Client(error) = error
+            && let Some(fault) = BodyFault::of(error)
+        {
+            return Some(Self::fault(fault));
+        }
         let status = match error {
             BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             BodyError::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
@@ -112,6 +118,11 @@ impl ErrorAnswer {
             other => other.to_string(),
         };
         Some(Self::new(status, message))
+    }
+
+    /// Why a body did not arrive whole.
+    pub(crate) fn fault(fault: BodyFault) -> Self {
+        Self::new(fault.status(), fault.to_string())
     }
 
     fn new(status: StatusCode, message: String) -> Self {

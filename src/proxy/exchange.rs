@@ -15,6 +15,7 @@ use pingora::{BError, Error, ErrorType};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
+use super::error_kind::ErrorKind;
 use super::pool::{Pool, Server};
 use super::{forwarded_for, hop_by_hop};
 
@@ -102,7 +103,7 @@ impl Exchange<'_> {
             match self.begin(stream).await {
                 Err(Failure::Broken(error)) => {
                     sent = true;
-                    log::debug!("an idle connection was stale: {error}");
+                    log::debug!("an idle connection was stale: {}", ErrorKind(&error));
                 }
                 other => {
                     progress.answered = other.is_ok().then(Instant::now);

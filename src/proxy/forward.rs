@@ -20,6 +20,7 @@ use super::app::App;
 use super::barrier::{Chooser, Chosen};
 use super::context::RequestContext;
 use super::error_answer::ErrorAnswer;
+use super::error_kind::ErrorKind;
 use super::exchange::{Exchange, Failure, Progress, Started};
 use super::hop_by_hop;
 use super::known_reads::{QUICK, Shape};
@@ -53,6 +54,10 @@ pub(super) async fn read_body(
         BodyError::TooLarge { .. } | BodyError::NoRoom => Termination::Refused,
     };
     match ErrorAnswer::body(&error) {
+        // What is the body's fault is counted where the request is logged.
+        Some(answer) if matches!(error, BodyError::Client(_)) => {
+            app.answer(session, &answer).await.map(|()| None)
+        }
         Some(answer) => app.refuse(session, &answer).await.map(|()| None),
         None => Err(client_left(context)),
     }
@@ -213,7 +218,7 @@ impl Forward<'_> {
             Failure::Ended(error) => (error, &server.stats.ends, self.repeatable),
             Failure::Silent(error) => (error, &server.stats.response_errors, false),
         };
-        log::debug!("{}: {error}", self.pool.name());
+        log::debug!("{}: {}", self.pool.name(), ErrorKind(error));
         counter.increment();
         again
     }
@@ -243,7 +248,8 @@ async fn pass_on(
     if header.status == StatusCode::SWITCHING_PROTOCOLS {
         // A tunnel has no end that a stop could wait for.
         context.in_flight = None;
-        return tunnel::run(session, upstream, header, app.config.tunnel_timeout).await;
+        let silence = app.config.tunnel_timeout;
+        return tunnel::run(session, upstream, header, silence, &mut context.tunneled).await;
     }
     app.close_if_stopping(session);
     frame(session, &mut header)?;

@@ -1,22 +1,26 @@
-//! A frontend's connections: how many there are, how long a header may take, and how they end at a stop.
+//! A frontend's connections: how many there are, what becomes of each of their requests, and how they end at a stop.
 //!
-//! Pingora gives each new connection to [`Frontend::process_new`], which covers all of its requests.
+//! Pingora's service gives each new connection to [`Frontend::process_new`], which covers all of its requests: each one's
+//! header is read and judged by the [client's side](super::client) and then answered by Pingora's `HttpProxy`.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::ServerApp;
+use pingora::apps::{HttpServerApp, ServerApp};
 use pingora::protocols::{GetSocketDigest, SocketDigest, Stream, l4};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::sync::{Semaphore, watch};
 
+use super::access_log::{self, Line, Termination, Times};
 use super::app::App;
-use super::header_deadline::HeaderClock;
+use super::client::{Client, Limits, Next, Refused, SourceSlot, Sources};
+use super::in_flight::InFlight;
 use crate::config::model;
 use crate::stats::FrontendStats;
 
@@ -38,19 +42,28 @@ pub(crate) struct Frontend {
 /// A frontend's connections.
 struct Connections {
     proxy: Arc<HttpProxy<App>>,
+    name: String,
+    has_access_log: bool,
     stats: Arc<FrontendStats>,
+    in_flight: InFlight,
+    limits: Limits,
     header_timeout: Duration,
+    sources: Arc<Sources>,
     slots: Semaphore,
     /// Connections that wait for a slot, and how many may.
     waiting: AtomicUsize,
     most_waiting: usize,
+    /// Becomes true when connections that are between two requests are to end.
+    is_over: watch::Sender<bool>,
 }
 
 impl Frontend {
     /// The frontend of `config`, which listens on `sockets` and whose requests `proxy` answers.
     pub(crate) fn new(
         config: &model::Frontend,
+        has_access_log: bool,
         stats: Arc<FrontendStats>,
+        in_flight: InFlight,
         proxy: HttpProxy<App>,
         stop: watch::Receiver<bool>,
         sockets: Vec<std::net::TcpListener>,
@@ -59,11 +72,17 @@ impl Frontend {
         Self {
             connections: Arc::new(Connections {
                 proxy: Arc::new(proxy),
+                name: config.name.clone(),
+                has_access_log,
                 stats,
+                in_flight,
+                limits: Limits::of(config),
                 header_timeout: config.request_header_timeout,
+                sources: Sources::new(config.max_connections_per_source),
                 slots: Semaphore::new(connections),
                 waiting: AtomicUsize::new(0),
                 most_waiting: connections,
+                is_over: watch::Sender::new(false),
             }),
             stop,
             sockets: Mutex::new(sockets),
@@ -124,21 +143,103 @@ impl Connections {
         slot.ok()?.ok()
     }
 
+    /// The place of a connection from `client` among those of its address. `None` if it must be closed.
+    fn source(&self, client: Option<SocketAddr>) -> Option<SourceSlot> {
+        // A socket without an address is a client that has left already.
+        let address = client?.ip();
+        let slot = self.sources.enter(address);
+        if slot.is_none() {
+            self.stats.source_limit.increment();
+            if self.sources.is_to_be_said() {
+                log::warn!(
+                    "frontend \"{}\": {} has as many connections as one address may (maxconn_per_source); more are closed",
+                    self.name,
+                    address.to_canonical()
+                );
+            }
+        }
+        slot
+    }
+
     /// Serves one connection to its end.
-    async fn serve(&self, stream: Stream, stop: &ShutdownWatch) -> Option<Stream> {
-        let _slot = self.slot().await?;
+    async fn serve(&self, stream: Stream, stop: &ShutdownWatch) {
+        let digest = stream.get_socket_digest();
+        let address = digest.as_ref().and_then(|digest| digest.peer_addr());
+        let client = address.and_then(|address| address.as_inet().copied());
+        let Some(_source) = self.source(client) else {
+            return;
+        };
+        let Some(_slot) = self.slot().await else {
+            return;
+        };
         let _session = self.stats.traffic.sessions.enter();
         self.stats.traffic.sessions_total.increment();
-
-        let clock = Arc::new(HeaderClock::armed(self.header_timeout));
-        let requests = Arc::clone(&clock).scope(self.proxy.process_new(stream, stop));
-        tokio::select! {
-            biased;
-            stream = requests => stream,
-            () = clock.expired() => {
-                self.stats.request_errors.increment();
-                None
+        let mut is_over = self.is_over.subscribe();
+        let mut next = Some(Client::new(stream, self.limits));
+        while let Some(mut connection) = next.take() {
+            let started = tokio::select! {
+                // What has come already is answered.
+                biased;
+                started = connection.next() => started,
+                _ = is_over.wait_for(|is_over| *is_over) => return,
+            };
+            match started {
+                Next::Request(mut incoming) => {
+                    let in_flight = match connection.has_whole_body() {
+                        true => None,
+                        false => {
+                            let in_flight = self.in_flight.enter();
+                            connection.gather(&mut incoming).await;
+                            Some(in_flight)
+                        }
+                    };
+                    let mut session = connection.into_session(incoming);
+                    // It is dropped when the request has a context, which counts it then.
+                    session
+                        .set_connection_user_context(in_flight.map(|guard| Box::new(guard) as _));
+                    let reused = self.proxy.process_new_http(session, stop).await;
+                    next = reused.and_then(|reused| Client::again(reused.consume().0, self.limits));
+                }
+                Next::Refused(refused) => self.refuse(connection, &refused, client).await,
+                Next::Silent => self.stats.request_errors.increment(),
+                Next::Left => {}
             }
+        }
+    }
+
+    /// Answers a request that nothing is done with, counts it and logs it.
+    async fn refuse(&self, connection: Client, refused: &Refused, client: Option<SocketAddr>) {
+        self.stats.request_errors.increment();
+        let (counter, termination) = match refused.is_slow() {
+            true => (&self.stats.slow_requests, Termination::ClientSilent),
+            false => (&self.stats.malformed_requests, Termination::Refused),
+        };
+        counter.increment();
+        self.stats.traffic.requests.increment();
+        self.stats.traffic.responses.count(refused.status());
+        if self.has_access_log {
+            let line = Line {
+                client,
+                frontend: &self.name,
+                backend: None,
+                server: None,
+                times: Times::default(),
+                status: Some(refused.status()),
+                bytes: 0,
+                termination,
+                sessions: [self.stats.traffic.sessions.get(), 0, 0],
+                retries: 0,
+                method: &refused.method,
+                target: &refused.path,
+            };
+            log::info!(target: access_log::TARGET, "{line}");
+        }
+        if let Err(error) = connection.refuse(refused).await {
+            log::debug!(
+                "{}: a client left before its refusal: {}",
+                self.name,
+                error.kind()
+            );
         }
     }
 }
@@ -148,11 +249,9 @@ struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
     fn enter(count: &'a AtomicUsize, most: usize) -> Option<Self> {
-        let guard = (count.fetch_add(1, Ordering::Relaxed) < most).then_some(Self(count));
-        if guard.is_none() {
-            count.fetch_sub(1, Ordering::Relaxed);
-        }
-        guard
+        // Dropped at once, if there are too many: then it is not counted.
+        let guard = Self(count);
+        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(guard)
     }
 }
 
@@ -169,7 +268,8 @@ impl ServerApp for Frontend {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        self.connections.serve(stream, shutdown).await
+        self.connections.serve(stream, shutdown).await;
+        None
     }
 
     async fn cleanup(&self) {
@@ -179,6 +279,7 @@ impl ServerApp for Frontend {
             self.empty(socket);
         }
         tokio::time::sleep(LINGER).await;
-        self.connections.proxy.cleanup().await;
+        self.connections.is_over.send_replace(true);
+        self.connections.proxy.http_cleanup().await;
     }
 }

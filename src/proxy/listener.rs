@@ -27,11 +27,6 @@ use crate::config::model;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
-/// Of a client's connection. An idle one costs as much memory as these say.
-const READ_BUFFER: usize = 4096;
-/// An answer of up to this size leaves in one piece with its header.
-const WRITE_BUFFER: usize = 16384;
-
 /// An address that a frontend cannot have.
 #[derive(Debug, thiserror::Error)]
 #[error("frontend \"{frontend}\": cannot listen on {address}: {source}")]
@@ -162,7 +157,9 @@ impl ListeningService {
                 let sockets = listeners.iter().filter_map(BoundListener::duplicate);
                 let frontend = Frontend::new(
                     config,
+                    self.shared.config.server.access_log,
                     Arc::clone(stats),
+                    self.shared.in_flight.clone(),
                     http_proxy(&conf, app),
                     self.stop.clone(),
                     sockets.collect(),
@@ -170,7 +167,8 @@ impl ListeningService {
                 let mut service = Service::new(config.name.clone(), frontend);
                 for listener in listeners {
                     let name = listener.address.to_string();
-                    let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+                    // Pingora's buffers live as long as a connection; ours, as long as something is in them.
+                    let buffers = L4BufferSettings::unbuffered();
                     service.add_listener(ListenerConfig::tcp(&name).l4_buffer(buffers));
                     fds.lock().add(name, listener.socket.into_raw_fd());
                 }

@@ -2,7 +2,8 @@
 //!
 //! # A request
 //!
-//! `frontend` takes the connection (limits, the deadline for a header), `app` the request: the status page, then the
+//! `frontend` takes the connection (limits), `client` reads and judges the header of each request, `app` answers the request:
+//! the status page, then the
 //! rules (`acl`, `route`), then one of three ways:
 //!
 //! - a **relay** answers it ([`RelayHandler`]); every write endpoint of a pool that a relay replicates to goes there,
@@ -34,13 +35,14 @@ mod app;
 mod background;
 mod balance;
 mod barrier;
+mod client;
 mod context;
 mod error_answer;
+mod error_kind;
 mod exchange;
 mod forward;
 mod forwarded_for;
 mod frontend;
-mod header_deadline;
 mod health;
 mod hop_by_hop;
 mod in_flight;

@@ -6,8 +6,10 @@ use pingora::{BError, Error, ErrorSource, ErrorType};
 
 use super::access_log::Termination;
 use super::app::App;
+use super::client::BodyFault;
 use super::context::RequestContext;
 use super::error_answer::{ErrorAnswer, has_begun};
+use super::error_kind::ErrorKind;
 
 impl App {
     /// The server for the next try.
@@ -108,6 +110,9 @@ impl App {
             .target
             .and_then(|target| self.target_name(target))
             .unwrap_or_default();
+        if let Some(fault) = BodyFault::of(error) {
+            return Some(ErrorAnswer::fault(fault));
+        }
         match (error.esource(), error.etype()) {
             (ErrorSource::Downstream, ErrorType::ReadTimedout) => {
                 context.termination = Termination::ClientSilent;
@@ -145,7 +150,7 @@ impl App {
                 _ => ErrorAnswer::bad_gateway(backend),
             }),
             (ErrorSource::Internal | ErrorSource::Unset, _) => {
-                log::error!("{}: {error}", self.config.name);
+                log::error!("{}: {}", self.config.name, ErrorKind(error));
                 context.termination = Termination::Refused;
                 Some(ErrorAnswer::internal())
             }

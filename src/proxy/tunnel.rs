@@ -2,18 +2,32 @@
 //!
 //! Pingora's own path can do this, but it takes the end of the request that asked for the upgrade for the end of the tunnel
 //! when the server's 101 is faster than that end travels through its pipe. It also knows one timeout only for the answer and
-//! for the tunnel.
+//! for the tunnel, and holds two buffers of 64 KiB for each. So the two streams are taken out of their sessions, and bytes
+//! are passed between them directly; a tunnel on which nothing happens holds no buffer.
 
+use std::future::poll_fn;
+use std::io;
 use std::time::Duration;
 
+use bytes::BytesMut;
+use futures_util::FutureExt;
 use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::v1::client::HttpSession;
 use pingora::proxy::Session;
-use pingora::{Error, ErrorType};
+use pingora::{BError, Error, ErrorType};
 
-use super::forward::write_piece;
+use super::client::Client;
 use super::hop_by_hop;
+
+mod pass;
+
+use pass::{Broken, Tunnel};
+
+pub(super) use pass::Passed;
+
+/// Most bytes that are taken over from the server's session; more are still in its socket.
+const MOST_EARLY: usize = 64 << 10;
 
 /// The protocol that the request asks to change to, if that is WebSocket and nothing else stands in the way.
 pub(super) fn wanted(session: &mut Session) -> Option<HeaderValue> {
@@ -41,8 +55,8 @@ pub(super) fn ask(request: &mut RequestHeader, protocol: HeaderValue) -> pingora
     request.insert_header("Upgrade", protocol)
 }
 
-/// Tells the client that the protocol changed, and passes bytes both ways until one side ends or both were silent for
-/// `silence`.
+/// Tells the client that the protocol changed, and passes bytes both ways until both sides end or both were silent for
+/// `silence`. `passed` becomes how many bytes went from the client and to it.
 ///
 /// # Errors
 ///
@@ -52,6 +66,7 @@ pub(super) async fn run(
     mut upstream: HttpSession,
     mut header: ResponseHeader,
     silence: Duration,
+    passed: &mut Passed,
 ) -> pingora::Result<()> {
     let protocol = header.headers.get(UPGRADE).cloned();
     hop_by_hop::strip_response(&mut header);
@@ -59,34 +74,36 @@ pub(super) async fn run(
     if let Some(protocol) = protocol {
         header.insert_header("Upgrade", protocol)?;
     }
-    session.set_read_timeout(Some(silence));
-    upstream.read_timeout = Some(silence);
     session
         .write_response_header(Box::new(header), false)
         .await?;
     if !session.was_upgraded() {
         return Err(Error::new_in(ErrorType::InternalError));
     }
-    upstream.maybe_upgrade_body_writer();
-    loop {
-        // Traffic in either direction starts both waits anew.
-        tokio::select! {
-            sent = session.downstream_session.read_request_body() => match sent {
-                Ok(Some(piece)) => {
-                    upstream.write_body(&piece).await.map_err(|error| error.into_up())?;
-                }
-                Ok(None) => break,
-                Err(error) if *error.etype() == ErrorType::ReadTimedout => break,
-                Err(error) => return Err(error.into_down()),
-            },
-            answered = upstream.read_body_ref() => match answered {
-                Ok(Some(piece)) => write_piece(session, piece).await?,
-                Ok(None) => break,
-                Err(error) if *error.etype() == ErrorType::ReadTimedout => break,
-                Err(error) => return Err(error.into_up()),
-            },
+    // What came with the header is in the session, which gives it without waiting.
+    let mut early = BytesMut::new();
+    while let Some(piece) = upstream.read_body_ref().now_or_never() {
+        match piece.map_err(|error| error.into_up())? {
+            Some(piece) => early.extend_from_slice(piece),
+            None => break,
+        }
+        if early.len() > MOST_EARLY {
+            break;
         }
     }
-    upstream.shutdown().await;
-    Ok(())
+    let Some((client, sent)) = Client::take_stream(session.as_downstream()) else {
+        return Err(Error::new_in(ErrorType::InternalError));
+    };
+    let mut tunnel = Tunnel::new((client, sent), (upstream.into_inner(), early), silence);
+    let ended = poll_fn(|context| tunnel.poll(context)).await;
+    *passed = tunnel.passed();
+    match ended {
+        Ok(()) => Ok(()),
+        Err(Broken::Client(error)) => Err(broken(error).into_down()),
+        Err(Broken::Server(error)) => Err(broken(error).into_up()),
+    }
+}
+
+fn broken(error: io::Error) -> BError {
+    Error::because(ErrorType::ReadError, "a tunnel broke", error)
 }

@@ -47,6 +47,9 @@ fn frontend(frontend: &Frontend) -> FrontendStats {
         bind: frontend.bind.iter().map(ToString::to_string).collect(),
         traffic: Traffic::default(),
         request_errors: Counter::default(),
+        malformed_requests: Counter::default(),
+        slow_requests: Counter::default(),
+        source_limit: Counter::default(),
     }
 }
 

@@ -159,8 +159,14 @@ pub struct FrontendStats {
     pub bind: Vec<String>,
     /// What passed it.
     pub traffic: Traffic,
-    /// Requests refused as malformed or too slow.
+    /// Requests refused as malformed, too large or too slow.
     pub request_errors: Counter,
+    /// Of those, the ones whose header is malformed.
+    pub malformed_requests: Counter,
+    /// Of those, the ones whose header or body did not come in time.
+    pub slow_requests: Counter,
+    /// Connections closed because their source had `maxconn_per_source` already.
+    pub source_limit: Counter,
 }
 
 /// What the read barrier of a replicated backend did.

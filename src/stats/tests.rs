@@ -158,6 +158,9 @@ fn lab() -> Stats {
             bind: bind.iter().map(|address| (*address).to_owned()).collect(),
             traffic: traffic(requests),
             request_errors: Counter::default(),
+            malformed_requests: Counter::default(),
+            slow_requests: Counter::default(),
+            source_limit: Counter::default(),
         })
     };
     let backend = |name: &str, servers| {

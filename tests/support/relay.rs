@@ -22,6 +22,7 @@ data_dir = "FOLDER/data"
 name = "front"
 bind = "127.0.0.1:PORT(front)"
 stats_uri = "/haproxy?stats"
+maxconn_per_source = 2000
 default_backend = "relay"
 [[frontend]]
 name = "reads"

@@ -15,3 +15,14 @@ pub fn page(url: &str) -> Value {
 pub fn relay(url: &str) -> Value {
     page(url)["relays"][0].take()
 }
+
+/// What it says of the frontend of this name.
+#[track_caller]
+pub fn frontend(url: &str, name: &str) -> Value {
+    let mut page = page(url);
+    let frontends = page["frontends"].as_array_mut().expect("frontends");
+    let found = frontends
+        .iter_mut()
+        .find(|frontend| frontend["name"] == name);
+    found.map(Value::take).expect("a frontend of that name")
+}

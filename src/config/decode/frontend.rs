@@ -1,6 +1,7 @@
 //! `[[frontend]]`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::condition;
@@ -18,12 +19,24 @@ const KEYS: Keys = Keys::of(&[
     "default_backend",
     "forwarded_for",
     "maxconn",
+    "maxconn_per_source",
+    "max_header_size",
+    "min_body_rate",
     "timeout",
 ]);
 
-const TIMEOUTS: Keys = Keys::of(&["client", "http_request", "http_keep_alive", "tunnel"]);
+const TIMEOUTS: Keys = Keys::of(&[
+    "client",
+    "http_request",
+    "http_body",
+    "http_keep_alive",
+    "tunnel",
+]);
 
 const RULE: Keys = Keys::of(&["backend", "if", "unless"]);
+
+/// Smaller ones would refuse what browsers send; Pingora takes none over 1 MiB.
+const HEADER_SIZES: RangeInclusive<usize> = 1024..=512 * 1024;
 
 const ADDRESS: &str = "an address such as \"0.0.0.0:8086\" or \"[::]:8086\"";
 
@@ -76,6 +89,19 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
     draft.frontend.forwarded_for = table.boolean("forwarded_for", false);
     draft.frontend.max_connections =
         table.whole("maxconn", 1..=1_000_000, draft.frontend.max_connections);
+    draft.frontend.max_connections_per_source = table.whole(
+        "maxconn_per_source",
+        1..=1_000_000,
+        (draft.frontend.max_connections / 4).max(1),
+    );
+    if let Some(size) = table
+        .get("max_header_size")
+        .and_then(|field| field.size(HEADER_SIZES))
+    {
+        draft.frontend.max_header_size = size;
+    }
+    draft.frontend.min_body_rate =
+        table.whole("min_body_rate", 1..=1_000_000, draft.frontend.min_body_rate);
     if let Some(timeouts) = table
         .get("timeout")
         .and_then(|field| field.table(TIMEOUTS, "a table of timeouts"))
@@ -84,6 +110,8 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         frontend.client_timeout = timeouts.duration("client", frontend.client_timeout);
         frontend.request_header_timeout =
             timeouts.duration("http_request", frontend.request_header_timeout);
+        frontend.request_body_timeout =
+            timeouts.duration("http_body", frontend.request_body_timeout);
         frontend.keep_alive_timeout =
             timeouts.duration("http_keep_alive", frontend.keep_alive_timeout);
         frontend.tunnel_timeout = timeouts.duration("tunnel", frontend.tunnel_timeout);
@@ -100,8 +128,12 @@ fn default() -> Frontend {
         default_target: None,
         forwarded_for: false,
         max_connections: 2000,
+        max_connections_per_source: 500,
+        max_header_size: 64 << 10,
+        min_body_rate: 500,
         client_timeout: Duration::from_secs(50),
         request_header_timeout: Duration::from_secs(10),
+        request_body_timeout: Duration::from_secs(30),
         keep_alive_timeout: Duration::from_secs(60),
         tunnel_timeout: Duration::from_secs(60 * 60),
     }

@@ -24,7 +24,10 @@ fn everything_that_can_be_set_is_set() {
         r#"stats_uri = "/stats"
 forwarded_for = true
 maxconn = 7
-timeout = { client = "1s", http_request = "2s", http_keep_alive = "3s", tunnel = "4s" }"#,
+maxconn_per_source = 3
+max_header_size = "2KiB"
+min_body_rate = 9
+timeout = { client = "1s", http_request = "2s", http_body = "5s", http_keep_alive = "3s", tunnel = "4s" }"#,
         r#"ack = "quorum"
 on_unavailable = "reject"
 timeout = "20s"
@@ -88,7 +91,18 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         (frontend.stats_uri.as_deref(), frontend.forwarded_for),
         (Some("/stats"), true)
     );
-    assert_eq!(frontend.max_connections, 7);
+    assert_eq!(
+        (
+            frontend.max_connections,
+            frontend.max_connections_per_source
+        ),
+        (7, 3)
+    );
+    assert_eq!(
+        (frontend.max_header_size, frontend.min_body_rate),
+        (2048, 9)
+    );
+    assert_eq!(frontend.request_body_timeout, seconds(5));
     assert_eq!(
         (frontend.client_timeout, frontend.request_header_timeout),
         (seconds(1), seconds(2))
@@ -266,6 +280,17 @@ fn defaults_are_as_documented() {
     assert_eq!(
         (frontend.max_connections, frontend.forwarded_for),
         (2000, false)
+    );
+    assert_eq!(
+        (
+            frontend.max_connections_per_source,
+            frontend.max_header_size
+        ),
+        (500, 64 << 10)
+    );
+    assert_eq!(
+        (frontend.min_body_rate, frontend.request_body_timeout),
+        (500, seconds(30))
     );
     assert_eq!(
         (frontend.client_timeout, frontend.request_header_timeout),

@@ -41,7 +41,7 @@ async fn a_slow_header_is_cut_off_and_a_slow_body_or_answer_is_not() {
         .await;
     let mut dripping = proxy.connect().await;
     let mut silent = proxy.connect().await;
-    dripping.send("GET / HTTP/1.1\r\n").await;
+    dripping.send("GET / HTTP/1.1\r\nA: ").await;
     for _ in 0..8 {
         patient.send("x").await;
         // A reset may meet it: it is to be cut off.
@@ -49,7 +49,9 @@ async fn a_slow_header_is_cut_off_and_a_slow_body_or_answer_is_not() {
         tokio::time::sleep(Duration::from_millis(80)).await;
     }
     until("both are cut off", || errors.get() == 2).await;
+    assert_eq!(dripping.answer().await.status, 408);
     assert!(dripping.is_closed().await);
+    assert_eq!(proxy.stats.frontends[0].slow_requests.get(), 1);
     assert!(silent.is_closed().await);
     assert_eq!(patient.answer().await.body, "node");
 }
@@ -99,17 +101,21 @@ async fn a_busy_address_is_an_error_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn malformed_requests_get_a_400() {
+async fn malformed_requests_are_refused() {
     let node = StandIn::start("node", Behaviour::Answer).await;
     let proxy = Running::start(plain(vec![server("a", node.address)]));
-    for request in [
-        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        "GET / HTTP/9.9\r\n\r\n",
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            400,
+        ),
+        ("GET / HTTP/9.9\r\n\r\n", 505),
     ] {
         let mut client = proxy.connect().await;
         client.send(request).await;
-        assert_eq!(client.answer().await.status, 400, "{request}");
+        assert_eq!(client.answer().await.status, status, "{request}");
+        assert!(client.is_closed().await);
     }
     assert!(node.requests().is_empty());
 }

@@ -346,21 +346,21 @@ async fn all_bodies_that_are_held_have_a_limit_and_are_counted() {
         config.server.max_query_body,
         config.server.max_query_inflight,
         config.server.max_query_share,
-    ) = (4096, 6000, 6000);
+    ) = (16_384, 24_000, 24_000);
     config.server.body_wait = Duration::from_millis(100);
     let proxy = Running::start(config);
     let begin = "POST /query HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let piece = format!("1000\r\n{}\r\n", "x".repeat(4096));
+    let piece = format!("4000\r\n{}\r\n", "x".repeat(16_384));
     let held = || proxy.stats.query_inflight.held.get();
     let mut first = proxy.connect().await;
     first.send(begin).await;
     first.send(&piece).await;
-    until("it is held", || held() == 4096).await;
+    until("it is held", || held() == 16_384).await;
     // One that is past the limit is taken too, until a third one waits for room: then it came too slowly.
     let mut second = proxy.connect().await;
     second.send(begin).await;
     second.send(&piece).await;
-    until("both are held", || held() == 8192).await;
+    until("both are held", || held() == 32_768).await;
     let mut third = proxy.connect().await;
     third.send(begin).await;
     third.send(&piece).await;

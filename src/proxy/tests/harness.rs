@@ -91,8 +91,12 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         default_target: Some(default_target),
         forwarded_for: false,
         max_connections: 2000,
+        max_connections_per_source: 2000,
+        max_header_size: 64 << 10,
+        min_body_rate: 500,
         client_timeout: Duration::from_secs(10),
         request_header_timeout: Duration::from_secs(10),
+        request_body_timeout: Duration::from_secs(30),
         keep_alive_timeout: Duration::from_secs(60),
         tunnel_timeout: Duration::from_secs(3600),
     }
@@ -207,6 +211,9 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             bind: Vec::new(),
             traffic: Traffic::default(),
             request_errors: Counter::default(),
+            malformed_requests: Counter::default(),
+            slow_requests: Counter::default(),
+            source_limit: Counter::default(),
         })
     });
     let backends = config.backends.iter().map(|backend| {

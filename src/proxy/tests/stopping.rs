@@ -47,6 +47,27 @@ async fn what_is_in_flight_is_finished_and_told_to_close() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_is_on_its_way_is_waited_for() {
+    let node = StandIn::start("node", Behaviour::Answer).await;
+    let mut proxy = Running::start(replicated(vec![server("a", node.address)]));
+    let mut slow = proxy.connect().await;
+    slow.send("POST /query HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nq=SE")
+        .await;
+    until("it is counted", || proxy.in_flight.count() == 1).await;
+    proxy.stop.send_replace(true);
+    tokio::time::timeout(SOON, &mut proxy.listening)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(proxy.in_flight.count(), 1);
+    slow.send("LECT").await;
+    let answer = slow.answer().await;
+    assert_eq!(answer.body, "node");
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(slow.is_closed().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_no_request_is_dropped() {
     let node = StandIn::start("node", Behaviour::Answer).await;
     let proxy = Running::start(replicated(vec![server("a", node.address)]));

@@ -98,8 +98,14 @@ pub struct FrontendView {
     pub bind: Vec<String>,
     /// What passed it.
     pub traffic: TrafficView,
-    /// Requests refused as malformed or too slow.
+    /// Requests refused as malformed, too large or too slow.
     pub request_errors: Count,
+    /// Of those, the ones whose header is malformed.
+    pub malformed_requests: Count,
+    /// Of those, the ones whose header or body did not come in time.
+    pub slow_requests: Count,
+    /// Connections closed because their source had `maxconn_per_source` already.
+    pub source_limit: Count,
 }
 
 /// One backend, with its servers.

@@ -76,6 +76,9 @@ fn frontend(stats: &FrontendStats) -> FrontendView {
         bind: stats.bind.clone(),
         traffic: traffic(&stats.traffic),
         request_errors: Count(stats.request_errors.get()),
+        malformed_requests: Count(stats.malformed_requests.get()),
+        slow_requests: Count(stats.slow_requests.get()),
+        source_limit: Count(stats.source_limit.get()),
     }
 }
 
