@@ -81,6 +81,7 @@ pub mod roster;
 mod sentinel;
 mod start;
 pub mod statement_record;
+mod statement_request;
 mod statements;
 mod streamed_answer;
 mod tracker;
