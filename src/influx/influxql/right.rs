@@ -35,8 +35,9 @@ const OF_ADMINISTRATORS: [&str; 12] = [
 ];
 
 /// Statements for who may write to their database.
-const OF_WRITERS: [&str; 4] = [
+const OF_WRITERS: [&str; 5] = [
     "DELETE",
+    "SELECT INTO",
     "DROP SERIES",
     "DROP RETENTION POLICY",
     "DROP CONTINUOUS QUERY",
@@ -190,7 +191,7 @@ mod tests {
     #[test]
     fn the_right_is_the_one_that_influxdb_asks_for() {
         let write = |database: &str| Right::Write(database.to_owned());
-        let table: [(&str, Option<&str>, Right); 16] = [
+        let table: [(&str, Option<&str>, Right); 17] = [
             ("DROP DATABASE d", None, Right::Administer),
             ("create user u with password 'x'", None, Right::Administer),
             ("GRANT ALL ON d TO u", Some("d"), Right::Administer),
@@ -206,7 +207,8 @@ mod tests {
                 Some("other"),
                 Right::Identify,
             ),
-            ("SELECT v INTO x FROM m", Some("d"), Right::Identify),
+            ("SELECT v INTO x FROM m", Some("d"), write("d")),
+            ("SELECT v INTO x..m FROM m", Some("d"), Right::Identify),
             (
                 "CREATE CONTINUOUS QUERY c ON d BEGIN SELECT mean(v) INTO x FROM m GROUP BY time(1m) END",
                 None,
