@@ -13,6 +13,7 @@ pub mod control;
 pub mod influx;
 pub mod journal;
 pub mod offload;
+pub(crate) mod per_source;
 pub mod proxy;
 pub mod relay;
 pub mod server;

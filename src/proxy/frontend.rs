@@ -19,9 +19,10 @@ use tokio::sync::{Semaphore, watch};
 
 use super::access_log::{self, Line, Termination, Times};
 use super::app::App;
-use super::client::{Client, Limits, Next, Refused, SourceSlot, Sources};
+use super::client::{Client, Limits, Next, Refused, Sources};
 use super::in_flight::InFlight;
 use crate::config::model;
+use crate::per_source::Place;
 use crate::stats::FrontendStats;
 
 /// After the stop, requests that are already on their way on kept connections are still answered for so long, and
@@ -48,7 +49,7 @@ struct Connections {
     in_flight: InFlight,
     limits: Limits,
     header_timeout: Duration,
-    sources: Arc<Sources>,
+    sources: Sources,
     slots: Semaphore,
     /// Connections that wait for a slot, and how many may.
     waiting: AtomicUsize,
@@ -144,7 +145,7 @@ impl Connections {
     }
 
     /// The place of a connection from `client` among those of its address. `None` if it must be closed.
-    fn source(&self, client: Option<SocketAddr>) -> Option<SourceSlot> {
+    fn source(&self, client: Option<SocketAddr>) -> Option<Place> {
         // A socket without an address is a client that has left already.
         let address = client?.ip();
         let slot = self.sources.enter(address);

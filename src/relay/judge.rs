@@ -32,7 +32,6 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Semaphore;
 
 use super::freshness::Freshness;
-use super::per_source::PerSource;
 use super::record::{Destination, Form};
 use super::replica::Replica;
 use super::replica_answer::ReplicaAnswer;
@@ -40,6 +39,7 @@ use super::trust::{Scope, Tag, Trust, TrustTable};
 use super::wire::{Pieces, query_request, write_head};
 use crate::config::model::Judging;
 use crate::influx::{Credentials, Precision, Refusal, Verdict, refusal_of_text};
+use crate::per_source::PerSource;
 use crate::stats::RelayStats;
 
 /// How long the nodes may take to answer.

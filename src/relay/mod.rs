@@ -66,7 +66,6 @@ mod judge;
 mod lane;
 mod note;
 mod parts;
-mod per_source;
 mod proof;
 pub mod record;
 mod refusals;

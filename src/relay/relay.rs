@@ -21,10 +21,10 @@ use super::board::{Board, Outcome};
 use super::dress::Asker;
 use super::freshness::Freshness;
 use super::judge::{Judge, Question, Rejection};
-use super::per_source::PerSource;
 use super::record::{WRITE, WriteRecord};
 use super::replica::Replica;
 use super::trust::Scope;
+use crate::per_source::PerSource;
 
 /// How many replicas had applied the write when it was answered, e.g. `1/2`.
 pub const APPLIED_HEADER: HeaderName = HeaderName::from_static("x-haflux-applied");

@@ -15,7 +15,6 @@ use super::catch_up::Progress;
 use super::dead_letters::{DeadLetterError, DeadLetters, FOLDER, Limits};
 use super::freshness::Freshness;
 use super::judge::Judge;
-use super::per_source::PerSource;
 use super::relay::Relay;
 use super::replica::Replica;
 use super::replicator::{Common, Pace, Replicator, SavedPlace};
@@ -25,6 +24,7 @@ use super::trust::TrustTable;
 use crate::budget::Budget;
 use crate::config::model::{self, SyncPolicy};
 use crate::journal::{self, DirectoryDisk, Journal, Sequence};
+use crate::per_source::PerSource;
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaStatus};
 

@@ -37,7 +37,7 @@ use rejection::Rejection;
 use stream::ClientStream;
 
 pub(in crate::proxy) use body_fault::BodyFault;
-pub(in crate::proxy) use sources::{SourceSlot, Sources};
+pub(in crate::proxy) use sources::Sources;
 
 /// Bytes of a body that are waited for before Pingora begins with the request, whose state is many times as large.
 const MOST_GATHERED: usize = 8 << 10;

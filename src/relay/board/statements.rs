@@ -16,9 +16,9 @@ use tokio::sync::oneshot;
 
 use super::{Board, Rows};
 use crate::journal::{Append, AppendError, Sequence};
+use crate::per_source::Place;
 use crate::relay::acknowledge::{Decision, Standing};
 use crate::relay::answer_stream::{AnswerReader, AnswerWriter, WriterWatch, answer_stream};
-use crate::relay::per_source::Place;
 use crate::relay::refusals::Refusal;
 use crate::stats::{Gauge, GaugeGuard};
 

@@ -55,7 +55,7 @@ pub(in crate::relay::board) fn fixture(ack: Ack) -> Fixture {
 
 /// A place that nobody else wants.
 pub(in crate::relay) fn place() -> StatementPlace {
-    let place = crate::relay::per_source::PerSource::new(1, 1)
+    let place = crate::per_source::PerSource::new(1, 1)
         .enter(std::net::Ipv4Addr::LOCALHOST.into())
         .expect("room");
     StatementPlace::new(place, &Arc::default())

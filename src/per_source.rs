@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Limits on what is under way at once.
 #[derive(Debug)]
-pub(super) struct PerSource {
+pub(crate) struct PerSource {
     most: usize,
     most_of_one: usize,
     counts: Mutex<Counts>,
@@ -20,14 +20,14 @@ struct Counts {
 
 /// One that is under way, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     limits: Arc<PerSource>,
     source: IpAddr,
 }
 
 impl PerSource {
     /// At most `most` at once, and `most_of_one` of them from one source.
-    pub(super) fn new(most: usize, most_of_one: usize) -> Arc<PerSource> {
+    pub(crate) fn new(most: usize, most_of_one: usize) -> Arc<PerSource> {
         Arc::new(PerSource {
             most,
             most_of_one,
@@ -36,7 +36,8 @@ impl PerSource {
     }
 
     /// One more from this source; nothing if there is no room for it.
-    pub(super) fn enter(self: &Arc<Self>, source: IpAddr) -> Option<Place> {
+    pub(crate) fn enter(self: &Arc<Self>, source: IpAddr) -> Option<Place> {
+        let source = source.to_canonical();
         let mut counts = self.counts();
         let of_source = counts.by_source.get(&source).copied().unwrap_or(0);
         if counts.all >= self.most || of_source >= self.most_of_one {
@@ -50,14 +51,20 @@ impl PerSource {
         })
     }
 
+    /// How many sources have something under way.
+    #[cfg(test)]
+    pub(crate) fn sources(&self) -> usize {
+        self.counts().by_source.len()
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Place {
-    /// Whose it is.
-    pub(super) fn source(&self) -> IpAddr {
+    /// Whose it is; an IPv4 address is one, however it was written.
+    pub(crate) fn source(&self) -> IpAddr {
         self.source
     }
 }
@@ -83,11 +90,19 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
+    /// The same address as a socket for both families says it.
+    fn mapped(source: IpAddr) -> IpAddr {
+        match source {
+            IpAddr::V4(source) => IpAddr::V6(source.to_ipv6_mapped()),
+            source => source,
+        }
+    }
+
     #[test]
     fn neither_one_source_nor_all_of_them_take_more_than_their_share() {
         let limits = PerSource::new(3, 2);
         let first = limits.enter(source(1)).expect("room");
-        let _second = limits.enter(source(1)).expect("room");
+        let _second = limits.enter(mapped(source(1))).expect("room");
         assert!(limits.enter(source(1)).is_none(), "its share");
         let _third = limits.enter(source(2)).expect("room");
         assert!(limits.enter(source(3)).is_none(), "all");
@@ -95,6 +110,6 @@ mod tests {
         let _fourth = limits.enter(source(3)).expect("room again");
         assert!(limits.enter(source(1)).is_none(), "all");
         drop(_third);
-        assert_eq!(limits.counts().by_source.len(), 2, "who left is forgotten");
+        assert_eq!(limits.sources(), 2, "who left is forgotten");
     }
 }
