@@ -3,7 +3,8 @@
 #   docker build -t haflux .
 #   docker run -v ./haflux.toml:/etc/haflux/haflux.toml:ro -v haflux:/var/lib/haflux -p 80:80 -p 8086:8086 haflux
 
-FROM rust:1-slim-bookworm AS builder
+# The version that rust-toolchain.toml names.
+FROM rust:1.95.0-slim-bookworm AS builder
 RUN apt-get update \
  && apt-get install -y --no-install-recommends cmake make \
  && rm -rf /var/lib/apt/lists/*

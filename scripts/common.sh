@@ -51,4 +51,6 @@ install_missing() {
 
 need_rust() {
 	command -v cargo >/dev/null || fail 'Rust is missing: install it from https://rustup.rs and start again'
+	# Without a network, rustup cannot fetch the version that rust-toolchain.toml names: the stable one that is here must do.
+	cargo --version >/dev/null 2>&1 || export RUSTUP_TOOLCHAIN=stable
 }

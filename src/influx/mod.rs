@@ -11,7 +11,7 @@
 //! | [`unpack`] | gzip bodies, within a limit, and packing them |
 //! | [`line_protocol`] | lines, timestamps, where bodies may be joined and cut |
 //! | [`answer_scan`], [`error_text`] | the error that a node's answer names, read while it passes |
-//! | [`answer`], [`format`] | answers that clients cannot tell from InfluxDB's |
+//! | [`answer`], [`mod@format`] | answers that clients cannot tell from InfluxDB's |
 //! | [`results`] | answers to `/query`, from JSON into the form that a client asked for |
 //! | [`influxql`] | which statements change something, and which only read |
 //! | [`verdict`] | what a replica's answer to a write means |

@@ -7,7 +7,7 @@
 //! 2. [`parse`]: each line is then taken apart by other rules (a space ends the key unless the byte before it is a backslash,
 //!    however many backslashes there are), so the two passes can disagree about one line, and clients can make them.
 //!
-//! On these stand [`normalize`], which makes a body mean the same on every node and at every time, and [`split`], which cuts
+//! On these stand [`normalize()`], which makes a body mean the same on every node and at every time, and [`split()`], which cuts
 //! one between lines; [`nanoseconds`] gives bodies of different precisions a common one; [`point`] names a point of a body, so
 //! that a node can be asked for it. What can go wrong, and what prevents it:
 //!
@@ -15,7 +15,7 @@
 //! | --- | --- |
 //! | two bodies are joined, and the end of one swallows the beginning of the other | [`Ending`]: joined only if each is `Closed` |
 //! | a stamp turns a refused line into a point, or spoils an error's text | stamped only if [`inspect`] accepts the line |
-//! | a stamp is escaped into a string by a last `\` | that byte is never stored, so it is replaced first ([`normalize`]) |
+//! | a stamp is escaped into a string by a last `\` | that byte is never stored, so it is replaced first ([`normalize()`]) |
 //! | a line ends InfluxDB's process when it is stored, again at each repetition | [`LineShape::Unsafe`] is made an error |
 //! | a line has no place for a stamp | the same |
 //! | a node sorts the tags of a line for minutes | [`TagBudget`]: the line is made an error that is found before the sort |

@@ -34,7 +34,7 @@ pub struct Point {
     pub time: i64,
 }
 
-/// The first point of a body that can be named; every line of it has its time (see [`super::normalize`]).
+/// The first point of a body that can be named; every line of it has its time (see [`super::normalize()`]).
 pub fn first_point(body: &[u8], precision: Precision) -> Option<Point> {
     Lines::new(body)
         .filter(|line| line.kind == LineKind::Line)

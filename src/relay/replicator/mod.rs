@@ -11,7 +11,7 @@
 //! ([`Proof`](super::proof)). Each mark of the [`Trail`] carries one, so that what is asked for belongs to the place that the
 //! replicator would go back to: what came later would be sent again in any case. A node without that point is diverged,
 //! and its successor gets nothing. But the last replica that follows goes on, with an error in the log: to refuse both would
-//! serve nobody. While nothing is sent, a [sentinel](super::sentinel) tells that the way is interrupted.
+//! serve nobody. While nothing is sent, a [sentinel] tells that the way is interrupted.
 //!
 //! **[Going back](going_back).** A node that restarted may have lost its last seconds (R2; one whose process is still the same
 //! has not), and a request without an answer may be carried out after newer ones (W7). So a node that returns gets again what

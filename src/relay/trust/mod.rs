@@ -13,7 +13,7 @@
 //! who came once the older half makes room, because a crowd that comes once each would otherwise push out everybody else. Where
 //! that makes no room either, a newcomer is not remembered, and judged each time.
 //!
-//! The table outlives a restart: [`file`] keeps it beside the journal. Credentials are not stored, neither there nor in memory, only a
+//! The table outlives a restart: [`mod@file`] keeps it beside the journal. Credentials are not stored, neither there nor in memory, only a
 //! keyed hash of credentials and [`Scope`], and how long ago a node accepted them.
 //!
 //! Ages only grow. While haflux runs they follow the monotonic clock; over a restart the wall clock adds what it says has passed
