@@ -10,6 +10,7 @@ pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub(crate) mod durable_file;
 pub mod influx;
 pub mod journal;
 pub mod offload;

@@ -12,6 +12,7 @@ use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
 use super::disk::{Disk, DiskFile, LockFailure, LockGuard};
+use crate::durable_file::sync_folder;
 
 pub(super) const LOCK: &str = "lock";
 /// Another number with each start of the kernel.
@@ -47,10 +48,7 @@ impl DirectoryDisk {
             .mode(0o700)
             .create(&path)?;
         for folder in missing.iter().rev() {
-            match folder.parent() {
-                Some(parent) if parent != Path::new("") => sync_folder(parent)?,
-                _ => sync_folder(Path::new("."))?,
-            }
+            sync_folder(folder.parent().unwrap_or(Path::new("")))?;
         }
         Ok(Self {
             path,
@@ -93,10 +91,6 @@ fn boot() -> String {
 fn is_missing(folder: &Path) -> bool {
     folder != Path::new("")
         && matches!(fs::metadata(folder), Err(error) if error.kind() == io::ErrorKind::NotFound)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 impl Disk for DirectoryDisk {

@@ -12,6 +12,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use percent_encoding::percent_decode;
+
 /// The log target of these lines.
 pub(crate) const TARGET: &str = "access";
 /// Most bytes of a request's target that are logged.
@@ -201,35 +203,9 @@ fn is_secret(name: &[u8]) -> bool {
         b"password",
         b"api_key",
     ];
-    let name = percent_decoded(name);
+    let name = Cow::from(percent_decode(name));
     let name = name.trim_ascii().to_ascii_lowercase();
     SECRETS.contains(&name.as_slice())
-}
-
-fn percent_decoded(name: &[u8]) -> Cow<'_, [u8]> {
-    if !name.contains(&b'%') {
-        return Cow::Borrowed(name);
-    }
-    let mut decoded = Vec::with_capacity(name.len());
-    let mut rest = name;
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped = (byte == b'%').then(|| after.split_at_checked(2)).flatten();
-        let value = escaped.and_then(|(digits, _)| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            u8::from_str_radix(digits, 16).ok()
-        });
-        match (value, escaped) {
-            (Some(value), Some((_, after))) => {
-                decoded.push(value);
-                rest = after;
-            }
-            _ => {
-                decoded.push(byte);
-                rest = after;
-            }
-        }
-    }
-    Cow::Owned(decoded)
 }
 
 /// Writes `bytes`, at most `left` of them; what is not plain ASCII, quotes and backslashes are escaped.

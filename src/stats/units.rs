@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 /// How many of something: `1,234` for a person, the plain number for a program.
@@ -122,72 +123,22 @@ impl Moment {
         Span(self.age)
     }
 
-    fn calendar(self) -> Calendar {
-        Calendar::of(self.at)
+    /// What lies before 1970 is taken as 1970, and what no calendar holds too: no clock that a server may run on says so.
+    fn timestamp(self) -> Timestamp {
+        let is_sane = self.at >= UNIX_EPOCH;
+        let at = is_sane.then(|| Timestamp::try_from(self.at).ok());
+        at.flatten().unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Calendar {
-            year,
-            month,
-            day,
-            second_of_day: second,
-            ..
-        } = self.calendar();
-        let (hours, minutes, seconds) = (second / 3600, second / 60 % 60, second % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}Z"
-        )
+        write!(f, "{:.0}", self.timestamp())
     }
 }
 
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let to_the_second = self.to_string();
-        serializer.collect_str(&format_args!(
-            "{}.{:03}Z",
-            to_the_second.trim_end_matches('Z'),
-            self.calendar().millisecond
-        ))
-    }
-}
-
-/// A moment in the Gregorian calendar, in UTC.
-struct Calendar {
-    year: u64,
-    month: u64,
-    day: u64,
-    second_of_day: u64,
-    millisecond: u32,
-}
-
-impl Calendar {
-    /// What lies before 1970 is taken as 1970: no clock that a server may run on says so.
-    fn of(at: SystemTime) -> Self {
-        let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let days = since_epoch.as_secs() / 86_400;
-        // Years are counted from a first of March, so that the leap day is a year's last; 719,468 days lie between the one
-        // of the year 0 and 1970. An era is the 400 years after which the calendar repeats.
-        let shifted = days + 719_468;
-        let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let months_after_march = (5 * day_of_year + 2) / 153;
-        let month = if months_after_march < 10 {
-            months_after_march + 3
-        } else {
-            months_after_march - 9
-        };
-        Calendar {
-            year: era * 400 + year_of_era + u64::from(month <= 2),
-            month,
-            day: day_of_year - (153 * months_after_march + 2) / 5 + 1,
-            second_of_day: since_epoch.as_secs() % 86_400,
-            millisecond: since_epoch.subsec_millis(),
-        }
+        serializer.collect_str(&format_args!("{:.3}", self.timestamp()))
     }
 }

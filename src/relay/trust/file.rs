@@ -1,7 +1,6 @@
 //! The file that keeps the table over a restart: `trust` beside the journal, for its owner only.
 //!
-//! The file is written whole under another name, synced, and renamed, so that it is never there in half. A file whose checksum is
-//! wrong is not believed at all. All numbers are little-endian:
+//! It is replaced as a whole ([`durable_file`]). A file whose checksum is wrong is not believed at all. All numbers are little-endian:
 //!
 //! ```text
 //!   0  8  magic "HAFLUXT\n"
@@ -13,13 +12,13 @@
 //!         more than one request came (never set in version 1)
 //! ```
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{KEY_SIZE, Key, Tag};
+use crate::durable_file;
 
 const FILE: &str = "trust";
 const MAGIC: [u8; 8] = *b"HAFLUXT\n";
@@ -92,17 +91,7 @@ impl TrustFile {
     /// # Errors
     /// The file could not be written; what was saved before is still there.
     pub(super) fn write(&self, saved: &Saved) -> io::Result<()> {
-        let written = self.folder.join(format!("{FILE}.new"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&written)?;
-        file.write_all(&encode(saved))?;
-        file.sync_all()?;
-        fs::rename(&written, self.folder.join(FILE))?;
-        File::open(&self.folder)?.sync_all()
+        durable_file::replace(&self.folder.join(FILE), &[&encode(saved)])
     }
 }
 
