@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use askama::Template;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Method, StatusCode};
@@ -140,13 +141,13 @@ impl ErrorAnswer {
             let body = serde_json::json!({ "error": self.message });
             return ("application/json", Bytes::from(format!("{body}\n")));
         }
-        let reason = self.status.canonical_reason().unwrap_or_default();
-        let code = self.status.as_u16();
-        let message = escape(&self.message);
-        let page = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{code} {reason}</title></head>\n\
-             <body><h1>{code} {reason}</h1><p>haflux: {message}.</p></body></html>\n"
-        );
+        let page = ErrorPage {
+            code: self.status.as_u16(),
+            reason: self.status.canonical_reason().unwrap_or_default(),
+            message: &self.message,
+        };
+        // Writing to memory does not fail.
+        let page = page.render().unwrap_or_default();
         ("text/html; charset=utf-8", Bytes::from(page))
     }
 
@@ -205,6 +206,15 @@ pub(crate) async fn send_whole(
     session.write_response_body(Some(body), true).await
 }
 
+/// What a browser shows.
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'answer> {
+    code: u16,
+    reason: &'answer str,
+    message: &'answer str,
+}
+
 /// Whether a program asks and not a browser.
 fn wants_json(request: &RequestHeader) -> bool {
     const API: [&[u8]; 5] = [b"/query", b"/write", b"/api", b"/ping", b"/debug"];
@@ -221,13 +231,6 @@ fn wants_json(request: &RequestHeader) -> bool {
             .any(|value| value.to_ascii_lowercase().contains(kind))
     };
     accepts("json") || !accepts("text/html")
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -269,7 +272,7 @@ mod tests {
         let (_, page) = answer.render(&request("/", Some("text/html")));
         let page = String::from_utf8_lossy(&page).into_owned();
         assert!(
-            page.contains("no server of backend &quot;a&lt;b&quot; is up"),
+            page.contains("no server of backend &#34;a&#60;b&#34; is up"),
             "{page}"
         );
         assert!(page.contains("503 Service Unavailable"));
