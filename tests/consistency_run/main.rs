@@ -76,6 +76,7 @@ fn start_lab(plan: &Plan) -> Lab {
     // These logs tell which node answered a read, and what each was told when; of a long run they would fill the disk.
     let detailed_logs = plan.is_short();
     let setup = Setup {
+        count: 2,
         nodes: Options::default().set("data", "query-log-enabled", &detailed_logs.to_string()),
         databases: &DATABASES,
         timeout: RELAY_TIMEOUT,

@@ -1,4 +1,4 @@
-//! What must hold in the end, asked of both nodes.
+//! What must hold in the end, asked of all nodes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,13 +28,13 @@ const PAGE_OF_TIME: Duration = Duration::from_secs(20);
 /// What did not hold.
 #[derive(Debug, Default)]
 pub struct Violations {
-    /// Points asked for, on both nodes together.
+    /// Points asked for, on all nodes together.
     pub checked: u64,
     /// Acknowledged, and not on a node.
     pub missing: u64,
     /// Lower than the last value acknowledged.
     pub lower: u64,
-    /// Not the same on both nodes.
+    /// Not the same on all nodes.
     pub differing: u64,
     /// Stamped more than once.
     pub doubled: u64,
@@ -103,7 +103,7 @@ impl fmt::Display for Violations {
 /// Checks everything.
 pub fn check(lab: &Lab, ledger: &Ledger, events: &Events) -> Violations {
     let mut violations = Violations::default();
-    let nodes = [&lab.node1, &lab.node2];
+    let nodes = &lab.nodes();
     for (place, database) in DATABASES.iter().enumerate() {
         check_rising(
             nodes,
@@ -120,9 +120,11 @@ pub fn check(lab: &Lab, ledger: &Ledger, events: &Events) -> Violations {
             check_stamped(nodes, database, client, oldest, &series, &mut violations);
         }
         if violations.checked < SMALL {
-            for difference in same_points(&lab.node1, &lab.node2, database) {
-                violations.differing += 1;
-                violations.tell(|| format!("{database}: {difference}"));
+            for pair in nodes.windows(2) {
+                for difference in same_points(pair[0], pair[1], database) {
+                    violations.differing += 1;
+                    violations.tell(|| format!("{database}: {difference}"));
+                }
             }
         }
     }
@@ -130,7 +132,7 @@ pub fn check(lab: &Lab, ledger: &Ledger, events: &Events) -> Violations {
 }
 
 fn check_rising(
-    nodes: [&Influxd; 2],
+    nodes: &[&Influxd],
     database: &str,
     places: &[Mutex<Place>],
     events: &Events,
@@ -173,7 +175,7 @@ fn check_rising(
                 *counter += 1;
                 violations.tell(|| told(what, *value));
             }
-            if values.first() != values.last() {
+            if values.iter().any(|value| Some(value) != values.first()) {
                 violations.differing += 1;
                 violations.tell(|| told("differs", None));
             }
@@ -225,7 +227,7 @@ fn history(point: &Point, value: Option<u64>, events: &Events) -> String {
 }
 
 fn check_counted(
-    nodes: [&Influxd; 2],
+    nodes: &[&Influxd],
     database: &str,
     client: usize,
     series: &Series,
@@ -275,7 +277,7 @@ fn check_counted(
 }
 
 fn check_stamped(
-    nodes: [&Influxd; 2],
+    nodes: &[&Influxd],
     database: &str,
     client: usize,
     oldest: SystemTime,
@@ -287,7 +289,8 @@ fn check_stamped(
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     };
     // Numbers rise with the time that they are stamped with, so a number's copies may be far apart, but all are met.
-    let mut seen = [(); 2].map(|()| vec![0_u8; usize::try_from(series.sent).unwrap_or(usize::MAX)]);
+    let none = vec![0_u8; usize::try_from(series.sent).unwrap_or(usize::MAX)];
+    let mut seen = vec![none; nodes.len()];
     let (mut from, now) = (0, nanos(SystemTime::now()));
     let mut until = nanos(oldest);
     while from <= now {
@@ -353,20 +356,21 @@ fn missing<'a>(
         .filter(move |number| !is_there(*number))
 }
 
-/// Asks both nodes the same, compares their answers byte for byte, and hands out the points of each.
+/// Asks all nodes the same, compares their answers byte for byte, and hands out the points of each.
 fn compare(
-    nodes: [&Influxd; 2],
+    nodes: &[&Influxd],
     database: &str,
     query: &str,
     violations: &mut Violations,
     mut look: impl FnMut(Vec<(u64, u64)>, &Influxd, &mut Violations),
 ) {
-    let answers = nodes.map(|node| node.query_answer(database, query));
-    if answers[0].body != answers[1].body {
+    let ask = |node: &&Influxd| node.query_answer(database, query);
+    let answers: Vec<_> = nodes.iter().map(ask).collect();
+    if answers.iter().any(|answer| answer.body != answers[0].body) {
         violations.differing += 1;
         violations.tell(|| {
-            let [one, other] = answers.each_ref().map(|answer| answer.body.len());
-            format!("{database}: {query}: answers of {one} and {other} bytes differ")
+            let sizes: Vec<_> = answers.iter().map(|answer| answer.body.len()).collect();
+            format!("{database}: {query}: answers of {sizes:?} bytes differ")
         });
     }
     for (answer, node) in answers.iter().zip(nodes) {

@@ -19,6 +19,8 @@
 //! | `HAFLUX_SOAK_SECONDS` | how long there is trouble; default 15 |
 //! | `HAFLUX_SOAK_SEED` | seeds all choices; default random. Instants are the machine's, so a seed brings back the mix, not the run |
 //! | `HAFLUX_SOAK_LATE` | if `0`, the network before each node does not deliver late |
+//! | `HAFLUX_SOAK_NODES` | how many nodes; default 2 |
+//! | `HAFLUX_SOAK_ACK` | the relay's `ack`; default `any` |
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -63,12 +65,14 @@ fn measure(plan: &Plan) -> Measure {
 }
 
 fn start_lab(late: bool) -> (Lab, Vec<Network>) {
+    let ack = std::env::var("HAFLUX_SOAK_ACK").unwrap_or_else(|_| "any".to_owned());
     let setup = Setup {
+        count: number("HAFLUX_SOAK_NODES").map_or(2, |count| usize::try_from(count).unwrap_or(2)),
         nodes: Options::default(),
         databases: &DATABASES,
         timeout: RELAY_TIMEOUT,
         rewind: REWIND,
-        relay: "",
+        relay: &format!("ack = \"{ack}\""),
         pool: "",
         check: Duration::from_millis(500),
         access_log: false,

@@ -33,6 +33,7 @@ pub fn start() -> Lab {
     allow_many_files();
     let tunnels = take_tunnels();
     let setup = Setup {
+        count: 2,
         nodes: Options::default().auth().asked_as("admin", "admin"),
         databases: &[GOOD, EVIL],
         timeout: RELAY_TIMEOUT,

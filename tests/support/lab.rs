@@ -18,6 +18,8 @@ pub struct Lab {
     pub node1: Influxd,
     /// `influxlab2`.
     pub node2: Influxd,
+    /// `influxlab3` and so on, where a test wants more than two.
+    pub further: Vec<Influxd>,
     /// Stands in for Grafana.
     pub grafana: StandIn,
     // Dropped last: the others keep their files in it.
@@ -32,24 +34,44 @@ impl Lab {
 
     /// Starts all of it, nodes with `options` and haflux with a configuration that `change` has had its way with.
     pub fn start_with(options: Options, change: impl FnOnce(String) -> String) -> Self {
+        Self::start_of(2, options, change)
+    }
+
+    /// The same with so many nodes, two at least.
+    pub fn start_of(nodes: usize, options: Options, change: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let further = (3..=nodes).map(|number| {
+            let folder = folder.path().join(format!("influxlab{number}"));
+            Influxd::start_with(&folder, options.clone())
+        });
+        let further: Vec<Influxd> = further.collect();
         let node1 = Influxd::start_with(&folder.path().join("influxlab"), options.clone());
         let node2 = Influxd::start_with(&folder.path().join("influxlab2"), options);
         let grafana = StandIn::start(|_| Behaviour::status(200, "Grafana"));
-        let configuration = change(configuration(&node1, &node2, &grafana));
+        let configuration = change(configuration(&node1, &node2, &further, &grafana));
         Lab {
             haflux: Haflux::start(&folder.path().join("haflux"), &configuration),
             node1,
             node2,
+            further,
             grafana,
             folder,
         }
     }
 
-    /// Makes a database on both nodes.
+    /// All nodes, in their order.
+    pub fn nodes(&self) -> Vec<&Influxd> {
+        [&self.node1, &self.node2]
+            .into_iter()
+            .chain(&self.further)
+            .collect()
+    }
+
+    /// Makes a database on all nodes.
     pub fn create_database(&self, name: &str) {
-        self.node1.create_database(name);
-        self.node2.create_database(name);
+        for node in self.nodes() {
+            node.create_database(name);
+        }
     }
 
     /// Waits until both nodes have so many points of `measurement`, each with a field `v`; then they must hold the same.
@@ -94,13 +116,24 @@ impl Lab {
 }
 
 /// The file that the project ships, with nothing changed but addresses and the folder.
-fn configuration(node1: &Influxd, node2: &Influxd, grafana: &StandIn) -> String {
+fn configuration(
+    node1: &Influxd,
+    node2: &Influxd,
+    further: &[Influxd],
+    grafana: &StandIn,
+) -> String {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("conf/haflux.toml");
     let text = std::fs::read_to_string(&file)
         .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let mut last = "address = \"10.0.2.3:8086\" },\n".to_owned();
+    for (number, node) in (3..).zip(further) {
+        let address = node.address();
+        last += &format!("  {{ name = \"influxlab{number}\", address = \"{address}\" }},\n");
+    }
     replace(
         text,
         &[
+            ("address = \"10.0.2.3:8086\" },\n", &last),
             ("/var/lib/haflux", "FOLDER/data"),
             ("0.0.0.0:8086", "127.0.0.1:PORT(influx_front)"),
             ("0.0.0.0:80", "127.0.0.1:PORT(http_front)"),

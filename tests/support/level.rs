@@ -22,8 +22,9 @@ pub fn wait_until_level(lab: &Lab, limit: Duration) -> Result<(), String> {
     loop {
         let relay = status::relay(&lab.influx_url());
         let replicas = relay["replicas"].as_array().map_or(&[][..], Vec::as_slice);
-        let level = replicas.len() == 2 && replicas.iter().all(|replica| is_level(&relay, replica));
-        if level && [&lab.node1, &lab.node2].into_iter().all(is_at_rest) {
+        let level = replicas.len() == lab.nodes().len()
+            && replicas.iter().all(|replica| is_level(&relay, replica));
+        if level && lab.nodes().into_iter().all(is_at_rest) {
             return Ok(());
         }
         if Instant::now() > end {

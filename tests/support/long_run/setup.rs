@@ -11,6 +11,8 @@ pub const RELAY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What differs from run to run.
 pub struct Setup<'a> {
+    /// How many nodes.
+    pub count: usize,
     /// What nodes are told.
     pub nodes: Options,
     /// Databases that are there from the beginning.
@@ -31,7 +33,7 @@ pub struct Setup<'a> {
     pub late: bool,
     /// The address of the pool that is no InfluxDB, if the lab's own stand-in for Grafana is not meant.
     pub grafana: Option<&'a str>,
-    /// Called once both nodes run, before there are databases.
+    /// Called once the first two nodes run, before there are databases.
     pub nodes_run: &'a dyn Fn([&Influxd; 2]),
 }
 
@@ -47,10 +49,11 @@ impl Setup<'_> {
         let log = format!("access_log = {}\nstop_timeout = \"5s\"\n#", self.access_log);
         let check = format!("interval = \"{}ms\"", self.check.as_millis());
         let mut networks = Vec::new();
-        let lab = Lab::start_with(self.nodes, |mut text| {
+        let lab = Lab::start_of(self.count, self.nodes, |mut text| {
             if self.late {
-                let nodes = ["influxlab", "influxlab2"];
-                networks.extend(nodes.map(|name| Network::before(name, &mut text)));
+                networks.push(Network::before("influxlab", &mut text));
+                let further = (2..=self.count).map(|number| format!("influxlab{number}"));
+                networks.extend(further.map(|name| Network::before(&name, &mut text)));
             }
             if let Some(address) = self.grafana {
                 let (before, shipped) = text.rsplit_once("address = \"").expect("a server");

@@ -1,4 +1,4 @@
-//! Trouble: haflux and both nodes die, stop and stand still at random, and the network delivers late, each on its own.
+//! Trouble: haflux and its nodes die, stop and stand still at random, and the network delivers late, each on its own.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ pub enum Trouble {
     NodePausedLong,
     /// By itself: nobody told it to.
     NodeEnded,
-    /// Neither node answers.
+    /// Two nodes at least do not answer.
     BothAway,
     /// What was sent arrives after haflux has given it up.
     NetworkLate,
@@ -83,7 +83,7 @@ impl Trouble {
             Trouble::NodePausedBriefly => "short pause",
             Trouble::NodePausedLong => "pause beyond the timeout",
             Trouble::NodeEnded => "end by itself",
-            Trouble::BothAway => "both away",
+            Trouble::BothAway => "two away",
             Trouble::NetworkLate => "late delivery",
         }
     }
@@ -110,11 +110,13 @@ pub fn make(
         haflux,
         node1,
         node2,
+        further,
         ..
     } = lab;
+    let nodes = [node1, node2].into_iter().chain(further);
     std::thread::scope(|scope| {
         scope.spawn(|| maker.trouble_haflux(haflux, rng(0)));
-        for (number, node) in [(1, node1), (2, node2)] {
+        for (number, node) in (1..).zip(nodes) {
             let rng = rng(number);
             scope.spawn(move || maker.trouble_node(node, number, rng));
         }
@@ -153,7 +155,7 @@ impl<C: Fn(Trouble)> Maker<'_, C> {
     fn trouble_node(&self, node: &mut Influxd, number: u64, mut rng: Rng) {
         let name = format!("node {number}");
         while self.rest_beside(&mut rng, node, &name) {
-            if self.away.fetch_add(1, Ordering::Relaxed) == 1 {
+            if self.away.fetch_add(1, Ordering::Relaxed) >= 1 {
                 (self.count)(Trouble::BothAway);
             }
             let trouble = match rng.u8(..8) {
