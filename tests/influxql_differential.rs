@@ -13,11 +13,12 @@ use haflux::influx::influxql::time::{Pinned, pin_now};
 use haflux::influx::influxql::{Class, Databases, Kind, classify};
 use serde::Deserialize;
 
+#[path = "oracles/build.rs"]
+mod build;
 #[path = "influxql_differential/grammar.rs"]
 mod grammar;
 
-const GO_PATH: &str = "/usr/share/gocode";
-const PACKAGE: &str = "/usr/share/gocode/src/github.com/influxdata/influxql";
+use build::build;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -58,27 +59,11 @@ fn rng(test: u64) -> Rng {
 fn oracle() -> &'static Path {
     static ORACLE: OnceLock<PathBuf> = OnceLock::new();
     ORACLE.get_or_init(|| {
-        assert!(
-            Path::new(PACKAGE).is_dir(),
-            "install golang-github-influxdata-influxql-dev: {PACKAGE} is missing"
-        );
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("influxql_oracle");
-        let program = target.join("oracle");
-        let built = Command::new("go")
-            .args(["build", "-o"])
-            .arg(&program)
-            .arg("./tests/influxql_oracle")
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .envs([("GO111MODULE", "off"), ("GOPATH", GO_PATH), ("GOFLAGS", "")])
-            .env("GOCACHE", target.join("cache"))
-            .output()
-            .unwrap_or_else(|error| panic!("install Go: `go` cannot be run: {error}"));
-        assert!(
-            built.status.success(),
-            "go build: {}",
-            String::from_utf8_lossy(&built.stderr)
-        );
-        program
+        let parser = "github.com/influxdata/influxql";
+        build(
+            "influxql",
+            (parser, "golang-github-influxdata-influxql-dev"),
+        )
     })
 }
 

@@ -15,6 +15,11 @@ use haflux::influx::line_protocol::{
 };
 use serde::Deserialize;
 
+#[path = "oracles/build.rs"]
+mod build;
+
+use build::build;
+
 /// The moment at which the original bodies arrive.
 const NOW: i64 = 1_700_000_000_123_456_789;
 
@@ -203,37 +208,11 @@ fn at(time: i64, precision: Precision, body: impl Into<Bytes>) -> Question {
 fn oracle() -> &'static Path {
     static ORACLE: OnceLock<PathBuf> = OnceLock::new();
     ORACLE.get_or_init(|| {
-        let packages = Path::new("/usr/share/gocode");
-        let needed = packages.join("src/github.com/influxdata/influxdb/models/points.go");
-        assert!(
-            needed.exists(),
-            "the Debian package golang-github-influxdb-influxdb-dev is missing: no {}",
-            needed.display()
-        );
-        let oracle = Path::new(env!("CARGO_TARGET_TMPDIR")).join("line_protocol_oracle");
-        let installed = Path::new("/usr/local/go/bin/go");
-        let go = if installed.exists() {
-            installed
-        } else {
-            Path::new("go")
-        };
-        let built = Command::new(go)
-            .args(["build", "-o"])
-            .arg(&oracle)
-            .arg(".")
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential"))
-            .env("GO111MODULE", "off")
-            .env("GOPATH", packages)
-            .env("GOFLAGS", "")
-            .output();
-        let built = built
-            .unwrap_or_else(|error| panic!("a Go toolchain is missing: {}: {error}", go.display()));
-        assert!(
-            built.status.success(),
-            "the oracle does not build: {}",
-            String::from_utf8_lossy(&built.stderr)
-        );
-        oracle
+        let parser = "github.com/influxdata/influxdb/models/points.go";
+        build(
+            "line_protocol",
+            (parser, "golang-github-influxdb-influxdb-dev"),
+        )
     })
 }
 
