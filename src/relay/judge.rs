@@ -2,8 +2,8 @@
 //!
 //! A journal that took what no node lets in would be filled by strangers, and each of their records would be sent to every node and
 //! stand in the way of others. So credentials that are not [known](super::trust) are asked for first, by a request that changes
-//! nothing: for a write by a write without a line, for a statement by one that needs the same right or less
-//! ([`Question`]). What the nodes answer (401, 403, 404) is the client's answer, and nothing is stored.
+//! nothing: for a write by a write without a line, for a statement by one for each right that it needs ([`Question`]). What the
+//! nodes answer (401, 403, 404) is the client's answer, and nothing is stored.
 //!
 //! # Who is asked
 //!
@@ -50,6 +50,13 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// How long a node that has carried out every statement is waited for.
 const WAIT_FOR_NODE: Duration = Duration::from_secs(1);
+
+/// Needs the right to write to the request's `db`, and changes nothing: InfluxDB asks for the right first and then finds that
+/// `DROP SERIES` knows no time (statement_executor.go, `executeDropSeriesStatement`).
+const ASKS_TO_CHANGE: &str = "DROP SERIES FROM haflux_asks_for_the_right_only WHERE time > 0";
+
+/// Needs the right to read the request's `db`.
+const ASKS_TO_READ: &str = "SHOW RETENTION POLICIES";
 
 /// Refusals that are remembered.
 const MOST_REFUSED: usize = 1024;
@@ -163,37 +170,6 @@ impl Judge {
         }
     }
 
-    /// What a node says to who lacks the right to administer and asks for these reads and something for administrators: it names the
-    /// first statement that it refuses, and runs none.
-    pub(super) async fn first_refusal(
-        &self,
-        question: Question<'_>,
-        reads: &str,
-        database: &str,
-    ) -> Option<Refusal> {
-        // The semaphore is never closed.
-        let _asking = self.asking.acquire().await;
-        let replica = self.up_to_date().into_iter().next()?;
-        let address = replica.server.address()?;
-        let text = format!("{reads}; SHOW USERS");
-        let mut request = Pieces::default();
-        request.push(query_request(
-            &text,
-            database,
-            question.credentials,
-            address,
-        ));
-        let exchange = replica.client.exchange(address, request);
-        let answer = tokio::time::timeout(ASK_TIMEOUT, exchange)
-            .await
-            .ok()?
-            .ok()?;
-        match question.read(&answer) {
-            Judgement::Refused(refusal) => Some(refusal),
-            Judgement::Accepted | Judgement::Silent => None,
-        }
-    }
-
     /// A statement was acknowledged: a database or a user may be there now that was not.
     pub(super) fn statement_acknowledged(&self) {
         self.statements.fetch_add(1, Ordering::SeqCst);
@@ -216,20 +192,13 @@ impl Judge {
         }
         let judge = Arc::clone(self);
         let credentials = question.credentials.clone();
-        let database = match question.scope {
-            Scope::Write(database) => Some(database.to_owned()),
-            Scope::Administer | Scope::Identify => None,
-        };
-        let is_administer = question.scope == Scope::Administer;
+        let database = question.scope.database().to_owned();
+        // Only the kind of it outlives the request.
+        let kind = question.scope.about("");
         tokio::spawn(async move {
-            let scope = match &database {
-                Some(database) => Scope::Write(database),
-                None if is_administer => Scope::Administer,
-                None => Scope::Identify,
-            };
             let question = Question {
                 credentials: &credentials,
-                scope,
+                scope: kind.about(&database),
             };
             judge.ask_and_remember(tag, question).await;
             let mut renewed = judge.renewed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -351,6 +320,12 @@ impl Question<'_> {
                 };
                 write_head(&destination, address, 0, false)
             }
+            Scope::Change(database) => {
+                query_request(ASKS_TO_CHANGE, database, self.credentials, address)
+            }
+            Scope::Read(database) => {
+                query_request(ASKS_TO_READ, database, self.credentials, address)
+            }
             Scope::Administer => query_request("SHOW USERS", "", self.credentials, address),
             Scope::Identify => query_request("SHOW DATABASES", "", self.credentials, address),
         }
@@ -370,11 +345,13 @@ impl Question<'_> {
                 | Verdict::RetentionPolicyNotFound
                 | Verdict::TooLarge => Judgement::Accepted,
             },
-            Scope::Administer | Scope::Identify => match answer.status {
-                401 | 403 => refused(),
-                408 | 429 | 500.. => Judgement::Silent,
-                _ => Judgement::Accepted,
-            },
+            Scope::Change(_) | Scope::Read(_) | Scope::Administer | Scope::Identify => {
+                match answer.status {
+                    401 | 403 => refused(),
+                    408 | 429 | 500.. => Judgement::Silent,
+                    _ => Judgement::Accepted,
+                }
+            }
         }
     }
 }

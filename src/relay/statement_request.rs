@@ -30,19 +30,16 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub(super) struct Taken {
     pub(super) record: StatementRecord,
     pub(super) shape: AnswerShape,
-    /// What its sender must be allowed to do.
-    pub(super) needed: Needed,
-    /// The default database.
-    pub(super) database: String,
+    /// What its sender must be allowed to do, at least one thing.
+    pub(super) needed: Vec<Needed>,
     /// Everybody may run it while a node has no user.
     pub(super) creates_administrator: bool,
 }
 
 impl Taken {
-    /// Whether a node lets the statement pass although it refused the question: a missing database is the statement's own affair.
+    /// Whether a node lets the statement pass although it refused the question.
     pub(super) fn passes(&self, refusal: &Refusal) -> bool {
-        refusal.status == StatusCode::NOT_FOUND
-            || (self.creates_administrator && refusal.message.contains("create admin user first"))
+        self.creates_administrator && refusal.message.contains("create admin user first")
     }
 }
 
@@ -133,8 +130,6 @@ fn take_query(
         target.push_str(text);
     }
     let needed = Needed::of(&canonical.query, canonical.database.as_deref());
-    let database = canonical.database.as_deref().unwrap_or_default();
-    let database = String::from_utf8_lossy(database).into_owned();
     let creates_administrator = creates_administrator(&canonical.query);
     let shown = shorten(redact(&canonical.query));
     let record = StatementRecord {
@@ -162,7 +157,6 @@ fn take_query(
         record,
         shape: canonical.answer,
         needed,
-        database,
         creates_administrator,
     })
 }
@@ -220,8 +214,7 @@ fn take_as_it_is(
             body: Bytes::copy_from_slice(request.body),
         },
         shape: AnswerShape::default(),
-        needed: Needed::of(b"", None),
-        database: String::new(),
+        needed: vec![Needed::nothing()],
         creates_administrator: false,
     })
 }

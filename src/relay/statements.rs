@@ -148,33 +148,29 @@ impl Relay {
             )));
         };
         let place = StatementPlace::new(place, &self.stats.statements_open);
-        let question = Question {
-            credentials: &taken.record.credentials,
-            scope: match &taken.needed.right {
-                Right::Administer => Scope::Administer,
-                Right::Write(database) => Scope::Write(database),
-                Right::Identify => Scope::Identify,
-            },
-        };
-        match self.judge.judge(question, source).await {
-            Ok(()) => Ok(place),
-            Err(Rejection::Refused(refusal)) if taken.passes(&refusal) => Ok(place),
-            Err(Rejection::Refused(refusal)) => {
-                let needed = &taken.needed;
-                let refusal = match needed.reads_before.as_str() {
-                    "" => refusal,
-                    reads => {
-                        let first = self.judge.first_refusal(question, reads, &taken.database);
-                        first.await.unwrap_or(refusal)
-                    }
-                };
-                Err(Refusal {
-                    message: needed.refusal(&refusal.message),
-                    ..refusal
-                })
+        for needed in &taken.needed {
+            let question = Question {
+                credentials: &taken.record.credentials,
+                scope: match &needed.right {
+                    Right::Administer => Scope::Administer,
+                    Right::Write(database) => Scope::Change(database),
+                    Right::Read(database) => Scope::Read(database),
+                    Right::Identify => Scope::Identify,
+                },
+            };
+            match self.judge.judge(question, source).await {
+                Ok(()) => {}
+                Err(Rejection::Refused(refusal)) if taken.passes(&refusal) => return Ok(place),
+                Err(Rejection::Refused(refusal)) => {
+                    return Err(Refusal {
+                        message: needed.refusal(&refusal.message),
+                        ..refusal
+                    });
+                }
+                Err(rejection) => return Err(self.rejection(rejection, "run such a statement")),
             }
-            Err(rejection) => Err(self.rejection(rejection, "run such a statement")),
         }
+        Ok(place)
     }
 
     async fn carry_out(

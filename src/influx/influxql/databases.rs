@@ -153,6 +153,11 @@ impl Collector {
         self.before = Some(token.kind);
     }
 
+    /// What the tokens have named so far.
+    pub(crate) fn so_far(&self) -> &Databases {
+        &self.found
+    }
+
     /// Ends the statement.
     pub(crate) fn finish(mut self) -> Databases {
         match self.expect {

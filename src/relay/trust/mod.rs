@@ -52,12 +52,37 @@ pub(super) type Tag = [u8; 16];
 /// What a node's acceptance of credentials is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope<'a> {
-    /// Writing to this database.
+    /// Writing to this database, which is there.
     Write(&'a str),
+    /// A statement for who may write to this database, there or not.
+    Change(&'a str),
+    /// A statement for who may read this database, there or not.
+    Read(&'a str),
     /// What only an administrator may do.
     Administer,
     /// Being a user at all.
     Identify,
+}
+
+impl<'a> Scope<'a> {
+    /// The database that it is about; empty for none.
+    pub(super) fn database(self) -> &'a str {
+        match self {
+            Scope::Write(database) | Scope::Change(database) | Scope::Read(database) => database,
+            Scope::Administer | Scope::Identify => "",
+        }
+    }
+
+    /// The same, about the same database in another place.
+    pub(super) fn about(self, database: &str) -> Scope<'_> {
+        match self {
+            Scope::Write(_) => Scope::Write(database),
+            Scope::Change(_) => Scope::Change(database),
+            Scope::Read(_) => Scope::Read(database),
+            Scope::Administer => Scope::Administer,
+            Scope::Identify => Scope::Identify,
+        }
+    }
 }
 
 /// How credentials stand.
@@ -283,6 +308,8 @@ impl TrustTable {
             Scope::Write(database) => (0, database),
             Scope::Administer => (0x10, ""),
             Scope::Identify => (0x20, ""),
+            Scope::Change(database) => (0x30, database),
+            Scope::Read(database) => (0x40, database),
         };
         let mut hash = <Blake2sMac<U16> as Mac>::new(&self.key.into());
         hash.update(&[kind | scope]);
