@@ -157,11 +157,11 @@ fn treatment(request: &RequestHeader, body: &[u8], limits: &Limits) -> Treatment
     match class.kind {
         Kind::Empty => Treatment::Any { repeatable: true },
         Kind::Read => Treatment::Read {
-            databases: class.databases,
+            databases: class.databases_of_reads(),
             local: false,
         },
         Kind::NodeLocalRead => Treatment::Read {
-            databases: without_internal(class.databases),
+            databases: without_internal(class.databases_of_reads()),
             local: true,
         },
         Kind::KillQuery => Treatment::OneNode,

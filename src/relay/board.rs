@@ -88,6 +88,8 @@ struct Rows {
     reachable: Vec<bool>,
     /// Replicas and lanes of theirs in which a record has no verdict: nobody waits for them there.
     stalled: HashSet<(usize, LaneKey)>,
+    /// Lanes of each replica that wait for a statement: nobody waits for them there.
+    held: Vec<HashSet<LaneKey>>,
     answers: Vec<bool>,
     met: Vec<bool>,
     waiting: BTreeMap<Sequence, Waiting>,
@@ -127,6 +129,7 @@ impl Board {
             rows: Mutex::new(Rows {
                 reachable: vec![false; cursors.len()],
                 stalled: HashSet::new(),
+                held: vec![HashSet::new(); cursors.len()],
                 answers: vec![false; cursors.len()],
                 met: vec![false; cursors.len()],
                 waiting: BTreeMap::new(),
@@ -164,11 +167,13 @@ impl Board {
         conclusions
     }
 
-    /// Whether a write may be taken now (rule W5).
-    pub fn admits(&self) -> bool {
+    /// Whether a write to this database may be taken now (rule W5).
+    pub fn admits(&self, database: &str) -> bool {
+        let lane = self.lanes.hash_one(database);
         let rows = self.rows();
-        let reachable = rows.reachable.iter().filter(|known| **known).count();
-        self.policy.admits(reachable, rows.reachable.len())
+        let known = rows.reachable.iter().zip(&rows.held);
+        let reachable = known.filter(|(reachable, held)| **reachable && !held.contains(&lane));
+        self.policy.admits(reachable.count(), rows.reachable.len())
     }
 
     /// A replica was asked, and answers or not.
@@ -374,6 +379,17 @@ impl Board {
         }
     }
 
+    /// These lanes, and no others, have waited at the replica for a statement for so long that no client need wait with them.
+    pub fn hold<'a>(&self, replica: usize, lanes: impl Iterator<Item = &'a str>) {
+        let lanes = lanes.map(|lane| self.lanes.hash_one(lane)).collect();
+        let mut guard = self.rows();
+        let rows = &mut *guard;
+        if let Some(held) = rows.held.get_mut(replica) {
+            *held = lanes;
+        }
+        self.decide_writes(rows);
+    }
+
     /// The lane goes on at the replica.
     pub fn unstall(&self, replica: usize, lane: &str) {
         let mut rows = self.rows();
@@ -466,13 +482,17 @@ impl Board {
 
 impl Rows {
     fn decide(&self, policy: Policy, waiting: &Waiting) -> Decision {
-        let decision = if self.stalled.is_empty() {
+        let is_quiet = self.stalled.is_empty() && self.held.iter().all(HashSet::is_empty);
+        let decision = if is_quiet {
             policy.decide(&waiting.standings, &self.reachable)
         } else {
             let reachable = self.reachable.iter().enumerate();
             let reachable: Vec<bool> = reachable
                 .map(|(replica, reachable)| {
-                    *reachable && !self.stalled.contains(&(replica, waiting.lane))
+                    let held = self.held.get(replica);
+                    *reachable
+                        && !self.stalled.contains(&(replica, waiting.lane))
+                        && !held.is_some_and(|held| held.contains(&waiting.lane))
                 })
                 .collect();
             policy.decide(&waiting.standings, &reachable)

@@ -2,7 +2,8 @@
 //!
 //! # What a read must see
 //!
-//! Each acknowledgement raises a mark before its first byte leaves: a write that of its database, a statement one for all. A
+//! Each acknowledgement raises marks before its first byte leaves: a write that of its database, a statement those of the databases
+//! that it [touches](super::touched), and one of statements, for reads of what is no database's (users, the list of databases). A
 //! read notes the marks of the databases that it names when it comes ([`Freshness::demand`]), and keeps them wherever it is
 //! sent. After a start the marks of all databases are the head that the journal was recovered with: what was acknowledged
 //! before cannot be told any more.
@@ -16,7 +17,7 @@
 //!
 //! A replica is fresh for a demand if, of each of its databases,
 //!
-//! - it has a verdict on every record up to the mark, and has passed the newest acknowledged statement;
+//! - it has a verdict on every record of the database up to the mark, statements that touch it among them;
 //! - it is not applying again what it may have applied already: its data is older than it was for a moment;
 //! - no request without an answer may still land (rule W7), nothing that it refused while another replica took it is open, and
 //!   it is known to be the node that it was.
@@ -37,6 +38,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::dead_letters::DeadLetters;
+use super::touched::Touched;
 use super::trail::Doubted;
 use crate::influx::influxql::Databases;
 use crate::journal::Sequence;
@@ -83,16 +85,20 @@ impl Marks {
         self.databases.insert(database.to_owned(), sequence);
     }
 
-    fn raise_statement(&mut self, sequence: Sequence) {
+    fn raise_statement(&mut self, sequence: Sequence, touched: &Touched) {
         self.newest = self.newest.max(sequence);
         self.statement = self.statement.max(sequence);
+        match touched.lanes() {
+            Some(lanes) => lanes.iter().for_each(|lane| self.raise(lane, sequence)),
+            None => self.floor = self.floor.max(sequence),
+        }
     }
 }
 
 /// What a read must see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Demand {
-    /// The newest acknowledged statement.
+    /// The newest acknowledged statement, for a read of what is no database's.
     statement: Sequence,
     writes: Writes,
 }
@@ -112,7 +118,7 @@ pub(super) struct View {
     pub(super) trusted: bool,
     /// It has a verdict on every record up to here.
     pub(super) cursor: Sequence,
-    /// Every record up to here has a verdict or stands in `pending` or `statement`.
+    /// Every record up to here has a verdict or stands in `pending` or `statements`.
     pub(super) read: Sequence,
     /// What it may have applied already: until it has come there again, its data may be older than it was.
     pub(super) had: Sequence,
@@ -125,8 +131,8 @@ pub(super) struct View {
     sent_floor: Sequence,
     /// The newest statement that it carried out.
     pub(super) carried_out: Sequence,
-    /// The statement that it stands before.
-    pub(super) statement: Option<Sequence>,
+    /// The statements that it stands before, each with what waits behind it.
+    pub(super) statements: Vec<(Sequence, Touched)>,
     /// Whose data may still change.
     pub(super) doubted: Option<Doubted>,
     /// Records that it refused for good and another one took, and that are not on disk as dead letters yet.
@@ -134,6 +140,18 @@ pub(super) struct View {
 }
 
 impl View {
+    /// A statement was carried out: what reads of its databases are shown from now on holds it.
+    pub(super) fn carry_out(&mut self, sequence: Sequence, touched: &Touched) {
+        self.carried_out = self.carried_out.max(sequence);
+        match touched.lanes() {
+            Some(lanes) => lanes.iter().for_each(|lane| self.send(lane, sequence)),
+            None => {
+                self.newest_sent = self.newest_sent.max(sequence);
+                self.sent_floor = self.sent_floor.max(sequence);
+            }
+        }
+    }
+
     /// A record of this database goes out.
     pub(super) fn send(&mut self, database: &str, sequence: Sequence) {
         self.newest_sent = self.newest_sent.max(sequence);
@@ -168,8 +186,12 @@ impl View {
         } else {
             mark
         };
+        let is_touched = |(statement, touched): &(Sequence, Touched)| {
+            *statement <= mark && touched.contains(database)
+        };
         mark <= self.cursor
-            || (self.has_passed(mark)
+            || (mark <= self.read
+                && !self.statements.iter().any(is_touched)
                 && self
                     .pending
                     .get(database)
@@ -184,8 +206,8 @@ impl View {
 
     /// Whether it has read up to here and no statement up to here is before it.
     fn has_passed(&self, mark: Sequence) -> bool {
-        mark <= self.cursor
-            || (mark <= self.read && self.statement.is_none_or(|statement| statement > mark))
+        let is_behind = |(statement, _): &(Sequence, Touched)| *statement > mark;
+        mark <= self.cursor || (mark <= self.read && self.statements.iter().all(is_behind))
     }
 }
 
@@ -202,7 +224,7 @@ impl Freshness {
             newest_sent: Sequence::ZERO,
             sent_floor: Sequence::ZERO,
             carried_out: Sequence::ZERO,
-            statement: None,
+            statements: Vec::new(),
             doubted: None,
             unsettled: 0,
         };
@@ -231,9 +253,9 @@ impl Freshness {
         self.marks().raise(database, sequence);
     }
 
-    /// A client is about to be told that its statement was carried out.
-    pub(super) fn acknowledge_statement(&self, sequence: Sequence) {
-        self.marks().raise_statement(sequence);
+    /// A client is about to be told that its statement, which touches these lanes, was carried out.
+    pub(super) fn acknowledge_statement(&self, sequence: Sequence, touched: &Touched) {
+        self.marks().raise_statement(sequence, touched);
     }
 
     /// A client is about to be shown what this replica has.
@@ -243,7 +265,10 @@ impl Freshness {
         };
         let view = replica.view();
         let mut marks = self.marks();
-        marks.raise_statement(view.carried_out);
+        if demand.statement > Sequence::ZERO {
+            marks.statement = marks.statement.max(view.carried_out);
+            marks.newest = marks.newest.max(view.carried_out);
+        }
         match &demand.writes {
             Writes::All(_) => {
                 marks.newest = marks.newest.max(view.newest_sent);
@@ -288,8 +313,12 @@ impl Freshness {
                     .collect(),
             ),
         };
+        let is_of_none = matches!(&writes, Writes::Of(databases) if databases.is_empty());
         Demand {
-            statement: marks.statement,
+            statement: match is_of_none {
+                true => marks.statement,
+                false => Sequence::ZERO,
+            },
             writes,
         }
     }

@@ -4,10 +4,11 @@
 //! What a replica judged without refusing it, it applied; so it is enough to know how far each replica has come, and to
 //! remember refusals. They are bounded, and go into the notes of the cursors, so that a restart does not forget them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::acknowledge::Standing;
+use super::judged::JudgedAhead;
 use super::note::NotedRefusal;
 use crate::influx::{scan_answer, shorten, words_of};
 use crate::journal::Sequence;
@@ -128,7 +129,7 @@ struct Progress {
     /// All up to here.
     cursor: Sequence,
     /// And these above it, because lanes do not wait for each other.
-    ahead: BTreeSet<Sequence>,
+    ahead: JudgedAhead,
     /// Nothing up to here will be sent to it again.
     saved: Sequence,
     /// It diverged: its verdicts are not waited for.
@@ -145,7 +146,7 @@ struct Record {
 
 impl Progress {
     fn has_judged(&self, sequence: Sequence) -> bool {
-        self.cursor >= sequence || self.ahead.contains(&sequence)
+        self.cursor >= sequence || self.ahead.contains(sequence)
     }
 }
 
@@ -154,7 +155,7 @@ impl Refusals {
     pub(super) fn new(cursors: Vec<Sequence>) -> Refusals {
         let at = |cursor| Progress {
             cursor,
-            ahead: BTreeSet::new(),
+            ahead: JudgedAhead::default(),
             saved: cursor,
             excluded: false,
         };
@@ -176,12 +177,10 @@ impl Refusals {
             return;
         };
         progress.cursor = cursor;
-        progress
-            .ahead
-            .extend(judged.filter(|sequence| *sequence > cursor));
-        while progress.ahead.first().is_some_and(|first| *first <= cursor) {
-            progress.ahead.pop_first();
+        for sequence in judged.filter(|sequence| *sequence > cursor) {
+            progress.ahead.insert(sequence);
         }
+        progress.ahead.forget(cursor);
     }
 
     /// The replica goes back: what is above this cursor will be judged again.

@@ -137,7 +137,7 @@ impl Relay {
         if announced.is_some_and(|length| length > self.settings.max_body) {
             return refuse(influx::Refusal::too_large(), request.pretty);
         }
-        if let Err(refusal) = self.admit() {
+        if let Err(refusal) = self.admit(&request.database) {
             self.stats.rejected.increment();
             return refuse(refusal, request.pretty);
         }
@@ -150,10 +150,10 @@ impl Relay {
     }
 
     /// Rule W5: nothing is stored that the policy cannot be met for.
-    fn admit(&self) -> Result<(), influx::Refusal> {
+    fn admit(&self, database: &str) -> Result<(), influx::Refusal> {
         let name = &self.settings.name;
         let refuse = |reason| Err(influx::Refusal::unavailable(reason, RETRY_AFTER_SECONDS));
-        if !self.board.admits() {
+        if !self.board.admits(database) {
             let ack = ack_name(self.settings.ack);
             return refuse(format!(
                 "relay {name}: too few replicas are in reach to meet ack = {ack}"

@@ -21,6 +21,7 @@ use super::replicator::{Common, Pace, Replicator, SavedPlace};
 use super::restore::{restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_power};
 use super::roster::Roster;
 use super::trust::TrustTable;
+use super::turns::Turns;
 use crate::budget::Budget;
 use crate::config::model::{self, SyncPolicy};
 use crate::journal::{self, DirectoryDisk, Journal, Sequence};
@@ -257,12 +258,14 @@ impl Parts<'_> {
             max_backlog: settings.max_backlog as u64,
             max_backlog_age: settings.max_backlog_age,
         };
+        let turns = Turns::new(settings.statement_timeout);
         let common = Common {
             journal: self.journal.clone(),
             board: Arc::clone(self.board),
             freshness: Arc::clone(self.freshness),
             dead_letters: self.dead_letters.clone(),
             trust: Arc::clone(self.trust),
+            turns,
             pace,
         };
         let mut tasks: Vec<BoxFuture<'static, ()>> = Vec::new();

@@ -22,6 +22,7 @@ use super::relay::{COPIES, RETRY_AFTER_SECONDS, Relay, ack_name};
 use super::statement_record::{STATEMENT, StatementRecord};
 use super::statement_request::{Taken, take_off};
 use super::streamed_answer::{Acknowledgement, Replicated, StreamedAnswer};
+use super::touched::Touched;
 use super::trust::Scope;
 use crate::influx::influxql::{AnswerShape, Class, Request, Right};
 use crate::influx::results::render;
@@ -195,6 +196,7 @@ impl Relay {
             Ok(head) => head,
             Err(error) => return rejected(Refusal::bad_request(error.to_string())),
         };
+        let touched = Touched::of(&record);
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
         let timeout = self.settings.statement_timeout;
         let (append, wait) = match self.board.open_statement(timeout, place, wanted, append) {
@@ -209,6 +211,7 @@ impl Relay {
         self.stats.statements.increment();
         let acknowledgement = Acknowledgement {
             sequence: append.sequence,
+            touched,
             freshness: Arc::clone(&self.freshness),
             stats: Arc::clone(&self.stats),
             journal: self.journal.clone(),

@@ -10,6 +10,7 @@ use super::answer_stream::AnswerReader;
 use super::board::StatementOutcome;
 use super::freshness::Freshness;
 use super::judge::Judge;
+use super::touched::Touched;
 use crate::influx::Answer;
 use crate::journal::{Journal, Sequence};
 use crate::stats::RelayStats;
@@ -87,6 +88,7 @@ impl std::fmt::Debug for StreamedAnswer {
 /// What must be done before a client hears the end of an answer, so that it finds in every later read what it heard.
 pub(super) struct Acknowledgement {
     pub(super) sequence: Sequence,
+    pub(super) touched: Touched,
     pub(super) freshness: Arc<Freshness>,
     pub(super) stats: Arc<RelayStats>,
     pub(super) journal: Journal,
@@ -99,7 +101,8 @@ impl Acknowledgement {
         if is_refused {
             self.stats.refused.increment();
         }
-        self.freshness.acknowledge_statement(self.sequence);
+        self.freshness
+            .acknowledge_statement(self.sequence, &self.touched);
         self.judge.statement_acknowledged();
         let durable = self.journal.durable();
         self.stats.show_head(durable.sequence.get(), durable.offset);

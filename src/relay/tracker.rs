@@ -1,73 +1,70 @@
-//! How far a replica has come: records get their verdicts out of order (lanes do not wait for each other), the cursor is
-//! the newest record up to which there is no hole.
+//! How far a replica has come: records get their verdicts out of order (lanes do not wait for each other, nor for a statement that
+//! does not touch them), the cursor is the newest record up to which there is no hole. Only what has no verdict is kept.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use crate::journal::{Position, Sequence};
 
-/// Records that were read for a replica and have no verdict before them yet.
+/// Records that were read for a replica and have no verdict.
 #[derive(Debug)]
 pub(super) struct Tracker {
-    cursor: Position,
-    entries: VecDeque<Entry>,
+    /// The newest record that was read, or where reading begins.
+    newest: Position,
+    open: BTreeMap<Sequence, Open>,
 }
 
 #[derive(Debug)]
-struct Entry {
-    position: Position,
+struct Open {
+    /// The record right before it.
+    before: Position,
     /// When it was appended, Unix time in nanoseconds.
     appended: u64,
-    judged: bool,
 }
 
 impl Tracker {
     pub(super) fn new(cursor: Position) -> Tracker {
         Tracker {
-            cursor,
-            entries: VecDeque::new(),
+            newest: cursor,
+            open: BTreeMap::new(),
         }
     }
 
     /// The next record was read; sequences only rise.
     pub(super) fn read(&mut self, position: Position, appended: u64) {
-        self.entries.push_back(Entry {
-            position,
-            appended,
-            judged: false,
-        });
+        let before = std::mem::replace(&mut self.newest, position);
+        let open = Open { before, appended };
+        self.open.insert(position.sequence, open);
     }
 
     /// The record has its verdict; the cursor moves if nothing before it is open.
     pub(super) fn judged(&mut self, sequence: Sequence) {
-        if let Ok(index) = self
-            .entries
-            .binary_search_by_key(&sequence, |entry| entry.position.sequence)
-            && let Some(entry) = self.entries.get_mut(index)
-        {
-            entry.judged = true;
-        }
-        while let Some(entry) = self.entries.pop_front_if(|entry| entry.judged) {
-            self.cursor = entry.position;
-        }
+        self.open.remove(&sequence);
     }
 
-    /// The newest record that was read and lies beyond the cursor.
-    pub(super) fn newest(&self) -> Option<Sequence> {
-        self.entries.back().map(|entry| entry.position.sequence)
+    /// Whether everything before this record has its verdict, and this one has not.
+    pub(super) fn is_next(&self, sequence: Sequence) -> bool {
+        let first = self.open.first_key_value();
+        first.is_some_and(|(first, _)| *first == sequence)
     }
 
-    /// Records read beyond the cursor.
+    /// The newest record that was read.
+    pub(super) fn newest(&self) -> Sequence {
+        self.newest.sequence
+    }
+
+    /// Records without a verdict.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.open.len()
     }
 
     pub(super) fn cursor(&self) -> Position {
-        self.cursor
+        let first = self.open.first_key_value();
+        first.map_or(self.newest, |(_, open)| open.before)
     }
 
     /// When the oldest record without a verdict was appended, Unix time in nanoseconds.
     pub(super) fn oldest_pending(&self) -> Option<u64> {
-        self.entries.front().map(|entry| entry.appended)
+        self.open.first_key_value().map(|(_, open)| open.appended)
     }
 }
 
@@ -90,6 +87,8 @@ mod tests {
         }
         tracker.judged(Sequence::new(5));
         assert_eq!(tracker.cursor(), position(3));
+        assert!(tracker.is_next(Sequence::new(4)) && !tracker.is_next(Sequence::new(9)));
+        assert_eq!((tracker.newest(), tracker.len()), (Sequence::new(9), 2));
         assert_eq!(tracker.oldest_pending(), Some(4));
         tracker.judged(Sequence::new(4));
         assert_eq!(tracker.cursor(), position(5));

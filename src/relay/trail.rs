@@ -250,7 +250,14 @@ impl Trail {
         proof: impl FnOnce() -> Option<Proof>,
     ) {
         let proof = proof().map(Arc::new).or_else(|| self.newest_proof());
-        self.went_back(now, Mark { position, proof });
+        let place = Mark { position, proof };
+        for doubt in &mut self.doubts {
+            if doubt.before.position.sequence < position.sequence {
+                // Of a lane that the statement does not touch, and newer than the statement.
+                doubt.before = place.clone();
+            }
+        }
+        self.went_back(now, place);
     }
 
     /// The cursor was set back to here: nothing after it counts any more.

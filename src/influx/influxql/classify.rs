@@ -127,6 +127,27 @@ impl Class {
         self
     }
 
+    /// The databases that an answer to these reads must be up to date of; none for reads of what is no database's. Where both stand
+    /// in one request, all.
+    pub fn databases_of_reads(self) -> Databases {
+        const OF_NO_DATABASE: [&str; 5] = [
+            "SHOW CONTINUOUS QUERIES",
+            "SHOW DATABASES",
+            "SHOW GRANTS",
+            "SHOW SUBSCRIPTIONS",
+            "SHOW USERS",
+        ];
+        let mut names = self.names.iter();
+        let is_of_databases =
+            self.statements == self.names.len() && !names.any(|name| OF_NO_DATABASE.contains(name));
+        match &self.databases {
+            Databases::Named { names, .. } if !names.is_empty() && !is_of_databases => {
+                Databases::Unknown
+            }
+            _ => self.databases,
+        }
+    }
+
     /// Reads of the node-local database stay with one node.
     pub(crate) fn keep_node_local(&mut self) {
         let named = matches!(&self.databases, Databases::Named { names, .. } if names.contains(NODE_LOCAL_DATABASE));

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::relay::dead_letters::Limits;
 
@@ -64,31 +66,55 @@ fn a_read_goes_to_who_has_applied_what_was_acknowledged_of_its_databases() {
 }
 
 #[test]
-fn a_statement_is_for_all_databases() {
+fn a_statement_is_for_the_databases_that_it_touches() {
+    let Fixture { freshness, _folder } = fixture();
+    let touched = Touched::Lanes(Arc::new(["db".to_owned()].into()));
+    freshness.update(0, |view| {
+        view.read = at(12);
+        view.statements = vec![(at(11), touched.clone())];
+    });
+    freshness.update(1, |view| view.cursor = at(11));
+    freshness.acknowledge_statement(at(11), &touched);
+    assert_eq!(fresh(&freshness, &names(["db"])), [false, true]);
+    assert_eq!(fresh(&freshness, &names(["other"])), [true, true]);
+    assert_eq!(fresh(&freshness, &Databases::Unknown), [false, true]);
+    // What is no database's.
+    assert_eq!(fresh(&freshness, &names([])), [false, true]);
+    // What passes it counts.
+    freshness.acknowledge_write("other", at(12));
+    assert_eq!(fresh(&freshness, &names(["other"])), [true, false]);
+    freshness.update(0, |view| {
+        view.statements.clear();
+        view.carry_out(at(11), &touched);
+        view.cursor = at(12);
+    });
+    assert_eq!(fresh(&freshness, &names([])), [true, true]);
+    assert_eq!(fresh(&freshness, &names(["db"])), [true, true]);
+}
+
+#[test]
+fn a_statement_of_all_databases_is_for_all() {
     let Fixture { freshness, _folder } = fixture();
     freshness.update(0, |view| {
         view.read = at(11);
-        view.statement = Some(at(11));
+        view.statements = vec![(at(11), Touched::All)];
     });
     freshness.update(1, |view| view.cursor = at(11));
-    freshness.acknowledge_statement(at(11));
+    assert_eq!(fresh(&freshness, &names(["db"])), [true, true]);
+    freshness.acknowledge_statement(at(11), &Touched::All);
     assert_eq!(fresh(&freshness, &names(["db"])), [false, true]);
     assert_eq!(fresh(&freshness, &names([])), [false, true]);
-    freshness.update(0, |view| {
-        view.statement = None;
-        view.cursor = at(11);
-    });
-    assert_eq!(fresh(&freshness, &names([])), [true, true]);
 }
 
 #[test]
 fn after_a_start_everything_up_to_the_head_is_asked_for() {
     let Fixture { freshness, _folder } = fixture();
     let demand = Demand {
-        statement: at(10),
+        statement: Sequence::ZERO,
         writes: Writes::Of(vec![("db".to_owned(), at(10))]),
     };
     assert_eq!(freshness.demand(&names(["db"])), demand);
+    assert_eq!(freshness.demand(&names([])).statement, at(10));
     assert_eq!(
         freshness.demand(&Databases::Unknown).writes,
         Writes::All(at(10))
@@ -205,9 +231,15 @@ fn what_was_shown_once_is_asked_for_from_then_on() {
     assert_eq!(fresh(&freshness, &names(["third"])), [true, false]);
     // A statement that one has carried out is seen too.
     freshness.update(1, |view| {
-        view.carried_out = at(20);
+        view.carry_out(
+            at(20),
+            &Touched::Lanes(Arc::new(["fourth".to_owned()].into())),
+        );
         view.cursor = at(20);
     });
     freshness.shown(1, &freshness.demand(&names([])));
     assert_eq!(fresh(&freshness, &names([])), [false, true]);
+    assert_eq!(fresh(&freshness, &names(["fourth"])), [true, true]);
+    freshness.shown(1, &freshness.demand(&names(["fourth"])));
+    assert_eq!(fresh(&freshness, &names(["fourth"])), [false, true]);
 }

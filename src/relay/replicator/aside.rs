@@ -19,7 +19,7 @@ impl Replicator {
         self.under_way = FuturesUnordered::new();
         self.is_pinged = false;
         self.lanes.clear();
-        self.barrier = None;
+        self.forget_barriers();
         self.unanswered = None;
         self.window = 0;
         self.link = Link::Away {

@@ -11,22 +11,15 @@ impl Replicator {
     /// Records were read: their lanes, or the statement among them, and how far.
     pub(super) fn show_read(&mut self) {
         let begun = std::mem::take(&mut self.begun_lanes);
-        let statement = self.barrier.as_ref().map(|barrier| barrier.sequence);
-        let read = self.read_up_to();
+        let statements = self.statements_ahead();
+        let read = self.tracker.newest();
         self.freshness.update(self.replica.index, |view| {
             for (lane, oldest) in begun {
                 view.pending.entry(lane).or_insert(oldest);
             }
-            view.statement = statement;
+            view.statements = statements;
             view.read = view.read.max(read);
         });
-    }
-
-    /// The newest record that stands in a lane, or is the statement.
-    fn read_up_to(&self) -> Sequence {
-        self.tracker
-            .newest()
-            .unwrap_or(self.tracker.cursor().sequence)
     }
 
     /// The first `count` records of a lane have their verdict.
@@ -56,11 +49,22 @@ impl Replicator {
             .update(self.replica.index, |view| view.cursor = cursor);
     }
 
-    /// The statement has its verdict.
+    /// The statement that is next has its verdict; what waits for it goes out later.
     pub(super) fn show_statement_judged(&mut self) {
         let cursor = self.tracker.cursor().sequence;
+        let next = self.barrier.as_ref().map(|barrier| barrier.sequence);
+        let parked = self.oldest_parked();
         self.freshness.update(self.replica.index, |view| {
-            view.carried_out = view.statement.take().unwrap_or(view.carried_out);
+            for (lane, oldest) in parked {
+                view.pending.entry(lane).or_insert(oldest);
+            }
+            let judged = view
+                .statements
+                .extract_if(.., |(statement, _)| Some(*statement) == next)
+                .next();
+            if let Some((statement, touched)) = judged {
+                view.carry_out(statement, &touched);
+            }
             view.cursor = cursor;
         });
     }
@@ -72,7 +76,7 @@ impl Replicator {
         self.freshness.update(self.replica.index, |view| {
             view.had = view.had.max(view.read).max(view.cursor);
             view.pending.clear();
-            view.statement = None;
+            view.statements.clear();
             view.cursor = place;
             view.read = place;
             view.doubted = doubted;

@@ -15,7 +15,9 @@ impl Replicator {
     /// way, so that nothing old can arrive behind what is sent again.
     pub(super) fn go_back_if_due(&mut self) {
         let now = Instant::now();
+        // What is in doubt beside a statement is of lanes that it does not touch, and waits for the end of it.
         if self.is_linked()
+            && !self.is_statement_under_way()
             && let Some(mut before) = self.trail.settle_doubts()
         {
             let cursor = self.tracker.cursor();
@@ -70,7 +72,8 @@ impl Replicator {
         self.lanes.clear();
         self.stalled.clear();
         self.board.unstall_all(self.replica.index);
-        self.barrier = None;
+        self.forget_barriers();
+        self.board.carries_out(self.replica.index, None);
         self.window = 0;
         self.witness.forget();
         self.tracker = Tracker::new(place.position);

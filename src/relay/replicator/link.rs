@@ -23,8 +23,10 @@ impl Replicator {
     }
 
     pub(super) fn greet(&mut self, now: Instant) {
-        if !self.under_way.is_empty() {
-            // What was sent before the link was lost is still coming to its end; its records must not be sent twice at once.
+        let of_statement = usize::from(self.is_statement_under_way());
+        if self.under_way.len() > of_statement {
+            // What was sent before the link was lost is still coming to its end; its records must not be sent twice at once. A statement
+            // may take long, and is sent again only when it can no longer run.
             self.link = Link::Away {
                 until: now + self.pace.retry_min,
             };
@@ -155,6 +157,11 @@ impl Replicator {
     /// Trouble of the whole replica. The wait grows until something is applied, or nothing was amiss for as long as it may grow; a
     /// repeat is told when it does.
     pub(super) fn lost(&mut self, now: Instant, reason: String, retry_after: Option<Duration>) {
+        self.give_turn_back();
+        if !self.is_statement_under_way() {
+            // Nobody waits for its verdict any longer.
+            self.board.carries_out(self.replica.index, None);
+        }
         if self.is_linked() {
             if now.saturating_duration_since(self.linked_since) >= self.pace.retry_max {
                 self.backoff.reset();
@@ -177,9 +184,9 @@ impl Replicator {
 
     /// The health check's word: a server that came up is tried at once.
     pub(super) fn server_changed(&mut self) {
-        if self.replica.server.is_up()
-            && let Link::Away { until } = &mut self.link
-        {
+        if !self.replica.server.is_up() {
+            self.give_turn_back();
+        } else if let Link::Away { until } = &mut self.link {
             *until = Instant::now();
         }
     }

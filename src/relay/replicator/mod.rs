@@ -19,10 +19,12 @@
 //! is sent again: what landed late is written over, in order. [`Trail`] knows how far back. Going back sets the replicator as a
 //! whole back: all lanes, in the journal's order.
 //!
-//! **Statements** are barriers ([`statements`]): nothing is read past one before it has its verdict, and nothing goes back past
-//! it. What reads may lean on is shown in the [view](freshness) of the replica.
+//! **[Statements]** are [barriers](barrier) for the lanes that they touch: what is behind one in these waits for its verdict, and nothing
+//! of them goes back past it. [Statements]: statements
+//! What reads may lean on is shown in the [view](freshness) of the replica.
 
 mod aside;
+mod barrier;
 mod freshness;
 mod going_back;
 mod greeting;
@@ -36,7 +38,7 @@ mod statements;
 mod too_large;
 mod verdicts;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,10 +62,12 @@ use super::sentinel::{self, Sentinel};
 use super::tracker::Tracker;
 use super::trail::{Doubted, Mark, Trail};
 use super::trust::TrustTable;
+use super::turns::Turns;
 use super::wire::write_head;
 use super::witness::Witness;
 use crate::influx::Started;
-use statements::{Barrier, Unanswered};
+use barrier::Barrier;
+use statements::Unanswered;
 
 use crate::journal::{Journal, Position, Reader, Sequence};
 
@@ -75,6 +79,9 @@ const MAX_TRACKED: usize = 65_536;
 
 /// Joined requests' worth of records that the window holds.
 const WINDOW_BATCHES: usize = 4;
+
+/// What a statement that was read ahead counts for in the window, beside its body.
+const STATEMENT_WEIGHT: usize = 4096;
 
 /// How long a stop waits for requests under way.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -126,8 +133,13 @@ pub(super) struct Replicator {
     /// To go back to as soon as nothing is under way.
     going_back: Option<Mark>,
     lanes: HashMap<String, Lane>,
-    /// The statement that everything behind it waits for.
+    /// The statement that is next, and what waits for it.
     barrier: Option<Barrier>,
+    /// Those behind it that were read already.
+    later_barriers: VecDeque<Barrier>,
+    /// The statements whose lanes the board was told of as waiting.
+    holding: Vec<Sequence>,
+    turns: Arc<Turns>,
     /// A statement that went out and got no answer.
     unanswered: Option<Unanswered>,
     /// Lanes that got their first record since the replica's view was changed last.
@@ -186,6 +198,7 @@ pub(super) struct Common {
     pub(super) freshness: Arc<Freshness>,
     pub(super) dead_letters: DeadLetters,
     pub(super) trust: Arc<TrustTable>,
+    pub(super) turns: Arc<Turns>,
     pub(super) pace: Pace,
 }
 
@@ -235,6 +248,7 @@ impl Replicator {
             freshness,
             dead_letters,
             trust,
+            turns,
             pace,
         } = common;
         let SavedPlace {
@@ -270,6 +284,9 @@ impl Replicator {
             going_back: None,
             lanes: HashMap::new(),
             barrier: None,
+            later_barriers: VecDeque::new(),
+            holding: Vec::new(),
+            turns,
             unanswered,
             begun_lanes: Vec::new(),
             window: 0,
@@ -331,8 +348,10 @@ impl Replicator {
     ) {
         let mut server_changed = self.replica.server.changed();
         let mut skips = self.replica.watch_skips();
+        let mut turns_changed = self.turns.watch();
         self.publish();
         while !*stop.borrow_and_update() && self.replica.follows() {
+            turns_changed.mark_unchanged();
             self.go_back_if_due();
             self.read_ahead().await;
             self.set_aside_due().await;
@@ -356,6 +375,8 @@ impl Replicator {
                 _ = server_changed.changed() => self.server_changed(),
                 // The sender is the replica's, which this holds.
                 _ = skips.changed() => self.take_skips(),
+                // The sender is the turns', which this holds.
+                _ = turns_changed.changed() => {}
                 _ = place.changed() => {}
                 _ = stop.changed() => {}
             }
@@ -389,7 +410,7 @@ impl Replicator {
             }
             Link::CatchingUp { .. } | Link::Near => {}
         }
-        if self.going_back.is_some() {
+        if self.going_back.is_some() || self.waits_for_doubts() {
             return None;
         }
         let Some(address) = self.replica.server.address() else {

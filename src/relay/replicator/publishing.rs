@@ -16,7 +16,9 @@ impl Replicator {
     pub(super) fn publish(&mut self) {
         self.arrive_if_there();
         self.show_doubt();
-        let near = self.link == Link::Near && !self.is_held_up(Instant::now());
+        let now = Instant::now();
+        self.show_held(now);
+        let near = self.link == Link::Near && !self.is_held_up(now);
         if self.reachable != near {
             self.reachable = near;
             self.board.set_reachable(self.replica.index, near);

@@ -20,7 +20,7 @@ impl Replicator {
     pub(super) fn may_read(&self) -> bool {
         let now = Instant::now();
         !self.blocked
-            && self.barrier.is_none()
+            && self.may_read_past_statements()
             && self.going_back.is_none()
             && self.read_again.is_none_or(|moment| moment <= now)
             && self.window < self.pace.max_batch.saturating_mul(WINDOW_BATCHES)
@@ -35,10 +35,9 @@ impl Replicator {
                 Ok(records) if records.is_empty() => return,
                 Ok(records) => {
                     for record in records {
-                        if self.blocked || self.barrier.is_some() {
+                        if self.blocked || !self.enqueue(record) {
                             break;
                         }
-                        self.enqueue(record);
                     }
                     self.show_read();
                 }
@@ -70,7 +69,8 @@ impl Replicator {
         }
     }
 
-    fn enqueue(&mut self, record: Record) {
+    /// Returns whether what is behind it may be read.
+    fn enqueue(&mut self, record: Record) -> bool {
         let position = Position {
             sequence: record.sequence,
             offset: record.offset,
@@ -79,21 +79,26 @@ impl Replicator {
             Ok(Change::Write(write)) => {
                 self.tracker.read(position, record.unix_nanos);
                 self.enqueue_write(record.sequence, write);
+                true
             }
             Ok(Change::Statement(statement)) => {
                 self.tracker.read(position, record.unix_nanos);
-                self.stand_before(record.sequence, statement);
+                self.stand_before(position, statement)
             }
             Err(error) => {
                 self.block(&format!(
                     "record {} cannot be understood: {error}",
                     record.sequence
                 ));
+                false
             }
         }
     }
 
-    fn enqueue_write(&mut self, sequence: Sequence, record: WriteRecord) {
+    pub(super) fn enqueue_write(&mut self, sequence: Sequence, record: WriteRecord) {
+        let Some(record) = self.park(sequence, record) else {
+            return;
+        };
         if self.attempts.is_set_aside(sequence) {
             self.pass_over(sequence);
             return;

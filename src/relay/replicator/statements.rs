@@ -1,16 +1,17 @@
 //! Statements at one replica (rules S1 to S3).
 //!
-//! A statement is a **barrier**: nothing behind it is read before it has its verdict. It goes out when every earlier record has
-//! its own, nothing is in doubt any more (a write that lands behind a `DROP` would stay), and the cursor is saved right before
-//! it; the cursor is saved behind it before anything later goes out. So nothing is ever sent again from before a statement, and
-//! a statement only if it was the last thing sent.
+//! A statement is a [barrier](super::barrier) for the lanes that it touches. It goes out when every earlier record of every lane
+//! has its verdict, nothing of these is in doubt (a write that lands behind a `DROP` would stay), the cursor is saved right before it, and
+//! it is this replica's [turn](super::super::turns). The cursor stays there, and other lanes go on past it, until the statement has its
+//! verdict and the cursor is saved behind it; then the lanes that it touches go on. So nothing of its lanes is ever sent again from
+//! before a statement, and a statement only if nothing behind it in its lanes was sent. What other lanes were sent meanwhile is sent
+//! again if haflux or the node ends before that, in order, as after every crash.
 //!
 //! It has no deadline while its connection lives: a `DROP` may take minutes. One that got no answer may still be carried out, and
 //! would then eat what is written after it. So it is sent again only once `rewind` has passed **and** the replica no longer
 //! lists a statement of its kind as running. Refusals that say "that is done already" then count as applied.
 //!
-//! While it is held up, its replica counts as out of reach for writes: their clients are answered by the others, or by the
-//! journal.
+//! Its lanes, after a second, count as out of reach at this replica: their clients are answered by the others, or by the journal.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,21 +19,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use log::{info, warn};
 
-use super::super::backoff::Backoff;
 use super::super::board::{Report, Settlement, StatementAnswer};
 use super::super::change::Change;
 use super::super::client::SendError;
 use super::super::replica_answer::{MAX_WHOLE_STATEMENT, ReplicaAnswer, StatementBody};
 use super::super::statement_record::StatementRecord;
 use super::super::wire::{Pieces, query_request, statement_head};
+use super::barrier::Stage;
 use super::verdicts::shown;
 use super::{Finished, Replicator, unless_given_up};
 use crate::influx::influxql::classify;
 use crate::influx::{StatementVerdict, read_query_answer};
-use crate::journal::Sequence;
-
-/// How long a statement may keep its replica from writes before their clients no longer wait for it.
-const PATIENCE: Duration = Duration::from_secs(1);
+use crate::journal::{Position, Sequence};
 
 /// How long the journal's disk may take to save a cursor.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,31 +43,6 @@ const HELD: usize = 256 * 1024;
 
 /// What a repeated statement that was carried out before is answered in its replica's place.
 const DONE: &[u8] = b"{\"results\":[{\"statement_id\":0}]}\n";
-
-/// The statement that everything behind it waits for.
-pub(super) struct Barrier {
-    pub(super) sequence: Sequence,
-    pub(super) statement: StatementRecord,
-    since: Instant,
-    stage: Stage,
-    /// Not before this moment.
-    not_before: Option<Instant>,
-    /// Since when it is tried and not taken.
-    held_since: Option<Instant>,
-    backoff: Backoff,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// What came before it has no verdict yet, or the cursor is not saved.
-    Waiting,
-    /// The cursor is saved right before it.
-    Ready,
-    /// It, or the question whether it still runs, is under way.
-    UnderWay,
-    /// It has its verdict; the cursor is not saved behind it.
-    Judged,
-}
 
 /// A statement that may be carried out, or have been, without our knowing.
 #[derive(Debug, Clone, Copy)]
@@ -97,33 +70,11 @@ impl Unanswered {
 }
 
 impl Replicator {
-    /// The next record is a statement: nothing behind it is read.
-    pub(super) fn stand_before(&mut self, sequence: Sequence, statement: StatementRecord) {
-        self.reader = self.journal.reader(sequence);
-        self.barrier = Some(Barrier {
-            sequence,
-            statement,
-            since: Instant::now(),
-            stage: Stage::Waiting,
-            not_before: None,
-            held_since: None,
-            backoff: Backoff::new(self.pace.retry_min, self.pace.retry_max),
-        });
-    }
-
-    /// Whether a statement keeps the replica from writes for longer than their clients should wait.
-    pub(super) fn is_held_up(&self, now: Instant) -> bool {
-        let barrier = self.barrier.as_ref();
-        barrier.is_some_and(|barrier| now.saturating_duration_since(barrier.since) >= PATIENCE)
-    }
-
     /// Does what can be done for the statement that is next; says when there will be more to do.
     pub(super) async fn start_statement(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        let held_up = self.barrier.as_ref()?.since + PATIENCE;
         let next = self.advance_statement(now).await;
-        let held_up = (held_up > now).then_some(held_up);
-        [next, held_up].into_iter().flatten().min()
+        [next, self.next_held(now)].into_iter().flatten().min()
     }
 
     async fn advance_statement(&mut self, now: Instant) -> Option<Instant> {
@@ -131,10 +82,8 @@ impl Replicator {
         if barrier.stage == Stage::Judged {
             return self.pass_statement(now).await;
         }
-        let is_next = self.is_linked()
-            && self.going_back.is_none()
-            && self.lanes.is_empty()
-            && self.under_way.is_empty();
+        let is_next =
+            self.is_linked() && self.going_back.is_none() && self.tracker.is_next(barrier.sequence);
         if !is_next || barrier.stage == Stage::UnderWay {
             return None;
         }
@@ -149,13 +98,12 @@ impl Replicator {
         if let Some(reason) = self.attempts.due(sequence) {
             return self.set_aside_statement(now, reason).await;
         }
-        let barrier = self.barrier.as_ref()?;
-        if self.trail.doubted().is_some() {
+        if self.waits_for_doubts() {
             // Wakes when the doubt is over; then what was in doubt is sent again, in order, before this.
             return None;
         }
-        if barrier.stage == Stage::Waiting {
-            if let Err(reason) = self.save_here(now).await {
+        if self.barrier.as_ref()?.stage == Stage::Waiting {
+            if let Err(reason) = self.save_at(now, self.tracker.cursor()).await {
                 self.replica
                     .note_error(format!("before a statement: {reason}"));
                 return Some(now + self.pace.retry_max);
@@ -163,16 +111,30 @@ impl Replicator {
             if let Some(barrier) = &mut self.barrier {
                 barrier.stage = Stage::Ready;
             }
+            // It will be carried out here, too, as soon as it is this one's turn.
+            self.board.carries_out(self.replica.index, Some(sequence));
         }
         let until = self.unanswered.and_then(|unanswered| unanswered.until);
         if let Some(until) = until.filter(|until| *until > now) {
             return Some(until);
         }
+        let turn = match self.turns.take(self.replica.index, sequence, now) {
+            Ok(turn) => turn,
+            Err(at_latest) => return Some(at_latest),
+        };
+        self.barrier.as_mut()?.turn = Some(turn);
         match self.unanswered {
             Some(unanswered) if self.may_be_running(unanswered) => self.ask_what_runs(),
             _ => self.send_statement(),
         }
         None
+    }
+
+    /// Whether it comes to an end here cannot be told: another one may be first.
+    pub(super) fn give_turn_back(&mut self) {
+        if let Some(barrier) = &mut self.barrier {
+            barrier.turn = None;
+        }
     }
 
     /// A node that may have stood still answers again: a statement without an answer can arrive from now on.
@@ -198,11 +160,17 @@ impl Replicator {
     }
 
     /// Makes this place the one that a restart begins at, on disk.
-    async fn save_here(&mut self, now: Instant) -> Result<(), String> {
-        let cursor = self.tracker.cursor();
+    async fn save_at(&mut self, now: Instant, place: Position) -> Result<(), String> {
         let witness = &mut self.witness;
         self.trail
-            .begin_at(now, cursor, || witness.proof(cursor.sequence));
+            .begin_at(now, place, || witness.proof(place.sequence));
+        if self
+            .going_back
+            .as_ref()
+            .is_some_and(|back| back.position.sequence < place.sequence)
+        {
+            self.going_back = Some(self.trail.back());
+        }
         self.save(self.trail.back());
         match tokio::time::timeout(SAVE_TIMEOUT, self.journal.sync_cursors()).await {
             Ok(Ok(())) => Ok(()),
@@ -238,11 +206,13 @@ impl Replicator {
         let answer = match result {
             Ok(answer) => answer,
             Err(error) => {
+                barrier.turn = None;
                 self.broke(now, &error);
                 return;
             }
         };
         if answer.status == 200 && lists(&answer.body, &barrier.statement) {
+            barrier.turn = None;
             barrier.not_before = Some(now + ASK_PACE);
             return;
         }
@@ -291,6 +261,8 @@ impl Replicator {
         };
         let sequence = barrier.sequence;
         barrier.stage = Stage::Ready;
+        // Until its verdict is told, so that no other one begins before that.
+        let _turn = barrier.turn.take();
         let answer = match result {
             Ok(answer) => answer,
             Err(error) => {
@@ -480,6 +452,7 @@ impl Replicator {
         let Some(barrier) = &mut self.barrier else {
             return;
         };
+        self.turns.judged(barrier.sequence);
         barrier.stage = Stage::Judged;
         barrier.not_before = None;
         if !leaves_points(&barrier.statement) {
@@ -489,13 +462,13 @@ impl Replicator {
 
     /// Saves the cursor behind the statement; then what comes after it may go out.
     async fn pass_statement(&mut self, now: Instant) -> Option<Instant> {
-        let not_before = self.barrier.as_ref().and_then(|barrier| barrier.not_before);
-        if let Some(moment) = not_before.filter(|moment| *moment > now) {
+        let barrier = self.barrier.as_ref()?;
+        if let Some(moment) = barrier.not_before.filter(|moment| *moment > now) {
             return Some(moment);
         }
-        match self.save_here(now).await {
+        match self.save_at(now, barrier.position).await {
             Ok(()) => {
-                if let Some(barrier) = self.barrier.take() {
+                if let Some(barrier) = self.leave_barrier() {
                     info!(
                         "replica {}: statement {} is settled: {}",
                         self.replica.stats.name, barrier.sequence, barrier.statement.shown

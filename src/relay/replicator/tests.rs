@@ -22,6 +22,7 @@ use crate::relay::record::{Destination, Form, WRITE, WriteRecord};
 use crate::relay::refusals::Refusal;
 use crate::relay::roster::Roster;
 use crate::relay::statement_record::{STATEMENT, StatementMethod, StatementRecord};
+use crate::relay::touched::Touched;
 use crate::relay::trust::TrustTable;
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{Counter, Gauge, RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
@@ -107,6 +108,7 @@ fn fixture() -> Fixture {
         freshness,
         dead_letters: letters.clone(),
         trust: Arc::new(TrustTable::open(folder.path(), TIMEOUT, 16, "relay").expect("a table")),
+        turns: Turns::new(TIMEOUT),
         pace: Pace {
             max_batch: 1 << 20,
             retry_min: Duration::from_millis(1),
@@ -284,7 +286,7 @@ async fn who_hears_that_a_statement_is_carried_out_finds_the_replica_fresh() {
     let (sequence, outcome) = replicator.with_statement().await;
     let freshness = Arc::clone(&replicator.freshness);
     let look = Look::new(move || {
-        freshness.acknowledge_statement(sequence);
+        freshness.acknowledge_statement(sequence, &Touched::All);
         freshness.is_fresh(0, &freshness.demand(&db()))
     });
     let mut outcome = pin!(outcome);

@@ -208,9 +208,11 @@ impl Replicator {
         {
             let held_since = lane.hold(now);
             // A statement that waits behind it may be what it lacks; it cannot go first.
-            let longest = match self.barrier {
-                Some(_) => self.pace.hold.min(self.pace.retry_max),
-                None => self.pace.hold,
+            let longest = match &self.barrier {
+                Some(barrier) if *sequence < barrier.sequence => {
+                    self.pace.hold.min(self.pace.retry_max)
+                }
+                _ => self.pace.hold,
             };
             let held = now.saturating_duration_since(held_since);
             if held < longest {
