@@ -436,9 +436,11 @@ fn the_end_of_an_answer_comes_when_the_policy_is_met() {
 
 #[test]
 fn who_heard_the_end_of_a_long_answer_reads_what_the_statement_did() {
+    // If the node that hangs is first at the statement, the other one has its turn after half of the time.
+    let keys = "rewind = \"500ms\"\nstatement_timeout = \"4s\"";
     // Whichever node it is whose turn it is to answer the read.
     for reads_before in [0, 1] {
-        let (haflux, _nodes, _folder) = over_stand_ins("rewind = \"500ms\"", |node, request| {
+        let (haflux, _nodes, _folder) = over_stand_ins(keys, |node, request| {
             let is_statement =
                 request.target.contains("CREATE") || request.text().contains("CREATE");
             let own = format!("{{\"results\":[{{\"statement_id\":{node}}}]}}\n");

@@ -84,7 +84,7 @@ fn wait_until_known(haflux: &Haflux, nodes: &[&StandIn]) {
 }
 
 #[test]
-fn a_statement_is_alone_between_the_writes_before_it_and_after_it() {
+fn a_statement_is_alone_between_what_is_before_it_and_its_own_databases_writes_after_it() {
     let (under_way, overlaps) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&overlaps);
     let may_finish = Arc::new(AtomicBool::new(false));
@@ -93,8 +93,11 @@ fn a_statement_is_alone_between_the_writes_before_it_and_after_it() {
         if request.path() != "/write" && !is_statement(request) {
             return Behaviour::status(200, DONE);
         }
+        if request.target.contains("db=c") {
+            return Behaviour::no_content();
+        }
         let others = under_way.fetch_add(1, Ordering::SeqCst);
-        // Writes of two databases may well overlap; a statement never does with anything.
+        // Writes of two databases may well overlap; a statement never does with these.
         sleep(Duration::from_millis(100));
         while request.text().contains("before") && !finishes.load(Ordering::SeqCst) {
             sleep(Duration::from_millis(10));
@@ -109,24 +112,12 @@ fn a_statement_is_alone_between_the_writes_before_it_and_after_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&node], "ack = \"journal\"");
     wait_until_known(&haflux, &[&node]);
-    for database in ["a", "b"] {
+    assert_eq!(write(&haflux, "c", "first v=1 1"), 204);
+    for database in ["db", "b"] {
         // The journal alone answers for those that are known.
         assert_eq!(write(&haflux, database, "first v=1 1"), 204);
         assert_eq!(write(&haflux, database, "before v=1 1"), 204);
     }
-    std::thread::scope(|scope| {
-        let asked = scope.spawn(|| change(&haflux, "DROP MEASUREMENT before"));
-        wait_until("the statement to be journaled", SOON, || {
-            status::relay(&haflux.url("front"))["statements"] == 1
-        });
-        for database in ["a", "b"] {
-            assert_eq!(write(&haflux, database, "after v=2 2"), 204);
-        }
-        // Time for what should not happen: the writes before it are still under way.
-        sleep(Duration::from_millis(700));
-        may_finish.store(true, Ordering::SeqCst);
-        assert_eq!(asked.join().expect("an answer").status, 200);
-    });
     let count = |text: &str| {
         let writes = node.writes();
         writes
@@ -134,12 +125,30 @@ fn a_statement_is_alone_between_the_writes_before_it_and_after_it() {
             .filter(|one| one.text().contains(text))
             .count()
     };
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| change(&haflux, "DROP MEASUREMENT before"));
+        wait_until("the statement to be journaled", SOON, || {
+            status::relay(&haflux.url("front"))["statements"] == 1
+        });
+        for database in ["db", "c"] {
+            assert_eq!(write(&haflux, database, "after v=2 2"), 204);
+        }
+        // What it does not touch passes it.
+        wait_until("the other database's write", SOON, || count("after") == 1);
+        // Time for what should not happen: the writes before it are still under way.
+        sleep(Duration::from_millis(700));
+        may_finish.store(true, Ordering::SeqCst);
+        assert_eq!(asked.join().expect("an answer").status, 200);
+    });
     wait_until("the later writes", SOON, || count("after") == 2);
     assert_eq!(overlaps.load(Ordering::SeqCst), 0);
     let requests = node.requests();
     let place = |wanted: &dyn Fn(&Request) -> bool| requests.iter().position(wanted);
     let statement = place(&is_statement).expect("the statement");
-    let first_after = place(&|request| request.text().contains("after")).expect("a write");
+    let is_after = |request: &Request, database: &str| {
+        request.text().contains("after") && request.target.contains(database)
+    };
+    let first_after = place(&|request| is_after(request, "db=db")).expect("a write");
     let last_before = requests
         .iter()
         .rposition(|request| request.text().contains("before") && request.path() == "/write");

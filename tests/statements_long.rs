@@ -163,6 +163,34 @@ fn another_statement_and_later_writes_keep_their_order() {
 }
 
 #[test]
+fn more_writes_than_can_wait_for_it_stop_no_other_database() {
+    // Two requests' worth of them wait.
+    let lab = lab("max_batch = \"16kB\"");
+    let statement = begin(&lab, 6000);
+    let own = |first: u64| {
+        let line = |time: u64| format!("m v={time},s=\"{}\" {time}\n", "x".repeat(2000));
+        let lines: String = (first..first + 5).map(line).collect();
+        let url = format!("{}/write?db=own", lab.influx_url());
+        std::thread::spawn(move || http::post(&url, lines).status)
+    };
+    let mut writers = Vec::new();
+    for number in 2..=20 {
+        writers.push(own(number * 10));
+        let written = write(&lab, "other", number);
+        assert_eq!(written.status, 204, "{}", written.text());
+        assert_ne!(written.header("x-haflux-applied"), Some("0/2"));
+        let (answer, counted) = count(&lab, "other");
+        assert_eq!((answer.status, counted), (200, number), "{}", answer.text());
+    }
+    assert!(!statement.is_finished(), "it was not long");
+    for writer in writers {
+        assert_eq!(writer.join().expect("a writer"), 204);
+    }
+    answer_of(statement);
+    assert_settled(&lab, 1 + 19 * 5, 20);
+}
+
+#[test]
 fn when_the_first_node_dies_the_other_one_carries_it_out() {
     let mut lab = lab("");
     let statement = begin(&lab, 6000);

@@ -15,7 +15,8 @@
 //! # Statements and reads
 //!
 //! What changes data or schema and is no write ([`Relay::replicate`]) is one record as well, the whole request; on each replica it
-//! is a barrier between what came before it and what comes after it. Its client gets the answer of the first replica that
+//! is a barrier between what came before it and what comes after it in the lanes that it [touches](touched). One replica is first
+//! ([`turns`]). Its client gets the answer of the first replica that
 //! carried it out. What was acknowledged, and how far each replica has come, decides who may answer a read: [`freshness`].
 //!
 //! # Invariants

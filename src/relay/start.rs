@@ -258,7 +258,7 @@ impl Parts<'_> {
             max_backlog: settings.max_backlog as u64,
             max_backlog_age: settings.max_backlog_age,
         };
-        let turns = Turns::new(settings.statement_timeout);
+        let turns = Turns::new(settings.statement_timeout / 2);
         let common = Common {
             journal: self.journal.clone(),
             board: Arc::clone(self.board),

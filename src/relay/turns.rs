@@ -6,8 +6,8 @@
 //! it. Every replica carries out statements in their order, so that one of them has its verdict on a statement says that it has
 //! one on all statements before: the newest is all that is known here, two statements never wait for each other.
 //!
-//! A turn lasts `statement_timeout` at most. By then the statement's client has its answer, and a node that never comes to an end
-//! must not keep the statement from the others.
+//! A turn lasts half of `statement_timeout` at most: a node that never comes to an end must not keep the statement from the others,
+//! nor from its client.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,7 +1,8 @@
 //! Statements that a replica stands before, and what waits behind them (rule S1).
 //!
 //! A statement is a **barrier** for the lanes that it [touches](super::super::touched): what comes behind it in these lanes is parked with it
-//! until it has its verdict and the cursor is saved behind it. Other lanes go on, past it. A statement that touches all lanes, or
+//! until it has its verdict and the cursor is saved behind it. What finds no room there is skipped: then the replica goes back to the
+//! statement when it has passed it, with all lanes, and reads everything behind it once more. Other lanes go on, past the statement. A statement that touches all lanes, or
 //! more statements than [`MOST_STATEMENTS`], end the reading of the journal until it is their turn.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,11 +14,17 @@ use super::super::record::WriteRecord;
 use super::super::statement_record::StatementRecord;
 use super::super::touched::Touched;
 use super::super::turns::Turn;
-use super::{Replicator, STATEMENT_WEIGHT};
+use super::{MAX_TRACKED, Replicator, STATEMENT_WEIGHT, WINDOW_BATCHES};
 use crate::journal::{Position, Sequence};
 
 /// How long a statement may keep writes waiting before their clients no longer wait for this replica.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Joined requests' worth of writes that are parked: half of what the window holds, so that other lanes have the rest.
+const PARKED_BATCHES: usize = WINDOW_BATCHES / 2;
+
+/// Writes that are parked with one statement.
+const MOST_PARKED: usize = MAX_TRACKED / 2;
 
 /// Statements that are read ahead of their turn.
 const MOST_STATEMENTS: usize = 64;
@@ -39,6 +46,8 @@ pub(super) struct Barrier {
     pub(super) turn: Option<Turn>,
     /// Writes behind it to the lanes that it touches.
     parked: Vec<(Sequence, WriteRecord)>,
+    /// The oldest write of each of these lanes that found no room there.
+    skipped: BTreeMap<String, Sequence>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +90,7 @@ impl Replicator {
             backoff: Backoff::new(self.pace.retry_min, self.pace.retry_max),
             turn: None,
             parked: Vec::new(),
+            skipped: BTreeMap::new(),
         };
         match self.barrier {
             None => self.barrier = Some(barrier),
@@ -112,8 +122,18 @@ impl Replicator {
         let Some(barrier) = barriers.find(|barrier| barrier.holds(sequence, lane)) else {
             return Some(record);
         };
-        self.window += weight(&record);
         self.begun_lanes.push((lane.clone(), sequence));
+        let weight = weight(&record);
+        let is_full = self.parked.saturating_add(weight) > self.pace.max_batch * PARKED_BATCHES
+            || barrier.parked.len() >= MOST_PARKED;
+        if !barrier.parked.is_empty() && (is_full || !barrier.skipped.is_empty()) {
+            barrier.skipped.entry(lane.clone()).or_insert(sequence);
+            // The cursor does not pass what is parked before it.
+            self.tracker.judged(sequence);
+            return None;
+        }
+        self.parked += weight;
+        self.window += weight;
         barrier.parked.push((sequence, record));
         None
     }
@@ -124,8 +144,15 @@ impl Replicator {
         self.barrier = self.later_barriers.pop_front();
         let weight_of = barrier.statement.body.len() + STATEMENT_WEIGHT;
         self.window = self.window.saturating_sub(weight_of);
+        if !barrier.skipped.is_empty() {
+            self.going_back = Some(self.trail.back());
+            self.show_doubt();
+            return Some(barrier);
+        }
         for (sequence, record) in std::mem::take(&mut barrier.parked) {
-            self.window = self.window.saturating_sub(weight(&record));
+            let weight = weight(&record);
+            self.parked = self.parked.saturating_sub(weight);
+            self.window = self.window.saturating_sub(weight);
             self.enqueue_write(sequence, record);
         }
         self.show_read();
@@ -136,6 +163,7 @@ impl Replicator {
     pub(super) fn forget_barriers(&mut self) {
         self.barrier = None;
         self.later_barriers = VecDeque::new();
+        self.parked = 0;
     }
 
     /// The statements without a verdict, for those who read.
@@ -148,10 +176,14 @@ impl Replicator {
 
     /// The oldest write of each lane that waits for the statement that is next.
     pub(super) fn oldest_parked(&self) -> BTreeMap<String, Sequence> {
+        let skipped = self.barrier.as_ref().map(|barrier| barrier.skipped.clone());
         let mut oldest = BTreeMap::new();
         for (sequence, record) in self.barrier.iter().flat_map(|barrier| &barrier.parked) {
             let lane = record.destination.database.clone();
             oldest.entry(lane).or_insert(*sequence);
+        }
+        for (lane, sequence) in skipped.into_iter().flatten() {
+            oldest.entry(lane).or_insert(sequence);
         }
         oldest
     }

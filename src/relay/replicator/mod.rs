@@ -137,6 +137,8 @@ pub(super) struct Replicator {
     barrier: Option<Barrier>,
     /// Those behind it that were read already.
     later_barriers: VecDeque<Barrier>,
+    /// Bytes of writes that wait for a statement.
+    parked: usize,
     /// The statements whose lanes the board was told of as waiting.
     holding: Vec<Sequence>,
     turns: Arc<Turns>,
@@ -285,6 +287,7 @@ impl Replicator {
             lanes: HashMap::new(),
             barrier: None,
             later_barriers: VecDeque::new(),
+            parked: 0,
             holding: Vec::new(),
             turns,
             unanswered,
