@@ -34,6 +34,7 @@ mod publishing;
 mod reading;
 mod saving;
 mod set_aside;
+mod statement_verdicts;
 mod statements;
 mod too_large;
 mod verdicts;

@@ -1,0 +1,300 @@
+//! What a replica's answer to a statement means (rule S2), and how the statement is left.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use log::warn;
+
+use super::super::board::{Report, Settlement, StatementAnswer};
+use super::super::change::Change;
+use super::super::client::SendError;
+use super::super::replica_answer::ReplicaAnswer;
+use super::super::statement_record::StatementRecord;
+use super::Replicator;
+use super::barrier::Stage;
+use super::statements::Unanswered;
+use super::verdicts::shown;
+use crate::influx::StatementVerdict;
+use crate::influx::influxql::classify;
+use crate::journal::Sequence;
+
+/// What a repeated statement that was carried out before is answered in its replica's place.
+const DONE: &[u8] = b"{\"results\":[{\"statement_id\":0}]}\n";
+
+impl Replicator {
+    pub(super) async fn statement_answered(
+        &mut self,
+        now: Instant,
+        result: Result<ReplicaAnswer, SendError>,
+    ) {
+        self.board.carries_out(self.replica.index, None);
+        let Some(barrier) = &mut self.barrier else {
+            return;
+        };
+        let sequence = barrier.sequence;
+        barrier.stage = Stage::Ready;
+        // Until its verdict is told, so that no other one begins before that.
+        let _turn = barrier.turn.take();
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.board.break_answer(self.replica.index, sequence);
+                match error {
+                    SendError::Connect { .. } => self.broke(now, &error),
+                    _ => self.had_no_answer(now, sequence, error.to_string()),
+                }
+                return;
+            }
+        };
+        self.replica.learn_version(&answer);
+        let is_query = barrier.statement.is_query();
+        let may_be_repeated = self
+            .unanswered
+            .is_some_and(|unanswered| sequence <= unanswered.up_to);
+        let mut said = StatementAnswer {
+            status: answer.status,
+            content_type: answer.content_type.clone(),
+            body: answer.body.clone(),
+            cut: answer.cut,
+            refusal: None,
+        };
+        if let Some(last) = &answer.last_piece {
+            said.body = last.clone();
+            said.cut = false;
+        }
+        match answer.judge_statement(is_query) {
+            StatementVerdict::Applied => {
+                self.statement_judged(sequence, Report::Applied, said).await;
+            }
+            StatementVerdict::Refused { already_done: true } if may_be_repeated => {
+                if answer.last_piece.is_none() {
+                    said.body = Bytes::from_static(DONE);
+                    said.cut = false;
+                }
+                self.statement_judged(sequence, Report::Applied, said).await;
+            }
+            StatementVerdict::Refused { .. } => {
+                let refusal = self.refusal(&answer);
+                said.refusal = Some(refusal.clone());
+                self.statement_judged(sequence, Report::Refused(refusal), said)
+                    .await;
+            }
+            StatementVerdict::Unauthorized => self.statement_forbidden(now, &answer, said).await,
+            verdict @ (StatementVerdict::TryAgain | StatementVerdict::TimedOut) => {
+                self.board.break_answer(self.replica.index, sequence);
+                if verdict == StatementVerdict::TimedOut {
+                    self.is_in_doubt_from(now, sequence);
+                }
+                self.replica.stats.retries.increment();
+                self.replica.note_error(shown(&answer));
+                if self.hold_statement(now) >= self.pace.hold {
+                    let refusal = self.refusal(&answer);
+                    said.refusal = Some(refusal.clone());
+                    self.statement_judged(sequence, Report::Refused(refusal), said)
+                        .await;
+                }
+            }
+            StatementVerdict::Unanswered => {
+                self.board.break_answer(self.replica.index, sequence);
+                self.had_no_answer(now, sequence, shown(&answer));
+            }
+            StatementVerdict::Unexpected => {
+                self.board.break_answer(self.replica.index, sequence);
+                self.hold_statement(now);
+                self.no_verdict_on_statement(sequence, shown(&answer));
+            }
+        }
+    }
+
+    /// It went out, got no answer, and may still be carried out.
+    fn had_no_answer(&mut self, now: Instant, sequence: Sequence, reason: String) {
+        self.no_verdict_on_statement(sequence, reason);
+        self.is_in_doubt_from(now, sequence);
+    }
+
+    /// It may still be carried out.
+    fn is_in_doubt_from(&mut self, now: Instant, sequence: Sequence) {
+        warn!(
+            "replica {}: statement {sequence} got no answer; it is sent again when it can no longer be under way there",
+            self.replica.stats.name
+        );
+        self.unanswered = Some(Unanswered {
+            up_to: sequence,
+            until: Some(now + self.trail.rewind()),
+        });
+    }
+
+    /// Tried again later; for how long it has been tried.
+    fn hold_statement(&mut self, now: Instant) -> Duration {
+        let Some(barrier) = &mut self.barrier else {
+            return Duration::ZERO;
+        };
+        barrier.not_before = Some(now + barrier.backoff.next());
+        now.saturating_duration_since(*barrier.held_since.get_or_insert(now))
+    }
+
+    /// Its credentials are not good here: whether that is its verdict depends on the other replicas.
+    async fn statement_forbidden(
+        &mut self,
+        now: Instant,
+        answer: &ReplicaAnswer,
+        mut said: StatementAnswer,
+    ) {
+        let Some(sequence) = self.barrier.as_ref().map(|barrier| barrier.sequence) else {
+            return;
+        };
+        let refusal = self.refusal(answer);
+        said.refusal = Some(refusal.clone());
+        let index = self.replica.index;
+        self.board.hear(index, sequence, false, said.clone());
+        match self.board.consider(index, sequence, &refusal) {
+            Settlement::Final(conclusion) => {
+                if let Some(conclusion) = conclusion {
+                    self.dead_letter(None, conclusion).await;
+                }
+                self.replica.stats.refused.increment();
+                let cursor = self.judge(&[sequence]);
+                self.show_statement_judged();
+                self.board.report(index, &[], cursor);
+                self.leave_statement();
+            }
+            Settlement::Hold => {
+                self.replica.stats.retries.increment();
+                self.replica.note_error(shown(answer));
+                if self.hold_statement(now) >= self.pace.hold {
+                    self.statement_judged(sequence, Report::Refused(refusal), said)
+                        .await;
+                }
+            }
+        }
+    }
+
+    pub(super) async fn statement_judged(
+        &mut self,
+        sequence: Sequence,
+        report: Report,
+        answer: StatementAnswer,
+    ) {
+        let applied = matches!(report, Report::Applied);
+        let stats = &self.replica.stats;
+        if applied {
+            stats.applied.increment();
+        } else {
+            stats.refused.increment();
+        }
+        let cursor = self.judge(&[sequence]);
+        let index = self.replica.index;
+        self.board.hear(index, sequence, applied, answer);
+        // As for writes: who is answered finds this replica fresh, and one that refused is not before the board has said so.
+        if applied {
+            self.show_statement_judged();
+        }
+        let conclusions = self.board.report(index, &[(sequence, report)], cursor);
+        if !applied {
+            self.show_statement_judged();
+        }
+        for conclusion in conclusions {
+            self.dead_letter(None, conclusion).await;
+        }
+        self.leave_statement();
+    }
+
+    /// The statement ended without a verdict too often, at a node that answers, or a person wants it to be passed over.
+    pub(super) async fn set_aside_statement(
+        &mut self,
+        now: Instant,
+        reason: String,
+    ) -> Option<Instant> {
+        let barrier = self.barrier.as_ref()?;
+        let sequence = barrier.sequence;
+        let record = Change::Statement(barrier.statement.clone());
+        if !self.keep_letter(sequence, record, reason).await {
+            self.hold_statement(now);
+            return self.barrier.as_ref()?.not_before;
+        }
+        self.pass_over_statement(sequence);
+        Some(now)
+    }
+
+    pub(super) fn pass_over_statement(&mut self, sequence: Sequence) {
+        self.pass_over(sequence);
+        self.show_statement_judged();
+        self.leave_statement();
+    }
+
+    fn leave_statement(&mut self) {
+        self.backoff.reset();
+        self.unanswered = None;
+        let Some(barrier) = &mut self.barrier else {
+            return;
+        };
+        self.turns.judged(barrier.sequence);
+        barrier.stage = Stage::Judged;
+        barrier.not_before = None;
+        if !leaves_points(&barrier.statement) {
+            self.forget_proof();
+        }
+    }
+}
+
+/// Whether the point that proves who the replica is (rule R1) is surely there after the statement.
+fn leaves_points(statement: &StatementRecord) -> bool {
+    const HARMLESS: [&str; 10] = [
+        "CREATE CONTINUOUS QUERY",
+        "CREATE DATABASE",
+        "CREATE RETENTION POLICY",
+        "CREATE SUBSCRIPTION",
+        "CREATE USER",
+        "DROP CONTINUOUS QUERY",
+        "DROP SUBSCRIPTION",
+        "GRANT",
+        "REVOKE",
+        "SET PASSWORD",
+    ];
+    let class = classify(statement.shown.as_bytes());
+    statement.is_query()
+        && !statement.is_shown_cut()
+        && class.statements == class.names.len()
+        && class.names.iter().all(|name| HARMLESS.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::influx::Credentials;
+    use crate::relay::statement_record::StatementMethod;
+
+    fn statement(shown: &str) -> StatementRecord {
+        StatementRecord {
+            method: StatementMethod::Post,
+            target: "/query".to_owned(),
+            content_type: String::new(),
+            shown: shown.to_owned(),
+            databases: None,
+            credentials: Credentials::None,
+            body: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn only_what_surely_leaves_points_alone_leaves_the_proof() {
+        assert!(leaves_points(&statement(
+            "CREATE DATABASE a; grant all on a to u"
+        )));
+        for shown in [
+            "CREATE DATABASE a; DROP SERIES FROM m",
+            "DELETE FROM m",
+            "ALTER RETENTION POLICY p ON d DURATION 1h",
+            "SELECT v INTO x FROM m",
+            "DROP DATABASE a",
+            "CREATE DATABASE a; CREATE DATA…",
+        ] {
+            assert!(!leaves_points(&statement(shown)), "{shown}");
+        }
+        let many = "CREATE DATABASE a;".repeat(20) + "DROP DATABASE a";
+        assert!(!leaves_points(&statement(&many)));
+        let mut other = statement("CREATE DATABASE a");
+        other.target = "/api/v2/delete".to_owned();
+        assert!(!leaves_points(&other));
+    }
+}
