@@ -93,7 +93,7 @@ fn assert_settled(lab: &Lab, own: u64, other: u64) {
 #[test]
 fn nobody_notices_it_in_another_database() {
     let lab = lab("");
-    let (mut others, mut slowest) = (1, Duration::ZERO);
+    let (mut others, mut steps) = (1, Vec::new());
     let begun = Instant::now();
     let statement = begin(&lab, 8000);
     let mut acknowledged = None;
@@ -119,7 +119,7 @@ fn nobody_notices_it_in_another_database() {
         let newcomer = http::post(&url, format!("m v=1 {}", others + 1));
         assert_eq!(newcomer.status, 204, "{}", newcomer.text());
         others += 1;
-        slowest = slowest.max(step.elapsed());
+        steps.push(step.elapsed());
         if is_over {
             // The second node begins when the first is done.
             let since = *acknowledged.get_or_insert_with(Instant::now);
@@ -129,13 +129,17 @@ fn nobody_notices_it_in_another_database() {
         }
     }
     answer_of(statement);
+    steps.sort();
+    let usual = steps.get(steps.len() / 2).copied().unwrap_or_default();
     println!(
-        "{others} points in {:?}, the slowest step took {slowest:?}",
-        begun.elapsed()
+        "{} steps in {:?}: usually {usual:?}, at most {:?}",
+        steps.len(),
+        begun.elapsed(),
+        steps.last()
     );
     assert!(begun.elapsed() > Duration::from_secs(2), "it was not long");
     // Four requests a step.
-    assert!(slowest < Duration::from_millis(900), "{slowest:?}");
+    assert!(usual < Duration::from_millis(300), "{usual:?}");
     assert_settled(&lab, 1, others);
 }
 
