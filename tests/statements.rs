@@ -179,6 +179,9 @@ fn refusals_are_influxdbs_own() {
 fn now_is_the_moment_of_acceptance_on_every_node() {
     let mut lab = impatient();
     succeeds(&lab, "", "CREATE DATABASE telegraf");
+    on_both(&lab, "the database", |node| {
+        databases(node).contains(&"telegraf".to_owned())
+    });
     lab.node2.stop();
     // Stamped with the time of its coming.
     write(&lab, "telegraf", "before v=1");
