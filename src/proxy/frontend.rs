@@ -3,16 +3,15 @@
 //! Pingora's service gives each new connection to [`Frontend::process_new`], which covers all of its requests: each one's
 //! header is read and judged by the [client's side](super::client) and then answered by Pingora's `HttpProxy`.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use pingora::apps::{HttpServerApp, ServerApp};
-use pingora::protocols::{GetSocketDigest, SocketDigest, Stream, l4};
+use pingora::protocols::Stream;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::sync::{Semaphore, watch};
@@ -21,6 +20,7 @@ use super::access_log::{self, Line, Termination, Times};
 use super::app::App;
 use super::client::{Client, Limits, Next, Refused, Sources};
 use super::in_flight::InFlight;
+use super::last_connections;
 use crate::config::model;
 use crate::per_source::Place;
 use crate::stats::FrontendStats;
@@ -28,9 +28,6 @@ use crate::stats::FrontendStats;
 /// After the stop, requests that are already on their way on kept connections are still answered for so long, and
 /// connections that the kernel had taken may still send theirs.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// Connections that are taken from a socket's queue at a stop: more than it holds.
-const MOST_QUEUED: usize = 4096;
 
 /// One frontend, as Pingora's listening service runs it.
 pub(crate) struct Frontend {
@@ -90,46 +87,20 @@ impl Frontend {
         }
     }
 
-    /// Serves what the kernel has taken on `socket` already, and lets go of it: what comes later is refused, not cut off.
-    fn empty(&self, socket: std::net::TcpListener) {
-        for stream in std::iter::from_fn(|| accept(&socket)).take(MOST_QUEUED) {
+    /// Serves what the kernel has taken on the sockets already, and lets go of them: what comes later is refused, not cut off.
+    async fn let_go(&self) {
+        let sockets =
+            std::mem::take(&mut *self.sockets.lock().unwrap_or_else(PoisonError::into_inner));
+        let serve = |stream| {
             let (connections, stop) = (Arc::clone(&self.connections), self.stop.clone());
             tokio::spawn(async move { connections.serve(Box::new(stream), &stop).await });
-        }
-    }
-}
-
-/// A connection that waits in the socket's queue. The kernel is asked itself: tokio would wait to be told, and the socket
-/// is to be closed at the moment when its queue is empty.
-fn accept(socket: &std::net::TcpListener) -> Option<l4::stream::Stream> {
-    loop {
-        let (connection, client) = match socket.accept() {
-            Ok(accepted) => accepted,
-            Err(error) => match error.kind() {
-                ErrorKind::Interrupted | ErrorKind::ConnectionAborted => continue,
-                ErrorKind::WouldBlock => return None,
-                _ => {
-                    log::warn!("a socket's queue cannot be emptied: {error}");
-                    return None;
-                }
-            },
         };
-        if connection.set_nonblocking(true).is_err() {
-            continue;
-        }
-        let Ok(connection) = tokio::net::TcpStream::from_std(connection) else {
-            continue;
-        };
-        let mut stream = l4::stream::Stream::from(connection);
-        let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
-        // It is new, so nobody has set it.
-        let _ = digest.peer_addr.set(Some(client.into()));
-        stream.set_socket_digest(digest);
-        if let Err(error) = stream.set_nodelay() {
-            log::debug!("a connection was gone before it was accepted: {error}");
-            continue;
-        }
-        return Some(stream);
+        join_all(
+            sockets
+                .into_iter()
+                .map(|socket| last_connections::take(socket, serve)),
+        )
+        .await;
     }
 }
 
@@ -274,11 +245,7 @@ impl ServerApp for Frontend {
     }
 
     async fn cleanup(&self) {
-        let sockets =
-            std::mem::take(&mut *self.sockets.lock().unwrap_or_else(PoisonError::into_inner));
-        for socket in sockets {
-            self.empty(socket);
-        }
+        self.let_go().await;
         tokio::time::sleep(LINGER).await;
         self.connections.is_over.send_replace(true);
         self.connections.proxy.http_cleanup().await;

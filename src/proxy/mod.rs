@@ -47,6 +47,7 @@ mod health;
 mod hop_by_hop;
 mod in_flight;
 mod known_reads;
+mod last_connections;
 mod listener;
 mod pieces;
 mod plain_pool;
