@@ -302,6 +302,37 @@ fn a_read_that_ends_a_node_ends_no_second_one() {
 }
 
 #[test]
+fn reads_that_are_known_leave_a_node_that_stands_still_once_it_is_marked_down() {
+    let mut lab = Lab::start_with(Options::default(), |text| {
+        let check = "check = { http = \"/ping\", interval = \"200ms\", timeout = \"500ms\", rise = 2, fall = 2 }";
+        let usual = "check = { http = \"/ping\", interval = \"2s\", rise = 2, fall = 3 }";
+        replace(text, &[(usual, check)])
+    });
+    lab.create_database("db");
+    assert_eq!(write(&lab, "m v=1 1").status, 204);
+    lab.both_hold("db", "m", 1);
+    let url = format!("{}/query?db=db&q=SELECT+v+FROM+m", lab.influx_url());
+    assert_eq!(http::get(&url).status, 200);
+    // Nothing is written: only reads and checks notice it.
+    lab.node2.pause();
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..4).map(|_| scope.spawn(|| http::get(&url))).collect();
+        let begun = Instant::now();
+        for reader in readers {
+            let answer = reader.join().expect("an answer");
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        let took = begun.elapsed();
+        assert!(
+            took < Duration::from_secs(15),
+            "{took:?}, and `timeout.server` is 50 s"
+        );
+    });
+    let log = lab.haflux.log();
+    assert!(log.contains("influx_back/influxlab2 is DOWN"), "{log}");
+}
+
+#[test]
 fn reads_that_are_known_do_not_notice_that_a_node_is_killed() {
     let mut lab = Lab::start();
     lab.create_database("db");

@@ -4,6 +4,8 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use support::http::{self, Answer};
@@ -387,4 +389,78 @@ fn what_one_read_may_have_shown_no_later_one_misses() {
         assert_eq!(written.join().expect("an answer"), 204);
     });
     wait_until("it to be everywhere", SOON, || ask("db") == 200);
+}
+
+/// Answers reads "old" as long as they are held, and "new" afterwards; all else as a node does.
+fn held_or_new(request: &support::Request, is_held: &AtomicBool) -> Behaviour {
+    let is_held = || is_held.load(Ordering::SeqCst);
+    match request.path() {
+        "/query" if request.target.contains("SELECT") && is_held() => {
+            while is_held() {
+                // As long as the node works on the read.
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Behaviour::status(200, "old")
+        }
+        "/query" if request.target.contains("SELECT") => Behaviour::status(200, "new"),
+        "/query" => Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n"),
+        _ => Behaviour::no_content(),
+    }
+}
+
+#[test]
+fn a_read_whose_node_went_back_meanwhile_is_asked_again() {
+    let is_held = Arc::new(AtomicBool::new(false));
+    let nodes = [well(), well()];
+    let folder = tempfile::tempdir().expect("a folder");
+    let configuration = relay_over(&[&nodes[0], &nodes[1]], "rewind = \"100ms\"")
+        .replace("check = false", "check = false\non_stale = \"reject\"");
+    let haflux = Haflux::start(folder.path(), &configuration);
+    let write = |line: &str| {
+        let answer = http::post(&format!("{}/write?db=db", haflux.url("front")), line);
+        let applied = answer.header("x-haflux-applied").map(str::to_owned);
+        (answer.status, applied.unwrap_or_default())
+    };
+    wait_until("both replicas to be known", SOON, || {
+        write("m v=1 1").0 == 204 && nodes.iter().all(|node| !node.writes().is_empty())
+    });
+    // The first one breaks off once, and has then to be sent again what it had; the second one lacks what is written.
+    let (held, breaks_off) = (Arc::clone(&is_held), AtomicBool::new(true));
+    nodes[0].behave(move |request| {
+        if request.text().contains("twice") && breaks_off.swap(false, Ordering::SeqCst) {
+            return Behaviour::Close;
+        }
+        held_or_new(request, &held)
+    });
+    nodes[1].behave(|request| match request.path() {
+        "/query" => Behaviour::status(200, "of a node that lacks something"),
+        "/write" if !request.body.is_empty() => Behaviour::status(503, "queue full\n"),
+        _ => Behaviour::no_content(),
+    });
+    wait_until("a write that only one has", SOON, || {
+        write("m v=2 1") == (204, "1/2".to_owned())
+    });
+    let ask = || read(&haflux.url("reads"), "db", "SELECT v FROM m");
+    assert_eq!(ask().text(), "new");
+    is_held.store(true, Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let asked = nodes[0].requests_for("/query").len();
+        let held = scope.spawn(ask);
+        wait_until("the node to have the read", SOON, || {
+            nodes[0].requests_for("/query").len() > asked
+        });
+        assert_eq!(write("twice v=1 1").0, 204);
+        wait_until("the node to be sent again what it has", SOON, || {
+            let lines = nodes[0].written_lines();
+            lines.iter().filter(|line| *line == "twice v=1 1").count() > 2
+        });
+        wait_until("the node to be where it was", SOON, || {
+            write("m v=3 1") == (204, "1/2".to_owned())
+        });
+        is_held.store(false, Ordering::SeqCst);
+        let answer = held.join().expect("an answer");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "new"));
+    });
+    let page = status::page(&haflux.url("front"));
+    assert_eq!(page["backends"][0]["barrier"]["repeated"], 1);
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::pool::Pool;
 use crate::config::model::{OnStale, Reads};
 use crate::influx::influxql::Databases;
-use crate::relay::freshness::{Demand, Freshness};
+use crate::relay::freshness::{Demand, Freshness, SetBacks};
 
 /// What the choice must heed.
 pub(super) enum Aim<'a> {
@@ -46,6 +46,8 @@ pub(super) struct Chooser<'a> {
     client: IpAddr,
     /// Until when it may wait.
     deadline: Option<Instant>,
+    /// Of the fresh server that was chosen last.
+    sent: Option<SetBacks>,
 }
 
 impl<'a> Chooser<'a> {
@@ -55,6 +57,7 @@ impl<'a> Chooser<'a> {
             aim,
             client,
             deadline: None,
+            sent: None,
         }
     }
 
@@ -80,6 +83,7 @@ impl<'a> Chooser<'a> {
 
     /// The server for the next try, none of those in `tried`.
     pub(super) async fn choose(&mut self, tried: &[usize]) -> Chosen {
+        self.sent = None;
         let (freshness, demand) = match &self.aim {
             Aim::Any => return found(self.pool.choose(self.client, tried)),
             Aim::Pinned => return found(self.pool.choose_pinned(tried, |_| true)),
@@ -87,7 +91,8 @@ impl<'a> Chooser<'a> {
                 freshness, demand, ..
             } => (*freshness, demand),
         };
-        if let Some((index, address)) = self.fresh(tried) {
+        if let Some((index, address, sent)) = self.fresh(tried) {
+            self.sent = Some(sent);
             return Chosen::Server(index, address);
         }
         if !self.pool.choose_exists(tried) {
@@ -108,15 +113,12 @@ impl<'a> Chooser<'a> {
             stats
                 .waited_micros
                 .add(u64::try_from(waited).unwrap_or(u64::MAX));
-            if let Some((index, address)) = chosen {
+            if let Some((index, address, sent)) = chosen {
+                self.sent = Some(sent);
                 return Chosen::Server(index, address);
             }
         }
-        let Aim::Fresh { demand, .. } = &self.aim else {
-            return Chosen::None;
-        };
-        if self.pool.config().on_stale == OnStale::Reject {
-            stats.rejected.increment();
+        if self.rejects_stale() {
             return Chosen::NoneFresh;
         }
         let most_advanced = (0..self.pool.servers().len())
@@ -127,7 +129,57 @@ impl<'a> Chooser<'a> {
         else {
             return Chosen::None;
         };
-        Chosen::Stale(index, address, freshness.behind(index, demand))
+        Chosen::Stale(index, address, self.behind(index))
+    }
+
+    /// Whether a read that no fresh server answers in time is turned away; counted if so.
+    pub(super) fn rejects_stale(&self) -> bool {
+        let rejects = self.pool.config().on_stale == OnStale::Reject;
+        if rejects {
+            self.pool.stats().barrier.rejected.increment();
+        }
+        rejects
+    }
+
+    /// Whether the answer of the server that was chosen last, which has begun, may be passed on as a fresh one.
+    pub(super) fn is_still_fresh(&self, server: usize) -> bool {
+        match (&self.aim, self.sent) {
+            (
+                Aim::Fresh {
+                    freshness, demand, ..
+                },
+                Some(sent),
+            ) => freshness.is_fresh_since(sent, server, demand),
+            _ => true,
+        }
+    }
+
+    /// Whether the read that this server has would better be sent to another one: this one has been marked down since, and
+    /// another one could answer.
+    pub(super) fn is_lost(&self, server: usize, tried: &[usize]) -> bool {
+        let is_down = !self.pool.is_usable(server, &[])
+            || matches!(&self.aim, Aim::Fresh { freshness, .. } if !freshness.is_trusted(server));
+        let is_other = |index: usize| {
+            index != server
+                && self.pool.is_usable(index, tried)
+                && match &self.aim {
+                    Aim::Any | Aim::Pinned => true,
+                    Aim::Fresh {
+                        freshness, demand, ..
+                    } => freshness.is_fresh(index, demand),
+                }
+        };
+        is_down && (0..self.pool.servers().len()).any(is_other)
+    }
+
+    /// Records that this server lacks of what the read must see, at most.
+    pub(super) fn behind(&self, server: usize) -> u64 {
+        match &self.aim {
+            Aim::Any | Aim::Pinned => 0,
+            Aim::Fresh {
+                freshness, demand, ..
+            } => freshness.behind(server, demand),
+        }
     }
 
     /// An answer of this server is about to be passed on: what it shows, later reads must see too.
@@ -140,7 +192,7 @@ impl<'a> Chooser<'a> {
         }
     }
 
-    fn fresh(&self, tried: &[usize]) -> Option<(usize, SocketAddr)> {
+    fn fresh(&self, tried: &[usize]) -> Option<(usize, SocketAddr, SetBacks)> {
         let Aim::Fresh {
             freshness,
             demand,
@@ -150,11 +202,13 @@ impl<'a> Chooser<'a> {
             return None;
         };
         let is_fresh = |index| freshness.is_fresh(index, demand);
-        if *pinned {
+        let (index, address) = if *pinned {
             self.pool.choose_pinned(tried, is_fresh)
         } else {
             self.pool.choose_where(self.client, tried, is_fresh)
-        }
+        }?;
+        // It may have been set back since it was asked.
+        Some((index, address, freshness.send(index, demand)?))
     }
 }
 

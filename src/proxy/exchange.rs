@@ -44,6 +44,8 @@ pub(super) enum Failure {
     Broken(BError),
     /// The connection broke after something was sent, and the server takes no new one: it ended.
     Ended(BError),
+    /// The server was marked down before it answered, and another one could.
+    Lost,
     /// Nothing came for too long.
     Silent(BError),
 }

@@ -5,7 +5,7 @@
 //! not be the client's problem. From then on pieces are passed on as they come.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -30,6 +30,9 @@ use super::tunnel;
 
 /// On an answer of a replica that lacks acknowledged records: how many of them, at most.
 const STALE_HEADER: HeaderName = HeaderName::from_static("x-haflux-stale");
+
+/// How often a read that waits looks whether its server is still up.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Reads the request's body; nothing if it could not be had and the client has been told.
 ///
@@ -90,6 +93,7 @@ impl Forward<'_> {
         let shape = self.shape(session);
         let mut failure = None;
         let mut none_fresh = false;
+        let mut repeats = 0;
         while context.tried.len() <= pool.config().retries {
             let (index, address, stale) = match chooser.choose(&context.tried).await {
                 Chosen::Server(index, address) => (index, address, None),
@@ -108,8 +112,28 @@ impl Forward<'_> {
             }
             context.chose(index, server);
             let began = Instant::now();
-            match self.attempt(app, session, context, server, address).await? {
+            let is_first = is_first_end(failure.as_ref());
+            let may_move = shape.filter(|_| self.repeatable && is_first);
+            let lost = self.lost(&chooser, index, context.tried.clone(), may_move, began);
+            match self
+                .attempt(app, session, context, server, address, lost)
+                .await?
+            {
                 Ok(mut started) => {
+                    server.handle.note_answer();
+                    let mut stale = stale;
+                    if stale.is_none() && !chooser.is_still_fresh(index) {
+                        pool.stats().barrier.repeated.increment();
+                        if repeats < pool.config().retries {
+                            repeats += 1;
+                            continue;
+                        }
+                        if chooser.rejects_stale() {
+                            none_fresh = true;
+                            break;
+                        }
+                        stale = Some(chooser.behind(index));
+                    }
                     if let Some(behind) = stale {
                         started.header.insert_header(STALE_HEADER, behind)?;
                         pool.stats().barrier.stale.increment();
@@ -156,7 +180,7 @@ impl Forward<'_> {
                 ErrorAnswer::bad_gateway(pool.name()),
             ),
             Some(Failure::Ended(_)) => (Termination::ServerBroke, ErrorAnswer::ended(pool.name())),
-            Some(Failure::Silent(_)) => (
+            Some(Failure::Lost | Failure::Silent(_)) => (
                 Termination::ServerSilent,
                 ErrorAnswer::gateway_timeout(pool.name()),
             ),
@@ -165,7 +189,27 @@ impl Forward<'_> {
         app.answer(session, &answer).await
     }
 
-    /// One try at one server, up to the beginning of its answer.
+    /// Returns when the server that has the read since `began` has been marked down, another one could answer, and the read can
+    /// hardly be what the server suffers from.
+    async fn lost(
+        &self,
+        chooser: &Chooser<'_>,
+        index: usize,
+        tried: Vec<usize>,
+        shape: Option<Shape>,
+        began: Instant,
+    ) {
+        let (Some(shape), Some(server)) = (shape, self.pool.server(index)) else {
+            return std::future::pending().await;
+        };
+        let is_innocent =
+            || server.handle.last_answer() < began + QUICK && self.pool.known_reads().knows(shape);
+        while !(chooser.is_lost(index, &tried) && is_innocent()) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// One try at one server, up to the beginning of its answer; given up once `lost` returns.
     async fn attempt(
         &self,
         app: &App,
@@ -173,6 +217,7 @@ impl Forward<'_> {
         context: &mut RequestContext,
         server: &Server,
         address: SocketAddr,
+        lost: impl Future<Output = ()>,
     ) -> pingora::Result<Result<Started, Failure>> {
         let body = self.body.bytes();
         let mut header = app.upstream_header(session.req_header(), body.len(), context, address)?;
@@ -192,6 +237,7 @@ impl Forward<'_> {
         let outcome = tokio::select! {
             biased;
             outcome = exchange.start(&mut progress) => Some(outcome),
+            () = lost => Some(Err(Failure::Lost)),
             _ = session.downstream_session.read_body_or_idle(true) => None,
         };
         context.reached(progress.connected, progress.answered);
@@ -213,20 +259,23 @@ impl Forward<'_> {
     /// Counts a failed try; true if another server may be tried.
     fn failed(&self, server: &Server, failed: &Failure) -> bool {
         let (error, counter, again) = match failed {
-            Failure::Connect(error) => (error, &server.stats.connect_errors, true),
-            Failure::Broken(error) => (error, &server.stats.response_errors, self.repeatable),
-            Failure::Ended(error) => (error, &server.stats.ends, self.repeatable),
-            Failure::Silent(error) => (error, &server.stats.response_errors, false),
+            Failure::Connect(error) => (Some(error), &server.stats.connect_errors, true),
+            Failure::Broken(error) => (Some(error), &server.stats.response_errors, self.repeatable),
+            Failure::Ended(error) => (Some(error), &server.stats.ends, self.repeatable),
+            Failure::Lost => (None, &server.stats.response_errors, self.repeatable),
+            Failure::Silent(error) => (Some(error), &server.stats.response_errors, false),
         };
-        log::debug!("{}: {}", self.pool.name(), ErrorKind(error));
+        if let Some(error) = error {
+            log::debug!("{}: {}", self.pool.name(), ErrorKind(error));
+        }
         counter.increment();
         again
     }
 }
 
-/// Whether no server has ended yet while the request ran: one may, by chance.
+/// Whether no server has ended or gone silent yet while the request ran: one may, by chance.
 fn is_first_end(before: Option<&Failure>) -> bool {
-    !matches!(before, Some(Failure::Ended(_)))
+    !matches!(before, Some(Failure::Ended(_) | Failure::Lost))
 }
 
 /// Passes an answer that has begun on to the client, piece by piece. `shown` is called before the last of a longer one leaves.

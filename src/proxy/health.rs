@@ -139,8 +139,11 @@ impl HealthCheck for RecordedCheck {
             Err(_) => Err(Error::new(ErrorType::ReadTimedout)),
         };
         let (code, detail) = describe(&check.probe, result.as_ref().err().map(AsRef::as_ref));
-        if result.is_err() {
-            server.stats.check_failures.increment();
+        match (&result, &check.probe) {
+            (Err(_), _) => server.stats.check_failures.increment(),
+            (Ok(()), Probe::Http { .. }) => server.handle.note_answer(),
+            // The kernel makes connections also for a process that stands still.
+            (Ok(()), _) => {}
         }
         server.stats.last_check.store(Some(Arc::new(LastCheck {
             at: SystemTime::now(),

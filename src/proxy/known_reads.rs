@@ -1,9 +1,11 @@
-//! Which reads have been answered before: only such a read is tried on another server when one ended while it ran.
+//! Which reads have been answered before: only such a read is tried on another server when one ended, or went silent and was
+//! marked down, while it ran.
 //!
 //! A read can end a server: by its form, or because of what it makes the server hold. From here that looks like a server that
 //! was killed while innocent reads were under way. A read that ended one server must not be handed to the next; an innocent one
 //! should be, so that nobody notices that a node died. What tells them apart is that innocent reads come again and again: the
-//! same text, but for its times, has been answered lately, and its answer has always begun within a moment ([`QUICK`]).
+//! same text, but for its times, has been answered lately, and its answer has always begun within a moment ([`QUICK`]). So a
+//! read is innocent if its server ended, or answered anything for the last time, within that moment of getting it.
 //!
 //! The table has a fixed size and holds keyed hashes. A newer read takes the place of an older one with the same slot; then the
 //! older one is unknown until it is answered again, which is the safe side.

@@ -23,6 +23,8 @@
 //!
 //! - A request is sent to a second server only if that cannot do anything twice: the method repeats safely, or nothing was
 //!   sent. It never is once a byte of an answer has gone to the client.
+//! - A read that may be what ended or silenced its server is sent to no second one (`known_reads`).
+//! - An answer leaves only if its server was fresh for the read all the time (`barrier`).
 //! - With no server up, the answer is 503 at once and names the backend.
 //! - Everything has a limit: connections a frontend, waiting connections, bytes of held bodies (a request and in all),
 //!   idle connections to a server, and each wait.

@@ -22,6 +22,10 @@
 //! - no request without an answer may still land (rule W7), nothing that it refused while another replica took it is open, and
 //!   it is known to be the node that it was.
 //!
+//! A replica may be set back while it executes a read, and may have come where it was when the answer arrives. So each view counts
+//! how many times it was set back, and an answer is passed on only if its replica is fresh and was not set back since the read
+//! was sent ([`Freshness::is_fresh_since`]); else the read is sent again.
+//!
 //! The order of telling matters: a replica's view moves before its verdict reaches the client, so that a client that was
 //! answered finds at least one fresh replica; a refusal that makes it differ from the others is noted before a client hears of
 //! the others' acceptance.
@@ -111,6 +115,10 @@ enum Writes {
     All(Sequence),
 }
 
+/// How many times a replica had been set back when a read was sent to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetBacks(u64);
+
 /// What a replicator shows of its replica.
 #[derive(Debug)]
 pub(super) struct View {
@@ -122,6 +130,8 @@ pub(super) struct View {
     pub(super) read: Sequence,
     /// What it may have applied already: until it has come there again, its data may be older than it was.
     pub(super) had: Sequence,
+    /// How many times it was set back.
+    set_back: u64,
     /// The oldest record of a database that has no verdict.
     pub(super) pending: HashMap<String, Sequence>,
     /// The newest record of a database that was sent to it.
@@ -150,6 +160,12 @@ impl View {
                 self.sent_floor = self.sent_floor.max(sequence);
             }
         }
+    }
+
+    /// What it has is about to become older than it was, for a moment.
+    pub(super) fn is_set_back(&mut self) {
+        self.had = self.had.max(self.read).max(self.cursor);
+        self.set_back += 1;
     }
 
     /// A record of this database goes out.
@@ -219,6 +235,7 @@ impl Freshness {
             cursor: Sequence::ZERO,
             read: Sequence::ZERO,
             had: head,
+            set_back: 0,
             pending: HashMap::new(),
             sent: HashMap::new(),
             newest_sent: Sequence::ZERO,
@@ -325,18 +342,35 @@ impl Freshness {
 
     /// Whether this replica may answer it.
     pub fn is_fresh(&self, replica: usize, demand: &Demand) -> bool {
-        self.replicas.get(replica).is_some_and(|replica| {
-            let view = replica.view();
-            view.has_passed(demand.statement)
-                && match &demand.writes {
-                    Writes::All(mark) => view.has_applied_all(*mark),
-                    Writes::Of(marks) => {
-                        let mut marks = marks.iter();
-                        marks.all(|(database, mark)| view.has_applied(database, *mark))
-                    }
+        self.send(replica, demand).is_some()
+    }
+
+    /// A read with this demand is about to be sent to this replica. Nothing if the replica may not answer it.
+    pub fn send(&self, replica: usize, demand: &Demand) -> Option<SetBacks> {
+        let replica = self.replicas.get(replica)?;
+        let view = replica.view();
+        let is_fresh = view.has_passed(demand.statement)
+            && match &demand.writes {
+                Writes::All(mark) => view.has_applied_all(*mark),
+                Writes::Of(marks) => {
+                    let mut marks = marks.iter();
+                    marks.all(|(database, mark)| view.has_applied(database, *mark))
                 }
-                && self.is_sound(replica, &view, demand)
-        })
+            }
+            && self.is_sound(replica, &view, demand);
+        is_fresh.then_some(SetBacks(view.set_back))
+    }
+
+    /// Whether the answer to a read may be passed on that was sent to this replica at `sent`: the replica has been fresh for it
+    /// all the time. One that was set back and has come where it was may have executed the read in between.
+    pub fn is_fresh_since(&self, sent: SetBacks, replica: usize, demand: &Demand) -> bool {
+        self.send(replica, demand) == Some(sent)
+    }
+
+    /// Whether this replica answers, and is known to be the node that it was.
+    pub fn is_trusted(&self, replica: usize) -> bool {
+        let replica = self.replicas.get(replica);
+        replica.is_some_and(|replica| replica.view().trusted)
     }
 
     /// Whether it will be able to answer it as soon as it has caught up.

@@ -180,6 +180,8 @@ pub struct BarrierStats {
     pub stale: Counter,
     /// Reads answered 503 because no replica was fresh in time.
     pub rejected: Counter,
+    /// Answers that were thrown away because their replica was set back while it executed the read; the read was sent again.
+    pub repeated: Counter,
 }
 
 /// One backend, with its servers.

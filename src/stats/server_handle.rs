@@ -4,7 +4,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
@@ -16,6 +17,10 @@ pub struct ServerHandle {
     address: ArcSwapOption<SocketAddr>,
     up: AtomicBool,
     set_aside: AtomicBool,
+    /// When this was made.
+    begun: Instant,
+    /// The newest answer, in milliseconds since then; 0 before the first.
+    answered: AtomicU64,
     changes: watch::Sender<u64>,
 }
 
@@ -27,6 +32,8 @@ impl ServerHandle {
             address: ArcSwapOption::from(address.map(Arc::new)),
             up: AtomicBool::new(up),
             set_aside: AtomicBool::new(false),
+            begun: Instant::now(),
+            answered: AtomicU64::new(0),
             changes: watch::Sender::new(0),
         }
     }
@@ -49,6 +56,17 @@ impl ServerHandle {
     /// Whether it must not be asked, though it may be up: it lacks data that the pool's other servers have.
     pub fn is_set_aside(&self) -> bool {
         self.set_aside.load(Ordering::Acquire)
+    }
+
+    /// It gave an answer to anything just now.
+    pub fn note_answer(&self) {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.answered.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// When it gave its newest answer; the start if it gave none.
+    pub fn last_answer(&self) -> Instant {
+        self.begun + Duration::from_millis(self.answered.load(Ordering::Relaxed))
     }
 
     /// A number that grows with every change of the address or the state.

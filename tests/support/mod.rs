@@ -51,5 +51,5 @@ pub use lock::lock;
 pub use numbered::{Follower, Numbered};
 pub use points::same_points;
 pub use relay::relay_over;
-pub use stand_in::{Behaviour, StandIn};
+pub use stand_in::{Behaviour, Request, StandIn};
 pub use wait::{wait_for, wait_until};

@@ -10,5 +10,6 @@ mod forwarding;
 mod health_checks;
 mod plain_pools;
 mod routing;
+mod silent_servers;
 mod stand_in;
 mod stopping;

@@ -243,3 +243,24 @@ fn what_was_shown_once_is_asked_for_from_then_on() {
     freshness.shown(1, &freshness.demand(&names(["fourth"])));
     assert_eq!(fresh(&freshness, &names(["fourth"])), [false, true]);
 }
+
+#[test]
+fn an_answer_counts_only_if_its_replica_was_not_set_back_since_the_read_was_sent() {
+    let Fixture { freshness, _folder } = fixture();
+    let demand = freshness.demand(&names(["db"]));
+    let sent = freshness.send(0, &demand).expect("it is fresh");
+    assert!(freshness.is_fresh_since(sent, 0, &demand));
+    freshness.update(0, |view| {
+        view.is_set_back();
+        view.cursor = at(5);
+        view.read = at(5);
+    });
+    assert!(!freshness.is_fresh_since(sent, 0, &demand));
+    freshness.update(0, |view| {
+        view.cursor = at(10);
+        view.read = at(10);
+    });
+    assert!(freshness.is_fresh(0, &demand), "it is where it was");
+    assert!(!freshness.is_fresh_since(sent, 0, &demand));
+    assert!(!freshness.is_fresh_since(sent, 2, &demand));
+}

@@ -74,7 +74,7 @@ impl Replicator {
         self.begun_lanes.clear();
         let doubted = self.trail.doubted().cloned();
         self.freshness.update(self.replica.index, |view| {
-            view.had = view.had.max(view.read).max(view.cursor);
+            view.is_set_back();
             view.pending.clear();
             view.statements.clear();
             view.cursor = place;

@@ -75,6 +75,7 @@ impl Replicator {
     fn note_hearing(&mut self, now: Instant, result: &Result<ReplicaAnswer, SendError>) {
         if result.is_ok() && self.is_linked() {
             self.trail.heard(now);
+            self.replica.server.note_answer();
         }
     }
 

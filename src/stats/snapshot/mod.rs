@@ -140,6 +140,8 @@ pub struct BarrierView {
     pub stale: Count,
     /// Reads answered 503 because no replica was fresh in time.
     pub rejected: Count,
+    /// Answers that were thrown away because their replica was set back meanwhile.
+    pub repeated: Count,
 }
 
 /// One server of a backend.

@@ -97,6 +97,7 @@ fn backend(stats: &BackendStats, now: SystemTime) -> BackendView {
             waited: Span(Duration::from_micros(stats.barrier.waited_micros.get())),
             stale: Count(stats.barrier.stale.get()),
             rejected: Count(stats.barrier.rejected.get()),
+            repeated: Count(stats.barrier.repeated.get()),
         },
         servers,
     }
