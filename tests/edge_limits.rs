@@ -103,11 +103,17 @@ fn who_waits_for_a_connection_is_not_shut_out_by_one_address() {
     let _alone = ONE_AT_A_TIME.lock();
     let (_folder, _node, haflux) = start("maxconn = 4\nmaxconn_per_source = 3");
     let front = haflux.address("front");
+    // Two addresses have all connections that there are; as many more may wait.
+    let served: Vec<_> = [4, 4, 5, 5].map(|last| connect_from(last, &front)).into();
+    for connection in &served {
+        assert_eq!(ping(connection).expect("an answer"), "HTTP/1.1 204");
+    }
     let silent: Vec<_> = (0..20).map(|_| connect_from(2, &front)).collect();
     wait_until("the rest to be closed", SOON, || closed(&silent) == 17);
     let good = connect_from(3, &front);
+    drop(served);
     assert_eq!(ping(&good).expect("an answer"), "HTTP/1.1 204");
-    drop(silent);
+    assert_eq!(closed(&silent), 17);
 }
 
 #[test]
