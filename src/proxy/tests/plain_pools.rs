@@ -96,7 +96,7 @@ async fn no_server_up_is_a_503_at_once_that_names_the_backend() {
     assert_eq!(page.header("connection"), Some("keep-alive"));
     assert!(
         page.body
-            .contains("no server of backend &quot;influx_back&quot; is up")
+            .contains("no server of backend &#34;influx_back&#34; is up")
     );
     let json = client.get("/api/health").await;
     assert_eq!(
