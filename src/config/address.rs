@@ -58,6 +58,28 @@ pub(super) fn parse_server(text: &str) -> Result<ServerAddress, AddressError> {
     })
 }
 
+/// The node that a server's address leads to, as far as its text tells: `localhost`, `127.0.0.1` and `[::1]` are one, and so
+/// are a DNS name with and without the dot at its end. Two names of one host are not told.
+pub(super) fn node_of(address: &ServerAddress) -> ServerAddress {
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    match address {
+        ServerAddress::Ip(address) => {
+            let ip = match address.ip().to_canonical() {
+                IpAddr::V6(ip) if ip.is_loopback() => LOOPBACK,
+                ip => ip,
+            };
+            ServerAddress::Ip(SocketAddr::new(ip, address.port()))
+        }
+        ServerAddress::Dns { host, port } => match host.strip_suffix('.').unwrap_or(host) {
+            "localhost" => ServerAddress::Ip(SocketAddr::new(LOOPBACK, *port)),
+            host => ServerAddress::Dns {
+                host: host.to_owned(),
+                port: *port,
+            },
+        },
+    }
+}
+
 /// Whether two sockets cannot listen at once: one of them would get the other's connections, or could not be bound.
 /// `[::]` listens for IPv4 as well.
 pub(super) fn overlap(left: SocketAddr, right: SocketAddr) -> bool {

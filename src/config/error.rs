@@ -227,6 +227,16 @@ pub enum Problem {
         taken: String,
         line: usize,
     },
+    /// A node that two relays replicate to.
+    #[error(
+        "{found} is the address of a server in line {line}, {taken}, to which {other} replicates; a node has one relay at most"
+    )]
+    TwoRelaysToNode {
+        found: String,
+        taken: String,
+        other: String,
+        line: usize,
+    },
     /// A frontend that leads nowhere.
     #[error("leads nowhere; expected default_backend, use_backend or both")]
     LeadsNowhere,
@@ -284,6 +294,15 @@ pub enum Notice {
         "{found} is not longer than InfluxDB's own write timeout (10s by default): a slow write will be sent again while InfluxDB still works on it"
     )]
     ShortRelayTimeout { found: String },
+    /// A pool that nothing replicates to, with a node that a relay replicates to.
+    #[error(
+        "{found} is the address of a server in line {line}, to which {relay} replicates: reads that come to this backend do not wait for what was acknowledged, and changes that come to it reach this node alone"
+    )]
+    BesideRelay {
+        found: String,
+        relay: String,
+        line: usize,
+    },
     /// A pool in which no server takes balanced requests.
     #[error("every server has weight 0: none of them takes balanced requests")]
     AllWeightsZero,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Spelled, check, name};
-use crate::config::address::parse_server;
+use crate::config::address::{node_of, parse_server};
 use crate::config::error::{Notice, Position, Problem};
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{Backend, Balance, OnStale, PoolServer, Reads, ServerAddress};
@@ -48,7 +48,17 @@ const ON_STALE: [(&str, OnStale); 2] = [("serve", OnStale::Serve), ("reject", On
 pub(super) struct BackendDraft<'a> {
     pub(super) name: Option<Spelled<'a>>,
     pub(super) backend: Backend,
+    /// The addresses of its servers, as they stand in the file.
+    pub(super) addresses: Vec<Placed<'a>>,
     /// The whole backend.
+    pub(super) field: Field<'a>,
+}
+
+/// A server's address and where it stands.
+pub(super) struct Placed<'a> {
+    pub(super) node: ServerAddress,
+    /// As written.
+    pub(super) raw: String,
     pub(super) field: Field<'a>,
 }
 
@@ -56,6 +66,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
     let mut draft = BackendDraft {
         name: None,
         backend: default(),
+        addresses: Vec::new(),
         field: field.clone(),
     };
     let Some(table) = field.table(KEYS, "a table") else {
@@ -70,7 +81,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
     if let Some(field) = table.get("check") {
         backend.check = check::decode(&field);
     }
-    backend.servers = servers(&table);
+    (backend.servers, draft.addresses) = servers(&table);
     backend.reads = table.choice("reads", &READS, backend.reads);
     backend.read_wait = table.duration("read_wait", backend.read_wait);
     backend.on_stale = table.choice("on_stale", &ON_STALE, backend.on_stale);
@@ -106,26 +117,28 @@ fn default() -> Backend {
     }
 }
 
-fn servers(table: &Table<'_>) -> Vec<PoolServer> {
+fn servers<'a>(table: &Table<'a>) -> (Vec<PoolServer>, Vec<Placed<'a>>) {
     let fields = table
         .require("servers", SERVERS)
         .and_then(|field| field.some_items(SERVERS));
     let mut taken = Taken::default();
-    fields
+    let servers = fields
         .unwrap_or_default()
         .iter()
         .filter_map(|field| server(field, &mut taken))
-        .collect()
+        .collect();
+    (servers, taken.addresses)
 }
 
 /// The names and addresses of a pool, and who has them where.
 #[derive(Default)]
-struct Taken {
+struct Taken<'a> {
     names: HashMap<String, Position>,
-    addresses: HashMap<ServerAddress, (String, Position)>,
+    addresses: Vec<Placed<'a>>,
+    nodes: HashMap<ServerAddress, usize>,
 }
 
-fn server(field: &Field<'_>, taken: &mut Taken) -> Option<PoolServer> {
+fn server<'a>(field: &Field<'a>, taken: &mut Taken<'a>) -> Option<PoolServer> {
     let table = field.table(
         SERVER,
         "a server such as { name = \"a\", address = \"10.0.2.2:8086\" }",
@@ -158,7 +171,7 @@ fn server(field: &Field<'_>, taken: &mut Taken) -> Option<PoolServer> {
     Some(server)
 }
 
-fn address(table: &Table<'_>, taken: &mut Taken) -> Option<ServerAddress> {
+fn address<'a>(table: &Table<'a>, taken: &mut Taken<'a>) -> Option<ServerAddress> {
     let field = table.require("address", ADDRESS)?;
     let text = field.text(ADDRESS)?;
     let address = match parse_server(&text.value) {
@@ -168,16 +181,21 @@ fn address(table: &Table<'_>, taken: &mut Taken) -> Option<ServerAddress> {
             return None;
         }
     };
-    match taken.addresses.get(&address) {
-        Some((raw, first)) => field.report(Problem::SameAddress {
+    let node = node_of(&address);
+    let first = taken.nodes.get(&node);
+    match first.and_then(|first| taken.addresses.get(*first)) {
+        Some(first) => field.report(Problem::SameAddress {
             found: quote(&text.raw),
-            taken: quote(raw),
-            line: first.line,
+            taken: quote(&first.raw),
+            line: first.field.position().line,
         }),
         None => {
-            taken
-                .addresses
-                .insert(address.clone(), (text.raw.clone(), field.position()));
+            taken.nodes.insert(node.clone(), taken.addresses.len());
+            taken.addresses.push(Placed {
+                node,
+                raw: text.raw.clone(),
+                field,
+            });
         }
     }
     Some(address)

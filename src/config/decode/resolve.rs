@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::Spelled;
-use super::backend::BackendDraft;
+use super::backend::{BackendDraft, Placed};
 use super::frontend::{FrontendDraft, RuleDraft};
 use super::relay::RelayDraft;
 use super::shadow;
@@ -13,7 +13,7 @@ use crate::config::address::overlap;
 use crate::config::error::{Notice, Problem, Suggestion};
 use crate::config::field::Field;
 use crate::config::model::{
-    Backend, BackendId, Condition, Frontend, Relay, RelayId, Rule, Target, Udp,
+    Backend, BackendId, Condition, Frontend, Relay, RelayId, Rule, ServerAddress, Target, Udp,
 };
 use crate::config::suggest::nearest;
 use crate::config::tree::{quote, shorten};
@@ -86,6 +86,7 @@ impl Drafts<'_> {
             .iter()
             .map(|draft| udp(draft, &names, &mut used))
             .collect();
+        check_nodes(&self.backends, &self.relays, &pools);
         used.follow(&pools);
         warn_unused(&self.backends, &self.relays, &used);
         drop(names);
@@ -299,6 +300,50 @@ fn pools(relays: &[RelayDraft<'_>], names: &Names<'_>) -> Vec<(RelayId, BackendI
         }
     }
     pools
+}
+
+/// A node's data is equal to that of its fellows only if all of its changes come through one relay.
+fn check_nodes(
+    backends: &[BackendDraft<'_>],
+    relays: &[RelayDraft<'_>],
+    pools: &[(RelayId, BackendId)],
+) {
+    let mut replicated: HashMap<&ServerAddress, (String, &Placed<'_>)> = HashMap::new();
+    for (relay, pool) in pools {
+        let name = relays.get(relay.index()).and_then(|relay| relay.name.as_ref());
+        let relay = name.map_or("another relay".to_owned(), |name| {
+            format!("relay {}", quote(&name.text.raw))
+        });
+        let servers = backends.get(pool.index()).map(|pool| &pool.addresses);
+        for server in servers.into_iter().flatten() {
+            match replicated.get(&server.node) {
+                Some((other, first)) => server.field.report(Problem::TwoRelaysToNode {
+                    found: quote(&server.raw),
+                    taken: quote(&first.raw),
+                    other: other.clone(),
+                    line: first.field.position().line,
+                }),
+                None => {
+                    replicated.insert(&server.node, (relay.clone(), server));
+                }
+            }
+        }
+    }
+    let is_replicated = |index| pools.iter().any(|(_, pool)| pool.index() == index);
+    for (index, backend) in backends.iter().enumerate() {
+        if is_replicated(index) {
+            continue;
+        }
+        for server in &backend.addresses {
+            if let Some((relay, first)) = replicated.get(&server.node) {
+                server.field.warn(Notice::BesideRelay {
+                    found: quote(&server.raw),
+                    relay: relay.clone(),
+                    line: first.field.position().line,
+                });
+            }
+        }
+    }
 }
 
 fn frontend(draft: &FrontendDraft<'_>, names: &Names<'_>, used: &mut Used) -> Frontend {
