@@ -79,7 +79,15 @@ impl Replicas for Pretended {
         }
     }
 
-    async fn readmit(&self, _: Option<&str>, name: &str) -> Result<String, ControlError> {
+    async fn readmit(
+        &self,
+        _: Option<&str>,
+        name: &str,
+        as_it_is: bool,
+    ) -> Result<String, ControlError> {
+        if as_it_is {
+            return Ok(format!("{name} as it is"));
+        }
         Err(match name {
             "influxlab" => ControlError::Failed {
                 reason: "the journal\ncannot be written".to_owned(),
@@ -182,6 +190,10 @@ fn an_order_that_is_carried_out_says_what_to_do_next() {
         (
             &["rebuild-begin", "influxlab2", "--relay", "influx_relay"],
             "influx_relay: copy the data to influxlab2\n",
+        ),
+        (
+            &["readmit", "influxlab2", "--as-it-is"],
+            "influxlab2 as it is\n",
         ),
         (
             &["--relay", "influx_relay", "rebuild-begin", "influxlab2"],

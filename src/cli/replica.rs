@@ -56,6 +56,9 @@ enum Order {
         /// The replica: a server of the pool that the relay replicates to
         #[arg(value_name = "NAME")]
         replica: String,
+        /// Whatever it lacks, or cannot prove: a copy that was looked at, a node that is held, or the last data that is left
+        #[arg(long)]
+        as_it_is: bool,
     },
     /// Set a record aside that a replica leaves without a verdict: it becomes a dead letter there
     Skip {
@@ -159,9 +162,10 @@ fn carry_out(arguments: &Arguments, config: &Config) -> Result<String, OrderErro
             name: replica.clone(),
             relay,
         },
-        Order::Readmit { replica } => Request::Readmit {
+        Order::Readmit { replica, as_it_is } => Request::Readmit {
             name: replica.clone(),
             relay,
+            as_it_is: *as_it_is,
         },
         Order::Skip { replica, sequence } => Request::Skip {
             name: replica.clone(),

@@ -25,6 +25,9 @@ pub enum Request {
         /// Its relay; needed if several have a replica of that name.
         #[serde(default)]
         relay: Option<String>,
+        /// Whatever it lacks or cannot prove.
+        #[serde(default)]
+        as_it_is: bool,
     },
     /// [`Replicas::skip`](super::Replicas::skip).
     Skip {

@@ -75,11 +75,17 @@ pub trait Replicas: Send + Sync {
     /// Why nothing was changed.
     async fn rebuild_begin(&self, relay: Option<&str>, name: &str) -> Result<String, ControlError>;
 
-    /// Takes the replica back, now that its data was copied. Returns what happens next, for a person.
+    /// Takes the replica back, now that its data was copied; `as_it_is`: whatever it lacks or cannot prove. Returns what
+    /// happens next, for a person.
     ///
     /// # Errors
     /// Why nothing was changed.
-    async fn readmit(&self, relay: Option<&str>, name: &str) -> Result<String, ControlError>;
+    async fn readmit(
+        &self,
+        relay: Option<&str>,
+        name: &str,
+        as_it_is: bool,
+    ) -> Result<String, ControlError>;
 
     /// Sets a record aside for a replica that has no verdict on it: a dead letter, and its lane goes on. Returns what became of it,
     /// for a person.

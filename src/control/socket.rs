@@ -150,8 +150,12 @@ async fn carry_out(
             let result = replicas.rebuild_begin(relay.as_deref(), &name).await;
             ("rebuild-begin", name, result)
         }
-        Request::Readmit { name, relay } => {
-            let result = replicas.readmit(relay.as_deref(), &name).await;
+        Request::Readmit {
+            name,
+            relay,
+            as_it_is,
+        } => {
+            let result = replicas.readmit(relay.as_deref(), &name, as_it_is).await;
             ("readmit", name, result)
         }
         Request::Skip {

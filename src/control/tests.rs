@@ -74,8 +74,13 @@ impl Replicas for Pretended {
         Ok(format!("copy the data to {name}"))
     }
 
-    async fn readmit(&self, relay: Option<&str>, name: &str) -> Result<String, ControlError> {
-        self.note("readmit", relay, name);
+    async fn readmit(
+        &self,
+        relay: Option<&str>,
+        name: &str,
+        as_it_is: bool,
+    ) -> Result<String, ControlError> {
+        self.note(if as_it_is { "as it is" } else { "readmit" }, relay, name);
         Err(ControlError::UnknownReplica {
             name: name.to_owned(),
             known: vec!["one".to_owned(), "two".to_owned()],
@@ -189,6 +194,7 @@ fn each_request_reaches_the_replicas_and_their_answer_the_client() {
     let readmit = Request::Readmit {
         name: "three".to_owned(),
         relay: None,
+        as_it_is: false,
     };
     let Answer::Refused(ControlError::UnknownReplica { name, known }) =
         served.ask(&readmit).unwrap()

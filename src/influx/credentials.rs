@@ -45,6 +45,15 @@ impl Credentials {
         }
     }
 
+    /// Bytes of all of it.
+    pub fn length(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Parameters { user, password } => user.len().saturating_add(password.len()),
+            Self::Authorization(value) => value.len(),
+        }
+    }
+
     /// Whether the request offers nothing.
     pub fn is_none(&self) -> bool {
         *self == Self::None

@@ -177,6 +177,17 @@ impl Journal {
         saved.await.unwrap_or(Err(CursorError::Closed))
     }
 
+    /// Waits until every change of a cursor made before this call is in both tables on disk, so that the loss of either one
+    /// brings no earlier cursor back.
+    ///
+    /// # Errors
+    /// As those of [`Journal::sync_cursors`].
+    pub async fn sync_both_tables(&self) -> Result<(), CursorError> {
+        // Each save writes the older of the two.
+        self.sync_cursors().await?;
+        self.sync_cursors().await
+    }
+
     /// How it is.
     pub fn health(&self) -> Health {
         let mut health = lock(&self.shared().health).clone();

@@ -2,14 +2,18 @@
 //!
 //! A diverged replica ends only through a person's hand. Before another replica's data is copied to it the journal is
 //! pinned, so that nothing that comes meanwhile is let go; taken back, it follows from that pin on. The pin stands where the
-//! other one would have to begin anew itself: what landed there late, and is still to be written over, may be in the copy.
+//! other one would have to begin anew itself: what landed there late, and is still to be written over, may be in the copy. It
+//! is taken back only if it holds what was [to be copied](super::copied).
+//!
+//! *As it is* is a person's word against what haflux knows: a copy that does not pass, a node that is held because it cannot
+//! prove who it is, or, when no replica follows any more, one that diverged, which is sent what the journal has.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use log::warn;
 
+use super::copied::{self, Contents};
 use super::note::Note;
 use super::relay::Relay;
 use super::replica::Replica;
@@ -66,9 +70,48 @@ pub enum ReplicaError {
         /// The newest one.
         head: u64,
     },
+    /// Its rebuilding has begun already.
+    #[error(
+        "the rebuilding of {name} is under way: the journal is kept for it from record {from} on; copy the data of a fresh replica to it, then: haflux replica readmit {name}"
+    )]
+    UnderWay {
+        /// The replica.
+        name: String,
+        /// The first record that is kept for it.
+        from: u64,
+    },
+    /// It does not hold what another replica holds.
+    #[error(
+        "{name} does not hold what was to be copied to it: {reason}; copy it, or, if that is known and right: haflux replica readmit {name} --as-it-is"
+    )]
+    NotCopied {
+        /// The replica.
+        name: String,
+        /// What it lacks.
+        reason: String,
+    },
+    /// It diverged, and others did not: it lacks what they have.
+    #[error(
+        "{name} has diverged, and {follower} has not: as it is, it would serve without what it lacks; rebuild it from {follower}: haflux replica rebuild-begin {name}"
+    )]
+    OthersFollow {
+        /// The replica.
+        name: String,
+        /// One that follows.
+        follower: String,
+    },
     /// The disk does not take it.
     #[error("{0}")]
     Disk(String),
+}
+
+/// Whether what haflux knows of a replica stands against its being taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readmission {
+    /// It does.
+    Checked,
+    /// A person knows better.
+    AsItIs,
 }
 
 impl Relay {
@@ -87,32 +130,50 @@ impl Relay {
     /// [`ReplicaError`]; nothing has changed then.
     pub async fn begin_rebuild(&self, name: &str) -> Result<(), ReplicaError> {
         let replica = self.replica(name)?;
+        if let Place::Rebuilding { pin, .. } = replica.place() {
+            return Err(ReplicaError::UnderWay {
+                name: name.to_owned(),
+                from: pin.sequence.next().get(),
+            });
+        }
         let saved = self.journal.cursors();
-        let others = self
-            .replicas
-            .iter()
-            .filter(|other| other.index != replica.index && other.follows());
-        let pin = others
+        let (source, cursor) = self
+            .others(replica)
             .filter(|other| self.board.is_near(other.index))
-            .filter_map(|other| saved.iter().find(|cursor| cursor.name == other.stats.name))
-            .map(|cursor| Position {
-                sequence: cursor.sequence,
-                offset: cursor.offset,
+            .filter_map(|other| {
+                let cursor = saved.iter().find(|cursor| cursor.name == other.stats.name);
+                Some((other, cursor?))
             })
-            .min_by_key(|position| position.sequence)
+            .min_by_key(|(_, cursor)| cursor.sequence)
             .ok_or(ReplicaError::NothingToCopy)?;
+        let pin = Position {
+            sequence: cursor.sequence,
+            offset: cursor.offset,
+        };
         let pin_name = format!("{PIN_PREFIX}{name}");
-        self.journal.set_cursor(Cursor {
-            name: pin_name.clone(),
-            sequence: pin.sequence,
-            offset: pin.offset,
-            note: Bytes::new(),
-        });
+        let set_pin = |note: &Note| {
+            self.journal.set_cursor(Cursor {
+                name: pin_name.clone(),
+                sequence: pin.sequence,
+                offset: pin.offset,
+                note: note.clone().encode(),
+            });
+        };
+        let noted = Note::decode(&cursor.note).unwrap_or_default();
+        let mut to_copy = Note {
+            proof: noted.proof,
+            known: noted.known,
+            ..Note::default()
+        };
+        // Before the questions: while they are asked, the journal must not let go of what stands behind the pin.
+        set_pin(&to_copy);
+        let credentials = copied::credentials(&to_copy.known, to_copy.proof.as_ref());
+        let contents = Contents::of(source, &credentials);
+        let contents = tokio::time::timeout(self.settings.timeout, contents).await;
+        to_copy.at_copy = contents.unwrap_or_default();
+        set_pin(&to_copy);
         if let Err(error) = self.pinned(replica, pin).await {
-            match saved.into_iter().find(|cursor| cursor.name == pin_name) {
-                Some(earlier) => self.journal.set_cursor(earlier),
-                None => self.journal.remove_cursor(&pin_name),
-            }
+            self.journal.remove_cursor(&pin_name);
             return Err(error);
         }
         self.journal.remove_cursor(name);
@@ -138,26 +199,71 @@ impl Relay {
         }
     }
 
-    /// Takes a rebuilt replica back: it follows from where its rebuilding began.
+    /// Takes a rebuilt replica back: it follows from where its rebuilding began. Says what it is sent next, for a person.
     ///
     /// # Errors
     /// [`ReplicaError`]; nothing has changed then.
-    pub async fn readmit(&self, name: &str) -> Result<(), ReplicaError> {
+    pub async fn readmit(&self, name: &str, readmission: Readmission) -> Result<String, ReplicaError> {
         let replica = self.replica(name)?;
-        let pin = match replica.place() {
-            Place::Rebuilding { pin, .. } => pin,
-            Place::Diverged(_) => return Err(ReplicaError::NotBegun(name.to_owned())),
-            Place::Following => return Err(ReplicaError::Follows(name.to_owned())),
-        };
+        match (replica.place(), readmission) {
+            (Place::Rebuilding { pin, .. }, Readmission::Checked) => {
+                let to_copy = self.to_copy(name);
+                let others: Vec<&Replica> = self.others(replica).map(AsRef::as_ref).collect();
+                let check = copied::check(replica, &others, &to_copy);
+                let checked = tokio::time::timeout(self.settings.timeout, check).await;
+                let checked = checked.unwrap_or_else(|_| Err("it does not answer".to_owned()));
+                checked.map_err(|reason| ReplicaError::NotCopied {
+                    name: name.to_owned(),
+                    reason,
+                })?;
+                self.take_back(replica, pin).await
+            }
+            (Place::Rebuilding { pin, .. }, Readmission::AsItIs) => {
+                self.take_back(replica, pin).await
+            }
+            (Place::Diverged(_), Readmission::AsItIs) => match self.others(replica).next() {
+                Some(follower) => Err(ReplicaError::OthersFollow {
+                    name: name.to_owned(),
+                    follower: follower.stats.name.clone(),
+                }),
+                // Nothing tells what it lacks: it is sent all that the journal has.
+                None => self.take_back(replica, Position::default()).await,
+            },
+            (Place::Following, Readmission::AsItIs) if !replica.is_trusted() => {
+                replica.take_back_as_it_is();
+                warn!("replica {name} is to be taken for the node it was, as a person wants it");
+                Ok(format!(
+                    "{name} is taken for the node it was once it answers, whatever it can prove."
+                ))
+            }
+            (Place::Diverged(_), Readmission::Checked) => {
+                Err(ReplicaError::NotBegun(name.to_owned()))
+            }
+            (Place::Following, _) => Err(ReplicaError::Follows(name.to_owned())),
+        }
+    }
+
+    /// What was noted when the rebuilding began.
+    fn to_copy(&self, name: &str) -> Note {
+        let pin = format!("{PIN_PREFIX}{name}");
+        let cursors = self.journal.cursors();
+        let pin = cursors.iter().find(|cursor| cursor.name == pin);
+        pin.and_then(|pin| Note::decode(&pin.note).ok())
+            .unwrap_or_default()
+    }
+
+    /// It follows from here on.
+    async fn take_back(&self, replica: &Replica, from: Position) -> Result<String, ReplicaError> {
+        let name = &replica.stats.name;
         // What came while it was rebuilt is no backlog that it grew: it must not diverge for it.
         let note = Note {
-            allowance: self.journal.durable().offset.saturating_sub(pin.offset),
+            allowance: self.journal.durable().offset.saturating_sub(from.offset),
             ..Note::default()
         };
         self.journal.set_cursor(Cursor {
-            name: name.to_owned(),
-            sequence: pin.sequence,
-            offset: pin.offset,
+            name: name.clone(),
+            sequence: from.sequence,
+            offset: from.offset,
             note: note.encode(),
         });
         self.sync_cursors().await?;
@@ -165,9 +271,12 @@ impl Relay {
         self.journal.remove_cursor(&format!("{PIN_PREFIX}{name}"));
         warn!(
             "replica {name} is taken back; it follows from record {} on",
-            pin.sequence.next()
+            from.sequence.next()
         );
-        Ok(())
+        Ok(format!(
+            "{name} is a replica again; it is sent what the journal has from record {} on, and is fresh once it has that.",
+            from.sequence.next()
+        ))
     }
 
     /// Sets a record aside for a replica that has no verdict on it (rule N2). Returns whether that is done; if not, the record is
@@ -198,6 +307,14 @@ impl Relay {
         let mut skips = replica.watch_skips();
         let done = skips.wait_for(|skips| !skips.contains(&sequence));
         Ok(tokio::time::timeout(SKIP_WAIT, done).await.is_ok())
+    }
+
+    /// The other ones that follow.
+    fn others(&self, replica: &Replica) -> impl Iterator<Item = &Arc<Replica>> {
+        let index = replica.index;
+        self.replicas
+            .iter()
+            .filter(move |other| other.index != index && other.follows())
     }
 
     fn replica(&self, name: &str) -> Result<&Arc<Replica>, ReplicaError> {

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `refusals` | its refusals that wait for another replica's verdict |
 //! | `proof` | the [proof](super::proof) that belongs to the cursor's place |
+//! | `known` | the [databases](super::known) that it is known to have |
+//! | `at_copy` | of the pin of a rebuild: what [was there to be copied](super::copied) |
 //! | `settled` | haflux ended well: nothing was under way to the replica, and nothing was in doubt |
 //! | `allowance` | bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt |
 //! | `tried`, `set_aside`, `skips` | records that it leaves without a verdict ([attempts](super::attempts)) |
@@ -15,6 +17,8 @@ use log::error;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::SavedAttempts;
+use super::copied::Contents;
+use super::known::Known;
 use super::proof::Proof;
 
 /// What a cursor can carry.
@@ -28,6 +32,10 @@ pub(super) struct Note {
     pub(super) refusals: Vec<NotedRefusal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) proof: Option<Proof>,
+    #[serde(skip_serializing_if = "Known::is_empty")]
+    pub(super) known: Known,
+    #[serde(skip_serializing_if = "Contents::is_empty")]
+    pub(super) at_copy: Contents,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) settled: bool,
     #[serde(skip_serializing_if = "is_zero")]
@@ -65,6 +73,8 @@ impl Note {
                 Ok(_) if !self.refusals.is_empty() => {
                     self.refusals.truncate(self.refusals.len() / 2);
                 }
+                Ok(_) if !self.at_copy.is_empty() => self.at_copy = Contents::default(),
+                Ok(_) if !self.known.is_empty() => self.known = Known::default(),
                 Ok(_) => self.proof = None,
                 Err(error) => {
                     error!("the note of a cursor cannot be written: {error}");
@@ -108,6 +118,8 @@ mod tests {
         let note = Note {
             refusals: vec![refusal(7, "no")],
             proof: Proof::of(&record("m v=1 5")),
+            known: Known::default(),
+            at_copy: Contents::default(),
             settled: true,
             allowance: 7,
             attempts: SavedAttempts {
@@ -138,6 +150,8 @@ mod tests {
         let note = Note {
             refusals: vec![refusal(u64::MAX, &"\u{1}".repeat(200)); 200],
             proof: Proof::of(&record("m v=1 5")),
+            known: Known::default(),
+            at_copy: Contents::default(),
             settled: false,
             allowance: 0,
             attempts: SavedAttempts::default(),

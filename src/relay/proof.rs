@@ -101,11 +101,7 @@ impl Proof {
     }
 
     fn length(&self) -> usize {
-        let credentials = match &self.credentials {
-            Credentials::None => 0,
-            Credentials::Parameters { user, password } => user.len() + password.len(),
-            Credentials::Authorization(value) => value.len(),
-        };
+        let credentials = self.credentials.length();
         let point = &self.point;
         let tags = point
             .tags
@@ -122,7 +118,7 @@ impl Proof {
 }
 
 /// Credentials in JSON. They are bytes: each becomes the character of its number.
-mod credentials {
+pub(super) mod credentials {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
     use crate::influx::Credentials;
@@ -135,7 +131,7 @@ mod credentials {
         Authorization(String),
     }
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::relay) fn serialize<S: Serializer>(
         credentials: &Credentials,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -151,7 +147,7 @@ mod credentials {
         .serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::relay) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Credentials, D::Error> {
         let bytes = |text: String| {

@@ -153,6 +153,9 @@ impl Relay {
     fn admit(&self, database: &str) -> Result<(), influx::Refusal> {
         let name = &self.settings.name;
         let refuse = |reason| Err(influx::Refusal::unavailable(reason, RETRY_AFTER_SECONDS));
+        if let Some(reason) = self.nobody_follows() {
+            return refuse(reason);
+        }
         if !self.board.admits(database) {
             let ack = ack_name(self.settings.ack);
             return refuse(format!(
@@ -167,6 +170,21 @@ impl Relay {
             ));
         }
         Ok(())
+    }
+
+    /// Why nothing may be changed while no replica follows the journal: nobody would ever apply it.
+    pub(super) fn nobody_follows(&self) -> Option<String> {
+        let mut diverged = Vec::with_capacity(self.replicas.len());
+        for replica in &self.replicas {
+            let place = replica.place();
+            let reason = &place.divergence()?.reason;
+            diverged.push(format!("{} has diverged: {reason}", replica.stats.name));
+        }
+        Some(format!(
+            "relay {}: no replica follows the journal ({}); a person must say which one is right: haflux replica readmit NAME --as-it-is",
+            self.settings.name,
+            diverged.join("; ")
+        ))
     }
 
     /// Rule N1: returns once a node has let these credentials write to this database, lately or now. Nothing of the request's body

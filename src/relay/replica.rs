@@ -30,6 +30,8 @@ pub(super) struct Replica {
     roster: Arc<Roster>,
     place: watch::Sender<Place>,
     trusted: AtomicBool,
+    /// A person says that it is what it was, whatever it can prove.
+    as_it_is: AtomicBool,
     /// Records that a person wants this replica to pass over.
     skips: watch::Sender<BTreeSet<Sequence>>,
     version: ArcSwapOption<HeaderValue>,
@@ -55,6 +57,7 @@ impl Replica {
             stats,
             relay_stats,
             trusted: AtomicBool::new(false),
+            as_it_is: AtomicBool::new(false),
             skips: watch::Sender::default(),
             version: ArcSwapOption::empty(),
         }
@@ -169,6 +172,16 @@ impl Replica {
 
     pub(super) fn set_trusted(&self, trusted: bool) {
         self.trusted.store(trusted, Ordering::Release);
+    }
+
+    /// A person says that it is what it was: what it must prove is forgotten before it is greeted next.
+    pub(super) fn take_back_as_it_is(&self) {
+        self.as_it_is.store(true, Ordering::Release);
+    }
+
+    /// Whether a person said so since this was asked last.
+    pub(super) fn take_as_it_is(&self) -> bool {
+        self.as_it_is.swap(false, Ordering::AcqRel)
     }
 
     /// Who does not follow the journal serves no reads either (rule R4).

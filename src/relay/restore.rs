@@ -1,5 +1,7 @@
 //! What a life finds of the one before: where each replica stood, and what was noted with it.
 
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,6 +15,7 @@ use super::replica::Replica;
 use super::replicator::SavedPlace;
 use super::roster::{Divergence, Place};
 use super::trail::Mark;
+use crate::config::nearest;
 use crate::journal::{self, Cursor, Journal, Position, Sequence};
 use crate::stats::RelayStats;
 
@@ -71,6 +74,60 @@ pub(super) fn tell_of_power(recovery: &journal::Recovery, stats: &RelayStats) {
     error!("relay {}: {text}", stats.name);
     let error = (SystemTime::now(), text);
     stats.journal.last_error.store(Some(Arc::new(error)));
+}
+
+/// Names that stand in the relay's folder, if not one of them is a server's now: then nothing tells which node lacks what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherNames {
+    known: Vec<(String, bool)>,
+    configured: Vec<String>,
+}
+
+impl OtherNames {
+    /// Compares the names of the journal's cursors and of diverged replicas with those of the configuration.
+    pub(super) fn find(
+        journal: &Journal,
+        diverged: Vec<String>,
+        configured: Vec<String>,
+    ) -> Option<OtherNames> {
+        let mut known: BTreeMap<String, bool> = journal
+            .cursors()
+            .into_iter()
+            .map(|cursor| match cursor.name.strip_prefix(PIN_PREFIX) {
+                Some(rebuilt) => (rebuilt.to_owned(), true),
+                None => (cursor.name, false),
+            })
+            .collect();
+        known.extend(diverged.into_iter().map(|name| (name, true)));
+        let is_other = !known.is_empty() && !configured.iter().any(|name| known.contains_key(name));
+        is_other.then(|| OtherNames {
+            known: known.into_iter().collect(),
+            configured,
+        })
+    }
+}
+
+impl Display for OtherNames {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let known = self.known.iter().map(|(name, diverged)| match diverged {
+            true => format!("{name} (diverged)"),
+            false => name.clone(),
+        });
+        let known: Vec<String> = known.collect();
+        write!(
+            f,
+            "it belongs to the servers {}, and the configuration names none of them but {}",
+            known.join(", "),
+            self.configured.join(", ")
+        )?;
+        let names = || self.known.iter().map(|(name, _)| name.as_str());
+        for name in &self.configured {
+            if let Some(near) = nearest(name, names()) {
+                write!(f, "; is {name} the one that was {near}?")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Where each replica stood. Whoever follows has a cursor afterwards, or the journal would not keep its records for it.
@@ -180,6 +237,7 @@ pub(super) fn restore_notes(
                 position,
                 proof: note.proof.map(Arc::new),
             },
+            known: note.known,
             settled: note.settled,
             allowance: note.allowance,
             attempts: note.attempts,

@@ -1,16 +1,15 @@
 //! Which replicas are no replicas for now: kept on disk, for a restart must not forget that a node lacks something.
 //!
 //! The file `replicas.json` beside the journal names only those that diverged (R3–R5); whoever is not in it follows the
-//! journal. It is written whole under another name, synced, and renamed, so it is there or not, but never in half. A checksum
+//! journal. It is [replaced](crate::durable_file) as a whole. A checksum
 //! shows when the disk gives back something else than was written: a flipped bit in a name would take one replica for another.
 //!
 //! A damaged file is set aside, as `replicas.json.damaged`, and stops nothing. Whoever diverged has given up its place in the
 //! journal, so it is still known by that who follows.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use log::error;
 use serde::{Deserialize, Serialize};
 
+use crate::durable_file;
 use crate::journal::{Position, Sequence};
 
 const FILE: &str = "replicas.json";
@@ -151,6 +151,11 @@ impl Roster {
         self.was_damaged
     }
 
+    /// The names of those that it knows: replicas that diverged, under the names that they had then.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.entries().keys().cloned().collect()
+    }
+
     /// How the replica of this name stands.
     pub(super) fn place(&self, name: &str) -> Place {
         let entries = self.entries();
@@ -232,17 +237,7 @@ impl Roster {
             replicas: entries.clone(),
         };
         let text = serde_json::to_vec_pretty(&written).map_err(io::Error::other)?;
-        let written = self.folder.join(format!("{FILE}.new"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&written)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&written, self.folder.join(FILE))?;
-        File::open(&self.folder)?.sync_all()
+        durable_file::replace(&self.folder.join(FILE), &[&text])
     }
 }
 

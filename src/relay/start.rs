@@ -18,7 +18,9 @@ use super::judge::Judge;
 use super::relay::Relay;
 use super::replica::Replica;
 use super::replicator::{Common, Pace, Replicator, SavedPlace};
-use super::restore::{restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_power};
+use super::restore::{
+    OtherNames, restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_power,
+};
 use super::roster::Roster;
 use super::trust::TrustTable;
 use super::turns::Turns;
@@ -66,6 +68,18 @@ pub enum RelayError {
         folder: String,
         /// Why.
         source: journal::OpenError,
+    },
+    /// None of its servers has the name that its node had: nothing tells which node lacks what.
+    #[error(
+        "relay {relay}: the journal in {folder} does not fit the configuration: {names}. haflux knows by a server's name what its node has: give the servers their old names (an address may change). Or, if these are other nodes and hold the same data, move {folder} away; what it holds for nodes that lack it is lost then"
+    )]
+    OtherNames {
+        /// The relay.
+        relay: String,
+        /// The folder.
+        folder: String,
+        /// Which names.
+        names: OtherNames,
     },
     /// Its dead letters cannot be read.
     #[error("relay {relay}: cannot open the dead letters: {source}")]
@@ -124,6 +138,14 @@ impl Relay {
             }
         })?;
         let roster = Arc::new(Roster::open(&folder).map_err(failed)?);
+        let configured = stats.replicas.iter().map(|replica| replica.name.clone());
+        if let Some(names) = OtherNames::find(&journal, roster.names(), configured.collect()) {
+            return Err(RelayError::OtherNames {
+                relay: settings.name.clone(),
+                folder: folder.display().to_string(),
+                names,
+            });
+        }
         let replicas = replicas(&settings, servers, &stats, &roster);
         if roster.was_damaged() {
             restore_rebuilding(&journal, &replicas);
@@ -267,6 +289,7 @@ impl Parts<'_> {
             trust: Arc::clone(self.trust),
             turns,
             pace,
+            replicas: replicas.into(),
         };
         let mut tasks: Vec<BoxFuture<'static, ()>> = Vec::new();
         for (replica, place) in replicas.iter().zip(places) {

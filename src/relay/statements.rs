@@ -136,6 +136,9 @@ impl Relay {
             self.stats.rejected.increment();
             Refusal::unavailable(reason, RETRY_AFTER_SECONDS)
         };
+        if let Some(reason) = self.nobody_follows() {
+            return Err(unavailable(format!("{reason}; nothing was done")));
+        }
         if !self.board.admits_statement() {
             let ack = ack_name(self.settings.ack);
             return Err(unavailable(format!(

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::proof::Proof;
+use super::removal::Removal;
 use crate::journal::Position;
 
 /// Marks in a full trail: how finely a time is met.
@@ -24,6 +25,14 @@ const MARKS: u32 = 32;
 pub(super) struct Mark {
     pub(super) position: Position,
     pub(super) proof: Option<Arc<Proof>>,
+}
+
+impl Mark {
+    /// A point that may be removed proves nothing.
+    pub(super) fn forget_proof(&mut self, removal: &Removal) {
+        self.proof
+            .take_if(|proof| removal.takes_points(&proof.database));
+    }
 }
 
 /// The recent past of one cursor.
@@ -265,17 +274,17 @@ impl Trail {
         self.marks = VecDeque::from([(now, place)]);
     }
 
-    /// No point is known any more that the replica must have.
-    pub(super) fn forget_proofs(&mut self) {
-        for (_, mark) in &mut self.marks {
-            mark.proof = None;
-        }
-        for doubt in &mut self.doubts {
-            doubt.before.proof = None;
+    /// Points that may be removed prove nothing.
+    pub(super) fn forget_proofs(&mut self, removal: &Removal) {
+        let marks = self.marks.iter_mut().map(|(_, mark)| mark);
+        let doubts = self.doubts.iter_mut().map(|doubt| &mut doubt.before);
+        for mark in marks.chain(doubts) {
+            mark.forget_proof(removal);
         }
     }
 
-    fn newest_proof(&self) -> Option<Arc<Proof>> {
+    /// The newest proof that a mark took.
+    pub(super) fn newest_proof(&self) -> Option<Arc<Proof>> {
         self.marks.back().and_then(|(_, mark)| mark.proof.clone())
     }
 }
@@ -441,7 +450,7 @@ mod tests {
         }
         assert_eq!(trail.back().position, at(100));
         assert_eq!(second_proven(&trail.back()), Some(100));
-        trail.forget_proofs();
+        trail.forget_proofs(&Removal::Points(None));
         assert_eq!(trail.back().proof, None);
         trail.mark(later(202), at(202), || None);
         works(&mut trail, start, 300..=330);

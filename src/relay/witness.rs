@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::proof::Proof;
 use super::record::WriteRecord;
+use super::removal::Removal;
 use crate::journal::Sequence;
 
 /// Bytes of a record's lines that are kept.
@@ -49,9 +50,18 @@ impl Witness {
         Proof::of(&record)
     }
 
-    /// What was accepted so far proves nothing any more.
-    pub(super) fn forget(&mut self) {
-        *self = Witness::default();
+    /// A proof of the newest record that was accepted since the last proof was taken, wherever the cursor stands.
+    pub(super) fn newest(&self) -> Option<Proof> {
+        let kept = self.passed.iter().chain(&self.ahead);
+        let (_, record) = kept.max_by_key(|(sequence, _)| *sequence)?;
+        Proof::of(record)
+    }
+
+    /// Points that may be removed prove nothing.
+    pub(super) fn forget(&mut self, removal: &Removal) {
+        for kept in [&mut self.passed, &mut self.ahead] {
+            kept.take_if(|(_, record)| removal.takes_points(&record.destination.database));
+        }
     }
 }
 
@@ -114,7 +124,10 @@ mod tests {
         // What held the cursor back was refused: what is ahead counts now.
         assert_eq!(time(&mut witness, 8), Some(7));
         accept(&mut witness, 9, 9);
-        witness.forget();
+        witness.forget(&Removal::Points(Some(vec!["other".to_owned()])));
+        assert_eq!(witness.newest().map(|proof| proof.point.time), Some(9_000_000_000));
+        witness.forget(&Removal::Points(None));
+        assert_eq!(witness.newest(), None);
         assert_eq!(time(&mut witness, 9), None);
     }
 }

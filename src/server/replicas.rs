@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::config::Config;
 use crate::control::{ControlError, ReplicaReport, Replicas};
-use crate::relay::{Place, Relay, ReplicaError};
+use crate::relay::{Place, Readmission, Relay, ReplicaError};
 use crate::stats::units::Span;
 use crate::stats::{ReplicaStats, ReplicaStatus};
 
@@ -60,6 +60,9 @@ fn refused(error: ReplicaError) -> ControlError {
         | ReplicaError::NotFollowing(_)
         | ReplicaError::Judged { .. }
         | ReplicaError::NoSuchRecord { .. }
+        | ReplicaError::UnderWay { .. }
+        | ReplicaError::NotCopied { .. }
+        | ReplicaError::OthersFollow { .. }
         | ReplicaError::NotBegun(_) => ControlError::NotNow { reason },
     }
 }
@@ -154,14 +157,18 @@ impl Replicas for AllReplicas {
         ))
     }
 
-    async fn readmit(&self, relay: Option<&str>, name: &str) -> Result<String, ControlError> {
-        self.find(relay, name)?
-            .readmit(name)
-            .await
-            .map_err(refused)?;
-        Ok(format!(
-            "{name} is a replica again; it is sent what was written since its rebuilding began, and is fresh once it has that."
-        ))
+    async fn readmit(
+        &self,
+        relay: Option<&str>,
+        name: &str,
+        as_it_is: bool,
+    ) -> Result<String, ControlError> {
+        let readmission = match as_it_is {
+            true => Readmission::AsItIs,
+            false => Readmission::Checked,
+        };
+        let relay = self.find(relay, name)?;
+        relay.readmit(name, readmission).await.map_err(refused)
     }
 
     async fn skip(

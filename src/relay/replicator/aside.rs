@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use futures_util::stream::FuturesUnordered;
+use log::error;
 
 use super::super::attempts::{Attempts, SavedAttempts};
 use super::super::note::Note;
 use super::super::trail::{Mark, Trail};
-use super::statements::Unanswered;
+use super::statements::{SAVE_TIMEOUT, Unanswered};
 use super::{Link, Replicator};
 use crate::journal::{Position, Sequence};
 use crate::stats::ReplicaStatus;
@@ -41,12 +42,28 @@ impl Replicator {
         for conclusion in self.board.exclude(index, true, Sequence::ZERO) {
             self.dead_letter(None, conclusion).await;
         }
-        self.journal.remove_cursor(&self.replica.stats.name);
+        self.give_up_place().await;
         if let Some(divergence) = self.replica.place().divergence() {
             self.replica.note_error(divergence.reason.clone());
         }
         self.replica
             .publish(ReplicaStatus::Diverged, self.tracker.cursor(), None);
+    }
+
+    /// Removes its cursor, from both tables: else damage to the newer one would show the older one's cursor, and make it a
+    /// follower again if the roster is damaged too.
+    async fn give_up_place(&mut self) {
+        self.journal.remove_cursor(&self.replica.stats.name);
+        let saved = tokio::time::timeout(SAVE_TIMEOUT, self.journal.sync_both_tables()).await;
+        let trouble = match saved {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the journal's disk does not answer".to_owned(),
+        };
+        error!(
+            "replica {}: that its place in the journal is given up could not be saved: {trouble}",
+            self.replica.stats.name
+        );
     }
 
     /// It was taken back: it follows from where its cursor was put.

@@ -8,6 +8,7 @@ use log::info;
 use super::super::tracker::Tracker;
 use super::super::trail::Mark;
 use super::super::wire::{Pieces, get_request};
+use super::super::witness::Witness;
 use super::{Finished, Replicator};
 
 impl Replicator {
@@ -75,7 +76,7 @@ impl Replicator {
         self.forget_barriers();
         self.board.carries_out(self.replica.index, None);
         self.window = 0;
-        self.witness.forget();
+        self.witness = Witness::default();
         self.tracker = Tracker::new(place.position);
         self.reader = self.journal.reader(place.position.sequence);
         let sequence = place.position.sequence;

@@ -2,51 +2,46 @@
 //!
 //! 1. A [`Sentinel`] connection is opened, unless one is still open: should the process end from here on, that is noticed.
 //! 2. `GET /ping`: it answers, and says its version.
-//! 3. Unless the way to it was never interrupted: when did its process start? If it is the one that was trusted, it lost nothing.
-//! 4. Otherwise it is asked for the [`Proof`].
+//! 3. Unless the way to it was never interrupted, it is [asked](super::super::questions) for the point that belongs to the place
+//!    that its cursor would be set back to, the [`Proof`]. Where that cannot be asked for, or no point is known, it is asked for
+//!    the databases that it [had](super::super::known).
+//! 4. When did its process start? If it is the one that was trusted, and the newest point that it accepted is there, it has lost
+//!    nothing, and is not set back. The time alone is not enough: a virtual machine that is put back with its memory has an
+//!    older disk and the same process.
 //!
 //! | the node says | it is |
 //! | --- | --- |
-//! | here is the point | the one it was |
-//! | no such point, or the database is not there | another one, or an older copy |
-//! | no such point, but its retention policy no longer keeps points so old | not known by the point |
-//! | the retention policy is not there | not known by the point: a statement may have removed it |
-//! | 401, 403, or what is no answer to a query | not known by the point |
-//! | 429, 5xx, nothing | to be asked again |
-//!
-//! What is not known by the point is asked whether the proof's database is there, by a write without a line: that stores
-//! nothing, and who may only write may ask it too.
+//! | the point is there | the one it was |
+//! | the point, or one of the databases, is missing | another one, or an older copy |
+//! | the point cannot be asked for, a database is there | taken for the one it was |
+//! | it refuses all credentials that it took before, and another replica refuses the same | taken for the one it was: a statement took the rights away |
+//! | it refuses them all, and no other replica says the same | held: nothing is sent to it, nobody reads from it, and it is asked again |
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use bytes::Bytes;
+use futures_util::future::join_all;
 
-use super::super::client::SendError;
+use super::super::known::Known;
 use super::super::proof::Proof;
+use super::super::questions::{Asked, DatabaseAnswer, PointAnswer, Unanswered, busy};
+use super::super::record::Destination;
 use super::super::replica::Replica;
 use super::super::replica_answer::ReplicaAnswer;
 use super::super::sentinel::Sentinel;
-use super::super::wire::{Pieces, get_request, query_request, write_head};
-use crate::influx::{
-    QueryAnswer, RetentionPolicy, Started, Verdict, read_query_answer, read_started,
-    retention_policies,
-};
+use super::super::wire::get_request;
+use crate::influx::{Started, read_started};
 
 /// How long the start of the process is waited for: a node that does not say it is taken for one that started anew. Less than
 /// the first requests after a start wait for the greetings.
 const MAX_WAIT_FOR_START: Duration = Duration::from_secs(1);
 
-/// By how much the node's clock may differ from ours.
-const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(300);
-
-/// Policies that are searched for a point of which it is not known in which one it was stored.
-const MAX_POLICIES: usize = 64;
-
 /// What is known of a node before it is greeted.
 pub(super) struct Greeting {
     pub(super) replica: Arc<Replica>,
+    /// Those that are asked whether they refuse the same credentials.
+    pub(super) others: Vec<Arc<Replica>>,
     pub(super) address: SocketAddr,
     /// Whether a new sentinel may be opened.
     pub(super) may_open: bool,
@@ -55,6 +50,9 @@ pub(super) struct Greeting {
     pub(super) started: Option<Started>,
     /// Of the place that it would be set back to.
     pub(super) proof: Option<Arc<Proof>>,
+    /// The newest one.
+    pub(super) newest: Option<Arc<Proof>>,
+    pub(super) known: Known,
 }
 
 /// How a greeting ended.
@@ -69,13 +67,15 @@ pub(super) struct Welcome {
     pub(super) ping: ReplicaAnswer,
     pub(super) started: Option<Started>,
     pub(super) identity: Identity,
+    /// It need not be set back.
+    pub(super) has_lost_nothing: bool,
 }
 
 /// Who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Identity {
-    /// The same process as before.
-    Same,
+    /// The way to it was never interrupted.
+    Uninterrupted,
     /// It has the point.
     Proven,
     /// It cannot be asked for a point, and why; nothing else speaks against it.
@@ -86,18 +86,15 @@ pub(super) enum Identity {
 
 /// It is to be greeted again later.
 pub(super) enum Unwelcome {
-    /// No connection, or no answer.
-    Broken(SendError),
-    /// It answers that it cannot, for now.
-    Busy {
-        reason: String,
-        retry_after: Option<Duration>,
-    },
+    /// It gave no answer that says anything.
+    Unanswered(Unanswered),
+    /// It may be another one, and why. A person may have to look.
+    Doubtful(String),
 }
 
-impl From<SendError> for Unwelcome {
-    fn from(error: SendError) -> Unwelcome {
-        Unwelcome::Broken(error)
+impl<E: Into<Unanswered>> From<E> for Unwelcome {
+    fn from(error: E) -> Unwelcome {
+        Unwelcome::Unanswered(error.into())
     }
 }
 
@@ -116,167 +113,136 @@ impl Greeting {
             let timeout = self.replica.client.timeout();
             self.sentinel = Some(Sentinel::open(self.address, timeout).await?);
         }
-        let ping = self.ask(get_request("/ping", self.address)).await?;
+        let asked = self.asked();
+        let ping = asked.ask(get_request("/ping", self.address)).await?;
         if ping.status >= 500 {
-            return Err(busy("a ping", &ping));
+            return Err(busy("a ping", &ping).into());
         }
         if was_never_interrupted {
             return Ok(Welcome {
                 ping,
                 started: self.started.take(),
-                identity: Identity::Same,
+                identity: Identity::Uninterrupted,
+                has_lost_nothing: true,
             });
         }
         let started = self.ask_for_start().await;
-        let identity = if started.is_some() && started == self.started {
-            Identity::Same
-        } else {
-            match self.proof.clone() {
-                Some(proof) => self.identify(&proof).await?,
-                None => Identity::Unproven("no write is known yet that it must have".to_owned()),
-            }
-        };
+        let identity = self.identify().await?;
+        let is_same_process = started.is_some() && started == self.started;
+        let has_lost_nothing = is_same_process && !self.lacks_newest().await?;
         Ok(Welcome {
             ping,
             started,
             identity,
+            has_lost_nothing,
         })
     }
 
-    async fn ask(&self, request: Bytes) -> Result<ReplicaAnswer, SendError> {
-        let mut pieces = Pieces::default();
-        pieces.push(request);
-        self.replica.client.exchange(self.address, pieces).await
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            client: &self.replica.client,
+            address: self.address,
+        }
     }
 
     async fn ask_for_start(&self) -> Option<Started> {
-        let asked = self.ask(get_request("/debug/vars", self.address));
-        let answer = tokio::time::timeout(MAX_WAIT_FOR_START, asked).await;
+        let request = get_request("/debug/vars", self.address);
+        let asked = self.asked();
+        let answer = tokio::time::timeout(MAX_WAIT_FOR_START, asked.ask(request)).await;
         let answer = answer.ok()?.ok()?;
         (answer.status == 200).then(|| read_started(&answer.body))?
     }
 
-    async fn identify(&self, proof: &Proof) -> Result<Identity, Unwelcome> {
-        let not_known = match self.query(proof, &proof.question()).await? {
-            Reply::Rows(rows) if !rows.is_empty() => return Ok(Identity::Proven),
-            Reply::Rows(_) => return self.identify_elsewhere(proof).await,
-            Reply::NoDatabase => return Ok(without_database(proof)),
-            Reply::NotAsked(why) => why,
-        };
-        self.identify_database(proof, not_known).await
+    /// Whether the newest point that it accepted is gone; no where it cannot be asked for.
+    async fn lacks_newest(&self) -> Result<bool, Unwelcome> {
+        match &self.newest {
+            Some(newest) if self.newest != self.proof => {
+                let answer = self.asked().point(newest).await?;
+                Ok(matches!(answer, PointAnswer::Missing(_)))
+            }
+            _ => Ok(false),
+        }
     }
 
-    /// The point is not where it was asked for first: it may be in another policy, or have been kept as long as was agreed.
-    async fn identify_elsewhere(&self, proof: &Proof) -> Result<Identity, Unwelcome> {
-        let policies = match self.query(proof, &proof.question_for_policies()).await? {
-            Reply::Rows(rows) => retention_policies(&rows),
-            Reply::NoDatabase => return Ok(without_database(proof)),
-            Reply::NotAsked(why) => return self.identify_database(proof, why).await,
+    async fn identify(&self) -> Result<Identity, Unwelcome> {
+        let why = match &self.proof {
+            Some(proof) => match self.asked().point(proof).await? {
+                PointAnswer::There => return Ok(Identity::Proven),
+                PointAnswer::Missing(what) => return Ok(Identity::Another(what)),
+                PointAnswer::NotAsked(why) => why,
+            },
+            None => "no write is known that it must have".to_owned(),
         };
-        let mut candidates = policies;
-        if !proof.retention_policy.is_empty() {
-            candidates.retain(|policy| policy.name == proof.retention_policy);
-        }
-        if candidates.iter().any(|policy| may_be_past(policy, proof)) {
-            let why = "its retention policy does not keep points so old".to_owned();
-            return self.identify_database(proof, why).await;
-        }
-        // The default policy may be another one than it was.
-        if proof.retention_policy.is_empty() {
-            candidates.truncate(MAX_POLICIES);
-            let names: Vec<&str> = candidates
-                .iter()
-                .map(|policy| policy.name.as_str())
-                .collect();
-            match self.query(proof, &proof.question_in(&names)).await? {
-                Reply::Rows(rows) if !rows.is_empty() => return Ok(Identity::Proven),
-                Reply::Rows(_) | Reply::NoDatabase => {}
-                Reply::NotAsked(why) => return self.identify_database(proof, why).await,
+        self.identify_databases(why).await
+    }
+
+    /// The point cannot be asked for: are at least the databases there?
+    async fn identify_databases(&self, why: String) -> Result<Identity, Unwelcome> {
+        let destinations = self.known.destinations(self.proof.as_deref());
+        let asked = self.asked();
+        let answers = destinations.iter().map(|place| asked.database(place));
+        let mut is_there = false;
+        let mut refused = None;
+        for (place, answer) in destinations.iter().zip(join_all(answers).await) {
+            match answer? {
+                DatabaseAnswer::There => is_there = true,
+                DatabaseAnswer::Missing => {
+                    return Ok(Identity::Another(format!(
+                        "database {:?} is not there, in which it had accepted writes",
+                        place.database
+                    )));
+                }
+                DatabaseAnswer::Refused(status) => refused = Some((place, status)),
             }
         }
-        Ok(Identity::Another(format!(
-            "database {:?} has not the point of measurement {:?} at {} ns that it had accepted",
-            proof.database, proof.point.measurement, proof.point.time
+        match refused {
+            Some((place, status)) if !is_there => self.identify_by_others(place, status).await,
+            _ => Ok(Identity::Unproven(why)),
+        }
+    }
+
+    /// It refuses credentials that it took before: a statement may have changed them everywhere, or its disk is another one.
+    async fn identify_by_others(
+        &self,
+        place: &Destination,
+        status: u16,
+    ) -> Result<Identity, Unwelcome> {
+        let said = format!(
+            "it answers {status} to credentials with which it had accepted writes to database {:?}",
+            place.database
+        );
+        let others: Vec<&Arc<Replica>> =
+            self.others.iter().filter(|other| other.follows()).collect();
+        if others.is_empty() {
+            return Ok(Identity::Another(said));
+        }
+        let mut taken_by = None;
+        for other in others {
+            let Some(address) = other.server.address() else {
+                continue;
+            };
+            let asked = Asked {
+                client: &other.client,
+                address,
+            };
+            let name = &other.stats.name;
+            match asked.database(place).await {
+                Ok(DatabaseAnswer::Refused(_)) => {
+                    return Ok(Identity::Unproven(format!(
+                        "{said}, and {name} refuses them too"
+                    )));
+                }
+                Ok(DatabaseAnswer::There) => taken_by = Some(name),
+                Ok(DatabaseAnswer::Missing) | Err(_) => {}
+            }
+        }
+        let elsewhere = match taken_by {
+            Some(name) => format!("{name} takes them"),
+            None => "no other replica can be asked whether it takes them".to_owned(),
+        };
+        Err(Unwelcome::Doubtful(format!(
+            "{said}, and {elsewhere}: it may have lost its disk, so nothing is sent to it and nobody reads from it. Give it its users back; or, if it lost data, rebuild it; or, if it is the node it was, haflux replica readmit {} --as-it-is",
+            self.replica.stats.name
         )))
-    }
-
-    /// The point cannot be asked for: is at least the database there?
-    async fn identify_database(&self, proof: &Proof, why: String) -> Result<Identity, Unwelcome> {
-        let answer = self
-            .ask(write_head(&proof.destination(), self.address, 0, false))
-            .await?;
-        Ok(match answer.judge_write() {
-            Verdict::DatabaseNotFound => without_database(proof),
-            Verdict::TryAgain(_) => return Err(busy("a write without a line", &answer)),
-            _ => Identity::Unproven(why),
-        })
-    }
-
-    async fn query(&self, proof: &Proof, statement: &str) -> Result<Reply, Unwelcome> {
-        let request = query_request(statement, &proof.database, &proof.credentials, self.address);
-        let answer = self.ask(request).await?;
-        let status = answer.status;
-        if status == 429 || status >= 500 {
-            return Err(busy("a query", &answer));
-        }
-        if status != 200 {
-            let said = answer.words();
-            return Ok(Reply::NotAsked(format!("it answers {status} {said:?}")));
-        }
-        match read_query_answer(&answer.body) {
-            Some(QueryAnswer::Rows(rows)) => Ok(Reply::Rows(rows)),
-            Some(QueryAnswer::Failed(error)) if error.starts_with("database not found") => {
-                Ok(Reply::NoDatabase)
-            }
-            Some(QueryAnswer::Failed(error))
-                if error.starts_with("retention policy not found")
-                    || error.starts_with("max-select-") =>
-            {
-                Ok(Reply::NotAsked(format!("it answers {error:?}")))
-            }
-            Some(QueryAnswer::Failed(_)) | None => Err(busy("a query", &answer)),
-        }
-    }
-}
-
-/// What a node made of a statement.
-enum Reply {
-    Rows(Vec<crate::influx::query_answer::Row>),
-    NoDatabase,
-    /// It cannot be asked that, and why.
-    NotAsked(String),
-}
-
-fn without_database(proof: &Proof) -> Identity {
-    Identity::Another(format!(
-        "database {:?} is not there, in which it had accepted a point of measurement {:?}",
-        proof.database, proof.point.measurement
-    ))
-}
-
-/// Whether the policy may have let go of the point.
-fn may_be_past(policy: &RetentionPolicy, proof: &Proof) -> bool {
-    let Some(duration) = policy.duration else {
-        return false;
-    };
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let kept_since = now.as_nanos().cast_signed() + MAX_CLOCK_DIFFERENCE.as_nanos().cast_signed()
-        - duration.as_nanos().cast_signed();
-    i128::from(proof.point.time) < kept_since
-}
-
-fn busy(to_what: &str, answer: &ReplicaAnswer) -> Unwelcome {
-    /// How much of a strange answer is shown.
-    const SHOWN: usize = 200;
-    let text = answer.body.get(..SHOWN).unwrap_or(&answer.body);
-    Unwelcome::Busy {
-        reason: format!(
-            "it answers {} to {to_what}: {}",
-            answer.status,
-            String::from_utf8_lossy(text).trim()
-        ),
-        retry_after: answer.retry_after,
     }
 }

@@ -1,10 +1,13 @@
 //! Whether a replica is who it was, and what becomes of that when the way to it is interrupted (rule R1).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::{error, info};
 
-use super::greeting::Identity;
+use super::super::proof::Proof;
+use super::super::removal::Removal;
+use super::greeting::{Identity, Welcome};
 use super::{Link, Replicator};
 
 /// A sentinel that ended sooner is not replaced at once: something there closes idle connections.
@@ -12,20 +15,9 @@ const SHORT_LIFE: Duration = Duration::from_secs(1);
 
 impl Replicator {
     /// Says who was greeted. False: it is another one, and is diverged.
-    pub(super) fn is_who_it_was(&mut self, identity: &Identity) -> bool {
+    pub(super) fn is_who_it_was(&mut self, welcome: &Welcome) -> bool {
         let name = &self.replica.stats.name;
-        match identity {
-            Identity::Same => {
-                if !self.replica.is_trusted() {
-                    info!("replica {name} is the same process as before: it has lost nothing");
-                }
-            }
-            Identity::Proven => {
-                info!("replica {name} is the node it was: it has the point it was asked for");
-            }
-            Identity::Unproven(why) => {
-                info!("replica {name} is taken for the node it was, without proof: {why}");
-            }
+        match &welcome.identity {
             Identity::Another(missing) => {
                 let reason = format!("it is not the node it was: {missing}");
                 if self.replica.diverge(&reason) {
@@ -35,19 +27,49 @@ impl Replicator {
                     "replica {name}: {reason}; no other replica follows, so it goes on with what it has"
                 );
                 self.replica.note_error(reason);
-                self.forget_proof();
+                self.forget(&Removal::Databases(None));
+            }
+            _ if welcome.has_lost_nothing => {
+                if !self.replica.is_trusted() {
+                    info!("replica {name} is the same process as before: it has lost nothing");
+                }
+            }
+            Identity::Unproven(why) => {
+                info!("replica {name} is taken for the node it was, without proof: {why}");
+            }
+            Identity::Proven | Identity::Uninterrupted => {
+                info!("replica {name} is the node it was: it has the point it was asked for");
             }
         }
         true
     }
 
-    /// No point is known any more that the replica must have: its next proof is the next write that it accepts. For statements
-    /// that delete, which must be settled when this is called.
-    pub(super) fn forget_proof(&mut self) {
-        self.witness.forget();
-        self.trail.forget_proofs();
+    /// It may be another one: that is told once, and it is asked again.
+    pub(super) fn hold(&mut self, now: Instant, reason: String) {
+        if !std::mem::replace(&mut self.is_held, true) {
+            error!("replica {} is held: {reason}", self.replica.stats.name);
+        }
+        self.distrust();
+        self.lost(now, reason, None);
+    }
+
+    /// The newest point that it accepted.
+    pub(super) fn newest_proof(&self) -> Option<Arc<Proof>> {
+        let accepted = self.witness.newest().map(Arc::new);
+        accepted.or_else(|| self.trail.newest_proof())
+    }
+
+    /// What a statement may remove, the replica need not have. Saved before the statement is sent: a node that is asked for
+    /// what a `DROP` took, because haflux ended meanwhile, would be diverged for it.
+    pub(super) fn forget(&mut self, removal: &Removal) {
+        if *removal == Removal::Nothing {
+            return;
+        }
+        self.witness.forget(removal);
+        self.known.forget(removal);
+        self.trail.forget_proofs(removal);
         if let Some(place) = &mut self.going_back {
-            place.proof = None;
+            place.forget_proof(removal);
         }
         self.save(self.back());
     }

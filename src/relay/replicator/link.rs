@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use super::super::client::SendError;
-use super::greeting::{Greeted, Greeting, Identity, Unwelcome};
+use super::super::questions::Unanswered;
+use super::super::removal::Removal;
+use super::greeting::{Greeted, Greeting, Unwelcome};
 use super::{Finished, Link, Replicator, WINDOW_BATCHES};
 
 impl Replicator {
@@ -40,15 +42,21 @@ impl Replicator {
         if self.address.replace(address) != Some(address) || self.sentinel.is_none() {
             self.distrust();
         }
+        if self.replica.take_as_it_is() {
+            self.forget(&Removal::Databases(None));
+        }
         self.link = Link::Greeting;
         self.asked = true;
         let greeting = Greeting {
             replica: Arc::clone(&self.replica),
+            others: self.others.clone(),
             address,
             may_open: self.sentinel_after <= now,
             sentinel: self.sentinel.take(),
             started: self.started.clone(),
             proof: self.back().proof,
+            newest: self.newest_proof(),
+            known: self.known.clone(),
         };
         self.under_way.push(Box::pin(async move {
             Finished::Greeting(Box::new(greeting.run().await))
@@ -59,20 +67,24 @@ impl Replicator {
         self.sentinel = greeted.sentinel;
         let welcome = match greeted.outcome {
             Ok(welcome) => welcome,
-            Err(Unwelcome::Busy {
+            Err(Unwelcome::Unanswered(Unanswered::Busy {
                 reason,
                 retry_after,
-            }) => {
+            })) => {
                 self.lost(now, reason, retry_after);
                 return;
             }
-            Err(Unwelcome::Broken(error)) => {
+            Err(Unwelcome::Unanswered(Unanswered::Broken(error))) => {
                 self.broke(now, &error);
+                return;
+            }
+            Err(Unwelcome::Doubtful(reason)) => {
+                self.hold(now, reason);
                 return;
             }
         };
         self.replica.learn_version(&welcome.ping);
-        if !self.is_who_it_was(&welcome.identity) {
+        if !self.is_who_it_was(&welcome) {
             self.link = Link::Away { until: now };
             return;
         }
@@ -87,13 +99,14 @@ impl Replicator {
             self.stood_still(now);
         }
         self.attempts.was_away();
+        self.is_held = false;
         self.replica.set_trusted(true);
         self.show_trust();
         self.linked_since = now;
         self.forget_limit();
         self.catch_up();
         self.trail.heard(now);
-        if welcome.identity != Identity::Same {
+        if !welcome.has_lost_nothing {
             self.go_back_to(self.back());
         }
         if is_new {

@@ -55,6 +55,7 @@ use super::board::Board;
 use super::client::SendError;
 use super::dead_letters::DeadLetters;
 use super::freshness::Freshness;
+use super::known::Known;
 use super::lane::Lane;
 use super::replica::Replica;
 use super::replica_answer::ReplicaAnswer;
@@ -125,6 +126,13 @@ pub(super) struct Replicator {
     stalled: HashSet<String>,
     /// Where the next proof comes from.
     witness: Witness,
+    /// The databases that it must have, and whether the saved note lacks one of them.
+    known: Known,
+    is_known_unsaved: bool,
+    /// It answers, and may be another one: that was told.
+    is_held: bool,
+    /// The relay's other replicas.
+    others: Vec<Arc<Replica>>,
     /// What was saved last as the cursor.
     saved: Sequence,
     /// Whether the saved cursor says that nothing is under way or in doubt: only between two lives.
@@ -185,6 +193,8 @@ pub(super) struct Replicator {
 #[derive(Debug, Clone)]
 pub(super) struct SavedPlace {
     pub(super) mark: Mark,
+    /// The databases that it must have.
+    pub(super) known: Known,
     /// Nothing was under way or in doubt then.
     pub(super) settled: bool,
     /// Bytes that it may be behind beyond `max_backlog`.
@@ -203,6 +213,7 @@ pub(super) struct Common {
     pub(super) trust: Arc<TrustTable>,
     pub(super) turns: Arc<Turns>,
     pub(super) pace: Pace,
+    pub(super) replicas: Arc<[Arc<Replica>]>,
 }
 
 /// The state of the way to the replica.
@@ -253,9 +264,11 @@ impl Replicator {
             trust,
             turns,
             pace,
+            replicas: all,
         } = common;
         let SavedPlace {
             mark,
+            known,
             settled,
             allowance,
             attempts,
@@ -281,6 +294,14 @@ impl Replicator {
             attempts: Attempts::new(pace.max_attempts, attempts),
             stalled: HashSet::new(),
             witness: Witness::default(),
+            known,
+            is_known_unsaved: false,
+            is_held: false,
+            others: all
+                .iter()
+                .filter(|other| other.index != replica.index)
+                .cloned()
+                .collect(),
             saved: cursor.sequence,
             is_settled: settled,
             allowance,

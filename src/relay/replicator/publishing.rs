@@ -43,7 +43,7 @@ impl Replicator {
             self.trail.mark(Instant::now(), cursor, proof);
         }
         let back = self.back();
-        if back.position.sequence != self.saved {
+        if back.position.sequence != self.saved || self.is_known_unsaved {
             self.save(back);
         }
         let status = match self.link {

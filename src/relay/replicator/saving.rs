@@ -6,6 +6,7 @@
 
 use tokio::sync::watch;
 
+use super::super::copied::Contents;
 use super::super::note::Note;
 use super::super::trail::Mark;
 use super::Replicator;
@@ -16,12 +17,15 @@ impl Replicator {
     pub(super) fn save(&mut self, back: Mark) {
         let Position { sequence, offset } = back.position;
         self.saved = sequence;
+        self.is_known_unsaved = false;
         self.attempts.passed(sequence);
         self.replica.passed(sequence);
         self.board.saved(self.replica.index, sequence);
         let note = Note {
             refusals: self.board.noted(self.replica.index),
             proof: back.proof.as_deref().cloned(),
+            known: self.known.clone(),
+            at_copy: Contents::default(),
             settled: self.is_settled,
             allowance: self.allowance,
             attempts: self.attempts.saved(),

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use log::info;
 
 use super::super::client::SendError;
+use super::super::removal::Removal;
 use super::super::replica_answer::{MAX_WHOLE_STATEMENT, ReplicaAnswer, StatementBody};
 use super::super::statement_record::StatementRecord;
 use super::super::wire::{Pieces, query_request, statement_head};
@@ -29,7 +30,7 @@ use crate::influx::read_query_answer;
 use crate::journal::{Position, Sequence};
 
 /// How long the journal's disk may take to save a cursor.
-const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Between two questions for what a replica runs.
 const ASK_PACE: Duration = Duration::from_secs(1);
@@ -95,7 +96,9 @@ impl Replicator {
             // Wakes when the doubt is over; then what was in doubt is sent again, in order, before this.
             return None;
         }
-        if self.barrier.as_ref()?.stage == Stage::Waiting {
+        if let Some(barrier) = self.barrier.as_ref().filter(|barrier| barrier.stage == Stage::Waiting) {
+            let removal = Removal::of(&barrier.statement);
+            self.forget(&removal);
             if let Err(reason) = self.save_at(now, self.tracker.cursor()).await {
                 self.replica
                     .note_error(format!("before a statement: {reason}"));

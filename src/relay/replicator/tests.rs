@@ -120,11 +120,13 @@ fn fixture() -> Fixture {
             max_backlog: 1 << 30,
             max_backlog_age: Duration::from_secs(3600),
         },
+        replicas: Arc::new([]),
     };
     let place = SavedPlace {
         allowance: 0,
         attempts: SavedAttempts::default(),
         mark: Mark::default(),
+        known: Known::default(),
         settled: true,
     };
     Fixture {

@@ -336,6 +336,7 @@ impl Replicator {
             for queued in done {
                 self.window = self.window.saturating_sub(weight(&queued.record));
                 if end == End::Accepted {
+                    self.is_known_unsaved |= self.known.accepted(&queued.record);
                     self.witness
                         .accepted(queued.sequence, queued.record, cursor);
                 }
