@@ -306,3 +306,97 @@ fn a_server_that_is_new_in_a_pool_with_history_is_not_taken_for_a_replica() {
         assert_eq!(asked(&old), 4);
     }
 }
+
+/// A configuration whose servers have other names.
+fn rename(haflux: &Haflux, names: &[(&str, &str)]) {
+    let mut text = std::fs::read_to_string(haflux.file()).expect("the configuration");
+    for (old, new) in names {
+        text = text.replace(&format!("\"{old}\""), &format!("\"{new}\""));
+    }
+    std::fs::write(haflux.file(), text).expect("the configuration");
+}
+
+/// A haflux that knows that the second of its replicas lacks what the first one has.
+fn with_a_diverged_replica(folder: &std::path::Path, old: &StandIn, new: &StandIn) -> Haflux {
+    let keys = "rewind = \"100ms\"";
+    let mut haflux = Haflux::start(folder, &relay_over(&[old], keys));
+    wait_until("the replica to be known", SOON, || {
+        write(&haflux, "history v=1 1") == 204
+    });
+    haflux.terminate();
+    let haflux = Haflux::start(folder, &relay_over(&[old, new], keys));
+    assert!(haflux.log().contains("replica node1 is diverged"));
+    haflux
+}
+
+#[test]
+fn servers_that_are_all_renamed_are_not_taken_for_new_ones() {
+    let nodes = [StandIn::healthy(), StandIn::healthy()];
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut haflux = with_a_diverged_replica(folder.path(), &nodes[0], &nodes[1]);
+    haflux.terminate();
+    rename(&haflux, &[("node0", "node0a"), ("node1", "node1a")]);
+    let output = Haflux::command(&["run", "--config", &haflux.file().display().to_string()]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{output:?}");
+    assert!(
+        said.contains("it belongs to the servers node0, node1 (diverged), and the configuration names none of them but node0a, node1a; is node0a the one that was node0?")
+            && said.contains("give the servers their old names"),
+        "{said}"
+    );
+    rename(&haflux, &[("node0a", "node0"), ("node1a", "node1")]);
+    haflux.restart();
+    wait_until("writes to be taken again", SOON, || {
+        write(&haflux, "after v=2 2") == 204
+    });
+    assert!(nodes[1].writes().is_empty());
+}
+
+#[test]
+fn with_no_replica_left_a_person_says_which_one_is_right() {
+    let nodes = [StandIn::healthy(), StandIn::healthy()];
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut haflux = with_a_diverged_replica(folder.path(), &nodes[0], &nodes[1]);
+    let file = haflux.file().display().to_string();
+    let readmit = |name: &str| {
+        let arguments = ["replica", "readmit", name, "--as-it-is", "--config", &file];
+        let output = Haflux::command(&arguments);
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    let (done, said) = readmit("node1");
+    assert!(!done && said.contains("rebuild it from node0"), "{said}");
+    haflux.terminate();
+    rename(&haflux, &[("node0", "another")]);
+    haflux.restart();
+    let url = haflux.url("front");
+    let before = http::post(&format!("{url}/write?db=telegraf"), "lost v=1 1");
+    assert_eq!(before.status, 503);
+    assert!(
+        before
+            .text()
+            .contains("no replica follows the journal (another has diverged: it is new"),
+        "{}",
+        before.text()
+    );
+    let statement = http::post(&format!("{url}/query?q=CREATE+DATABASE+d"), "");
+    assert_eq!(statement.status, 503, "{}", statement.text());
+    let read = http::get(&format!("{}/query?q=SHOW+DATABASES", haflux.url("reads")));
+    assert_eq!(read.status, 503);
+    assert!(read.text().contains("has diverged"), "{}", read.text());
+    let (done, said) = readmit("node1");
+    assert!(done, "{said}");
+    wait_until("writes to be taken again", SOON, || {
+        write(&haflux, "after v=2 2") == 204
+    });
+    wait_until("what the journal has to be there, in order", SOON, || {
+        let lines = nodes[1].written_lines();
+        lines.first().is_some_and(|line| line == "history v=1 1")
+            && lines.last().is_some_and(|line| line == "after v=2 2")
+    });
+    let (done, said) = readmit("node1");
+    assert!(!done && said.contains("follows"), "{said}");
+}

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use support::influxd::Options;
 use support::lab::relay_keys;
 use support::wait::SOON;
-use support::{Haflux, Influxd, Lab, http, wait_until};
+use support::{Behaviour, Haflux, Influxd, Lab, StandIn, http, relay_over, wait_until};
 
 const FIRST: &str = "replica influxlab ";
 const SECOND: &str = "replica influxlab2 ";
@@ -268,9 +268,10 @@ fn a_point_that_its_policy_no_longer_keeps_proves_nothing() {
     assert!(!lab.haflux.log().contains("is diverged"));
 }
 
-#[test]
-fn a_writer_who_may_not_read_is_no_reason_to_mistrust_but_an_empty_node_is() {
-    let mut lab = lab(Options::default().auth(), "rewind = \"200ms\"");
+/// Nodes that ask for credentials, with an administrator `root` and a user `writer` who may only write.
+fn lab_with_users() -> Lab {
+    let options = Options::default().auth().asked_as("root", "root");
+    let lab = lab(options, "rewind = \"200ms\"");
     for node in [&lab.node1, &lab.node2] {
         for statement in [
             "CREATE USER root WITH PASSWORD 'root' WITH ALL PRIVILEGES",
@@ -278,12 +279,48 @@ fn a_writer_who_may_not_read_is_no_reason_to_mistrust_but_an_empty_node_is() {
             "CREATE USER writer WITH PASSWORD 'sesame'",
             "GRANT WRITE ON telegraf TO writer",
         ] {
-            let parameters = [("q", statement), ("u", "root"), ("p", "root")];
-            let url = format!("{}/query?{}", node.url(), http::query_string(&parameters));
-            let answer = http::post(&url, "");
-            assert_eq!(answer.status, 200, "{statement}: {}", answer.text());
+            state_as_root(&node.url(), statement);
         }
     }
+    lab
+}
+
+fn state_as_root(url: &str, statement: &str) {
+    let parameters = [
+        ("q", statement),
+        ("u", "root"),
+        ("p", "root"),
+        ("db", "telegraf"),
+    ];
+    let url = format!("{url}/query?{}", http::query_string(&parameters));
+    let answer = http::post(&url, "");
+    let text = answer.text();
+    assert!(
+        answer.status == 200 && !text.contains("error"),
+        "{statement}: {text}"
+    );
+}
+
+/// A statement through haflux, carried out by both replicas.
+fn state(lab: &Lab, statement: &str) {
+    let settled = || lab.haflux.log().matches(" is settled: ").count();
+    let before = settled();
+    state_as_root(&lab.influx_url(), statement);
+    wait_until("both replicas to have carried it out", SOON, || {
+        settled() == before + 2
+    });
+}
+
+fn order(haflux: &Haflux, arguments: &[&str]) -> String {
+    let file = haflux.file().display().to_string();
+    let output = Haflux::command(&[&["replica"], arguments, &["--config", &file]].concat());
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_writer_who_may_not_read_is_no_reason_to_mistrust_but_an_empty_node_is() {
+    let mut lab = lab_with_users();
     write(&lab, "&u=writer&p=sesame", "secret v=1 5");
     wait_for_proof(&lab.haflux, 5);
     lab.node2.restart();
@@ -322,4 +359,222 @@ fn of_two_nodes_that_are_wiped_one_is_diverged_and_the_last_one_goes_on() {
     assert_eq!(lab.haflux.log().matches("is diverged").count(), 1);
     let points = [&lab.node1, &lab.node2].map(|node| node.count("telegraf", "both", "v"));
     assert!(points.contains(&0) && points.contains(&2), "{points:?}");
+}
+
+#[test]
+fn a_node_that_refuses_credentials_that_it_took_is_held_and_nobody_reads_from_it() {
+    let mut lab = lab_with_users();
+    write(&lab, "&u=writer&p=sesame", "secret v=1 5");
+    wait_for_proof(&lab.haflux, 5);
+    lab.haflux.kill9();
+    wipe(&mut lab.node2);
+    state_as_root(
+        &lab.node2.url(),
+        "CREATE USER root WITH PASSWORD 'root' WITH ALL PRIVILEGES",
+    );
+    lab.haflux.restart();
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab2 is held: it answers 401 to credentials with which it had accepted writes to database \"telegraf\", and influxlab takes them",
+    );
+    let parameters = [
+        ("q", "SELECT v FROM secret"),
+        ("u", "root"),
+        ("p", "root"),
+        ("db", "telegraf"),
+    ];
+    let url = format!(
+        "{}/query?{}",
+        lab.influx_url(),
+        http::query_string(&parameters)
+    );
+    for _ in 0..6 {
+        let answer = http::post(&url, "");
+        assert!(
+            answer
+                .text()
+                .contains("[\"1970-01-01T00:00:00.000000005Z\",1]"),
+            "{}",
+            answer.text()
+        );
+    }
+    let status = order(&lab.haflux, &["status"]);
+    assert!(status.contains("readmit influxlab2 --as-it-is"), "{status}");
+    // Its users are back, and so it is known that its data is not.
+    for statement in [
+        "CREATE USER writer WITH PASSWORD 'sesame'",
+        "CREATE DATABASE telegraf",
+        "GRANT ALL ON telegraf TO writer",
+    ] {
+        state_as_root(&lab.node2.url(), statement);
+    }
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab2 is diverged: it is not the node it was",
+    );
+    assert!(!lab.haflux.log().contains("sesame"));
+}
+
+#[test]
+fn a_password_that_was_changed_everywhere_is_no_sign_of_another_disk() {
+    let mut lab = lab_with_users();
+    write(&lab, "&u=writer&p=sesame", "secret v=1 5");
+    wait_for_proof(&lab.haflux, 5);
+    state(&lab, "SET PASSWORD FOR writer = 'another'");
+    lab.node2.restart();
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab2 is taken for the node it was, without proof: it answers 401 to credentials with which it had accepted writes to database \"telegraf\", and influxlab refuses them too",
+    );
+    // With nobody to ask it is held, until a person says what it is.
+    lab.node1.kill9();
+    lab.node2.restart();
+    wait_for_log(
+        &lab.haflux,
+        "no other replica can be asked whether it takes them",
+    );
+    order(&lab.haflux, &["readmit", "influxlab2", "--as-it-is"]);
+    write(&lab, "&u=writer&p=another", "secret v=2 6");
+    assert_eq!(lab.node2.count("telegraf", "secret", "v"), 2);
+}
+
+#[test]
+fn what_removes_nothing_leaves_the_proof_and_what_removes_points_the_database() {
+    let mut lab = quick_lab();
+    write(&lab, "", "into v=1 5");
+    wait_for_proof(&lab.haflux, 5);
+    state(&lab, "SELECT v INTO copied FROM \"into\"");
+    wipe(&mut lab.node2);
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab2 is diverged: it is not the node it was: database",
+    );
+
+    let mut lab = quick_lab();
+    write(&lab, "", "deleted v=1 5");
+    wait_for_proof(&lab.haflux, 5);
+    state(&lab, "DELETE FROM deleted");
+    lab.node2.restart();
+    wait_for_log(
+        &lab.haflux,
+        &format!("{SECOND}is taken for the node it was, without proof: no write is known"),
+    );
+    wipe(&mut lab.node2);
+    wait_for_log(
+        &lab.haflux,
+        "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there, in which it had accepted writes",
+    );
+}
+
+#[test]
+fn a_node_that_is_wiped_within_the_first_rewind_is_diverged() {
+    for ends in [false, true] {
+        let mut lab = lab(Options::default(), "");
+        lab.create_database("telegraf");
+        write(&lab, "", "early v=1 5");
+        wait_until("the point on both", SOON, || {
+            [&lab.node1, &lab.node2]
+                .iter()
+                .all(|node| node.count("telegraf", "early", "v") == 1)
+        });
+        if ends {
+            wait_until("both to be known to have the database", SOON, || {
+                files(&lab.haflux.folder().join("data"), "cursors.")
+                    .iter()
+                    .any(|table| {
+                        let text = String::from_utf8_lossy(table);
+                        text.matches("\"known\":[{\"name\":\"telegraf\"").count() == 2
+                    })
+            });
+            lab.haflux.kill9();
+        }
+        wipe(&mut lab.node2);
+        if ends {
+            lab.haflux.restart();
+        }
+        wait_for_log(
+            &lab.haflux,
+            "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there",
+        );
+    }
+}
+
+/// Stands before a node that says of its process what a virtual machine says that was put back with its memory: that it is
+/// still the same. No real node can be made to.
+fn same_process(node: &Influxd) -> StandIn {
+    let url = node.url();
+    StandIn::start(move |request| {
+        if request.path() == "/debug/vars" {
+            return Behaviour::status(200, "{\"system\": {\"started\":\"2026-01-01T00:00:00Z\"}}");
+        }
+        let target = format!("{url}{}", request.target);
+        match http::try_request(&request.method, &target, &[], &request.body) {
+            Ok(answer) => Behaviour::Answer {
+                status: answer.status,
+                headers: Vec::new(),
+                body: answer.body,
+            },
+            Err(_) => Behaviour::Close,
+        }
+    })
+}
+
+#[test]
+fn a_process_that_is_the_same_on_an_older_disk_is_asked_all_the_same() {
+    for (rewind, is_repaired) in [("200ms", false), ("60s", true)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let nodes = ["one", "two"].map(|name| Influxd::start(&folder.path().join(name)));
+        let [one, mut two] = nodes;
+        for node in [&one, &two] {
+            node.create_database("telegraf");
+        }
+        let (first, mut second) = (same_process(&one), same_process(&two));
+        let keys = format!("rewind = \"{rewind}\"");
+        let haflux = Haflux::start(
+            &folder.path().join("haflux"),
+            &relay_over(&[&first, &second], &keys),
+        );
+        let write = |two: &Influxd, point: u64| {
+            let url = format!("{}/write?db=telegraf", haflux.url("front"));
+            wait_until("the write to be acknowledged", SOON, || {
+                http::post(&url, format!("older v={point} {point}")).status == 204
+            });
+            wait_until("the point on both", SOON, || {
+                [&one, two]
+                    .iter()
+                    .all(|node| node.count("telegraf", "older", "v") == point)
+            });
+            if !is_repaired {
+                wait_for_proof(&haflux, i64::try_from(point).expect("a small number"));
+            }
+        };
+        write(&two, 1);
+        two.stop();
+        let parts = ["meta", "data", "wal"];
+        for part in parts {
+            copy(
+                &two.folder().join(part),
+                &folder.path().join("copy").join(part),
+            );
+        }
+        two.restart();
+        write(&two, 2);
+        two.stop();
+        two.wipe();
+        copy(&folder.path().join("copy"), two.folder());
+        two.restart();
+        // Its connections are from before.
+        second.refuse();
+        second.accept_again();
+        if is_repaired {
+            wait_until("it to be sent again what it lost", SOON, || {
+                two.count("telegraf", "older", "v") == 2
+            });
+        } else {
+            wait_for_log(
+                &haflux,
+                "replica node1 is diverged: it is not the node it was",
+            );
+        }
+    }
 }

@@ -148,6 +148,78 @@ fn the_portable_copy_and_what_was_written_meanwhile_make_both_alike() {
     });
 }
 
+/// `haflux replica …`, which must not do what it is told; why.
+fn refused(haflux: &Haflux, arguments: &[&str]) -> String {
+    let file = haflux.file().display().to_string();
+    let output = Haflux::command(&[&["replica"], arguments, &["--config", &file]].concat());
+    assert!(!output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_replica_to_which_nothing_was_copied_is_not_taken_back_and_a_rebuild_begins_once() {
+    let mut lab = lab_with_a_diverged_replica();
+    lab.node2.restart();
+    wait_until(
+        "the newest point to be what the source proves itself by",
+        SOON,
+        || {
+            let data = lab.haflux.folder().join("data/influx_relay");
+            ["cursors.0", "cursors.1"].iter().any(|table| {
+                let table = std::fs::read(data.join(table)).unwrap_or_default();
+                String::from_utf8_lossy(&table).contains("\"measurement\":\"missed\"")
+            })
+        },
+    );
+    order(&lab.haflux, &["rebuild-begin", "influxlab2"]);
+    let pinned = || {
+        let file = lab.haflux.file().display().to_string();
+        let inspected = Haflux::command(&["journal", "inspect", "--config", &file]).stdout;
+        let inspected = String::from_utf8_lossy(&inspected).into_owned();
+        let pin = inspected.lines().find(|line| line.contains("rebuild of"));
+        pin.and_then(|line| line.split_whitespace().nth(3).map(str::to_owned))
+    };
+    let pin = pinned();
+    assert!(pin.is_some());
+    assert_eq!(write(&lab.influx_url(), DATABASES[0], "during v=1 1"), 204);
+    let why = refused(&lab.haflux, &["rebuild-begin", "influxlab2"]);
+    assert!(
+        why.contains("the rebuilding of influxlab2 is under way"),
+        "{why}"
+    );
+    assert_eq!(pinned(), pin);
+
+    let why = refused(&lab.haflux, &["readmit", "influxlab2"]);
+    assert!(
+        why.contains("influxlab2 does not hold what was to be copied to it: database \"telegraf\" has not the point of measurement \"missed\""),
+        "{why}"
+    );
+    lab.node2.stop();
+    lab.node2.wipe();
+    lab.node2.restart();
+    let why = refused(&lab.haflux, &["readmit", "influxlab2"]);
+    assert!(why.contains("is not there"), "{why}");
+    // All that it can be asked for, but one measurement.
+    for database in DATABASES {
+        lab.node2.create_database(database);
+    }
+    let padding = "x".repeat(50_000);
+    for number in 0..40 {
+        let line =
+            format!("missed,number={number} v={number},padding=\"{padding}\" {number}000000000");
+        assert_eq!(lab.node2.write(DATABASES[0], &line).status, 204);
+    }
+    let why = refused(&lab.haflux, &["readmit", "influxlab2"]);
+    assert!(
+        why.contains("has 1 measurements there, and at least 2"),
+        "{why}"
+    );
+    order(&lab.haflux, &["readmit", "influxlab2", "--as-it-is"]);
+    wait_until("the replica to serve again", SOON, || {
+        replica(&lab.influx_url())["status"] == "fresh"
+    });
+}
+
 #[test]
 fn the_whole_copy_brings_users_too_and_haflux_may_die_in_between() {
     let mut lab = lab_with_a_diverged_replica();

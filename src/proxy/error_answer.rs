@@ -34,6 +34,16 @@ impl ErrorAnswer {
         )
     }
 
+    /// Every server has diverged, or is held.
+    pub(crate) fn none_follows(backend: &str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!(
+                "every server of backend \"{backend}\" has diverged or is held, so none may answer before a person has looked: haflux replica status"
+            ),
+        )
+    }
+
     /// Servers are up, and none of them has what was acknowledged.
     pub(crate) fn none_fresh(backend: &str) -> Self {
         Self::new(

@@ -170,7 +170,7 @@ impl Forward<'_> {
             _ if none_fresh => (Termination::NoServer, ErrorAnswer::none_fresh(pool.name())),
             None => {
                 pool.stats().no_server.increment();
-                (Termination::NoServer, ErrorAnswer::no_server(pool.name()))
+                (Termination::NoServer, pool.no_server())
             }
             Some(Failure::Connect(_)) => {
                 (Termination::NoServer, ErrorAnswer::unreachable(pool.name()))

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use super::balance::{Balancer, Share};
+use super::error_answer::ErrorAnswer;
 use super::health;
 use super::known_reads::KnownReads;
 use super::upstream_pool::IdleConnections;
@@ -141,6 +142,15 @@ impl Pool {
 
     pub(crate) fn server(&self, index: usize) -> Option<&Server> {
         self.servers.get(index)
+    }
+
+    /// What a client is told when none of the servers may be asked.
+    pub(super) fn no_server(&self) -> ErrorAnswer {
+        let mut handles = self.servers.iter().map(|server| &server.handle);
+        match handles.all(|handle| handle.is_set_aside()) {
+            true => ErrorAnswer::none_follows(self.name()),
+            false => ErrorAnswer::no_server(self.name()),
+        }
     }
 
     /// Whether a request could be sent anywhere.

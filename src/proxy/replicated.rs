@@ -116,9 +116,7 @@ pub(super) async fn serve(
     if !pool.is_available() {
         pool.stats().no_server.increment();
         context.termination = Termination::NoServer;
-        return app
-            .answer(session, &ErrorAnswer::no_server(pool.name()))
-            .await;
+        return app.answer(session, &pool.no_server()).await;
     }
     let forward = Forward {
         pool,

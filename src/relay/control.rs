@@ -203,7 +203,11 @@ impl Relay {
     ///
     /// # Errors
     /// [`ReplicaError`]; nothing has changed then.
-    pub async fn readmit(&self, name: &str, readmission: Readmission) -> Result<String, ReplicaError> {
+    pub async fn readmit(
+        &self,
+        name: &str,
+        readmission: Readmission,
+    ) -> Result<String, ReplicaError> {
         let replica = self.replica(name)?;
         match (replica.place(), readmission) {
             (Place::Rebuilding { pin, .. }, Readmission::Checked) => {

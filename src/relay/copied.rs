@@ -176,7 +176,10 @@ mod tests {
 
     fn contents(of: &[(&str, u64)]) -> Contents {
         Contents {
-            measurements: of.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+            measurements: of
+                .iter()
+                .map(|(name, count)| ((*name).to_owned(), *count))
+                .collect(),
         }
     }
 
@@ -185,7 +188,8 @@ mod tests {
         let begin = contents(&[("a", 5), ("b", 2), ("gone", 9)]);
         let now = contents(&[("a", 3), ("b", 7), ("new", 1)]);
         assert_eq!(begin.lacking(&now, &contents(&[("a", 3), ("b", 2)])), None);
-        let lacking = |copy: &[(&str, u64)]| begin.lacking(&now, &contents(copy)).unwrap_or_default();
+        let lacking =
+            |copy: &[(&str, u64)]| begin.lacking(&now, &contents(copy)).unwrap_or_default();
         assert!(lacking(&[("a", 2), ("b", 2)]).contains("\"a\" has 2"));
         assert!(lacking(&[("a", 3)]).contains("\"b\" is not there"));
     }

@@ -105,7 +105,9 @@ mod tests {
 
     fn names(known: &Known) -> Vec<String> {
         let destinations = known.destinations(None).into_iter();
-        destinations.map(|destination| destination.database).collect()
+        destinations
+            .map(|destination| destination.database)
+            .collect()
     }
 
     #[test]

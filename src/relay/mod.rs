@@ -71,8 +71,8 @@ mod lane;
 mod note;
 mod parts;
 mod proof;
-pub mod record;
 mod questions;
+pub mod record;
 mod refusals;
 #[allow(clippy::module_inception)]
 mod relay;

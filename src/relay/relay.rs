@@ -180,7 +180,7 @@ impl Relay {
             let reason = &place.divergence()?.reason;
             diverged.push(format!("{} has diverged: {reason}", replica.stats.name));
         }
-        Some(format!(
+        (!diverged.is_empty()).then(|| format!(
             "relay {}: no replica follows the journal ({}); a person must say which one is right: haflux replica readmit NAME --as-it-is",
             self.settings.name,
             diverged.join("; ")

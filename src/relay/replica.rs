@@ -190,6 +190,11 @@ impl Replica {
         self.place.send_replace(place);
     }
 
+    /// It may be another node than it was, or is known not to be: meanwhile it serves no reads.
+    pub(super) fn set_held(&self, held: bool) {
+        self.server.set_aside(held || !self.follows());
+    }
+
     /// The version it last named, e.g. `1.8.10`.
     pub(super) fn version(&self) -> Option<HeaderValue> {
         self.version.load().as_deref().cloned()

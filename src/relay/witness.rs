@@ -125,7 +125,10 @@ mod tests {
         assert_eq!(time(&mut witness, 8), Some(7));
         accept(&mut witness, 9, 9);
         witness.forget(&Removal::Points(Some(vec!["other".to_owned()])));
-        assert_eq!(witness.newest().map(|proof| proof.point.time), Some(9_000_000_000));
+        assert_eq!(
+            witness.newest().map(|proof| proof.point.time),
+            Some(9_000_000_000)
+        );
         witness.forget(&Removal::Points(None));
         assert_eq!(witness.newest(), None);
         assert_eq!(time(&mut witness, 9), None);

@@ -310,7 +310,9 @@ fn check_nodes(
 ) {
     let mut replicated: HashMap<&ServerAddress, (String, &Placed<'_>)> = HashMap::new();
     for (relay, pool) in pools {
-        let name = relays.get(relay.index()).and_then(|relay| relay.name.as_ref());
+        let name = relays
+            .get(relay.index())
+            .and_then(|relay| relay.name.as_ref());
         let relay = name.map_or("another relay".to_owned(), |name| {
             format!("relay {}", quote(&name.text.raw))
         });

@@ -27,6 +27,9 @@ impl Replicator {
             until: Instant::now(),
         };
         self.distrust();
+        self.is_held = false;
+        // The control's change of its place may have crossed a greeting.
+        self.replica.set_held(false);
         self.started = None;
         self.going_back = None;
         let index = self.replica.index;

@@ -49,6 +49,7 @@ impl Replicator {
         if !std::mem::replace(&mut self.is_held, true) {
             error!("replica {} is held: {reason}", self.replica.stats.name);
         }
+        self.replica.set_held(true);
         self.distrust();
         self.lost(now, reason, None);
     }

@@ -100,6 +100,7 @@ impl Replicator {
         }
         self.attempts.was_away();
         self.is_held = false;
+        self.replica.set_held(false);
         self.replica.set_trusted(true);
         self.show_trust();
         self.linked_since = now;
