@@ -197,8 +197,21 @@ impl Greeting {
         }
         match refused {
             Some((place, status)) if !is_there => self.identify_by_others(place, status).await,
-            _ => Ok(Identity::Unproven(why)),
+            _ => self.identify_at_last(why).await,
         }
+    }
+
+    /// Its databases are there. Between the questions somebody may have given an empty node its users, so it is asked for the
+    /// point once more.
+    async fn identify_at_last(&self, why: String) -> Result<Identity, Unwelcome> {
+        let Some(proof) = &self.proof else {
+            return Ok(Identity::Unproven(why));
+        };
+        Ok(match self.asked().point(proof).await? {
+            PointAnswer::There => Identity::Proven,
+            PointAnswer::Missing(what) => Identity::Another(what),
+            PointAnswer::NotAsked(why) => Identity::Unproven(why),
+        })
     }
 
     /// It refuses credentials that it took before: a statement may have changed them everywhere, or its disk is another one.
