@@ -43,6 +43,8 @@
 //! | a replica's answer is long, or has no end | its status and beginning are the verdict; the rest is scanned, and that of a statement goes to its client |
 //! | a replica refuses a record that others accepted | [dead letter](dead_letters), its lane goes on |
 //! | a replica is too far behind, new in a pool with history, behind a hole of the journal, or not the node it was (R1) | [diverged](roster): no records, nobody waits for it, until it is [rebuilt](control) |
+//! | a replica refuses credentials that it took before, and no other one does | held: no records, no reads, asked again until that changes or a person decides |
+//! | no replica follows any more | 503 for everything, until a person takes one back as it is |
 //! | a replica lacks a database, a retention policy or a user's rights that another one has | the lane is held and tried again for five minutes, then the record is a dead letter there |
 //! | a replica restarts, or gives no answer | what it may have lost, or may still apply late, is sent to it again in order (R2, W7) |
 //! | no replica answers | only who wrote lately may go on writing, after a restart too (W6) |

@@ -8,13 +8,13 @@
 //!
 //! **Who is there (R1).** An address does not prove that the node still has its data. So before the first request to a node, and
 //! whenever the way to it was interrupted, the node is [greeted](greeting): it is asked for a point that it accepted
-//! ([`Proof`](super::proof)). Each mark of the [`Trail`] carries one, so that what is asked for belongs to the place that the
+//! ([`Proof`](super::proof)), or for its [databases](super::known). Each mark of the [`Trail`] carries one, so that what is asked for belongs to the place that the
 //! replicator would go back to: what came later would be sent again in any case. A node without that point is diverged,
 //! and its successor gets nothing. But the last replica that follows goes on, with an error in the log: to refuse both would
 //! serve nobody. While nothing is sent, a [sentinel] tells that the way is interrupted.
 //!
-//! **[Going back](going_back).** A node that restarted may have lost its last seconds (R2; one whose process is still the same
-//! has not), and a request without an answer may be carried out after newer ones (W7). So a node that returns gets again what
+//! **[Going back](going_back).** A node that restarted may have lost its last seconds (R2; one whose process is
+//! still the same, and that has the newest point, has not), and a request without an answer may be carried out after newer ones (W7). So a node that returns gets again what
 //! came since `rewind` before, and once `rewind` has passed after a request without an answer, everything from that request on
 //! is sent again: what landed late is written over, in order. [`Trail`] knows how far back. Going back sets the replicator as a
 //! whole back: all lanes, in the journal's order.
