@@ -9,13 +9,11 @@ use super::super::board::{Report, Settlement, StatementAnswer};
 use super::super::change::Change;
 use super::super::client::SendError;
 use super::super::replica_answer::ReplicaAnswer;
-use super::super::statement_record::StatementRecord;
 use super::Replicator;
 use super::barrier::Stage;
 use super::statements::Unanswered;
 use super::verdicts::shown;
 use crate::influx::StatementVerdict;
-use crate::influx::influxql::classify;
 use crate::journal::Sequence;
 
 /// What a repeated statement that was carried out before is answered in its replica's place.

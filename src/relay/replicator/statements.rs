@@ -96,7 +96,11 @@ impl Replicator {
             // Wakes when the doubt is over; then what was in doubt is sent again, in order, before this.
             return None;
         }
-        if let Some(barrier) = self.barrier.as_ref().filter(|barrier| barrier.stage == Stage::Waiting) {
+        if let Some(barrier) = self
+            .barrier
+            .as_ref()
+            .filter(|barrier| barrier.stage == Stage::Waiting)
+        {
             let removal = Removal::of(&barrier.statement);
             self.forget(&removal);
             if let Err(reason) = self.save_at(now, self.tracker.cursor()).await {
