@@ -247,6 +247,12 @@ fn relay(f: &mut Formatter<'_>, config: &Config, relay: &Relay) -> fmt::Result {
     )?;
     writeln!(
         f,
+        "    what one replica lacks the schema or rights for is tried there for {}; up to {} refused records wait for all replicas",
+        format_duration(relay.hold_for),
+        relay.max_pending_refusals
+    )?;
+    writeln!(
+        f,
         "    up to {} dead letters are kept, up to {}",
         relay.max_dead_letters,
         size(relay.max_dead_letter_bytes)

@@ -370,6 +370,12 @@ pub struct Relay {
     /// `max_attempts`: how often a record may be sent to a replica alone and end without a verdict before it is set aside there.
     /// Default 3.
     pub max_attempts: usize,
+    /// `hold_for`: how long a record that a replica refuses for want of schema or rights is tried again there while another one
+    /// took it. Default 5 min.
+    pub hold_for: Duration,
+    /// `max_pending_refusals`: most refused records that are remembered until no replica can be sent them again; past it no
+    /// replica reads further, and one that half of them wait for is diverged. Default 500,000.
+    pub max_pending_refusals: usize,
     /// `max_dead_letters`: most dead letters kept on disk; past it the oldest are dropped. Default 10,000.
     pub max_dead_letters: usize,
     /// `max_dead_letter_bytes`: most bytes of dead letters on disk; past it the oldest are dropped. Default 256 MiB.

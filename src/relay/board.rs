@@ -1,7 +1,7 @@
 //! The board: where replicators report verdicts and waiting clients learn theirs.
 //!
 //! It holds two things, both bounded: a row for each client that waits, and the [refusals](super::refusals) that not every
-//! replica has judged yet. One short lock guards both; it is never held across an await, and a report of a whole batch takes
+//! replica has judged. One short lock guards both; it is never held across an await, and a report of a whole batch takes
 //! it once.
 //!
 //! A client's row is made under the same lock as the append, so no replica can report before there is a row to report to.
@@ -22,8 +22,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::acknowledge::{Decision, Policy, Standing};
 use super::freshness::Freshness;
-use super::note::NotedRefusal;
-use super::refusals::{Conclusion, Refusal, Refusals};
+use super::refusals::{Refusal, Refusals, Unsaved};
 use crate::journal::{Append, AppendError, Sequence};
 use crate::stats::RelayStats;
 
@@ -49,7 +48,7 @@ pub enum Report {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
     /// Every replica in reach says the same: it is the record's verdict.
-    Final(Option<Conclusion>),
+    Final,
     /// Another replica accepted it, or has not judged it yet: try again.
     Hold,
 }
@@ -118,6 +117,7 @@ impl Board {
         policy: Policy,
         timeout: Duration,
         cursors: Vec<Sequence>,
+        max_pending_refusals: usize,
         stats: Arc<RelayStats>,
         freshness: Arc<Freshness>,
     ) -> Board {
@@ -135,7 +135,7 @@ impl Board {
                 waiting: BTreeMap::new(),
                 statements: BTreeMap::new(),
                 carrying_out: vec![None; cursors.len()],
-                refusals: Refusals::new(cursors),
+                refusals: Refusals::new(cursors, max_pending_refusals),
             }),
             lanes: RandomState::new(),
             all_met: watch::Sender::new(false),
@@ -156,15 +156,17 @@ impl Board {
             .any(|(other, _)| rows.refusals.cursor(other) > cursor)
     }
 
-    /// The replica is none any more: nobody waits for its verdicts. Or it is one again, and stands at this cursor.
-    pub fn exclude(&self, replica: usize, excluded: bool, cursor: Sequence) -> Vec<Conclusion> {
+    /// What is remembered of refusals.
+    pub(super) fn refusals<T>(&self, look: impl FnOnce(&Refusals) -> T) -> T {
+        look(&self.rows().refusals)
+    }
+
+    /// Changes what is remembered of refusals.
+    pub(super) fn change_refusals<T>(&self, change: impl FnOnce(&mut Refusals) -> T) -> T {
         let mut rows = self.rows();
-        rows.refusals.go_back(replica, cursor);
-        let conclusions = rows.refusals.exclude(replica, excluded);
-        for (replica, _) in conclusions.iter().flat_map(|one| &one.refused_by) {
-            self.freshness.update(*replica, |view| view.unsettled += 1);
-        }
-        conclusions
+        let changed = change(&mut rows.refusals);
+        self.show_all_unsettled(&rows);
+        changed
     }
 
     /// Whether a write to this database may be taken now (rule W5).
@@ -235,19 +237,12 @@ impl Board {
         Ok((appended, receiver))
     }
 
-    /// A replica's verdicts on some records, in their order, and where its cursor stands with them. Returns the records on
-    /// which it is certain now that the replicas differ.
-    pub fn report(
-        &self,
-        replica: usize,
-        reports: &[(Sequence, Report)],
-        cursor: Sequence,
-    ) -> Vec<Conclusion> {
+    /// A replica's verdicts on some records, in their order, and where its cursor stands with them.
+    pub fn report(&self, replica: usize, reports: &[(Sequence, Report)], cursor: Sequence) {
         let mut guard = self.rows();
         let rows = &mut *guard;
         let judged = reports.iter().map(|(sequence, _)| *sequence);
         rows.refusals.advance(replica, judged, cursor);
-        let mut conclusions = Vec::new();
         for (sequence, report) in reports {
             let (standing, refusal) = match report {
                 Report::Applied => (Standing::Applied, None),
@@ -257,17 +252,13 @@ impl Board {
                 Report::SetAside => (Standing::SetAside, None),
             };
             match report {
-                Report::Refused(refusal) => {
-                    rows.refusals.refuse(replica, *sequence, standing, refusal);
-                }
+                Report::Refused(refusal) => rows.refusals.refuse(replica, *sequence, refusal),
                 Report::Applied | Report::Expired(_) => rows.refusals.accept(replica, *sequence),
                 Report::SetAside => rows.refusals.set_aside(replica, *sequence),
             }
-            conclusions.extend(self.conclude(rows, *sequence));
+            self.show_difference(rows, *sequence);
             self.tell_client(rows, replica, *sequence, standing, refusal);
         }
-        self.count_forgotten(rows);
-        conclusions
     }
 
     /// A replica refuses a record as things are now: schema or rights are missing. Whether that is its verdict depends on
@@ -276,51 +267,39 @@ impl Board {
         let mut guard = self.rows();
         let rows = &mut *guard;
         self.tell_client(rows, replica, sequence, Standing::Held, Some(refusal));
-        rows.refusals
-            .refuse(replica, sequence, Standing::Held, refusal);
-        self.count_forgotten(rows);
-        let standings = rows.refusals.standings(sequence).unwrap_or_default();
-        let accepted_or_awaited =
-            standings
-                .iter()
-                .zip(&rows.reachable)
-                .any(|(standing, reachable)| match standing {
-                    Standing::Applied => true,
-                    Standing::Unknown => *reachable,
-                    Standing::Refused | Standing::Held | Standing::SetAside => false,
-                });
-        if accepted_or_awaited {
+        rows.refusals.hold(replica, sequence);
+        self.show_difference(rows, sequence);
+        if rows.refusals.may_be_taken(sequence, &rows.reachable) {
             return Settlement::Hold;
         }
-        rows.refusals
-            .refuse(replica, sequence, Standing::Refused, refusal);
-        Settlement::Final(self.conclude(rows, sequence))
+        rows.refusals.refuse(replica, sequence, refusal);
+        self.show_difference(rows, sequence);
+        Settlement::Final
     }
 
     /// A record that was held for a replica is given up there.
-    pub fn give_up(
-        &self,
-        replica: usize,
-        sequence: Sequence,
-        refusal: &Refusal,
-    ) -> Option<Conclusion> {
+    pub fn give_up(&self, replica: usize, sequence: Sequence, refusal: &Refusal) {
         let mut guard = self.rows();
         let rows = &mut *guard;
-        rows.refusals
-            .refuse(replica, sequence, Standing::Refused, refusal);
-        let conclusion = self.conclude(rows, sequence);
+        rows.refusals.refuse(replica, sequence, refusal);
+        self.show_difference(rows, sequence);
         self.tell_client(rows, replica, sequence, Standing::Refused, Some(refusal));
-        conclusion
     }
 
-    /// Whether it is certain now that the replicas differ on the record. If so, whoever refused it serves no reads until the
-    /// dead letter is kept, and this before any client hears that another one took it.
-    fn conclude(&self, rows: &mut Rows, sequence: Sequence) -> Option<Conclusion> {
-        let conclusion = rows.refusals.conclude(sequence)?;
-        for (replica, _) in &conclusion.refused_by {
-            self.freshness.update(*replica, |view| view.unsettled += 1);
+    /// Whoever refused a record that another one took serves no reads until the dead letter is kept: shown before any client
+    /// hears that another one took it.
+    fn show_difference(&self, rows: &Rows, sequence: Sequence) {
+        if rows.refusals.knows(sequence) {
+            self.show_all_unsettled(rows);
         }
-        Some(conclusion)
+    }
+
+    fn show_all_unsettled(&self, rows: &Rows) {
+        for replica in 0..rows.reachable.len() {
+            let unsettled = rows.refusals.unsettled(replica);
+            self.freshness
+                .update(replica, |view| view.unsettled = unsettled);
+        }
     }
 
     /// A replica goes back to this cursor and will judge what follows again.
@@ -328,19 +307,17 @@ impl Board {
         self.rows().refusals.go_back(replica, cursor);
     }
 
-    /// A replica's saved cursor moved: nothing up to there will be sent to it again.
-    pub fn saved(&self, replica: usize, cursor: Sequence) {
-        self.rows().refusals.saved(replica, cursor);
-    }
-
-    /// A replica's refusals that wait for another one's verdict, to be kept with its cursor.
-    pub fn noted(&self, replica: usize) -> Vec<NotedRefusal> {
-        self.rows().refusals.noted(replica)
-    }
-
-    /// Takes back what [`Board::noted`] gave.
-    pub fn restore(&self, replica: usize, noted: Vec<NotedRefusal>) {
-        self.rows().refusals.restore(replica, noted);
+    /// Saves a replica's cursor with `save`.
+    ///
+    /// # Errors
+    /// A refusal before it is not on disk; nothing was saved.
+    pub(super) fn save(
+        &self,
+        replica: usize,
+        cursor: Sequence,
+        save: impl FnOnce(),
+    ) -> Result<(), Unsaved> {
+        self.rows().refusals.save(replica, cursor, save)
     }
 
     /// Takes back which records were set aside for a replica.
@@ -465,13 +442,6 @@ impl Board {
             && let Some(waiting) = rows.waiting.remove(&sequence)
         {
             waiting.finish(decision);
-        }
-    }
-
-    fn count_forgotten(&self, rows: &mut Rows) {
-        let forgotten = rows.refusals.take_forgotten();
-        if forgotten > 0 {
-            self.stats.forgotten_refusals.add(forgotten);
         }
     }
 

@@ -150,6 +150,8 @@ impl Relay {
             sequence: cursor.sequence,
             offset: cursor.offset,
         };
+        // What the others refuse from now on must be known when it is sent that.
+        self.keep_refusals(replica, Some(pin.sequence));
         let pin_name = format!("{PIN_PREFIX}{name}");
         let set_pin = |note: &Note| {
             self.journal.set_cursor(Cursor {
@@ -173,6 +175,7 @@ impl Relay {
         to_copy.at_copy = contents.unwrap_or_default();
         set_pin(&to_copy);
         if let Err(error) = self.pinned(replica, pin).await {
+            self.keep_refusals(replica, None);
             self.journal.remove_cursor(&pin_name);
             return Err(error);
         }
@@ -182,6 +185,11 @@ impl Relay {
             pin.sequence.next()
         );
         Ok(())
+    }
+
+    fn keep_refusals(&self, replica: &Replica, pin: Option<Sequence>) {
+        self.board
+            .change_refusals(|refusals| refusals.pin(replica.index, pin));
     }
 
     /// The journal is pinned: the replica is one no longer, unless it is the last.

@@ -7,6 +7,7 @@ use crate::journal::Sequence;
 
 /// A set of sequences, kept as ranges.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct JudgedAhead {
     /// First to last of each range; no two of them touch.
     ranges: BTreeMap<u64, u64>,

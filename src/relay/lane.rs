@@ -285,18 +285,11 @@ impl Lane {
     pub(super) fn settled(&mut self, count: usize) -> Drain<'_, Queued> {
         if count > 0 {
             self.parts = None;
+            self.packed = None;
             self.held_since = None;
             self.backoff.reset();
         }
-        self.given_up(count)
-    }
-
-    /// The same, but what the first of them was held for stands in the way of the next ones too: they are not held anew.
-    pub(super) fn given_up(&mut self, count: usize) -> Drain<'_, Queued> {
         self.in_flight = 0;
-        if count > 0 {
-            self.packed = None;
-        }
         self.queue.drain(..count.min(self.queue.len()))
     }
 

@@ -41,11 +41,13 @@
 //! | a replica cannot be reached, does not answer in `timeout`, or answers "try again" | its replicator backs off (`retry`), the others go on; clients no longer wait for it |
 //! | a replica takes less in one request than it is sent | the request goes again in smaller ones, a record between its lines, a single line in gzip |
 //! | a replica's answer is long, or has no end | its status and beginning are the verdict; the rest is scanned, and that of a statement goes to its client |
+//! | a replica refuses a record that another one has not judged | that is [remembered](refusals), and on disk before its cursor is saved past the record |
+//! | that, or a dead letter, cannot be written | the saved cursors stand still before it; the [keeper] tries again |
 //! | a replica refuses a record that others accepted | [dead letter](dead_letters), its lane goes on |
 //! | a replica is too far behind, new in a pool with history, behind a hole of the journal, or not the node it was (R1) | [diverged](roster): no records, nobody waits for it, until it is [rebuilt](control) |
 //! | a replica refuses credentials that it took before, and no other one does | held: no records, no reads, asked again until that changes or a person decides |
 //! | no replica follows any more | 503 for everything, until a person takes one back as it is |
-//! | a replica lacks a database, a retention policy or a user's rights that another one has | the lane is held and tried again for five minutes, then the record is a dead letter there |
+//! | a replica lacks a database, a retention policy or a user's rights that another one has | the lane is held and tried again for `hold_for`, then the record is a dead letter there, and what is wanting is not waited for again until a statement has passed |
 //! | a replica restarts, or gives no answer | what it may have lost, or may still apply late, is sent to it again in order (R2, W7) |
 //! | no replica answers | only who wrote lately may go on writing, after a restart too (W6) |
 //! | all replicas refuse | the client gets the refusal; the record is passed over |
@@ -68,6 +70,7 @@ pub mod freshness;
 pub mod ingest;
 mod judge;
 mod judged;
+mod keeper;
 mod known;
 mod lane;
 mod note;

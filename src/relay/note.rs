@@ -2,7 +2,6 @@
 //!
 //! | field | |
 //! | --- | --- |
-//! | `refusals` | its refusals that wait for another replica's verdict |
 //! | `proof` | the [proof](super::proof) that belongs to the cursor's place |
 //! | `known` | the [databases](super::known) that it is known to have |
 //! | `at_copy` | of the pin of a rebuild: what [was there to be copied](super::copied) |
@@ -10,7 +9,8 @@
 //! | `allowance` | bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt |
 //! | `tried`, `set_aside`, `skips` | records that it leaves without a verdict ([attempts](super::attempts)) |
 //!
-//! The first versions wrote the list of refusals alone.
+//! Earlier versions kept refusals here, as a field or as a list alone. They are not read: such a cursor stands, and the record
+//! of such a refusal is judged without it.
 
 use bytes::Bytes;
 use log::error;
@@ -28,8 +28,6 @@ const MAX_LENGTH: usize = 64 * 1024;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Note {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) refusals: Vec<NotedRefusal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) proof: Option<Proof>,
     #[serde(skip_serializing_if = "Known::is_empty")]
@@ -44,17 +42,6 @@ pub(super) struct Note {
     pub(super) attempts: SavedAttempts,
 }
 
-/// One refusal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotedRefusal {
-    /// The record.
-    pub sequence: u64,
-    /// The status that the replica answered with.
-    pub status: u16,
-    /// Its words, shortened.
-    pub reason: String,
-}
-
 // Serde hands over a reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(number: &u64) -> bool {
@@ -62,7 +49,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Note {
-    /// As it is kept; empty if it says nothing. What does not fit is left out, the newest refusals first.
+    /// As it is kept; empty if it says nothing. If it does not fit, the proof is left out.
     pub(super) fn encode(mut self) -> Bytes {
         if self == Note::default() {
             return Bytes::new();
@@ -70,12 +57,10 @@ impl Note {
         loop {
             match serde_json::to_vec(&self) {
                 Ok(text) if text.len() <= MAX_LENGTH => return Bytes::from(text),
-                Ok(_) if !self.refusals.is_empty() => {
-                    self.refusals.truncate(self.refusals.len() / 2);
-                }
                 Ok(_) if !self.at_copy.is_empty() => self.at_copy = Contents::default(),
                 Ok(_) if !self.known.is_empty() => self.known = Known::default(),
-                Ok(_) => self.proof = None,
+                Ok(_) if self.proof.is_some() => self.proof = None,
+                Ok(text) => return Bytes::from(text),
                 Err(error) => {
                     error!("the note of a cursor cannot be written: {error}");
                     return Bytes::new();
@@ -84,17 +69,13 @@ impl Note {
         }
     }
 
-    /// Reads what [`Note::encode`] wrote, or the list of the first versions.
+    /// Reads what [`Note::encode`] wrote, or the list of the first versions, of which nothing is taken.
     ///
     /// # Errors
     /// It is neither.
     pub(super) fn decode(note: &[u8]) -> Result<Note, serde_json::Error> {
         match note.first() {
-            None => Ok(Note::default()),
-            Some(b'[') => Ok(Note {
-                refusals: serde_json::from_slice(note)?,
-                ..Note::default()
-            }),
+            None | Some(b'[') => Ok(Note::default()),
             Some(_) => serde_json::from_slice(note),
         }
     }
@@ -105,18 +86,9 @@ mod tests {
     use super::super::proof::tests::record;
     use super::*;
 
-    fn refusal(sequence: u64, reason: &str) -> NotedRefusal {
-        NotedRefusal {
-            sequence,
-            status: 400,
-            reason: reason.to_owned(),
-        }
-    }
-
     #[test]
     fn a_restart_reads_what_was_kept() {
         let note = Note {
-            refusals: vec![refusal(7, "no")],
             proof: Proof::of(&record("m v=1 5")),
             known: Known::default(),
             at_copy: Contents::default(),
@@ -135,30 +107,26 @@ mod tests {
     }
 
     #[test]
-    fn the_first_versions_list_and_fields_to_come_are_read() {
-        let old = br#"[{"sequence":7,"status":400,"reason":"no"}]"#;
-        let note = Note::decode(old).expect("a note");
-        assert_eq!((note.refusals, note.proof), (vec![refusal(7, "no")], None));
-        let new = br#"{"later":true,"refusals":[{"sequence":7,"status":400,"reason":"no"}]}"#;
-        let note = Note::decode(new).expect("a note");
-        assert_eq!(note.refusals, [refusal(7, "no")]);
+    fn notes_of_other_versions_are_read_as_far_as_they_are_known() {
+        let list = br#"[{"sequence":7,"status":400,"reason":"no"}]"#;
+        assert_eq!(Note::decode(list).expect("a note"), Note::default());
+        let fields = br#"{"later":true,"refusals":[{"sequence":7}],"settled":true}"#;
+        assert!(Note::decode(fields).expect("a note").settled);
         assert!(Note::decode(b"nonsense").is_err());
     }
 
     #[test]
     fn it_is_never_longer_than_a_cursor_can_carry() {
+        let mut long = Proof::of(&record("m v=1 5")).expect("a point");
+        long.database = "d".repeat(MAX_LENGTH);
         let note = Note {
-            refusals: vec![refusal(u64::MAX, &"\u{1}".repeat(200)); 200],
-            proof: Proof::of(&record("m v=1 5")),
-            known: Known::default(),
-            at_copy: Contents::default(),
-            settled: false,
-            allowance: 0,
-            attempts: SavedAttempts::default(),
+            proof: Some(long),
+            allowance: 7,
+            ..Note::default()
         };
         let text = note.encode();
         assert!(text.len() <= MAX_LENGTH);
         let kept = Note::decode(&text).expect("a note");
-        assert!(kept.proof.is_some() && kept.refusals.len() >= 25);
+        assert_eq!((kept.proof, kept.allowance), (None, 7));
     }
 }

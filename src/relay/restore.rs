@@ -212,7 +212,7 @@ pub(super) fn restore_rebuilding(journal: &Journal, replicas: &[Arc<Replica>]) {
     }
 }
 
-/// What was noted with the places: refusals, which are the board's, and the proof of who stands there.
+/// What was noted with the places: what was set aside, which the board knows too, and the proof of who stands there.
 pub(super) fn restore_notes(
     journal: &Journal,
     board: &Board,
@@ -226,11 +226,10 @@ pub(super) fn restore_notes(
         let note = Note::decode(noted.map_or(&[], |cursor| cursor.note.as_ref()));
         let note = note.unwrap_or_else(|error| {
             warn!(
-                "replica {name}: the note of its cursor cannot be read ({error}); the refusals and the proof in it are forgotten"
+                "replica {name}: the note of its cursor cannot be read ({error}); the proof and what was set aside in it are forgotten"
             );
             Note::default()
         });
-        board.restore(replica.index, note.refusals);
         board.restore_set_aside(replica.index, &note.attempts.set_aside);
         SavedPlace {
             mark: Mark {

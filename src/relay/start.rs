@@ -12,16 +12,17 @@ use tokio::sync::watch;
 use super::acknowledge::Policy;
 use super::board::Board;
 use super::catch_up::Progress;
-use super::dead_letters::{DeadLetterError, DeadLetters, FOLDER, Limits};
+use super::dead_letters::{DeadLetterError, DeadLetters, FOLDER, Limits, PENDING, PendingLog};
 use super::freshness::Freshness;
 use super::judge::Judge;
+use super::keeper::Keeper;
 use super::relay::Relay;
 use super::replica::Replica;
 use super::replicator::{Common, Pace, Replicator, SavedPlace};
 use super::restore::{
     OtherNames, restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_power,
 };
-use super::roster::Roster;
+use super::roster::{Place, Roster};
 use super::trust::TrustTable;
 use super::turns::Turns;
 use crate::budget::Budget;
@@ -30,9 +31,6 @@ use crate::journal::{self, DirectoryDisk, Journal, Sequence};
 use crate::per_source::PerSource;
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaStatus};
-
-/// How long a record is tried again at a replica that lacks its schema or its user's rights while another one accepted it.
-const HOLD: Duration = Duration::from_secs(300);
 
 /// The pace at which the folder of dead letters is looked at.
 const RESCAN_PACE: Duration = Duration::from_secs(5);
@@ -164,11 +162,34 @@ impl Relay {
             policy,
             settings.timeout,
             sequences,
+            settings.max_pending_refusals,
             Arc::clone(&stats),
             Arc::clone(&freshness),
         );
         let places = restore_notes(&journal, &board, &replicas, cursors);
         let board = Arc::new(board);
+        for replica in replicas.iter().filter(|replica| !replica.follows()) {
+            board.change_refusals(|refusals| refusals.leave(replica.index));
+            if let Place::Rebuilding { pin, .. } = replica.place() {
+                board.change_refusals(|refusals| {
+                    refusals.pin(replica.index, Some(pin.sequence));
+                });
+            }
+        }
+        let pending = folder.join(FOLDER).join(PENDING);
+        let log = PendingLog::open(&pending).map_err(|source| RelayError::Folder {
+            relay: settings.name.clone(),
+            folder: pending.display().to_string(),
+            source,
+        })?;
+        let keeper = Arc::new(Keeper::new(
+            Arc::clone(&board),
+            journal.clone(),
+            dead_letters.clone(),
+            Arc::clone(&stats),
+            log,
+            &replicas,
+        ));
         let most = settings.judging.max_known;
         let trust =
             TrustTable::open(&folder, settings.trust_for, most, &settings.name).map_err(failed)?;
@@ -179,6 +200,7 @@ impl Relay {
             board: &board,
             freshness: &freshness,
             dead_letters: &dead_letters,
+            keeper: &keeper,
             trust: &trust,
             stats: &stats,
         };
@@ -257,6 +279,7 @@ struct Parts<'a> {
     board: &'a Arc<Board>,
     freshness: &'a Arc<Freshness>,
     dead_letters: &'a DeadLetters,
+    keeper: &'a Arc<Keeper>,
     trust: &'a Arc<TrustTable>,
     stats: &'a Arc<RelayStats>,
 }
@@ -275,7 +298,7 @@ impl Parts<'_> {
             retry_max: settings.retry_max,
             max_attempts: settings.max_attempts,
             rewind: settings.rewind,
-            hold: HOLD,
+            hold: settings.hold_for,
             max_refusal_texts: settings.max_refusal_texts,
             max_backlog: settings.max_backlog as u64,
             max_backlog_age: settings.max_backlog_age,
@@ -286,6 +309,7 @@ impl Parts<'_> {
             board: Arc::clone(self.board),
             freshness: Arc::clone(self.freshness),
             dead_letters: self.dead_letters.clone(),
+            keeper: Arc::clone(self.keeper),
             trust: Arc::clone(self.trust),
             turns,
             pace,
@@ -304,6 +328,7 @@ impl Parts<'_> {
         )));
         tasks.push(Box::pin(watch_letters(
             self.dead_letters.clone(),
+            Arc::clone(self.keeper),
             self.journal.clone(),
             Arc::clone(self.stats),
             stop.clone(),
@@ -313,9 +338,10 @@ impl Parts<'_> {
 }
 
 /// Saves the places that the start gave; then finds out which dead letters were settled from outside, whose sequences it
-/// keeps out of use (rule J3).
+/// keeps out of use (rule J3), and has the keeper do what is left to do.
 async fn watch_letters(
     dead_letters: DeadLetters,
+    keeper: Arc<Keeper>,
     journal: Journal,
     stats: Arc<RelayStats>,
     mut stop: watch::Receiver<bool>,
@@ -343,6 +369,7 @@ async fn watch_letters(
             _ = pace.tick() => {}
             _ = stop.changed() => {}
         }
+        keeper.tidy().await;
         let letters = dead_letters.clone();
         // A rescan that failed has said so.
         let _ = tokio::task::spawn_blocking(move || letters.rescan()).await;

@@ -316,8 +316,10 @@ pub struct RelayStats {
     pub dead_letters: Counter,
     /// Dead letters that nobody has settled yet.
     pub open_dead_letters: Gauge,
-    /// Refusals that were forgotten before every replica had judged the record: too many waited.
-    pub forgotten_refusals: Counter,
+    /// Refused records that are remembered: another replica has not judged them, or may be sent them again.
+    pub pending_refusals: Gauge,
+    /// 1 while what a replica refused cannot be put on disk, and cursors are not saved for it.
+    pub unwritten_refusals: Gauge,
     /// Answers to statements that went to their clients while they came, because they were long.
     pub streamed_answers: Counter,
     /// Of those, answers whose client was too slow and was given up.

@@ -28,6 +28,8 @@ const KEYS: Keys = Keys::of(&[
     "max_tags",
     "max_statement_answer_buffer",
     "max_refusal_texts",
+    "hold_for",
+    "max_pending_refusals",
     "max_dead_letters",
     "max_dead_letter_bytes",
     "judging",
@@ -73,6 +75,10 @@ const LARGEST_ANSWERS: usize = 1 << 30;
 
 /// The most dead letters that may be kept: each is a file, and an entry in memory.
 const MOST_DEAD_LETTERS: i128 = 1_000_000;
+
+/// The least and the most refused records that may be remembered: each takes some 150 bytes of memory.
+const LEAST_PENDING: i128 = 1000;
+const MOST_PENDING: i128 = 100_000_000;
 
 /// The most credentials that may be remembered: each takes some 60 bytes.
 const MOST_KNOWN: i128 = 1 << 20;
@@ -199,6 +205,8 @@ fn default() -> Relay {
         max_attempts: 3,
         max_statement_answer_buffer: 1 << 20,
         max_refusal_texts: 4 << 20,
+        hold_for: Duration::from_secs(5 * 60),
+        max_pending_refusals: 500_000,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),
@@ -262,6 +270,12 @@ fn sizes(table: &Table<'_>, relay: &mut Relay) {
 }
 
 fn dead_letters(table: &Table<'_>, relay: &mut Relay) {
+    relay.hold_for = table.duration("hold_for", relay.hold_for);
+    relay.max_pending_refusals = table.whole(
+        "max_pending_refusals",
+        LEAST_PENDING..=MOST_PENDING,
+        relay.max_pending_refusals,
+    );
     relay.max_dead_letters = table.whole(
         "max_dead_letters",
         1..=MOST_DEAD_LETTERS,

@@ -41,6 +41,8 @@ body_wait = "30s"
 max_tags = 31
 max_statement_answer_buffer = "65KiB"
 max_refusal_texts = "66KiB"
+hold_for = "7s"
+max_pending_refusals = 2100
 max_dead_letters = 21
 judging = { at_once = 24, max_waiting = 25, refused_for = "26ms", max_known = 27 }
 max_statements = 28
@@ -133,6 +135,10 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
     assert_eq!(
         (relay.max_inflight_share, relay.body_wait, relay.max_tags),
         (3 << 20, seconds(30), 31)
+    );
+    assert_eq!(
+        (relay.hold_for, relay.max_pending_refusals),
+        (seconds(7), 2100)
     );
     assert_eq!(
         (relay.max_dead_letters, relay.max_dead_letter_bytes),
@@ -331,6 +337,10 @@ fn defaults_are_as_documented() {
     );
     let answers = (relay.max_statement_answer_buffer, relay.max_refusal_texts);
     assert_eq!(answers, (1 << 20, 4 << 20));
+    assert_eq!(
+        (relay.hold_for, relay.max_pending_refusals),
+        (seconds(300), 500_000)
+    );
     assert_eq!(
         (relay.max_dead_letters, relay.max_dead_letter_bytes),
         (10_000, 256 << 20)

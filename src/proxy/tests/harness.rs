@@ -173,6 +173,8 @@ pub(crate) fn replicated(servers: Vec<PoolServer>) -> Config {
         statement_timeout: Duration::from_secs(60),
         max_statement_answer_buffer: 1 << 20,
         max_refusal_texts: 4 << 20,
+        hold_for: Duration::from_secs(300),
+        max_pending_refusals: 10_000,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),

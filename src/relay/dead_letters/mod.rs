@@ -13,6 +13,7 @@
 //! <sequence, 20 digits>-<replica>.letter           a letter
 //! <sequence, 20 digits>-<replica>.letter.damaged   one whose header or size is wrong, set aside
 //! <sequence, 20 digits>-<replica>.letter.new       being written; removed at the next start
+//! pending/                                         refusals of records that another replica may still take
 //! ```
 //!
 //! A letter:
@@ -53,6 +54,7 @@
 mod folder;
 mod header;
 mod id;
+mod pending;
 pub mod replay;
 mod store;
 
@@ -62,4 +64,5 @@ mod tests;
 pub use folder::{Claim, ClaimError, FoundLetter, Letter, LetterError, LetterFolder};
 pub use header::LetterHeader;
 pub use id::{BadLetterId, LetterId};
+pub(in crate::relay) use pending::{Found, Line, PENDING, PendingLog, Said};
 pub use store::{DeadLetter, DeadLetterError, DeadLetters, FOLDER, Limits, NO_VERDICT};

@@ -32,6 +32,8 @@ pub(in crate::relay) fn settings() -> model::Relay {
         max_tags: 1000,
         max_statement_answer_buffer: 1 << 20,
         max_refusal_texts: 4 << 20,
+        hold_for: Duration::from_secs(300),
+        max_pending_refusals: 10_000,
         max_dead_letters: 10_000,
         max_dead_letter_bytes: 256 << 20,
         max_backlog: 10 << 30,
@@ -190,6 +192,7 @@ fn relay(
         policy,
         settings.timeout,
         Vec::new(),
+        1000,
         Arc::clone(&stats),
         Arc::clone(&freshness),
     );

@@ -10,7 +10,7 @@ use super::super::note::Note;
 use super::super::trail::{Mark, Trail};
 use super::statements::{SAVE_TIMEOUT, Unanswered};
 use super::{Link, Replicator};
-use crate::journal::{Position, Sequence};
+use crate::journal::Position;
 use crate::stats::ReplicaStatus;
 
 impl Replicator {
@@ -42,9 +42,8 @@ impl Replicator {
         self.answers = Some(false);
         self.board.set_reachable(index, false);
         self.board.meet(index, false);
-        for conclusion in self.board.exclude(index, true, Sequence::ZERO) {
-            self.dead_letter(None, conclusion).await;
-        }
+        self.board.change_refusals(|refusals| refusals.leave(index));
+        self.keeper.keep_letters().await;
         self.give_up_place().await;
         if let Some(divergence) = self.replica.place().divergence() {
             self.replica.note_error(divergence.reason.clone());
@@ -88,10 +87,10 @@ impl Replicator {
         };
         // Nor does it go back to before this place: what was in doubt before is in the copy.
         self.trail = Trail::new(self.pace.rewind, now, mark.clone());
-        self.start_over(now, mark);
+        self.start_over(now, mark.clone());
         // Statements from before the copy was made are in it, and come once more.
         self.unanswered = Some(Unanswered::before_the_start(self.journal.head()));
-        self.saved = place.sequence;
+        self.saved = mark;
         self.blocked = false;
         self.attempts = Attempts::new(self.pace.max_attempts, SavedAttempts::default());
         self.dead_letters
@@ -99,8 +98,10 @@ impl Replicator {
         self.behind_since = now;
         self.backoff.reset();
         self.link = Link::Away { until: now };
+        self.given_up.clear();
+        let index = self.replica.index;
         self.board
-            .exclude(self.replica.index, false, place.sequence);
+            .change_refusals(|refusals| refusals.join(index, place.sequence));
     }
 
     /// Rule R3: past its bounds a backlog is let go, if another replica has what is in it.
@@ -118,10 +119,19 @@ impl Replicator {
             format!("it is {bytes} bytes behind, more than max_backlog")
         } else if bytes > 0 && age > self.pace.max_backlog_age {
             format!("it has been behind for {age:?}, longer than max_backlog_age")
+        } else if self.is_waited_for_by_many() {
+            "half of max_pending_refusals records that another replica refused wait for its verdict"
+                .to_owned()
         } else {
             return;
         };
         self.diverge_unless_most_advanced(&reason);
+    }
+
+    /// Whether hardly any more refusals could be remembered, because they wait for this replica.
+    fn is_waited_for_by_many(&self) -> bool {
+        let index = self.replica.index;
+        self.board.refusals(|refusals| refusals.is_filled_by(index))
     }
 
     /// The most advanced replica never diverges: what it has not applied, nobody has.

@@ -72,7 +72,8 @@ impl Replicator {
         if let Some(place) = &mut self.going_back {
             place.forget_proof(removal);
         }
-        self.save(self.back());
+        self.saved.forget_proof(removal);
+        self.save_note();
     }
 
     /// It may be another node from here on, until it is greeted anew.

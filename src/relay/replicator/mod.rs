@@ -26,6 +26,7 @@
 mod aside;
 mod barrier;
 mod freshness;
+mod given_up;
 mod going_back;
 mod greeting;
 mod identity;
@@ -55,6 +56,7 @@ use super::board::Board;
 use super::client::SendError;
 use super::dead_letters::DeadLetters;
 use super::freshness::Freshness;
+use super::keeper::Keeper;
 use super::known::Known;
 use super::lane::Lane;
 use super::replica::Replica;
@@ -69,6 +71,7 @@ use super::wire::write_head;
 use super::witness::Witness;
 use crate::influx::Started;
 use barrier::Barrier;
+use given_up::GivenUp;
 use statements::Unanswered;
 
 use crate::journal::{Journal, Position, Reader, Sequence};
@@ -114,6 +117,7 @@ pub(super) struct Replicator {
     board: Arc<Board>,
     freshness: Arc<Freshness>,
     dead_letters: DeadLetters,
+    keeper: Arc<Keeper>,
     /// Credentials that every replica refuses are not known any longer.
     trust: Arc<TrustTable>,
     pace: Pace,
@@ -122,6 +126,8 @@ pub(super) struct Replicator {
     trail: Trail,
     /// Records that ended without a verdict.
     attempts: Attempts,
+    /// What it lacks, and was waited for.
+    given_up: GivenUp,
     /// Lanes whose clients do not wait for this replica.
     stalled: HashSet<String>,
     /// Where the next proof comes from.
@@ -134,7 +140,7 @@ pub(super) struct Replicator {
     /// The relay's other replicas.
     others: Vec<Arc<Replica>>,
     /// What was saved last as the cursor.
-    saved: Sequence,
+    saved: Mark,
     /// Whether the saved cursor says that nothing is under way or in doubt: only between two lives.
     is_settled: bool,
     /// Bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt.
@@ -210,6 +216,7 @@ pub(super) struct Common {
     pub(super) board: Arc<Board>,
     pub(super) freshness: Arc<Freshness>,
     pub(super) dead_letters: DeadLetters,
+    pub(super) keeper: Arc<Keeper>,
     pub(super) trust: Arc<TrustTable>,
     pub(super) turns: Arc<Turns>,
     pub(super) pace: Pace,
@@ -261,6 +268,7 @@ impl Replicator {
             board,
             freshness,
             dead_letters,
+            keeper,
             trust,
             turns,
             pace,
@@ -276,7 +284,7 @@ impl Replicator {
         dead_letters.set_follows(&replica.stats.name, replica.follows());
         let now = Instant::now();
         let cursor = mark.position;
-        let mut trail = Trail::new(pace.rewind, now, mark);
+        let mut trail = Trail::new(pace.rewind, now, mark.clone());
         let mut unanswered = None;
         // A place at the journal's beginning says nothing: a life shorter than `rewind` leaves it there.
         let had_a_life_before = journal.head() > Sequence::ZERO;
@@ -292,6 +300,7 @@ impl Replicator {
             tracker: Tracker::new(cursor),
             trail,
             attempts: Attempts::new(pace.max_attempts, attempts),
+            given_up: GivenUp::default(),
             stalled: HashSet::new(),
             witness: Witness::default(),
             known,
@@ -302,7 +311,7 @@ impl Replicator {
                 .filter(|other| other.index != replica.index)
                 .cloned()
                 .collect(),
-            saved: cursor.sequence,
+            saved: mark,
             is_settled: settled,
             allowance,
             going_back: None,
@@ -336,6 +345,7 @@ impl Replicator {
             board,
             freshness,
             dead_letters,
+            keeper,
             trust,
             pace,
         }
@@ -362,7 +372,7 @@ impl Replicator {
             }
         }
         self.drain().await;
-        self.leave();
+        self.leave().await;
     }
 
     /// Follows the journal until the stop, or until the replica is none any more.
@@ -374,7 +384,7 @@ impl Replicator {
         let mut server_changed = self.replica.server.changed();
         let mut skips = self.replica.watch_skips();
         let mut turns_changed = self.turns.watch();
-        self.publish();
+        self.publish().await;
         while !*stop.borrow_and_update() && self.replica.follows() {
             turns_changed.mark_unchanged();
             self.go_back_if_due();
@@ -405,7 +415,7 @@ impl Replicator {
                 _ = place.changed() => {}
                 _ = stop.changed() => {}
             }
-            self.publish();
+            self.publish().await;
             self.diverge_if_too_far_behind();
         }
     }

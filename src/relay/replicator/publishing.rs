@@ -8,12 +8,13 @@ use crate::stats::ReplicaStatus;
 impl Replicator {
     /// While the saved cursor is behind, it moves on with the time of a node that answers.
     pub(super) fn next_save(&self) -> Option<Instant> {
-        let behind = self.is_linked() && self.saved != self.tracker.cursor().sequence;
+        let behind =
+            self.is_linked() && self.saved.position.sequence != self.tracker.cursor().sequence;
         behind.then(|| Instant::now() + self.trail.pace())
     }
 
     /// Puts where it stands where others read it, and saves the cursor: as far back as would have to be sent again.
-    pub(super) fn publish(&mut self) {
+    pub(super) async fn publish(&mut self) {
         self.arrive_if_there();
         self.show_doubt();
         let now = Instant::now();
@@ -43,8 +44,12 @@ impl Replicator {
             self.trail.mark(Instant::now(), cursor, proof);
         }
         let back = self.back();
-        if back.position.sequence != self.saved || self.is_known_unsaved {
-            self.save(back);
+        let is_moved = back.position.sequence != self.saved.position.sequence;
+        if (is_moved || self.is_known_unsaved)
+            && let Err(error) = self.save(back).await
+        {
+            self.replica
+                .note_error(format!("its cursor is not saved: {error}"));
         }
         let status = match self.link {
             Link::Away { .. } | Link::Greeting => ReplicaStatus::Down,

@@ -8,13 +8,18 @@ use super::super::backoff::Backoff;
 use super::super::change::Change;
 use super::super::lane::{Lane, Queued, weight};
 use super::super::record::WriteRecord;
+use super::super::refusals::Refusals;
 use super::{MAX_TRACKED, Replicator, WINDOW_BATCHES};
 use crate::journal::{Position, ReadError, Record, Sequence};
 
 impl Replicator {
-    /// A moment that has passed wakes nobody: what it was for is waiting for something else.
+    /// A moment that has passed wakes nobody: what it was for is waiting for something else. Refusals for which there is no room
+    /// are forgotten by themselves.
     pub(super) fn next_read(&self) -> Option<Instant> {
-        self.read_again.filter(|moment| *moment > Instant::now())
+        let now = Instant::now();
+        let full = self.board.refusals(Refusals::is_full);
+        let again = self.read_again.filter(|moment| *moment > now);
+        again.or_else(|| full.then(|| now + self.pace.retry_max))
     }
 
     pub(super) fn may_read(&self) -> bool {
@@ -25,6 +30,7 @@ impl Replicator {
             && self.read_again.is_none_or(|moment| moment <= now)
             && self.window < self.pace.max_batch.saturating_mul(WINDOW_BATCHES)
             && self.tracker.len() < MAX_TRACKED
+            && !self.board.refusals(Refusals::is_full)
     }
 
     pub(super) async fn read_ahead(&mut self) {

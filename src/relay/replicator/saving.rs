@@ -1,48 +1,63 @@
 //! The saved cursor, and what two lives of haflux tell each other by it.
 //!
 //! What is saved trails what is known by `rewind`, and stands before what is in doubt ([`Trail`](super::super::trail::Trail)).
+//! It does not pass a refusal that is not on disk ([`keeper`](super::super::keeper)): while that cannot be written, the cursor
+//! that was saved before stands.
 //! A life that ends well says so with it ([`Replicator::leave`]): then the next one need not fear that something may still
 //! land. That word is taken back on disk before anything is sent ([`Replicator::unsettle`]).
 
 use tokio::sync::watch;
 
 use super::super::copied::Contents;
+use super::super::keeper::KeepError;
 use super::super::note::Note;
 use super::super::trail::Mark;
-use super::Replicator;
-use crate::journal::{Cursor, Position};
+use super::{Replicator, STOP_GRACE};
+use crate::journal::Cursor;
 
 impl Replicator {
-    /// Sets the journal's cursor to this place.
-    pub(super) fn save(&mut self, back: Mark) {
-        let Position { sequence, offset } = back.position;
-        self.saved = sequence;
+    /// Moves the saved cursor to this place.
+    ///
+    /// # Errors
+    /// A refusal before it cannot be put on disk; the saved cursor stays where it was.
+    pub(super) async fn save(&mut self, back: Mark) -> Result<(), KeepError> {
+        let cursor = self.cursor_at(&back);
+        self.keeper.save(self.replica.index, cursor).await?;
+        let sequence = back.position.sequence;
+        self.saved = back;
         self.is_known_unsaved = false;
         self.attempts.passed(sequence);
         self.replica.passed(sequence);
-        self.board.saved(self.replica.index, sequence);
+        Ok(())
+    }
+
+    /// Writes down with the saved cursor what has changed but the place.
+    pub(super) fn save_note(&mut self) {
+        self.journal.set_cursor(self.cursor_at(&self.saved));
+    }
+
+    fn cursor_at(&self, place: &Mark) -> Cursor {
         let note = Note {
-            refusals: self.board.noted(self.replica.index),
-            proof: back.proof.as_deref().cloned(),
+            proof: place.proof.as_deref().cloned(),
             known: self.known.clone(),
             at_copy: Contents::default(),
             settled: self.is_settled,
             allowance: self.allowance,
             attempts: self.attempts.saved(),
         };
-        self.journal.set_cursor(Cursor {
+        Cursor {
             name: self.replica.stats.name.clone(),
-            sequence,
-            offset,
+            sequence: place.position.sequence,
+            offset: place.position.offset,
             note: note.encode(),
-        });
+        }
     }
 
     /// From now on something may be under way: a life that ends without a word must not be taken for one that ended well.
     pub(super) async fn unsettle(&mut self, stop: &mut watch::Receiver<bool>) {
         self.is_settled &= self.replica.follows();
         while std::mem::take(&mut self.is_settled) {
-            self.save(self.back());
+            self.save_note();
             let Err(error) = self.journal.sync_cursors().await else {
                 return;
             };
@@ -57,12 +72,15 @@ impl Replicator {
     }
 
     /// At the end: where it stands, and whether the next life need not fear that something may still land.
-    pub(super) fn leave(&mut self) {
+    pub(super) async fn leave(&mut self) {
         if !self.replica.follows() {
             return;
         }
-        self.publish();
+        self.publish().await;
         self.is_settled = self.under_way.is_empty() && !self.is_in_doubt();
-        self.save(self.back());
+        let saved = tokio::time::timeout(STOP_GRACE, self.save(self.back())).await;
+        if !matches!(saved, Ok(Ok(()))) {
+            self.save_note();
+        }
     }
 }

@@ -250,7 +250,7 @@ impl Replicator {
 
     /// Puts the counts on disk, with the cursor that they belong to.
     pub(super) fn save_attempts(&mut self) {
-        self.save(self.back());
+        self.save_note();
         let journal = self.journal.clone();
         let name = self.replica.stats.name.clone();
         tokio::spawn(async move {

@@ -146,10 +146,8 @@ impl Replicator {
         let index = self.replica.index;
         self.board.hear(index, sequence, false, said.clone());
         match self.board.consider(index, sequence, &refusal) {
-            Settlement::Final(conclusion) => {
-                if let Some(conclusion) = conclusion {
-                    self.dead_letter(None, conclusion).await;
-                }
+            Settlement::Final => {
+                self.keeper.keep_letters().await;
                 self.replica.stats.refused.increment();
                 let cursor = self.judge(&[sequence]);
                 self.show_statement_judged();
@@ -187,13 +185,11 @@ impl Replicator {
         if applied {
             self.show_statement_judged();
         }
-        let conclusions = self.board.report(index, &[(sequence, report)], cursor);
+        self.board.report(index, &[(sequence, report)], cursor);
         if !applied {
             self.show_statement_judged();
         }
-        for conclusion in conclusions {
-            self.dead_letter(None, conclusion).await;
-        }
+        self.keeper.keep_letters().await;
         self.leave_statement();
     }
 

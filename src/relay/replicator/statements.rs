@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use log::info;
 
 use super::super::client::SendError;
+use super::super::keeper::KeepError;
 use super::super::removal::Removal;
 use super::super::replica_answer::{MAX_WHOLE_STATEMENT, ReplicaAnswer, StatementBody};
 use super::super::statement_record::StatementRecord;
@@ -171,8 +172,12 @@ impl Replicator {
         {
             self.going_back = Some(self.trail.back());
         }
-        self.save(self.trail.back());
-        match tokio::time::timeout(SAVE_TIMEOUT, self.journal.sync_cursors()).await {
+        let save = async {
+            self.save(self.trail.back()).await?;
+            self.journal.sync_cursors().await?;
+            Ok::<(), KeepError>(())
+        };
+        match tokio::time::timeout(SAVE_TIMEOUT, save).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("the cursor cannot be saved: {error}")),
             Err(_) => Err("the journal's disk does not answer".to_owned()),
@@ -258,6 +263,7 @@ impl Replicator {
         }
         match self.save_at(now, barrier.position).await {
             Ok(()) => {
+                self.given_up.clear();
                 if let Some(barrier) = self.leave_barrier() {
                     info!(
                         "replica {}: statement {} is settled: {}",

@@ -8,6 +8,7 @@ use std::task::{Context, Wake, Waker};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 
+use super::given_up::Want;
 use super::*;
 use crate::config::model::{Ack, OnUnavailable};
 use crate::influx::influxql::Databases;
@@ -17,7 +18,7 @@ use crate::journal::{DirectoryDisk, Options};
 use crate::relay::acknowledge::Policy;
 use crate::relay::attempts::SavedAttempts;
 use crate::relay::board::{Report, StatementAnswer, Wanted, statement_place};
-use crate::relay::dead_letters::Limits;
+use crate::relay::dead_letters::{Limits, PendingLog};
 use crate::relay::record::{Destination, Form, WRITE, WriteRecord};
 use crate::relay::refusals::Refusal;
 use crate::relay::roster::Roster;
@@ -85,6 +86,7 @@ fn fixture() -> Fixture {
         policy,
         TIMEOUT,
         vec![Sequence::ZERO; 2],
+        1000,
         Arc::clone(&relay_stats),
         Arc::clone(&freshness),
     );
@@ -99,12 +101,23 @@ fn fixture() -> Fixture {
         Arc::new(ServerHandle::new("a", None, true)),
         TIMEOUT,
         Arc::clone(&relay_stats.replicas[0]),
-        relay_stats,
+        Arc::clone(&relay_stats),
         Arc::new(Roster::open(folder.path()).expect("a roster")),
+    );
+    let board = Arc::new(board);
+    let log = PendingLog::open(&folder.path().join("letters/pending")).expect("a log");
+    let keeper = Keeper::new(
+        Arc::clone(&board),
+        journal.clone(),
+        letters.clone(),
+        Arc::clone(&relay_stats),
+        log,
+        &[],
     );
     let common = Common {
         journal,
-        board: Arc::new(board),
+        board,
+        keeper: Arc::new(keeper),
         freshness,
         dead_letters: letters.clone(),
         trust: Arc::new(TrustTable::open(folder.path(), TIMEOUT, 16, "relay").expect("a table")),
@@ -308,7 +321,7 @@ async fn who_refuses_what_another_one_took_is_at_no_moment_fresh() {
     } = fixture();
     let (sequence, _outcome) = replicator.with_write().await;
     let applied = [(sequence, Report::Applied)];
-    assert!(replicator.board.report(1, &applied, sequence).is_empty());
+    replicator.board.report(1, &applied, sequence);
     replicator.freshness.acknowledge_write("db", sequence);
     let freshness = Arc::clone(&replicator.freshness);
     let look = Look::new(move || freshness.is_fresh(0, &freshness.demand(&db())));
@@ -345,22 +358,80 @@ async fn what_another_one_took_is_held_for_its_time_and_then_given_up() {
     } = fixture();
     let (sequence, _outcome) = replicator.with_write().await;
     let applied = [(sequence, Report::Applied)];
-    assert!(replicator.board.report(1, &applied, sequence).is_empty());
+    replicator.board.report(1, &applied, sequence);
     let begun = Instant::now();
     for held in [Duration::ZERO, HOLD / 2, HOLD - Duration::from_millis(1)] {
         let now = begun + held;
         replicator
-            .refused_for_now(now, "db", &[sequence], refusal())
+            .refused_for_now(now, "db", Want::RetentionPolicy, refusal())
             .await;
         assert_eq!(replicator.tracker.cursor().sequence, Sequence::ZERO);
         assert!(!letters.any_open("a"), "{held:?}");
         replicator.send_lane();
     }
     replicator
-        .refused_for_now(begun + HOLD, "db", &[sequence], refusal())
+        .refused_for_now(begun + HOLD, "db", Want::RetentionPolicy, refusal())
         .await;
     assert_eq!(replicator.tracker.cursor().sequence, sequence);
     assert!(replicator.lanes.is_empty() && letters.any_open("a"));
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_not_held_again_until_a_statement_has_passed() {
+    let Fixture {
+        mut replicator,
+        letters,
+        _folder,
+    } = fixture();
+    let now = Instant::now();
+    // Held for its time; at once; after a statement, held.
+    for (moments, is_held) in [(2, false), (1, false), (1, true)] {
+        let (sequence, _outcome) = replicator.with_write().await;
+        let applied = [(sequence, Report::Applied)];
+        replicator.board.report(1, &applied, sequence);
+        for moment in 0..moments {
+            let now = now + HOLD * moment;
+            replicator
+                .refused_for_now(now, "db", Want::RetentionPolicy, refusal())
+                .await;
+            if moment + 1 < moments {
+                replicator.send_lane();
+            }
+        }
+        let judged = replicator.tracker.cursor().sequence == sequence;
+        assert_eq!(judged, !is_held, "{sequence}");
+        if sequence.get() == 2 {
+            replicator.given_up.clear();
+        }
+    }
+    assert_eq!(letters.count(), 2);
+}
+
+#[tokio::test]
+async fn a_cursor_waits_for_a_refusal_that_cannot_be_written() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    let pending = _folder.path().join("letters/pending");
+    std::fs::remove_dir_all(&pending).expect("removed");
+    let (sequence, _outcome) = replicator.with_write().await;
+    replicator
+        .verdict("db", &[sequence], Report::Refused(refusal()))
+        .await;
+    let here = replicator.trail.here(replicator.tracker.cursor());
+    assert!(replicator.save(here.clone()).await.is_err());
+    assert_eq!(replicator.saved, Mark::default());
+    assert!(replicator.journal.cursors().is_empty());
+    std::fs::create_dir(&pending).expect("made");
+    let deadline = Instant::now() + TIMEOUT;
+    while replicator.save(here.clone()).await.is_err() {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(replicator.journal.cursors()[0].sequence, sequence);
+    assert_eq!(std::fs::read_dir(&pending).expect("a folder").count(), 1);
 }
 
 #[tokio::test]

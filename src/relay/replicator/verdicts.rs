@@ -1,33 +1,23 @@
 //! What a replica's answers mean to the records that were sent.
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use log::{error, warn};
+use log::warn;
 
 use super::super::board::{Report, Settlement};
-use super::super::change::Change;
 use super::super::client::SendError;
-use super::super::dead_letters::DeadLetter;
 use super::super::lane::{Failure, weight};
-use super::super::refusals::{Conclusion, Refusal};
+use super::super::refusals::Refusal;
 use super::super::replica_answer::ReplicaAnswer;
 use super::super::trail::Doubted;
 use super::super::trust::Scope;
+use super::given_up::Want;
 use super::{Finished, Replicator};
 use crate::influx::{TryAgain, Verdict};
 use crate::journal::Sequence;
 
 /// How much of a strange answer is shown.
 const SHOWN: usize = 200;
-
-/// How records came to their verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Accepted,
-    Refused,
-    /// Held for as long as may be.
-    GivenUp,
-}
 
 impl Replicator {
     pub(super) async fn finished(&mut self, finished: Finished) {
@@ -124,10 +114,17 @@ impl Replicator {
                 self.verdict(name, &sequences, Report::Refused(refusal()))
                     .await;
             }
-            Verdict::DatabaseNotFound
-            | Verdict::RetentionPolicyNotFound
-            | Verdict::Unauthorized => {
-                self.refused_for_now(now, name, &sequences, refusal()).await;
+            Verdict::DatabaseNotFound => {
+                self.refused_for_now(now, name, Want::Database, refusal())
+                    .await;
+            }
+            Verdict::RetentionPolicyNotFound => {
+                self.refused_for_now(now, name, Want::RetentionPolicy, refusal())
+                    .await;
+            }
+            Verdict::Unauthorized => {
+                self.refused_for_now(now, name, Want::Rights, refusal())
+                    .await;
             }
             Verdict::TryAgain(TryAgain::BodyNotRead) | Verdict::Unexpected => {
                 self.no_verdict(now, name, shown(&answer), Failure::Quick);
@@ -166,77 +163,90 @@ impl Replicator {
             // Who is acknowledged now finds this replica fresh.
             self.show_judged(name, count);
         }
-        let conclusions = self.board.report(index, &reports, cursor);
+        self.board.report(index, &reports, cursor);
         if !accepted {
             // Only now: if another one took it, the board has said that this one serves no reads.
             self.show_judged(name, count);
         }
-        for conclusion in conclusions {
-            self.dead_letter(Some(name), conclusion).await;
-        }
-        let end = if accepted {
-            End::Accepted
-        } else {
-            End::Refused
-        };
-        self.settle(name, count, end);
+        self.keeper.keep_letters().await;
+        self.settle(name, count, accepted);
     }
 
-    /// The records are as the replica has them; whether that is their verdict depends on the other replicas.
+    /// The replica refuses the records of the lane's request as things are there; whether that is their verdict depends on the
+    /// other replicas. One that another replica took, or may, is held for its time: what is wanting may come.
     pub(super) async fn refused_for_now(
         &mut self,
         now: Instant,
         name: &str,
-        sequences: &[Sequence],
+        want: Want,
         refusal: Refusal,
     ) {
-        let (mut settled, mut given_up) = (0, false);
-        for sequence in sequences {
-            match self.board.consider(self.replica.index, *sequence, &refusal) {
-                Settlement::Final(conclusion) => {
-                    match conclusion {
-                        Some(conclusion) => self.dead_letter(Some(name), conclusion).await,
-                        None => self.forget_credentials(name, *sequence, &refusal),
-                    }
-                    settled += 1;
+        let Some(lane) = self.lanes.get(name) else {
+            return;
+        };
+        let sequences = lane.under_way();
+        let was_given_up = lane
+            .next()
+            .is_some_and(|(destination, _)| self.given_up.contains(want, destination));
+        let index = self.replica.index;
+        let mut settled = 0;
+        for sequence in &sequences {
+            match self.board.consider(index, *sequence, &refusal) {
+                Settlement::Final => self.forget_credentials(name, *sequence, &refusal),
+                Settlement::Hold if was_given_up => {
+                    self.board.give_up(index, *sequence, &refusal);
                 }
                 Settlement::Hold => break,
             }
+            settled += 1;
         }
         if settled == 0
             && let Some(sequence) = sequences.first()
-            && let Some(lane) = self.lanes.get_mut(name)
         {
-            let held_since = lane.hold(now);
-            // A statement that waits behind it may be what it lacks; it cannot go first.
-            let longest = match &self.barrier {
-                Some(barrier) if *sequence < barrier.sequence => {
-                    self.pace.hold.min(self.pace.retry_max)
-                }
-                _ => self.pace.hold,
-            };
-            let held = now.saturating_duration_since(held_since);
-            if held < longest {
+            if !self.is_held_long_enough(now, name, *sequence, want) {
                 self.replica.stats.retries.increment();
                 return;
             }
-            warn!(
-                "replica {}: record {sequence} was held for {held:?} and is given up",
-                self.replica.stats.name
-            );
-            if let Some(conclusion) = self.board.give_up(self.replica.index, *sequence, &refusal) {
-                self.dead_letter(Some(name), conclusion).await;
-            }
+            self.board.give_up(index, *sequence, &refusal);
             settled = 1;
-            given_up = true;
         }
         let (done, _) = sequences.split_at(settled);
         self.replica.stats.refused.add(done.len() as u64);
         let cursor = self.judge(done);
         self.show_judged(name, done.len());
-        self.board.report(self.replica.index, &[], cursor);
-        let end = if given_up { End::GivenUp } else { End::Refused };
-        self.settle(name, done.len(), end);
+        self.board.report(index, &[], cursor);
+        self.keeper.keep_letters().await;
+        self.settle(name, done.len(), false);
+    }
+
+    /// Holds the first record of a lane. Whether that was for as long as may be: then nothing is held for the same want again.
+    fn is_held_long_enough(
+        &mut self,
+        now: Instant,
+        name: &str,
+        sequence: Sequence,
+        want: Want,
+    ) -> bool {
+        let Some(lane) = self.lanes.get_mut(name) else {
+            return true;
+        };
+        let held = now.saturating_duration_since(lane.hold(now));
+        // A statement that waits behind it may be what it lacks; it cannot go first.
+        let longest = match &self.barrier {
+            Some(barrier) if sequence < barrier.sequence => self.pace.hold.min(self.pace.retry_max),
+            _ => self.pace.hold,
+        };
+        if held < longest {
+            return false;
+        }
+        if let Some((destination, _)) = lane.next() {
+            self.given_up.insert(want, destination);
+        }
+        warn!(
+            "replica {}: record {sequence} was held for {held:?} and is given up",
+            self.replica.stats.name
+        );
+        true
     }
 
     /// Every replica refuses the record: if its credentials are the reason, what comes next in their name is judged anew.
@@ -251,68 +261,6 @@ impl Replicator {
         }
     }
 
-    /// The replicas differ on a record, and it is certain. On disk when it returns, so that the cursor may pass the record.
-    pub(super) async fn dead_letter(&mut self, lane: Option<&str>, conclusion: Conclusion) {
-        let relay = &self.replica.relay_stats;
-        for index in conclusion.moot_for {
-            if let Some(stats) = relay.replicas.get(index) {
-                let sequence = conclusion.sequence.get();
-                self.dead_letters.settle(&stats.name, sequence).await;
-            }
-        }
-        if conclusion.refused_by.is_empty() {
-            return;
-        }
-        relay.dead_letters.increment();
-        let record = self.concluded(lane, conclusion.sequence);
-        for (index, refusal) in conclusion.refused_by {
-            let replica = relay
-                .replicas
-                .get(index)
-                .map_or("?", |stats| stats.name.as_str());
-            let reason = refusal.words().to_owned();
-            error!(
-                "relay {}: record {} was accepted by one replica and refused for good by {replica} ({}): the replicas differ",
-                relay.name, conclusion.sequence, refusal.status
-            );
-            let Some(record) = &record else {
-                error!(
-                    "relay {}: record {} is not at hand any more, so it is not kept as a dead letter",
-                    relay.name, conclusion.sequence
-                );
-                continue;
-            };
-            let letter = DeadLetter {
-                replica: replica.to_owned(),
-                sequence: conclusion.sequence.get(),
-                record: record.clone(),
-                status: refusal.status,
-                reason,
-                time: SystemTime::now(),
-            };
-            match self.dead_letters.keep(letter).await {
-                Ok(()) => self.freshness.update(index, |view| {
-                    view.unsettled = view.unsettled.saturating_sub(1);
-                }),
-                Err(error) => error!(
-                    "relay {}: the dead letter of record {} could not be kept, so {replica} serves no reads: {error}",
-                    relay.name, conclusion.sequence
-                ),
-            }
-        }
-    }
-
-    /// The record of a conclusion, if it is at hand: in the lane, or the statement that this replica stands before.
-    fn concluded(&self, lane: Option<&str>, sequence: Sequence) -> Option<Change> {
-        if let Some(barrier) = &self.barrier
-            && barrier.sequence == sequence
-        {
-            return Some(Change::Statement(barrier.statement.clone()));
-        }
-        let lane = self.lanes.get(lane?)?;
-        lane.record(sequence).cloned().map(Change::Write)
-    }
-
     /// Marks the records as judged; where the cursor stands then.
     pub(super) fn judge(&mut self, sequences: &[Sequence]) -> Sequence {
         for sequence in sequences {
@@ -323,19 +271,15 @@ impl Replicator {
     }
 
     /// The first `count` records of the lane's request are done with.
-    fn settle(&mut self, name: &str, count: usize, end: End) {
+    fn settle(&mut self, name: &str, count: usize, accepted: bool) {
         let cursor = self.tracker.cursor().sequence;
         if count > 0 {
             self.goes_on(name);
         }
         if let Some(lane) = self.lanes.get_mut(name) {
-            let done = match end {
-                End::Accepted | End::Refused => lane.settled(count),
-                End::GivenUp => lane.given_up(count),
-            };
-            for queued in done {
+            for queued in lane.settled(count) {
                 self.window = self.window.saturating_sub(weight(&queued.record));
-                if end == End::Accepted {
+                if accepted {
                     self.is_known_unsaved |= self.known.accepted(&queued.record);
                     self.witness
                         .accepted(queued.sequence, queued.record, cursor);

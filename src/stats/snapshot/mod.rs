@@ -235,6 +235,10 @@ pub struct RelayView {
     pub timeouts: Count,
     /// Records that one replica refused for good while another accepted them.
     pub dead_letters: Count,
+    /// Refused records that are remembered, because a replica may still be sent them.
+    pub pending_refusals: Count,
+    /// Whether refusals cannot be put on disk, so that cursors are not saved.
+    pub refusals_unwritten: bool,
     /// Answers to statements that went to their clients while they came.
     pub streamed_answers: Count,
     /// Of those, answers whose client was too slow and was given up.

@@ -53,6 +53,12 @@ impl Snapshot {
         )
     }
 
+    /// Relays that cannot put refusals on disk.
+    pub fn refusals_unwritten(&self) -> Count {
+        let unwritten = self.relays.iter().filter(|relay| relay.refusals_unwritten);
+        Count(unwritten.count() as u64)
+    }
+
     /// Dead letters of all relays.
     pub fn dead_letters(&self) -> Count {
         Count(self.relays.iter().map(|relay| relay.dead_letters.0).sum())
@@ -156,6 +162,8 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         statements_overflows: Count(stats.statements_overflows.get()),
         timeouts: Count(stats.timeouts.get()),
         dead_letters: Count(stats.dead_letters.get()),
+        pending_refusals: Count(stats.pending_refusals.get()),
+        refusals_unwritten: stats.unwritten_refusals.get() > 0,
         inflight: Bytes(stats.inflight.held.get()),
         inflight_max: Bytes(stats.inflight.held.highest()),
         inflight_waits: Count(stats.inflight.waits.get()),

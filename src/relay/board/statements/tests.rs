@@ -39,6 +39,7 @@ pub(in crate::relay::board) fn fixture(ack: Ack) -> Fixture {
         policy,
         BOARD_TIMEOUT,
         vec![Sequence::ZERO; 2],
+        1000,
         stats,
         freshness,
     );
