@@ -357,6 +357,8 @@ pub struct Relay {
     pub max_backlog: usize,
     /// `max_backlog_age`: how long a replica may be behind; past it, it is diverged. Default 72 h.
     pub max_backlog_age: Duration,
+    /// `near`: how far a replica may be from the head for clients to wait for it.
+    pub near: Near,
     /// `rewind`: how far back a replica that was away, or gave no answer, is sent again what it had. Default 30 s.
     pub rewind: Duration,
     /// `trust_for`: how long credentials that a node accepted may write while no node can be asked. Default 1 h.
@@ -403,6 +405,16 @@ impl Relay {
             wait: self.body_wait,
         }
     }
+}
+
+/// `near`: a replica that is farther from the head is out of reach: no client waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Near {
+    /// `bytes`: of the journal that are still to be read for it. Default `max_inflight`, which is more than clients that wait can have
+    /// under way.
+    pub bytes: u64,
+    /// `time`: for which a record of one database, or what is still to be read, may have been waiting. Default 5 s.
+    pub time: Duration,
 }
 
 /// `judging`: whoever no node has accepted lately is judged by a node before anything of theirs is stored.

@@ -22,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::acknowledge::{Decision, Policy, Standing};
 use super::freshness::Freshness;
+use super::reach::Reach;
 use super::refusals::{Refusal, Refusals, Unsaved};
 use crate::journal::{Append, AppendError, Sequence};
 use crate::stats::RelayStats;
@@ -79,18 +80,16 @@ pub struct Board {
     rows: Mutex<Rows>,
     /// Tells lanes apart without their names.
     lanes: RandomState,
-    /// Whether every replica has been asked at least once.
+    /// Whether every replica has been asked at least once, or had its time to answer.
     all_met: watch::Sender<bool>,
 }
 
 struct Rows {
-    reachable: Vec<bool>,
+    reach: Vec<Reach>,
     /// Replicas and lanes of theirs in which a record has no verdict: nobody waits for them there.
     stalled: HashSet<(usize, LaneKey)>,
     /// Lanes of each replica that wait for a statement: nobody waits for them there.
     held: Vec<HashSet<LaneKey>>,
-    answers: Vec<bool>,
-    met: Vec<bool>,
     waiting: BTreeMap<Sequence, Waiting>,
     statements: BTreeMap<Sequence, WaitingStatement>,
     /// The statement that each replica is carrying out.
@@ -121,38 +120,37 @@ impl Board {
         stats: Arc<RelayStats>,
         freshness: Arc<Freshness>,
     ) -> Board {
+        let replicas = cursors.len();
         Board {
             policy,
             timeout,
             stats,
             freshness,
             rows: Mutex::new(Rows {
-                reachable: vec![false; cursors.len()],
+                reach: vec![Reach::Unasked; replicas],
                 stalled: HashSet::new(),
-                held: vec![HashSet::new(); cursors.len()],
-                answers: vec![false; cursors.len()],
-                met: vec![false; cursors.len()],
+                held: vec![HashSet::new(); replicas],
                 waiting: BTreeMap::new(),
                 statements: BTreeMap::new(),
-                carrying_out: vec![None; cursors.len()],
+                carrying_out: vec![None; replicas],
                 refusals: Refusals::new(cursors, max_pending_refusals),
             }),
             lanes: RandomState::new(),
-            all_met: watch::Sender::new(false),
+            all_met: watch::Sender::new(replicas == 0),
         }
     }
 
     /// Whether the replica answers and is near the head.
     pub fn is_near(&self, replica: usize) -> bool {
-        self.rows().reachable.get(replica) == Some(&true)
+        self.rows().is_near(replica)
     }
 
     /// Whether another replica answers and has come further than this cursor.
     pub fn another_is_ahead(&self, replica: usize, cursor: Sequence) -> bool {
         let rows = self.rows();
-        let answering = rows.answers.iter().enumerate();
+        let answering = rows.reach.iter().enumerate();
         answering
-            .filter(|(other, answers)| *other != replica && **answers)
+            .filter(|(other, reach)| *other != replica && reach.answers())
             .any(|(other, _)| rows.refusals.cursor(other) > cursor)
     }
 
@@ -173,33 +171,22 @@ impl Board {
     pub fn admits(&self, database: &str) -> bool {
         let lane = self.lanes.hash_one(database);
         let rows = self.rows();
-        let known = rows.reachable.iter().zip(&rows.held);
-        let reachable = known.filter(|(reachable, held)| **reachable && !held.contains(&lane));
-        self.policy.admits(reachable.count(), rows.reachable.len())
+        let known = rows.reach.iter().zip(&rows.held);
+        let near = known.filter(|(reach, held)| reach.is_near() && !held.contains(&lane));
+        self.policy.admits(near.count(), rows.reach.len())
     }
 
-    /// A replica was asked, and answers or not.
-    pub fn meet(&self, replica: usize, answers: bool) {
-        let mut rows = self.rows();
-        if let Some(known) = rows.answers.get_mut(replica) {
-            *known = answers;
-        }
-        if let Some(met) = rows.met.get_mut(replica) {
-            *met = true;
-        }
-        if !rows.met.contains(&false) {
-            self.all_met
-                .send_if_modified(|met| !std::mem::replace(met, true));
-        }
+    /// From now on a replica that has not answered since the start is out of reach, and nobody waits for it any more.
+    pub fn end_first_meeting(&self) {
+        self.all_met
+            .send_if_modified(|met| !std::mem::replace(met, true));
     }
 
-    /// Whether every replica has been asked at least once.
-    pub fn all_met(&self) -> bool {
-        *self.all_met.borrow()
-    }
-
-    /// Returns once every replica has been asked at least once.
-    pub async fn wait_until_all_met(&self) {
+    /// Returns once every replica has been asked, or the time for that is over.
+    pub async fn first_meeting(&self) {
+        if *self.all_met.borrow() {
+            return;
+        }
         // The sender is `self`, so the wait cannot fail.
         let _ = self.all_met.subscribe().wait_for(|met| *met).await;
     }
@@ -224,7 +211,7 @@ impl Board {
             since: Instant::now(),
             lane,
             is_suspect: false,
-            standings: vec![Standing::Unknown; rows.reachable.len()],
+            standings: vec![Standing::Unknown; rows.reach.len()],
             refusal: None,
             outcome,
         };
@@ -269,7 +256,8 @@ impl Board {
         self.tell_client(rows, replica, sequence, Standing::Held, Some(refusal));
         rows.refusals.hold(replica, sequence);
         self.show_difference(rows, sequence);
-        if rows.refusals.may_be_taken(sequence, &rows.reachable) {
+        let is_awaited = |other: usize| rows.reach.get(other).is_some_and(|reach| reach.is_near());
+        if rows.refusals.may_be_taken(sequence, is_awaited) {
             return Settlement::Hold;
         }
         rows.refusals.refuse(replica, sequence, refusal);
@@ -295,7 +283,7 @@ impl Board {
     }
 
     fn show_all_unsettled(&self, rows: &Rows) {
-        for replica in 0..rows.reachable.len() {
+        for replica in 0..rows.reach.len() {
             let unsettled = rows.refusals.unsettled(replica);
             self.freshness
                 .update(replica, |view| view.unsettled = unsettled);
@@ -329,13 +317,16 @@ impl Board {
         }
     }
 
-    /// A replica came into reach or went out of it: clients that waited for it, or for nobody, may have their answer now.
-    pub fn set_reachable(&self, replica: usize, reachable: bool) {
+    /// How a replica can be reached now: clients that waited for it, or for nobody, may have their answer.
+    pub fn set_reach(&self, replica: usize, reach: Reach) {
         let mut guard = self.rows();
         let rows = &mut *guard;
-        match rows.reachable.get_mut(replica) {
-            Some(known) if *known != reachable => *known = reachable,
+        match rows.reach.get_mut(replica) {
+            Some(known) if *known != reach => *known = reach,
             _ => return,
+        }
+        if !rows.reach.contains(&Reach::Unasked) {
+            self.end_first_meeting();
         }
         self.decide_writes(rows);
         self.decide_statements(rows);
@@ -451,23 +442,29 @@ impl Board {
 }
 
 impl Rows {
+    fn is_near(&self, replica: usize) -> bool {
+        self.reach.get(replica).is_some_and(|reach| reach.is_near())
+    }
+
+    /// How many replicas clients wait for.
+    fn near(&self) -> usize {
+        self.reach.iter().filter(|reach| reach.is_near()).count()
+    }
+
+    fn somebody_answers(&self) -> bool {
+        self.reach.iter().any(|reach| reach.answers())
+    }
+
     fn decide(&self, policy: Policy, waiting: &Waiting) -> Decision {
-        let is_quiet = self.stalled.is_empty() && self.held.iter().all(HashSet::is_empty);
-        let decision = if is_quiet {
-            policy.decide(&waiting.standings, &self.reachable)
-        } else {
-            let reachable = self.reachable.iter().enumerate();
-            let reachable: Vec<bool> = reachable
-                .map(|(replica, reachable)| {
-                    let held = self.held.get(replica);
-                    *reachable
-                        && !self.stalled.contains(&(replica, waiting.lane))
-                        && !held.is_some_and(|held| held.contains(&waiting.lane))
-                })
-                .collect();
-            policy.decide(&waiting.standings, &reachable)
-        };
-        match decision {
+        let reach = self.reach.iter().zip(&self.held).enumerate();
+        let reachable: Vec<bool> = reach
+            .map(|(replica, (reach, held))| {
+                reach.is_near()
+                    && !self.stalled.contains(&(replica, waiting.lane))
+                    && !held.contains(&waiting.lane)
+            })
+            .collect();
+        match policy.decide(&waiting.standings, &reachable) {
             Decision::Acknowledge { applied: 0 } if waiting.is_suspect => Decision::Wait,
             decision => decision,
         }

@@ -4,19 +4,27 @@
 //! says why. One call sends a request once: whether it is sent again is for the caller to say, who counts. A statement must not go out twice, and may take minutes: it has a connection of its own, and no deadline as
 //! long as that lives (rule S3).
 //!
+//! **A request's connection does not outlive it.** What has not reached the node when a connection is closed is dropped with
+//! it, and the node is told so (`SO_LINGER` 0): the kernel would else go on sending it for minutes, and the node would take a
+//! write long after newer ones. So what may still land behind a request without an answer is what the node's system had
+//! received by then, which lands as soon as the node works.
+//!
 //! **Answers have any length.** Of a body the beginning is kept; the rest is [scanned](crate::influx::AnswerScan) as it passes
 //! and counts against the deadline. The body of a refusal has half of the deadline, so that a client hears the verdict in time.
 //! A refusal whose status and beginning say enough is a verdict even if its end never comes: the record would meet the same
 //! refusal again. What says that something was done must be whole.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use pingora::connectors::TransportConnector;
 use pingora::protocols::{Stream, TcpKeepalive};
 use pingora::upstreams::peer::HttpPeer;
+use pingora::{ErrorType, OrErr};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::replica_answer::{
@@ -119,8 +127,7 @@ impl ReplicaClient {
         request: Pieces,
         body: StatementBody,
     ) -> Result<ReplicaAnswer, SendError> {
-        let mut peer = HttpPeer::new(address, false, String::new());
-        peer.options.connection_timeout = Some(self.timeout);
+        let mut peer = self.peer(address);
         peer.options.tcp_keepalive = Some(STATEMENT_KEEPALIVE);
         let connected = self.connector.new_stream(&peer).await;
         let mut stream = connected.map_err(|error| SendError::Connect {
@@ -162,6 +169,17 @@ impl ReplicaClient {
         })
     }
 
+    /// The node as the connector wants it: its connections end with their requests.
+    fn peer(&self, address: SocketAddr) -> HttpPeer {
+        let longest = self.timeout;
+        let mut peer = HttpPeer::new(address, false, String::new());
+        peer.options.connection_timeout = Some(longest);
+        peer.options.upstream_tcp_sock_tweak_hook = Some(Arc::new(move |socket| {
+            drop_unsent(socket, longest).or_err(ErrorType::SocketError, "setting its options")
+        }));
+        peer
+    }
+
     /// Forgets all idle connections: the replica went away, or is another one now.
     pub(super) fn drop_idle(&self) {
         self.idle().clear();
@@ -176,16 +194,14 @@ impl ReplicaClient {
         if let Some(stream) = self.take_idle(address) {
             return self.converse(stream, address, request, received).await;
         }
-        let mut peer = HttpPeer::new(address, false, String::new());
-        peer.options.connection_timeout = Some(self.timeout);
-        let stream =
-            self.connector
-                .new_stream(&peer)
-                .await
-                .map_err(|error| SendError::Connect {
-                    address,
-                    reason: reason(&error),
-                })?;
+        let stream = self
+            .connector
+            .new_stream(&self.peer(address))
+            .await
+            .map_err(|error| SendError::Connect {
+                address,
+                reason: reason(&error),
+            })?;
         self.converse(stream, address, request, received).await
     }
 
@@ -251,6 +267,14 @@ impl ReplicaClient {
     }
 }
 
+/// From now on the system drops what this socket has not delivered when it is closed, also by the end of the process, and closes
+/// it when nothing of it is acknowledged for `longest`.
+fn drop_unsent(socket: &impl AsFd, longest: Duration) -> std::io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_linger(Some(Duration::ZERO))?;
+    socket.set_tcp_user_timeout(Some(longest))
+}
+
 /// A replica may refuse a large body before it has read it all (413, 401): then this fails, yet there is an answer.
 async fn send(stream: &mut Stream, mut request: Pieces) -> std::io::Result<()> {
     stream.write_all_buf(&mut request).await?;
@@ -295,5 +319,54 @@ fn reason(error: &pingora::Error) -> String {
     match cause.downcast_ref::<std::io::Error>() {
         Some(io) => io.to_string(),
         None => error.etype().as_str().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use socket2::{Domain, Socket, Type};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A node that stands still: its system takes connections and a few kB of each, and it reads nothing.
+    fn standing_still() -> std::io::Result<TcpListener> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_recv_buffer_size(4096)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+        socket.listen(1)?;
+        TcpListener::from_std(socket.into())
+    }
+
+    #[test]
+    fn a_socket_is_told_to_drop_what_it_has_not_delivered() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        drop_unsent(&socket, Duration::from_secs(7)).expect("options that the system has");
+        assert_eq!(socket.linger().ok(), Some(Some(Duration::ZERO)));
+        let longest = socket.tcp_user_timeout().expect("a time");
+        assert_eq!(longest, Some(Duration::from_secs(7)));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_delivered_when_a_request_ends_is_delivered_never() {
+        let node = standing_still().expect("a port");
+        let address = node.local_addr().expect("an address");
+        let body = Bytes::from(vec![b'x'; 256 * 1024]);
+        let mut request = Pieces::default();
+        request.push(body.clone());
+        let client = ReplicaClient::new(Duration::from_millis(300));
+        let ended = client.exchange(address, request).await;
+        assert!(matches!(ended, Err(SendError::Timeout { .. })), "{ended:?}");
+        // Now it goes on, and reads what its system still gets.
+        let (mut stream, _) = node.accept().await.expect("a connection");
+        let mut read = Vec::new();
+        let rest = stream.read_to_end(&mut read);
+        let rest = tokio::time::timeout(Duration::from_secs(20), rest).await;
+        let rest = rest.expect("the connection has ended");
+        assert!(read.len() < body.len(), "all of it came late");
+        let kind = rest.map_err(|error| error.kind());
+        assert_eq!(kind, Err(std::io::ErrorKind::ConnectionReset));
     }
 }

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::collections::vec_deque::Drain;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -36,6 +36,8 @@ const PIECES_OF_A_SLOW_ONE: usize = 64;
 pub(super) struct Queued {
     pub(super) sequence: Sequence,
     pub(super) record: WriteRecord,
+    /// Since when it stands in the lane.
+    pub(super) since: Instant,
     /// It ended without a verdict before: no neighbour travels with it.
     pub(super) is_tried: bool,
 }
@@ -100,6 +102,14 @@ impl Lane {
 
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// For how long its oldest record has been waiting for its verdict.
+    pub(super) fn waits(&self, now: Instant) -> Duration {
+        let oldest = self.queue.front();
+        oldest.map_or(Duration::ZERO, |oldest| {
+            now.saturating_duration_since(oldest.since)
+        })
     }
 
     /// When the lane can send again: `None` if it has nothing to send or is sending.

@@ -52,6 +52,7 @@
 //! | no replica answers | only who wrote lately may go on writing, after a restart too (W6) |
 //! | all replicas refuse | the client gets the refusal; the record is passed over |
 //! | the disk is full | 503 with `Retry-After`; nothing was sent anywhere |
+//! | a task of the relay panics | it is logged, counted and begun again; a replicator from its saved cursor, with everything behind it in doubt |
 //! | the process dies | the next one replays from the cursors |
 //!
 pub mod acknowledge;
@@ -77,6 +78,7 @@ mod note;
 mod parts;
 mod proof;
 mod questions;
+pub mod reach;
 pub mod record;
 mod refusals;
 #[allow(clippy::module_inception)]
@@ -94,6 +96,7 @@ pub mod statement_record;
 mod statement_request;
 mod statements;
 mod streamed_answer;
+mod supervisor;
 mod touched;
 mod tracker;
 mod trail;
@@ -112,4 +115,5 @@ pub use roster::Place;
 pub use start::RelayError;
 pub use statements::AdmittedStatement;
 pub use streamed_answer::{AnswerBroken, Replicated, StreamedAnswer};
+pub(crate) use supervisor::words_of;
 pub use unattended::AppendUnattendedError;

@@ -185,6 +185,7 @@ mod tests {
             lane.push(Queued {
                 sequence: Sequence::new(sequence),
                 record,
+                since: std::time::Instant::now(),
                 is_tried: false,
             });
         }

@@ -4,7 +4,6 @@ mod body;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -28,9 +27,6 @@ use crate::per_source::PerSource;
 
 /// How many replicas had applied the write when it was answered, e.g. `1/2`.
 pub const APPLIED_HEADER: HeaderName = HeaderName::from_static("x-haflux-applied");
-
-/// How long the first requests after a start wait for the replicas to be asked.
-const FIRST_MEETING: Duration = Duration::from_secs(2);
 
 /// What a ping is told as long as no replica has named its version.
 const UNKNOWN_VERSION: &str = "unknown";
@@ -239,11 +235,9 @@ impl Relay {
             .min()
     }
 
-    /// Returns once every replica has been asked for the first time, or at once if that is long over.
+    /// Returns once every replica has been asked for the first time or had its time to answer, or at once if that is long over.
     pub async fn ready(&self) {
-        if !self.board.all_met() {
-            let _ = tokio::time::timeout(FIRST_MEETING, self.board.wait_until_all_met()).await;
-        }
+        self.board.first_meeting().await;
     }
 
     /// Counts a piece of the body that has arrived.

@@ -23,6 +23,7 @@ use super::restore::{
     OtherNames, restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_power,
 };
 use super::roster::{Place, Roster};
+use super::supervisor::supervise;
 use super::trust::TrustTable;
 use super::turns::Turns;
 use crate::budget::Budget;
@@ -40,6 +41,9 @@ const TRUST_PACE: Duration = Duration::from_secs(2);
 
 /// The pace at which waits that have lasted too long are ended.
 const EXPIRY_PACE: Duration = Duration::from_millis(100);
+
+/// How long the replicas may take to answer for the first time after a start, before nobody waits for them any more.
+const FIRST_MEETING: Duration = Duration::from_secs(2);
 
 /// More than the head of a record can take: five fields of at most 64 KiB.
 const MAX_RECORD_HEAD: usize = 512 * 1024;
@@ -204,7 +208,7 @@ impl Relay {
             trust: &trust,
             stats: &stats,
         };
-        let mut tasks = parts.tasks(&replicas, places, stop);
+        let tasks = parts.tasks(&replicas, places, stop);
         let judge = Judge::new(
             settings.judging,
             Arc::clone(&trust),
@@ -212,11 +216,6 @@ impl Relay {
             Arc::clone(&freshness),
             Arc::clone(&stats),
         );
-        tasks.push(Box::pin(keep_trust(
-            Arc::clone(&trust),
-            settings.name.clone(),
-            stop.clone(),
-        )));
         let relay = Relay {
             inflight: Budget::new(settings.budget(), Arc::clone(&stats.inflight)),
             judge,
@@ -302,6 +301,7 @@ impl Parts<'_> {
             max_refusal_texts: settings.max_refusal_texts,
             max_backlog: settings.max_backlog as u64,
             max_backlog_age: settings.max_backlog_age,
+            near: settings.near,
         };
         let turns = Turns::new(settings.statement_timeout / 2);
         let common = Common {
@@ -317,23 +317,66 @@ impl Parts<'_> {
         };
         let mut tasks: Vec<BoxFuture<'static, ()>> = Vec::new();
         for (replica, place) in replicas.iter().zip(places) {
-            let replicator = Replicator::new(Arc::clone(replica), common.clone(), place);
-            tasks.push(Box::pin(replicator.run(stop.clone())));
+            let name = format!("replica {}: its task", replica.stats.name);
+            let (replica, common, stop) = (Arc::clone(replica), common.clone(), stop.clone());
+            let mut place = Some(place);
+            tasks.push(self.supervised(name, &stop.clone(), move || {
+                let (replica, common) = (Arc::clone(&replica), common.clone());
+                let replicator = match place.take() {
+                    Some(place) => Replicator::new(replica, common, place),
+                    None => Replicator::again(replica, common),
+                };
+                Box::pin(replicator.run(stop.clone()))
+            }));
         }
-        tasks.push(Box::pin(keep_time(
-            Arc::clone(self.board),
-            self.journal.clone(),
-            Arc::clone(self.stats),
-            stop.clone(),
-        )));
-        tasks.push(Box::pin(watch_letters(
-            self.dead_letters.clone(),
-            Arc::clone(self.keeper),
-            self.journal.clone(),
-            Arc::clone(self.stats),
-            stop.clone(),
-        )));
+        let (board, journal) = (Arc::clone(self.board), self.journal.clone());
+        let (stats, stopped) = (Arc::clone(self.stats), stop.clone());
+        tasks.push(self.supervised(self.task("of time"), stop, move || {
+            let (board, journal) = (Arc::clone(&board), journal.clone());
+            Box::pin(keep_time(
+                board,
+                journal,
+                Arc::clone(&stats),
+                stopped.clone(),
+            ))
+        }));
+        let (letters, keeper) = (self.dead_letters.clone(), Arc::clone(self.keeper));
+        let journal = self.journal.clone();
+        let (stats, stopped) = (Arc::clone(self.stats), stop.clone());
+        tasks.push(
+            self.supervised(self.task("of dead letters"), stop, move || {
+                Box::pin(watch_letters(
+                    letters.clone(),
+                    Arc::clone(&keeper),
+                    journal.clone(),
+                    Arc::clone(&stats),
+                    stopped.clone(),
+                ))
+            }),
+        );
+        let (trust, stopped) = (Arc::clone(self.trust), stop.clone());
+        let relay = settings.name.clone();
+        tasks.push(self.supervised(self.task("of trust"), stop, move || {
+            Box::pin(keep_trust(
+                Arc::clone(&trust),
+                relay.clone(),
+                stopped.clone(),
+            ))
+        }));
         tasks
+    }
+
+    fn task(&self, what: &str) -> String {
+        format!("relay {}: its task {what}", self.settings.name)
+    }
+
+    fn supervised(
+        &self,
+        name: String,
+        stop: &watch::Receiver<bool>,
+        make: impl FnMut() -> BoxFuture<'static, ()> + Send + 'static,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(supervise(name, stop.clone(), Arc::clone(self.stats), make))
     }
 }
 
@@ -433,13 +476,14 @@ fn show_journal(stats: &RelayStats, health: journal::Health) {
     }
 }
 
-/// Ends waits that have lasted too long, and keeps the journal's gauges; one task for all clients of a relay.
+/// Ends waits that have lasted too long, that for the first answers included, and keeps the journal's gauges; one task for all clients of a relay.
 async fn keep_time(
     board: Arc<Board>,
     journal: Journal,
     stats: Arc<RelayStats>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let begun = Instant::now();
     let mut progress: Vec<Progress> = stats.replicas.iter().map(|_| Progress::default()).collect();
     let mut pace = tokio::time::interval(EXPIRY_PACE);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -447,6 +491,9 @@ async fn keep_time(
         tokio::select! {
             _ = pace.tick() => {}
             _ = stop.changed() => {}
+        }
+        if begun.elapsed() >= FIRST_MEETING {
+            board.end_first_meeting();
         }
         board.expire(Instant::now());
         let durable = journal.durable();

@@ -47,6 +47,11 @@ impl Tracker {
         first.is_some_and(|(first, _)| *first == sequence)
     }
 
+    /// Where the newest record that was read stands.
+    pub(super) fn read_up_to(&self) -> Position {
+        self.newest
+    }
+
     /// The newest record that was read.
     pub(super) fn newest(&self) -> Sequence {
         self.newest.sequence

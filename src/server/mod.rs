@@ -18,19 +18,23 @@ mod signals;
 mod status;
 mod stop;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use log::info;
+use log::{error, info};
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
+use rustix::process::Signal;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
 use crate::control::{ControlBindError, ControlSocket};
 use crate::proxy::{BindError, CheckError, Proxy, RelayHandler, build_pools};
 use crate::relay::udp::{Bound, Listener, UdpBindError, watch_drops};
-use crate::relay::{Relay, RelayError};
+use crate::relay::{Relay, RelayError, words_of};
 
 use crate::stats::Stats;
 
@@ -58,13 +62,16 @@ pub enum RunError {
     /// An address of a UDP listener cannot be had.
     #[error(transparent)]
     UdpBind(#[from] UdpBindError),
+    /// It served, and stopped because a task that cannot begin again has failed.
+    #[error("a task failed, and the process has ended for it; the log has the reason")]
+    Task,
 }
 
 /// Runs `config` until the process is told to stop.
 ///
 /// # Errors
 ///
-/// [`RunError`] before anything is served; once it serves, it ends well.
+/// [`RunError`] before anything is served; later only [`RunError::Task`].
 pub fn run(config: Config) -> Result<(), RunError> {
     let asked = signals::heed()?;
     let config = Arc::new(config);
@@ -73,6 +80,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
     let serving = watch::Sender::new(false);
     let replicating = watch::Sender::new(false);
     let (ended, tasks_ended) = mpsc::channel::<()>(1);
+    let failed = Arc::new(AtomicBool::new(false));
 
     let mut relays = Vec::with_capacity(config.relays.len());
     let mut tasks = Vec::new();
@@ -105,7 +113,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
     tasks.extend(listen(&config, &stats, &relays, &replicating)?);
     let tasks = tasks
         .into_iter()
-        .map(|task| until_the_end(task, ended.clone()))
+        .map(|task| until_the_end(task, ended.clone(), Arc::clone(&failed)))
         .collect();
     drop(ended);
 
@@ -145,7 +153,10 @@ pub fn run(config: Config) -> Result<(), RunError> {
         shutdown_signal: Box::new(stop),
     });
     info!("stopped");
-    Ok(())
+    match failed.load(Ordering::Acquire) {
+        false => Ok(()),
+        true => Err(RunError::Task),
+    }
 }
 
 /// Binds the UDP listeners; the tasks that serve them.
@@ -182,10 +193,25 @@ fn listen(
     Ok(tasks)
 }
 
-/// The task, holding on to `ended` until it has ended.
-fn until_the_end(task: BoxFuture<'static, ()>, ended: mpsc::Sender<()>) -> BoxFuture<'static, ()> {
+/// The task, holding on to `ended` until it has ended. A process that one of its tasks has left is not whole: it stops, as it does on
+/// a signal, and whoever started it starts another one.
+fn until_the_end(
+    task: BoxFuture<'static, ()>,
+    ended: mpsc::Sender<()>,
+    failed: Arc<AtomicBool>,
+) -> BoxFuture<'static, ()> {
     Box::pin(async move {
-        task.await;
+        if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+            error!(
+                "a task failed ({}); the process ends",
+                words_of(panic.as_ref())
+            );
+            failed.store(true, Ordering::Release);
+            let process = rustix::process::getpid();
+            if let Err(error) = rustix::process::kill_process(process, Signal::TERM) {
+                error!("it cannot be told to stop: {error}");
+            }
+        }
         drop(ended);
     })
 }

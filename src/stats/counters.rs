@@ -320,6 +320,8 @@ pub struct RelayStats {
     pub pending_refusals: Gauge,
     /// 1 while what a replica refused cannot be put on disk, and cursors are not saved for it.
     pub unwritten_refusals: Gauge,
+    /// Tasks that failed and were begun again: a fault of haflux, which the log shows.
+    pub failed_tasks: Counter,
     /// Answers to statements that went to their clients while they came, because they were long.
     pub streamed_answers: Counter,
     /// Of those, answers whose client was too slow and was given up.

@@ -6,7 +6,7 @@ use super::sizes::{LARGEST_BODY, LARGEST_INFLIGHT, SMALLEST, at_least, or_defaul
 use super::{Spelled, name};
 use crate::config::error::{Notice, Problem};
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{Ack, BackendId, Judging, OnUnavailable, Relay, SyncPolicy};
+use crate::config::model::{Ack, BackendId, Judging, Near, OnUnavailable, Relay, SyncPolicy};
 use crate::config::suggest::nearest;
 use crate::config::tree::quote;
 use crate::config::units::format_duration;
@@ -37,12 +37,14 @@ const KEYS: Keys = Keys::of(&[
     "max_statements_per_source",
     "max_attempts",
     "retry",
+    "near",
     "rewind",
     "trust_for",
     "max_backlog",
     "max_backlog_age",
 ]);
 
+const NEAR: Keys = Keys::of(&["bytes", "time"]);
 const RETRY: Keys = Keys::of(&["min", "max"]);
 
 const JUDGING: Keys = Keys::of(&["at_once", "max_waiting", "refused_for", "max_known"]);
@@ -164,6 +166,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> RelayDraft<'a> {
     relay.max_backlog_age = table.duration("max_backlog_age", relay.max_backlog_age);
     sizes(&table, relay);
     dead_letters(&table, relay);
+    near(&table, relay);
     judging(&table, relay);
     relay.max_statements = table.whole("max_statements", 1..=MOST_WAITING, relay.max_statements);
     let share = relay.max_statements.div_ceil(4);
@@ -191,6 +194,10 @@ fn default() -> Relay {
         max_tags: 1000,
         max_backlog: 10 << 30,
         max_backlog_age: Duration::from_secs(72 * 60 * 60),
+        near: Near {
+            bytes: 32 << 20,
+            time: Duration::from_secs(5),
+        },
         rewind: Duration::from_secs(30),
         trust_for: Duration::from_secs(60 * 60),
         statement_timeout: Duration::from_secs(10 * 60),
@@ -287,6 +294,23 @@ fn dead_letters(table: &Table<'_>, relay: &mut Relay) {
     {
         relay.max_dead_letter_bytes = bytes;
     }
+}
+
+fn near(table: &Table<'_>, relay: &mut Relay) {
+    relay.near.bytes = relay.max_inflight as u64;
+    let Some(near) = table
+        .get("near")
+        .and_then(|field| field.table(NEAR, "a table with \"bytes\" and \"time\""))
+    else {
+        return;
+    };
+    if let Some(bytes) = near
+        .get("bytes")
+        .and_then(|field| field.size(SMALLEST_BACKLOG..=LARGEST_BACKLOG))
+    {
+        relay.near.bytes = bytes as u64;
+    }
+    relay.near.time = near.duration("time", relay.near.time);
 }
 
 fn judging(table: &Table<'_>, relay: &mut Relay) {

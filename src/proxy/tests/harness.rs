@@ -159,6 +159,10 @@ pub(crate) fn replicated(servers: Vec<PoolServer>) -> Config {
         max_tags: 1000,
         max_backlog: 10 << 30,
         max_backlog_age: Duration::from_secs(72 * 3600),
+        near: crate::config::model::Near {
+            bytes: 32 << 20,
+            time: Duration::from_secs(5),
+        },
         rewind: Duration::from_secs(30),
         trust_for: Duration::from_secs(3600),
         judging: Judging {

@@ -162,7 +162,7 @@ impl Board {
         let waiting = WaitingStatement {
             since,
             until: since + timeout,
-            standings: vec![Standing::Unknown; rows.reachable.len()],
+            standings: vec![Standing::Unknown; rows.reach.len()],
             accepted: None,
             refused: None,
             streaming: match wanted {
@@ -241,11 +241,7 @@ impl Board {
     /// Whether a statement may be taken now: somebody must be there to carry it out (rule S6), and enough for the policy (W5).
     pub fn admits_statement(&self) -> bool {
         let rows = self.rows();
-        let reachable = rows.reachable.iter().filter(|known| **known).count();
-        rows.answers.contains(&true)
-            && self
-                .policy
-                .admits_statement(reachable, rows.reachable.len())
+        rows.somebody_answers() && self.policy.admits_statement(rows.near(), rows.reach.len())
     }
 
     /// The replica has begun to carry out a statement, or is done with it.
@@ -298,8 +294,7 @@ impl Board {
     /// Ends the waits that have come to a decision.
     pub(super) fn decide_statements(&self, rows: &mut Rows) {
         let awaited = |replica: usize, sequence: Sequence| {
-            rows.reachable.get(replica) == Some(&true)
-                || rows.carrying_out.get(replica) == Some(&Some(sequence))
+            rows.is_near(replica) || rows.carrying_out.get(replica) == Some(&Some(sequence))
         };
         let decide = |sequence: Sequence, waiting: &WaitingStatement| {
             if waiting.is_coming() {
@@ -325,7 +320,7 @@ impl Board {
 
     /// Ends the waits that have lasted too long; and, while nobody answers, those that a write would not last either.
     pub(super) fn expire_statements(&self, rows: &mut Rows, now: Instant) {
-        let nobody_answers = !rows.answers.contains(&true);
+        let nobody_answers = !rows.somebody_answers();
         let is_over = |waiting: &mut WaitingStatement| {
             if waiting.is_coming() {
                 return waiting.is_abandoned(now, self.timeout);

@@ -11,6 +11,6 @@ fn ahead_is_who_answers_and_has_more() {
     assert!(board.another_is_ahead(0, at(10)));
     assert!(!board.another_is_ahead(0, at(11)), "as far as itself");
     assert!(!board.another_is_ahead(1, at(11)));
-    board.meet(1, false);
+    board.set_reach(1, Reach::Away);
     assert!(!board.another_is_ahead(0, at(10)), "it does not answer");
 }

@@ -28,6 +28,7 @@ fn lane(records: Vec<WriteRecord>) -> Lane {
         lane.push(Queued {
             sequence: Sequence::new(sequence),
             record,
+            since: Instant::now(),
             is_tried: false,
         });
     }
@@ -177,6 +178,7 @@ fn a_refused_joined_request_goes_again_in_pieces_and_newer_records_join_again() 
         lane.push(Queued {
             sequence: Sequence::new(sequence),
             record: record("b v=1", s, Ending::Closed),
+            since: Instant::now(),
             is_tried: false,
         });
     }
@@ -292,6 +294,7 @@ fn what_cannot_be_cut_goes_in_gzip_once() {
     other.push(Queued {
         sequence: Sequence::new(1),
         record: prometheus,
+        since: Instant::now(),
         is_tried: false,
     });
     other.start(1000, 1000).expect("a request");

@@ -408,12 +408,16 @@ impl Refusals {
     }
 
     /// Whether a replica took the record, or one of those `awaited` has not judged it.
-    pub(in crate::relay) fn may_be_taken(&self, sequence: Sequence, awaited: &[bool]) -> bool {
+    pub(in crate::relay) fn may_be_taken(
+        &self,
+        sequence: Sequence,
+        is_awaited: impl Fn(usize) -> bool,
+    ) -> bool {
         let verdicts = self.records.get(&sequence);
-        let mut verdicts = verdicts.into_iter().flatten().zip(awaited);
-        verdicts.any(|(verdict, awaited)| match verdict {
+        let mut verdicts = verdicts.into_iter().flatten().enumerate();
+        verdicts.any(|(replica, verdict)| match verdict {
             Verdict::Applied => true,
-            Verdict::Unknown => *awaited,
+            Verdict::Unknown => is_awaited(replica),
             _ => false,
         })
     }

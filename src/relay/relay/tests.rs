@@ -12,7 +12,7 @@ use crate::relay::change::Change;
 use crate::relay::dead_letters::{DeadLetter, DeadLetters, FOLDER, Limits};
 use crate::relay::record::{Destination, Form, WriteRecord};
 use crate::relay::trust::TrustTable;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a relay keeps to if nothing else is said.
 pub(in crate::relay) fn settings() -> model::Relay {
@@ -38,6 +38,10 @@ pub(in crate::relay) fn settings() -> model::Relay {
         max_dead_letter_bytes: 256 << 20,
         max_backlog: 10 << 30,
         max_backlog_age: Duration::from_secs(72 * 3600),
+        near: crate::config::model::Near {
+            bytes: 32 << 20,
+            time: Duration::from_secs(5),
+        },
         rewind: Duration::from_secs(30),
         statement_timeout: Duration::from_secs(60),
         trust_for: Duration::from_secs(3600),

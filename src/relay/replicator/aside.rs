@@ -7,6 +7,7 @@ use log::error;
 
 use super::super::attempts::{Attempts, SavedAttempts};
 use super::super::note::Note;
+use super::super::reach::Reach;
 use super::super::trail::{Mark, Trail};
 use super::statements::{SAVE_TIMEOUT, Unanswered};
 use super::{Link, Replicator};
@@ -19,7 +20,7 @@ impl Replicator {
         self.drain().await;
         self.under_way = FuturesUnordered::new();
         self.is_pinged = false;
-        self.lanes.clear();
+        self.end_lanes();
         self.forget_barriers();
         self.unanswered = None;
         self.window = 0;
@@ -38,10 +39,7 @@ impl Replicator {
         self.board.unstall_all(index);
         self.dead_letters
             .set_follows(&self.replica.stats.name, false);
-        self.reachable = false;
-        self.answers = Some(false);
-        self.board.set_reachable(index, false);
-        self.board.meet(index, false);
+        self.board.set_reach(index, Reach::Away);
         self.board.change_refusals(|refusals| refusals.leave(index));
         self.keeper.keep_letters().await;
         self.give_up_place().await;
@@ -107,7 +105,7 @@ impl Replicator {
     /// Rule R3: past its bounds a backlog is let go, if another replica has what is in it.
     pub(super) fn diverge_if_too_far_behind(&mut self) {
         let now = Instant::now();
-        if self.link == Link::Near {
+        if self.is_linked() && self.is_near() {
             self.behind_since = now;
             self.allowance = 0;
             return;

@@ -39,9 +39,6 @@ impl Replicator {
             let sequence = place.position.sequence;
             self.start_over(now, place);
             self.board.go_back(self.replica.index, sequence);
-            if self.is_linked() {
-                self.catch_up();
-            }
         }
     }
 
@@ -70,7 +67,7 @@ impl Replicator {
 
     /// Reads and sends from here on.
     pub(super) fn start_over(&mut self, now: Instant, place: Mark) {
-        self.lanes.clear();
+        self.end_lanes();
         self.stalled.clear();
         self.board.unstall_all(self.replica.index);
         self.forget_barriers();

@@ -1,4 +1,4 @@
-//! The way to the node: greeting it, losing it, and how near it is to the head.
+//! The way to the node: greeting it and losing it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,20 +7,21 @@ use log::{info, warn};
 
 use super::super::client::SendError;
 use super::super::questions::Unanswered;
+use super::super::reach::Reach;
 use super::super::removal::Removal;
 use super::greeting::{Greeted, Greeting, Unwelcome};
-use super::{Finished, Link, Replicator, WINDOW_BATCHES};
+use super::{Finished, Link, Replicator};
 
 impl Replicator {
     /// Whether the node answers.
     pub(super) fn is_linked(&self) -> bool {
-        matches!(self.link, Link::CatchingUp { .. } | Link::Near)
+        self.link == Link::Linked
     }
 
     pub(super) fn away_until(&self) -> Option<Instant> {
         match self.link {
             Link::Away { until } => Some(until),
-            Link::Greeting | Link::CatchingUp { .. } | Link::Near => None,
+            Link::Unasked | Link::Greeting { .. } | Link::Linked => None,
         }
     }
 
@@ -45,8 +46,12 @@ impl Replicator {
         if self.replica.take_as_it_is() {
             self.forget(&Removal::Databases(None));
         }
-        self.link = Link::Greeting;
-        self.asked = true;
+        self.link = Link::Greeting {
+            before: match self.reach(now) {
+                Reach::Near => Reach::Behind,
+                before => before,
+            },
+        };
         let greeting = Greeting {
             replica: Arc::clone(&self.replica),
             others: self.others.clone(),
@@ -105,7 +110,7 @@ impl Replicator {
         self.show_trust();
         self.linked_since = now;
         self.forget_limit();
-        self.catch_up();
+        self.link = Link::Linked;
         self.trail.heard(now);
         if !welcome.has_lost_nothing {
             self.go_back_to(self.back());
@@ -127,34 +132,6 @@ impl Replicator {
             place.sequence.next(),
             behind.saturating_sub(place.sequence.get())
         );
-    }
-
-    pub(super) fn catch_up(&mut self) {
-        let target = self.journal.durable().sequence;
-        self.link = Link::CatchingUp { target };
-    }
-
-    /// What had to be caught up is applied; if much came meanwhile, there is more to catch up.
-    pub(super) fn arrive_if_there(&mut self) {
-        let Link::CatchingUp { target } = self.link else {
-            return;
-        };
-        let durable = self.journal.durable();
-        let behind = durable.offset.saturating_sub(self.tracker.cursor().offset);
-        let is_there = self.tracker.cursor().sequence >= target || behind <= self.near();
-        if self.going_back.is_some() || !is_there {
-            return;
-        }
-        if behind > self.near() {
-            self.catch_up();
-        } else {
-            self.link = Link::Near;
-        }
-    }
-
-    /// Bytes that a replica may be behind and still count as near: what its window holds, a matter of a moment.
-    pub(super) fn near(&self) -> u64 {
-        self.pace.max_batch.saturating_mul(WINDOW_BATCHES) as u64
     }
 
     /// The node could not be reached, or gave no answer: it may have died, and may have lost its last seconds.

@@ -1,10 +1,10 @@
 //! A replicator: follows the journal for one replica, from its cursor on, at the replica's own pace.
 //!
 //! One task a replica, so that none can delay another. It [reads](reading) durable records into a bounded window, sorts them
-//! into lanes, keeps at most one request of a lane under way (order), several lanes at once, and joins what has gathered in
-//! a lane meanwhile. Trouble of the whole replica (no connection, no answer, "try again") stops everything and backs off;
-//! trouble of one record holds its lane only. The way to the node is in [`link`], what answers mean to the records in
-//! [`verdicts`], what others read of it in [`publishing`], and what becomes of a replica that is none in [`aside`].
+//! into lanes, keeps at most one request of a lane under way (order), several lanes at once, which take turns, and joins what has
+//! gathered in a lane meanwhile. Trouble of the whole replica (no connection, no answer, "try again") stops everything and
+//! backs off; trouble of one record holds its lane only. The way to the node is in [`link`], whether clients wait for it in
+//! [`distance`], what answers mean to the records in [`verdicts`], what others read of it in [`publishing`], and what becomes of a replica that is none in [`aside`].
 //!
 //! **Who is there (R1).** An address does not prove that the node still has its data. So before the first request to a node, and
 //! whenever the way to it was interrupted, the node is [greeted](greeting): it is asked for a point that it accepted
@@ -25,6 +25,7 @@
 
 mod aside;
 mod barrier;
+mod distance;
 mod freshness;
 mod given_up;
 mod going_back;
@@ -59,6 +60,7 @@ use super::freshness::Freshness;
 use super::keeper::Keeper;
 use super::known::Known;
 use super::lane::Lane;
+use super::reach::Reach;
 use super::replica::Replica;
 use super::replica_answer::ReplicaAnswer;
 use super::roster::Place;
@@ -69,8 +71,10 @@ use super::trust::TrustTable;
 use super::turns::Turns;
 use super::wire::write_head;
 use super::witness::Witness;
+use crate::config::model::Near;
 use crate::influx::Started;
 use barrier::Barrier;
+use distance::Heads;
 use given_up::GivenUp;
 use statements::Unanswered;
 
@@ -108,6 +112,8 @@ pub(super) struct Pace {
     /// Bytes, and time, that a replica may be behind while another one is not.
     pub(super) max_backlog: u64,
     pub(super) max_backlog_age: Duration,
+    /// How far it may be from the head for clients to wait for it.
+    pub(super) near: Near,
 }
 
 /// Follows the journal for one replica.
@@ -148,6 +154,8 @@ pub(super) struct Replicator {
     /// To go back to as soon as nothing is under way.
     going_back: Option<Mark>,
     lanes: HashMap<String, Lane>,
+    /// The lanes in the order of their turns.
+    order: VecDeque<String>,
     /// The statement that is next, and what waits for it.
     barrier: Option<Barrier>,
     /// Those behind it that were read already.
@@ -175,11 +183,8 @@ pub(super) struct Replicator {
     sentinel_backoff: Backoff,
     /// The process that was trusted last, if it said when it started.
     started: Option<Started>,
-    /// What the board was told last.
-    reachable: bool,
-    /// Whether the node has been asked since the start, and what the board was told of it.
-    asked: bool,
-    answers: Option<bool>,
+    /// Where the head stood, to say how far it is.
+    heads: Heads,
     backoff: Backoff,
     /// When it was greeted last.
     linked_since: Instant,
@@ -226,14 +231,14 @@ pub(super) struct Common {
 /// The state of the way to the replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
+    /// To be greeted for the first time.
+    Unasked,
     /// To be greeted, not before the moment.
     Away { until: Instant },
-    /// The greeting is under way.
-    Greeting,
-    /// Answers, but has what came before this sequence still to apply.
-    CatchingUp { target: Sequence },
-    /// Answers, and is near the head.
-    Near,
+    /// The greeting is under way; others go on taking it for what it was.
+    Greeting { before: Reach },
+    /// Answers.
+    Linked,
 }
 
 enum Finished {
@@ -316,6 +321,7 @@ impl Replicator {
             allowance,
             going_back: None,
             lanes: HashMap::new(),
+            order: VecDeque::new(),
             barrier: None,
             later_barriers: VecDeque::new(),
             parked: 0,
@@ -324,16 +330,14 @@ impl Replicator {
             unanswered,
             begun_lanes: Vec::new(),
             window: 0,
-            link: Link::Away { until: now },
+            link: Link::Unasked,
             largest: usize::MAX,
             address: None,
             sentinel: None,
             sentinel_after: now,
             sentinel_backoff: Backoff::new(pace.retry_min, pace.retry_max),
             started: None,
-            reachable: false,
-            asked: false,
-            answers: None,
+            heads: Heads::new(pace.near, journal.durable().sequence),
             linked_since: now,
             behind_since: now,
             blocked: false,
@@ -397,6 +401,7 @@ impl Replicator {
                 self.next_read(),
                 self.keep_hearing(),
                 self.next_save(),
+                self.next_distance(),
             ];
             let wake = wake.into_iter().flatten().min();
             let may_read = self.may_read();
@@ -433,17 +438,13 @@ impl Replicator {
     fn start_requests(&mut self) -> Option<Instant> {
         let now = Instant::now();
         match self.link {
-            Link::Greeting => return None,
+            Link::Greeting { .. } => return None,
             Link::Away { until } if until > now => return Some(until),
-            Link::Away { .. } => {
+            Link::Linked if !self.is_to_be_greeted_anew(now) => {}
+            Link::Unasked | Link::Away { .. } | Link::Linked => {
                 self.greet(now);
                 return self.away_until();
             }
-            Link::CatchingUp { .. } | Link::Near if self.is_to_be_greeted_anew(now) => {
-                self.greet(now);
-                return self.away_until();
-            }
-            Link::CatchingUp { .. } | Link::Near => {}
         }
         if self.going_back.is_some() || self.waits_for_doubts() {
             return None;
@@ -453,16 +454,24 @@ impl Replicator {
             return self.away_until();
         };
         let mut wake: Option<Instant> = None;
-        for (name, lane) in &mut self.lanes {
+        // Whoever had its turn, or cannot take it now, stands at the end: a lane waits for each of the others once.
+        for _ in 0..self.order.len() {
+            if self.under_way.len() >= MAX_LANES_UNDER_WAY {
+                break;
+            }
+            let Some(name) = self.order.pop_front() else {
+                break;
+            };
+            let Some(lane) = self.lanes.get_mut(&name) else {
+                continue;
+            };
+            self.order.push_back(name.clone());
             let Some(ready_at) = lane.ready_at(now) else {
                 continue;
             };
             if ready_at > now {
                 wake = Some(wake.map_or(ready_at, |earlier| earlier.min(ready_at)));
                 continue;
-            }
-            if self.under_way.len() >= MAX_LANES_UNDER_WAY {
-                break;
             }
             let is_packed = lane.is_packed();
             let Some((destination, mut request)) = lane.start(self.pace.max_batch, self.largest)
@@ -474,11 +483,11 @@ impl Replicator {
             self.replica.stats.requests.increment();
             if let Some(last) = lane.last_under_way() {
                 self.freshness
-                    .update(self.replica.index, |view| view.send(name, last));
+                    .update(self.replica.index, |view| view.send(&name, last));
             }
             let alone = lane.alone_under_way();
             let replica = Arc::clone(&self.replica);
-            let lane = name.clone();
+            let lane = name;
             self.under_way.push(Box::pin(async move {
                 let exchange = replica.client.exchange(address, request);
                 Finished::Request {
@@ -488,6 +497,29 @@ impl Replicator {
             }));
         }
         wake
+    }
+}
+
+impl Replicator {
+    /// Lanes do not wait for each other for longer than a turn.
+    fn begin_lane(&mut self, name: &str) -> &mut Lane {
+        let Replicator {
+            lanes, order, pace, ..
+        } = self;
+        lanes.entry(name.to_owned()).or_insert_with(|| {
+            order.push_back(name.to_owned());
+            Lane::new(Backoff::new(pace.retry_min, pace.retry_max))
+        })
+    }
+
+    fn end_lane(&mut self, name: &str) {
+        self.lanes.remove(name);
+        self.order.retain(|known| known != name);
+    }
+
+    fn end_lanes(&mut self) {
+        self.lanes.clear();
+        self.order.clear();
     }
 }
 

@@ -15,24 +15,12 @@ impl Replicator {
 
     /// Puts where it stands where others read it, and saves the cursor: as far back as would have to be sent again.
     pub(super) async fn publish(&mut self) {
-        self.arrive_if_there();
-        self.show_doubt();
         let now = Instant::now();
+        self.show_doubt();
         self.show_held(now);
-        let near = self.link == Link::Near && !self.is_held_up(now);
-        if self.reachable != near {
-            self.reachable = near;
-            self.board.set_reachable(self.replica.index, near);
-        }
-        let answers = match self.link {
-            Link::CatchingUp { .. } | Link::Near => Some(true),
-            Link::Away { .. } if self.asked => Some(false),
-            Link::Away { .. } | Link::Greeting => None,
-        };
-        if answers.is_some() && answers != self.answers {
-            self.answers = answers;
-            self.board.meet(self.replica.index, answers == Some(true));
-        }
+        self.heads.look(now, self.journal.durable().sequence);
+        let is_slow = self.stall_slow_lanes(now);
+        self.board.set_reach(self.replica.index, self.reach(now));
         let cursor = self.tracker.cursor();
         self.show_cursor(cursor.sequence);
         self.unanswered
@@ -41,7 +29,7 @@ impl Replicator {
         if self.is_linked() {
             let witness = &mut self.witness;
             let proof = || witness.proof(cursor.sequence);
-            self.trail.mark(Instant::now(), cursor, proof);
+            self.trail.mark(now, cursor, proof);
         }
         let back = self.back();
         let is_moved = back.position.sequence != self.saved.position.sequence;
@@ -52,9 +40,9 @@ impl Replicator {
                 .note_error(format!("its cursor is not saved: {error}"));
         }
         let status = match self.link {
-            Link::Away { .. } | Link::Greeting => ReplicaStatus::Down,
-            Link::CatchingUp { .. } => ReplicaStatus::Lagging,
-            Link::Near => ReplicaStatus::Fresh,
+            Link::Unasked | Link::Away { .. } | Link::Greeting { .. } => ReplicaStatus::Down,
+            Link::Linked if self.is_near() && !is_slow => ReplicaStatus::Fresh,
+            Link::Linked => ReplicaStatus::Lagging,
         };
         self.replica
             .publish(status, cursor, self.tracker.oldest_pending());

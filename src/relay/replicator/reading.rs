@@ -4,9 +4,8 @@ use std::time::Instant;
 
 use log::error;
 
-use super::super::backoff::Backoff;
 use super::super::change::Change;
-use super::super::lane::{Lane, Queued, weight};
+use super::super::lane::{Queued, weight};
 use super::super::record::WriteRecord;
 use super::super::refusals::Refusals;
 use super::{MAX_TRACKED, Replicator, WINDOW_BATCHES};
@@ -110,19 +109,17 @@ impl Replicator {
             return;
         }
         self.window += weight(&record);
-        let backoff = || Backoff::new(self.pace.retry_min, self.pace.retry_max);
-        let name = &record.destination.database;
-        if !self.lanes.contains_key(name) {
-            self.lanes.insert(name.clone(), Lane::new(backoff()));
+        let name = record.destination.database.clone();
+        if !self.lanes.contains_key(&name) {
             self.begun_lanes.push((name.clone(), sequence));
         }
-        if let Some(lane) = self.lanes.get_mut(name) {
-            lane.push(Queued {
-                sequence,
-                record,
-                is_tried: self.attempts.is_tried(sequence),
-            });
-        }
+        let is_tried = self.attempts.is_tried(sequence);
+        self.begin_lane(&name).push(Queued {
+            sequence,
+            record,
+            since: Instant::now(),
+            is_tried,
+        });
     }
 
     /// Nothing may overtake what cannot be sent: the replica stands still, and says so, until a person helps.

@@ -6,14 +6,19 @@
 //! A life that ends well says so with it ([`Replicator::leave`]): then the next one need not fear that something may still
 //! land. That word is taken back on disk before anything is sent ([`Replicator::unsettle`]).
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use tokio::sync::watch;
 
 use super::super::copied::Contents;
 use super::super::keeper::KeepError;
 use super::super::note::Note;
+use super::super::reach::Reach;
+use super::super::replica::Replica;
 use super::super::trail::Mark;
-use super::{Replicator, STOP_GRACE};
-use crate::journal::Cursor;
+use super::{Common, Link, Replicator, STOP_GRACE, SavedPlace};
+use crate::journal::{Cursor, Position};
 
 impl Replicator {
     /// Moves the saved cursor to this place.
@@ -51,6 +56,46 @@ impl Replicator {
             offset: place.position.offset,
             note: note.encode(),
         }
+    }
+
+    /// Begins again where the cursor is saved, after its task has failed: what that had under way, and what it had shown of the
+    /// replica, is not known.
+    pub(in crate::relay) fn again(replica: Arc<Replica>, common: Common) -> Replicator {
+        let name = &replica.stats.name;
+        let cursors = common.journal.cursors();
+        let cursor = cursors.iter().find(|cursor| cursor.name == *name);
+        // Without a cursor it does not follow: it is given its place when it is taken back.
+        let note = cursor.map(|cursor| Note::decode(&cursor.note).unwrap_or_default());
+        let note = note.unwrap_or_default();
+        let position = cursor.map_or_else(Position::default, |cursor| Position {
+            sequence: cursor.sequence,
+            offset: cursor.offset,
+        });
+        let place = SavedPlace {
+            mark: Mark {
+                position,
+                proof: note.proof.map(Arc::new),
+            },
+            known: note.known,
+            settled: false,
+            allowance: note.allowance,
+            attempts: note.attempts,
+        };
+        let index = replica.index;
+        common.board.set_reach(index, Reach::Away);
+        common.board.carries_out(index, None);
+        common.board.unstall_all(index);
+        common.board.go_back(index, position.sequence);
+        replica.set_trusted(false);
+        replica
+            .note_error("its task failed, and begins again where its cursor is saved".to_owned());
+        let mut replicator = Replicator::new(replica, common, place);
+        replicator.link = Link::Away {
+            until: Instant::now(),
+        };
+        replicator.show_trust();
+        replicator.show_start(position.sequence);
+        replicator
     }
 
     /// From now on something may be under way: a life that ends without a word must not be taken for one that ended well.

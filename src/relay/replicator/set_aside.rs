@@ -181,7 +181,7 @@ impl Replicator {
         self.pass_over(sequence);
         self.show_judged(name, 0);
         if self.lanes.get(name).is_some_and(|lane| lane.is_empty()) {
-            self.lanes.remove(name);
+            self.end_lane(name);
             self.goes_on_after(name);
         }
     }

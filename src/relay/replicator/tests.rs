@@ -19,6 +19,7 @@ use crate::relay::acknowledge::Policy;
 use crate::relay::attempts::SavedAttempts;
 use crate::relay::board::{Report, StatementAnswer, Wanted, statement_place};
 use crate::relay::dead_letters::{Limits, PendingLog};
+use crate::relay::reach::Reach;
 use crate::relay::record::{Destination, Form, WRITE, WriteRecord};
 use crate::relay::refusals::Refusal;
 use crate::relay::roster::Roster;
@@ -91,8 +92,7 @@ fn fixture() -> Fixture {
         Arc::clone(&freshness),
     );
     for replica in 0..2 {
-        board.meet(replica, true);
-        board.set_reachable(replica, true);
+        board.set_reach(replica, Reach::Near);
         freshness.update(replica, |view| view.trusted = true);
     }
     letters.set_follows("b", true);
@@ -132,6 +132,10 @@ fn fixture() -> Fixture {
             max_refusal_texts: 1 << 20,
             max_backlog: 1 << 30,
             max_backlog_age: Duration::from_secs(3600),
+            near: Near {
+                bytes: 1 << 20,
+                time: Duration::from_secs(5),
+            },
         },
         replicas: Arc::new([]),
     };
@@ -461,4 +465,41 @@ async fn a_statement_that_may_pass_later_is_tried_for_its_time_and_then_refused(
     }
     replicator.statement_answered(begun + HOLD, Ok(busy)).await;
     assert_eq!(replicator.tracker.cursor().sequence, sequence);
+}
+
+#[tokio::test]
+async fn after_a_panic_it_begins_where_its_cursor_is_saved_and_trusts_nothing() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    let saved = replicator.trail.back();
+    replicator.save(saved).await.expect("nothing is refused");
+    let (first, _outcome) = replicator.with_write().await;
+    replicator.verdict("db", &[first], Report::Applied).await;
+    replicator.freshness.acknowledge_write("db", first);
+    let (_second, _outcome) = replicator.with_write().await;
+    assert_eq!(replicator.tracker.cursor().sequence, first);
+    let replica = Arc::clone(&replicator.replica);
+    let common = Common {
+        journal: replicator.journal.clone(),
+        board: Arc::clone(&replicator.board),
+        freshness: Arc::clone(&replicator.freshness),
+        dead_letters: replicator.dead_letters.clone(),
+        trust: Arc::clone(&replicator.trust),
+        pace: replicator.pace.clone(),
+        turns: Arc::clone(&replicator.turns),
+        keeper: Arc::clone(&replicator.keeper),
+        replicas: Arc::new([]),
+    };
+    assert!(common.board.is_near(0));
+    drop(replicator);
+    let mut replicator = Replicator::again(replica, common);
+    assert_eq!(replicator.tracker.cursor().sequence, Sequence::ZERO);
+    assert!(replicator.is_in_doubt() && !replicator.is_fresh());
+    assert!(!replicator.board.is_near(0));
+    replicator.read_ahead().await;
+    let lane = replicator.lanes.get("db").expect("a lane");
+    assert!(lane.record(first).is_some(), "it is sent again");
 }

@@ -286,7 +286,7 @@ impl Replicator {
                 }
             }
             if lane.is_empty() {
-                self.lanes.remove(name);
+                self.end_lane(name);
             }
         }
     }

@@ -239,6 +239,8 @@ pub struct RelayView {
     pub pending_refusals: Count,
     /// Whether refusals cannot be put on disk, so that cursors are not saved.
     pub refusals_unwritten: bool,
+    /// Tasks that failed and were begun again.
+    pub failed_tasks: Count,
     /// Answers to statements that went to their clients while they came.
     pub streamed_answers: Count,
     /// Of those, answers whose client was too slow and was given up.

@@ -169,6 +169,7 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         inflight_waits: Count(stats.inflight.waits.get()),
         inflight_refused: Count(stats.inflight.refused.get()),
         defused_lines: Count(stats.defused_lines.get()),
+        failed_tasks: Count(stats.failed_tasks.get()),
         streamed_answers: Count(stats.streamed_answers.get()),
         slow_answers: Count(stats.slow_answers.get()),
         answer_buffer: Bytes(stats.answer_buffer.get()),

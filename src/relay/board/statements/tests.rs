@@ -6,6 +6,7 @@ use crate::relay::acknowledge::Policy;
 use crate::relay::board::Report;
 use crate::relay::dead_letters::{DeadLetters, Limits};
 use crate::relay::freshness::Freshness;
+use crate::relay::reach::Reach;
 use crate::relay::refusals::Refusal;
 use crate::stats::RelayStats;
 
@@ -44,8 +45,7 @@ pub(in crate::relay::board) fn fixture(ack: Ack) -> Fixture {
         freshness,
     );
     for replica in 0..2 {
-        board.meet(replica, true);
-        board.set_reachable(replica, true);
+        board.set_reach(replica, Reach::Near);
     }
     Fixture {
         board,
@@ -125,7 +125,7 @@ fn a_refusal_is_heard_when_all_in_reach_refused() {
     );
     let (sequence, mut outcome) = fixture.open();
     fixture.verdict(0, sequence, false, "alone");
-    fixture.board.set_reachable(1, false);
+    fixture.board.set_reach(1, Reach::Away);
     assert_eq!(
         outcome.try_recv(),
         Ok(StatementOutcome::Refused(said("alone")))
@@ -137,7 +137,7 @@ fn who_is_carrying_it_out_is_waited_for_though_out_of_reach_for_writes() {
     let fixture = fixture(Ack::Any);
     let (sequence, mut outcome) = fixture.open();
     fixture.board.carries_out(1, Some(sequence));
-    fixture.board.set_reachable(1, false);
+    fixture.board.set_reach(1, Reach::Away);
     fixture.verdict(0, sequence, false, "no");
     assert!(outcome.try_recv().is_err());
     fixture.verdict(1, sequence, true, "yes");
@@ -160,7 +160,7 @@ fn nobody_waits_for_ever_and_nobody_is_asked_when_nobody_is_there() {
     );
     assert!(fixture.board.admits_statement());
     for replica in 0..2 {
-        fixture.board.meet(replica, false);
+        fixture.board.set_reach(replica, Reach::Away);
     }
     assert!(!fixture.board.admits_statement());
     let (_, mut outcome) = fixture.open();
