@@ -7,6 +7,9 @@
 //! against the limits and always gets on, so that one always finishes, and a body larger than a share or the limit is taken too.
 //! While others wait for room it must come at [`PACE`], else it gives up the seat by being refused, at most `wait` after it
 //! stalled or began to drip: so it keeps nobody from it. What is held in all is therefore never more than `limit` and one body.
+//!
+//! What a large body becomes takes memory as well. So large ones are worked on one after the other, in the order in which they
+//! were complete ([`Reservation::turn`]), and what is made of one is on the disk before the next one's turn.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -44,6 +47,7 @@ pub struct Budget {
     stats: Arc<BudgetStats>,
     accounts: Mutex<Accounts>,
     seat: Arc<Semaphore>,
+    turn: Arc<Semaphore>,
     /// Bodies that wait for room now.
     waiting: AtomicUsize,
     /// Told when a body begins to wait.
@@ -61,6 +65,12 @@ struct Accounts {
 /// There is no room for a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoRoom;
+
+/// Its holder is the one whose large body is worked on.
+#[derive(Debug)]
+pub struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
 
 /// What is held of one body, given back when this is dropped.
 #[derive(Debug)]
@@ -105,6 +115,7 @@ impl Budget {
             stats,
             accounts: Mutex::default(),
             seat: Arc::new(Semaphore::new(1)),
+            turn: Arc::new(Semaphore::new(1)),
             waiting: AtomicUsize::new(0),
             wanted: Notify::new(),
             freed: Notify::new(),
@@ -244,6 +255,29 @@ impl Reservation {
         }
     }
 
+    /// Waits until this large body is the one that is worked on.
+    ///
+    /// # Errors
+    /// Others were for as long as a body may wait.
+    pub async fn turn(&self) -> Result<Turn, NoRoom> {
+        let budget = &self.budget;
+        let free = Arc::clone(&budget.turn).try_acquire_owned();
+        let permit = match free {
+            Ok(permit) => permit,
+            Err(_) => {
+                budget.stats.waits.increment();
+                let deadline = Instant::now() + budget.bounds.wait;
+                let permit = Arc::clone(&budget.turn).acquire_owned();
+                let Ok(Ok(permit)) = timeout_at(deadline, permit).await else {
+                    budget.stats.refused.increment();
+                    return Err(NoRoom);
+                };
+                permit
+            }
+        };
+        Ok(Turn { _permit: permit })
+    }
+
     /// Returns when the body must be given up: it has the seat, comes too slowly for it, and another one waits.
     pub async fn revoked(&self) {
         let Some(seat) = &self.seat else {
@@ -348,6 +382,39 @@ mod tests {
         assert_eq!(
             (budget.stats.waits.get(), budget.stats.refused.get()),
             (2, 1)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_bodies_have_their_turn_one_after_the_other_and_wait_for_it_in_bounds() {
+        let budget = budget();
+        let bodies = [ONE, TWO, ONE].map(|source| budget.begin(source));
+        let first = bodies[0].turn().await.expect("the first");
+        let second = async {
+            let turn = bodies[1].turn().await;
+            let since = Instant::now();
+            (turn.is_ok(), since)
+        };
+        let third = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            bodies[2].turn().await.is_ok()
+        };
+        let ends = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            drop(first);
+            Instant::now()
+        };
+        let ((second, since), third, ended) = tokio::join!(second, third, ends);
+        assert!(second && third);
+        assert_eq!(since, ended);
+        let _held = bodies[0].turn().await.expect("nobody else");
+        assert!(
+            bodies[1].turn().await.is_err(),
+            "after as long as a body may wait"
+        );
+        assert_eq!(
+            (budget.stats.waits.get(), budget.stats.refused.get()),
+            (3, 1)
         );
     }
 

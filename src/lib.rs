@@ -15,6 +15,7 @@ pub mod influx;
 pub mod journal;
 pub mod offload;
 pub(crate) mod per_source;
+pub mod pieces;
 pub mod proxy;
 pub mod relay;
 pub mod server;

@@ -53,13 +53,15 @@ pub use credentials::Credentials;
 pub use endpoint::{Route, WriteEndpoint, answer_to_ping, answer_to_unknown_path, route};
 pub use error_text::{ErrorText, shorten};
 pub use format::Format;
-pub use line_protocol::{Ending, Normalized, Point, first_point, normalize, split};
+pub use line_protocol::{
+    Ending, Normalized, Normalizer, Point, closed_prefix, first_point, normalize, split,
+};
 pub use parameters::Parameters;
 pub use precision::Precision;
 pub use query_answer::{QueryAnswer, RetentionPolicy, read_query_answer, retention_policies};
 pub use started::{Started, read_started};
 pub use statement_verdict::{StatementVerdict, judge_scanned_statement, judge_statement};
-pub use unpack::{UnpackError, pack_gzip, unpack_gzip, unpack_gzip_exactly, unpacked_length};
+pub use unpack::{UnpackError, Unpacker, pack_gzip, unpack_gzip, unpacked_length};
 pub use verdict::{
     TryAgain, Verdict, judge_scanned_write, judge_write, refusal_of_replica, refusal_of_text,
     words_of,

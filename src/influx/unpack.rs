@@ -4,6 +4,7 @@
 
 use std::io::Write;
 
+use bytes::Bytes;
 use flate2::write::GzEncoder;
 use flate2::{Compression, Crc, Decompress, FlushDecompress, Status};
 
@@ -48,42 +49,90 @@ impl From<UnpackError> for Refusal {
 }
 
 /// Unpacks a gzip body to at most `limit` bytes.
-pub fn unpack_gzip(body: &[u8], limit: usize) -> Result<Vec<u8>, UnpackError> {
-    unpack_into(Vec::new(), body, limit)
-}
-
-/// The same where the length is known from [`unpacked_length`]: no more memory is taken than for that.
-pub fn unpack_gzip_exactly(body: &[u8], length: usize) -> Result<Vec<u8>, UnpackError> {
-    unpack_into(Vec::with_capacity(length), body, length)
-}
-
-/// How many bytes a gzip body unfolds to, at most `limit`. Holds nothing but a buffer of 64 KiB.
-pub fn unpacked_length(body: &[u8], limit: usize) -> Result<usize, UnpackError> {
-    let mut length = 0_usize;
-    inflate(body, limit, &mut |piece| {
-        length = length.saturating_add(piece.len());
-    })?;
-    Ok(length)
-}
-
-fn unpack_into(mut output: Vec<u8>, body: &[u8], limit: usize) -> Result<Vec<u8>, UnpackError> {
-    inflate(body, limit, &mut |piece| output.extend_from_slice(piece))?;
+pub fn unpack_gzip(body: &Bytes, limit: usize) -> Result<Vec<u8>, UnpackError> {
+    let mut unpacker = Unpacker::new(body.clone(), limit);
+    let mut output = Vec::new();
+    while let Some(piece) = unpacker.next_piece()? {
+        output.extend_from_slice(piece);
+    }
     Ok(output)
 }
 
-/// Hands out a gzip body piece by piece, at most `limit` bytes of it.
-fn inflate(body: &[u8], limit: usize, sink: &mut impl FnMut(&[u8])) -> Result<(), UnpackError> {
-    if body.is_empty() {
-        return Err(UnpackError::Empty);
+/// How many bytes a gzip body unfolds to, at most `limit`. Holds nothing but a buffer of 64 KiB.
+pub fn unpacked_length(body: &Bytes, limit: usize) -> Result<usize, UnpackError> {
+    let mut unpacker = Unpacker::new(body.clone(), limit);
+    let mut length = 0_usize;
+    while let Some(piece) = unpacker.next_piece()? {
+        length = length.saturating_add(piece.len());
     }
-    let mut input = Input { bytes: body };
-    let mut left = limit;
-    let mut buffer = vec![0; STEP];
-    while !input.bytes.is_empty() {
-        input.header()?;
-        input.member(&mut buffer, &mut left, sink)?;
+    Ok(length)
+}
+
+/// Hands out a gzip body piece by piece, 64 KiB at most at a time.
+pub struct Unpacker {
+    input: Input,
+    begun: bool,
+    /// The member that is being unpacked.
+    member: Option<(Decompress, Crc)>,
+    left: usize,
+    buffer: Vec<u8>,
+}
+
+impl Unpacker {
+    /// At most `limit` bytes of `body` are handed out.
+    pub fn new(body: Bytes, limit: usize) -> Self {
+        Self {
+            input: Input { bytes: body },
+            begun: false,
+            member: None,
+            left: limit,
+            buffer: vec![0; STEP],
+        }
     }
-    Ok(())
+
+    /// The next piece, which may be empty; `None` behind the last one.
+    ///
+    /// # Errors
+    /// What is wrong with the body, or that it is larger than the limit. Nothing more comes then.
+    pub fn next_piece(&mut self) -> Result<Option<&[u8]>, UnpackError> {
+        if !std::mem::replace(&mut self.begun, true) && self.input.bytes.is_empty() {
+            return Err(UnpackError::Empty);
+        }
+        let (mut decompress, mut crc) = match self.member.take() {
+            Some(member) => member,
+            None if self.input.bytes.is_empty() => return Ok(None),
+            None => {
+                self.input.header()?;
+                (Decompress::new(false), Crc::new())
+            }
+        };
+        let (read, written) = (decompress.total_in(), decompress.total_out());
+        let result =
+            decompress.decompress(&self.input.bytes, &mut self.buffer, FlushDecompress::None);
+        let since = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
+        let consumed = since(decompress.total_in(), read);
+        let produced = since(decompress.total_out(), written);
+        self.input.take(consumed)?;
+        let piece = self.buffer.get(..produced).unwrap_or_default();
+        self.left = self
+            .left
+            .checked_sub(produced)
+            .ok_or(UnpackError::TooLarge)?;
+        crc.update(piece);
+        match result {
+            Err(_) => return Err(UnpackError::Corrupt(decompress.total_in())),
+            Ok(Status::StreamEnd) => {
+                if (self.input.number()?, self.input.number()?) != (crc.sum(), crc.amount()) {
+                    return Err(UnpackError::InvalidChecksum);
+                }
+            }
+            Ok(Status::Ok | Status::BufError) if consumed == 0 && produced == 0 => {
+                return Err(UnpackError::UnexpectedEnd);
+            }
+            Ok(Status::Ok | Status::BufError) => self.member = Some((decompress, crc)),
+        }
+        Ok(Some(piece))
+    }
 }
 
 /// Packs a body into gzip; `None` if that does not make it smaller.
@@ -95,23 +144,21 @@ pub fn pack_gzip(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// What is left of the body.
-struct Input<'body> {
-    bytes: &'body [u8],
+struct Input {
+    bytes: Bytes,
 }
 
-impl<'body> Input<'body> {
-    fn take(&mut self, length: usize) -> Result<&'body [u8], UnpackError> {
-        let (taken, rest) = self
-            .bytes
-            .split_at_checked(length)
-            .ok_or(UnpackError::UnexpectedEnd)?;
-        self.bytes = rest;
-        Ok(taken)
+impl Input {
+    fn take(&mut self, length: usize) -> Result<Bytes, UnpackError> {
+        if length > self.bytes.len() {
+            return Err(UnpackError::UnexpectedEnd);
+        }
+        Ok(self.bytes.split_to(length))
     }
 
     fn number(&mut self) -> Result<u32, UnpackError> {
         let bytes = self.take(4)?;
-        bytes
+        (*bytes)
             .try_into()
             .map(u32::from_le_bytes)
             .map_err(|_| UnpackError::UnexpectedEnd)
@@ -119,7 +166,7 @@ impl<'body> Input<'body> {
 
     /// Skips a text up to its NUL.
     fn text(&mut self) -> Result<(), UnpackError> {
-        let head = self.bytes.get(..MAX_TEXT_LENGTH).unwrap_or(self.bytes);
+        let head = self.bytes.get(..MAX_TEXT_LENGTH).unwrap_or(&self.bytes);
         match memchr::memchr(0, head) {
             Some(length) => self.take(length + 1).map(drop),
             None if head.len() == MAX_TEXT_LENGTH => Err(UnpackError::InvalidHeader),
@@ -129,14 +176,15 @@ impl<'body> Input<'body> {
 
     /// Skips a member's header, RFC 1952 section 2.3.
     fn header(&mut self) -> Result<(), UnpackError> {
-        let whole = self.bytes;
-        let &[0x1f, 0x8b, 8, flags, ..] = self.take(10)? else {
+        let whole = self.bytes.clone();
+        let start = self.take(10)?;
+        let &[0x1f, 0x8b, 8, flags, ..] = &*start else {
             return Err(UnpackError::InvalidHeader);
         };
         let has = |flag: u8| flags & flag != 0;
         if has(4) {
             let length = self.take(2)?;
-            let length = length
+            let length = (*length)
                 .try_into()
                 .map(u16::from_le_bytes)
                 .map_err(|_| UnpackError::UnexpectedEnd)?;
@@ -156,48 +204,11 @@ impl<'body> Input<'body> {
                     .unwrap_or_default(),
             );
             let expected = self.take(2)?;
-            if crc.sum().to_le_bytes().get(..2) != Some(expected) {
+            if crc.sum().to_le_bytes().get(..2) != Some(&*expected) {
                 return Err(UnpackError::InvalidHeader);
             }
         }
         Ok(())
-    }
-
-    /// Unpacks a member behind its header, by way of `buffer`; takes what comes from `left`.
-    fn member(
-        &mut self,
-        buffer: &mut [u8],
-        left: &mut usize,
-        sink: &mut impl FnMut(&[u8]),
-    ) -> Result<(), UnpackError> {
-        let mut decompress = Decompress::new(false);
-        let mut crc = Crc::new();
-        loop {
-            let (read, written) = (decompress.total_in(), decompress.total_out());
-            let result = decompress.decompress(self.bytes, buffer, FlushDecompress::None);
-            let since = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
-            let consumed = since(decompress.total_in(), read);
-            let produced = since(decompress.total_out(), written);
-            self.take(consumed)?;
-            let piece = buffer.get(..produced).unwrap_or_default();
-            *left = left.checked_sub(produced).ok_or(UnpackError::TooLarge)?;
-            crc.update(piece);
-            sink(piece);
-            match result {
-                Err(_) => return Err(UnpackError::Corrupt(decompress.total_in())),
-                Ok(Status::StreamEnd) => break,
-                Ok(Status::Ok | Status::BufError) if consumed == 0 && produced == 0 => {
-                    return Err(UnpackError::UnexpectedEnd);
-                }
-                Ok(Status::Ok | Status::BufError) => {}
-            }
-        }
-        let intact = (self.number()?, self.number()?) == (crc.sum(), crc.amount());
-        if intact {
-            Ok(())
-        } else {
-            Err(UnpackError::InvalidChecksum)
-        }
     }
 }
 
@@ -217,6 +228,10 @@ mod tests {
     use flate2::{Compression, GzBuilder, write::GzEncoder};
     use proptest::prelude::*;
     use std::io::Write;
+
+    fn unpack_gzip(body: &[u8], limit: usize) -> Result<Vec<u8>, UnpackError> {
+        super::unpack_gzip(&Bytes::copy_from_slice(body), limit)
+    }
 
     fn pack(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -303,9 +318,15 @@ mod tests {
         let body = pack(&zeros);
         let exact = unpack_gzip(&body, zeros.len()).expect("fits");
         assert_eq!(exact.len(), zeros.len());
-        assert_eq!(unpacked_length(&body, zeros.len()), Ok(zeros.len()));
-        let exact = unpack_gzip_exactly(&body, zeros.len()).expect("fits");
-        assert_eq!((exact.len(), exact.capacity()), (zeros.len(), zeros.len()));
+        let packed = Bytes::from(body.clone());
+        assert_eq!(unpacked_length(&packed, zeros.len()), Ok(zeros.len()));
+        let mut unpacker = Unpacker::new(packed, zeros.len());
+        let mut length = 0;
+        while let Some(piece) = unpacker.next_piece().expect("sound") {
+            assert!(piece.len() <= STEP);
+            length += piece.len();
+        }
+        assert_eq!(length, zeros.len());
         assert_eq!(
             unpack_gzip(&body, zeros.len() - 1),
             Err(UnpackError::TooLarge)

@@ -12,6 +12,8 @@ pub(super) struct Cache {
     limit: usize,
     /// Every record above this one is here.
     after: Sequence,
+    /// The newest record that alone is larger than the limit, and the record before it.
+    large: Option<(Sequence, Record)>,
 }
 
 /// What a record costs beside its payload.
@@ -25,11 +27,23 @@ impl Cache {
             bytes: 0,
             limit,
             after,
+            large: None,
         }
     }
 
     /// Adds the next record.
+    ///
+    /// One that is larger than the limit is kept beside the others, or each reader would read its own copy from the disk: until
+    /// another one comes, or as many bytes of smaller ones as are kept.
     pub(super) fn push(&mut self, record: Record) {
+        if record.payload.len() + OVERHEAD > self.limit {
+            let before = self.records.back().map_or(self.after, |last| last.sequence);
+            self.records.clear();
+            self.bytes = 0;
+            self.after = record.sequence;
+            self.large = (self.limit > 0).then_some((before, record));
+            return;
+        }
         self.bytes += record.payload.len() + OVERHEAD;
         self.records.push_back(record);
         while self.bytes > self.limit {
@@ -38,13 +52,16 @@ impl Cache {
             };
             self.bytes -= oldest.payload.len() + OVERHEAD;
             self.after = oldest.sequence;
+            self.large = None;
         }
     }
 
     /// The records above `after`, up to `max_bytes` of payload but at least one; `None` if some of them are not here.
     pub(super) fn read(&self, after: Sequence, max_bytes: usize) -> Option<Vec<Record>> {
         if after < self.after {
-            return None;
+            let (before, record) = self.large.as_ref()?;
+            let is_next = *before <= after && after < record.sequence;
+            return is_next.then(|| vec![record.clone()]);
         }
         let start = self
             .records
@@ -114,8 +131,34 @@ mod tests {
     }
 
     #[test]
-    fn a_record_larger_than_the_limit_is_not_kept() {
-        let mut cache = Cache::new(10, Sequence::ZERO);
+    fn a_record_larger_than_the_limit_is_shared_until_others_took_its_place() {
+        let mut cache = Cache::new(3 * (100 + OVERHEAD), Sequence::ZERO);
+        let large = |number| Record {
+            payload: Bytes::from(vec![0; 1000]),
+            ..record(number)
+        };
+        cache.push(record(1));
+        cache.push(large(2));
+        let read = |cache: &Cache, after| numbers(cache.read(Sequence::new(after), 10_000));
+        assert_eq!(read(&cache, 0), None);
+        assert_eq!(read(&cache, 1), Some(vec![2]));
+        assert_eq!(read(&cache, 2), Some(vec![]));
+        for number in [3, 4, 5] {
+            cache.push(record(number));
+        }
+        assert_eq!(read(&cache, 1), Some(vec![2]));
+        assert_eq!(read(&cache, 2), Some(vec![3, 4, 5]));
+        cache.push(record(6));
+        assert_eq!(read(&cache, 1), None);
+        cache.push(large(7));
+        cache.push(large(8));
+        assert_eq!(read(&cache, 6), None);
+        assert_eq!(read(&cache, 7), Some(vec![8]));
+    }
+
+    #[test]
+    fn a_cache_of_nothing_keeps_nothing() {
+        let mut cache = Cache::new(0, Sequence::ZERO);
         cache.push(record(1));
         assert_eq!(numbers(cache.read(Sequence::ZERO, 1000)), None);
         assert_eq!(numbers(cache.read(Sequence::new(1), 1000)), Some(vec![]));

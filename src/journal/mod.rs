@@ -202,7 +202,7 @@ pub use cursors::Cursor;
 pub use directory::DirectoryDisk;
 pub use disk::{Disk, DiskFile, LockFailure, LockGuard};
 pub use error::{AppendError, CursorError, OpenError, ReadError};
-pub use handle::{Append, Journal};
+pub use handle::{Append, Journal, Payload};
 pub use options::{Options, Sync};
 pub use reader::Reader;
 pub use recovery::Recovery;

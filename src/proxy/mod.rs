@@ -51,7 +51,6 @@ mod in_flight;
 mod known_reads;
 mod last_connections;
 mod listener;
-mod pieces;
 mod plain_pool;
 mod pool;
 mod relay_handler;

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::v1::common::is_expect_continue_req;
@@ -15,10 +14,10 @@ use super::access_log::Termination;
 use super::context::RequestContext;
 use super::error_answer::{ErrorAnswer, drain_rest, send_whole};
 use super::forward::{frame, write_piece};
-use super::pieces::Pieces;
 use super::request_body::BodyError;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
+use crate::pieces::Pieces;
 use crate::relay::freshness::Freshness;
 use crate::relay::{Admitted, AdmittedStatement, Begun, Relay, Replicated, StreamedAnswer};
 
@@ -98,7 +97,7 @@ async fn read_body(
     relay: &Relay,
     session: &mut Session,
     admitted: &mut Admitted,
-) -> Result<Bytes, NoBody> {
+) -> Result<Pieces, NoBody> {
     if is_expect_continue_req(session.req_header()) {
         session.write_continue_response().await?;
     }
@@ -109,7 +108,7 @@ async fn read_body(
             answer = relay.revoked(admitted) => return Err(NoBody::Refused(answer)),
         };
         let Some(piece) = piece else {
-            return Ok(pieces.join());
+            return Ok(pieces);
         };
         let received = relay.receive(admitted, piece.len()).await;
         received.map_err(NoBody::Refused)?;

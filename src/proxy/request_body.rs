@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use pingora::proxy::Session;
 
-use super::pieces::Pieces;
 use crate::budget::{Budget, Reservation};
+use crate::pieces::Pieces;
 
 /// A whole body; its bytes count against the budget until it is dropped.
 #[derive(Debug)]

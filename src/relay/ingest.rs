@@ -1,21 +1,22 @@
 //! From a request's parameters and body to the records that the journal takes.
 //!
 //! Comments and blank lines go; lines without a timestamp get one, all of a request the same; a
-//! body that is too large for one request to a replica is split between lines. A body with nothing in it is still a record:
+//! body that is larger than a joined request to a replica is split between lines, and one that comes so large is worked on
+//! [piece by piece](super::digest). A body with nothing in it is still a record:
 //! whether its database exists, and whether its sender may write, only a replica can say.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::influx::{Ending, WriteEndpoint, WriteRequest, normalize, split};
+use crate::influx::{Ending, Normalized, WriteEndpoint, WriteRequest, normalize, split};
 
 use super::record::{Destination, Form, WriteRecord};
 
-/// What one request puts into the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What one request, or a part of it, puts into the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ingested {
-    /// Never empty; all for one destination.
+    /// All for one destination.
     pub records: Vec<WriteRecord>,
     /// Lines in them.
     pub lines: usize,
@@ -25,69 +26,101 @@ pub struct Ingested {
     pub defused: usize,
 }
 
-/// Makes the records of a request whose body has arrived and is unpacked. `now` is Unix time in nanoseconds; no record's
-/// body is longer than `max_request`, unless it is one line or has no safe place to be cut. No line reaches a node with more
-/// than `max_tags` tags.
+/// Makes the records of a request whose body has arrived and is unpacked: one at least. `now` is Unix time in nanoseconds; no
+/// record's body is longer than `max_record`, unless it is one line or has no safe place to be cut. No line reaches a node with
+/// more than `max_tags` tags.
 pub fn ingest(
     request: &WriteRequest,
     body: Bytes,
-    max_request: usize,
+    max_record: usize,
     max_tags: usize,
     now: i64,
 ) -> Ingested {
-    let destination = |form| Destination {
-        form,
-        precision: request.precision,
-        consistency: request.consistency,
-        database: request.database.clone(),
-        retention_policy: request.retention_policy.clone(),
-        credentials: request.credentials.clone(),
-    };
     if request.endpoint == WriteEndpoint::Prometheus {
         let record = WriteRecord {
-            destination: destination(Form::Prometheus),
+            destination: destination(request, Form::Prometheus),
             lines: 0,
             ending: Ending::Open,
             body,
         };
         return Ingested {
             records: vec![record],
-            lines: 0,
-            stamped: 0,
-            defused: 0,
+            ..Ingested::default()
         };
     }
     let normalized = normalize(body, now, request.precision, max_tags);
-    let lines_of = |piece: usize, pieces: usize| {
-        // Only the whole is counted exactly; a split body's lines are spread over its pieces.
-        u32::try_from(normalized.lines / pieces + usize::from(piece < normalized.lines % pieces))
-            .unwrap_or(u32::MAX)
-    };
-    let pieces = if normalized.body.len() > max_request {
-        split(&normalized.body, max_request)
-    } else {
-        vec![normalized.body.clone()]
+    let empty = normalized.body.is_empty();
+    let mut ingested = lines(request, normalized, max_record);
+    if empty {
+        ingested.records = vec![nothing(request)];
+    }
+    ingested
+}
+
+/// The record of a body without a line.
+pub(super) fn nothing(request: &WriteRequest) -> WriteRecord {
+    WriteRecord {
+        destination: destination(request, Form::LineProtocol),
+        lines: 0,
+        ending: Ending::Closed,
+        body: Bytes::new(),
+    }
+}
+
+/// The records of lines: none if there is none.
+pub(super) fn lines(request: &WriteRequest, normalized: Normalized, max_record: usize) -> Ingested {
+    let Normalized {
+        body,
+        lines,
+        stamped,
+        defused,
+        ending,
+    } = normalized;
+    // The whole is not held beside what is not cut: it may be changed in its place.
+    let pieces = match body.len() {
+        0 => Vec::new(),
+        length if length > max_record => {
+            let pieces = split(&body, max_record);
+            drop(body);
+            pieces
+        }
+        _ => vec![body],
     };
     let count = pieces.len();
+    let lines_of = |piece: usize| {
+        // Only the whole is counted exactly; a split body's lines are spread over its pieces.
+        u32::try_from(lines / count + usize::from(piece < lines % count)).unwrap_or(u32::MAX)
+    };
     let records = pieces
         .into_iter()
         .enumerate()
         .map(|(position, body)| WriteRecord {
-            destination: destination(Form::LineProtocol),
-            lines: lines_of(position, count),
+            destination: destination(request, Form::LineProtocol),
+            lines: lines_of(position),
             ending: if position + 1 < count {
                 Ending::Closed
             } else {
-                normalized.ending
+                ending
             },
             body,
         })
         .collect();
     Ingested {
         records,
-        lines: normalized.lines,
-        stamped: normalized.stamped,
-        defused: normalized.defused,
+        lines,
+        stamped,
+        defused,
+    }
+}
+
+fn destination(request: &WriteRequest, form: Form) -> Destination {
+    Destination {
+        form,
+        precision: request.precision,
+        consistency: request.consistency,
+        database: request.database.clone(),
+        retention_policy: request.retention_policy.clone(),
+        credentials: request.credentials.clone(),
     }
 }
 

@@ -438,7 +438,7 @@ fn joined(bodies: Vec<Bytes>) -> Pieces {
 fn nanoseconds(record: &WriteRecord) -> Option<Bytes> {
     match record.destination.precision {
         Precision::Nanoseconds => Some(record.body.clone()),
-        precision => in_nanoseconds(&record.body, precision).map(Bytes::from),
+        precision => in_nanoseconds(&record.body, precision),
     }
 }
 

@@ -66,6 +66,7 @@ mod client;
 pub mod control;
 mod copied;
 pub mod dead_letters;
+mod digest;
 mod dress;
 pub mod freshness;
 pub mod ingest;

@@ -174,6 +174,25 @@ impl WriteRecord {
         Ok(head.freeze())
     }
 
+    /// The head and the body in one piece. A body that nobody else holds, and behind which there is room in its memory, is not
+    /// copied.
+    pub fn into_payload(self) -> Result<Bytes, FieldTooLong> {
+        let head = self.encode_head()?;
+        let length = head.len().saturating_add(self.body.len());
+        match self.body.try_into_mut() {
+            Ok(mut payload) if payload.capacity() >= length => {
+                let body = payload.len();
+                payload.resize(length, 0);
+                payload.copy_within(..body, head.len());
+                let (front, _) = payload.split_at_mut(head.len());
+                front.copy_from_slice(&head);
+                Ok(payload.freeze())
+            }
+            Ok(body) => Ok(joined(&head, &body)),
+            Err(body) => Ok(joined(&head, &body)),
+        }
+    }
+
     /// Reads a payload; the body shares its memory.
     pub fn decode(mut payload: Bytes) -> Result<WriteRecord, RecordError> {
         let version = payload.try_get_u8().map_err(|_| RecordError::Short)?;
@@ -254,6 +273,13 @@ impl WriteRecord {
             body: payload,
         })
     }
+}
+
+fn joined(head: &[u8], body: &[u8]) -> Bytes {
+    let mut payload = BytesMut::with_capacity(head.len().saturating_add(body.len()));
+    payload.extend_from_slice(head);
+    payload.extend_from_slice(body);
+    payload.freeze()
 }
 
 pub(super) fn put_field(

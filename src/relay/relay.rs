@@ -5,22 +5,20 @@ mod body;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use log::warn;
 use tokio::sync::oneshot;
 
 use crate::budget::{Budget, Reservation};
 use crate::config::model::{self, Ack};
 use crate::influx::{self, Answer, Route, WriteRequest};
-use crate::journal::{self, AppendError, Journal};
+use crate::journal::{self, Journal};
+use crate::pieces::Pieces;
 use crate::stats::RelayStats;
 
 use super::board::{Board, Outcome};
 use super::dress::Asker;
 use super::freshness::Freshness;
 use super::judge::{Judge, Question, Rejection};
-use super::record::{WRITE, WriteRecord};
 use super::replica::Replica;
 use super::trust::Scope;
 use crate::per_source::PerSource;
@@ -262,29 +260,18 @@ impl Relay {
         self.no_room(admitted)
     }
 
-    fn no_room(&self, admitted: &Admitted) -> Answer {
+    pub(super) fn no_room(&self, admitted: &Admitted) -> Answer {
         self.stats.rejected.increment();
         self.refuse(admitted, &self.too_many())
     }
 
     /// Takes the whole body: unpacks it, appends its records and waits until the write may be answered.
-    pub async fn finish(&self, mut admitted: Box<Admitted>, body: Bytes) -> Answer {
+    pub async fn finish(&self, mut admitted: Box<Admitted>, body: Pieces) -> Answer {
         admitted.reservation.settle();
-        let body = match self.unpack(&mut admitted, body).await {
-            Ok(body) => body,
-            Err(refusal) => return self.refuse(&admitted, &refusal),
-        };
-        let ingested = match self.ingest(&admitted.request, body).await {
-            Ok(ingested) => ingested,
-            Err(refusal) => return self.refuse(&admitted, &refusal),
-        };
-        let waits = match self.append(&admitted, ingested.records) {
+        let waits = match self.store(&mut admitted, body).await {
             Ok(waits) => waits,
             Err(answer) => return answer,
         };
-        self.stats.lines.add(ingested.lines as u64);
-        self.stats.stamped_lines.add(ingested.stamped as u64);
-        self.stats.defused_lines.add(ingested.defused as u64);
         // The newest of them: they are of one database, and each replica judges them in order.
         let newest = waits.last().map(|(append, _)| append.sequence);
         let mut applied = self.replicas.len();
@@ -341,54 +328,6 @@ impl Relay {
         }
     }
 
-    /// Appends all records of a request, or says what became of them.
-    fn append(&self, admitted: &Admitted, records: Vec<WriteRecord>) -> Result<Vec<Wait>, Answer> {
-        let pieces = records.len();
-        let mut waits = Vec::with_capacity(pieces);
-        for record in records {
-            // They have one destination: if it is too long, the first has no head already.
-            let payload = match record.encode_head() {
-                Ok(head) => vec![head, record.body],
-                Err(error) => {
-                    let refusal = influx::Refusal::bad_request(error.to_string());
-                    return Err(self.refuse(admitted, &refusal));
-                }
-            };
-            let database = &admitted.request.database;
-            let append = || self.journal.append(WRITE, payload);
-            match self.board.open(database, append) {
-                Ok(wait) => waits.push(wait),
-                Err(error) => return Err(self.not_appended(admitted, &error, waits.len(), pieces)),
-            }
-            self.stats.records.increment();
-        }
-        Ok(waits)
-    }
-
-    /// The journal had room for so many of the pieces. Only if for none is it true that nothing is stored.
-    fn not_appended(
-        &self,
-        admitted: &Admitted,
-        error: &AppendError,
-        appended: usize,
-        pieces: usize,
-    ) -> Answer {
-        if appended == 0 && error.is_final() {
-            return self.refuse(admitted, &influx::Refusal::too_large());
-        }
-        let name = &self.settings.name;
-        let reason = format!("relay {name}: the journal takes no writes: {error}");
-        warn!("{reason}");
-        if appended == 0 {
-            self.stats.rejected.increment();
-            let refusal = influx::Refusal::unavailable(reason, RETRY_AFTER_SECONDS);
-            return self.refuse(admitted, &refusal);
-        }
-        self.stats.timeouts.increment();
-        let reason = format!("{appended} of {pieces} parts of the body are journaled; {reason}");
-        self.refuse(admitted, &influx::Refusal::timed_out(reason))
-    }
-
     fn unmet(&self, admitted: &Admitted, applied: usize) -> Answer {
         let replicas = self.replicas.len();
         let refusal = influx::Refusal::timed_out(format!(
@@ -409,7 +348,7 @@ impl Relay {
         )
     }
 
-    fn refuse(&self, admitted: &Admitted, refusal: &influx::Refusal) -> Answer {
+    pub(super) fn refuse(&self, admitted: &Admitted, refusal: &influx::Refusal) -> Answer {
         let answer = refusal.answer(admitted.asker.accept.as_ref(), admitted.request.pretty);
         self.dress(answer, &admitted.asker, None)
     }

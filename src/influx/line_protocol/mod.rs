@@ -34,9 +34,9 @@ mod value;
 mod tests;
 
 pub use nanoseconds::in_nanoseconds;
-pub use normalize::{Normalized, normalize};
+pub use normalize::{Normalized, Normalizer, normalize};
 pub use parse::{LineShape, inspect};
 pub use point::{Point, first_point};
 pub use scan::{Ending, Line, LineKind, Lines, ending};
-pub use split::split;
+pub use split::{closed_prefix, split};
 pub use tags::TagBudget;

@@ -1,5 +1,7 @@
 //! A body whose timestamps count in nanoseconds, so that it may stand beside others in one request.
 
+use bytes::Bytes;
+
 use super::normalize::{Rewriter, timestamp_digits};
 use super::scan::{LineKind, Lines};
 use crate::influx::precision::Precision;
@@ -10,7 +12,7 @@ const TIMES: std::ops::RangeInclusive<i64> = i64::MIN + 2..=i64::MAX - 1;
 /// The normalized `body` with its timestamps in nanoseconds instead of `precision`: the same points. `None` where that is not
 /// certain for every line: one without a plain timestamp at its end, or with one that does not fit. Lines that InfluxDB refuses
 /// stay refused, with another number in the error's quotation; so what was refused is to be sent as it came.
-pub fn in_nanoseconds(body: &[u8], precision: Precision) -> Option<Vec<u8>> {
+pub fn in_nanoseconds(body: &Bytes, precision: Precision) -> Option<Bytes> {
     let mut rewriter = Rewriter::new(body);
     for line in Lines::new(body).filter(|line| line.kind == LineKind::Line) {
         let text = body.get(line.text.clone())?;
@@ -34,5 +36,6 @@ pub fn in_nanoseconds(body: &[u8], precision: Precision) -> Option<Vec<u8>> {
             nanoseconds.to_string().as_bytes(),
         );
     }
-    Some(rewriter.finish().unwrap_or_else(|| body.to_vec()))
+    let change = rewriter.finish();
+    Some(change.map_or_else(|| body.clone(), |change| change.apply(body.clone())))
 }

@@ -8,7 +8,7 @@
 //! The exception are [`LineShape::Unsafe`] lines, and those with too many tags ([`super::tags`]): they are changed so that InfluxDB refuses them and says why. Else a journal
 //! would kill all nodes with one, and again at each repetition, or store another point at each.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
 use super::parse::{LineShape, inspect};
@@ -46,66 +46,85 @@ pub fn normalize(
     precision: Precision,
     max_tags: usize,
 ) -> Normalized {
-    let mut lines = Lines::new(&body);
-    let mut rewriter = Rewriter::new(&body);
-    let stamp = format!(" {}", precision.truncate(now_unix_nanos));
-    let mut budget = TagBudget::new(max_tags);
-    let mut kept = 0;
-    let (mut stamped, mut defused) = (0, 0);
-    let mut last_line_start = 0;
-    for line in lines.by_ref() {
-        if line.kind != LineKind::Line {
-            rewriter.replace(line.block.start, line.next, &[]);
-            continue;
-        }
-        kept += 1;
-        last_line_start = rewriter.position_of(line.block.start);
-        let text = body.get(line.text.clone()).unwrap_or_default();
-        if !budget.admits(text) {
-            defused += 1;
-            rewriter.replace(line.text.start, line.block.end, &tags::refused(text));
-            continue;
-        }
-        if timestamp_digits(text).is_some() {
-            continue;
-        }
-        match inspect(text) {
-            LineShape::Accepted {
-                has_timestamp: false,
-            } => {
-                stamped += 1;
-                add_stamp(&mut rewriter, &line, text, stamp.as_bytes());
-            }
-            LineShape::Unsafe { fields_end } => {
-                defused += 1;
-                let position = line.text.start + fields_end;
-                rewriter.replace(position, position, REFUSAL);
-            }
-            LineShape::Accepted {
-                has_timestamp: true,
-            }
-            | LineShape::Refused => {}
+    Normalizer::new(now_unix_nanos, precision, max_tags).piece(body)
+}
+
+/// [`normalize`] for a body that comes in pieces: all of its lines get the same time and share one budget of tags.
+pub struct Normalizer {
+    stamp: String,
+    budget: TagBudget,
+}
+
+impl Normalizer {
+    /// For one body; the parameters are [`normalize`]'s.
+    pub fn new(now_unix_nanos: i64, precision: Precision, max_tags: usize) -> Self {
+        Self {
+            stamp: format!(" {}", precision.truncate(now_unix_nanos)),
+            budget: TagBudget::new(max_tags),
         }
     }
-    let ending = lines.ending();
-    match rewriter.finish() {
-        None => Normalized {
+
+    /// The next piece of the body. Each but the last must end where [`super::closed_prefix`] lets it.
+    ///
+    /// A body that changes only near its end and that nobody else holds is changed in its place, so that a line of many
+    /// megabytes is not in memory twice.
+    pub fn piece(&mut self, body: Bytes) -> Normalized {
+        let mut lines = Lines::new(&body);
+        let mut rewriter = Rewriter::new(&body);
+        let mut kept = 0;
+        let (mut stamped, mut defused) = (0, 0);
+        let mut last_line_start = 0;
+        for line in lines.by_ref() {
+            if line.kind != LineKind::Line {
+                rewriter.replace(line.block.start, line.next, &[]);
+                continue;
+            }
+            kept += 1;
+            last_line_start = rewriter.position_of(line.block.start);
+            let text = body.get(line.text.clone()).unwrap_or_default();
+            if !self.budget.admits(text) {
+                defused += 1;
+                rewriter.replace(line.text.start, line.block.end, &tags::refused(text));
+                continue;
+            }
+            if timestamp_digits(text).is_some() {
+                continue;
+            }
+            match inspect(text) {
+                LineShape::Accepted {
+                    has_timestamp: false,
+                } => {
+                    stamped += 1;
+                    add_stamp(&mut rewriter, &line, text, self.stamp.as_bytes());
+                }
+                LineShape::Unsafe { fields_end } => {
+                    defused += 1;
+                    let position = line.text.start + fields_end;
+                    rewriter.replace(position, position, REFUSAL);
+                }
+                LineShape::Accepted {
+                    has_timestamp: true,
+                }
+                | LineShape::Refused => {}
+            }
+        }
+        let mut ending = lines.ending();
+        let change = rewriter.finish();
+        let is_changed = change.is_some();
+        let body = match change {
+            None => body,
+            Some(change) => change.apply(body),
+        };
+        if is_changed {
+            let quoted = kept > 0 && scan_line(&body, last_line_start).1;
+            ending = ending_of(&body, quoted);
+        }
+        Normalized {
             body,
             lines: kept,
             stamped,
             defused,
             ending,
-        },
-        Some(rewritten) => {
-            let quoted = kept > 0 && scan_line(&rewritten, last_line_start).1;
-            let ending = ending_of(&rewritten, quoted);
-            Normalized {
-                body: rewritten.into(),
-                lines: kept,
-                stamped,
-                defused,
-                ending,
-            }
         }
     }
 }
@@ -146,11 +165,38 @@ fn may_end_with_lone_quote(fields: &[u8]) -> bool {
         .is_some_and(|fields| fields.ends_with(b"=\""))
 }
 
-/// Copies a body with changes; copies nothing as long as there are none.
+/// Copies a body with changes; copies nothing as long as there are none, and of a body that changes only in its second half
+/// nothing before that.
 pub(super) struct Rewriter<'body> {
     body: &'body [u8],
     copied: usize,
+    /// So much of the body stands before the output.
+    kept: usize,
     output: Option<Vec<u8>>,
+}
+
+/// The end of a body, changed.
+pub(super) struct Change {
+    kept: usize,
+    end: Vec<u8>,
+}
+
+impl Change {
+    /// The changed body; what stays is not copied if nobody else holds it.
+    pub(super) fn apply(self, body: Bytes) -> Bytes {
+        if self.kept == 0 {
+            return self.end.into();
+        }
+        let length = self.kept.saturating_add(self.end.len());
+        let mut changed = body.try_into_mut().unwrap_or_else(|shared| {
+            let mut copy = BytesMut::with_capacity(length);
+            copy.extend_from_slice(shared.get(..self.kept).unwrap_or_default());
+            copy
+        });
+        changed.truncate(self.kept);
+        changed.extend_from_slice(&self.end);
+        changed.freeze()
+    }
 }
 
 impl<'body> Rewriter<'body> {
@@ -158,17 +204,22 @@ impl<'body> Rewriter<'body> {
         Self {
             body,
             copied: 0,
+            kept: 0,
             output: None,
         }
     }
 
     /// Puts other bytes in the place of some; from one call to the next only forward.
     pub(super) fn replace(&mut self, start: usize, end: usize, with: &[u8]) {
-        let length = self.body.len();
+        if self.output.is_none() && start > self.body.len() / 2 {
+            self.kept = start;
+            self.copied = start;
+        }
+        let left = self.body.len().saturating_sub(self.copied);
         let output = self
             .output
             // A stamp makes most lines no more than twice as long. What is not written to takes no memory, and growing copies.
-            .get_or_insert_with(|| Vec::with_capacity(length.saturating_mul(2)));
+            .get_or_insert_with(|| Vec::with_capacity(left.saturating_mul(2)));
         output.extend_from_slice(self.body.get(self.copied..start).unwrap_or_default());
         output.extend_from_slice(with);
         self.copied = end;
@@ -177,13 +228,16 @@ impl<'body> Rewriter<'body> {
     /// Where a byte of the body that is not yet copied will be.
     fn position_of(&self, position: usize) -> usize {
         let copied = self.output.as_ref().map_or(0, Vec::len);
-        copied + position - self.copied
+        self.kept + copied + position - self.copied
     }
 
-    /// The changed body, or `None` if it stayed as it was.
-    pub(super) fn finish(self) -> Option<Vec<u8>> {
+    /// What is to be changed, or `None` if the body stays as it was.
+    pub(super) fn finish(self) -> Option<Change> {
         let mut output = self.output?;
         output.extend_from_slice(self.body.get(self.copied..).unwrap_or_default());
-        Some(output)
+        Some(Change {
+            kept: self.kept,
+            end: output,
+        })
     }
 }

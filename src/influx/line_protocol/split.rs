@@ -44,6 +44,22 @@ pub fn split(body: &Bytes, limit: usize) -> Vec<Bytes> {
     pieces
 }
 
+/// How many of the first bytes of a body that is not here as a whole are lines that mean the same whatever follows, and end
+/// closed. 0 if no line is complete.
+pub fn closed_prefix(begun: &[u8]) -> usize {
+    let mut prefix = 0;
+    for line in Lines::new(begun) {
+        // Whether a `\` hides a byte depends on whether two bytes follow it in the body: here they do for each in the line.
+        if line.next >= begun.len() {
+            break;
+        }
+        if ending_of(begun.get(..line.next).unwrap_or_default(), false) == Ending::Closed {
+            prefix = line.next;
+        }
+    }
+    prefix
+}
+
 /// A place where a body may be cut.
 #[derive(Clone, Copy)]
 struct Cut {

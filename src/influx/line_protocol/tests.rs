@@ -60,8 +60,8 @@ fn times_in_nanoseconds_are_the_same_times() {
         (Precision::Seconds, "m v=\"a\nb\" 5", None),
     ];
     for (precision, body, expected) in table {
-        let found = in_nanoseconds(body.as_bytes(), precision);
-        let found = found.map(|body| String::from_utf8(body).expect("text"));
+        let found = in_nanoseconds(&Bytes::copy_from_slice(body.as_bytes()), precision);
+        let found = found.map(|body| String::from_utf8(body.to_vec()).expect("text"));
         assert_eq!(found.as_deref(), expected, "{body}");
     }
 }

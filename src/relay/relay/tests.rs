@@ -2,6 +2,8 @@ use std::io::{self, IoSlice};
 use std::sync::{Condvar, Mutex};
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::config::model::{BackendId, OnUnavailable, SyncPolicy};
 use crate::influx::line_protocol::Ending;
@@ -241,7 +243,7 @@ async fn what_no_replica_has_applied_is_acknowledged_when_it_is_durable_and_not_
         gate.set(true);
         let body = Bytes::from_static(b"m v=1 1");
         assert!(relay.receive(&mut admitted, body.len()).await.is_ok());
-        let mut answer = std::pin::pin!(relay.finish(admitted, body));
+        let mut answer = std::pin::pin!(relay.finish(admitted, body.into()));
         let soon = Duration::from_millis(300);
         let early = tokio::time::timeout(soon, &mut answer).await;
         gate.set(false);
@@ -261,26 +263,60 @@ async fn of_a_body_that_is_stored_in_part_nobody_says_that_it_is_not() {
         max_queued: 256,
         ..journal::Options::default()
     };
-    let max_body = 10;
+    // So small that it is worked on at once; with their times the lines are several records.
+    let max_body = 100;
     let settings = model::Relay {
         max_body,
         ..settings()
     };
     let relay = relay(folder.path(), disk, options, settings);
     gate.set(true);
-    let first = relay.finish(admit(&relay), Bytes::from("m v=1 1\n".repeat(40)));
-    let first = first.await;
+    let body = || Bytes::from("m v=1\n".repeat(16)).into();
+    let first = relay.finish(admit(&relay), body()).await;
     assert_eq!(first.status, 504, "{first:?}");
     let text = String::from_utf8_lossy(&first.body).into_owned();
     assert!(
-        text.contains("of 40 parts of the body are journaled"),
+        text.contains("of 6 parts of the body are journaled"),
         "{text}"
     );
-    let second = relay.finish(admit(&relay), Bytes::from_static(b"m v=1 1"));
-    assert_eq!(second.await.status, 503, "nothing of this one is");
+    let second = relay.finish(admit(&relay), body()).await;
+    assert_eq!(second.status, 503, "nothing of this one is");
     let records = relay.stats.records.get();
-    assert!((1..40).contains(&records), "{records}");
+    assert!((1..6).contains(&records), "{records}");
     gate.set(false);
+    relay.close().await;
+}
+
+#[tokio::test]
+async fn a_large_body_does_not_fill_the_journals_queue_and_its_turn_is_given_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (disk, gate) = slow_disk(folder.path());
+    let settings = model::Relay {
+        max_batch: 100,
+        timeout: Duration::from_millis(200),
+        body_wait: Duration::from_millis(100),
+        ..settings()
+    };
+    let relay = relay(folder.path(), disk, journal::Options::default(), settings);
+    let body = || Bytes::from("m v=1\n".repeat(1000)).into();
+    gate.set(true);
+    // What was made of the first hundred bytes waits for the disk, and so does the rest.
+    let (first, second) = tokio::join!(
+        relay.finish(admit(&relay), body()),
+        relay.finish(admit(&relay), body())
+    );
+    assert_eq!(first.status, 504, "{first:?}");
+    let text = String::from_utf8_lossy(&first.body).into_owned();
+    assert!(
+        text.contains("the first 6 parts of the body are journaled"),
+        "{text}"
+    );
+    assert_eq!(second.status, 503, "it had no turn: {second:?}");
+    assert_eq!(relay.stats.records.get(), 6);
+    assert_eq!(relay.stats.inflight.held.get(), 0);
+    gate.set(false);
+    let third = relay.finish(admit(&relay), body());
+    assert_eq!(third.await.status, 204);
     relay.close().await;
 }
 

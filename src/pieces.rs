@@ -1,5 +1,7 @@
 //! A body that is coming in.
 
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 
 /// The smallest and the largest piece of memory that a body grows by: never much more than has come.
@@ -8,21 +10,30 @@ const LARGEST: usize = 1024 * 1024;
 
 /// The pieces of a body, in memory that grows with them.
 #[derive(Default)]
-pub(super) struct Pieces {
-    /// The first piece, as long as it is the only one: a body in one piece is not copied.
+pub struct Pieces {
+    /// The first piece, as long as it is the only one: a body in one piece is not copied. Later, what stands before the chunks.
     only: Bytes,
     /// All of it, if there are more.
-    chunks: Vec<BytesMut>,
+    chunks: VecDeque<BytesMut>,
     length: usize,
+}
+
+impl From<Bytes> for Pieces {
+    fn from(whole: Bytes) -> Self {
+        let mut pieces = Self::default();
+        pieces.push(whole);
+        pieces
+    }
 }
 
 impl Pieces {
     /// Bytes so far.
-    pub(super) fn length(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.length
     }
 
-    pub(super) fn push(&mut self, piece: Bytes) {
+    /// Adds what came next.
+    pub fn push(&mut self, piece: Bytes) {
         if self.length == 0 {
             self.length = piece.len();
             self.only = piece;
@@ -37,10 +48,10 @@ impl Pieces {
     fn append(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let size = self.length.clamp(SMALLEST, LARGEST);
-            let chunk = match self.chunks.last_mut() {
+            let chunk = match self.chunks.back_mut() {
                 Some(chunk) if chunk.len() < chunk.capacity() => chunk,
                 _ => {
-                    self.chunks.push(BytesMut::with_capacity(size));
+                    self.chunks.push_back(BytesMut::with_capacity(size));
                     continue;
                 }
             };
@@ -51,17 +62,30 @@ impl Pieces {
         }
     }
 
+    /// What came first, `most` bytes of it at most and one mebibyte; `None` if there is nothing left. Its memory is given back
+    /// with it.
+    pub fn take_first(&mut self, most: usize) -> Option<Bytes> {
+        if self.only.is_empty() {
+            self.only = self.chunks.pop_front()?.freeze();
+        }
+        let most = most.max(1).min(self.only.len());
+        let first = self.only.split_to(most);
+        self.length = self.length.saturating_sub(first.len());
+        Some(first)
+    }
+
     /// The whole body in one piece. The pieces are given back as they are copied, so that it is not in memory twice.
-    pub(super) fn join(self) -> Bytes {
-        let mut chunks = self.chunks.into_iter();
-        let Some(first) = chunks.next() else {
+    pub fn join(self) -> Bytes {
+        if self.chunks.is_empty() {
             return self.only;
-        };
-        let Some(second) = chunks.next() else {
-            return first.freeze();
-        };
+        }
         let mut whole = BytesMut::with_capacity(self.length);
-        for chunk in [first, second].into_iter().chain(chunks) {
+        whole.extend_from_slice(&self.only);
+        drop(self.only);
+        for chunk in self.chunks {
+            if whole.is_empty() && chunk.len() == self.length {
+                return chunk.freeze();
+            }
             whole.extend_from_slice(&chunk);
         }
         whole.freeze()
@@ -95,13 +119,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost(parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9000), 0..20)) {
+        fn nothing_is_lost(parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9000), 0..20), most in 1_usize..9000) {
             let mut pieces = Pieces::default();
             for part in &parts {
                 pieces.push(Bytes::copy_from_slice(part));
             }
-            prop_assert_eq!(pieces.length(), parts.concat().len());
-            prop_assert_eq!(pieces.join(), parts.concat());
+            let whole = parts.concat();
+            prop_assert_eq!(pieces.length(), whole.len());
+            let first = pieces.take_first(most).unwrap_or_default();
+            prop_assert!(first.len() <= most);
+            prop_assert_eq!(pieces.length(), whole.len() - first.len());
+            prop_assert_eq!([first, pieces.join()].concat(), whole);
         }
     }
 }
