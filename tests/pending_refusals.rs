@@ -237,7 +237,7 @@ fn a_refusal_that_cannot_be_written_is_not_forgotten_over_a_crash() {
 
 #[test]
 fn a_retention_policy_that_one_node_lacks_is_waited_for_once_and_again_after_a_statement() {
-    let lab = lab("hold_for = \"3s\"");
+    let lab = lab("hold_for = \"6s\"");
     let policy = "CREATE RETENTION POLICY extra ON db DURATION 1h REPLICATION 1";
     lab.node1.query("db", policy);
     let now = std::time::SystemTime::now();

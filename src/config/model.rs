@@ -82,7 +82,7 @@ pub struct Server {
     /// 413. Default 16 MiB.
     pub max_query_body: usize,
     /// `max_query_inflight`: most bytes of such bodies held at once; past it 503. Not less than `max_query_body`. Default
-    /// 64 MiB.
+    /// 16 MiB, or `max_query_body` if that is more.
     pub max_query_inflight: usize,
     /// `max_query_share`: most bytes of one client address among them. Default half of `max_query_inflight`.
     pub max_query_share: usize,

@@ -12,8 +12,8 @@ pub(super) struct Cache {
     limit: usize,
     /// Every record above this one is here.
     after: Sequence,
-    /// The newest record that alone is larger than the limit, and the record before it.
-    large: Option<(Sequence, Record)>,
+    /// One of them that alone is larger than the limit: it is not counted.
+    large: Option<Sequence>,
 }
 
 /// What a record costs beside its payload.
@@ -33,35 +33,37 @@ impl Cache {
 
     /// Adds the next record.
     ///
-    /// One that is larger than the limit is kept beside the others, or each reader would read its own copy from the disk: until
-    /// another one comes, or as many bytes of smaller ones as are kept.
+    /// One that alone is larger than the limit is kept beside it, but one only: each reader would read its own copy of it from
+    /// the disk.
     pub(super) fn push(&mut self, record: Record) {
-        if record.payload.len() + OVERHEAD > self.limit {
-            let before = self.records.back().map_or(self.after, |last| last.sequence);
-            self.records.clear();
-            self.bytes = 0;
-            self.after = record.sequence;
-            self.large = (self.limit > 0).then_some((before, record));
-            return;
+        let size = record.payload.len() + OVERHEAD;
+        if self.limit > 0 && size > self.limit {
+            while self.large.is_some() && self.drop_oldest() {}
+            self.large = Some(record.sequence);
+        } else {
+            self.bytes += size;
         }
-        self.bytes += record.payload.len() + OVERHEAD;
         self.records.push_back(record);
-        while self.bytes > self.limit {
-            let Some(oldest) = self.records.pop_front() else {
-                break;
-            };
-            self.bytes -= oldest.payload.len() + OVERHEAD;
-            self.after = oldest.sequence;
+        while self.bytes > self.limit && self.drop_oldest() {}
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let Some(oldest) = self.records.pop_front() else {
+            return false;
+        };
+        self.after = oldest.sequence;
+        if self.large == Some(oldest.sequence) {
             self.large = None;
+        } else {
+            self.bytes -= oldest.payload.len() + OVERHEAD;
         }
+        true
     }
 
     /// The records above `after`, up to `max_bytes` of payload but at least one; `None` if some of them are not here.
     pub(super) fn read(&self, after: Sequence, max_bytes: usize) -> Option<Vec<Record>> {
         if after < self.after {
-            let (before, record) = self.large.as_ref()?;
-            let is_next = *before <= after && after < record.sequence;
-            return is_next.then(|| vec![record.clone()]);
+            return None;
         }
         let start = self
             .records
@@ -140,20 +142,23 @@ mod tests {
         cache.push(record(1));
         cache.push(large(2));
         let read = |cache: &Cache, after| numbers(cache.read(Sequence::new(after), 10_000));
-        assert_eq!(read(&cache, 0), None);
-        assert_eq!(read(&cache, 1), Some(vec![2]));
-        assert_eq!(read(&cache, 2), Some(vec![]));
-        for number in [3, 4, 5] {
+        assert_eq!(read(&cache, 0), Some(vec![1, 2]));
+        for number in [3, 4] {
             cache.push(record(number));
         }
-        assert_eq!(read(&cache, 1), Some(vec![2]));
-        assert_eq!(read(&cache, 2), Some(vec![3, 4, 5]));
-        cache.push(record(6));
-        assert_eq!(read(&cache, 1), None);
-        cache.push(large(7));
-        cache.push(large(8));
+        assert_eq!(read(&cache, 0), Some(vec![1, 2, 3, 4]));
+        cache.push(record(5));
+        assert_eq!(read(&cache, 0), None);
+        assert_eq!(read(&cache, 1), Some(vec![2, 3, 4, 5]));
+        cache.push(large(6));
+        assert_eq!(read(&cache, 1), None, "one large one only");
+        assert_eq!(read(&cache, 2), Some(vec![3, 4, 5, 6]));
+        for number in [7, 8, 9, 10] {
+            cache.push(record(number));
+        }
         assert_eq!(read(&cache, 6), None);
-        assert_eq!(read(&cache, 7), Some(vec![8]));
+        assert_eq!(read(&cache, 7), Some(vec![8, 9, 10]));
+        assert_eq!((cache.large, cache.bytes), (None, 3 * (100 + OVERHEAD)));
     }
 
     #[test]

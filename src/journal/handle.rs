@@ -53,6 +53,11 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// Bytes.
+    pub fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Computes the checksum.
     pub fn new(bytes: Bytes) -> Self {
         Self {

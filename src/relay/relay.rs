@@ -15,6 +15,7 @@ use crate::journal::{self, Journal};
 use crate::pieces::Pieces;
 use crate::stats::RelayStats;
 
+use self::body::Stored;
 use super::board::{Board, Outcome};
 use super::dress::Asker;
 use super::freshness::Freshness;
@@ -268,8 +269,8 @@ impl Relay {
     /// Takes the whole body: unpacks it, appends its records and waits until the write may be answered.
     pub async fn finish(&self, mut admitted: Box<Admitted>, body: Pieces) -> Answer {
         admitted.reservation.settle();
-        let waits = match self.store(&mut admitted, body).await {
-            Ok(waits) => waits,
+        let Stored { waits, turn: _turn } = match self.store(&mut admitted, body).await {
+            Ok(stored) => stored,
             Err(answer) => return answer,
         };
         // The newest of them: they are of one database, and each replica judges them in order.

@@ -49,8 +49,8 @@ pub(super) fn default() -> Server {
         access_log: true,
         stop_timeout: Duration::from_secs(30),
         max_query_body: 16 << 20,
-        max_query_inflight: 32 << 20,
-        max_query_share: 16 << 20,
+        max_query_inflight: 16 << 20,
+        max_query_share: 8 << 20,
         body_wait: Duration::from_secs(5),
         query_limits: Limits::default(),
     }

@@ -278,8 +278,8 @@ fn defaults_are_as_documented() {
         config.server.max_query_body,
         config.server.max_query_inflight,
     );
-    assert_eq!(limits, (16 << 20, 32 << 20));
-    assert_eq!(config.server.max_query_share, 16 << 20);
+    assert_eq!(limits, (16 << 20, 16 << 20));
+    assert_eq!(config.server.max_query_share, 8 << 20);
     assert_eq!(config.server.body_wait, seconds(5));
     assert_eq!(config.server.query_limits, Limits::default());
     let frontend = &config.frontends[0];

@@ -14,6 +14,7 @@ use super::super::digest::{Digest, Source};
 use super::super::ingest::{Ingested, ingest, unix_nanos};
 use super::super::record::{FieldTooLong, WRITE, WriteRecord};
 use super::{Admitted, COPIES, RETRY_AFTER_SECONDS, Relay, Wait};
+use crate::budget::Turn;
 use crate::influx::{
     self, Answer, UnpackError, Unpacker, WriteEndpoint, unpack_gzip, unpacked_length,
 };
@@ -26,6 +27,14 @@ const SMALL: usize = 1024 * 1024;
 
 /// How soon a journal that was given too much at once is asked again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
+
+/// What was appended of a body.
+pub(super) struct Stored {
+    pub(super) waits: Vec<Wait>,
+    /// A body with a line so long that it is in memory as a whole, at each node's replicator too, keeps its turn until its client
+    /// is answered.
+    pub(super) turn: Option<Turn>,
+}
 
 /// What is ready to be appended, and what it was made of.
 struct Prepared {
@@ -53,7 +62,7 @@ impl Relay {
         &self,
         admitted: &mut Admitted,
         body: Pieces,
-    ) -> Result<Vec<Wait>, Answer> {
+    ) -> Result<Stored, Answer> {
         let most = self.settings.max_unpacked_body;
         if !admitted.request.gzip {
             if self.may_be_large(admitted, body.length()) {
@@ -115,7 +124,7 @@ impl Relay {
         covered.map_err(|_| self.no_room(admitted))
     }
 
-    async fn store_at_once(&self, admitted: &Admitted, body: Bytes) -> Result<Vec<Wait>, Answer> {
+    async fn store_at_once(&self, admitted: &Admitted, body: Bytes) -> Result<Stored, Answer> {
         let now = unix_nanos(SystemTime::now());
         let (max_record, max_tags) = (self.max_record(), self.settings.max_tags);
         let prepared = if body.len() < LARGE {
@@ -146,16 +155,17 @@ impl Relay {
             }
         }
         self.count(&prepared.ingested);
-        Ok(waits)
+        Ok(Stored { waits, turn: None })
     }
 
     async fn store_in_parts(
         &self,
         admitted: &mut Admitted,
         source: Source,
-    ) -> Result<Vec<Wait>, Answer> {
+    ) -> Result<Stored, Answer> {
         let turn = admitted.reservation.turn().await;
-        let _turn = turn.map_err(|_| self.no_room(admitted))?;
+        let turn = turn.map_err(|_| self.no_room(admitted))?;
+        let mut has_long_line = false;
         let mut digest = Digest::new(
             admitted.request.clone(),
             source,
@@ -179,10 +189,12 @@ impl Relay {
                 return Err(self.not_appended_whole(admitted, &error, waits.len()));
             }
             let Some(prepared) = next else {
-                return Ok(waits);
+                let turn = has_long_line.then_some(turn);
+                return Ok(Stored { waits, turn });
             };
             let prepared = self.prepared(admitted, prepared)?;
             for payload in prepared.payloads {
+                has_long_line |= payload.length() > self.max_record().saturating_mul(2);
                 match self.append_when_there_is_room(admitted, payload).await {
                     Ok(wait) => waits.push(wait),
                     Err(error) => {

@@ -23,7 +23,7 @@ impl Replicator {
         self.end_lanes();
         self.forget_barriers();
         self.unanswered = None;
-        self.window = 0;
+        self.window.clear();
         self.link = Link::Away {
             until: Instant::now(),
         };

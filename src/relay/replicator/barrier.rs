@@ -14,14 +14,15 @@ use super::super::record::WriteRecord;
 use super::super::statement_record::StatementRecord;
 use super::super::touched::Touched;
 use super::super::turns::Turn;
-use super::{MAX_TRACKED, Replicator, STATEMENT_WEIGHT, WINDOW_BATCHES};
+use super::window::BATCHES;
+use super::{MAX_TRACKED, Replicator, STATEMENT_WEIGHT};
 use crate::journal::{Position, Sequence};
 
 /// How long a statement may keep writes waiting before their clients no longer wait for this replica.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Joined requests' worth of writes that are parked: half of what the window holds, so that other lanes have the rest.
-const PARKED_BATCHES: usize = WINDOW_BATCHES / 2;
+const PARKED_BATCHES: usize = BATCHES / 2;
 
 /// Writes that are parked with one statement.
 const MOST_PARKED: usize = MAX_TRACKED / 2;
@@ -77,7 +78,8 @@ impl Replicator {
     /// The next record is a statement. Returns whether what is behind it may be read.
     pub(super) fn stand_before(&mut self, position: Position, statement: StatementRecord) -> bool {
         let touched = Touched::of(&statement);
-        self.window += statement.body.len() + STATEMENT_WEIGHT;
+        self.window
+            .add_bytes(statement.body.len() + STATEMENT_WEIGHT);
         let barrier = Barrier {
             sequence: position.sequence,
             position,
@@ -133,7 +135,7 @@ impl Replicator {
             return None;
         }
         self.parked += weight;
-        self.window += weight;
+        self.window.add(&record);
         barrier.parked.push((sequence, record));
         None
     }
@@ -143,7 +145,7 @@ impl Replicator {
         let mut barrier = self.barrier.take()?;
         self.barrier = self.later_barriers.pop_front();
         let weight_of = barrier.statement.body.len() + STATEMENT_WEIGHT;
-        self.window = self.window.saturating_sub(weight_of);
+        self.window.remove_bytes(weight_of);
         if !barrier.skipped.is_empty() {
             self.going_back = Some(self.trail.back());
             self.show_doubt();
@@ -152,7 +154,7 @@ impl Replicator {
         for (sequence, record) in std::mem::take(&mut barrier.parked) {
             let weight = weight(&record);
             self.parked = self.parked.saturating_sub(weight);
-            self.window = self.window.saturating_sub(weight);
+            self.window.remove(&record);
             self.enqueue_write(sequence, record);
         }
         self.show_read();

@@ -72,7 +72,7 @@ impl Replicator {
         self.board.unstall_all(self.replica.index);
         self.forget_barriers();
         self.board.carries_out(self.replica.index, None);
-        self.window = 0;
+        self.window.clear();
         self.witness = Witness::default();
         self.tracker = Tracker::new(place.position);
         self.reader = self.journal.reader(place.position.sequence);

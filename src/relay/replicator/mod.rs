@@ -40,6 +40,7 @@ mod statement_verdicts;
 mod statements;
 mod too_large;
 mod verdicts;
+mod window;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -77,6 +78,7 @@ use barrier::Barrier;
 use distance::Heads;
 use given_up::GivenUp;
 use statements::Unanswered;
+use window::Window;
 
 use crate::journal::{Journal, Position, Reader, Sequence};
 
@@ -85,9 +87,6 @@ const MAX_LANES_UNDER_WAY: usize = 16;
 
 /// Records read beyond the cursor.
 const MAX_TRACKED: usize = 65_536;
-
-/// Joined requests' worth of records that the window holds.
-const WINDOW_BATCHES: usize = 4;
 
 /// What a statement that was read ahead counts for in the window, beside its body.
 const STATEMENT_WEIGHT: usize = 4096;
@@ -169,8 +168,8 @@ pub(super) struct Replicator {
     unanswered: Option<Unanswered>,
     /// Lanes that got their first record since the replica's view was changed last.
     begun_lanes: Vec<(String, Sequence)>,
-    /// Bytes in the lanes' queues.
-    window: usize,
+    /// What is in the lanes' queues.
+    window: Window,
     link: Link,
     /// Bytes of a body that the node is sent at once, as far as they can be cut: what it did not refuse as too large.
     largest: usize,
@@ -329,7 +328,7 @@ impl Replicator {
             turns,
             unanswered,
             begun_lanes: Vec::new(),
-            window: 0,
+            window: Window::new(pace.max_batch),
             link: Link::Unasked,
             largest: usize::MAX,
             address: None,

@@ -5,10 +5,10 @@ use std::time::Instant;
 use log::error;
 
 use super::super::change::Change;
-use super::super::lane::{Queued, weight};
+use super::super::lane::Queued;
 use super::super::record::WriteRecord;
 use super::super::refusals::Refusals;
-use super::{MAX_TRACKED, Replicator, WINDOW_BATCHES};
+use super::{MAX_TRACKED, Replicator};
 use crate::journal::{Position, ReadError, Record, Sequence};
 
 impl Replicator {
@@ -27,7 +27,7 @@ impl Replicator {
             && self.may_read_past_statements()
             && self.going_back.is_none()
             && self.read_again.is_none_or(|moment| moment <= now)
-            && self.window < self.pace.max_batch.saturating_mul(WINDOW_BATCHES)
+            && self.window.has_room()
             && self.tracker.len() < MAX_TRACKED
             && !self.board.refusals(Refusals::is_full)
     }
@@ -108,7 +108,7 @@ impl Replicator {
             self.pass_over(sequence);
             return;
         }
-        self.window += weight(&record);
+        self.window.add(&record);
         let name = record.destination.database.clone();
         if !self.lanes.contains_key(&name) {
             self.begun_lanes.push((name.clone(), sequence));

@@ -16,7 +16,7 @@ use super::super::board::Report;
 use super::super::change::Change;
 use super::super::client::SendError;
 use super::super::dead_letters::{DeadLetter, NO_VERDICT};
-use super::super::lane::{Failure, Queued, weight};
+use super::super::lane::{Failure, Queued};
 use super::super::record::{Destination, Form};
 use super::super::replica_answer::ReplicaAnswer;
 use super::super::wire::{Pieces, get_request, write_head};
@@ -177,7 +177,7 @@ impl Replicator {
             }
             return;
         }
-        self.window = self.window.saturating_sub(weight(&queued.record));
+        self.window.remove(&queued.record);
         self.pass_over(sequence);
         self.show_judged(name, 0);
         if self.lanes.get(name).is_some_and(|lane| lane.is_empty()) {

@@ -9,6 +9,7 @@ use super::super::refusals::Refusal;
 use super::{Finished, Replicator};
 use crate::influx::{self, pack_gzip};
 use crate::journal::Sequence;
+use crate::offload::offload;
 
 impl Replicator {
     /// The request of that lane was too large. Where nothing of it can be cut, that is its verdict.
@@ -42,11 +43,11 @@ impl Replicator {
         };
         let lane = name.to_owned();
         self.under_way.push(Box::pin(async move {
-            let packed = tokio::task::spawn_blocking(move || pack_gzip(&plain)).await;
+            let packed = offload(move || pack_gzip(&plain)).await;
             Finished::Packed {
                 lane,
                 sequence,
-                packed: packed.ok().flatten().map(Bytes::from),
+                packed: packed.flatten().map(Bytes::from),
             }
         }));
     }

@@ -6,7 +6,7 @@ use log::warn;
 
 use super::super::board::{Report, Settlement};
 use super::super::client::SendError;
-use super::super::lane::{Failure, weight};
+use super::super::lane::Failure;
 use super::super::refusals::Refusal;
 use super::super::replica_answer::ReplicaAnswer;
 use super::super::trail::Doubted;
@@ -278,7 +278,7 @@ impl Replicator {
         }
         if let Some(lane) = self.lanes.get_mut(name) {
             for queued in lane.settled(count) {
-                self.window = self.window.saturating_sub(weight(&queued.record));
+                self.window.remove(&queued.record);
                 if accepted {
                     self.is_known_unsaved |= self.known.accepted(&queued.record);
                     self.witness
