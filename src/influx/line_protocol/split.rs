@@ -1,6 +1,7 @@
 //! Cutting a body between lines, for replicas that take less at once than the client sent.
 
 use bytes::Bytes;
+use memchr::{memchr2, memrchr};
 
 use super::scan::{Ending, Lines, ending_of};
 
@@ -47,6 +48,11 @@ pub fn split(body: &Bytes, limit: usize) -> Vec<Bytes> {
 /// How many of the first bytes of a body that is not here as a whole are lines that mean the same whatever follows, and end
 /// closed. 0 if no line is complete.
 pub fn closed_prefix(begun: &[u8]) -> usize {
+    // Without quotes and backslashes each newline ends a line.
+    if memchr2(b'"', b'\\', begun).is_none() {
+        let all_but_last = begun.split_last().map_or(&[][..], |(_, rest)| rest);
+        return memrchr(b'\n', all_but_last).map_or(0, |newline| newline + 1);
+    }
     let mut prefix = 0;
     for line in Lines::new(begun) {
         // Whether a `\` hides a byte depends on whether two bytes follow it in the body: here they do for each in the line.
