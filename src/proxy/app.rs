@@ -1,170 +1,50 @@
 //! What is done with each request of a frontend.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderValue, StatusCode};
-use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorSource, ErrorType};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::access_log::{self, Line, Termination};
-use super::barrier::{Aim, Chooser};
 use super::client::{BodyFault, Client};
-use super::context::RequestContext;
-use super::error_answer::{ErrorAnswer, send_whole};
-use super::error_kind::ErrorKind;
 use super::forward::Forward;
-use super::pool::{Pool, Server};
-use super::route::{self, Route};
-use super::tunnel::Passed;
-use super::{RelayHandler, Shared, exchange, forward, forwarded_for, replicated, tunnel};
-use crate::budget::Budget;
-use crate::config::model::{self, RelayId, Target};
-use crate::influx::influxql::Limits;
-use crate::stats::{FrontendStats, Traffic};
+use super::forward::barrier::{Aim, Chooser};
+use super::forward::{self, tunnel};
+use super::pool::Pool;
+use super::replicated;
+use super::routing::route::{self, Route};
+use super::serving::Serving;
+use super::session::access_log::{self, Line, Termination};
+use super::session::context::{Passed, RequestContext};
+use super::session::error_answer::{ErrorAnswer, send_whole};
+use super::session::error_kind::ErrorKind;
+use super::session::forwarded_for;
+use crate::config::model::Target;
+use crate::stats::Traffic;
 
 /// One frontend's requests.
 pub(crate) struct App {
-    shared: Arc<Shared>,
-    pub(super) config: model::Frontend,
-    stats: Arc<FrontendStats>,
-    stop: watch::Receiver<bool>,
+    serving: Serving,
 }
 
 impl App {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        config: model::Frontend,
-        stats: Arc<FrontendStats>,
-        stop: watch::Receiver<bool>,
-    ) -> Self {
-        Self {
-            shared,
-            config,
-            stats,
-            stop,
-        }
-    }
-
-    pub(super) fn connector(&self) -> &TransportConnector {
-        &self.shared.connector
-    }
-
-    pub(super) fn held_bodies(&self) -> &Arc<Budget> {
-        &self.shared.held_bodies
-    }
-
-    pub(super) fn max_held_body(&self) -> usize {
-        self.shared.config.server.max_query_body
-    }
-
-    /// What a request with a query may hold.
-    pub(super) fn query_limits(&self) -> &Limits {
-        &self.shared.config.server.query_limits
-    }
-
-    /// Counts a query that holds more.
-    pub(super) fn count_refused_query(&self) {
-        self.shared.stats.queries_refused.increment();
-    }
-
-    /// The header that goes to a server of a replicated pool.
-    pub(super) fn upstream_header(
-        &self,
-        request: &RequestHeader,
-        length: usize,
-        context: &RequestContext,
-        address: SocketAddr,
-    ) -> pingora::Result<RequestHeader> {
-        let forwarded_for = self.config.forwarded_for.then(|| context.source());
-        exchange::upstream_header(request, length, forwarded_for, address)
-    }
-
-    /// From a stop on, each answer is the last of its connection.
-    pub(super) fn close_if_stopping(&self, session: &mut Session) {
-        if *self.stop.borrow() {
-            session.set_keepalive(None);
-        }
-    }
-
-    /// Answers with an error that is not the client's.
-    pub(super) async fn answer(
-        &self,
-        session: &mut Session,
-        answer: &ErrorAnswer,
-    ) -> pingora::Result<()> {
-        self.close_if_stopping(session);
-        answer.send(session).await
-    }
-
-    /// Answers with an error that is the client's.
-    pub(super) async fn refuse(
-        &self,
-        session: &mut Session,
-        answer: &ErrorAnswer,
-    ) -> pingora::Result<()> {
-        self.stats.request_errors.increment();
-        self.answer(session, answer).await
+    pub(super) fn new(serving: Serving) -> Self {
+        Self { serving }
     }
 
     async fn status_page(&self, session: &mut Session, options: &str) -> pingora::Result<()> {
-        self.close_if_stopping(session);
-        let (content_type, page) = self.shared.status.render(options);
+        self.serving.close_if_stopping(session);
+        let (content_type, page) = self.serving.shared.status.render(options);
         let mut header = ResponseHeader::build(StatusCode::OK, Some(5))?;
         header.insert_header(CONTENT_TYPE, content_type)?;
         header.insert_header(CONTENT_LENGTH, page.len())?;
         header.insert_header("Cache-Control", "no-cache")?;
         send_whole(session, header, page).await
-    }
-
-    pub(super) fn pool(&self, target: Option<Target>) -> Option<&Arc<Pool>> {
-        match target {
-            Some(Target::Backend(id)) => self.shared.pools.get(id.index()),
-            _ => None,
-        }
-    }
-
-    fn traffic(&self, target: Target) -> Option<&Traffic> {
-        let stats = &self.shared.stats;
-        match target {
-            Target::Backend(id) => Some(&stats.backends.get(id.index())?.traffic),
-            Target::Relay(id) => Some(&stats.relays.get(id.index())?.traffic),
-        }
-    }
-
-    pub(super) fn target_name(&self, target: Target) -> Option<&str> {
-        let config = &self.shared.config;
-        match target {
-            Target::Backend(id) => config.backends.get(id.index()).map(|one| one.name.as_str()),
-            Target::Relay(id) => config.relays.get(id.index()).map(|one| one.name.as_str()),
-        }
-    }
-
-    /// What answers for the relay.
-    pub(super) fn relay(&self, id: RelayId) -> Option<&Arc<dyn RelayHandler>> {
-        self.shared.relays.get(id.index())
-    }
-
-    pub(super) fn enter(&self, context: &mut RequestContext, target: Target) {
-        context.target = Some(target);
-        if let Some(traffic) = self.traffic(target) {
-            context.target_session = Some(traffic.sessions.enter());
-            traffic.sessions_total.increment();
-        }
-    }
-
-    /// The server that the stock path is talking to.
-    pub(super) fn current_server(&self, context: &RequestContext) -> Option<&Server> {
-        self.pool(context.target)?.server(context.server?)
     }
 
     /// Answers the request; false if Pingora's own path is to do it.
@@ -174,8 +54,8 @@ impl App {
         context: &mut RequestContext,
     ) -> pingora::Result<bool> {
         let route = route::find(
-            &self.shared.config,
-            &self.config,
+            &self.serving.shared.config,
+            &self.serving.config,
             session.req_header(),
             context.source(),
         );
@@ -187,34 +67,36 @@ impl App {
             }
             Route::Nowhere => {
                 context.termination = Termination::NoServer;
-                self.answer(session, &ErrorAnswer::no_backend(&self.config.name))
+                self.serving
+                    .answer(session, &ErrorAnswer::no_backend(&self.serving.config.name))
                     .await?;
             }
             Route::Relay(id) => {
-                self.enter(context, Target::Relay(id));
-                let Some(relay) = self.relay(id) else {
+                self.serving.enter(context, Target::Relay(id));
+                let Some(relay) = self.serving.relay(id) else {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
-                self.close_if_stopping(session);
+                self.serving.close_if_stopping(session);
                 relay.handle(session, context.source()).await?;
             }
             Route::Replicated(id, relay) => {
                 let target = Target::Backend(id);
-                let Some(pool) = self.pool(Some(target)) else {
+                let Some(pool) = self.serving.pool(Some(target)) else {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
-                replicated::serve(self, session, context, target, pool, relay).await?;
+                replicated::serve(&self.serving, session, context, target, pool, relay).await?;
             }
             Route::Plain(id) => {
                 let target = Target::Backend(id);
-                self.enter(context, target);
-                let Some(pool) = self.pool(Some(target)) else {
+                self.serving.enter(context, target);
+                let Some(pool) = self.serving.pool(Some(target)) else {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
                 if !pool.is_available() {
                     pool.stats().no_server.increment();
                     context.termination = Termination::NoServer;
-                    self.answer(session, &ErrorAnswer::no_server(pool.name()))
+                    self.serving
+                        .answer(session, &ErrorAnswer::no_server(pool.name()))
                         .await?;
                     return Ok(true);
                 }
@@ -235,7 +117,7 @@ impl App {
         pool: &Pool,
         upgrade: HeaderValue,
     ) -> pingora::Result<()> {
-        let Some(body) = forward::read_body(self, session, context).await? else {
+        let Some(body) = forward::read_body(&self.serving, session, context).await? else {
             return Ok(());
         };
         let chooser = Chooser::new(pool, Aim::Any, context.source());
@@ -245,7 +127,7 @@ impl App {
             repeatable: true,
             upgrade: Some(upgrade),
         };
-        forward.run(self, session, context, chooser).await
+        forward.run(&self.serving, session, context, chooser).await
     }
 
     /// Notes and counts what was wrong with the request's body.
@@ -253,15 +135,15 @@ impl App {
         let Some(fault) = Client::body_fault(session.as_downstream()) else {
             return;
         };
-        self.stats.request_errors.increment();
+        self.serving.stats.request_errors.increment();
         context.termination = match fault {
             BodyFault::Ended => Termination::ClientLeft,
             BodyFault::Slow => {
-                self.stats.slow_requests.increment();
+                self.serving.stats.slow_requests.increment();
                 Termination::ClientSilent
             }
             BodyFault::Malformed => {
-                self.stats.malformed_requests.increment();
+                self.serving.stats.malformed_requests.increment();
                 Termination::Refused
             }
         };
@@ -286,7 +168,7 @@ impl ProxyHttp for App {
     type CTX = RequestContext;
 
     fn new_ctx(&self) -> RequestContext {
-        RequestContext::new(self.shared.in_flight.enter())
+        RequestContext::new(self.serving.shared.in_flight.enter())
     }
 
     /// None: the compression that is there by default costs each request an allocation.
@@ -300,8 +182,8 @@ impl ProxyHttp for App {
         context.client = session
             .client_addr()
             .and_then(|address| address.as_inet().copied());
-        session.set_read_timeout(Some(self.config.client_timeout));
-        session.set_write_timeout(Some(self.config.client_timeout));
+        session.set_read_timeout(Some(self.serving.config.client_timeout));
+        session.set_write_timeout(Some(self.serving.config.client_timeout));
         Ok(())
     }
 
@@ -325,7 +207,7 @@ impl ProxyHttp for App {
         _session: &mut Session,
         context: &mut RequestContext,
     ) -> pingora::Result<Box<HttpPeer>> {
-        self.peer(context)
+        self.serving.peer(context)
     }
 
     async fn connected_to_upstream(
@@ -347,11 +229,12 @@ impl ProxyHttp for App {
         request: &mut RequestHeader,
         context: &mut RequestContext,
     ) -> pingora::Result<()> {
-        if self.config.forwarded_for {
+        if self.serving.config.forwarded_for {
             forwarded_for::apply(request, context.source())?;
         }
         if !request.headers.contains_key(HOST)
             && let Some(address) = self
+                .serving
                 .current_server(context)
                 .and_then(|server| server.handle.address())
         {
@@ -367,7 +250,7 @@ impl ProxyHttp for App {
         context: &mut RequestContext,
     ) -> pingora::Result<()> {
         context.times.answered = Some(context.started.elapsed());
-        self.close_if_stopping(session);
+        self.serving.close_if_stopping(session);
         Ok(())
     }
 
@@ -378,7 +261,7 @@ impl ProxyHttp for App {
         context: &mut RequestContext,
         error: BError,
     ) -> BError {
-        self.not_connected(context, error)
+        self.serving.not_connected(context, error)
     }
 
     fn error_while_proxy(
@@ -389,7 +272,7 @@ impl ProxyHttp for App {
         context: &mut RequestContext,
         reused: bool,
     ) -> BError {
-        self.broken(session, error, context, reused)
+        self.serving.broken(session, error, context, reused)
     }
 
     async fn fail_to_proxy(
@@ -398,12 +281,12 @@ impl ProxyHttp for App {
         error: &Error,
         context: &mut RequestContext,
     ) -> FailToProxy {
-        log::debug!("{}: {}", self.config.name, ErrorKind(error));
-        if let Some(answer) = self.failure_answer(error, context) {
+        log::debug!("{}: {}", self.serving.config.name, ErrorKind(error));
+        if let Some(answer) = self.serving.failure_answer(error, context) {
             // The state of the connection is unknown: it ends with this answer.
             session.set_keepalive(None);
             if let Err(error) = answer.send(session).await {
-                log::debug!("{}: {}", self.config.name, ErrorKind(&error));
+                log::debug!("{}: {}", self.serving.config.name, ErrorKind(&error));
             }
         }
         FailToProxy {
@@ -416,7 +299,7 @@ impl ProxyHttp for App {
 
     /// What Pingora puts into its log of a request: nothing that the client chose.
     fn request_summary(&self, _: &Session, _: &RequestContext) -> String {
-        self.config.name.clone()
+        self.serving.config.name.clone()
     }
 
     /// Its line in the access log says it, and the check's.
@@ -452,21 +335,25 @@ impl ProxyHttp for App {
             sent: session.body_bytes_read() + context.tunneled.sent,
             received: session.body_bytes_sent() + context.tunneled.received,
         };
-        self.count(&self.stats.traffic, passed, status);
-        let target = context.target.and_then(|target| self.traffic(target));
+        self.count(&self.serving.stats.traffic, passed, status);
+        let target = context
+            .target
+            .and_then(|target| self.serving.traffic(target));
         if let Some(target) = target {
             self.count(target, passed, status);
         }
-        let server = self.current_server(context);
+        let server = self.serving.current_server(context);
         if let Some(server) = server {
             self.count(&server.stats.traffic, passed, status);
         }
-        if self.shared.config.server.access_log {
+        if self.serving.shared.config.server.access_log {
             context.times.total = context.started.elapsed();
             let line = Line {
                 client: context.client,
-                frontend: &self.config.name,
-                backend: context.target.and_then(|target| self.target_name(target)),
+                frontend: &self.serving.config.name,
+                backend: context
+                    .target
+                    .and_then(|target| self.serving.target_name(target)),
                 server: match context.target {
                     Some(Target::Relay(_)) => Some("<RELAY>"),
                     _ => server.map(|server| server.handle.name()),
@@ -476,7 +363,7 @@ impl ProxyHttp for App {
                 bytes: passed.received,
                 termination: context.termination,
                 sessions: [
-                    self.stats.traffic.sessions.get(),
+                    self.serving.stats.traffic.sessions.get(),
                     target.map_or(0, |target| target.sessions.get()),
                     server.map_or(0, |server| server.stats.traffic.sessions.get()),
                 ],

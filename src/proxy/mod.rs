@@ -1,15 +1,30 @@
 //! The proxy: Pingora's `ProxyHttp` for every frontend, and the pools behind them.
 //!
+//! # Rooms
+//!
+//! Each uses only those that stand below it.
+//!
+//! | room | what is in it |
+//! | --- | --- |
+//! | `frontend` | the sockets, a frontend's connections, and their end at a stop |
+//! | `app` | what is done with each request |
+//! | `replicated`, `plain_pool`, `relay_handler` | the three ways to do it |
+//! | `forward` | a request goes to a server by own code: the read `barrier`'s choice, one `exchange`, a `tunnel` |
+//! | `serving` | what a request is served with, and how its client is answered |
+//! | `session` | what a request carries with it, its body, its error answers, its line in the log |
+//! | `pool` | the servers: choice, checks, names, idle connections, reads that they have answered |
+//! | `routing` | conditions and rules |
+//! | `client` | the client's side of a connection |
+//!
 //! # A request
 //!
 //! `frontend` takes the connection (limits), `client` reads and judges the header of each request, `app` answers the request:
-//! the status page, then the
-//! rules (`acl`, `route`), then one of three ways:
+//! the status page, then the rules (`routing`), then one of three ways:
 //!
 //! - a **relay** answers it ([`RelayHandler`]); every write endpoint of a pool that a relay replicates to goes there,
 //!   whatever the rules say;
 //! - at a **replicated pool** (`replicated`) the body is read and its statements are judged: what changes anything goes to the
-//!   relay, what reads to a server that the read `barrier` chooses. It is forwarded by own code (`forward`): it can be
+//!   relay, what reads to a server that the read barrier chooses. It is forwarded by own code (`forward`): it can be
 //!   repeated, and the header of the answer is held back until the first piece of its body, because InfluxDB sends 200 before
 //!   it executes;
 //! - a **plain pool** is served by Pingora's own path (`plain_pool`), which can tunnel a WebSocket and stream an upload of any size.
@@ -23,43 +38,25 @@
 //!
 //! - A request is sent to a second server only if that cannot do anything twice: the method repeats safely, or nothing was
 //!   sent. It never is once a byte of an answer has gone to the client.
-//! - A read that may be what ended or silenced its server is sent to no second one (`known_reads`).
-//! - An answer leaves only if its server was fresh for the read all the time (`barrier`).
+//! - A read that may be what ended or silenced its server is sent to no second one (`pool::known_reads`).
+//! - An answer leaves only if its server was fresh for the read all the time (`forward::barrier`).
 //! - With no server up, the answer is 503 at once and names the backend.
 //! - Everything has a limit: connections a frontend, waiting connections, bytes of held bodies (a request and in all),
 //!   idle connections to a server, and each wait.
 //! - From the moment the stop watch flips, every answer closes its connection; what is in flight is finished.
 //! - No query string's credentials or statements and no header value reach the log.
 
-mod access_log;
-mod acl;
 mod app;
-mod background;
-mod balance;
-mod barrier;
 mod client;
-mod context;
-mod error_answer;
-mod error_kind;
-mod exchange;
 mod forward;
-mod forwarded_for;
 mod frontend;
-mod health;
-mod hop_by_hop;
-mod in_flight;
-mod known_reads;
-mod last_connections;
-mod listener;
 mod plain_pool;
 mod pool;
 mod relay_handler;
 mod replicated;
-mod request_body;
-mod resolve;
-mod route;
-mod tunnel;
-mod upstream_pool;
+mod routing;
+mod serving;
+mod session;
 
 #[cfg(test)]
 mod tests;
@@ -82,11 +79,11 @@ use crate::relay::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::Stats;
 
-pub use background::PoolService;
-pub use in_flight::InFlight;
-pub use listener::{BindError, BoundListeners, ListeningService};
+pub use frontend::listener::{BindError, BoundListeners, ListeningService};
+pub use pool::background::PoolService;
 pub use pool::{CheckError, Pool, build_pools};
-pub use request_body::{BodyError, HeldBody, read_request_body};
+pub use session::in_flight::InFlight;
+pub use session::request_body::{BodyError, HeldBody, read_request_body};
 
 /// Answers the requests that go to a relay. What stands above the proxy puts the relay behind it.
 #[async_trait]

@@ -4,14 +4,14 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorSource, ErrorType};
 
-use super::access_log::Termination;
-use super::app::App;
 use super::client::BodyFault;
-use super::context::RequestContext;
-use super::error_answer::{ErrorAnswer, has_begun};
-use super::error_kind::ErrorKind;
+use super::serving::Serving;
+use super::session::access_log::Termination;
+use super::session::context::RequestContext;
+use super::session::error_answer::{ErrorAnswer, has_begun};
+use super::session::error_kind::ErrorKind;
 
-impl App {
+impl Serving {
     /// The server for the next try.
     ///
     /// # Errors

@@ -10,11 +10,11 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 use super::RelayHandler;
-use super::access_log::Termination;
-use super::context::RequestContext;
-use super::error_answer::{ErrorAnswer, drain_rest, send_whole};
 use super::forward::{frame, write_piece};
-use super::request_body::BodyError;
+use super::session::access_log::Termination;
+use super::session::context::RequestContext;
+use super::session::error_answer::{ErrorAnswer, drain_rest, send_whole};
+use super::session::request_body::BodyError;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
 use crate::pieces::Pieces;

@@ -1,5 +1,5 @@
 //! Requests to a pool that a relay replicates to: what changes anything goes to the relay, whatever path and rule it came by;
-//! what reads goes to a server that the [barrier](super::barrier) chooses.
+//! what reads goes to a server that the [barrier](crate::proxy::forward::barrier) chooses.
 //!
 //! The body is read first, since the statements of a query may stand in it.
 
@@ -12,15 +12,15 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
-use super::access_log::Termination;
-use super::acl;
-use super::app::App;
-use super::barrier::{Aim, Chooser};
-use super::context::RequestContext;
-use super::error_answer::ErrorAnswer;
+use super::forward::barrier::{Aim, Chooser};
 use super::forward::{self, Forward};
 use super::pool::Pool;
 use super::relay_handler::{send, send_streamed};
+use super::routing::acl;
+use super::serving::Serving;
+use super::session::access_log::Termination;
+use super::session::context::RequestContext;
+use super::session::error_answer::ErrorAnswer;
 use crate::config::model::{RelayId, Target};
 use crate::influx::influxql::{
     self, Class, Databases, Kind, Limits, NODE_LOCAL_DATABASE, classify_request,
@@ -50,27 +50,27 @@ enum Treatment {
 ///
 /// Of the client's connection, or of the server's once its answer has begun: both end the connection.
 pub(super) async fn serve(
-    app: &App,
+    serving: &Serving,
     session: &mut Session,
     context: &mut RequestContext,
     target: Target,
     pool: &Pool,
     relay: RelayId,
 ) -> pingora::Result<()> {
-    let Some(handler) = app.relay(relay) else {
+    let Some(handler) = serving.relay(relay) else {
         return Err(Error::new_in(ErrorType::InternalError));
     };
-    let Some(body) = forward::read_body(app, session, context).await? else {
+    let Some(body) = forward::read_body(serving, session, context).await? else {
         return Ok(());
     };
     let client = context.source();
-    let treated = treat(session.req_header(), body.bytes(), *app.query_limits()).await;
+    let treated = treat(session.req_header(), body.bytes(), *serving.query_limits()).await;
     let Some(treated) = treated else {
-        return app.answer(session, &ErrorAnswer::internal()).await;
+        return serving.answer(session, &ErrorAnswer::internal()).await;
     };
     let (chooser, repeatable) = match treated {
         Treatment::Change(class) => {
-            app.enter(context, Target::Relay(relay));
+            serving.enter(context, Target::Relay(relay));
             handler.ready().await;
             let header = session.req_header().clone();
             let request = as_influxql(&header, body.bytes());
@@ -86,21 +86,21 @@ pub(super) async fn serve(
                 Ok(statement) => handler.replicate(statement).await,
                 Err(answer) => Replicated::Whole(answer),
             };
-            app.close_if_stopping(session);
+            serving.close_if_stopping(session);
             return match answer {
                 Replicated::Whole(answer) => send(session, answer).await,
                 Replicated::Streamed(answer) => send_streamed(session, context, answer).await,
             };
         }
         Treatment::Refused(refusal) => {
-            app.enter(context, target);
+            serving.enter(context, target);
             context.termination = Termination::Refused;
             if matches!(refusal, influxql::Refusal::Exceeded(_)) {
-                app.count_refused_query();
+                serving.count_refused_query();
             }
             let accept = session.req_header().headers.get(ACCEPT);
             let answer = Refusal::bad_request(refusal.to_string()).answer(accept, false);
-            app.close_if_stopping(session);
+            serving.close_if_stopping(session);
             return send(session, answer).await;
         }
         Treatment::Read { databases, local } => {
@@ -112,11 +112,11 @@ pub(super) async fn serve(
         Treatment::OneNode => (Chooser::new(pool, Aim::Pinned, client), false),
         Treatment::Any { repeatable } => (Chooser::new(pool, Aim::Any, client), repeatable),
     };
-    app.enter(context, target);
+    serving.enter(context, target);
     if !pool.is_available() {
         pool.stats().no_server.increment();
         context.termination = Termination::NoServer;
-        return app.answer(session, &pool.no_server()).await;
+        return serving.answer(session, &ErrorAnswer::none_of(pool)).await;
     }
     let forward = Forward {
         pool,
@@ -124,7 +124,7 @@ pub(super) async fn serve(
         repeatable,
         upgrade: None,
     };
-    forward.run(app, session, context, chooser).await
+    forward.run(serving, session, context, chooser).await
 }
 
 /// The request as the classifier takes it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::client::Answer;
 use super::harness::{Running, replicated, server, until};
 use super::stand_in::{Behaviour, StandIn};
-use crate::proxy::known_reads::QUICK;
+use crate::proxy::pool::known_reads::QUICK;
 
 /// How long a server may be silent here.
 const TIMEOUT: Duration = Duration::from_secs(4);

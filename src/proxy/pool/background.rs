@@ -9,9 +9,9 @@ use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
 use tokio::sync::watch;
 
-use super::health::PoolChecks;
-use super::pool::Pool;
-use super::resolve;
+use crate::proxy::pool::Pool;
+use crate::proxy::pool::health::PoolChecks;
+use crate::proxy::pool::resolve;
 
 /// How long the first questions for names may hold back what depends on this service.
 const FIRST_RESOLVE: Duration = Duration::from_secs(5);

@@ -17,8 +17,8 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType};
 use tokio::sync::watch;
 
-use super::pool::{CheckError, Pool};
 use crate::config::model::{Backend, Check, Probe, ServerAddress};
+use crate::proxy::pool::{CheckError, Pool};
 use crate::stats::LastCheck;
 
 /// The checks of one pool.

@@ -1,7 +1,10 @@
 //! A frontend's connections: how many there are, what becomes of each of their requests, and how they end at a stop.
 //!
 //! Pingora's service gives each new connection to [`Frontend::process_new`], which covers all of its requests: each one's
-//! header is read and judged by the [client's side](super::client) and then answered by Pingora's `HttpProxy`.
+//! header is read and judged by the [client's side](crate::proxy::client) and then answered by Pingora's `HttpProxy`.
+
+mod last_connections;
+pub(super) mod listener;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,13 +19,12 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::sync::{Semaphore, watch};
 
-use super::access_log::{self, Line, Termination, Times};
-use super::app::App;
-use super::client::{Client, Limits, Next, Refused, Sources};
-use super::in_flight::InFlight;
-use super::last_connections;
 use crate::config::model;
 use crate::per_source::Place;
+use crate::proxy::app::App;
+use crate::proxy::client::{Client, Limits, Next, Refused, Sources};
+use crate::proxy::session::access_log::{self, Line, Termination, Times};
+use crate::proxy::session::in_flight::InFlight;
 use crate::stats::FrontendStats;
 
 /// After the stop, requests that are already on their way on kept connections are still answered for so long, and

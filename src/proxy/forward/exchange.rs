@@ -15,9 +15,10 @@ use pingora::{BError, Error, ErrorType};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
-use super::error_kind::ErrorKind;
-use super::pool::{Pool, Server};
-use super::{forwarded_for, hop_by_hop};
+use super::hop_by_hop;
+use crate::proxy::pool::{Pool, Server};
+use crate::proxy::session::error_kind::ErrorKind;
+use crate::proxy::session::forwarded_for;
 
 /// Informational answers that are skipped before a server counts as broken.
 const MAX_INFORMATIONAL: usize = 8;
@@ -26,18 +27,18 @@ const MAX_INFORMATIONAL: usize = 8;
 const LAST_MOMENTS: Duration = Duration::from_millis(100);
 
 /// An answer that has begun: its header and the first piece of its body.
-pub(super) struct Started {
-    pub(super) upstream: HttpSession,
-    pub(super) address: SocketAddr,
-    pub(super) header: ResponseHeader,
+pub(in crate::proxy) struct Started {
+    pub(in crate::proxy) upstream: HttpSession,
+    pub(in crate::proxy) address: SocketAddr,
+    pub(in crate::proxy) header: ResponseHeader,
     /// `None`: the body is empty, or there is none.
-    pub(super) first: Option<Bytes>,
+    pub(in crate::proxy) first: Option<Bytes>,
     /// The request went out whole, so the connection may serve another one.
-    pub(super) reusable: bool,
+    pub(in crate::proxy) reusable: bool,
 }
 
 /// Why no answer began.
-pub(super) enum Failure {
+pub(in crate::proxy) enum Failure {
     /// No connection: nothing was sent.
     Connect(BError),
     /// The connection broke after something was sent; the server takes new ones.
@@ -52,13 +53,13 @@ pub(super) enum Failure {
 
 /// When what was reached; kept although the attempt may be abandoned.
 #[derive(Default)]
-pub(super) struct Progress {
-    pub(super) connected: Option<Instant>,
-    pub(super) answered: Option<Instant>,
+pub(in crate::proxy) struct Progress {
+    pub(in crate::proxy) connected: Option<Instant>,
+    pub(in crate::proxy) answered: Option<Instant>,
 }
 
 /// The header that goes to the server at `address`, with a body of `length` bytes.
-pub(super) fn upstream_header(
+pub(in crate::proxy) fn upstream_header(
     request: &RequestHeader,
     length: usize,
     forwarded_for: Option<IpAddr>,
@@ -81,20 +82,23 @@ pub(super) fn upstream_header(
 }
 
 /// A request for one server.
-pub(super) struct Exchange<'a> {
-    pub(super) connector: &'a TransportConnector,
-    pub(super) pool: &'a Pool,
-    pub(super) server: &'a Server,
-    pub(super) address: SocketAddr,
-    pub(super) header: &'a RequestHeader,
-    pub(super) body: &'a Bytes,
+pub(in crate::proxy) struct Exchange<'a> {
+    pub(in crate::proxy) connector: &'a TransportConnector,
+    pub(in crate::proxy) pool: &'a Pool,
+    pub(in crate::proxy) server: &'a Server,
+    pub(in crate::proxy) address: SocketAddr,
+    pub(in crate::proxy) header: &'a RequestHeader,
+    pub(in crate::proxy) body: &'a Bytes,
     /// Whether doing it twice does what doing it once does.
-    pub(super) repeatable: bool,
+    pub(in crate::proxy) repeatable: bool,
 }
 
 impl Exchange<'_> {
     /// Sends the request and waits until its answer has begun.
-    pub(super) async fn start(&self, progress: &mut Progress) -> Result<Started, Failure> {
+    pub(in crate::proxy) async fn start(
+        &self,
+        progress: &mut Progress,
+    ) -> Result<Started, Failure> {
         // What must not happen twice is sent on a fresh connection: an idle one may be closed under our hands, and then
         // nobody can tell whether the request arrived.
         let mut sent = false;

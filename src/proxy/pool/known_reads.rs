@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A read that has waited for longer when its server ends may be what ended it.
-pub(super) const QUICK: Duration = Duration::from_secs(1);
+pub(in crate::proxy) const QUICK: Duration = Duration::from_secs(1);
 
 /// A larger request is never known.
 const LARGEST: usize = 16 * 1024;
@@ -27,17 +27,17 @@ const SLOTS: usize = 4096;
 
 /// The table.
 #[derive(Debug)]
-pub(super) struct KnownReads {
+pub(in crate::proxy) struct KnownReads {
     key: RandomState,
     slots: Box<[AtomicU64]>,
 }
 
 /// A read as the table knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape(u64);
+pub(in crate::proxy) struct Shape(u64);
 
 impl KnownReads {
-    pub(super) fn new() -> Self {
+    pub(in crate::proxy) fn new() -> Self {
         Self {
             key: RandomState::new(),
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
@@ -45,7 +45,7 @@ impl KnownReads {
     }
 
     /// What is known a request with this target and body by; nothing if it is too large.
-    pub(super) fn shape(&self, target: &[u8], body: &[u8]) -> Option<Shape> {
+    pub(in crate::proxy) fn shape(&self, target: &[u8], body: &[u8]) -> Option<Shape> {
         if target.len().saturating_add(body.len()) > LARGEST {
             return None;
         }
@@ -63,14 +63,14 @@ impl KnownReads {
     }
 
     /// It was answered.
-    pub(super) fn answered(&self, shape: Shape) {
+    pub(in crate::proxy) fn answered(&self, shape: Shape) {
         if let Some(slot) = self.slot(shape) {
             slot.store(shape.0, Ordering::Relaxed);
         }
     }
 
     /// Whether one like it was answered.
-    pub(super) fn knows(&self, shape: Shape) -> bool {
+    pub(in crate::proxy) fn knows(&self, shape: Shape) -> bool {
         let slot = self.slot(shape);
         slot.is_some_and(|slot| slot.load(Ordering::Relaxed) == shape.0)
     }

@@ -7,13 +7,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use super::pool::Pool;
 use crate::config::model::{OnStale, Reads};
 use crate::influx::influxql::Databases;
+use crate::proxy::pool::Pool;
 use crate::relay::freshness::{Demand, Freshness, SetBacks};
 
 /// What the choice must heed.
-pub(super) enum Aim<'a> {
+pub(in crate::proxy) enum Aim<'a> {
     /// Any server that is up.
     Any,
     /// The one that answers what differs from node to node.
@@ -28,7 +28,7 @@ pub(super) enum Aim<'a> {
 }
 
 /// What was chosen.
-pub(super) enum Chosen {
+pub(in crate::proxy) enum Chosen {
     /// This server.
     Server(usize, SocketAddr),
     /// This one, which lacks so many records at most.
@@ -40,7 +40,7 @@ pub(super) enum Chosen {
 }
 
 /// Chooses the servers of one read.
-pub(super) struct Chooser<'a> {
+pub(in crate::proxy) struct Chooser<'a> {
     pool: &'a Pool,
     aim: Aim<'a>,
     client: IpAddr,
@@ -51,7 +51,7 @@ pub(super) struct Chooser<'a> {
 }
 
 impl<'a> Chooser<'a> {
-    pub(super) fn new(pool: &'a Pool, aim: Aim<'a>, client: IpAddr) -> Self {
+    pub(in crate::proxy) fn new(pool: &'a Pool, aim: Aim<'a>, client: IpAddr) -> Self {
         Self {
             pool,
             aim,
@@ -62,7 +62,7 @@ impl<'a> Chooser<'a> {
     }
 
     /// For a read of `databases` that comes now. `pinned`: it asks for what differs from node to node, too.
-    pub(super) fn of_read(
+    pub(in crate::proxy) fn of_read(
         pool: &'a Pool,
         freshness: Option<&'a Freshness>,
         databases: &Databases,
@@ -82,7 +82,7 @@ impl<'a> Chooser<'a> {
     }
 
     /// The server for the next try, none of those in `tried`.
-    pub(super) async fn choose(&mut self, tried: &[usize]) -> Chosen {
+    pub(in crate::proxy) async fn choose(&mut self, tried: &[usize]) -> Chosen {
         self.sent = None;
         let (freshness, demand) = match &self.aim {
             Aim::Any => return found(self.pool.choose(self.client, tried)),
@@ -133,7 +133,7 @@ impl<'a> Chooser<'a> {
     }
 
     /// Whether a read that no fresh server answers in time is turned away; counted if so.
-    pub(super) fn rejects_stale(&self) -> bool {
+    pub(in crate::proxy) fn rejects_stale(&self) -> bool {
         let rejects = self.pool.config().on_stale == OnStale::Reject;
         if rejects {
             self.pool.stats().barrier.rejected.increment();
@@ -142,7 +142,7 @@ impl<'a> Chooser<'a> {
     }
 
     /// Whether the answer of the server that was chosen last, which has begun, may be passed on as a fresh one.
-    pub(super) fn is_still_fresh(&self, server: usize) -> bool {
+    pub(in crate::proxy) fn is_still_fresh(&self, server: usize) -> bool {
         match (&self.aim, self.sent) {
             (
                 Aim::Fresh {
@@ -156,7 +156,7 @@ impl<'a> Chooser<'a> {
 
     /// Whether the read that this server has would better be sent to another one: this one has been marked down since, and
     /// another one could answer.
-    pub(super) fn is_lost(&self, server: usize, tried: &[usize]) -> bool {
+    pub(in crate::proxy) fn is_lost(&self, server: usize, tried: &[usize]) -> bool {
         let is_down = !self.pool.is_usable(server, &[])
             || matches!(&self.aim, Aim::Fresh { freshness, .. } if !freshness.is_trusted(server));
         let is_other = |index: usize| {
@@ -173,7 +173,7 @@ impl<'a> Chooser<'a> {
     }
 
     /// Records that this server lacks of what the read must see, at most.
-    pub(super) fn behind(&self, server: usize) -> u64 {
+    pub(in crate::proxy) fn behind(&self, server: usize) -> u64 {
         match &self.aim {
             Aim::Any | Aim::Pinned => 0,
             Aim::Fresh {
@@ -183,7 +183,7 @@ impl<'a> Chooser<'a> {
     }
 
     /// An answer of this server is about to be passed on: what it shows, later reads must see too.
-    pub(super) fn shown(&self, server: usize) {
+    pub(in crate::proxy) fn shown(&self, server: usize) {
         if let Aim::Fresh {
             freshness, demand, ..
         } = &self.aim

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use pingora::protocols::Stream;
 use tokio::sync::watch;
 
-use super::pool::Pool;
+use crate::proxy::pool::Pool;
 use crate::relay::is_quiet;
 
 /// Most idle connections kept to one server.

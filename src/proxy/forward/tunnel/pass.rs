@@ -11,20 +11,13 @@ use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::proxy::session::context::Passed;
+
 /// Bytes that are read at once.
 const PIECE: usize = 8 << 10;
 
 /// How long the second side may be silent once the first has ended.
 const LAST_WORDS: Duration = Duration::from_secs(10);
-
-/// How many bytes have passed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::proxy) struct Passed {
-    /// From the client.
-    pub(in crate::proxy) sent: usize,
-    /// To it.
-    pub(in crate::proxy) received: usize,
-}
 
 /// Which side broke.
 #[derive(Debug)]

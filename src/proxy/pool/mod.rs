@@ -1,15 +1,20 @@
 //! A pool: its servers, their states, and the choice among them.
 
+pub(super) mod background;
+mod balance;
+mod health;
+pub(super) mod known_reads;
+mod resolve;
+pub(super) mod upstream_pool;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-use super::balance::{Balancer, Share};
-use super::error_answer::ErrorAnswer;
-use super::health;
-use super::known_reads::KnownReads;
-use super::upstream_pool::IdleConnections;
+use self::balance::{Balancer, Share};
+use self::known_reads::KnownReads;
+use self::upstream_pool::IdleConnections;
 use crate::config::Config;
 use crate::config::model::{Backend, PoolServer, Probe, ServerAddress};
 use crate::stats::{BackendStats, ServerHandle, ServerState, ServerStats, ServerStatus, Stats};
@@ -104,7 +109,7 @@ impl Pool {
     }
 
     /// Which reads its servers have answered.
-    pub(super) fn known_reads(&self) -> &KnownReads {
+    pub(in crate::proxy) fn known_reads(&self) -> &KnownReads {
         &self.known_reads
     }
 
@@ -144,13 +149,10 @@ impl Pool {
         self.servers.get(index)
     }
 
-    /// What a client is told when none of the servers may be asked.
-    pub(super) fn no_server(&self) -> ErrorAnswer {
-        let mut handles = self.servers.iter().map(|server| &server.handle);
-        match handles.all(|handle| handle.is_set_aside()) {
-            true => ErrorAnswer::none_follows(self.name()),
-            false => ErrorAnswer::no_server(self.name()),
-        }
+    /// Whether every server has diverged, or is held: none may answer before a person has looked.
+    pub(crate) fn is_set_aside(&self) -> bool {
+        let mut servers = self.servers.iter();
+        servers.all(|server| server.handle.is_set_aside())
     }
 
     /// Whether a request could be sent anywhere.

@@ -6,7 +6,7 @@ use std::io;
 use pingora::Error;
 
 /// Where an error came from and of which kind it is. Its context is left out, because that quotes headers and bodies.
-pub(super) struct ErrorKind<'a>(pub(super) &'a Error);
+pub(in crate::proxy) struct ErrorKind<'a>(pub(in crate::proxy) &'a Error);
 
 impl fmt::Display for ErrorKind<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use http::Method;
 use pingora::http::RequestHeader;
 
-use super::acl::{self, Subject};
 use crate::config::Config;
 use crate::config::model::{BackendId, Frontend, RelayId, Target};
 use crate::influx::influxql::Endpoint;
+use crate::proxy::routing::acl::{self, Subject};
 
 /// The paths by which data is written to InfluxDB 1.8, as it matches them: byte for byte.
 const WRITE_ENDPOINTS: [&[u8]; 3] = [b"/write", b"/api/v2/write", b"/api/v1/prom/write"];

@@ -19,11 +19,12 @@ use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
 
-use super::Shared;
-use super::app::App;
-use super::frontend::Frontend;
-use super::upstream_pool;
 use crate::config::model;
+use crate::proxy::Shared;
+use crate::proxy::app::App;
+use crate::proxy::frontend::Frontend;
+use crate::proxy::pool::upstream_pool;
+use crate::proxy::serving::Serving;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -66,7 +67,7 @@ impl BoundListener {
 }
 
 impl BoundListeners {
-    pub(super) fn bind(frontends: &[model::Frontend]) -> Result<Self, BindError> {
+    pub(in crate::proxy) fn bind(frontends: &[model::Frontend]) -> Result<Self, BindError> {
         let bind_frontend = |frontend: &model::Frontend| {
             let bind_one = |address: &SocketAddr| {
                 bind(*address).map_err(|source| BindError {
@@ -120,7 +121,7 @@ pub struct ListeningService {
 }
 
 impl ListeningService {
-    pub(super) fn new(
+    pub(in crate::proxy) fn new(
         shared: Arc<Shared>,
         bound: BoundListeners,
         stop: watch::Receiver<bool>,
@@ -148,12 +149,12 @@ impl ListeningService {
             .zip(&self.shared.stats.frontends)
             .zip(bound)
             .map(|((config, stats), listeners)| {
-                let app = App::new(
+                let app = App::new(Serving::new(
                     Arc::clone(&self.shared),
                     config.clone(),
                     Arc::clone(stats),
                     self.stop.clone(),
-                );
+                ));
                 let sockets = listeners.iter().filter_map(BoundListener::duplicate);
                 let frontend = Frontend::new(
                     config,

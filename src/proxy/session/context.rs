@@ -4,35 +4,43 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tokio::time::Instant;
 
-use super::access_log::{Termination, Times};
-use super::in_flight::InFlightGuard;
-use super::pool::Server;
-use super::tunnel::Passed;
 use crate::config::model::Target;
+use crate::proxy::pool::Server;
+use crate::proxy::session::access_log::{Termination, Times};
+use crate::proxy::session::in_flight::InFlightGuard;
 use crate::stats::GaugeGuard;
+
+/// How many bytes have passed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::proxy) struct Passed {
+    /// From the client.
+    pub(in crate::proxy) sent: usize,
+    /// To it.
+    pub(in crate::proxy) received: usize,
+}
 
 /// What is known of one request.
 pub(crate) struct RequestContext {
-    pub(super) started: Instant,
+    pub(in crate::proxy) started: Instant,
     /// `None` once the connection is a tunnel: a stop does not wait for those.
-    pub(super) in_flight: Option<InFlightGuard>,
-    pub(super) client: Option<SocketAddr>,
-    pub(super) target: Option<Target>,
-    pub(super) server: Option<usize>,
+    pub(in crate::proxy) in_flight: Option<InFlightGuard>,
+    pub(in crate::proxy) client: Option<SocketAddr>,
+    pub(in crate::proxy) target: Option<Target>,
+    pub(in crate::proxy) server: Option<usize>,
     /// Servers that failed, in order.
-    pub(super) tried: Vec<usize>,
-    pub(super) termination: Termination,
-    pub(super) times: Times,
+    pub(in crate::proxy) tried: Vec<usize>,
+    pub(in crate::proxy) termination: Termination,
+    pub(in crate::proxy) times: Times,
     /// What passed behind an answer that made a tunnel.
-    pub(super) tunneled: Passed,
+    pub(in crate::proxy) tunneled: Passed,
     /// The backend's or relay's session, and the server's.
-    pub(super) target_session: Option<GaugeGuard>,
+    pub(in crate::proxy) target_session: Option<GaugeGuard>,
     server_session: Option<GaugeGuard>,
 }
 
 impl RequestContext {
     /// For a request whose header has just been read, in the task of its connection.
-    pub(super) fn new(in_flight: InFlightGuard) -> Self {
+    pub(in crate::proxy) fn new(in_flight: InFlightGuard) -> Self {
         Self {
             started: Instant::now(),
             in_flight: Some(in_flight),
@@ -49,7 +57,7 @@ impl RequestContext {
     }
 
     /// The client's address, for what depends on it.
-    pub(super) fn source(&self) -> IpAddr {
+    pub(in crate::proxy) fn source(&self) -> IpAddr {
         self.client
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| {
                 client.ip().to_canonical()
@@ -57,7 +65,7 @@ impl RequestContext {
     }
 
     /// A server was chosen for it.
-    pub(super) fn chose(&mut self, index: usize, server: &Server) {
+    pub(in crate::proxy) fn chose(&mut self, index: usize, server: &Server) {
         self.times = Times {
             chosen: Some(self.started.elapsed()),
             ..Times::default()
@@ -68,7 +76,11 @@ impl RequestContext {
     }
 
     /// It reached the server, and got an answer.
-    pub(super) fn reached(&mut self, connected: Option<Instant>, answered: Option<Instant>) {
+    pub(in crate::proxy) fn reached(
+        &mut self,
+        connected: Option<Instant>,
+        answered: Option<Instant>,
+    ) {
         let since = |moment: Instant| moment.duration_since(self.started);
         self.times.connected = connected.map(since);
         self.times.answered = answered.map(since);

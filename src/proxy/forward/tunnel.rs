@@ -17,20 +17,19 @@ use pingora::protocols::http::v1::client::HttpSession;
 use pingora::proxy::Session;
 use pingora::{BError, Error, ErrorType};
 
-use super::client::Client;
 use super::hop_by_hop;
+use crate::proxy::client::Client;
+use crate::proxy::session::context::Passed;
 
 mod pass;
 
 use pass::{Broken, Tunnel};
 
-pub(super) use pass::Passed;
-
 /// Most bytes that are taken over from the server's session; more are still in its socket.
 const MOST_EARLY: usize = 64 << 10;
 
 /// The protocol that the request asks to change to, if that is WebSocket and nothing else stands in the way.
-pub(super) fn wanted(session: &mut Session) -> Option<HeaderValue> {
+pub(in crate::proxy) fn wanted(session: &mut Session) -> Option<HeaderValue> {
     if !session.is_upgrade_req() || !session.is_body_done() {
         return None;
     }
@@ -50,7 +49,10 @@ fn names_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// Makes a request that has lost its hop-by-hop headers ask for `protocol` again.
-pub(super) fn ask(request: &mut RequestHeader, protocol: HeaderValue) -> pingora::Result<()> {
+pub(in crate::proxy) fn ask(
+    request: &mut RequestHeader,
+    protocol: HeaderValue,
+) -> pingora::Result<()> {
     request.insert_header("Connection", "Upgrade")?;
     request.insert_header("Upgrade", protocol)
 }
@@ -61,7 +63,7 @@ pub(super) fn ask(request: &mut RequestHeader, protocol: HeaderValue) -> pingora
 /// # Errors
 ///
 /// Of either connection. One that ends or falls silent is none.
-pub(super) async fn run(
+pub(in crate::proxy) async fn run(
     session: &mut Session,
     mut upstream: HttpSession,
     mut header: ResponseHeader,

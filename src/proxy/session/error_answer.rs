@@ -9,9 +9,10 @@ use http::{Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
-use super::acl;
-use super::client::BodyFault;
-use super::request_body::BodyError;
+use crate::proxy::client::BodyFault;
+use crate::proxy::pool::Pool;
+use crate::proxy::routing::acl;
+use crate::proxy::session::request_body::BodyError;
 
 /// For how long the rest of a body that is not wanted is read, so that the client sees the answer.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -34,8 +35,16 @@ impl ErrorAnswer {
         )
     }
 
+    /// No server of the pool may be asked.
+    pub(crate) fn none_of(pool: &Pool) -> Self {
+        match pool.is_set_aside() {
+            true => Self::none_follows(pool.name()),
+            false => Self::no_server(pool.name()),
+        }
+    }
+
     /// Every server has diverged, or is held.
-    pub(crate) fn none_follows(backend: &str) -> Self {
+    fn none_follows(backend: &str) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             format!(

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pool::{Pool, Server};
 use crate::config::model::ServerAddress;
+use crate::proxy::pool::{Pool, Server};
 
 /// Between two questions for the same name.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(5);

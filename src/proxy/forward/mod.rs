@@ -4,6 +4,11 @@
 //! back until the first piece of its body: InfluxDB sends 200 before it executes, and a server that dies in between must
 //! not be the client's problem. From then on pieces are passed on as they come.
 
+pub(super) mod barrier;
+mod exchange;
+mod hop_by_hop;
+pub(super) mod tunnel;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -15,18 +20,16 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{BError, Error, ErrorType};
 
-use super::access_log::Termination;
-use super::app::App;
-use super::barrier::{Chooser, Chosen};
-use super::context::RequestContext;
-use super::error_answer::ErrorAnswer;
-use super::error_kind::ErrorKind;
-use super::exchange::{Exchange, Failure, Progress, Started};
-use super::hop_by_hop;
-use super::known_reads::{QUICK, Shape};
-use super::pool::{Pool, Server};
-use super::request_body::{BodyError, HeldBody, read_request_body};
-use super::tunnel;
+use self::barrier::{Chooser, Chosen};
+use self::exchange::{Exchange, Failure, Progress, Started};
+use crate::proxy::pool::known_reads::{QUICK, Shape};
+use crate::proxy::pool::{Pool, Server};
+use crate::proxy::serving::Serving;
+use crate::proxy::session::access_log::Termination;
+use crate::proxy::session::context::RequestContext;
+use crate::proxy::session::error_answer::ErrorAnswer;
+use crate::proxy::session::error_kind::ErrorKind;
+use crate::proxy::session::request_body::{BodyError, HeldBody, read_request_body};
 
 /// On an answer of a replica that lacks acknowledged records: how many of them, at most.
 const STALE_HEADER: HeaderName = HeaderName::from_static("x-haflux-stale");
@@ -39,12 +42,12 @@ const LOOK: Duration = Duration::from_millis(100);
 /// # Errors
 ///
 /// Of the client's connection.
-pub(super) async fn read_body(
-    app: &App,
+pub(in crate::proxy) async fn read_body(
+    serving: &Serving,
     session: &mut Session,
     context: &mut RequestContext,
 ) -> pingora::Result<Option<HeldBody>> {
-    let (most, budget) = (app.max_held_body(), app.held_bodies());
+    let (most, budget) = (serving.max_held_body(), serving.held_bodies());
     let error = match read_request_body(session, most, budget, context.source()).await {
         Ok(body) => return Ok(Some(body)),
         Err(error) => error,
@@ -59,21 +62,21 @@ pub(super) async fn read_body(
     match ErrorAnswer::body(&error) {
         // What is the body's fault is counted where the request is logged.
         Some(answer) if matches!(error, BodyError::Client(_)) => {
-            app.answer(session, &answer).await.map(|()| None)
+            serving.answer(session, &answer).await.map(|()| None)
         }
-        Some(answer) => app.refuse(session, &answer).await.map(|()| None),
+        Some(answer) => serving.refuse(session, &answer).await.map(|()| None),
         None => Err(client_left(context)),
     }
 }
 
 /// A request whose body is here, to be answered by a server of its pool.
-pub(super) struct Forward<'a> {
-    pub(super) pool: &'a Pool,
-    pub(super) body: HeldBody,
+pub(in crate::proxy) struct Forward<'a> {
+    pub(in crate::proxy) pool: &'a Pool,
+    pub(in crate::proxy) body: HeldBody,
     /// Whether doing it twice does what doing it once does.
-    pub(super) repeatable: bool,
+    pub(in crate::proxy) repeatable: bool,
     /// The protocol to ask the server for.
-    pub(super) upgrade: Option<HeaderValue>,
+    pub(in crate::proxy) upgrade: Option<HeaderValue>,
 }
 
 impl Forward<'_> {
@@ -82,9 +85,9 @@ impl Forward<'_> {
     /// # Errors
     ///
     /// Of the client's connection, or of the server's once its answer has begun: both end the connection.
-    pub(super) async fn run(
+    pub(in crate::proxy) async fn run(
         self,
-        app: &App,
+        serving: &Serving,
         session: &mut Session,
         context: &mut RequestContext,
         mut chooser: Chooser<'_>,
@@ -116,7 +119,7 @@ impl Forward<'_> {
             let may_move = shape.filter(|_| self.repeatable && is_first);
             let lost = self.lost(&chooser, index, context.tried.clone(), may_move, began);
             match self
-                .attempt(app, session, context, server, address, lost)
+                .attempt(serving, session, context, server, address, lost)
                 .await?
             {
                 Ok(mut started) => {
@@ -152,7 +155,7 @@ impl Forward<'_> {
                         chooser.shown(index);
                         answered();
                     };
-                    return pass_on(app, session, context, server, started, shown).await;
+                    return pass_on(serving, session, context, server, started, shown).await;
                 }
                 Err(failed) => {
                     let again = self.failed(server, &failed);
@@ -170,7 +173,7 @@ impl Forward<'_> {
             _ if none_fresh => (Termination::NoServer, ErrorAnswer::none_fresh(pool.name())),
             None => {
                 pool.stats().no_server.increment();
-                (Termination::NoServer, pool.no_server())
+                (Termination::NoServer, ErrorAnswer::none_of(pool))
             }
             Some(Failure::Connect(_)) => {
                 (Termination::NoServer, ErrorAnswer::unreachable(pool.name()))
@@ -186,7 +189,7 @@ impl Forward<'_> {
             ),
         };
         context.termination = termination;
-        app.answer(session, &answer).await
+        serving.answer(session, &answer).await
     }
 
     /// Returns when the server that has the read since `began` has been marked down, another one could answer, and the read can
@@ -212,7 +215,7 @@ impl Forward<'_> {
     /// One try at one server, up to the beginning of its answer; given up once `lost` returns.
     async fn attempt(
         &self,
-        app: &App,
+        serving: &Serving,
         session: &mut Session,
         context: &mut RequestContext,
         server: &Server,
@@ -220,13 +223,15 @@ impl Forward<'_> {
         lost: impl Future<Output = ()>,
     ) -> pingora::Result<Result<Started, Failure>> {
         let body = self.body.bytes();
-        let mut header = app.upstream_header(session.req_header(), body.len(), context, address)?;
+        let forwarded_for = serving.config.forwarded_for.then(|| context.source());
+        let mut header =
+            exchange::upstream_header(session.req_header(), body.len(), forwarded_for, address)?;
         if let Some(protocol) = &self.upgrade {
             tunnel::ask(&mut header, protocol.clone())?;
         }
         let mut progress = Progress::default();
         let exchange = Exchange {
-            connector: app.connector(),
+            connector: serving.connector(),
             pool: self.pool,
             server,
             address,
@@ -280,7 +285,7 @@ fn is_first_end(before: Option<&Failure>) -> bool {
 
 /// Passes an answer that has begun on to the client, piece by piece. `shown` is called before the last of a longer one leaves.
 async fn pass_on(
-    app: &App,
+    serving: &Serving,
     session: &mut Session,
     context: &mut RequestContext,
     server: &Server,
@@ -297,10 +302,10 @@ async fn pass_on(
     if header.status == StatusCode::SWITCHING_PROTOCOLS {
         // A tunnel has no end that a stop could wait for.
         context.in_flight = None;
-        let silence = app.config.tunnel_timeout;
+        let silence = serving.config.tunnel_timeout;
         return tunnel::run(session, upstream, header, silence, &mut context.tunneled).await;
     }
-    app.close_if_stopping(session);
+    serving.close_if_stopping(session);
     frame(session, &mut header)?;
     let mut over = upstream.is_body_done();
     let empty = over && first.is_none();
@@ -347,7 +352,10 @@ async fn pass_on(
 }
 
 /// Makes the server's header one of this connection: how the body's end is told is between us and the client.
-pub(super) fn frame(session: &mut Session, header: &mut ResponseHeader) -> pingora::Result<()> {
+pub(in crate::proxy) fn frame(
+    session: &mut Session,
+    header: &mut ResponseHeader,
+) -> pingora::Result<()> {
     hop_by_hop::strip_response(header);
     let old_client = session.req_header().version != Version::HTTP_11;
     header.set_version(Version::HTTP_11);
@@ -367,7 +375,10 @@ pub(super) fn frame(session: &mut Session, header: &mut ResponseHeader) -> pingo
 }
 
 /// Writes and flushes a piece of a body.
-pub(super) async fn write_piece(session: &mut Session, piece: &[u8]) -> pingora::Result<()> {
+pub(in crate::proxy) async fn write_piece(
+    session: &mut Session,
+    piece: &[u8],
+) -> pingora::Result<()> {
     match session.as_downstream_mut() {
         ServerSession::H1(client) => client.write_body(piece).await.map(|_| ()),
         other => {
@@ -379,7 +390,7 @@ pub(super) async fn write_piece(session: &mut Session, piece: &[u8]) -> pingora:
 }
 
 /// The client is gone. As an error, because Pingora ends the body of whatever was answered when there is none.
-pub(super) fn client_left(context: &mut RequestContext) -> BError {
+pub(in crate::proxy) fn client_left(context: &mut RequestContext) -> BError {
     context.termination = Termination::ClientLeft;
     Error::new_down(ErrorType::ConnectionClosed)
 }

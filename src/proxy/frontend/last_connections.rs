@@ -37,7 +37,7 @@ const WITHOUT_SYN: [SockFilter; 5] = [
 ];
 
 /// Takes what `socket` still holds, gives each connection to `serve`, and closes the socket.
-pub(super) async fn take(socket: TcpListener, serve: impl Fn(l4::stream::Stream)) {
+pub(in crate::proxy) async fn take(socket: TcpListener, serve: impl Fn(l4::stream::Stream)) {
     let is_closed_to_newcomers = match SockRef::from(&socket).attach_filter(&WITHOUT_SYN) {
         Ok(()) => true,
         Err(error) => {

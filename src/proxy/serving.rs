@@ -1,0 +1,132 @@
+//! What a request of a frontend is served with: the frontend, what all frontends share, and how its client is answered.
+//!
+//! [`App`](super::app::App) decides what is done with a request; whatever does it is handed this.
+
+use std::sync::Arc;
+
+use pingora::connectors::TransportConnector;
+use pingora::proxy::Session;
+use tokio::sync::watch;
+
+use super::pool::{Pool, Server};
+use super::session::context::RequestContext;
+use super::session::error_answer::ErrorAnswer;
+use super::{RelayHandler, Shared};
+use crate::budget::Budget;
+use crate::config::model::{self, RelayId, Target};
+use crate::influx::influxql::Limits;
+use crate::stats::{FrontendStats, Traffic};
+
+/// One frontend, and what all frontends share.
+pub(crate) struct Serving {
+    pub(super) shared: Arc<Shared>,
+    pub(super) config: model::Frontend,
+    pub(super) stats: Arc<FrontendStats>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Serving {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        config: model::Frontend,
+        stats: Arc<FrontendStats>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            shared,
+            config,
+            stats,
+            stop,
+        }
+    }
+
+    pub(super) fn connector(&self) -> &TransportConnector {
+        &self.shared.connector
+    }
+
+    pub(super) fn held_bodies(&self) -> &Arc<Budget> {
+        &self.shared.held_bodies
+    }
+
+    pub(super) fn max_held_body(&self) -> usize {
+        self.shared.config.server.max_query_body
+    }
+
+    /// What a request with a query may hold.
+    pub(super) fn query_limits(&self) -> &Limits {
+        &self.shared.config.server.query_limits
+    }
+
+    /// Counts a query that holds more.
+    pub(super) fn count_refused_query(&self) {
+        self.shared.stats.queries_refused.increment();
+    }
+
+    /// From a stop on, each answer is the last of its connection.
+    pub(super) fn close_if_stopping(&self, session: &mut Session) {
+        if *self.stop.borrow() {
+            session.set_keepalive(None);
+        }
+    }
+
+    /// Answers with an error that is not the client's.
+    pub(super) async fn answer(
+        &self,
+        session: &mut Session,
+        answer: &ErrorAnswer,
+    ) -> pingora::Result<()> {
+        self.close_if_stopping(session);
+        answer.send(session).await
+    }
+
+    /// Answers with an error that is the client's.
+    pub(super) async fn refuse(
+        &self,
+        session: &mut Session,
+        answer: &ErrorAnswer,
+    ) -> pingora::Result<()> {
+        self.stats.request_errors.increment();
+        self.answer(session, answer).await
+    }
+
+    pub(super) fn pool(&self, target: Option<Target>) -> Option<&Arc<Pool>> {
+        match target {
+            Some(Target::Backend(id)) => self.shared.pools.get(id.index()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn traffic(&self, target: Target) -> Option<&Traffic> {
+        let stats = &self.shared.stats;
+        match target {
+            Target::Backend(id) => Some(&stats.backends.get(id.index())?.traffic),
+            Target::Relay(id) => Some(&stats.relays.get(id.index())?.traffic),
+        }
+    }
+
+    pub(super) fn target_name(&self, target: Target) -> Option<&str> {
+        let config = &self.shared.config;
+        match target {
+            Target::Backend(id) => config.backends.get(id.index()).map(|one| one.name.as_str()),
+            Target::Relay(id) => config.relays.get(id.index()).map(|one| one.name.as_str()),
+        }
+    }
+
+    /// What answers for the relay.
+    pub(super) fn relay(&self, id: RelayId) -> Option<&Arc<dyn RelayHandler>> {
+        self.shared.relays.get(id.index())
+    }
+
+    pub(super) fn enter(&self, context: &mut RequestContext, target: Target) {
+        context.target = Some(target);
+        if let Some(traffic) = self.traffic(target) {
+            context.target_session = Some(traffic.sessions.enter());
+            traffic.sessions_total.increment();
+        }
+    }
+
+    /// The server that the stock path is talking to.
+    pub(super) fn current_server(&self, context: &RequestContext) -> Option<&Server> {
+        self.pool(context.target)?.server(context.server?)
+    }
+}
