@@ -168,6 +168,13 @@ impl View {
         self.set_back += 1;
     }
 
+    /// This record of a database has no verdict. What is known already may be newer: of records that wait for a statement, the newest
+    /// ones may have been read last, when nothing before them was left.
+    pub(super) fn begin(&mut self, database: String, record: Sequence) {
+        let oldest = self.pending.entry(database).or_insert(record);
+        *oldest = record.min(*oldest);
+    }
+
     /// A record of this database goes out.
     pub(super) fn send(&mut self, database: &str, sequence: Sequence) {
         self.newest_sent = self.newest_sent.max(sequence);

@@ -15,7 +15,7 @@ impl Replicator {
         let read = self.tracker.newest();
         self.freshness.update(self.replica.index, |view| {
             for (lane, oldest) in begun {
-                view.pending.entry(lane).or_insert(oldest);
+                view.begin(lane, oldest);
             }
             view.statements = statements;
             view.read = view.read.max(read);
@@ -56,7 +56,7 @@ impl Replicator {
         let parked = self.oldest_parked();
         self.freshness.update(self.replica.index, |view| {
             for (lane, oldest) in parked {
-                view.pending.entry(lane).or_insert(oldest);
+                view.begin(lane, oldest);
             }
             let judged = view
                 .statements

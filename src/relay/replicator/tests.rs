@@ -203,8 +203,10 @@ fn db() -> Databases {
 }
 
 impl Replicator {
-    /// A write that is on its way to the node, and what its client hears.
-    async fn with_write(&mut self) -> (Sequence, impl Future<Output: std::fmt::Debug> + use<>) {
+    /// A write that was read, and what its client hears.
+    async fn with_write_read(
+        &mut self,
+    ) -> (Sequence, impl Future<Output: std::fmt::Debug> + use<>) {
         let record = write_record();
         let head = record.encode_head().expect("a head");
         let append = || self.journal.append(WRITE, vec![head, record.body]);
@@ -212,6 +214,12 @@ impl Replicator {
         let sequence = append.sequence;
         append.durable().await.expect("durable");
         self.read_ahead().await;
+        (sequence, outcome)
+    }
+
+    /// A write that is on its way to the node, and what its client hears.
+    async fn with_write(&mut self) -> (Sequence, impl Future<Output: std::fmt::Debug> + use<>) {
+        let (sequence, outcome) = self.with_write_read().await;
         self.send_lane();
         (sequence, outcome)
     }
@@ -378,6 +386,32 @@ async fn what_another_one_took_is_held_for_its_time_and_then_given_up() {
         .await;
     assert_eq!(replicator.tracker.cursor().sequence, sequence);
     assert!(replicator.lanes.is_empty() && letters.any_open("a"));
+}
+
+#[tokio::test]
+async fn each_write_that_waits_for_a_statement_counts_as_missing_until_it_is_there() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    let (before, _outcome) = replicator.with_write().await;
+    let (statement, _outcome) = replicator.with_statement().await;
+    let (first, _outcome) = replicator.with_write_read().await;
+    replicator.verdict("db", &[before], Report::Applied).await;
+    // Read when nothing but the one before it waits.
+    let (_second, _outcome) = replicator.with_write_read().await;
+    replicator
+        .statement_judged(statement, Report::Applied, said())
+        .await;
+    assert!(replicator.is_fresh(), "nothing behind it was acknowledged");
+    replicator.freshness.acknowledge_write("db", first);
+    assert!(!replicator.is_fresh());
+    drop(replicator.leave_barrier());
+    assert!(!replicator.is_fresh());
+    replicator.send_lane();
+    replicator.verdict("db", &[first], Report::Applied).await;
+    assert!(replicator.is_fresh());
 }
 
 #[tokio::test]
