@@ -67,6 +67,7 @@ mod databases;
 mod flux;
 mod keyword;
 mod limits;
+mod media_type;
 mod multipart;
 mod quote;
 mod redact;

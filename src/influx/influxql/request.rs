@@ -18,6 +18,7 @@ use super::classify::{Class, Kind, classify_within};
 use super::databases::Databases;
 use super::flux::{self, Encoding};
 use super::limits::{Exceeded, Limits, check_nesting};
+use super::media_type::Form;
 use super::multipart;
 
 /// A request as it arrived, its body complete.
@@ -245,16 +246,18 @@ pub fn candidates<'request>(
     }
     let mut forms = 0;
     for content_type in content_types {
-        let lower = content_type.as_bytes().to_ascii_lowercase();
-        let holds = |kind: &[u8]| memchr::memmem::find(&lower, kind).is_some();
-        if holds(b"form-urlencoded") {
-            forms += 1;
-            candidates.add(request.body, Place::Body, limits)?;
+        match Form::of(content_type.as_bytes()) {
+            Form::No => continue,
+            Form::Pairs => candidates.add(request.body, Place::Body, limits)?,
+            Form::Parts => {
+                candidates.push_parts(request.body, content_type.as_bytes(), limits)?;
+            }
+            Form::Unclear => {
+                candidates.odd |= !request.body.is_empty();
+                candidates.add(request.body, Place::Body, limits)?;
+            }
         }
-        if holds(b"multipart") {
-            forms += 1;
-            candidates.push_parts(request.body, content_type.as_bytes(), limits)?;
-        }
+        forms += 1;
     }
     candidates.odd |= forms > 0 && several > 1;
     Ok(candidates)
