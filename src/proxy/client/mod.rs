@@ -191,8 +191,12 @@ impl Client {
         }
         let gathered = if header.is_asking { 0 } else { MOST_GATHERED };
         let most = header.text.len() + gathered;
-        self.stream
-            .begin(header.length, header.framing, &mut header.text)?;
+        self.stream.begin(
+            header.length,
+            header.framing,
+            header.is_asking,
+            &mut header.text,
+        )?;
         self.is_known = true;
         Ok(Some(Next::Request(Incoming {
             text: header.text,
@@ -202,7 +206,7 @@ impl Client {
 
     /// Whether the body of its request has come whole.
     pub(in crate::proxy) fn has_whole_body(&self) -> bool {
-        self.stream.is_between_requests()
+        self.stream.is_whole()
     }
 
     /// Waits for the body of a request, or for the beginning of a large one: a body that comes slowly costs no more memory

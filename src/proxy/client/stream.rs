@@ -46,6 +46,8 @@ pub(super) struct ClientStream {
     stage: Stage,
     pace: Pace,
     presence: Presence,
+    /// The client asked whether to send its body, and was not told to.
+    waits_for_word: bool,
     /// What was wrong with the body of the current request.
     fault: Option<BodyFault>,
     /// Made when something is first waited for with a limit.
@@ -72,6 +74,7 @@ impl ClientStream {
             stage: Stage::Request(Framing::Ended),
             pace: Pace::new(rate),
             presence: Presence::default(),
+            waits_for_word: false,
             fault: None,
             timer: None,
         }
@@ -92,7 +95,8 @@ impl ClientStream {
         Ok(read > 0)
     }
 
-    /// Begins a request: its header took `length` bytes, and what has come of its body is appended to `text`.
+    /// Begins a request: its header took `length` bytes, and what has come of its body is appended to `text`. One that is asking
+    /// may keep its body to itself until it is told `100 Continue`.
     ///
     /// # Errors
     ///
@@ -101,8 +105,10 @@ impl ClientStream {
         &mut self,
         length: usize,
         mut framing: Framing,
+        is_asking: bool,
         text: &mut BytesMut,
     ) -> Result<(), Rejection> {
+        self.waits_for_word = is_asking && framing != Framing::Ended;
         self.ahead.advance(length.min(self.ahead.len()));
         let body = framing.advance(&self.ahead)?;
         text.extend_from_slice(self.ahead.get(..body).unwrap_or_default());
@@ -155,9 +161,15 @@ impl ClientStream {
         fault.into()
     }
 
-    /// Whether the request is over, so that another one may begin.
-    pub(super) fn is_between_requests(&self) -> bool {
+    /// Whether the request has come whole.
+    pub(super) fn is_whole(&self) -> bool {
         matches!(self.stage, Stage::Request(Framing::Ended))
+    }
+
+    /// Whether the request is over, so that another one may begin. It never is behind a client that was not told to send its body:
+    /// nothing says whether what it sends is that body or its next request.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.is_whole() && !self.waits_for_word
     }
 
     /// The connection itself.
@@ -282,7 +294,10 @@ impl ClientStream {
         }
         match text.strip_prefix(b"HTTP/1.1 1") {
             Some([b'0', b'1', ..]) => self.stage = Stage::Tunnel,
-            Some(_) => return,
+            Some(informed) => {
+                self.waits_for_word &= !informed.starts_with(b"00");
+                return;
+            }
             None => {}
         }
         self.presence.answers();
