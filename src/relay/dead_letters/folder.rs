@@ -1,14 +1,15 @@
 //! The folder of letters, as the relay and the command line both work on it. Everything here blocks on the disk.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use super::header::{BadHeader, LetterHeader, MAX_HEADER};
 use super::id::{FileName, LetterId};
+use crate::durable_file::{self, sync_folder};
 use crate::relay::change::Change;
 use crate::relay::record::{RecordError, WRITE};
 use crate::relay::statement_record::STATEMENT;
@@ -119,10 +120,7 @@ impl LetterFolder {
             .recursive(true)
             .mode(0o700)
             .create(&self.path)?;
-        match self.path.parent() {
-            Some(parent) if parent != Path::new("") => sync(parent),
-            _ => Ok(()),
-        }
+        self.path.parent().map_or(Ok(()), sync_folder)
     }
 
     /// All letters, the oldest first. An empty list for a folder that was never made.
@@ -207,43 +205,22 @@ impl LetterFolder {
 
     /// Writes a letter; durable when it returns.
     pub(super) fn write(&self, id: &LetterId, pieces: &[&[u8]]) -> io::Result<()> {
-        let new = self.path.join(id.new_name());
-        let written = self.write_new(&new, pieces).and_then(|()| {
-            fs::rename(&new, self.path.join(id.file_name()))?;
-            sync(&self.path)
-        });
-        if written.is_err() {
-            drop(fs::remove_file(&new));
-        }
-        written
+        durable_file::replace(&self.path.join(id.file_name()), pieces)
     }
 
-    fn write_new(&self, path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
-        for piece in pieces {
-            file.write_all(piece)?;
-        }
-        file.sync_all()
-    }
-
-    /// Takes a letter that is none out of the way, without destroying it.
+    /// Moves a file that is not a valid letter aside, without destroying it.
     pub(super) fn set_aside(&self, id: &LetterId) -> io::Result<()> {
         fs::rename(
             self.path.join(id.file_name()),
             self.path.join(id.damaged_name()),
         )?;
-        sync(&self.path)
+        sync_folder(&self.path)
     }
 
     /// Removes a letter. One that is not there is removed.
     pub(super) fn remove(&self, id: &LetterId, damaged: bool) -> io::Result<()> {
         remove(&self.path.join(name(id, damaged)))?;
-        sync(&self.path)
+        sync_folder(&self.path)
     }
 
     /// Takes a letter to work on it.
@@ -293,7 +270,7 @@ impl Claim {
     /// The file or the folder cannot be written.
     pub fn settle(self) -> io::Result<()> {
         remove(&self.path)?;
-        sync(&self.folder.path)
+        sync_folder(&self.folder.path)
     }
 }
 
@@ -310,10 +287,6 @@ fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 fn decode(bytes: Vec<u8>, id: &LetterId) -> Result<Letter, LetterError> {

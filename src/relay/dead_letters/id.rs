@@ -57,10 +57,6 @@ impl LetterId {
     pub(super) fn damaged_name(&self) -> String {
         format!("{:020}-{}{DAMAGED}", self.sequence, self.replica)
     }
-
-    pub(super) fn new_name(&self) -> String {
-        format!("{:020}-{}{NEW}", self.sequence, self.replica)
-    }
 }
 
 impl fmt::Display for LetterId {
