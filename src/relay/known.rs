@@ -1,6 +1,6 @@
 //! The databases that a replica is known to have, because it accepted writes for them.
 //!
-//! They outlive the point of the [`Proof`](super::proof::Proof): a node whose point may have been removed by a statement, or
+//! They outlive the point of the [`Proof`]: a node whose point may have been removed by a statement, or
 //! whose writer may not read, still has the database. Only names and writers are kept. What a write was accepted for is there
 //! until a statement drops it, wherever the replica's cursor is set back to, because nothing goes back past a statement.
 

@@ -1,7 +1,7 @@
 //! What one request carries with it, and what is said to its client and to the log.
 //!
 //! [`context`] is what is known of a request from its header to its line in the log ([`access_log`]); [`request_body`] holds
-//! its body, in [`pieces`]; [`error_answer`] is what its client hears where no node answers.
+//! its body, in [`pieces`](crate::pieces); [`error_answer`] is what its client hears where no node answers.
 
 pub(super) mod access_log;
 pub(super) mod context;

@@ -19,9 +19,8 @@
 //! is sent again: what landed late is written over, in order. [`Trail`] knows how far back. Going back sets the replicator as a
 //! whole back: all lanes, in the journal's order.
 //!
-//! **[Statements]** are [barriers](barrier) for the lanes that they touch: what is behind one in these waits for its verdict, and nothing
-//! of them goes back past it. [Statements]: statements
-//! What reads may lean on is shown in the [view](freshness) of the replica.
+//! **[Statements](statements)** are [barriers](barrier) for the lanes that they touch: what is behind one in these waits for its verdict, and nothing
+//! of them goes back past it. What reads may lean on is shown in the [view](freshness) of the replica.
 
 mod aside;
 mod barrier;
