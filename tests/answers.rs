@@ -465,7 +465,7 @@ fn who_heard_the_end_of_a_long_answer_reads_what_the_statement_did() {
 
 #[test]
 fn a_refusal_whose_end_never_comes_is_a_verdict() {
-    let (haflux, nodes, _folder) = over_stand_ins("timeout = \"3s\"", |_, request| {
+    let (haflux, nodes, _folder) = over_stand_ins("timeout = \"10s\"", |_, request| {
         let text = request.text();
         let body = "{\"error\":\"unable to parse 'x': missing fie";
         if text.contains("endless") {

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use support::influxd::Options;
 use support::lab::relay_keys;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, Influxd, Lab, StandIn, http, relay_over, wait_until};
+use support::{Behaviour, Haflux, Influxd, Lab, StandIn, http, relay_over, status, wait_until};
 
 const FIRST: &str = "replica influxlab ";
 const SECOND: &str = "replica influxlab2 ";
@@ -472,10 +472,10 @@ fn a_node_that_is_wiped_within_the_first_rewind_is_diverged() {
         let mut lab = lab(Options::default(), "");
         lab.create_database("telegraf");
         write(&lab, "", "early v=1 5");
-        wait_until("the point on both", SOON, || {
-            [&lab.node1, &lab.node2]
-                .iter()
-                .all(|node| node.count("telegraf", "early", "v") == 1)
+        wait_until("both to have taken the point", SOON, || {
+            let relay = status::relay(&lab.influx_url());
+            let replicas = relay["replicas"].as_array().cloned().unwrap_or_default();
+            replicas.iter().all(|replica| replica["applied"] == 1)
         });
         if ends {
             wait_until("both to be known to have the database", SOON, || {
