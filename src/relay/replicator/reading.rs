@@ -101,13 +101,14 @@ impl Replicator {
     }
 
     pub(super) fn enqueue_write(&mut self, sequence: Sequence, record: WriteRecord) {
-        let Some(record) = self.park(sequence, record) else {
-            return;
-        };
+        // It has its verdict, so it waits for no statement.
         if self.attempts.is_set_aside(sequence) {
             self.pass_over(sequence);
             return;
         }
+        let Some(record) = self.park(sequence, record) else {
+            return;
+        };
         self.window.add(&record);
         let name = record.destination.database.clone();
         if !self.lanes.contains_key(&name) {

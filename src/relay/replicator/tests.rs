@@ -207,10 +207,17 @@ impl Replicator {
     async fn with_write_read(
         &mut self,
     ) -> (Sequence, impl Future<Output: std::fmt::Debug> + use<>) {
-        let record = write_record();
+        self.with_read(write_record()).await
+    }
+
+    async fn with_read(
+        &mut self,
+        record: WriteRecord,
+    ) -> (Sequence, impl Future<Output: std::fmt::Debug> + use<>) {
         let head = record.encode_head().expect("a head");
         let append = || self.journal.append(WRITE, vec![head, record.body]);
-        let (append, outcome) = self.board.open("db", append).expect("room");
+        let database = record.destination.database;
+        let (append, outcome) = self.board.open(&database, append).expect("room");
         let sequence = append.sequence;
         append.durable().await.expect("durable");
         self.read_ahead().await;
@@ -411,6 +418,29 @@ async fn each_write_that_waits_for_a_statement_counts_as_missing_until_it_is_the
     assert!(!replicator.is_fresh());
     replicator.send_lane();
     replicator.verdict("db", &[first], Report::Applied).await;
+    assert!(replicator.is_fresh());
+}
+
+#[tokio::test]
+async fn a_write_that_was_set_aside_before_is_not_missing_behind_a_statement() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    let (statement, _outcome) = replicator.with_statement().await;
+    // It keeps the cursor from telling that what is behind it has its verdict.
+    let mut other = write_record();
+    other.destination.database = "other".to_owned();
+    let (other, _outcome) = replicator.with_read(other).await;
+    replicator.attempts.set_aside(other.next());
+    let (aside, _outcome) = replicator.with_write_read().await;
+    assert_eq!(aside, other.next());
+    replicator
+        .statement_judged(statement, Report::Applied, said())
+        .await;
+    drop(replicator.leave_barrier());
+    replicator.freshness.acknowledge_write("db", aside);
     assert!(replicator.is_fresh());
 }
 
