@@ -45,13 +45,21 @@ fn name_of_new(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn write_new(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
+/// Opens an empty file at `path`, in the place of what is there, readable for its owner only.
+///
+/// # Errors
+/// It cannot be opened.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)?;
+        .open(path)
+}
+
+fn write_new(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
+    let mut file = create(path)?;
     for piece in pieces {
         file.write_all(piece)?;
     }

@@ -1,7 +1,6 @@
 //! What a statement may remove of what a replica is known to hold (rule R1).
 
 use super::statement_record::StatementRecord;
-use crate::influx::influxql::classify;
 
 /// Databases by name; `None` is all of them, because the statement does not tell.
 type Databases = Option<Vec<String>>;
@@ -45,17 +44,16 @@ const NOTHING: [&str; 12] = [
 impl Removal {
     /// Of a statement, whether it is carried out or not. What is not sure to stay may go.
     pub(super) fn of(statement: &StatementRecord) -> Removal {
-        let class = classify(statement.shown.as_bytes());
-        let is_whole = statement.is_query()
-            && !statement.is_shown_cut()
-            && class.statements == class.names.len();
-        let are_all_of = |known: &dyn Fn(&str) -> bool| class.names.iter().all(|name| known(name));
-        let reads = |name: &str| name.starts_with("SHOW") || matches!(name, "SELECT" | "EXPLAIN");
-        let stays = |name: &str| NOTHING.contains(&name) || reads(name);
         let databases = statement.databases.clone();
-        if is_whole && are_all_of(&stays) {
+        let Some(kinds) = statement.kinds() else {
+            return Removal::Databases(databases);
+        };
+        let reads = |kind: &str| kind.starts_with("SHOW") || matches!(kind, "SELECT" | "EXPLAIN");
+        let stays = |kind: &str| NOTHING.contains(&kind) || reads(kind);
+        let of_points = |kind: &str| stays(kind) || POINTS.contains(&kind);
+        if kinds.iter().all(|kind| stays(kind)) {
             Removal::Nothing
-        } else if is_whole && are_all_of(&|name| stays(name) || POINTS.contains(&name)) {
+        } else if kinds.iter().all(|kind| of_points(kind)) {
             Removal::Points(databases)
         } else {
             Removal::Databases(databases)

@@ -22,6 +22,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::record::{FieldTooLong, RecordError, put_field, take_field, take_text};
 use crate::influx::Credentials;
+use crate::influx::influxql::classify;
 use crate::journal::Kind;
 
 /// The journal's kind of a statement.
@@ -101,6 +102,14 @@ impl StatementRecord {
     /// Whether [`StatementRecord::shown`] is not all of it.
     pub fn is_shown_cut(&self) -> bool {
         self.shown.ends_with(CUT)
+    }
+
+    /// The kinds of all its statements (`DROP DATABASE`, …); nothing if [`StatementRecord::shown`] does not tell of all.
+    pub fn kinds(&self) -> Option<Vec<&'static str>> {
+        let class = classify(self.shown.as_bytes());
+        let is_told =
+            self.is_query() && !self.is_shown_cut() && class.statements == class.names.len();
+        is_told.then_some(class.names)
     }
 
     /// The head, to be followed by [`StatementRecord::body`].

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::statement_record::StatementRecord;
-use crate::influx::influxql::classify;
 
 /// Statements that decide who may write and read.
 const OF_USERS: [&str; 5] = [
@@ -33,18 +32,15 @@ pub(super) enum Touched {
 impl Touched {
     /// The lanes of this statement.
     pub(super) fn of(statement: &StatementRecord) -> Touched {
-        let Some(databases) = &statement.databases else {
-            return Touched::All;
-        };
-        let class = classify(statement.shown.as_bytes());
-        let is_told = statement.is_query()
-            && !databases.is_empty()
-            && !statement.is_shown_cut()
-            && class.statements == class.names.len()
-            && !class.names.iter().any(|name| OF_USERS.contains(name));
-        match is_told {
-            true => Touched::Lanes(Arc::new(databases.iter().cloned().collect())),
-            false => Touched::All,
+        let kinds = statement.kinds();
+        let is_of_lanes = |kinds: &Vec<&str>| !kinds.iter().any(|kind| OF_USERS.contains(kind));
+        match &statement.databases {
+            Some(databases)
+                if !databases.is_empty() && kinds.is_some_and(|kinds| is_of_lanes(&kinds)) =>
+            {
+                Touched::Lanes(Arc::new(databases.iter().cloned().collect()))
+            }
+            _ => Touched::All,
         }
     }
 

@@ -29,10 +29,10 @@ mod line;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::durable_file::sync_folder;
+use crate::durable_file::{self, sync_folder};
 use line::MAGIC;
 pub(in crate::relay) use line::{Found, Line, Said};
 
@@ -212,12 +212,7 @@ impl Current {
 }
 
 fn write_new(path: &Path, pieces: impl Iterator<Item = Vec<Line>>) -> io::Result<(u64, usize)> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = durable_file::create(path)?;
     file.write_all(MAGIC)?;
     let (mut length, mut count) = (MAGIC.len() as u64, 0);
     let mut bytes = Vec::new();
