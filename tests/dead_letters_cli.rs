@@ -7,9 +7,9 @@ use std::process::Output;
 use std::time::{Duration, UNIX_EPOCH};
 
 use haflux::influx::{Credentials, Ending, Precision};
-use haflux::relay::change::Change;
 use haflux::relay::dead_letters::{DeadLetter, DeadLetters, Limits};
-use haflux::relay::record::{Destination, Form, WriteRecord};
+use haflux::relay::record::change::Change;
+use haflux::relay::record::write::{Destination, Form, WriteRecord};
 use support::wait::SOON;
 use support::{Behaviour, Haflux, Influxd, StandIn, wait_until};
 

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use super::text;
 use crate::influx::Credentials;
-use crate::relay::change::Change;
-use crate::relay::record::{Form, WriteRecord};
-use crate::relay::statement_record::StatementRecord;
+use crate::relay::record::change::Change;
+use crate::relay::record::statement::StatementRecord;
+use crate::relay::record::write::{Form, WriteRecord};
 use crate::stats::units::{Bytes, Count};
 
 /// What it says of itself, a line each.

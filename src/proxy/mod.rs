@@ -75,7 +75,7 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
-use crate::relay::freshness::Freshness;
+use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::Stats;
 

@@ -18,7 +18,7 @@ use super::session::request_body::BodyError;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
 use crate::pieces::Pieces;
-use crate::relay::freshness::Freshness;
+use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{Admitted, AdmittedStatement, Begun, Relay, Replicated, StreamedAnswer};
 
 #[async_trait]

@@ -3,7 +3,7 @@
 //! A diverged replica ends only through a person's hand. Before another replica's data is copied to it the journal is
 //! pinned, so that nothing that comes meanwhile is let go; taken back, it follows from that pin on. The pin stands where the
 //! other one would have to begin anew itself: what landed there late, and is still to be written over, may be in the copy. It
-//! is taken back only if it holds what was [to be copied](super::copied).
+//! is taken back only if it holds what was [to be copied](crate::relay::replicator::copied).
 //!
 //! *As it is* is a person's word against what haflux knows: a copy that does not pass, a node that is held because it cannot
 //! prove who it is, or, when no replica follows any more, one that diverged, which is sent what the journal has.
@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use log::warn;
 
-use super::copied::{self, Contents};
-use super::note::Note;
-use super::relay::Relay;
-use super::replica::Replica;
-use super::roster::{Divergence, Place};
 use crate::journal::{Cursor, Position, Sequence};
+use crate::relay::intake::relay::Relay;
+use crate::relay::replica::handle::Replica;
+use crate::relay::replica::membership::{Divergence, Place};
+use crate::relay::replicator::copied::{self, Contents};
+use crate::relay::replicator::cursor_metadata::Note;
 
 /// The journal's cursor that pins it for the rebuilding of a replica: this, and the replica's name. No server's name has a
 /// space in it.

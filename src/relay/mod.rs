@@ -6,18 +6,18 @@
 //!    that the replicas in reach cannot meet, or too many bytes in flight, is a 503 now, before anything is stored (W5).
 //! 2. **Ingest** ([`ingest`]): the body within its bounds, gzip undone, comments dropped, lines without a time stamped with
 //!    one clock reading, cut between lines where a replica would refuse its size.
-//! 3. **Append** to the relay's [journal](crate::journal), and open a row on the [board] for the client.
+//! 3. **Append** to the relay's [journal](crate::journal), and open a row on the [board](verdict::pending) for the client.
 //! 4. One **replicator** a replica follows the journal from its cursor: lane by lane (a lane is a database), one request of
 //!    a lane at a time, neighbours joined. It reports verdicts to the board and moves its cursor.
-//! 5. **Acknowledge** ([`acknowledge`]) when the record is durable and the policy is met; with no replica in reach, when it
+//! 5. **Acknowledge** ([`policy`](verdict::policy)) when the record is durable and the policy is met; with no replica in reach, when it
 //!    is durable.
 //!
 //! # Statements and reads
 //!
 //! What changes data or schema and is no write ([`Relay::replicate`]) is one record as well, the whole request; on each replica it
-//! is a barrier between what came before it and what comes after it in the lanes that it [touches](touched). One replica is first
-//! ([`turns`]). Its client gets the answer of the first replica that
-//! carried it out. What was acknowledged, and how far each replica has come, decides who may answer a read: [`freshness`].
+//! is a barrier between what came before it and what comes after it in the lanes that it [touches](record::touched). One replica is first
+//! ([`turns`](replicator::turns)). Its client gets the answer of the first replica that
+//! carried it out. What was acknowledged, and how far each replica has come, decides who may answer a read: [`freshness`](verdict::freshness).
 //!
 //! # Invariants
 //!
@@ -41,10 +41,10 @@
 //! | a replica cannot be reached, does not answer in `timeout`, or answers "try again" | its replicator backs off (`retry`), the others go on; clients no longer wait for it |
 //! | a replica takes less in one request than it is sent | the request goes again in smaller ones, a record between its lines, a single line in gzip |
 //! | a replica's answer is long, or has no end | its status and beginning are the verdict; the rest is scanned, and that of a statement goes to its client |
-//! | a replica refuses a record that another one has not judged | that is [remembered](refusals), and on disk before its cursor is saved past the record |
-//! | that, or a dead letter, cannot be written | the saved cursors stand still before it; the [keeper] tries again |
+//! | a replica refuses a record that another one has not judged | that is [remembered](verdict::refusals), and on disk before its cursor is saved past the record |
+//! | that, or a dead letter, cannot be written | the saved cursors stand still before it; the [keeper](verdict::keeper) tries again |
 //! | a replica refuses a record that others accepted | [dead letter](dead_letters), its lane goes on |
-//! | a replica is too far behind, new in a pool with history, behind a hole of the journal, or not the node it was (R1) | [diverged](roster): no records, nobody waits for it, until it is [rebuilt](control) |
+//! | a replica is too far behind, new in a pool with history, behind a hole of the journal, or not the node it was (R1) | [diverged](membership): no records, nobody waits for it, until it is [rebuilt](control) |
 //! | a replica refuses credentials that it took before, and no other one does | held: no records, no reads, asked again until that changes or a person decides |
 //! | no replica follows any more | 503 for everything, until a person takes one back as it is |
 //! | a replica lacks a database, a retention policy or a user's rights that another one has | the lane is held and tried again for `hold_for`, then the record is a dead letter there, and what is wanting is not waited for again until a statement has passed |
@@ -55,66 +55,27 @@
 //! | a task of the relay panics | it is logged, counted and begun again; a replicator from its saved cursor, with everything behind it in doubt |
 //! | the process dies | the next one replays from the cursors |
 //!
-pub mod acknowledge;
-mod answer_stream;
-mod attempts;
-mod backoff;
-pub mod board;
-mod catch_up;
-pub mod change;
-mod client;
 pub mod control;
-mod copied;
 pub mod dead_letters;
-mod digest;
-mod dress;
-pub mod freshness;
-pub mod ingest;
-mod judge;
-mod judged;
-mod keeper;
-mod known;
-mod lane;
-mod note;
-mod parts;
-mod proof;
-mod questions;
-pub mod reach;
+mod intake;
+mod open;
 pub mod record;
-mod refusals;
-#[allow(clippy::module_inception)]
-mod relay;
-mod removal;
+pub mod replay;
 mod replica;
-mod replica_answer;
 mod replicator;
-mod response;
 mod restore;
-pub mod roster;
-mod sentinel;
-mod start;
-pub mod statement_record;
-mod statement_request;
-mod statements;
-mod streamed_answer;
 mod supervisor;
-mod touched;
-mod tracker;
-mod trail;
 mod trust;
-mod turns;
-pub mod udp;
-mod unattended;
-mod wire;
-mod witness;
+pub mod verdict;
 
-pub(crate) use client::is_quiet;
 pub use control::{Readmission, ReplicaError};
-pub use relay::{APPLIED_HEADER, Admitted, Begun, Relay};
+pub use intake::relay::{APPLIED_HEADER, Admitted, Begun, Relay};
+pub use intake::statement::AdmittedStatement;
+pub use intake::streamed_answer::{AnswerBroken, Replicated, StreamedAnswer};
+pub use intake::unattended::AppendUnattendedError;
+pub use intake::{ingest, udp};
+pub use open::RelayError;
+pub(crate) use replica::client::is_quiet;
+pub use replica::membership::{self, Place};
 pub use restore::OtherNames;
-pub use roster::Place;
-pub use start::RelayError;
-pub use statements::AdmittedStatement;
-pub use streamed_answer::{AnswerBroken, Replicated, StreamedAnswer};
 pub(crate) use supervisor::words_of;
-pub use unattended::AppendUnattendedError;

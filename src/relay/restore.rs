@@ -8,15 +8,15 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use log::{error, info, warn};
 
-use super::board::Board;
-use super::control::PIN_PREFIX;
-use super::note::Note;
-use super::replica::Replica;
-use super::replicator::SavedPlace;
-use super::roster::{Divergence, Place};
-use super::trail::Mark;
 use crate::config::nearest;
 use crate::journal::{self, Cursor, Journal, Position, Sequence};
+use crate::relay::control::PIN_PREFIX;
+use crate::relay::replica::handle::Replica;
+use crate::relay::replica::membership::{Divergence, Place};
+use crate::relay::replicator::SavedPlace;
+use crate::relay::replicator::cursor_metadata::Note;
+use crate::relay::replicator::rewind::Mark;
+use crate::relay::verdict::pending::Board;
 use crate::stats::RelayStats;
 
 /// What recovery found, for the log.

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use log::error;
 use tokio::sync::watch;
 
-use super::backoff::Backoff;
+use crate::relay::replica::backoff::Backoff;
 use crate::stats::RelayStats;
 
 /// A task that has lived for longer than this is made anew without a long wait.

@@ -11,8 +11,8 @@ use crate::cli::USAGE;
 use crate::cli::place::Chosen;
 use crate::cli::text;
 use crate::config::model::ServerAddress;
-use crate::relay::dead_letters::replay::{ReplayError, Replayed, replay as send};
 use crate::relay::dead_letters::{Claim, ClaimError, FoundLetter, LetterError, LetterId};
+use crate::relay::replay::{ReplayError, Replayed, replay as send};
 
 /// For the question for an address.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -10,9 +10,9 @@ use super::range::Range;
 use crate::cli::{record, text};
 use crate::journal::inspection::{Item, records};
 use crate::journal::{Record, Sequence};
-use crate::relay::change::Change;
-use crate::relay::record::WRITE;
-use crate::relay::statement_record::STATEMENT;
+use crate::relay::record::change::Change;
+use crate::relay::record::statement::STATEMENT;
+use crate::relay::record::write::WRITE;
 
 /// One row a record, as they come: a journal does not fit into a table's memory.
 pub(super) fn list(folder: &Path, range: Range) -> Result<(), ExitCode> {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::config::model::{OnStale, Reads};
 use crate::influx::influxql::Databases;
 use crate::proxy::pool::Pool;
-use crate::relay::freshness::{Demand, Freshness, SetBacks};
+use crate::relay::verdict::freshness::{Demand, Freshness, SetBacks};
 
 /// What the choice must heed.
 pub(in crate::proxy) enum Aim<'a> {

@@ -25,7 +25,7 @@ use crate::config::model::{
 use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
 use crate::proxy::{InFlight, Pool, Proxy, RelayHandler, StatusPage, build_pools};
-use crate::relay::freshness::Freshness;
+use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::{
     BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState, ServerStats,

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use super::header::{BadHeader, LetterHeader, MAX_HEADER};
 use super::id::{FileName, LetterId};
 use crate::durable_file::{self, sync_folder};
-use crate::relay::change::Change;
-use crate::relay::record::{RecordError, WRITE};
-use crate::relay::statement_record::STATEMENT;
+use crate::relay::record::change::Change;
+use crate::relay::record::statement::STATEMENT;
+use crate::relay::record::write::{RecordError, WRITE};
 
 /// The folder of one relay's letters.
 #[derive(Debug, Clone)]

@@ -1,8 +1,8 @@
 //! Dead letters: the records that one replica refused for good while another accepted them, and those that were set aside at a
-//! replica because they ended without a verdict too often ([`attempts`](super::attempts)), kept on disk for a person.
+//! replica because they ended without a verdict too often (rule N2), kept on disk for a person.
 //!
 //! From such a record on the replicas differ. A dead letter holds what is needed to mend that: who refused what, when and
-//! why, and the record itself. Until a person settles it ([`replay`](mod@replay) or removal, by `haflux dead-letters`) its
+//! why, and the record itself. Until a person settles it ([`replay`](crate::relay::replay) or removal, by `haflux dead-letters`) its
 //! replica is not fresh for the letter's database ([`DeadLetters::open_for`]).
 //!
 //! # Files
@@ -55,7 +55,6 @@ mod folder;
 mod header;
 mod id;
 mod pending;
-pub mod replay;
 mod store;
 
 #[cfg(test)]

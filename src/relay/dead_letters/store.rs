@@ -11,8 +11,8 @@ use log::{error, warn};
 use super::folder::LetterFolder;
 use super::header::{LetterHeader, shorten};
 use super::id::LetterId;
-use crate::relay::change::Change;
-use crate::relay::record::FieldTooLong;
+use crate::relay::record::change::Change;
+use crate::relay::record::write::FieldTooLong;
 use crate::stats::units::Moment;
 
 /// The folder's name, below the relay's own.

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::header::MAX_REASON;
 use super::*;
 use crate::influx::{Credentials, Ending, Precision};
-use crate::relay::change::Change;
-use crate::relay::record::{Destination, Form, WriteRecord};
+use crate::relay::record::change::Change;
+use crate::relay::record::write::{Destination, Form, WriteRecord};
 
 const MANY: Limits = Limits {
     letters: 1000,

@@ -1,6 +1,6 @@
 //! Statements that a replica stands before, and what waits behind them (rule S1).
 //!
-//! A statement is a **barrier** for the lanes that it [touches](super::super::touched): what comes behind it in these lanes is parked with it
+//! A statement is a **barrier** for the lanes that it [touches](crate::relay::record::touched): what comes behind it in these lanes is parked with it
 //! until it has its verdict and the cursor is saved behind it. What finds no room there is skipped: then the replica goes back to the
 //! statement when it has passed it, with all lanes, and reads everything behind it once more. Other lanes go on, past the statement. A statement that touches all lanes, or
 //! more statements than [`MOST_STATEMENTS`], end the reading of the journal until it is their turn.
@@ -8,15 +8,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::super::backoff::Backoff;
-use super::super::lane::weight;
-use super::super::record::WriteRecord;
-use super::super::statement_record::StatementRecord;
-use super::super::touched::Touched;
-use super::super::turns::Turn;
-use super::window::BATCHES;
+use super::queue::window::BATCHES;
 use super::{MAX_TRACKED, Replicator, STATEMENT_WEIGHT};
 use crate::journal::{Position, Sequence};
+use crate::relay::record::statement::StatementRecord;
+use crate::relay::record::touched::Touched;
+use crate::relay::record::write::WriteRecord;
+use crate::relay::replica::backoff::Backoff;
+use crate::relay::replicator::queue::lane::weight;
+use crate::relay::replicator::turns::Turn;
 
 /// How long a statement may keep writes waiting before their clients no longer wait for this replica.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::Replicator;
 use crate::config::model::Near;
 use crate::journal::{Position, Sequence};
-use crate::relay::reach::Reach;
+use crate::relay::verdict::reach::Reach;
 
 use super::Link;
 

@@ -3,9 +3,9 @@
 //! The order matters: what makes the replica less fresh is shown before anything is acknowledged that leans on it, what makes it
 //! more so only once it is true.
 
-use super::super::trail::Doubted;
 use super::Replicator;
 use crate::journal::Sequence;
+use crate::relay::replicator::rewind::Doubted;
 
 impl Replicator {
     /// Records were read: their lanes, or the statement among them, and how far.

@@ -6,7 +6,7 @@ use std::collections::hash_map::RandomState;
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash};
 
-use super::super::record::Destination;
+use crate::relay::record::write::Destination;
 
 /// Wants that are known; past it the oldest is waited for once more.
 const MOST: usize = 1024;
@@ -85,9 +85,9 @@ impl Hash for Credentials<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::record::Form;
     use super::*;
     use crate::influx::{Credentials, Precision};
+    use crate::relay::record::write::Form;
 
     fn to(database: &str, policy: &str, user: &str) -> Destination {
         Destination {

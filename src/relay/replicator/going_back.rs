@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use log::info;
 
-use super::super::tracker::Tracker;
-use super::super::trail::Mark;
-use super::super::wire::{Pieces, get_request};
-use super::super::witness::Witness;
 use super::{Finished, Replicator};
+use crate::relay::replica::request::{Pieces, get_request};
+use crate::relay::replicator::last_accepted::Witness;
+use crate::relay::replicator::queue::tracker::Tracker;
+use crate::relay::replicator::rewind::Mark;
 
 impl Replicator {
     /// Sets the replicator back once what was in doubt has had its time, or a node has returned; not while anything is under

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use log::{error, info};
 
-use super::super::proof::Proof;
-use super::super::removal::Removal;
-use super::greeting::{Identity, Welcome};
+use super::handshake::{Identity, Welcome};
 use super::{Link, Replicator};
+use crate::relay::record::removal::Removal;
+use crate::relay::replica::identity_point::Proof;
 
 /// A sentinel that ended sooner is not replaced at once: something there closes idle connections.
 const SHORT_LIFE: Duration = Duration::from_secs(1);

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use super::super::client::SendError;
-use super::super::questions::Unanswered;
-use super::super::reach::Reach;
-use super::super::removal::Removal;
-use super::greeting::{Greeted, Greeting, Unwelcome};
+use super::handshake::{Greeted, Greeting, Unwelcome};
 use super::{Finished, Link, Replicator};
+use crate::relay::record::removal::Removal;
+use crate::relay::replica::client::SendError;
+use crate::relay::replica::questions::Unanswered;
+use crate::relay::verdict::reach::Reach;
 
 impl Replicator {
     /// Whether the node answers.

@@ -4,14 +4,14 @@
 //! into lanes, keeps at most one request of a lane under way (order), several lanes at once, which take turns, and joins what has
 //! gathered in a lane meanwhile. Trouble of the whole replica (no connection, no answer, "try again") stops everything and
 //! backs off; trouble of one record holds its lane only. The way to the node is in [`link`], whether clients wait for it in
-//! [`distance`], what answers mean to the records in [`verdicts`], what others read of it in [`publishing`], and what becomes of a replica that is none in [`aside`].
+//! [`distance`], what answers mean to the records in [`verdicts`], what others read of it in [`publishing`], and what becomes of a replica that is none in [`diverged`].
 //!
 //! **Who is there (R1).** An address does not prove that the node still has its data. So before the first request to a node, and
-//! whenever the way to it was interrupted, the node is [greeted](greeting): it is asked for a point that it accepted
-//! ([`Proof`](super::proof)), or for its [databases](super::known). Each mark of the [`Trail`] carries one, so that what is asked for belongs to the place that the
+//! whenever the way to it was interrupted, the node is [greeted](handshake): it is asked for a point that it accepted
+//! ([`Proof`](crate::relay::replica::identity_point)), or for its [databases](crate::relay::replica::known). Each mark of the [`Trail`] carries one, so that what is asked for belongs to the place that the
 //! replicator would go back to: what came later would be sent again in any case. A node without that point is diverged,
 //! and its successor gets nothing. But the last replica that follows goes on, with an error in the log: to refuse both would
-//! serve nobody. While nothing is sent, a [sentinel] tells that the way is interrupted.
+//! serve nobody. While nothing is sent, a [connection of its own](crate::relay::replica::liveness) tells that the way is interrupted.
 //!
 //! **[Going back](going_back).** A node that restarted may have lost its last seconds (R2; one whose process is
 //! still the same, and that has the newest point, has not), and a request without an answer may be carried out after newer ones (W7). So a node that returns gets again what
@@ -22,24 +22,30 @@
 //! **[Statements](statements)** are [barriers](barrier) for the lanes that they touch: what is behind one in these waits for its verdict, and nothing
 //! of them goes back past it. What reads may lean on is shown in the [view](freshness) of the replica.
 
-mod aside;
+mod attempts;
 mod barrier;
+pub(in crate::relay) mod copied;
+pub(in crate::relay) mod cursor_metadata;
 mod distance;
+mod diverged;
 mod freshness;
 mod given_up;
 mod going_back;
-mod greeting;
+mod handshake;
 mod identity;
+mod last_accepted;
 mod link;
 mod publishing;
+pub(in crate::relay) mod queue;
 mod reading;
+pub(in crate::relay) mod rewind;
 mod saving;
 mod set_aside;
 mod statement_verdicts;
 mod statements;
 mod too_large;
+pub(in crate::relay) mod turns;
 mod verdicts;
-mod window;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -51,33 +57,33 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 
-use super::attempts::{Attempts, SavedAttempts};
-use super::backoff::Backoff;
-use super::board::Board;
-use super::client::SendError;
-use super::dead_letters::DeadLetters;
-use super::freshness::Freshness;
-use super::keeper::Keeper;
-use super::known::Known;
-use super::lane::Lane;
-use super::reach::Reach;
-use super::replica::Replica;
-use super::replica_answer::ReplicaAnswer;
-use super::roster::Place;
-use super::sentinel::{self, Sentinel};
-use super::tracker::Tracker;
-use super::trail::{Doubted, Mark, Trail};
-use super::trust::TrustTable;
-use super::turns::Turns;
-use super::wire::write_head;
-use super::witness::Witness;
 use crate::config::model::Near;
 use crate::influx::Started;
+use crate::relay::dead_letters::DeadLetters;
+use crate::relay::replica::answer::ReplicaAnswer;
+use crate::relay::replica::backoff::Backoff;
+use crate::relay::replica::client::SendError;
+use crate::relay::replica::handle::Replica;
+use crate::relay::replica::known::Known;
+use crate::relay::replica::liveness::{self, Sentinel};
+use crate::relay::replica::membership::Place;
+use crate::relay::replica::request::write_head;
+use crate::relay::replicator::attempts::{Attempts, SavedAttempts};
+use crate::relay::replicator::last_accepted::Witness;
+use crate::relay::replicator::queue::lane::Lane;
+use crate::relay::replicator::queue::tracker::Tracker;
+use crate::relay::replicator::rewind::{Doubted, Mark, Trail};
+use crate::relay::replicator::turns::Turns;
+use crate::relay::trust::TrustTable;
+use crate::relay::verdict::freshness::Freshness;
+use crate::relay::verdict::keeper::Keeper;
+use crate::relay::verdict::pending::Board;
+use crate::relay::verdict::reach::Reach;
 use barrier::Barrier;
 use distance::Heads;
 use given_up::GivenUp;
+use queue::window::Window;
 use statements::Unanswered;
-use window::Window;
 
 use crate::journal::{Journal, Position, Reader, Sequence};
 
@@ -240,7 +246,7 @@ enum Link {
 }
 
 enum Finished {
-    Greeting(Box<greeting::Greeted>),
+    Greeting(Box<handshake::Greeted>),
     Request {
         lane: String,
         result: Result<ReplicaAnswer, SendError>,
@@ -405,7 +411,7 @@ impl Replicator {
             let may_read = self.may_read();
             tokio::select! {
                 Some(finished) = self.under_way.next() => self.finished(finished).await,
-                () = sentinel::ended(self.sentinel.as_ref()) => self.sentinel_ended(Instant::now()),
+                () = liveness::ended(self.sentinel.as_ref()) => self.sentinel_ended(Instant::now()),
                 // The sender is the journal's, which this holds.
                 _ = self.durable.changed(), if may_read => {}
                 () = sleep_until(wake) => {}

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use log::error;
 
-use super::super::change::Change;
-use super::super::lane::Queued;
-use super::super::record::WriteRecord;
-use super::super::refusals::Refusals;
 use super::{MAX_TRACKED, Replicator};
 use crate::journal::{Position, ReadError, Record, Sequence};
+use crate::relay::record::change::Change;
+use crate::relay::record::write::WriteRecord;
+use crate::relay::replicator::queue::lane::Queued;
+use crate::relay::verdict::refusals::Refusals;
 
 impl Replicator {
     /// A moment that has passed wakes nobody: what it was for is waiting for something else. Refusals for which there is no room

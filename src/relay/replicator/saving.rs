@@ -1,7 +1,7 @@
 //! The saved cursor, and what two lives of haflux tell each other by it.
 //!
-//! What is saved trails what is known by `rewind`, and stands before what is in doubt ([`Trail`](super::super::trail::Trail)).
-//! It does not pass a refusal that is not on disk ([`keeper`](super::super::keeper)): while that cannot be written, the cursor
+//! What is saved trails what is known by `rewind`, and stands before what is in doubt ([`Trail`](crate::relay::replicator::rewind::Trail)).
+//! It does not pass a refusal that is not on disk ([`keeper`](crate::relay::verdict::keeper)): while that cannot be written, the cursor
 //! that was saved before stands.
 //! A life that ends well says so with it ([`Replicator::leave`]): then the next one need not fear that something may still
 //! land. That word is taken back on disk before anything is sent ([`Replicator::unsettle`]).
@@ -11,14 +11,14 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::super::copied::Contents;
-use super::super::keeper::KeepError;
-use super::super::note::Note;
-use super::super::reach::Reach;
-use super::super::replica::Replica;
-use super::super::trail::Mark;
 use super::{Common, Link, Replicator, STOP_GRACE, SavedPlace};
 use crate::journal::{Cursor, Position};
+use crate::relay::replica::handle::Replica;
+use crate::relay::replicator::copied::Contents;
+use crate::relay::replicator::cursor_metadata::Note;
+use crate::relay::replicator::rewind::Mark;
+use crate::relay::verdict::keeper::KeepError;
+use crate::relay::verdict::reach::Reach;
 
 impl Replicator {
     /// Moves the saved cursor to this place.

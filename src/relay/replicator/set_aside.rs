@@ -1,5 +1,5 @@
 //! Records that the replica leaves without a verdict (rule N2): counted, looked for in joined requests, and set aside when the replica
-//! serves others. What counts stands in [`Attempts`](super::super::attempts::Attempts).
+//! serves others. What counts stands in [`Attempts`](crate::relay::replicator::attempts::Attempts).
 //!
 //! Trouble of one record holds its lane only. Whether it is the node's trouble is asked at once, by a write that holds no point: a
 //! node that gives that no verdict either is lost, as is one whose process has ended. A node that does keeps its other lanes going,
@@ -12,18 +12,18 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use log::{error, warn};
 
-use super::super::board::Report;
-use super::super::change::Change;
-use super::super::client::SendError;
-use super::super::dead_letters::{DeadLetter, NO_VERDICT};
-use super::super::lane::{Failure, Queued};
-use super::super::record::{Destination, Form};
-use super::super::replica_answer::ReplicaAnswer;
-use super::super::wire::{Pieces, get_request, write_head};
 use super::verdicts::shown;
 use super::{Finished, Replicator};
 use crate::influx::Verdict;
 use crate::journal::Sequence;
+use crate::relay::dead_letters::{DeadLetter, NO_VERDICT};
+use crate::relay::record::change::Change;
+use crate::relay::record::write::{Destination, Form};
+use crate::relay::replica::answer::ReplicaAnswer;
+use crate::relay::replica::client::SendError;
+use crate::relay::replica::request::{Pieces, get_request, write_head};
+use crate::relay::replicator::queue::lane::{Failure, Queued};
+use crate::relay::verdict::pending::Report;
 
 /// How long a node may take to answer a write without a point.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);

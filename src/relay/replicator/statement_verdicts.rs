@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use log::warn;
 
-use super::super::board::{Report, Settlement, StatementAnswer};
-use super::super::change::Change;
-use super::super::client::SendError;
-use super::super::replica_answer::ReplicaAnswer;
 use super::Replicator;
 use super::barrier::Stage;
 use super::statements::Unanswered;
 use super::verdicts::shown;
 use crate::influx::StatementVerdict;
 use crate::journal::Sequence;
+use crate::relay::record::change::Change;
+use crate::relay::replica::answer::ReplicaAnswer;
+use crate::relay::replica::client::SendError;
+use crate::relay::verdict::pending::{Report, Settlement, StatementAnswer};
 
 /// What a repeated statement that was carried out before is answered in its replica's place.
 const DONE: &[u8] = b"{\"results\":[{\"statement_id\":0}]}\n";

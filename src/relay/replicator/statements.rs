@@ -2,7 +2,7 @@
 //!
 //! A statement is a [barrier](super::barrier) for the lanes that it touches. It goes out when every earlier record of every lane
 //! has its verdict, nothing of these is in doubt (a write that lands behind a `DROP` would stay), the cursor is saved right before it, and
-//! it is this replica's [turn](super::super::turns). The cursor stays there, and other lanes go on past it, until the statement has its
+//! it is this replica's [turn](crate::relay::replicator::turns). The cursor stays there, and other lanes go on past it, until the statement has its
 //! verdict and the cursor is saved behind it; then the lanes that it touches go on. So nothing of its lanes is ever sent again from
 //! before a statement, and a statement only if nothing behind it in its lanes was sent. What other lanes were sent meanwhile is sent
 //! again if haflux or the node ends before that, in order, as after every crash.
@@ -18,17 +18,17 @@ use std::time::{Duration, Instant};
 
 use log::info;
 
-use super::super::client::SendError;
-use super::super::keeper::KeepError;
-use super::super::removal::Removal;
-use super::super::replica_answer::{MAX_WHOLE_STATEMENT, ReplicaAnswer, StatementBody};
-use super::super::statement_record::StatementRecord;
-use super::super::wire::{Pieces, query_request, statement_head};
 use super::barrier::Stage;
 use super::{Finished, Replicator, unless_given_up};
 use crate::influx::influxql::classify;
 use crate::influx::read_query_answer;
 use crate::journal::{Position, Sequence};
+use crate::relay::record::removal::Removal;
+use crate::relay::record::statement::StatementRecord;
+use crate::relay::replica::answer::{MAX_WHOLE_STATEMENT, ReplicaAnswer, StatementBody};
+use crate::relay::replica::client::SendError;
+use crate::relay::replica::request::{Pieces, query_request, statement_head};
+use crate::relay::verdict::keeper::KeepError;
 
 /// How long the journal's disk may take to save a cursor.
 pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -299,7 +299,7 @@ fn lists(answer: &[u8], statement: &StatementRecord) -> bool {
 mod tests {
     use super::*;
     use crate::influx::Credentials;
-    use crate::relay::statement_record::StatementMethod;
+    use crate::relay::record::statement::StatementMethod;
     use bytes::Bytes;
 
     fn statement(shown: &str) -> StatementRecord {

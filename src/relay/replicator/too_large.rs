@@ -4,12 +4,12 @@
 use bytes::Bytes;
 use log::info;
 
-use super::super::board::Report;
-use super::super::refusals::Refusal;
 use super::{Finished, Replicator};
 use crate::influx::{self, pack_gzip};
 use crate::journal::Sequence;
 use crate::offload::offload;
+use crate::relay::verdict::pending::Report;
+use crate::relay::verdict::refusals::Refusal;
 
 impl Replicator {
     /// The request of that lane was too large. Where nothing of it can be cut, that is its verdict.

@@ -4,17 +4,17 @@ use std::time::Instant;
 
 use log::warn;
 
-use super::super::board::{Report, Settlement};
-use super::super::client::SendError;
-use super::super::lane::Failure;
-use super::super::refusals::Refusal;
-use super::super::replica_answer::ReplicaAnswer;
-use super::super::trail::Doubted;
-use super::super::trust::Scope;
 use super::given_up::Want;
 use super::{Finished, Replicator};
 use crate::influx::{TryAgain, Verdict};
 use crate::journal::Sequence;
+use crate::relay::replica::answer::ReplicaAnswer;
+use crate::relay::replica::client::SendError;
+use crate::relay::replicator::queue::lane::Failure;
+use crate::relay::replicator::rewind::Doubted;
+use crate::relay::trust::Scope;
+use crate::relay::verdict::pending::{Report, Settlement};
+use crate::relay::verdict::refusals::Refusal;
 
 /// How much of a strange answer is shown.
 const SHOWN: usize = 200;

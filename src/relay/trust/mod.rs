@@ -1,6 +1,6 @@
 //! Whose credentials a node has accepted lately (rule N1).
 //!
-//! What comes is judged by a node before it is journaled ([`judge`](super::judge)). The table remembers whom a node accepted, for
+//! What comes is judged by a node before it is journaled ([`judge`](crate::relay::intake::judge)). The table remembers whom a node accepted, for
 //! which database, so that they need not be judged each time, and may go on while no node can be asked: for `trust_for`.
 //!
 //! | age of the acceptance | [`Trust`] | |

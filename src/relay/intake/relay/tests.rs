@@ -1,0 +1,376 @@
+use std::io::{self, IoSlice};
+use std::sync::{Condvar, Mutex};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::config::model::{BackendId, OnUnavailable, SyncPolicy};
+use crate::influx::line_protocol::Ending;
+use crate::influx::{Credentials, Precision};
+use crate::journal::{DirectoryDisk, Disk, DiskFile, LockFailure, LockGuard, Sequence};
+use crate::relay::dead_letters::{DeadLetter, DeadLetters, FOLDER, Limits};
+use crate::relay::record::change::Change;
+use crate::relay::record::write::{Destination, Form, WriteRecord};
+use crate::relay::trust::TrustTable;
+use crate::relay::verdict::policy::Policy;
+use std::time::{Duration, Instant};
+
+/// What a relay keeps to if nothing else is said.
+pub(in crate::relay) fn settings() -> model::Relay {
+    model::Relay {
+        name: "relay".to_owned(),
+        pool: BackendId(0),
+        ack: Ack::Any,
+        on_unavailable: OnUnavailable::Reject,
+        timeout: Duration::from_secs(15),
+        sync: SyncPolicy::Always,
+        max_body: 25_000_000,
+        max_unpacked_body: 64 << 20,
+        max_batch: 1 << 20,
+        max_inflight: 64 << 20,
+        max_inflight_share: 32 << 20,
+        body_wait: Duration::from_secs(5),
+        max_tags: 1000,
+        max_statement_answer_buffer: 1 << 20,
+        max_refusal_texts: 4 << 20,
+        hold_for: Duration::from_secs(300),
+        max_pending_refusals: 10_000,
+        max_dead_letters: 10_000,
+        max_dead_letter_bytes: 256 << 20,
+        max_backlog: 10 << 30,
+        max_backlog_age: Duration::from_secs(72 * 3600),
+        near: crate::config::model::Near {
+            bytes: 32 << 20,
+            time: Duration::from_secs(5),
+        },
+        rewind: Duration::from_secs(30),
+        statement_timeout: Duration::from_secs(60),
+        trust_for: Duration::from_secs(3600),
+        judging: model::Judging {
+            at_once: 4,
+            max_waiting: 16,
+            refused_for: Duration::from_secs(1),
+            max_known: 16,
+        },
+        max_statements: 16,
+        max_statements_per_source: 16,
+        max_attempts: 3,
+        retry_min: Duration::from_millis(100),
+        retry_max: Duration::from_secs(10),
+    }
+}
+
+/// While it is shut, no sync ends.
+#[derive(Debug, Default)]
+struct Gate {
+    shut: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn set(&self, shut: bool) {
+        *self.shut.lock().expect("the gate") = shut;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let shut = self.shut.lock().expect("the gate");
+        drop(
+            self.opened
+                .wait_while(shut, |shut| *shut)
+                .expect("the gate"),
+        );
+    }
+}
+
+/// A disk whose syncs last as long as its gate is shut.
+#[derive(Debug)]
+struct SlowDisk {
+    disk: DirectoryDisk,
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug)]
+struct SlowFile {
+    file: Arc<dyn DiskFile>,
+    gate: Arc<Gate>,
+}
+
+impl SlowDisk {
+    fn slow(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        let gate = Arc::clone(&self.gate);
+        Arc::new(SlowFile { file, gate })
+    }
+}
+
+impl Disk for SlowDisk {
+    fn lock(&self) -> Result<Box<dyn LockGuard>, LockFailure> {
+        self.disk.lock()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.disk.list()
+    }
+
+    fn create(&self, name: &str, size: u64) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.slow(self.disk.create(name, size)?))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.slow(self.disk.open(name)?))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.disk.sync_directory()
+    }
+
+    fn verify(&self) -> io::Result<()> {
+        self.disk.verify()
+    }
+}
+
+impl DiskFile for SlowFile {
+    fn size(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, pieces: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        self.file.write_at(pieces, offset)
+    }
+
+    fn allocate(&self, size: u64) -> io::Result<()> {
+        self.file.allocate(size)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.gate.pass();
+        self.file.sync()
+    }
+}
+
+/// A disk in a folder, and its gate.
+fn slow_disk(folder: &std::path::Path) -> (SlowDisk, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    let disk = SlowDisk {
+        disk: DirectoryDisk::new(folder.join("journal")).expect("a folder"),
+        gate: Arc::clone(&gate),
+    };
+    (disk, gate)
+}
+
+/// A relay without replicas on this disk.
+fn relay(
+    folder: &std::path::Path,
+    disk: SlowDisk,
+    options: journal::Options,
+    settings: model::Relay,
+) -> Relay {
+    let settings = model::Relay {
+        on_unavailable: OnUnavailable::Accept,
+        ..settings
+    };
+    let (journal, _) = Journal::open(Arc::new(disk), options).expect("opened");
+    let limits = Limits {
+        letters: 10,
+        bytes: 1 << 20,
+    };
+    let letters = DeadLetters::open(&folder.join("letters"), limits).expect("a store");
+    let freshness = Arc::new(Freshness::new(Vec::new(), letters, Sequence::ZERO));
+    let stats = Arc::new(RelayStats::default());
+    let policy = Policy {
+        ack: settings.ack,
+        on_unavailable: settings.on_unavailable,
+    };
+    let board = Board::new(
+        policy,
+        settings.timeout,
+        Vec::new(),
+        1000,
+        Arc::clone(&stats),
+        Arc::clone(&freshness),
+    );
+    let trust = TrustTable::open(folder, settings.trust_for, 16, "relay").expect("trust");
+    let judge = Judge::new(
+        settings.judging,
+        Arc::new(trust),
+        Vec::new(),
+        Arc::clone(&freshness),
+        Arc::clone(&stats),
+    );
+    Relay {
+        journal,
+        board: Arc::new(board),
+        freshness,
+        replicas: Vec::new(),
+        inflight: Budget::new(settings.budget(), Arc::clone(&stats.inflight)),
+        judge,
+        statements: PerSource::new(16, 16),
+        stats,
+        settings,
+    }
+}
+
+/// A write that a relay admits.
+fn admit(relay: &Relay) -> Box<Admitted> {
+    let source = IpAddr::from([127, 0, 0, 1]);
+    match relay.begin(source, &Method::POST, "/write", "db=db", &HeaderMap::new()) {
+        Begun::Body(admitted) => admitted,
+        Begun::Answered(answer) => panic!("not admitted: {answer:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_no_replica_has_applied_is_acknowledged_when_it_is_durable_and_not_before() {
+    for ack in [Ack::Any, Ack::Journal] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (disk, gate) = slow_disk(folder.path());
+        let settings = model::Relay { ack, ..settings() };
+        let relay = relay(folder.path(), disk, journal::Options::default(), settings);
+        let mut admitted = admit(&relay);
+        gate.set(true);
+        let body = Bytes::from_static(b"m v=1 1");
+        assert!(relay.receive(&mut admitted, body.len()).await.is_ok());
+        let mut answer = std::pin::pin!(relay.finish(admitted, body.into()));
+        let soon = Duration::from_millis(300);
+        let early = tokio::time::timeout(soon, &mut answer).await;
+        gate.set(false);
+        assert!(early.is_err(), "{early:?}");
+        assert_eq!(answer.await.status, 204);
+        relay.close().await;
+    }
+}
+
+#[tokio::test]
+async fn of_a_body_that_is_stored_in_part_nobody_says_that_it_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (disk, gate) = slow_disk(folder.path());
+    // Room for some of the records.
+    let options = journal::Options {
+        max_record: 256,
+        max_queued: 256,
+        ..journal::Options::default()
+    };
+    // So small that it is worked on at once; with their times the lines are several records.
+    let max_body = 100;
+    let settings = model::Relay {
+        max_body,
+        ..settings()
+    };
+    let relay = relay(folder.path(), disk, options, settings);
+    gate.set(true);
+    let body = || Bytes::from("m v=1\n".repeat(16)).into();
+    let first = relay.finish(admit(&relay), body()).await;
+    assert_eq!(first.status, 504, "{first:?}");
+    let text = String::from_utf8_lossy(&first.body).into_owned();
+    assert!(
+        text.contains("of 6 parts of the body are journaled"),
+        "{text}"
+    );
+    let second = relay.finish(admit(&relay), body()).await;
+    assert_eq!(second.status, 503, "nothing of this one is");
+    let records = relay.stats.records.get();
+    assert!((1..6).contains(&records), "{records}");
+    gate.set(false);
+    relay.close().await;
+}
+
+#[tokio::test]
+async fn a_large_body_does_not_fill_the_journals_queue_and_its_turn_is_given_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (disk, gate) = slow_disk(folder.path());
+    let settings = model::Relay {
+        max_batch: 100,
+        timeout: Duration::from_millis(200),
+        body_wait: Duration::from_millis(100),
+        ..settings()
+    };
+    let relay = relay(folder.path(), disk, journal::Options::default(), settings);
+    let body = || Bytes::from("m v=1\n".repeat(1000)).into();
+    gate.set(true);
+    // What was made of the first hundred bytes waits for the disk, and so does the rest.
+    let (first, second) = tokio::join!(
+        relay.finish(admit(&relay), body()),
+        relay.finish(admit(&relay), body())
+    );
+    assert_eq!(first.status, 504, "{first:?}");
+    let text = String::from_utf8_lossy(&first.body).into_owned();
+    assert!(
+        text.contains("the first 6 parts of the body are journaled"),
+        "{text}"
+    );
+    assert_eq!(second.status, 503, "it had no turn: {second:?}");
+    assert_eq!(relay.stats.records.get(), 6);
+    assert_eq!(relay.stats.inflight.held.get(), 0);
+    gate.set(false);
+    let third = relay.finish(admit(&relay), body());
+    assert_eq!(third.await.status, 204);
+    relay.close().await;
+}
+
+#[tokio::test]
+async fn numbers_of_dead_letters_are_not_given_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let letters = folder.path().join("relay").join(FOLDER);
+    let limits = Limits {
+        letters: 10,
+        bytes: 1 << 20,
+    };
+    std::fs::create_dir_all(folder.path().join("relay")).expect("a folder");
+    let store = DeadLetters::open(&letters, limits).expect("a store");
+    let record = WriteRecord {
+        destination: Destination {
+            form: Form::LineProtocol,
+            precision: Precision::Seconds,
+            consistency: None,
+            database: "db".to_owned(),
+            retention_policy: String::new(),
+            credentials: Credentials::None,
+        },
+        lines: 1,
+        ending: Ending::Closed,
+        body: Bytes::from_static(b"m v=1 1"),
+    };
+    let letter = DeadLetter {
+        replica: "a".to_owned(),
+        sequence: 500,
+        record: Change::Write(record.clone()),
+        status: 400,
+        reason: "no".to_owned(),
+        time: SystemTime::now(),
+    };
+    store.keep(letter).await.expect("kept");
+    let stop = tokio::sync::watch::Sender::new(false);
+    let (relay, tasks) = Relay::open(
+        settings(),
+        folder.path(),
+        Vec::new(),
+        Arc::new(RelayStats::default()),
+        &stop.subscribe(),
+    )
+    .expect("a relay");
+    let tasks: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
+    let begun = Instant::now();
+    while relay.stats.open_dead_letters.get() == 0 && begun.elapsed() < Duration::from_secs(30) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let given = relay.append_unattended(record).expect("appended");
+    assert!(given > Sequence::new(500), "{given}");
+    stop.send_replace(true);
+    for task in tasks {
+        task.await.expect("a task");
+    }
+    relay.close().await;
+}

@@ -1,0 +1,384 @@
+//! A changing request that is no write: it becomes a record, and its client gets what the first replica answers that carries
+//! it out (rules S4 to S6 of the design; S1 to S3 are the replicators').
+//!
+//! `async` is done by us, so that the statement has its place in the order: the client hears 204 once it is durable.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use tokio::sync::oneshot;
+
+use crate::influx::influxql::{AnswerShape, Class, Request, Right};
+use crate::influx::results::render;
+use crate::influx::{Answer, Format, Refusal, refusal_of_replica, refusal_of_text};
+use crate::relay::intake::ingest::unix_nanos;
+use crate::relay::intake::judge::{Question, Rejection};
+use crate::relay::intake::relay::{COPIES, RETRY_AFTER_SECONDS, Relay, ack_name};
+use crate::relay::intake::response_headers::Asker;
+use crate::relay::intake::statement_request::{Taken, take_off};
+use crate::relay::intake::streamed_answer::{Acknowledgement, Replicated, StreamedAnswer};
+use crate::relay::record::statement::{STATEMENT, StatementRecord};
+use crate::relay::record::touched::Touched;
+use crate::relay::trust::Scope;
+use crate::relay::verdict::pending::{
+    BegunAnswer, StatementAnswer, StatementOutcome, StatementPlace, StatementWait, Wanted,
+};
+
+/// A statement that may be journaled: a node lets its sender do it, and it has its place among those under way.
+#[derive(Debug)]
+pub struct AdmittedStatement {
+    record: StatementRecord,
+    shape: AnswerShape,
+    asker: Asker,
+    place: StatementPlace,
+}
+
+/// What a statement came to.
+enum CarriedOut {
+    Whole(StatementAnswer, usize),
+    Coming(
+        BegunAnswer,
+        oneshot::Receiver<StatementOutcome>,
+        Acknowledgement,
+    ),
+}
+
+impl Relay {
+    /// Looks at a request that changes data or schema and is no write, and has it judged (rule N1). `class` is what the classifier
+    /// says of it. Nothing is stored yet: dropping the future, or what it returns, undoes everything.
+    ///
+    /// # Errors
+    /// The whole answer, for a request that is not taken.
+    pub async fn admit_statement(
+        &self,
+        request: &Request<'_>,
+        class: &Class,
+        source: IpAddr,
+    ) -> Result<AdmittedStatement, Answer> {
+        let asker = Asker::of(request.headers);
+        let now = unix_nanos(SystemTime::now());
+        let refused = |refusal: Refusal, pretty| {
+            let answer = refusal.answer(asker.accept.as_ref(), pretty);
+            Err(self.dress(answer, &asker, None))
+        };
+        let taken = match take_off(request, class, now).await {
+            Ok(taken) => taken,
+            Err(refusal) => return refused(refusal, false),
+        };
+        let pretty = taken.shape.pretty;
+        match self.place_for(&taken, source).await {
+            Ok(place) => Ok(AdmittedStatement {
+                record: taken.record,
+                shape: taken.shape,
+                asker,
+                place,
+            }),
+            Err(refusal) => refused(refusal, pretty),
+        }
+    }
+
+    /// Carries out a statement on all replicas, and answers it.
+    pub async fn replicate(&self, statement: AdmittedStatement) -> Replicated {
+        let AdmittedStatement {
+            record,
+            shape,
+            asker,
+            place,
+        } = statement;
+        let accept = asker.accept.as_ref();
+        let wanted = match Format::accepted(accept) {
+            Format::ApplicationCsv | Format::TextCsv | Format::MessagePack
+                if !shape.asynchronous =>
+            {
+                Wanted::Whole
+            }
+            _ => Wanted::InPieces(self.settings.max_statement_answer_buffer),
+        };
+        let (answer, applied) = match self
+            .carry_out(record, wanted, shape.asynchronous, place)
+            .await
+        {
+            Ok(CarriedOut::Whole(said, applied)) => {
+                let answer = pass_on(said, accept, &shape, self.version().as_ref());
+                (answer, Some(applied))
+            }
+            Ok(CarriedOut::Coming(begun, outcome, acknowledgement)) => {
+                let head = Answer {
+                    status: status(begun.status),
+                    headers: begun
+                        .content_type
+                        .map(|content_type| (CONTENT_TYPE, content_type))
+                        .into_iter()
+                        .collect(),
+                    body: Bytes::new(),
+                };
+                return Replicated::Streamed(StreamedAnswer {
+                    head: self.dress(head, &asker, None),
+                    pieces: begun.pieces,
+                    outcome: Some(outcome),
+                    acknowledgement,
+                    patience: self.settings.statement_timeout,
+                });
+            }
+            Err(Unanswered { refusal, applied }) => (refusal.answer(accept, shape.pretty), applied),
+        };
+        Replicated::Whole(self.dress(answer, &asker, applied))
+    }
+
+    /// A place among the statements under way, for who may do this.
+    async fn place_for(&self, taken: &Taken, source: IpAddr) -> Result<StatementPlace, Refusal> {
+        let name = &self.settings.name;
+        let unavailable = |reason| {
+            self.stats.rejected.increment();
+            Refusal::unavailable(reason, RETRY_AFTER_SECONDS)
+        };
+        if let Some(reason) = self.nobody_follows() {
+            return Err(unavailable(format!("{reason}; nothing was done")));
+        }
+        if !self.board.admits_statement() {
+            let ack = ack_name(self.settings.ack);
+            return Err(unavailable(format!(
+                "relay {name}: too few replicas answer to carry out a statement (ack = {ack}); nothing was done"
+            )));
+        }
+        let Some(place) = self.statements.enter(source) else {
+            self.stats.statements_overflows.increment();
+            return Err(unavailable(format!(
+                "relay {name}: too many statements are under way (max_statements, max_statements_per_source); nothing was done"
+            )));
+        };
+        let place = StatementPlace::new(place, &self.stats.statements_open);
+        for needed in &taken.needed {
+            let question = Question {
+                credentials: &taken.record.credentials,
+                scope: match &needed.right {
+                    Right::Administer => Scope::Administer,
+                    Right::Write(database) => Scope::Change(database),
+                    Right::Read(database) => Scope::Read(database),
+                    Right::Identify => Scope::Identify,
+                },
+            };
+            match self.judge.judge(question, source).await {
+                Ok(()) => {}
+                Err(Rejection::Refused(refusal)) if taken.passes(&refusal) => return Ok(place),
+                Err(Rejection::Refused(refusal)) => {
+                    return Err(Refusal {
+                        message: needed.refusal(&refusal.message),
+                        ..refusal
+                    });
+                }
+                Err(rejection) => return Err(self.rejection(rejection, "run such a statement")),
+            }
+        }
+        Ok(place)
+    }
+
+    async fn carry_out(
+        &self,
+        record: StatementRecord,
+        wanted: Wanted,
+        asynchronous: bool,
+        place: StatementPlace,
+    ) -> Result<CarriedOut, Unanswered> {
+        let name = &self.settings.name;
+        let rejected = |refusal| {
+            self.stats.rejected.increment();
+            Err(Unanswered::before(refusal))
+        };
+        let unavailable = |reason| Refusal::unavailable(reason, RETRY_AFTER_SECONDS);
+        let mut held = self.inflight.begin(Some(place.source()));
+        let bytes = record.body.len().saturating_mul(COPIES);
+        if held.cover(bytes).await.is_err() {
+            return rejected(self.too_many());
+        }
+        let head = match record.encode_head() {
+            Ok(head) => head,
+            Err(error) => return rejected(Refusal::bad_request(error.to_string())),
+        };
+        let touched = Touched::of(&record);
+        let append = || self.journal.append(STATEMENT, vec![head, record.body]);
+        let timeout = self.settings.statement_timeout;
+        let (append, wait) = match self.board.open_statement(timeout, place, wanted, append) {
+            Ok(opened) => opened,
+            Err(error) if error.is_final() => return rejected(Refusal::too_large()),
+            Err(error) => {
+                return rejected(unavailable(format!(
+                    "relay {name}: the journal takes no statements: {error}"
+                )));
+            }
+        };
+        self.stats.statements.increment();
+        let acknowledgement = Acknowledgement {
+            sequence: append.sequence,
+            touched,
+            freshness: Arc::clone(&self.freshness),
+            stats: Arc::clone(&self.stats),
+            journal: self.journal.clone(),
+            judge: Arc::clone(&self.judge),
+        };
+        if asynchronous {
+            return match tokio::time::timeout(self.settings.timeout, append.durable()).await {
+                Ok(Ok(())) => Ok(CarriedOut::Whole(StatementAnswer::accepted(), 0)),
+                Ok(Err(_)) | Err(_) => Err(self.unsettled(0)),
+            };
+        }
+        let StatementWait { mut outcome, begun } = wait;
+        let ended = tokio::select! {
+            biased;
+            // Without a sender it has ended without a long answer.
+            Ok(begun) = begun => return Ok(CarriedOut::Coming(begun, outcome, acknowledgement)),
+            ended = &mut outcome => ended,
+        };
+        match ended {
+            Ok(StatementOutcome::Applied { applied, answer }) => {
+                acknowledgement.make(false);
+                Ok(CarriedOut::Whole(answer, applied))
+            }
+            Ok(StatementOutcome::Refused(answer)) => {
+                acknowledgement.make(true);
+                Ok(CarriedOut::Whole(answer, 0))
+            }
+            Ok(StatementOutcome::Unmet { applied }) => Err(self.unsettled(applied)),
+            Err(_) => Err(self.unsettled(0)),
+        }
+    }
+
+    fn unsettled(&self, applied: usize) -> Unanswered {
+        self.stats.timeouts.increment();
+        let replicas = self.replicas.len();
+        let refusal = Refusal::timed_out(format!(
+            "journaled, applied by {applied} of {replicas} replicas; the others will carry it out too (statement_timeout)"
+        ));
+        Unanswered {
+            refusal,
+            applied: Some(applied),
+        }
+    }
+}
+
+#[cfg(test)]
+impl AdmittedStatement {
+    /// A statement of which only this is known, for a stand-in of the relay.
+    pub(crate) fn shown_as(shown: String) -> AdmittedStatement {
+        AdmittedStatement {
+            record: StatementRecord {
+                method: crate::relay::record::statement::StatementMethod::Post,
+                target: "/query".to_owned(),
+                content_type: String::new(),
+                shown,
+                databases: None,
+                credentials: crate::influx::Credentials::None,
+                body: Bytes::new(),
+            },
+            shape: AnswerShape::default(),
+            asker: Asker::of(&http::HeaderMap::new()),
+            place: crate::relay::verdict::pending::statement_place(),
+        }
+    }
+
+    pub(crate) fn shown(&self) -> &str {
+        &self.record.shown
+    }
+}
+
+/// What a client hears in place of a replica's answer.
+struct Unanswered {
+    refusal: Refusal,
+    /// How many replicas carried it out, if it was journaled at all.
+    applied: Option<usize>,
+}
+
+impl Unanswered {
+    fn before(refusal: Refusal) -> Unanswered {
+        Unanswered {
+            refusal,
+            applied: None,
+        }
+    }
+}
+
+impl StatementAnswer {
+    /// What InfluxDB says to `async=true`.
+    fn accepted() -> StatementAnswer {
+        StatementAnswer {
+            status: 204,
+            content_type: None,
+            body: Bytes::new(),
+            cut: false,
+            refusal: None,
+        }
+    }
+}
+
+fn status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)
+}
+
+/// A replica's answer as the client's.
+fn pass_on(
+    said: StatementAnswer,
+    accept: Option<&http::HeaderValue>,
+    shape: &AnswerShape,
+    version: Option<&http::HeaderValue>,
+) -> Answer {
+    let pretty = shape.pretty;
+    // InfluxDB's errors have headers of their own, and the form that the client accepts.
+    let is_json = said
+        .content_type
+        .as_ref()
+        .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"));
+    match said.refusal {
+        Some(refusal) if said.status >= 400 && is_json => {
+            return refusal_of_text(said.status, refusal.words()).answer(accept, pretty);
+        }
+        // More results than are held, one of them an error: the error is what the client must hear.
+        Some(refusal) if said.cut && said.status < 400 => {
+            return Refusal::bad_request(refusal.words()).answer(accept, pretty);
+        }
+        None if said.cut => {
+            let refusal = Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the statements were carried out, but their answer is too large to be passed on in this form; in JSON it may have any length",
+            );
+            return refusal.answer(accept, pretty);
+        }
+        _ if said.status >= 400 && is_json => {
+            return refusal_of_replica(said.status, &said.body).answer(accept, pretty);
+        }
+        _ => {}
+    }
+    let (mut content_type, mut body) = (said.content_type, said.body);
+    let format = Format::accepted(accept);
+    if is_json && format != Format::Json {
+        // A replica was asked for JSON, for it tells most.
+        match render(&body, format, shape.chunked, shape.epoch.as_deref()) {
+            Ok(rendered) => {
+                content_type = Some(http::HeaderValue::from_static(name_of(format, version)));
+                body = Bytes::from(rendered);
+            }
+            Err(error) => log::debug!("an answer stays JSON: {error}"),
+        }
+    }
+    let headers = content_type.map(|content_type| (CONTENT_TYPE, content_type));
+    Answer {
+        status: status(said.status),
+        headers: headers.into_iter().collect(),
+        body,
+    }
+}
+
+/// The `Content-Type` of an answer in this form. Before 1.8 every CSV is `text/csv`, whatever was asked for.
+fn name_of(format: Format, version: Option<&http::HeaderValue>) -> &'static str {
+    let is_old = version.is_some_and(|version| {
+        let version = version.as_bytes();
+        version.starts_with(b"1.6.") || version.starts_with(b"1.7.")
+    });
+    match format {
+        Format::ApplicationCsv if is_old => Format::TextCsv.content_type(),
+        format => format.content_type(),
+    }
+}

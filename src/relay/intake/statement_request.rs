@@ -1,0 +1,331 @@
+//! A changing request that is no write, as a record.
+//!
+//! The record is the whole request. What depends on the clock is pinned to the moment at which it is taken, and what would be
+//! done differently by each node is refused.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
+
+use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
+use crate::influx::influxql::{
+    AnswerShape, Canonical, Class, Databases, Endpoint, Needed, Request, creates_administrator,
+    redact,
+};
+use crate::influx::{Credentials, Parameters, Refusal};
+use crate::offload::{LARGE, offload};
+use crate::relay::intake::relay::RETRY_AFTER_SECONDS;
+use crate::relay::record::statement::{CUT, StatementMethod, StatementRecord};
+
+/// Longest target of a request that goes out as GET; a longer one goes as POST, where its length does not matter.
+const LONGEST_TARGET: usize = 16 * 1024;
+
+/// Most bytes of a statement that are shown.
+const MOST_SHOWN: usize = 2048;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// A request as a record, and what its client wants of the answer.
+#[derive(Debug)]
+pub(in crate::relay) struct Taken {
+    pub(in crate::relay) record: StatementRecord,
+    pub(in crate::relay) shape: AnswerShape,
+    /// What its sender must be allowed to do, at least one thing.
+    pub(in crate::relay) needed: Vec<Needed>,
+    /// Everybody may run it while a node has no user.
+    pub(in crate::relay) creates_administrator: bool,
+}
+
+impl Taken {
+    /// Whether a node lets the statement pass although it refused the question.
+    pub(in crate::relay) fn passes(&self, refusal: &Refusal) -> bool {
+        self.creates_administrator && refusal.message.contains("create admin user first")
+    }
+}
+
+/// As [`take`]; a large body is worked on outside the threads that serve requests.
+pub(in crate::relay) async fn take_off(
+    request: &Request<'_>,
+    class: &Class,
+    now: i64,
+) -> Result<Taken, Refusal> {
+    if request.body.len() < LARGE {
+        return take(request, class, now);
+    }
+    let (method, headers) = (request.method.clone(), request.headers.clone());
+    let (path, query_string) = (request.path.to_vec(), request.query_string.to_vec());
+    let (body, class) = (request.body.to_vec(), class.clone());
+    let taken = offload(move || {
+        let request = Request {
+            method: &method,
+            path: &path,
+            query_string: &query_string,
+            headers: &headers,
+            body: &body,
+        };
+        take(&request, &class, now)
+    });
+    let failed = || {
+        let reason = "the request could not be worked on".to_owned();
+        Err(Refusal::unavailable(reason, RETRY_AFTER_SECONDS))
+    };
+    taken.await.unwrap_or_else(failed)
+}
+
+/// Makes a record of the request, accepted `now` (Unix time in nanoseconds).
+///
+/// # Errors
+/// It leaves open what every node would do with it.
+fn take(request: &Request<'_>, class: &Class, now: i64) -> Result<Taken, Refusal> {
+    let databases = match &class.databases {
+        Databases::Unknown => None,
+        Databases::Named { names, .. } => Some(names.iter().cloned().collect()),
+    };
+    match Endpoint::of(request.path) {
+        Some(Endpoint::Query) => take_query(request, class, databases, now),
+        _ => take_as_it_is(request, class, databases),
+    }
+}
+
+fn take_query(
+    request: &Request<'_>,
+    class: &Class,
+    databases: Option<Vec<String>>,
+    now: i64,
+) -> Result<Taken, Refusal> {
+    let mut canonical =
+        Canonical::of(request).map_err(|error| Refusal::bad_request(error.to_string()))?;
+    if class.depends_on_time {
+        match pin_now(&canonical.query, now) {
+            // What InfluxDB cannot read either is its to refuse.
+            Pinned::Unchanged | Pinned::Impossible(Unpinnable::Unreadable) => {}
+            Pinned::Rewritten(query) => canonical.query = query,
+            Pinned::Impossible(reason) => {
+                return Err(Refusal::bad_request(format!(
+                    "this statement cannot be replicated, as its meaning depends on when each node carries it out: {reason}"
+                )));
+            }
+        }
+    }
+    let credentials = Credentials::read(
+        &Parameters::parse(std::str::from_utf8(request.query_string).unwrap_or_default()),
+        request.headers,
+    );
+    let get = canonical.answer.get;
+    let form = canonical.form();
+    let shape = canonical.answer.query_string();
+    let in_target = get && form.len() + shape.len() < LONGEST_TARGET;
+    let parameters: Vec<&str> = if in_target {
+        vec![form.as_str(), shape.as_str()]
+    } else {
+        vec![shape.as_str()]
+    };
+    let parameters: Vec<&str> = parameters
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect();
+    let mut target = "/query".to_owned();
+    for (place, text) in parameters.into_iter().enumerate() {
+        target.push(if place == 0 { '?' } else { '&' });
+        target.push_str(text);
+    }
+    let needed = Needed::of(&canonical.query, canonical.database.as_deref());
+    let creates_administrator = creates_administrator(&canonical.query);
+    let shown = shorten(redact(&canonical.query));
+    let record = StatementRecord {
+        method: if in_target {
+            StatementMethod::Get
+        } else {
+            StatementMethod::Post
+        },
+        target,
+        content_type: if in_target {
+            String::new()
+        } else {
+            FORM.to_owned()
+        },
+        shown,
+        databases,
+        credentials,
+        body: if in_target {
+            Bytes::new()
+        } else {
+            Bytes::from(form)
+        },
+    };
+    Ok(Taken {
+        record,
+        shape: canonical.answer,
+        needed,
+        creates_administrator,
+    })
+}
+
+/// A request of another endpoint goes as it came, but for its credentials.
+fn take_as_it_is(
+    request: &Request<'_>,
+    class: &Class,
+    databases: Option<Vec<String>>,
+) -> Result<Taken, Refusal> {
+    let method = match *request.method {
+        Method::POST => StatementMethod::Post,
+        Method::PATCH => StatementMethod::Patch,
+        Method::DELETE => StatementMethod::Delete,
+        _ => {
+            return Err(Refusal::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Method Not Allowed",
+            ));
+        }
+    };
+    let text = |bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec())
+            .map_err(|_| Refusal::bad_request("the request's target is not UTF-8"))
+    };
+    let query_string = text(request.query_string)?;
+    let parameters = Parameters::parse(&query_string);
+    let credentials = Credentials::read(&parameters, request.headers);
+    let mut target = text(request.path)?;
+    let kept = query_string.split('&').filter(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        !pair.is_empty() && !matches!(name, "u" | "p")
+    });
+    for (place, pair) in kept.enumerate() {
+        target.push(if place == 0 { '?' } else { '&' });
+        target.push_str(pair);
+    }
+    let content_type = request.headers.get(CONTENT_TYPE);
+    Ok(Taken {
+        record: StatementRecord {
+            method,
+            content_type: content_type
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
+            shown: format!(
+                "{} ({} {})",
+                class.names.first().copied().unwrap_or("?"),
+                method.name(),
+                target.split('?').next().unwrap_or_default()
+            ),
+            target,
+            databases,
+            credentials,
+            body: Bytes::copy_from_slice(request.body),
+        },
+        shape: AnswerShape::default(),
+        needed: vec![Needed::nothing()],
+        creates_administrator: false,
+    })
+}
+
+fn shorten(mut text: String) -> String {
+    if text.len() <= MOST_SHOWN {
+        return text;
+    }
+    let mut end = MOST_SHOWN;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text.push(CUT);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::influx::influxql::classify_request;
+    use http::HeaderMap;
+    use http::header::AUTHORIZATION;
+
+    const NOW: i64 = 1_700_000_000_000_000_000;
+
+    fn taken(
+        method: Method,
+        path: &str,
+        query_string: &str,
+        headers: &HeaderMap,
+        body: &str,
+    ) -> Result<Taken, Refusal> {
+        let request = Request {
+            method: &method,
+            path: path.as_bytes(),
+            query_string: query_string.as_bytes(),
+            headers,
+            body: body.as_bytes(),
+        };
+        let class = classify_request(&request, &Default::default()).expect("an endpoint");
+        take(&request, &class, NOW)
+    }
+
+    fn get(query_string: &str) -> Result<Taken, Refusal> {
+        taken(Method::GET, "/query", query_string, &HeaderMap::new(), "")
+    }
+
+    #[test]
+    fn a_get_stays_one_and_loses_only_what_is_not_the_statements() {
+        let taken = get("q=CREATE+DATABASE+%22a+b%22&u=me&p=secret&pretty=true&async=true&db=x");
+        let taken = taken.expect("taken");
+        assert_eq!(
+            taken.record.target,
+            "/query?q=CREATE%20DATABASE%20%22a%20b%22&db=x&pretty=true"
+        );
+        assert!(taken.shape.asynchronous && taken.shape.pretty);
+        assert_eq!(taken.record.method, StatementMethod::Get);
+        assert_eq!(taken.record.databases, Some(vec!["a b".to_owned()]));
+        let user = Credentials::Parameters {
+            user: b"me".to_vec(),
+            password: b"secret".to_vec(),
+        };
+        assert_eq!(taken.record.credentials, user);
+    }
+
+    #[test]
+    fn a_form_goes_as_a_form_and_passwords_are_not_shown() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(FORM));
+        headers.insert(AUTHORIZATION, http::HeaderValue::from_static("Basic x"));
+        let body = "q=CREATE+USER+u+WITH+PASSWORD+%27hidden%27&epoch=ns";
+        let taken = taken(Method::POST, "/query", "", &headers, body);
+        let record = taken.expect("taken").record;
+        assert_eq!(record.target, "/query?epoch=ns");
+        assert_eq!(record.content_type, FORM);
+        assert!(!record.shown.contains("hidden"), "{}", record.shown);
+        let authorization = Credentials::Authorization(b"Basic x".to_vec());
+        assert_eq!(record.credentials, authorization);
+        assert!(record.body.starts_with(b"q=CREATE%20USER"));
+    }
+
+    #[test]
+    fn time_is_pinned_or_the_statement_is_refused() {
+        let record = get("db=d&q=DELETE+FROM+m+WHERE+time+%3C+now()");
+        let target = record.expect("taken").record.target;
+        assert!(target.contains("1700000000000000000"), "{target}");
+        let refusal = get("db=d&q=SELECT+mean(v)+INTO+x+FROM+m+GROUP+BY+time($i)");
+        let refusal = refusal.expect_err("refused");
+        assert_eq!(refusal.status, 400);
+        // What InfluxDB refuses itself goes to it.
+        assert!(get("db=d&q=DELETE+FROM+m+WHERE+time+%3C+%27").is_ok());
+    }
+
+    #[test]
+    fn a_long_get_goes_as_a_form() {
+        let long = format!("q=DROP+MEASUREMENT+%22{}%22", "m".repeat(LONGEST_TARGET));
+        let record = get(&long).expect("taken").record;
+        assert!(record.is_shown_cut() && record.shown.len() < MOST_SHOWN + 4);
+        assert_eq!(record.method, StatementMethod::Post);
+        assert!(record.body.len() > LONGEST_TARGET && record.target == "/query");
+    }
+
+    #[test]
+    fn other_endpoints_go_as_they_are() {
+        let query = "bucket=db%2Frp&u=me&p=secret&org=x";
+        let headers = HeaderMap::new();
+        let taken = taken(Method::POST, "/api/v2/delete", query, &headers, "{}");
+        let record = taken.expect("taken").record;
+        assert_eq!(record.target, "/api/v2/delete?bucket=db%2Frp&org=x");
+        assert_eq!(record.body, "{}");
+        assert!(!record.is_query());
+    }
+}

@@ -1,0 +1,110 @@
+//! What a client hears of its statement: an answer as a whole, or one that is still coming.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::influx::Answer;
+use crate::journal::{Journal, Sequence};
+use crate::relay::intake::judge::Judge;
+use crate::relay::record::touched::Touched;
+use crate::relay::replica::answer_stream::AnswerReader;
+use crate::relay::verdict::freshness::Freshness;
+use crate::relay::verdict::pending::StatementOutcome;
+use crate::stats::RelayStats;
+
+/// What a client hears of its statement.
+#[derive(Debug)]
+pub enum Replicated {
+    /// All of it.
+    Whole(Answer),
+    /// An answer whose body is still coming.
+    Streamed(StreamedAnswer),
+}
+
+/// A replica's answer that goes to the client while it comes.
+pub struct StreamedAnswer {
+    /// Its status and headers.
+    pub head: Answer,
+    pub(in crate::relay) pieces: AnswerReader,
+    /// `None` behind the last piece.
+    pub(in crate::relay) outcome: Option<oneshot::Receiver<StatementOutcome>>,
+    pub(in crate::relay) acknowledgement: Acknowledgement,
+    /// How long the client waits for the next piece.
+    pub(in crate::relay) patience: Duration,
+}
+
+/// The answer ends before its end: its replica broke off, the statement is not settled as the policy asks, or the client was too
+/// slow. The client can be told only by the end of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the answer to a statement broke off")]
+pub struct AnswerBroken;
+
+impl StreamedAnswer {
+    /// The next piece of the body; `None` behind the last one, which comes when the statement is settled.
+    ///
+    /// # Errors
+    /// There is no end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, AnswerBroken> {
+        let piece = tokio::time::timeout(self.patience, self.pieces.next());
+        if let Some(piece) = piece.await.map_err(|_| AnswerBroken)? {
+            return Ok(Some(piece));
+        }
+        let Some(outcome) = self.outcome.take() else {
+            return Ok(None);
+        };
+        let (answer, is_refused) = match outcome.await {
+            Ok(StatementOutcome::Applied { answer, .. }) => (answer, false),
+            Ok(StatementOutcome::Refused(answer)) => (answer, true),
+            Ok(StatementOutcome::Unmet { .. }) | Err(_) => {
+                self.acknowledgement.stats.timeouts.increment();
+                return Err(AnswerBroken);
+            }
+        };
+        if answer.cut {
+            return Err(AnswerBroken);
+        }
+        self.acknowledgement.make(is_refused);
+        Ok(Some(answer.body))
+    }
+
+    /// Returns once the client is too slow to be waited for.
+    pub async fn given_up(&self) {
+        self.pieces.given_up().await;
+    }
+}
+
+impl std::fmt::Debug for StreamedAnswer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("StreamedAnswer")
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What must be done before a client hears the end of an answer, so that it finds in every later read what it heard.
+pub(in crate::relay) struct Acknowledgement {
+    pub(in crate::relay) sequence: Sequence,
+    pub(in crate::relay) touched: Touched,
+    pub(in crate::relay) freshness: Arc<Freshness>,
+    pub(in crate::relay) stats: Arc<RelayStats>,
+    pub(in crate::relay) journal: Journal,
+    pub(in crate::relay) judge: Arc<Judge>,
+}
+
+impl Acknowledgement {
+    /// Of several statements the first ones may have been carried out though it was refused, and the client sees which.
+    pub(in crate::relay) fn make(&self, is_refused: bool) {
+        if is_refused {
+            self.stats.refused.increment();
+        }
+        self.freshness
+            .acknowledge_statement(self.sequence, &self.touched);
+        self.judge.statement_acknowledged();
+        let durable = self.journal.durable();
+        self.stats.show_head(durable.sequence.get(), durable.offset);
+    }
+}

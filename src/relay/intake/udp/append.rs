@@ -1,0 +1,95 @@
+//! What a listener has gathered goes into the journal.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use log::warn;
+
+use crate::config::model;
+use crate::influx::{Credentials, Ending};
+use crate::relay::record::write::{Destination, Form, WriteRecord};
+use crate::relay::{AppendUnattendedError, Relay};
+use crate::stats::UdpStats;
+
+use super::WATCH_PACE;
+use super::gather::Gathered;
+
+/// Appends the records of one listener.
+pub(super) struct Appender {
+    address: SocketAddr,
+    destination: Destination,
+    relay: Arc<Relay>,
+    stats: Arc<UdpStats>,
+    /// Whether the database is known to be there, or its making is in the journal.
+    has_database: bool,
+    /// When it was last logged that the journal took no record.
+    told: Option<Instant>,
+}
+
+impl Appender {
+    pub(super) fn new(settings: &model::Udp, relay: Arc<Relay>, stats: Arc<UdpStats>) -> Appender {
+        Appender {
+            address: settings.bind,
+            destination: Destination {
+                form: Form::LineProtocol,
+                precision: settings.precision,
+                consistency: None,
+                database: settings.database.clone(),
+                retention_policy: settings.retention_policy.clone(),
+                credentials: Credentials::None,
+            },
+            relay,
+            stats,
+            has_database: false,
+            told: None,
+        }
+    }
+
+    /// Finds out whether the database has to be made. Where that cannot be told, it is made: twice does no harm, but a
+    /// statement holds up what comes behind it.
+    pub(super) async fn look_for_database(&mut self) {
+        self.has_database = self.relay.has_database(&self.destination.database).await;
+    }
+
+    /// As InfluxDB's listener: the database is made before the first record.
+    fn make_database(&mut self) -> Result<(), AppendUnattendedError> {
+        if !self.has_database {
+            self.relay.create_database(&self.destination.database)?;
+            self.has_database = true;
+        }
+        Ok(())
+    }
+
+    /// Appends a record, or drops and counts its datagrams if the journal does not take it.
+    pub(super) fn append(&mut self, gathered: Gathered) {
+        let record = WriteRecord {
+            destination: self.destination.clone(),
+            lines: gathered.lines,
+            ending: Ending::Closed,
+            body: gathered.body,
+        };
+        let appended = self
+            .make_database()
+            .and_then(|()| self.relay.append_unattended(record));
+        match appended {
+            Ok(_) => {
+                self.stats.records.increment();
+                let relay = self.relay.stats();
+                relay.stamped_lines.add(u64::from(gathered.stamped));
+            }
+            Err(error) => {
+                self.stats.dropped_packets.add(u64::from(gathered.packets));
+                let now = Instant::now();
+                if self.told.is_none_or(|told| now - told >= WATCH_PACE) {
+                    self.told = Some(now);
+                    warn!(
+                        "udp {}: datagrams are dropped: relay {}: {error}",
+                        self.address,
+                        self.relay.stats().name
+                    );
+                }
+            }
+        }
+    }
+}

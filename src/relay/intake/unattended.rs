@@ -1,0 +1,116 @@
+//! Records that no client waits for: the lines of datagrams, and the database that they need.
+
+use std::time::Duration;
+
+use crate::influx::influxql::identifier;
+use crate::influx::{Credentials, read_query_answer};
+use crate::journal::{AppendError, Sequence};
+use crate::relay::intake::relay::Relay;
+use crate::relay::record::statement::{STATEMENT, StatementMethod, StatementRecord};
+use crate::relay::record::write::{FieldTooLong, WRITE, WriteRecord};
+use crate::relay::replica::request::{Pieces, query_request};
+
+/// How long a replica may take to say which databases it has.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why what no client waits for was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendUnattendedError {
+    /// A field does not fit into a record.
+    #[error(transparent)]
+    Field(#[from] FieldTooLong),
+    /// The journal does not take it.
+    #[error("the journal takes no writes: {0}")]
+    Journal(#[from] AppendError),
+}
+
+impl Relay {
+    /// Appends a write that no client waits for: whatever the replicas make of it, nobody is told. It is refused only if the
+    /// journal takes nothing now.
+    ///
+    /// # Errors
+    /// [`AppendUnattendedError`]: nothing was stored.
+    pub fn append_unattended(
+        &self,
+        record: WriteRecord,
+    ) -> Result<Sequence, AppendUnattendedError> {
+        let head = record.encode_head()?;
+        let appended = self.journal.append(WRITE, vec![head, record.body])?;
+        self.stats.records.increment();
+        self.stats.lines.add(u64::from(record.lines));
+        Ok(appended.sequence)
+    }
+
+    /// Appends a `CREATE DATABASE`, as InfluxDB's UDP listener runs one before its first batch. Done twice it does nothing.
+    ///
+    /// # Errors
+    /// [`AppendUnattendedError`]: nothing was stored.
+    pub fn create_database(&self, name: &str) -> Result<(), AppendUnattendedError> {
+        let statement = format!("CREATE DATABASE {}", identifier(name));
+        let form: String =
+            percent_encoding::utf8_percent_encode(&statement, percent_encoding::NON_ALPHANUMERIC)
+                .collect();
+        let record = StatementRecord {
+            method: StatementMethod::Post,
+            target: "/query".to_owned(),
+            content_type: "application/x-www-form-urlencoded".to_owned(),
+            shown: statement,
+            databases: Some(vec![name.to_owned()]),
+            credentials: Credentials::None,
+            body: format!("q={form}").into(),
+        };
+        let head = record.encode_head()?;
+        self.journal.append(STATEMENT, vec![head, record.body])?;
+        self.stats.statements.increment();
+        Ok(())
+    }
+
+    /// Whether every replica that answers has this database. False too if none answers, or one does not tell.
+    pub async fn has_database(&self, name: &str) -> bool {
+        self.ready().await;
+        let mut answered = false;
+        for replica in &self.replicas {
+            let Some(address) = replica.server.address().filter(|_| replica.follows()) else {
+                continue;
+            };
+            let mut request = Pieces::default();
+            request.push(query_request(
+                "SHOW DATABASES",
+                "",
+                &Credentials::None,
+                address,
+            ));
+            let asked = replica.client.exchange(address, request);
+            let Ok(Ok(answer)) = tokio::time::timeout(ASK_TIMEOUT, asked).await else {
+                continue;
+            };
+            if answer.status != 200 || !lists(&answer.body, name) {
+                return false;
+            }
+            answered = true;
+        }
+        answered
+    }
+}
+
+/// Whether the answer to `SHOW DATABASES` has this name.
+fn lists(answer: &[u8], name: &str) -> bool {
+    read_query_answer(answer).is_some_and(|answer| answer.texts("name").any(|found| found == name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_found_in_the_answer_or_it_is_not_there() {
+        let answer = br#"{"results":[{"statement_id":0,"series":[{"name":"databases","columns":["name"],"values":[["_internal"],["a b"]]}]}]}"#;
+        assert!(lists(answer, "a b"));
+        assert!(!lists(answer, "a"));
+        assert!(!lists(
+            br#"{"results":[{"statement_id":0,"error":"no"}]}"#,
+            "a"
+        ));
+        assert!(!lists(b"", "a"));
+    }
+}

@@ -1,0 +1,239 @@
+//! What the parts of a relay share about one replica.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use http::HeaderValue;
+
+use log::error;
+use tokio::sync::watch;
+
+use crate::journal::{Position, Sequence};
+use crate::stats::server_handle::ServerHandle;
+use crate::stats::{RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
+
+use crate::relay::replica::answer::ReplicaAnswer;
+use crate::relay::replica::client::ReplicaClient;
+use crate::relay::replica::membership::{Divergence, Place, Roster};
+
+/// One replica.
+pub(in crate::relay) struct Replica {
+    /// Its place among the relay's replicas.
+    pub(in crate::relay) index: usize,
+    pub(in crate::relay) server: Arc<ServerHandle>,
+    pub(in crate::relay) client: ReplicaClient,
+    pub(in crate::relay) stats: Arc<ReplicaStats>,
+    pub(in crate::relay) relay_stats: Arc<RelayStats>,
+    roster: Arc<Roster>,
+    place: watch::Sender<Place>,
+    trusted: AtomicBool,
+    /// A person says that it is what it was, whatever it can prove.
+    as_it_is: AtomicBool,
+    /// Records that a person wants this replica to pass over.
+    skips: watch::Sender<BTreeSet<Sequence>>,
+    version: ArcSwapOption<HeaderValue>,
+}
+
+impl Replica {
+    pub(in crate::relay) fn new(
+        index: usize,
+        server: Arc<ServerHandle>,
+        timeout: Duration,
+        stats: Arc<ReplicaStats>,
+        relay_stats: Arc<RelayStats>,
+        roster: Arc<Roster>,
+    ) -> Replica {
+        let place = roster.place(&stats.name);
+        server.set_aside(place != Place::Following);
+        Replica {
+            place: watch::Sender::new(place),
+            roster,
+            index,
+            server,
+            client: ReplicaClient::new(timeout),
+            stats,
+            relay_stats,
+            trusted: AtomicBool::new(false),
+            as_it_is: AtomicBool::new(false),
+            skips: watch::Sender::default(),
+            version: ArcSwapOption::empty(),
+        }
+    }
+
+    /// A person wants it to pass over this record.
+    pub(in crate::relay) fn skip(&self, sequence: Sequence) {
+        self.skips.send_if_modified(|skips| skips.insert(sequence));
+    }
+
+    /// The record is passed over.
+    pub(in crate::relay) fn skip_done(&self, sequence: Sequence) {
+        self.skips.send_if_modified(|skips| skips.remove(&sequence));
+    }
+
+    /// Nothing up to here will be sent again.
+    pub(in crate::relay) fn passed(&self, saved: Sequence) {
+        self.skips.send_if_modified(|skips| {
+            let before = skips.len();
+            skips.retain(|sequence| *sequence > saved);
+            skips.len() < before
+        });
+    }
+
+    /// The records that it is to pass over.
+    pub(in crate::relay) fn skips(&self) -> Vec<Sequence> {
+        self.skips.borrow().iter().copied().collect()
+    }
+
+    /// The same, and each change of it.
+    pub(in crate::relay) fn watch_skips(&self) -> watch::Receiver<BTreeSet<Sequence>> {
+        self.skips.subscribe()
+    }
+
+    /// Whether it follows the journal.
+    pub(in crate::relay) fn follows(&self) -> bool {
+        *self.place.borrow() == Place::Following
+    }
+
+    /// How it stands to the journal.
+    pub(in crate::relay) fn place(&self) -> Place {
+        self.place.borrow().clone()
+    }
+
+    /// Its place, and each change of it.
+    pub(in crate::relay) fn watch_place(&self) -> watch::Receiver<Place> {
+        self.place.subscribe()
+    }
+
+    /// Changes its place, if that can be written down.
+    pub(in crate::relay) fn change_place(&self, place: Place) -> std::io::Result<()> {
+        self.roster.note(&self.stats.name, &place)?;
+        self.take_place(place);
+        Ok(())
+    }
+
+    /// Changes its place to one that does not follow, if that can be written down; but never the last one's that follows: then
+    /// `None`.
+    pub(in crate::relay) fn change_place_unless_last(
+        &self,
+        place: Place,
+    ) -> Option<std::io::Result<()>> {
+        let noted = self
+            .roster
+            .note_unless_last(&self.stats.name, &place, self.everyone())?;
+        Some(noted.map(|()| self.take_place(place)))
+    }
+
+    fn everyone(&self) -> impl Iterator<Item = &str> {
+        let everyone = self.relay_stats.replicas.iter();
+        everyone.map(|stats| stats.name.as_str())
+    }
+
+    /// It is none any more, whether that can be written down or not.
+    pub(in crate::relay) fn set_place(&self, place: Place) {
+        let noted = self.roster.note(&self.stats.name, &place);
+        self.stand_aside(place, noted);
+    }
+
+    /// It is none any more, whether that can be written down or not; but never the last one that follows: then false.
+    pub(in crate::relay) fn diverge(&self, reason: &str) -> bool {
+        let divergence = Divergence::now(reason);
+        let name = &self.stats.name;
+        let everyone = self.everyone();
+        match self.roster.diverge_unless_last(name, &divergence, everyone) {
+            Some(noted) => {
+                self.stand_aside(Place::Diverged(divergence), noted);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn stand_aside(&self, place: Place, noted: std::io::Result<()>) {
+        if let Some(divergence) = place.divergence() {
+            error!(
+                "replica {} is diverged: {}; it gets no records and serves nothing until it is rebuilt",
+                self.stats.name, divergence.reason
+            );
+        }
+        if let Err(error) = noted {
+            error!(
+                "replica {}: that it is diverged could not be written down: {error}",
+                self.stats.name
+            );
+        }
+        self.take_place(place);
+    }
+
+    /// Whether it is known to be the node it was (rule R1): not before its first greeting, and not while the way to it is
+    /// interrupted.
+    pub(in crate::relay) fn is_trusted(&self) -> bool {
+        self.trusted.load(Ordering::Acquire)
+    }
+
+    pub(in crate::relay) fn set_trusted(&self, trusted: bool) {
+        self.trusted.store(trusted, Ordering::Release);
+    }
+
+    /// A person says that it is what it was: what it must prove is forgotten before it is greeted next.
+    pub(in crate::relay) fn take_back_as_it_is(&self) {
+        self.as_it_is.store(true, Ordering::Release);
+    }
+
+    /// Whether a person said so since this was asked last.
+    pub(in crate::relay) fn take_as_it_is(&self) -> bool {
+        self.as_it_is.swap(false, Ordering::AcqRel)
+    }
+
+    /// Who does not follow the journal serves no reads either (rule R4).
+    fn take_place(&self, place: Place) {
+        self.server.set_aside(place != Place::Following);
+        self.place.send_replace(place);
+    }
+
+    /// It may be another node than it was, or is known not to be: meanwhile it serves no reads.
+    pub(in crate::relay) fn set_held(&self, held: bool) {
+        self.server.set_aside(held || !self.follows());
+    }
+
+    /// The version it last named, e.g. `1.8.10`.
+    pub(in crate::relay) fn version(&self) -> Option<HeaderValue> {
+        self.version.load().as_deref().cloned()
+    }
+
+    pub(in crate::relay) fn learn_version(&self, answer: &ReplicaAnswer) {
+        if let Some(version) = &answer.version
+            && self.version.load().as_deref() != Some(version)
+        {
+            self.version.store(Some(Arc::new(version.clone())));
+        }
+    }
+
+    pub(in crate::relay) fn note_error(&self, reason: String) {
+        self.stats
+            .last_error
+            .store(Some(Arc::new((SystemTime::now(), reason))));
+    }
+
+    /// Puts its state where the views read it. `oldest_pending` is Unix time in nanoseconds.
+    pub(in crate::relay) fn publish(
+        &self,
+        status: ReplicaStatus,
+        cursor: Position,
+        oldest_pending: Option<u64>,
+    ) {
+        self.stats.cursor.set(cursor.sequence.get());
+        self.stats.cursor_offset.set(cursor.offset);
+        self.stats
+            .oldest_pending
+            .set(oldest_pending.map_or(0, |nanos| nanos / 1_000_000));
+        if self.stats.state.load().status != status {
+            self.stats.state.store(Arc::new(ReplicaState {
+                status,
+                since: SystemTime::now(),
+            }));
+        }
+    }
+}

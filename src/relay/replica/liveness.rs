@@ -1,0 +1,77 @@
+//! An idle connection to a node whose end says that the node's process may have ended, also while nothing is sent to it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
+use tokio::net::TcpStream;
+
+use crate::relay::replica::client::SendError;
+
+/// A host that went away without a word is noticed after these: silence, then so many probes without an answer.
+const SILENCE: Duration = Duration::from_secs(5);
+const PROBE_PACE: Duration = Duration::from_secs(2);
+const PROBES: u32 = 3;
+
+/// The connection. Nothing is ever sent on it.
+pub(in crate::relay) struct Sentinel {
+    stream: TcpStream,
+    since: Instant,
+}
+
+impl Sentinel {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`SendError::Connect`]
+    pub(in crate::relay) async fn open(
+        address: SocketAddr,
+        timeout: Duration,
+    ) -> Result<Sentinel, SendError> {
+        let failed = |reason: String| SendError::Connect { address, reason };
+        let stream = match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(failed(error.to_string())),
+            Err(_) => return Err(failed(format!("no answer within {timeout:?}"))),
+        };
+        keep_alive(&stream).map_err(|error| failed(error.to_string()))?;
+        Ok(Sentinel {
+            stream,
+            since: Instant::now(),
+        })
+    }
+
+    /// Returns when the connection has ended, or something came on it, which no node sends unasked.
+    pub(in crate::relay) async fn ended(&self) {
+        let mut byte = [0];
+        loop {
+            if self.stream.readable().await.is_err() {
+                return;
+            }
+            match self.stream.try_read(&mut byte) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// How long it has been open.
+    pub(in crate::relay) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, SILENCE)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE_PACE)?;
+    sockopt::set_tcp_keepcnt(stream, PROBES)
+}
+
+/// As [`Sentinel::ended`]; without a sentinel, never.
+pub(in crate::relay) async fn ended(sentinel: Option<&Sentinel>) {
+    match sentinel {
+        Some(sentinel) => sentinel.ended().await,
+        None => std::future::pending().await,
+    }
+}

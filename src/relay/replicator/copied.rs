@@ -1,0 +1,196 @@
+//! Whether another replica's data was copied to a node before it is taken back (rule R4).
+//!
+//! When a rebuild begins, the pin of the journal takes a note of what there is to be copied: the identity point and databases
+//! of the replica whose place it pins, and how many measurements each database has, as far as its writers may ask. Before the
+//! node is taken back it is asked for the same. What it lacks counts only if another replica has it: a statement may have
+//! removed it meanwhile.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::influx::Credentials;
+use crate::influx::influxql::identifier;
+use crate::influx::query_answer::Row;
+use crate::relay::replica::handle::Replica;
+use crate::relay::replica::identity_point::Proof;
+use crate::relay::replica::known::Known;
+use crate::relay::replica::questions::{Asked, DatabaseAnswer, PointAnswer, Unanswered};
+use crate::relay::replicator::cursor_metadata::Note;
+
+/// Databases whose measurements are counted.
+const MOST: usize = 64;
+
+/// Bytes of the name of one that is counted.
+const LONGEST: usize = 256;
+
+/// InfluxDB's own database, of which each node has its own.
+const INTERNAL: &str = crate::influx::influxql::NODE_LOCAL_DATABASE;
+
+/// Databases, and how many measurements they have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(in crate::relay) struct Contents {
+    measurements: BTreeMap<String, u64>,
+}
+
+impl Contents {
+    /// Whether there are none.
+    pub(in crate::relay) fn is_empty(&self) -> bool {
+        self.measurements.is_empty()
+    }
+
+    /// What a node has, as far as these credentials may ask; nothing if they may not, or it does not answer.
+    pub(in crate::relay) async fn of(replica: &Replica, credentials: &[Credentials]) -> Contents {
+        let mut contents = Contents::default();
+        let Some(asked) = asked(replica) else {
+            return contents;
+        };
+        for credentials in credentials {
+            let databases = asked.rows("SHOW DATABASES", "", credentials).await;
+            let databases = databases.ok().flatten().unwrap_or_default();
+            for row in &databases {
+                let Some(name) = first_text(row) else {
+                    continue;
+                };
+                let is_counted = contents.measurements.contains_key(name);
+                let is_full = contents.measurements.len() >= MOST;
+                if is_counted || is_full || name == INTERNAL || name.len() > LONGEST {
+                    continue;
+                }
+                if let Some(count) = measurements(asked, name, credentials).await {
+                    contents.measurements.insert(name.to_owned(), count);
+                }
+            }
+        }
+        contents
+    }
+
+    /// What of this, as it was when the copy began, neither the copy has nor a statement took from the source.
+    fn lacking(&self, source: &Contents, copy: &Contents) -> Option<String> {
+        self.measurements.iter().find_map(|(name, at_begin)| {
+            let now = source.measurements.get(name)?;
+            let least = *at_begin.min(now);
+            match copy.measurements.get(name) {
+                None => Some(format!("database {name:?} is not there, or its writers may not ask about it there")),
+                Some(copied) if *copied < least => Some(format!(
+                    "database {name:?} has {copied} measurements there, and at least {least} were to be copied"
+                )),
+                Some(_) => None,
+            }
+        })
+    }
+}
+
+/// How many measurements the database has.
+async fn measurements(asked: Asked<'_>, database: &str, credentials: &Credentials) -> Option<u64> {
+    let statement = format!(
+        "SHOW MEASUREMENT EXACT CARDINALITY ON {}",
+        identifier(database)
+    );
+    let rows = asked.rows(&statement, database, credentials).await.ok()??;
+    // A database without any has no row.
+    match rows.first() {
+        None => Some(0),
+        Some(row) => row.first()?.1.as_u64(),
+    }
+}
+
+fn first_text(row: &Row) -> Option<&str> {
+    row.first()?.1.as_str()
+}
+
+fn asked(replica: &Replica) -> Option<Asked<'_>> {
+    Some(Asked {
+        client: &replica.client,
+        address: replica.server.address()?,
+    })
+}
+
+/// Whose credentials may be asked with.
+pub(in crate::relay) fn credentials(known: &Known, proof: Option<&Proof>) -> Vec<Credentials> {
+    let mut all: Vec<Credentials> = Vec::new();
+    for place in known.destinations(proof) {
+        if !all.contains(&place.credentials) {
+            all.push(place.credentials);
+        }
+    }
+    all
+}
+
+/// Looks whether the node holds what was noted when its rebuild began.
+///
+/// # Errors
+/// What it lacks and another replica has, or why it cannot be asked.
+pub(in crate::relay) async fn check(
+    target: &Replica,
+    others: &[&Replica],
+    begin: &Note,
+) -> Result<(), String> {
+    let copy = asked(target).ok_or("its name cannot be resolved")?;
+    let unanswered = |error: Unanswered| error.to_string();
+    let sources: Vec<(&Replica, Asked<'_>)> = others
+        .iter()
+        .filter_map(|other| Some((*other, asked(other)?)))
+        .collect();
+    if let Some(proof) = &begin.proof
+        && let PointAnswer::Missing(what) = copy.point(proof).await.map_err(unanswered)?
+    {
+        for (source, asked) in &sources {
+            if matches!(asked.point(proof).await, Ok(PointAnswer::There)) {
+                let name = &source.stats.name;
+                return Err(format!("{what} as {name} had, and that {name} has"));
+            }
+        }
+    }
+    for place in begin.known.destinations(begin.proof.as_ref()) {
+        let answer = copy.database(&place).await.map_err(unanswered)?;
+        let what = match answer {
+            DatabaseAnswer::There => continue,
+            DatabaseAnswer::Missing => format!("database {:?} is not there", place.database),
+            DatabaseAnswer::Refused(status) => format!(
+                "it answers {status} to who writes to database {:?}",
+                place.database
+            ),
+        };
+        for (source, asked) in &sources {
+            if matches!(asked.database(&place).await, Ok(DatabaseAnswer::There)) {
+                return Err(format!("{what}, unlike at {}", source.stats.name));
+            }
+        }
+    }
+    let credentials = credentials(&begin.known, begin.proof.as_ref());
+    let copied = Contents::of(target, &credentials).await;
+    for (source, _) in sources {
+        let now = Contents::of(source, &credentials).await;
+        if let Some(lacking) = begin.at_copy.lacking(&now, &copied) {
+            return Err(lacking);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents(of: &[(&str, u64)]) -> Contents {
+        Contents {
+            measurements: of
+                .iter()
+                .map(|(name, count)| ((*name).to_owned(), *count))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn what_was_dropped_or_made_meanwhile_is_not_missed() {
+        let begin = contents(&[("a", 5), ("b", 2), ("gone", 9)]);
+        let now = contents(&[("a", 3), ("b", 7), ("new", 1)]);
+        assert_eq!(begin.lacking(&now, &contents(&[("a", 3), ("b", 2)])), None);
+        let lacking =
+            |copy: &[(&str, u64)]| begin.lacking(&now, &contents(copy)).unwrap_or_default();
+        assert!(lacking(&[("a", 2), ("b", 2)]).contains("\"a\" has 2"));
+        assert!(lacking(&[("a", 3)]).contains("\"b\" is not there"));
+    }
+}

@@ -1,0 +1,132 @@
+//! What is kept with a replica's cursor: a JSON object, of which a version reads the fields that it knows.
+//!
+//! | field | |
+//! | --- | --- |
+//! | `proof` | the [proof](crate::relay::replica::identity_point) that belongs to the cursor's place |
+//! | `known` | the [databases](crate::relay::replica::known) that it is known to have |
+//! | `at_copy` | of the pin of a rebuild: what [was there to be copied](crate::relay::replicator::copied) |
+//! | `settled` | haflux ended well: nothing was under way to the replica, and nothing was in doubt |
+//! | `allowance` | bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt |
+//! | `tried`, `set_aside`, `skips` | records that it leaves without a verdict ([attempts](crate::relay::replicator::attempts)) |
+//!
+//! Earlier versions kept refusals here, as a field or as a list alone. They are not read: such a cursor stands, and the record
+//! of such a refusal is judged without it.
+
+use bytes::Bytes;
+use log::error;
+use serde::{Deserialize, Serialize};
+
+use crate::relay::replica::identity_point::Proof;
+use crate::relay::replica::known::Known;
+use crate::relay::replicator::attempts::SavedAttempts;
+use crate::relay::replicator::copied::Contents;
+
+/// What a cursor can carry.
+const MAX_LENGTH: usize = 64 * 1024;
+
+/// The note of one cursor.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::relay) struct Note {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::relay) proof: Option<Proof>,
+    #[serde(skip_serializing_if = "Known::is_empty")]
+    pub(in crate::relay) known: Known,
+    #[serde(skip_serializing_if = "Contents::is_empty")]
+    pub(in crate::relay) at_copy: Contents,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::relay) settled: bool,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(in crate::relay) allowance: u64,
+    #[serde(flatten)]
+    pub(in crate::relay) attempts: SavedAttempts,
+}
+
+// Serde hands over a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Note {
+    /// As it is kept; empty if it says nothing. If it does not fit, the proof is left out.
+    pub(in crate::relay) fn encode(mut self) -> Bytes {
+        if self == Note::default() {
+            return Bytes::new();
+        }
+        loop {
+            match serde_json::to_vec(&self) {
+                Ok(text) if text.len() <= MAX_LENGTH => return Bytes::from(text),
+                Ok(_) if !self.at_copy.is_empty() => self.at_copy = Contents::default(),
+                Ok(_) if !self.known.is_empty() => self.known = Known::default(),
+                Ok(_) if self.proof.is_some() => self.proof = None,
+                Ok(text) => return Bytes::from(text),
+                Err(error) => {
+                    error!("the note of a cursor cannot be written: {error}");
+                    return Bytes::new();
+                }
+            }
+        }
+    }
+
+    /// Reads what [`Note::encode`] wrote, or the list of the first versions, of which nothing is taken.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub(in crate::relay) fn decode(note: &[u8]) -> Result<Note, serde_json::Error> {
+        match note.first() {
+            None | Some(b'[') => Ok(Note::default()),
+            Some(_) => serde_json::from_slice(note),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::replica::identity_point::tests::record;
+
+    #[test]
+    fn a_restart_reads_what_was_kept() {
+        let note = Note {
+            proof: Proof::of(&record("m v=1 5")),
+            known: Known::default(),
+            at_copy: Contents::default(),
+            settled: true,
+            allowance: 7,
+            attempts: SavedAttempts {
+                tried: vec![(8, 2)],
+                set_aside: vec![5],
+                skips: vec![9],
+            },
+        };
+        assert!(note.proof.is_some());
+        assert_eq!(Note::decode(&note.clone().encode()).expect("a note"), note);
+        assert!(Note::default().encode().is_empty());
+        assert_eq!(Note::decode(b"").expect("a note"), Note::default());
+    }
+
+    #[test]
+    fn notes_of_other_versions_are_read_as_far_as_they_are_known() {
+        let list = br#"[{"sequence":7,"status":400,"reason":"no"}]"#;
+        assert_eq!(Note::decode(list).expect("a note"), Note::default());
+        let fields = br#"{"later":true,"refusals":[{"sequence":7}],"settled":true}"#;
+        assert!(Note::decode(fields).expect("a note").settled);
+        assert!(Note::decode(b"nonsense").is_err());
+    }
+
+    #[test]
+    fn it_is_never_longer_than_a_cursor_can_carry() {
+        let mut long = Proof::of(&record("m v=1 5")).expect("a point");
+        long.database = "d".repeat(MAX_LENGTH);
+        let note = Note {
+            proof: Some(long),
+            allowance: 7,
+            ..Note::default()
+        };
+        let text = note.encode();
+        assert!(text.len() <= MAX_LENGTH);
+        let kept = Note::decode(&text).expect("a note");
+        assert_eq!((kept.proof, kept.allowance), (None, 7));
+    }
+}

@@ -1,0 +1,140 @@
+//! When a replica is none: it stands aside, until a person takes it back (rules R3 and R4).
+
+use std::time::Instant;
+
+use futures_util::stream::FuturesUnordered;
+use log::error;
+
+use super::statements::{SAVE_TIMEOUT, Unanswered};
+use super::{Link, Replicator};
+use crate::journal::Position;
+use crate::relay::replicator::attempts::{Attempts, SavedAttempts};
+use crate::relay::replicator::cursor_metadata::Note;
+use crate::relay::replicator::rewind::{Mark, Trail};
+use crate::relay::verdict::reach::Reach;
+use crate::stats::ReplicaStatus;
+
+impl Replicator {
+    /// Rule R4: no records, no acknowledgements, and nobody waits for it. Its place in the journal is given up.
+    pub(super) async fn stand_aside(&mut self) {
+        self.drain().await;
+        self.under_way = FuturesUnordered::new();
+        self.is_pinged = false;
+        self.end_lanes();
+        self.forget_barriers();
+        self.unanswered = None;
+        self.window.clear();
+        self.link = Link::Away {
+            until: Instant::now(),
+        };
+        self.distrust();
+        self.is_held = false;
+        // The control's change of its place may have crossed a greeting.
+        self.replica.set_held(false);
+        self.started = None;
+        self.going_back = None;
+        let index = self.replica.index;
+        self.board.carries_out(index, None);
+        self.stalled.clear();
+        self.board.unstall_all(index);
+        self.dead_letters
+            .set_follows(&self.replica.stats.name, false);
+        self.board.set_reach(index, Reach::Away);
+        self.board.change_refusals(|refusals| refusals.leave(index));
+        self.keeper.keep_letters().await;
+        self.give_up_place().await;
+        if let Some(divergence) = self.replica.place().divergence() {
+            self.replica.note_error(divergence.reason.clone());
+        }
+        self.replica
+            .publish(ReplicaStatus::Diverged, self.tracker.cursor(), None);
+    }
+
+    /// Removes its cursor, from both tables: else damage to the newer one would show the older one's cursor, and make it a
+    /// follower again if the roster is damaged too.
+    async fn give_up_place(&mut self) {
+        self.journal.remove_cursor(&self.replica.stats.name);
+        let saved = tokio::time::timeout(SAVE_TIMEOUT, self.journal.sync_both_tables()).await;
+        let trouble = match saved {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the journal's disk does not answer".to_owned(),
+        };
+        error!(
+            "replica {}: that its place in the journal is given up could not be saved: {trouble}",
+            self.replica.stats.name
+        );
+    }
+
+    /// It was taken back: it follows from where its cursor was put.
+    pub(super) fn come_back(&mut self) {
+        let name = &self.replica.stats.name;
+        let cursors = self.journal.cursors();
+        let cursor = cursors.iter().find(|cursor| cursor.name == *name);
+        let place = cursor.map_or_else(Position::default, |cursor| Position {
+            sequence: cursor.sequence,
+            offset: cursor.offset,
+        });
+        let note = cursor.map(|cursor| Note::decode(&cursor.note));
+        self.allowance = note.map_or(0, |note| note.unwrap_or_default().allowance);
+        let now = Instant::now();
+        // Another node's data was copied to it: nothing is known of its own.
+        let mark = Mark {
+            position: place,
+            proof: None,
+        };
+        // Nor does it go back to before this place: what was in doubt before is in the copy.
+        self.trail = Trail::new(self.pace.rewind, now, mark.clone());
+        self.start_over(now, mark.clone());
+        // Statements from before the copy was made are in it, and come once more.
+        self.unanswered = Some(Unanswered::before_the_start(self.journal.head()));
+        self.saved = mark;
+        self.blocked = false;
+        self.attempts = Attempts::new(self.pace.max_attempts, SavedAttempts::default());
+        self.dead_letters
+            .set_follows(&self.replica.stats.name, true);
+        self.behind_since = now;
+        self.backoff.reset();
+        self.link = Link::Away { until: now };
+        self.given_up.clear();
+        let index = self.replica.index;
+        self.board
+            .change_refusals(|refusals| refusals.join(index, place.sequence));
+    }
+
+    /// Rule R3: past its bounds a backlog is let go, if another replica has what is in it.
+    pub(super) fn diverge_if_too_far_behind(&mut self) {
+        let now = Instant::now();
+        if self.is_linked() && self.is_near() {
+            self.behind_since = now;
+            self.allowance = 0;
+            return;
+        }
+        let cursor = self.tracker.cursor();
+        let bytes = self.journal.durable().offset.saturating_sub(cursor.offset);
+        let age = now.saturating_duration_since(self.behind_since);
+        let reason = if bytes > self.pace.max_backlog.saturating_add(self.allowance) {
+            format!("it is {bytes} bytes behind, more than max_backlog")
+        } else if bytes > 0 && age > self.pace.max_backlog_age {
+            format!("it has been behind for {age:?}, longer than max_backlog_age")
+        } else if self.is_waited_for_by_many() {
+            "half of max_pending_refusals records that another replica refused wait for its verdict"
+                .to_owned()
+        } else {
+            return;
+        };
+        self.diverge_unless_most_advanced(&reason);
+    }
+
+    /// Whether hardly any more refusals could be remembered, because they wait for this replica.
+    fn is_waited_for_by_many(&self) -> bool {
+        let index = self.replica.index;
+        self.board.refusals(|refusals| refusals.is_filled_by(index))
+    }
+
+    /// The most advanced replica never diverges: what it has not applied, nobody has.
+    pub(super) fn diverge_unless_most_advanced(&mut self, reason: &str) -> bool {
+        let cursor = self.tracker.cursor().sequence;
+        self.board.another_is_ahead(self.replica.index, cursor) && self.replica.diverge(reason)
+    }
+}
