@@ -62,7 +62,7 @@ async fn fill(folder: &Path, wanted: u64) -> Result {
         name: "replica".into(),
         sequence: Sequence::ZERO,
         offset: 0,
-        note: Bytes::new(),
+        metadata: Bytes::new(),
     });
     journal.sync_cursors().await?;
     let mut last: Option<Append> = None;

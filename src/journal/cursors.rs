@@ -19,7 +19,7 @@ pub struct Cursor {
     /// The offset of that record.
     pub offset: u64,
     /// Whatever the caller keeps beside it. Saved as one with the cursor; meant for up to 64 KiB.
-    pub note: Bytes,
+    pub metadata: Bytes,
 }
 
 /// Everything that one save writes.
@@ -52,7 +52,7 @@ impl CursorTable {
             64 + self
                 .cursors
                 .iter()
-                .map(|cursor| cursor.note.len() + 64)
+                .map(|cursor| cursor.metadata.len() + 64)
                 .sum::<usize>(),
         );
         body.extend_from_slice(&self.journal);
@@ -67,8 +67,8 @@ impl CursorTable {
             body.extend_from_slice(cursor.name.as_bytes());
             body.extend_from_slice(&cursor.sequence.get().to_le_bytes());
             body.extend_from_slice(&cursor.offset.to_le_bytes());
-            body.extend_from_slice(&length(cursor.note.len()).to_le_bytes());
-            body.extend_from_slice(&cursor.note);
+            body.extend_from_slice(&length(cursor.metadata.len()).to_le_bytes());
+            body.extend_from_slice(&cursor.metadata);
         }
         let checked = u64::try_from(body.len()).unwrap_or(u64::MAX).to_le_bytes();
         let mut bytes = Vec::with_capacity(body.len() + 24);
@@ -114,7 +114,7 @@ impl CursorTable {
                 name: String::from_utf8(name.to_vec()).map_err(|_| BadTable::Unsound)?,
                 sequence: Sequence::new(input.number()?),
                 offset: input.number()?,
-                note: Bytes::copy_from_slice(input.sized()?),
+                metadata: Bytes::copy_from_slice(input.sized()?),
             });
         }
         Ok(table)
@@ -179,7 +179,7 @@ mod tests {
                     name,
                     sequence: Sequence::new(sequence),
                     offset: 1,
-                    note: note.into(),
+                    metadata: note.into(),
                 })
                 .collect(),
         }

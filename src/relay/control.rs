@@ -16,9 +16,9 @@ use log::warn;
 use crate::journal::{Cursor, Position, Sequence};
 use crate::relay::intake::relay::Relay;
 use crate::relay::replica::handle::Replica;
-use crate::relay::replica::membership::{Divergence, Place};
+use crate::relay::replica::membership::{Divergence, Membership};
 use crate::relay::replicator::copied::{self, Contents};
-use crate::relay::replicator::cursor_metadata::Note;
+use crate::relay::replicator::cursor_metadata::CursorMetadata;
 
 /// The journal's cursor that pins it for the rebuilding of a replica: this, and the replica's name. No server's name has a
 /// space in it.
@@ -116,10 +116,10 @@ pub enum Readmission {
 
 impl Relay {
     /// The replicas and how they stand.
-    pub fn places(&self) -> Vec<(String, Place)> {
+    pub fn memberships(&self) -> Vec<(String, Membership)> {
         self.replicas
             .iter()
-            .map(|replica| (replica.stats.name.clone(), replica.place()))
+            .map(|replica| (replica.stats.name.clone(), replica.membership()))
             .collect()
     }
 
@@ -130,7 +130,7 @@ impl Relay {
     /// [`ReplicaError`]; nothing has changed then.
     pub async fn begin_rebuild(&self, name: &str) -> Result<(), ReplicaError> {
         let replica = self.replica(name)?;
-        if let Place::Rebuilding { pin, .. } = replica.place() {
+        if let Membership::Rebuilding { pin, .. } = replica.membership() {
             return Err(ReplicaError::UnderWay {
                 name: name.to_owned(),
                 from: pin.sequence.next().get(),
@@ -139,7 +139,7 @@ impl Relay {
         let saved = self.journal.cursors();
         let (source, cursor) = self
             .others(replica)
-            .filter(|other| self.board.is_near(other.index))
+            .filter(|other| self.pending_clients.is_near(other.index))
             .filter_map(|other| {
                 let cursor = saved.iter().find(|cursor| cursor.name == other.stats.name);
                 Some((other, cursor?))
@@ -153,23 +153,23 @@ impl Relay {
         // What the others refuse from now on must be known when it is sent that.
         self.keep_refusals(replica, Some(pin.sequence));
         let pin_name = format!("{PIN_PREFIX}{name}");
-        let set_pin = |note: &Note| {
+        let set_pin = |metadata: &CursorMetadata| {
             self.journal.set_cursor(Cursor {
                 name: pin_name.clone(),
                 sequence: pin.sequence,
                 offset: pin.offset,
-                note: note.clone().encode(),
+                metadata: metadata.clone().encode(),
             });
         };
-        let noted = Note::decode(&cursor.note).unwrap_or_default();
-        let mut to_copy = Note {
-            proof: noted.proof,
+        let noted = CursorMetadata::decode(&cursor.metadata).unwrap_or_default();
+        let mut to_copy = CursorMetadata {
+            identity_point: noted.identity_point,
             known: noted.known,
-            ..Note::default()
+            ..CursorMetadata::default()
         };
         // Before the questions: while they are asked, the journal must not let go of what stands behind the pin.
         set_pin(&to_copy);
-        let credentials = copied::credentials(&to_copy.known, to_copy.proof.as_ref());
+        let credentials = copied::credentials(&to_copy.known, to_copy.identity_point.as_ref());
         let contents = Contents::of(source, &credentials);
         let contents = tokio::time::timeout(self.settings.timeout, contents).await;
         to_copy.at_copy = contents.unwrap_or_default();
@@ -188,7 +188,7 @@ impl Relay {
     }
 
     fn keep_refusals(&self, replica: &Replica, pin: Option<Sequence>) {
-        self.board
+        self.pending_clients
             .change_refusals(|refusals| refusals.pin(replica.index, pin));
     }
 
@@ -196,11 +196,11 @@ impl Relay {
     async fn pinned(&self, replica: &Replica, pin: Position) -> Result<(), ReplicaError> {
         self.sync_cursors().await?;
         let divergence = replica
-            .place()
+            .membership()
             .divergence()
             .cloned()
             .unwrap_or_else(|| Divergence::now("it is being rebuilt"));
-        let place = Place::Rebuilding { divergence, pin };
+        let place = Membership::Rebuilding { divergence, pin };
         match replica.change_place_unless_last(place) {
             Some(noted) => noted.map_err(not_noted),
             None => Err(ReplicaError::NothingToCopy),
@@ -217,8 +217,8 @@ impl Relay {
         readmission: Readmission,
     ) -> Result<String, ReplicaError> {
         let replica = self.replica(name)?;
-        match (replica.place(), readmission) {
-            (Place::Rebuilding { pin, .. }, Readmission::Checked) => {
+        match (replica.membership(), readmission) {
+            (Membership::Rebuilding { pin, .. }, Readmission::Checked) => {
                 let to_copy = self.to_copy(name);
                 let others: Vec<&Replica> = self.others(replica).map(AsRef::as_ref).collect();
                 let check = copied::check(replica, &others, &to_copy);
@@ -230,10 +230,10 @@ impl Relay {
                 })?;
                 self.take_back(replica, pin).await
             }
-            (Place::Rebuilding { pin, .. }, Readmission::AsItIs) => {
+            (Membership::Rebuilding { pin, .. }, Readmission::AsItIs) => {
                 self.take_back(replica, pin).await
             }
-            (Place::Diverged(_), Readmission::AsItIs) => match self.others(replica).next() {
+            (Membership::Diverged(_), Readmission::AsItIs) => match self.others(replica).next() {
                 Some(follower) => Err(ReplicaError::OthersFollow {
                     name: name.to_owned(),
                     follower: follower.stats.name.clone(),
@@ -241,26 +241,26 @@ impl Relay {
                 // Nothing tells what it lacks: it is sent all that the journal has.
                 None => self.take_back(replica, Position::default()).await,
             },
-            (Place::Following, Readmission::AsItIs) if !replica.is_trusted() => {
+            (Membership::Following, Readmission::AsItIs) if !replica.is_trusted() => {
                 replica.take_back_as_it_is();
                 warn!("replica {name} is to be taken for the node it was, as a person wants it");
                 Ok(format!(
                     "{name} is taken for the node it was once it answers, whatever it can prove."
                 ))
             }
-            (Place::Diverged(_), Readmission::Checked) => {
+            (Membership::Diverged(_), Readmission::Checked) => {
                 Err(ReplicaError::NotBegun(name.to_owned()))
             }
-            (Place::Following, _) => Err(ReplicaError::Follows(name.to_owned())),
+            (Membership::Following, _) => Err(ReplicaError::Follows(name.to_owned())),
         }
     }
 
     /// What was noted when the rebuilding began.
-    fn to_copy(&self, name: &str) -> Note {
+    fn to_copy(&self, name: &str) -> CursorMetadata {
         let pin = format!("{PIN_PREFIX}{name}");
         let cursors = self.journal.cursors();
         let pin = cursors.iter().find(|cursor| cursor.name == pin);
-        pin.and_then(|pin| Note::decode(&pin.note).ok())
+        pin.and_then(|pin| CursorMetadata::decode(&pin.metadata).ok())
             .unwrap_or_default()
     }
 
@@ -268,18 +268,20 @@ impl Relay {
     async fn take_back(&self, replica: &Replica, from: Position) -> Result<String, ReplicaError> {
         let name = &replica.stats.name;
         // What came while it was rebuilt is no backlog that it grew: it must not diverge for it.
-        let note = Note {
+        let metadata = CursorMetadata {
             allowance: self.journal.durable().offset.saturating_sub(from.offset),
-            ..Note::default()
+            ..CursorMetadata::default()
         };
         self.journal.set_cursor(Cursor {
             name: name.clone(),
             sequence: from.sequence,
             offset: from.offset,
-            note: note.encode(),
+            metadata: metadata.encode(),
         });
         self.sync_cursors().await?;
-        replica.change_place(Place::Following).map_err(not_noted)?;
+        replica
+            .change_membership(Membership::Following)
+            .map_err(not_noted)?;
         self.journal.remove_cursor(&format!("{PIN_PREFIX}{name}"));
         warn!(
             "replica {name} is taken back; it follows from record {} on",

@@ -8,7 +8,7 @@
 //!    one clock reading, cut between lines where a replica would refuse its size.
 //! 3. **Append** to the relay's [journal](crate::journal), and open a row on the [board](verdict::pending) for the client.
 //! 4. One **replicator** a replica follows the journal from its cursor: lane by lane (a lane is a database), one request of
-//!    a lane at a time, neighbours joined. It reports verdicts to the board and moves its cursor.
+//!    a lane at a time, neighbours joined. It reports verdicts to the pending clients and moves its cursor.
 //! 5. **Acknowledge** ([`policy`](verdict::policy)) when the record is durable and the policy is met; with no replica in reach, when it
 //!    is durable.
 //!
@@ -76,6 +76,6 @@ pub use intake::unattended::AppendUnattendedError;
 pub use intake::{ingest, udp};
 pub use open::RelayError;
 pub(crate) use replica::client::is_quiet;
-pub use replica::membership::{self, Place};
+pub use replica::membership::{self, Membership};
 pub use restore::OtherNames;
 pub(crate) use supervisor::words_of;

@@ -19,7 +19,7 @@ use crate::relay::dead_letters::{
 use crate::relay::intake::judge::Judge;
 use crate::relay::intake::relay::Relay;
 use crate::relay::replica::handle::Replica;
-use crate::relay::replica::membership::{Place, Roster};
+use crate::relay::replica::membership::{Membership, MembershipFile};
 use crate::relay::replicator::turns::Turns;
 use crate::relay::replicator::{Common, Pace, Replicator, SavedPlace};
 use crate::relay::restore::{
@@ -30,7 +30,7 @@ use crate::relay::trust::TrustTable;
 use crate::relay::verdict::catch_up::Progress;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::verdict::keeper::Keeper;
-use crate::relay::verdict::pending::Board;
+use crate::relay::verdict::pending::PendingClients;
 use crate::relay::verdict::policy::Policy;
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaStatus};
@@ -141,17 +141,19 @@ impl Relay {
                 source,
             }
         })?;
-        let roster = Arc::new(Roster::open(&folder).map_err(failed)?);
+        let membership_file = Arc::new(MembershipFile::open(&folder).map_err(failed)?);
         let configured = stats.replicas.iter().map(|replica| replica.name.clone());
-        if let Some(names) = OtherNames::find(&journal, roster.names(), configured.collect()) {
+        if let Some(names) =
+            OtherNames::find(&journal, membership_file.names(), configured.collect())
+        {
             return Err(RelayError::OtherNames {
                 relay: settings.name.clone(),
                 folder: folder.display().to_string(),
                 names,
             });
         }
-        let replicas = replicas(&settings, servers, &stats, &roster);
-        if roster.was_damaged() {
+        let replicas = replicas(&settings, servers, &stats, &membership_file);
+        if membership_file.was_damaged() {
             restore_rebuilding(&journal, &replicas);
         }
         let cursors = restore_cursors(&journal, &settings.name, &replicas);
@@ -164,7 +166,7 @@ impl Relay {
         let head = journal.head();
         let freshness = Freshness::new(names.collect(), dead_letters.clone(), head);
         let freshness = Arc::new(freshness);
-        let board = Board::new(
+        let pending_clients = PendingClients::new(
             policy,
             settings.timeout,
             sequences,
@@ -172,12 +174,12 @@ impl Relay {
             Arc::clone(&stats),
             Arc::clone(&freshness),
         );
-        let places = restore_notes(&journal, &board, &replicas, cursors);
-        let board = Arc::new(board);
+        let places = restore_notes(&journal, &pending_clients, &replicas, cursors);
+        let pending_clients = Arc::new(pending_clients);
         for replica in replicas.iter().filter(|replica| !replica.follows()) {
-            board.change_refusals(|refusals| refusals.leave(replica.index));
-            if let Place::Rebuilding { pin, .. } = replica.place() {
-                board.change_refusals(|refusals| {
+            pending_clients.change_refusals(|refusals| refusals.leave(replica.index));
+            if let Membership::Rebuilding { pin, .. } = replica.membership() {
+                pending_clients.change_refusals(|refusals| {
                     refusals.pin(replica.index, Some(pin.sequence));
                 });
             }
@@ -189,7 +191,7 @@ impl Relay {
             source,
         })?;
         let keeper = Arc::new(Keeper::new(
-            Arc::clone(&board),
+            Arc::clone(&pending_clients),
             journal.clone(),
             dead_letters.clone(),
             Arc::clone(&stats),
@@ -203,7 +205,7 @@ impl Relay {
         let parts = Parts {
             settings: &settings,
             journal: &journal,
-            board: &board,
+            pending_clients: &pending_clients,
             freshness: &freshness,
             dead_letters: &dead_letters,
             keeper: &keeper,
@@ -224,7 +226,7 @@ impl Relay {
             statements: PerSource::new(settings.max_statements, settings.max_statements_per_source),
             settings,
             journal,
-            board,
+            pending_clients,
             freshness,
             replicas,
             stats,
@@ -254,7 +256,7 @@ fn replicas(
     settings: &model::Relay,
     servers: Vec<Arc<ServerHandle>>,
     stats: &Arc<RelayStats>,
-    roster: &Arc<Roster>,
+    membership_file: &Arc<MembershipFile>,
 ) -> Vec<Arc<Replica>> {
     servers
         .into_iter()
@@ -267,7 +269,7 @@ fn replicas(
                 settings.timeout,
                 Arc::clone(replica),
                 Arc::clone(stats),
-                Arc::clone(roster),
+                Arc::clone(membership_file),
             ))
         })
         .collect()
@@ -277,7 +279,7 @@ fn replicas(
 struct Parts<'a> {
     settings: &'a model::Relay,
     journal: &'a Journal,
-    board: &'a Arc<Board>,
+    pending_clients: &'a Arc<PendingClients>,
     freshness: &'a Arc<Freshness>,
     dead_letters: &'a DeadLetters,
     keeper: &'a Arc<Keeper>,
@@ -308,7 +310,7 @@ impl Parts<'_> {
         let turns = Turns::new(settings.statement_timeout / 2);
         let common = Common {
             journal: self.journal.clone(),
-            board: Arc::clone(self.board),
+            pending_clients: Arc::clone(self.pending_clients),
             freshness: Arc::clone(self.freshness),
             dead_letters: self.dead_letters.clone(),
             keeper: Arc::clone(self.keeper),
@@ -331,12 +333,12 @@ impl Parts<'_> {
                 Box::pin(replicator.run(stop.clone()))
             }));
         }
-        let (board, journal) = (Arc::clone(self.board), self.journal.clone());
+        let (pending_clients, journal) = (Arc::clone(self.pending_clients), self.journal.clone());
         let (stats, stopped) = (Arc::clone(self.stats), stop.clone());
         tasks.push(self.supervised(self.task("of time"), stop, move || {
-            let (board, journal) = (Arc::clone(&board), journal.clone());
+            let (pending_clients, journal) = (Arc::clone(&pending_clients), journal.clone());
             Box::pin(keep_time(
-                board,
+                pending_clients,
                 journal,
                 Arc::clone(&stats),
                 stopped.clone(),
@@ -480,7 +482,7 @@ fn show_journal(stats: &RelayStats, health: journal::Health) {
 
 /// Ends waits that have lasted too long, that for the first answers included, and keeps the journal's gauges; one task for all clients of a relay.
 async fn keep_time(
-    board: Arc<Board>,
+    pending_clients: Arc<PendingClients>,
     journal: Journal,
     stats: Arc<RelayStats>,
     mut stop: watch::Receiver<bool>,
@@ -495,9 +497,9 @@ async fn keep_time(
             _ = stop.changed() => {}
         }
         if begun.elapsed() >= FIRST_MEETING {
-            board.end_first_meeting();
+            pending_clients.end_first_meeting();
         }
-        board.expire(Instant::now());
+        pending_clients.expire(Instant::now());
         let durable = journal.durable();
         stats.show_head(durable.sequence.get(), durable.offset);
         show_journal(&stats, journal.health());

@@ -10,7 +10,7 @@ use crate::relay::record::change::Change;
 use crate::relay::record::statement::StatementRecord;
 use crate::relay::record::write::{Form, WriteRecord};
 use crate::relay::replica::client::{ReplicaClient, SendError};
-use crate::relay::replica::request::{Pieces, statement_head, write_head};
+use crate::relay::replica::request::{Pieces, statement_head, write_request_header};
 use crate::relay::replicator::queue::split::Parts;
 use crate::relay::verdict::pending::Report;
 
@@ -98,7 +98,7 @@ async fn replay_write(
         let is_packed = packed.is_some();
         let body = packed.take().unwrap_or_else(|| plain.clone());
         let mut request = Pieces::default();
-        request.push(write_head(
+        request.push(write_request_header(
             &record.destination,
             address,
             body.len(),

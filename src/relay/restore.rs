@@ -12,11 +12,11 @@ use crate::config::nearest;
 use crate::journal::{self, Cursor, Journal, Position, Sequence};
 use crate::relay::control::PIN_PREFIX;
 use crate::relay::replica::handle::Replica;
-use crate::relay::replica::membership::{Divergence, Place};
+use crate::relay::replica::membership::{Divergence, Membership};
 use crate::relay::replicator::SavedPlace;
-use crate::relay::replicator::cursor_metadata::Note;
-use crate::relay::replicator::rewind::Mark;
-use crate::relay::verdict::pending::Board;
+use crate::relay::replicator::cursor_metadata::CursorMetadata;
+use crate::relay::replicator::rewind::Checkpoint;
+use crate::relay::verdict::pending::PendingClients;
 use crate::stats::RelayStats;
 
 /// What recovery found, for the log.
@@ -170,7 +170,7 @@ pub(super) fn restore_cursors(
             continue;
         }
         if has_history && !nobody_known && replica.follows() {
-            replica.set_place(Place::Diverged(Divergence::now(
+            replica.set_membership(Membership::Diverged(Divergence::now(
                 "it is new in a pool with history: what was written before it came is not on it",
             )));
         }
@@ -184,7 +184,7 @@ pub(super) fn restore_cursors(
                 name: name.clone(),
                 sequence: place.sequence,
                 offset: place.offset,
-                note: Bytes::new(),
+                metadata: Bytes::new(),
             });
         }
         places.push(place);
@@ -192,7 +192,7 @@ pub(super) fn restore_cursors(
     places
 }
 
-/// Which replicas were being rebuilt, by the journal's pins: what the roster lost. Whoever follows has a cursor too.
+/// Which replicas were being rebuilt, by the journal's pins: what the membership file lost. Whoever follows has a cursor too.
 pub(super) fn restore_rebuilding(journal: &Journal, replicas: &[Arc<Replica>]) {
     let known = journal.cursors();
     let of = |name: &str| known.iter().find(|cursor| cursor.name == name);
@@ -201,7 +201,7 @@ pub(super) fn restore_rebuilding(journal: &Journal, replicas: &[Arc<Replica>]) {
         if of(name).is_none()
             && let Some(pin) = of(&format!("{PIN_PREFIX}{name}"))
         {
-            replica.set_place(Place::Rebuilding {
+            replica.set_membership(Membership::Rebuilding {
                 divergence: Divergence::now("it is being rebuilt; why is not known any more"),
                 pin: Position {
                     sequence: pin.sequence,
@@ -212,35 +212,35 @@ pub(super) fn restore_rebuilding(journal: &Journal, replicas: &[Arc<Replica>]) {
     }
 }
 
-/// What was noted with the places: what was set aside, which the board knows too, and the proof of who stands there.
+/// What was noted with the places: what was set aside, which the pending clients knows too, and the identity point of who stands there.
 pub(super) fn restore_notes(
     journal: &Journal,
-    board: &Board,
+    pending_clients: &PendingClients,
     replicas: &[Arc<Replica>],
     places: Vec<Position>,
 ) -> Vec<SavedPlace> {
     let cursors = journal.cursors();
-    let mark = |(replica, position): (&Arc<Replica>, Position)| {
+    let checkpoint = |(replica, position): (&Arc<Replica>, Position)| {
         let name = &replica.stats.name;
         let noted = cursors.iter().find(|cursor| cursor.name == *name);
-        let note = Note::decode(noted.map_or(&[], |cursor| cursor.note.as_ref()));
-        let note = note.unwrap_or_else(|error| {
+        let metadata = CursorMetadata::decode(noted.map_or(&[], |cursor| cursor.metadata.as_ref()));
+        let metadata = metadata.unwrap_or_else(|error| {
             warn!(
                 "replica {name}: the note of its cursor cannot be read ({error}); the proof and what was set aside in it are forgotten"
             );
-            Note::default()
+            CursorMetadata::default()
         });
-        board.restore_set_aside(replica.index, &note.attempts.set_aside);
+        pending_clients.restore_set_aside(replica.index, &metadata.attempts.set_aside);
         SavedPlace {
-            mark: Mark {
+            checkpoint: Checkpoint {
                 position,
-                proof: note.proof.map(Arc::new),
+                identity_point: metadata.identity_point.map(Arc::new),
             },
-            known: note.known,
-            settled: note.settled,
-            allowance: note.allowance,
-            attempts: note.attempts,
+            known: metadata.known,
+            settled: metadata.settled,
+            allowance: metadata.allowance,
+            attempts: metadata.attempts,
         }
     };
-    replicas.iter().zip(places).map(mark).collect()
+    replicas.iter().zip(places).map(checkpoint).collect()
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::config::Config;
 use crate::control::{ControlError, ReplicaReport, Replicas};
-use crate::relay::{Place, Readmission, Relay, ReplicaError};
+use crate::relay::{Membership, Readmission, Relay, ReplicaError};
 use crate::stats::units::Span;
 use crate::stats::{ReplicaStats, ReplicaStatus};
 
@@ -23,7 +23,7 @@ impl AllReplicas {
         let meant = |candidate: &&Arc<Relay>| {
             relay.is_none_or(|relay| candidate.stats().name == relay)
                 && candidate
-                    .places()
+                    .memberships()
                     .iter()
                     .any(|(replica, _)| replica == name)
         };
@@ -45,7 +45,7 @@ impl AllReplicas {
     }
 
     fn names(&self) -> Vec<String> {
-        let places = self.relays.iter().flat_map(|relay| relay.places());
+        let places = self.relays.iter().flat_map(|relay| relay.memberships());
         places.map(|(name, _)| name).collect()
     }
 }
@@ -83,15 +83,20 @@ fn milliseconds(time: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn report(relay: &Relay, address: String, replica: &ReplicaStats, place: &Place) -> ReplicaReport {
+fn report(
+    relay: &Relay,
+    address: String,
+    replica: &ReplicaStats,
+    place: &Membership,
+) -> ReplicaReport {
     let stats = relay.stats();
     let state = replica.state.load();
     let (cursor, offset) = (replica.cursor.get(), replica.cursor_offset.get());
     let oldest = replica.oldest_pending.get();
     let now = milliseconds(SystemTime::now());
     let name = match (place, state.status) {
-        (Place::Rebuilding { .. }, _) => "rebuilding",
-        (Place::Diverged(_), _) | (_, ReplicaStatus::Diverged) => "diverged",
+        (Membership::Rebuilding { .. }, _) => "rebuilding",
+        (Membership::Diverged(_), _) | (_, ReplicaStatus::Diverged) => "diverged",
         (_, ReplicaStatus::Fresh) => "fresh",
         (_, ReplicaStatus::Lagging) => "lagging",
         (_, ReplicaStatus::Down) => "down",
@@ -139,7 +144,7 @@ impl Replicas for AllReplicas {
                 .replicas
                 .iter()
                 .zip(servers)
-                .zip(relay.places());
+                .zip(relay.memberships());
             for ((replica, server), (_, place)) in replicas {
                 reports.push(report(relay, server.address.to_string(), replica, &place));
             }

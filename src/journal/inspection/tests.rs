@@ -63,7 +63,7 @@ fn set(journal: &Journal, name: &str, place: Position) {
         name: name.to_owned(),
         sequence: place.sequence,
         offset: place.offset,
-        note: Bytes::new(),
+        metadata: Bytes::new(),
     });
 }
 

@@ -166,7 +166,7 @@ impl Lives {
             name: name.into(),
             sequence,
             offset: 0,
-            note: Bytes::new(),
+            metadata: Bytes::new(),
         };
         front.cursors.insert(name.into(), cursor);
         front.cursors_version += 1;

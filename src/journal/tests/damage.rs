@@ -40,7 +40,7 @@ async fn filled(records: u64) -> Result<SimulatedDisk> {
         name: "a".into(),
         sequence: Sequence::new(sequence),
         offset: 0,
-        note: Bytes::new(),
+        metadata: Bytes::new(),
     };
     for number in 1..=records {
         let payload = vec![
@@ -188,7 +188,7 @@ fn a_missing_segment_is_a_gap_and_so_is_a_missing_end() -> Result {
             name: "beyond".into(),
             sequence: last,
             offset: journal.head_position().offset,
-            note: Bytes::new(),
+            metadata: Bytes::new(),
         };
         journal.set_cursor(cursor.clone());
         journal.close().await;
@@ -289,7 +289,7 @@ fn a_segment_that_was_passed_over_is_gone_before_those_around_it_are_released() 
                 name: "a".into(),
                 sequence: head.sequence,
                 offset: head.offset,
-                note: Bytes::from_static(note),
+                metadata: Bytes::from_static(note),
             });
             journal.sync_cursors().await?;
         }
@@ -358,7 +358,7 @@ fn behind_a_damaged_header_it_is_known_whether_the_segments_before_were_released
                 name: "a".into(),
                 sequence: Sequence::new(3),
                 offset: 3 * 1040,
-                note: Bytes::from_static(note),
+                metadata: Bytes::from_static(note),
             });
             journal.sync_cursors().await?;
         }

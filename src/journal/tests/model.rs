@@ -381,7 +381,7 @@ impl Model {
                     name: name.into(),
                     sequence,
                     offset,
-                    note,
+                    metadata: note,
                 },
             );
             front.cursors_version += 1;
@@ -547,7 +547,7 @@ impl Model {
                 "{cursor:?} was never set"
             );
             assert_eq!(
-                cursor.note,
+                cursor.metadata,
                 cursor.sequence.get().to_string(),
                 "cursor and note are saved as one"
             );

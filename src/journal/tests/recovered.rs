@@ -238,7 +238,7 @@ fn no_cursor_is_saved_on_what_is_not_synced() -> Result {
             name: "a".into(),
             sequence: Sequence::new(1),
             offset: 0,
-            note: Bytes::new(),
+            metadata: Bytes::new(),
         };
         front.cursors.insert("a".into(), cursor);
         front.cursors_version += 1;

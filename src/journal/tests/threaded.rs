@@ -42,7 +42,7 @@ fn cursor(name: &str, sequence: u64) -> Cursor {
         name: name.into(),
         sequence: Sequence::new(sequence),
         offset: 0,
-        note: Bytes::from_static(b"note"),
+        metadata: Bytes::from_static(b"note"),
     }
 }
 

@@ -37,7 +37,7 @@ use crate::per_source::PerSource;
 use crate::relay::record::write::{Destination, Form};
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::handle::Replica;
-use crate::relay::replica::request::{Pieces, query_request, write_head};
+use crate::relay::replica::request::{Pieces, query_request, write_request_header};
 use crate::relay::trust::{Scope, Tag, Trust, TrustTable};
 use crate::relay::verdict::freshness::Freshness;
 use crate::stats::RelayStats;
@@ -318,7 +318,7 @@ impl Question<'_> {
                     retention_policy: String::new(),
                     credentials: self.credentials.clone(),
                 };
-                write_head(&destination, address, 0, false)
+                write_request_header(&destination, address, 0, false)
             }
             Scope::Change(database) => {
                 query_request(ASKS_TO_CHANGE, database, self.credentials, address)

@@ -22,7 +22,7 @@ use crate::relay::intake::response_headers::Asker;
 use crate::relay::replica::handle::Replica;
 use crate::relay::trust::Scope;
 use crate::relay::verdict::freshness::Freshness;
-use crate::relay::verdict::pending::{Board, Outcome};
+use crate::relay::verdict::pending::{Outcome, PendingClients};
 
 /// How many replicas had applied the write when it was answered, e.g. `1/2`.
 pub const APPLIED_HEADER: HeaderName = HeaderName::from_static("x-haflux-applied");
@@ -43,7 +43,7 @@ type Wait = (journal::Append, oneshot::Receiver<Outcome>);
 pub struct Relay {
     pub(in crate::relay) settings: model::Relay,
     pub(in crate::relay) journal: Journal,
-    pub(in crate::relay) board: Arc<Board>,
+    pub(in crate::relay) pending_clients: Arc<PendingClients>,
     pub(in crate::relay) freshness: Arc<Freshness>,
     pub(in crate::relay) replicas: Vec<Arc<Replica>>,
     pub(in crate::relay) inflight: Arc<Budget>,
@@ -151,7 +151,7 @@ impl Relay {
         if let Some(reason) = self.nobody_follows() {
             return refuse(reason);
         }
-        if !self.board.admits(database) {
+        if !self.pending_clients.admits(database) {
             let ack = ack_name(self.settings.ack);
             return refuse(format!(
                 "relay {name}: too few replicas are in reach to meet ack = {ack}"
@@ -171,7 +171,7 @@ impl Relay {
     pub(in crate::relay) fn nobody_follows(&self) -> Option<String> {
         let mut diverged = Vec::with_capacity(self.replicas.len());
         for replica in &self.replicas {
-            let place = replica.place();
+            let place = replica.membership();
             let reason = &place.divergence()?.reason;
             diverged.push(format!("{} has diverged: {reason}", replica.stats.name));
         }
@@ -236,7 +236,7 @@ impl Relay {
 
     /// Returns once every replica has been asked for the first time or had its time to answer, or at once if that is long over.
     pub async fn ready(&self) {
-        self.board.first_meeting().await;
+        self.pending_clients.first_meeting().await;
     }
 
     /// Counts a piece of the body that has arrived.

@@ -139,7 +139,7 @@ impl Relay {
         if let Some(reason) = self.nobody_follows() {
             return Err(unavailable(format!("{reason}; nothing was done")));
         }
-        if !self.board.admits_statement() {
+        if !self.pending_clients.admits_statement() {
             let ack = ack_name(self.settings.ack);
             return Err(unavailable(format!(
                 "relay {name}: too few replicas answer to carry out a statement (ack = {ack}); nothing was done"
@@ -202,7 +202,10 @@ impl Relay {
         let touched = Touched::of(&record);
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
         let timeout = self.settings.statement_timeout;
-        let (append, wait) = match self.board.open_statement(timeout, place, wanted, append) {
+        let (append, wait) = match self
+            .pending_clients
+            .open_statement(timeout, place, wanted, append)
+        {
             Ok(opened) => opened,
             Err(error) if error.is_final() => return rejected(Refusal::too_large()),
             Err(error) => {

@@ -17,7 +17,7 @@ use crate::stats::{RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
 
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::client::ReplicaClient;
-use crate::relay::replica::membership::{Divergence, Place, Roster};
+use crate::relay::replica::membership::{Divergence, Membership, MembershipFile};
 
 /// One replica.
 pub(in crate::relay) struct Replica {
@@ -27,8 +27,8 @@ pub(in crate::relay) struct Replica {
     pub(in crate::relay) client: ReplicaClient,
     pub(in crate::relay) stats: Arc<ReplicaStats>,
     pub(in crate::relay) relay_stats: Arc<RelayStats>,
-    roster: Arc<Roster>,
-    place: watch::Sender<Place>,
+    membership_file: Arc<MembershipFile>,
+    membership: watch::Sender<Membership>,
     trusted: AtomicBool,
     /// A person says that it is what it was, whatever it can prove.
     as_it_is: AtomicBool,
@@ -44,13 +44,13 @@ impl Replica {
         timeout: Duration,
         stats: Arc<ReplicaStats>,
         relay_stats: Arc<RelayStats>,
-        roster: Arc<Roster>,
+        membership_file: Arc<MembershipFile>,
     ) -> Replica {
-        let place = roster.place(&stats.name);
-        server.set_aside(place != Place::Following);
+        let membership = membership_file.membership(&stats.name);
+        server.set_aside(membership != Membership::Following);
         Replica {
-            place: watch::Sender::new(place),
-            roster,
+            membership: watch::Sender::new(membership),
+            membership_file,
             index,
             server,
             client: ReplicaClient::new(timeout),
@@ -94,23 +94,26 @@ impl Replica {
 
     /// Whether it follows the journal.
     pub(in crate::relay) fn follows(&self) -> bool {
-        *self.place.borrow() == Place::Following
+        *self.membership.borrow() == Membership::Following
     }
 
     /// How it stands to the journal.
-    pub(in crate::relay) fn place(&self) -> Place {
-        self.place.borrow().clone()
+    pub(in crate::relay) fn membership(&self) -> Membership {
+        self.membership.borrow().clone()
     }
 
     /// Its place, and each change of it.
-    pub(in crate::relay) fn watch_place(&self) -> watch::Receiver<Place> {
-        self.place.subscribe()
+    pub(in crate::relay) fn watch_membership(&self) -> watch::Receiver<Membership> {
+        self.membership.subscribe()
     }
 
     /// Changes its place, if that can be written down.
-    pub(in crate::relay) fn change_place(&self, place: Place) -> std::io::Result<()> {
-        self.roster.note(&self.stats.name, &place)?;
-        self.take_place(place);
+    pub(in crate::relay) fn change_membership(
+        &self,
+        membership: Membership,
+    ) -> std::io::Result<()> {
+        self.membership_file.record(&self.stats.name, &membership)?;
+        self.take_membership(membership);
         Ok(())
     }
 
@@ -118,12 +121,14 @@ impl Replica {
     /// `None`.
     pub(in crate::relay) fn change_place_unless_last(
         &self,
-        place: Place,
+        membership: Membership,
     ) -> Option<std::io::Result<()>> {
-        let noted = self
-            .roster
-            .note_unless_last(&self.stats.name, &place, self.everyone())?;
-        Some(noted.map(|()| self.take_place(place)))
+        let noted = self.membership_file.record_unless_last(
+            &self.stats.name,
+            &membership,
+            self.everyone(),
+        )?;
+        Some(noted.map(|()| self.take_membership(membership)))
     }
 
     fn everyone(&self) -> impl Iterator<Item = &str> {
@@ -132,9 +137,9 @@ impl Replica {
     }
 
     /// It is none any more, whether that can be written down or not.
-    pub(in crate::relay) fn set_place(&self, place: Place) {
-        let noted = self.roster.note(&self.stats.name, &place);
-        self.stand_aside(place, noted);
+    pub(in crate::relay) fn set_membership(&self, membership: Membership) {
+        let noted = self.membership_file.record(&self.stats.name, &membership);
+        self.stand_aside(membership, noted);
     }
 
     /// It is none any more, whether that can be written down or not; but never the last one that follows: then false.
@@ -142,17 +147,20 @@ impl Replica {
         let divergence = Divergence::now(reason);
         let name = &self.stats.name;
         let everyone = self.everyone();
-        match self.roster.diverge_unless_last(name, &divergence, everyone) {
+        match self
+            .membership_file
+            .diverge_unless_last(name, &divergence, everyone)
+        {
             Some(noted) => {
-                self.stand_aside(Place::Diverged(divergence), noted);
+                self.stand_aside(Membership::Diverged(divergence), noted);
                 true
             }
             None => false,
         }
     }
 
-    fn stand_aside(&self, place: Place, noted: std::io::Result<()>) {
-        if let Some(divergence) = place.divergence() {
+    fn stand_aside(&self, membership: Membership, noted: std::io::Result<()>) {
+        if let Some(divergence) = membership.divergence() {
             error!(
                 "replica {} is diverged: {}; it gets no records and serves nothing until it is rebuilt",
                 self.stats.name, divergence.reason
@@ -164,7 +172,7 @@ impl Replica {
                 self.stats.name
             );
         }
-        self.take_place(place);
+        self.take_membership(membership);
     }
 
     /// Whether it is known to be the node it was (rule R1): not before its first greeting, and not while the way to it is
@@ -188,9 +196,9 @@ impl Replica {
     }
 
     /// Who does not follow the journal serves no reads either (rule R4).
-    fn take_place(&self, place: Place) {
-        self.server.set_aside(place != Place::Following);
-        self.place.send_replace(place);
+    fn take_membership(&self, membership: Membership) {
+        self.server.set_aside(membership != Membership::Following);
+        self.membership.send_replace(membership);
     }
 
     /// It may be another node than it was, or is known not to be: meanwhile it serves no reads.

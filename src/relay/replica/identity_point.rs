@@ -1,4 +1,4 @@
-//! The proof that a node is who it was (rule R1): a point that it accepted, and how to ask for it.
+//! The identity point that a node is who it was (rule R1): a point that it accepted, and how to ask for it.
 //!
 //! Only its name is kept, never its value. It is asked for in the name of who wrote it.
 
@@ -10,12 +10,12 @@ use crate::influx::influxql::{identifier, string};
 use crate::influx::{Credentials, Point, Precision, first_point};
 use crate::relay::record::write::{Destination, Form, WriteRecord};
 
-/// Bytes of all texts of a proof: it is kept in the note of a cursor, where it is at most six times as long.
+/// Bytes of all texts of an identity point: it is kept in the note of a cursor, where it is at most six times as long.
 const MAX_LENGTH: usize = 4096;
 
 /// A point that a replica accepted. `Debug` shows no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::relay) struct Proof {
+pub(in crate::relay) struct IdentityPoint {
     pub(in crate::relay) database: String,
     /// As the write named it; empty for the default one of its time.
     pub(in crate::relay) retention_policy: String,
@@ -25,22 +25,23 @@ pub(in crate::relay) struct Proof {
     pub(in crate::relay) point: Point,
 }
 
-impl Proof {
+impl IdentityPoint {
     /// A point of a record that was accepted; `None` if none of them can be asked for.
-    pub(in crate::relay) fn of(record: &WriteRecord) -> Option<Proof> {
+    pub(in crate::relay) fn of(record: &WriteRecord) -> Option<IdentityPoint> {
         let destination = &record.destination;
         if destination.form != Form::LineProtocol {
             return None;
         }
-        let proof = Proof {
+        let identity_point = IdentityPoint {
             point: first_point(&record.body, destination.precision)?,
             database: destination.database.clone(),
             retention_policy: destination.retention_policy.clone(),
             credentials: destination.credentials.clone(),
         };
-        let named = [&proof.database, &proof.retention_policy];
+        let named = [&identity_point.database, &identity_point.retention_policy];
         let has_control = |text: &&String| text.chars().any(char::is_control);
-        (!named.iter().any(has_control) && proof.length() <= MAX_LENGTH).then_some(proof)
+        (!named.iter().any(has_control) && identity_point.length() <= MAX_LENGTH)
+            .then_some(identity_point)
     }
 
     /// Asks for the point in its policy, or in the default one.
@@ -195,50 +196,57 @@ pub(in crate::relay) mod tests {
     #[test]
     fn the_question_names_the_point_and_nothing_gets_out_of_its_quotes() {
         let mut odd = record(r#"m\ "x,host=it's,dir=C:\x f"f=1 -5"#);
-        let proof = Proof::of(&odd).expect("a proof");
+        let identity_point = IdentityPoint::of(&odd).expect("a proof");
         assert_eq!(
-            proof.question(),
+            identity_point.question(),
             r#"SELECT "f\"f"::field FROM "m \"x" WHERE time = -5000000000 AND "host"::tag = 'it\'s' AND "dir"::tag = 'C:\\x' LIMIT 1"#
         );
         assert_eq!(
-            proof.question_for_policies(),
+            identity_point.question_for_policies(),
             r#"SHOW RETENTION POLICIES ON "my \"db""#
         );
         assert!(
-            proof
+            identity_point
                 .question_in(&["a", "b"])
                 .contains(r#"FROM "a"."m \"x", "b"."m \"x" WHERE"#)
         );
         odd.destination.retention_policy = "r p".to_owned();
-        let proof = Proof::of(&odd).expect("a proof");
-        assert!(proof.question().contains(r#"FROM "r p"."m \"x" WHERE"#));
+        let identity_point = IdentityPoint::of(&odd).expect("a proof");
+        assert!(
+            identity_point
+                .question()
+                .contains(r#"FROM "r p"."m \"x" WHERE"#)
+        );
     }
 
     #[test]
-    fn what_cannot_be_asked_for_is_no_proof() {
+    fn what_cannot_be_asked_for_is_no_identity_point() {
         let mut prometheus = record("m v=1 5");
         prometheus.destination.form = Form::Prometheus;
-        assert_eq!(Proof::of(&prometheus), None);
-        assert_eq!(Proof::of(&record("odd")), None);
+        assert_eq!(IdentityPoint::of(&prometheus), None);
+        assert_eq!(IdentityPoint::of(&record("odd")), None);
         let long = "x".repeat(MAX_LENGTH);
-        assert_eq!(Proof::of(&record(&format!("m,t={long} v=1 5"))), None);
+        assert_eq!(
+            IdentityPoint::of(&record(&format!("m,t={long} v=1 5"))),
+            None
+        );
     }
 
     #[test]
     fn it_survives_the_note_and_debug_shows_no_secret() {
-        let proof = Proof::of(&record("m,a=b v=1 5")).expect("a proof");
-        let text = serde_json::to_string(&proof).expect("JSON");
+        let identity_point = IdentityPoint::of(&record("m,a=b v=1 5")).expect("a proof");
+        let text = serde_json::to_string(&identity_point).expect("JSON");
         assert_eq!(
-            serde_json::from_str::<Proof>(&text).expect("a proof"),
-            proof
+            serde_json::from_str::<IdentityPoint>(&text).expect("a proof"),
+            identity_point
         );
-        let shown = format!("{proof:?}");
+        let shown = format!("{identity_point:?}");
         assert!(
             !shown.contains("cret") && !shown.contains("adam"),
             "{shown}"
         );
         let broken = text.replace("adam", "ada\u{2603}");
-        let error = serde_json::from_str::<Proof>(&broken).expect_err("no bytes");
+        let error = serde_json::from_str::<IdentityPoint>(&broken).expect_err("no bytes");
         assert!(!error.to_string().contains("ada"), "{error}");
     }
 }

@@ -1,6 +1,6 @@
 //! The databases that a replica is known to have, because it accepted writes for them.
 //!
-//! They outlive the point of the [`Proof`]: a node whose point may have been removed by a statement, or
+//! They outlive the point of the [`IdentityPoint`]: a node whose point may have been removed by a statement, or
 //! whose writer may not read, still has the database. Only names and writers are kept. What a write was accepted for is there
 //! until a statement drops it, wherever the replica's cursor is set back to, because nothing goes back past a statement.
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::influx::{Credentials, Precision};
 use crate::relay::record::removal::Removal;
 use crate::relay::record::write::{Destination, Form, WriteRecord};
-use crate::relay::replica::identity_point::{Proof, credentials};
+use crate::relay::replica::identity_point::{IdentityPoint, credentials};
 
 /// How many are kept: the first ones that writes were accepted for.
 const MOST: usize = 8;
@@ -66,9 +66,12 @@ impl Known {
             .retain(|known| !removal.takes_database(&known.name));
     }
 
-    /// Where an empty write asks for each of them; for that of the proof too.
-    pub(in crate::relay) fn destinations(&self, proof: Option<&Proof>) -> Vec<Destination> {
-        let of_proof = proof.map(Proof::destination);
+    /// Where an empty write asks for each of them; for that of the identity point too.
+    pub(in crate::relay) fn destinations(
+        &self,
+        identity_point: Option<&IdentityPoint>,
+    ) -> Vec<Destination> {
+        let of_identity_point = identity_point.map(IdentityPoint::destination);
         let others = self.databases.iter().map(|known| Destination {
             form: Form::LineProtocol,
             precision: Precision::Nanoseconds,
@@ -77,7 +80,7 @@ impl Known {
             retention_policy: String::new(),
             credentials: known.credentials.clone(),
         });
-        let mut all: Vec<Destination> = of_proof.into_iter().collect();
+        let mut all: Vec<Destination> = of_identity_point.into_iter().collect();
         for destination in others {
             if !all.contains(&destination) {
                 all.push(destination);

@@ -14,12 +14,12 @@ const PROBE_PACE: Duration = Duration::from_secs(2);
 const PROBES: u32 = 3;
 
 /// The connection. Nothing is ever sent on it.
-pub(in crate::relay) struct Sentinel {
+pub(in crate::relay) struct Liveness {
     stream: TcpStream,
     since: Instant,
 }
 
-impl Sentinel {
+impl Liveness {
     /// Connects.
     ///
     /// # Errors
@@ -27,7 +27,7 @@ impl Sentinel {
     pub(in crate::relay) async fn open(
         address: SocketAddr,
         timeout: Duration,
-    ) -> Result<Sentinel, SendError> {
+    ) -> Result<Liveness, SendError> {
         let failed = |reason: String| SendError::Connect { address, reason };
         let stream = match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => stream,
@@ -35,7 +35,7 @@ impl Sentinel {
             Err(_) => return Err(failed(format!("no answer within {timeout:?}"))),
         };
         keep_alive(&stream).map_err(|error| failed(error.to_string()))?;
-        Ok(Sentinel {
+        Ok(Liveness {
             stream,
             since: Instant::now(),
         })
@@ -68,10 +68,10 @@ fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
     sockopt::set_tcp_keepcnt(stream, PROBES)
 }
 
-/// As [`Sentinel::ended`]; without a sentinel, never.
-pub(in crate::relay) async fn ended(sentinel: Option<&Sentinel>) {
-    match sentinel {
-        Some(sentinel) => sentinel.ended().await,
+/// As [`Liveness::ended`]; without a liveness connection, never.
+pub(in crate::relay) async fn ended(liveness: Option<&Liveness>) {
+    match liveness {
+        Some(liveness) => liveness.ended().await,
         None => std::future::pending().await,
     }
 }

@@ -25,7 +25,7 @@ const DAMAGED: &str = "replicas.json.damaged";
 
 /// How a replica stands to the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Membership {
     /// It follows the journal.
     Following,
     /// It missed records for good, or is not the node it was.
@@ -59,12 +59,14 @@ impl Divergence {
     }
 }
 
-impl Place {
+impl Membership {
     /// Why it is no replica, if it is none.
     pub fn divergence(&self) -> Option<&Divergence> {
         match self {
-            Place::Following => None,
-            Place::Diverged(divergence) | Place::Rebuilding { divergence, .. } => Some(divergence),
+            Membership::Following => None,
+            Membership::Diverged(divergence) | Membership::Rebuilding { divergence, .. } => {
+                Some(divergence)
+            }
         }
     }
 }
@@ -85,11 +87,11 @@ struct Pin {
 
 impl Entry {
     /// `None` for who follows: it is not in the file.
-    fn of(place: &Place) -> Option<Entry> {
-        let (divergence, pin) = match place {
-            Place::Following => return None,
-            Place::Diverged(divergence) => (divergence, None),
-            Place::Rebuilding { divergence, pin } => (divergence, Some(pin)),
+    fn of(membership: &Membership) -> Option<Entry> {
+        let (divergence, pin) = match membership {
+            Membership::Following => return None,
+            Membership::Diverged(divergence) => (divergence, None),
+            Membership::Rebuilding { divergence, pin } => (divergence, Some(pin)),
         };
         Some(Entry {
             divergence: divergence.clone(),
@@ -113,18 +115,18 @@ struct Written {
 
 /// The file, and what stands in it.
 #[derive(Debug)]
-pub(in crate::relay) struct Roster {
+pub(in crate::relay) struct MembershipFile {
     folder: PathBuf,
     entries: Mutex<Entries>,
     was_damaged: bool,
 }
 
-impl Roster {
+impl MembershipFile {
     /// Reads the file in this folder; none means that all replicas follow.
     ///
     /// # Errors
     /// It may not be read, or is damaged and cannot be set aside.
-    pub(in crate::relay) fn open(folder: &Path) -> io::Result<Roster> {
+    pub(in crate::relay) fn open(folder: &Path) -> io::Result<MembershipFile> {
         let read = match fs::read(folder.join(FILE)) {
             Ok(text) => decode(&text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Entries::new()),
@@ -139,7 +141,7 @@ impl Roster {
                 folder.join(FILE).display()
             );
         }
-        Ok(Roster {
+        Ok(MembershipFile {
             folder: folder.to_owned(),
             entries: Mutex::new(read.unwrap_or_default()),
             was_damaged,
@@ -157,15 +159,15 @@ impl Roster {
     }
 
     /// How the replica of this name stands.
-    pub(in crate::relay) fn place(&self, name: &str) -> Place {
+    pub(in crate::relay) fn membership(&self, name: &str) -> Membership {
         let entries = self.entries();
         let Some(entry) = entries.get(name) else {
-            return Place::Following;
+            return Membership::Following;
         };
         let divergence = entry.divergence.clone();
         match entry.rebuild {
-            None => Place::Diverged(divergence),
-            Some(pin) => Place::Rebuilding {
+            None => Membership::Diverged(divergence),
+            Some(pin) => Membership::Rebuilding {
                 divergence,
                 pin: Position {
                     sequence: Sequence::new(pin.sequence),
@@ -179,24 +181,30 @@ impl Roster {
     ///
     /// # Errors
     /// It could not be written; nothing has changed then.
-    pub(in crate::relay) fn note(&self, name: &str, place: &Place) -> io::Result<()> {
-        self.note_in(&mut self.entries(), name, place)
+    pub(in crate::relay) fn record(&self, name: &str, membership: &Membership) -> io::Result<()> {
+        self.record_in(&mut self.entries(), name, membership)
     }
 
     /// The same, but only if another one of `everyone` follows; `None` if it is the last.
-    pub(in crate::relay) fn note_unless_last<'name>(
+    pub(in crate::relay) fn record_unless_last<'name>(
         &self,
         name: &str,
-        place: &Place,
+        membership: &Membership,
         everyone: impl Iterator<Item = &'name str>,
     ) -> Option<io::Result<()>> {
         let mut entries = self.entries();
-        another_follows(&entries, name, everyone).then(|| self.note_in(&mut entries, name, place))
+        another_follows(&entries, name, everyone)
+            .then(|| self.record_in(&mut entries, name, membership))
     }
 
-    fn note_in(&self, entries: &mut Entries, name: &str, place: &Place) -> io::Result<()> {
+    fn record_in(
+        &self,
+        entries: &mut Entries,
+        name: &str,
+        membership: &Membership,
+    ) -> io::Result<()> {
         let mut changed = entries.clone();
-        match Entry::of(place) {
+        match Entry::of(membership) {
             None => changed.remove(name),
             Some(entry) => changed.insert(name.to_owned(), entry),
         };
@@ -269,78 +277,82 @@ mod tests {
     #[test]
     fn a_restart_knows_who_diverged_and_where_the_journal_is_pinned() {
         let folder = tempfile::tempdir().expect("a folder");
-        let roster = Roster::open(folder.path()).expect("no file yet");
-        assert_eq!(roster.place("a"), Place::Following);
-        let diverged = Place::Diverged(Divergence::now("its backlog grew too large"));
-        roster.note("a", &diverged).expect("written");
+        let membership_file = MembershipFile::open(folder.path()).expect("no file yet");
+        assert_eq!(membership_file.membership("a"), Membership::Following);
+        let diverged = Membership::Diverged(Divergence::now("its backlog grew too large"));
+        membership_file.record("a", &diverged).expect("written");
         let pin = Position {
             sequence: Sequence::new(7),
             offset: 700,
         };
-        let rebuilding = Place::Rebuilding {
+        let rebuilding = Membership::Rebuilding {
             divergence: Divergence::now("new"),
             pin,
         };
-        roster.note("b", &rebuilding).expect("written");
+        membership_file.record("b", &rebuilding).expect("written");
 
-        let again = Roster::open(folder.path()).expect("a file");
-        assert_eq!((again.place("a"), again.place("b")), (diverged, rebuilding));
-        again.note("a", &Place::Following).expect("written");
-        let again = Roster::open(folder.path()).expect("a file");
-        assert_eq!(again.place("a"), Place::Following);
+        let again = MembershipFile::open(folder.path()).expect("a file");
+        assert_eq!(
+            (again.membership("a"), again.membership("b")),
+            (diverged, rebuilding)
+        );
+        again.record("a", &Membership::Following).expect("written");
+        let again = MembershipFile::open(folder.path()).expect("a file");
+        assert_eq!(again.membership("a"), Membership::Following);
     }
 
     #[test]
     fn the_last_one_that_follows_does_not_diverge() {
         let folder = tempfile::tempdir().expect("a folder");
-        let roster = Roster::open(folder.path()).expect("no file yet");
+        let membership_file = MembershipFile::open(folder.path()).expect("no file yet");
         let diverge = |name| {
             let everyone = ["a", "b", "c"].into_iter();
             let divergence = Divergence::now("it is empty");
-            let written = roster.diverge_unless_last(name, &divergence, everyone);
+            let written = membership_file.diverge_unless_last(name, &divergence, everyone);
             written.map(|written| written.expect("written"))
         };
         assert_eq!(diverge("b"), Some(()));
         assert_eq!(diverge("a"), Some(()));
         assert_eq!(diverge("c"), None);
-        let rebuilding = Place::Rebuilding {
+        let rebuilding = Membership::Rebuilding {
             divergence: Divergence::now("it is being rebuilt"),
             pin: Position::default(),
         };
         let rebuild = |name| {
             let everyone = ["a", "b", "c"].into_iter();
-            let written = roster.note_unless_last(name, &rebuilding, everyone);
+            let written = membership_file.record_unless_last(name, &rebuilding, everyone);
             written.map(|written| written.expect("written"))
         };
         assert_eq!(rebuild("c"), None);
         assert_eq!(rebuild("b"), Some(()));
-        let again = Roster::open(folder.path()).expect("a file");
-        assert!(again.place("a").divergence().is_some());
-        assert_eq!(again.place("c"), Place::Following);
+        let again = MembershipFile::open(folder.path()).expect("a file");
+        assert!(again.membership("a").divergence().is_some());
+        assert_eq!(again.membership("c"), Membership::Following);
     }
 
     #[test]
     fn any_flipped_bit_is_found_and_stops_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let roster = Roster::open(folder.path()).expect("no file yet");
-        let diverged = Place::Diverged(Divergence::now("its backlog grew too large"));
-        roster.note("node1", &diverged).expect("written");
+        let membership_file = MembershipFile::open(folder.path()).expect("no file yet");
+        let diverged = Membership::Diverged(Divergence::now("its backlog grew too large"));
+        membership_file.record("node1", &diverged).expect("written");
         let file = folder.path().join(FILE);
         let sound = fs::read(&file).expect("a file");
         for bit in 0..8 * sound.len() {
             let mut flipped = sound.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             fs::write(&file, &flipped).expect("written");
-            let roster = Roster::open(folder.path()).expect("a damaged file is no stop");
-            if roster.was_damaged() {
-                assert_eq!(roster.place("node1"), Place::Following);
+            let membership_file =
+                MembershipFile::open(folder.path()).expect("a damaged file is no stop");
+            if membership_file.was_damaged() {
+                assert_eq!(membership_file.membership("node1"), Membership::Following);
                 assert_eq!(
                     fs::read(folder.path().join(DAMAGED)).expect("kept"),
                     flipped
                 );
             } else {
                 // White space, perhaps.
-                assert_eq!(roster.place("node1"), diverged, "bit {bit}");
+                assert_eq!(membership_file.membership("node1"), diverged, "bit {bit}");
             }
         }
     }

@@ -23,8 +23,8 @@ use crate::influx::{
 use crate::relay::record::write::Destination;
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::client::{ReplicaClient, SendError};
-use crate::relay::replica::identity_point::Proof;
-use crate::relay::replica::request::{Pieces, query_request, write_head};
+use crate::relay::replica::identity_point::IdentityPoint;
+use crate::relay::replica::request::{Pieces, query_request, write_request_header};
 
 /// By how much the node's clock may differ from ours.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(300);
@@ -93,38 +93,56 @@ impl Asked<'_> {
     }
 
     /// Whether it has this point.
-    pub(in crate::relay) async fn point(&self, proof: &Proof) -> Result<PointAnswer, Unanswered> {
-        match self.query(proof, &proof.question()).await? {
+    pub(in crate::relay) async fn point(
+        &self,
+        identity_point: &IdentityPoint,
+    ) -> Result<PointAnswer, Unanswered> {
+        match self
+            .query(identity_point, &identity_point.question())
+            .await?
+        {
             Reply::Rows(rows) if !rows.is_empty() => Ok(PointAnswer::There),
-            Reply::Rows(_) => self.point_elsewhere(proof).await,
-            Reply::NoDatabase => Ok(without_database(proof)),
+            Reply::Rows(_) => self.point_elsewhere(identity_point).await,
+            Reply::NoDatabase => Ok(without_database(identity_point)),
             Reply::NotAsked(why) => Ok(PointAnswer::NotAsked(why)),
         }
     }
 
     /// The point is not where it was asked for first: it may be in another policy, or have been kept as long as was agreed.
-    async fn point_elsewhere(&self, proof: &Proof) -> Result<PointAnswer, Unanswered> {
-        let policies = match self.query(proof, &proof.question_for_policies()).await? {
+    async fn point_elsewhere(
+        &self,
+        identity_point: &IdentityPoint,
+    ) -> Result<PointAnswer, Unanswered> {
+        let policies = match self
+            .query(identity_point, &identity_point.question_for_policies())
+            .await?
+        {
             Reply::Rows(rows) => retention_policies(&rows),
-            Reply::NoDatabase => return Ok(without_database(proof)),
+            Reply::NoDatabase => return Ok(without_database(identity_point)),
             Reply::NotAsked(why) => return Ok(PointAnswer::NotAsked(why)),
         };
         let mut candidates = policies;
-        if !proof.retention_policy.is_empty() {
-            candidates.retain(|policy| policy.name == proof.retention_policy);
+        if !identity_point.retention_policy.is_empty() {
+            candidates.retain(|policy| policy.name == identity_point.retention_policy);
         }
-        if candidates.iter().any(|policy| may_be_past(policy, proof)) {
+        if candidates
+            .iter()
+            .any(|policy| may_be_past(policy, identity_point))
+        {
             let why = "its retention policy does not keep points so old".to_owned();
             return Ok(PointAnswer::NotAsked(why));
         }
         // The default policy may be another one than it was.
-        if proof.retention_policy.is_empty() {
+        if identity_point.retention_policy.is_empty() {
             candidates.truncate(MAX_POLICIES);
             let names: Vec<&str> = candidates
                 .iter()
                 .map(|policy| policy.name.as_str())
                 .collect();
-            match self.query(proof, &proof.question_in(&names)).await? {
+            match self
+                .query(identity_point, &identity_point.question_in(&names))
+                .await?
+            {
                 Reply::Rows(rows) if !rows.is_empty() => return Ok(PointAnswer::There),
                 Reply::Rows(_) | Reply::NoDatabase => {}
                 Reply::NotAsked(why) => return Ok(PointAnswer::NotAsked(why)),
@@ -132,7 +150,7 @@ impl Asked<'_> {
         }
         Ok(PointAnswer::Missing(format!(
             "database {:?} has not the point of measurement {:?} at {} ns that it had accepted",
-            proof.database, proof.point.measurement, proof.point.time
+            identity_point.database, identity_point.point.measurement, identity_point.point.time
         )))
     }
 
@@ -142,7 +160,7 @@ impl Asked<'_> {
         destination: &Destination,
     ) -> Result<DatabaseAnswer, Unanswered> {
         let answer = self
-            .ask(write_head(destination, self.address, 0, false))
+            .ask(write_request_header(destination, self.address, 0, false))
             .await?;
         match answer.judge_write() {
             Verdict::DatabaseNotFound => Ok(DatabaseAnswer::Missing),
@@ -170,8 +188,17 @@ impl Asked<'_> {
         })
     }
 
-    async fn query(&self, proof: &Proof, statement: &str) -> Result<Reply, Unanswered> {
-        let request = query_request(statement, &proof.database, &proof.credentials, self.address);
+    async fn query(
+        &self,
+        identity_point: &IdentityPoint,
+        statement: &str,
+    ) -> Result<Reply, Unanswered> {
+        let request = query_request(
+            statement,
+            &identity_point.database,
+            &identity_point.credentials,
+            self.address,
+        );
         let answer = self.ask(request).await?;
         let status = answer.status;
         if status == 429 || status >= 500 {
@@ -205,15 +232,15 @@ enum Reply {
     NotAsked(String),
 }
 
-fn without_database(proof: &Proof) -> PointAnswer {
+fn without_database(identity_point: &IdentityPoint) -> PointAnswer {
     PointAnswer::Missing(format!(
         "database {:?} is not there, in which it had accepted a point of measurement {:?}",
-        proof.database, proof.point.measurement
+        identity_point.database, identity_point.point.measurement
     ))
 }
 
 /// Whether the policy may have let go of the point.
-fn may_be_past(policy: &RetentionPolicy, proof: &Proof) -> bool {
+fn may_be_past(policy: &RetentionPolicy, identity_point: &IdentityPoint) -> bool {
     let Some(duration) = policy.duration else {
         return false;
     };
@@ -222,7 +249,7 @@ fn may_be_past(policy: &RetentionPolicy, proof: &Proof) -> bool {
         .unwrap_or_default();
     let kept_since = now.as_nanos().cast_signed() + MAX_CLOCK_DIFFERENCE.as_nanos().cast_signed()
         - duration.as_nanos().cast_signed();
-    i128::from(proof.point.time) < kept_since
+    i128::from(identity_point.point.time) < kept_since
 }
 
 pub(in crate::relay) fn busy(to_what: &str, answer: &ReplicaAnswer) -> Unanswered {

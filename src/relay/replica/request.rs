@@ -22,7 +22,7 @@ const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 const USER_AGENT: &str = concat!("haflux/", env!("CARGO_PKG_VERSION"));
 
 /// The head of a write request with a body of `length` bytes, gzipped if it `is_packed`.
-pub(in crate::relay) fn write_head(
+pub(in crate::relay) fn write_request_header(
     destination: &Destination,
     host: SocketAddr,
     length: usize,
@@ -207,7 +207,7 @@ mod tests {
                 password: b"p w\r\n".to_vec(),
             },
         };
-        let head = write_head(
+        let head = write_request_header(
             &destination,
             SocketAddr::from(([127, 0, 0, 1], 8086)),
             12,
@@ -226,7 +226,7 @@ mod tests {
             credentials: Credentials::Authorization(b"Basic abc".to_vec()),
             ..destination
         };
-        let head = write_head(
+        let head = write_request_header(
             &authorized,
             SocketAddr::from(([127, 0, 0, 1], 8086)),
             12,

@@ -147,7 +147,7 @@ impl Replicator {
         let weight_of = barrier.statement.body.len() + STATEMENT_WEIGHT;
         self.window.remove_bytes(weight_of);
         if !barrier.skipped.is_empty() {
-            self.going_back = Some(self.trail.back());
+            self.going_back = Some(self.rewind.back());
             self.show_doubt();
             return Some(barrier);
         }
@@ -193,7 +193,7 @@ impl Replicator {
     /// Whether a statement waits and something is in doubt: nothing more is sent until the doubt is over, or new ones could keep
     /// the statement waiting for ever.
     pub(super) fn waits_for_doubts(&self) -> bool {
-        self.trail.doubted().is_some()
+        self.rewind.doubted().is_some()
             && matches!(&self.barrier, Some(barrier) if barrier.stage == Stage::Waiting)
     }
 
@@ -224,7 +224,8 @@ impl Replicator {
             .filter_map(|barrier| barrier.touched.lanes())
             .flatten();
         let lanes: Vec<&str> = lanes.map(String::as_str).collect();
-        self.board.hold(self.replica.index, lanes.into_iter());
+        self.pending_clients
+            .hold(self.replica.index, lanes.into_iter());
         self.holding = holding;
     }
 

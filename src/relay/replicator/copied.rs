@@ -13,10 +13,10 @@ use crate::influx::Credentials;
 use crate::influx::influxql::identifier;
 use crate::influx::query_answer::Row;
 use crate::relay::replica::handle::Replica;
-use crate::relay::replica::identity_point::Proof;
+use crate::relay::replica::identity_point::IdentityPoint;
 use crate::relay::replica::known::Known;
 use crate::relay::replica::questions::{Asked, DatabaseAnswer, PointAnswer, Unanswered};
-use crate::relay::replicator::cursor_metadata::Note;
+use crate::relay::replicator::cursor_metadata::CursorMetadata;
 
 /// Databases whose measurements are counted.
 const MOST: usize = 64;
@@ -108,9 +108,12 @@ fn asked(replica: &Replica) -> Option<Asked<'_>> {
 }
 
 /// Whose credentials may be asked with.
-pub(in crate::relay) fn credentials(known: &Known, proof: Option<&Proof>) -> Vec<Credentials> {
+pub(in crate::relay) fn credentials(
+    known: &Known,
+    identity_point: Option<&IdentityPoint>,
+) -> Vec<Credentials> {
     let mut all: Vec<Credentials> = Vec::new();
-    for place in known.destinations(proof) {
+    for place in known.destinations(identity_point) {
         if !all.contains(&place.credentials) {
             all.push(place.credentials);
         }
@@ -125,7 +128,7 @@ pub(in crate::relay) fn credentials(known: &Known, proof: Option<&Proof>) -> Vec
 pub(in crate::relay) async fn check(
     target: &Replica,
     others: &[&Replica],
-    begin: &Note,
+    begin: &CursorMetadata,
 ) -> Result<(), String> {
     let copy = asked(target).ok_or("its name cannot be resolved")?;
     let unanswered = |error: Unanswered| error.to_string();
@@ -133,17 +136,17 @@ pub(in crate::relay) async fn check(
         .iter()
         .filter_map(|other| Some((*other, asked(other)?)))
         .collect();
-    if let Some(proof) = &begin.proof
-        && let PointAnswer::Missing(what) = copy.point(proof).await.map_err(unanswered)?
+    if let Some(identity_point) = &begin.identity_point
+        && let PointAnswer::Missing(what) = copy.point(identity_point).await.map_err(unanswered)?
     {
         for (source, asked) in &sources {
-            if matches!(asked.point(proof).await, Ok(PointAnswer::There)) {
+            if matches!(asked.point(identity_point).await, Ok(PointAnswer::There)) {
                 let name = &source.stats.name;
                 return Err(format!("{what} as {name} had, and that {name} has"));
             }
         }
     }
-    for place in begin.known.destinations(begin.proof.as_ref()) {
+    for place in begin.known.destinations(begin.identity_point.as_ref()) {
         let answer = copy.database(&place).await.map_err(unanswered)?;
         let what = match answer {
             DatabaseAnswer::There => continue,
@@ -159,7 +162,7 @@ pub(in crate::relay) async fn check(
             }
         }
     }
-    let credentials = credentials(&begin.known, begin.proof.as_ref());
+    let credentials = credentials(&begin.known, begin.identity_point.as_ref());
     let copied = Contents::of(target, &credentials).await;
     for (source, _) in sources {
         let now = Contents::of(source, &credentials).await;

@@ -2,7 +2,7 @@
 //!
 //! | field | |
 //! | --- | --- |
-//! | `proof` | the [proof](crate::relay::replica::identity_point) that belongs to the cursor's place |
+//! | `proof` | the [identity point](crate::relay::replica::identity_point) that belongs to the cursor's place |
 //! | `known` | the [databases](crate::relay::replica::known) that it is known to have |
 //! | `at_copy` | of the pin of a rebuild: what [was there to be copied](crate::relay::replicator::copied) |
 //! | `settled` | haflux ended well: nothing was under way to the replica, and nothing was in doubt |
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use log::error;
 use serde::{Deserialize, Serialize};
 
-use crate::relay::replica::identity_point::Proof;
+use crate::relay::replica::identity_point::IdentityPoint;
 use crate::relay::replica::known::Known;
 use crate::relay::replicator::attempts::SavedAttempts;
 use crate::relay::replicator::copied::Contents;
@@ -27,9 +27,9 @@ const MAX_LENGTH: usize = 64 * 1024;
 /// The note of one cursor.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(in crate::relay) struct Note {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::relay) proof: Option<Proof>,
+pub(in crate::relay) struct CursorMetadata {
+    #[serde(rename = "proof", skip_serializing_if = "Option::is_none")]
+    pub(in crate::relay) identity_point: Option<IdentityPoint>,
     #[serde(skip_serializing_if = "Known::is_empty")]
     pub(in crate::relay) known: Known,
     #[serde(skip_serializing_if = "Contents::is_empty")]
@@ -48,10 +48,10 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-impl Note {
-    /// As it is kept; empty if it says nothing. If it does not fit, the proof is left out.
+impl CursorMetadata {
+    /// As it is kept; empty if it says nothing. If it does not fit, the identity point is left out.
     pub(in crate::relay) fn encode(mut self) -> Bytes {
-        if self == Note::default() {
+        if self == CursorMetadata::default() {
             return Bytes::new();
         }
         loop {
@@ -59,7 +59,7 @@ impl Note {
                 Ok(text) if text.len() <= MAX_LENGTH => return Bytes::from(text),
                 Ok(_) if !self.at_copy.is_empty() => self.at_copy = Contents::default(),
                 Ok(_) if !self.known.is_empty() => self.known = Known::default(),
-                Ok(_) if self.proof.is_some() => self.proof = None,
+                Ok(_) if self.identity_point.is_some() => self.identity_point = None,
                 Ok(text) => return Bytes::from(text),
                 Err(error) => {
                     error!("the note of a cursor cannot be written: {error}");
@@ -69,14 +69,14 @@ impl Note {
         }
     }
 
-    /// Reads what [`Note::encode`] wrote, or the list of the first versions, of which nothing is taken.
+    /// Reads what [`CursorMetadata::encode`] wrote, or the list of the first versions, of which nothing is taken.
     ///
     /// # Errors
     /// It is neither.
-    pub(in crate::relay) fn decode(note: &[u8]) -> Result<Note, serde_json::Error> {
-        match note.first() {
-            None | Some(b'[') => Ok(Note::default()),
-            Some(_) => serde_json::from_slice(note),
+    pub(in crate::relay) fn decode(metadata: &[u8]) -> Result<CursorMetadata, serde_json::Error> {
+        match metadata.first() {
+            None | Some(b'[') => Ok(CursorMetadata::default()),
+            Some(_) => serde_json::from_slice(metadata),
         }
     }
 }
@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn a_restart_reads_what_was_kept() {
-        let note = Note {
-            proof: Proof::of(&record("m v=1 5")),
+        let metadata = CursorMetadata {
+            identity_point: IdentityPoint::of(&record("m v=1 5")),
             known: Known::default(),
             at_copy: Contents::default(),
             settled: true,
@@ -100,33 +100,42 @@ mod tests {
                 skips: vec![9],
             },
         };
-        assert!(note.proof.is_some());
-        assert_eq!(Note::decode(&note.clone().encode()).expect("a note"), note);
-        assert!(Note::default().encode().is_empty());
-        assert_eq!(Note::decode(b"").expect("a note"), Note::default());
+        assert!(metadata.identity_point.is_some());
+        assert_eq!(
+            CursorMetadata::decode(&metadata.clone().encode()).expect("a note"),
+            metadata
+        );
+        assert!(CursorMetadata::default().encode().is_empty());
+        assert_eq!(
+            CursorMetadata::decode(b"").expect("a note"),
+            CursorMetadata::default()
+        );
     }
 
     #[test]
     fn notes_of_other_versions_are_read_as_far_as_they_are_known() {
         let list = br#"[{"sequence":7,"status":400,"reason":"no"}]"#;
-        assert_eq!(Note::decode(list).expect("a note"), Note::default());
+        assert_eq!(
+            CursorMetadata::decode(list).expect("a note"),
+            CursorMetadata::default()
+        );
         let fields = br#"{"later":true,"refusals":[{"sequence":7}],"settled":true}"#;
-        assert!(Note::decode(fields).expect("a note").settled);
-        assert!(Note::decode(b"nonsense").is_err());
+        assert!(CursorMetadata::decode(fields).expect("a note").settled);
+        assert!(CursorMetadata::decode(b"nonsense").is_err());
     }
 
     #[test]
     fn it_is_never_longer_than_a_cursor_can_carry() {
-        let mut long = Proof::of(&record("m v=1 5")).expect("a point");
+        let mut long = IdentityPoint::of(&record("m v=1 5")).expect("a point");
         long.database = "d".repeat(MAX_LENGTH);
-        let note = Note {
-            proof: Some(long),
+        let metadata = CursorMetadata {
+            identity_point: Some(long),
             allowance: 7,
-            ..Note::default()
+            ..CursorMetadata::default()
         };
-        let text = note.encode();
+        let text = metadata.encode();
         assert!(text.len() <= MAX_LENGTH);
-        let kept = Note::decode(&text).expect("a note");
-        assert_eq!((kept.proof, kept.allowance), (None, 7));
+        let kept = CursorMetadata::decode(&text).expect("a note");
+        assert_eq!((kept.identity_point, kept.allowance), (None, 7));
     }
 }

@@ -75,7 +75,7 @@ impl Replicator {
         match self.link {
             Link::Unasked => Reach::Unasked,
             Link::Away { .. } => Reach::Away,
-            Link::Greeting { before } => before,
+            Link::Handshake { before } => before,
             Link::Linked if self.is_near() && !self.is_held_up(now) => Reach::Near,
             Link::Linked => Reach::Behind,
         }
@@ -99,7 +99,7 @@ impl Replicator {
             }
             is_slow = true;
             if self.stalled.insert(name.clone()) {
-                self.board
+                self.pending_clients
                     .stall(self.replica.index, name, &lane.under_way());
             }
         }

@@ -9,8 +9,8 @@ use super::statements::{SAVE_TIMEOUT, Unanswered};
 use super::{Link, Replicator};
 use crate::journal::Position;
 use crate::relay::replicator::attempts::{Attempts, SavedAttempts};
-use crate::relay::replicator::cursor_metadata::Note;
-use crate::relay::replicator::rewind::{Mark, Trail};
+use crate::relay::replicator::cursor_metadata::CursorMetadata;
+use crate::relay::replicator::rewind::{Checkpoint, Rewind};
 use crate::relay::verdict::reach::Reach;
 use crate::stats::ReplicaStatus;
 
@@ -34,16 +34,17 @@ impl Replicator {
         self.started = None;
         self.going_back = None;
         let index = self.replica.index;
-        self.board.carries_out(index, None);
+        self.pending_clients.carries_out(index, None);
         self.stalled.clear();
-        self.board.unstall_all(index);
+        self.pending_clients.unstall_all(index);
         self.dead_letters
             .set_follows(&self.replica.stats.name, false);
-        self.board.set_reach(index, Reach::Away);
-        self.board.change_refusals(|refusals| refusals.leave(index));
+        self.pending_clients.set_reach(index, Reach::Away);
+        self.pending_clients
+            .change_refusals(|refusals| refusals.leave(index));
         self.keeper.keep_letters().await;
         self.give_up_place().await;
-        if let Some(divergence) = self.replica.place().divergence() {
+        if let Some(divergence) = self.replica.membership().divergence() {
             self.replica.note_error(divergence.reason.clone());
         }
         self.replica
@@ -51,7 +52,7 @@ impl Replicator {
     }
 
     /// Removes its cursor, from both tables: else damage to the newer one would show the older one's cursor, and make it a
-    /// follower again if the roster is damaged too.
+    /// follower again if the membership file is damaged too.
     async fn give_up_place(&mut self) {
         self.journal.remove_cursor(&self.replica.stats.name);
         let saved = tokio::time::timeout(SAVE_TIMEOUT, self.journal.sync_both_tables()).await;
@@ -75,20 +76,20 @@ impl Replicator {
             sequence: cursor.sequence,
             offset: cursor.offset,
         });
-        let note = cursor.map(|cursor| Note::decode(&cursor.note));
-        self.allowance = note.map_or(0, |note| note.unwrap_or_default().allowance);
+        let metadata = cursor.map(|cursor| CursorMetadata::decode(&cursor.metadata));
+        self.allowance = metadata.map_or(0, |metadata| metadata.unwrap_or_default().allowance);
         let now = Instant::now();
         // Another node's data was copied to it: nothing is known of its own.
-        let mark = Mark {
+        let checkpoint = Checkpoint {
             position: place,
-            proof: None,
+            identity_point: None,
         };
         // Nor does it go back to before this place: what was in doubt before is in the copy.
-        self.trail = Trail::new(self.pace.rewind, now, mark.clone());
-        self.start_over(now, mark.clone());
+        self.rewind = Rewind::new(self.pace.rewind, now, checkpoint.clone());
+        self.start_over(now, checkpoint.clone());
         // Statements from before the copy was made are in it, and come once more.
         self.unanswered = Some(Unanswered::before_the_start(self.journal.head()));
-        self.saved = mark;
+        self.saved = checkpoint;
         self.blocked = false;
         self.attempts = Attempts::new(self.pace.max_attempts, SavedAttempts::default());
         self.dead_letters
@@ -98,7 +99,7 @@ impl Replicator {
         self.link = Link::Away { until: now };
         self.given_up.clear();
         let index = self.replica.index;
-        self.board
+        self.pending_clients
             .change_refusals(|refusals| refusals.join(index, place.sequence));
     }
 
@@ -129,12 +130,15 @@ impl Replicator {
     /// Whether hardly any more refusals could be remembered, because they wait for this replica.
     fn is_waited_for_by_many(&self) -> bool {
         let index = self.replica.index;
-        self.board.refusals(|refusals| refusals.is_filled_by(index))
+        self.pending_clients
+            .refusals(|refusals| refusals.is_filled_by(index))
     }
 
     /// The most advanced replica never diverges: what it has not applied, nobody has.
     pub(super) fn diverge_unless_most_advanced(&mut self, reason: &str) -> bool {
         let cursor = self.tracker.cursor().sequence;
-        self.board.another_is_ahead(self.replica.index, cursor) && self.replica.diverge(reason)
+        self.pending_clients
+            .another_is_ahead(self.replica.index, cursor)
+            && self.replica.diverge(reason)
     }
 }

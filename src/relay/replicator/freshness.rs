@@ -72,7 +72,7 @@ impl Replicator {
     /// It begins again from here; until it is where it was, its data may be older than it was.
     pub(super) fn show_start(&mut self, place: Sequence) {
         self.begun_lanes.clear();
-        let doubted = self.trail.doubted().cloned();
+        let doubted = self.rewind.doubted().cloned();
         self.freshness.update(self.replica.index, |view| {
             view.is_set_back();
             view.pending.clear();
@@ -87,7 +87,7 @@ impl Replicator {
     pub(super) fn show_doubt(&mut self) {
         let doubted = match self.going_back {
             Some(_) => Some(&Doubted::All),
-            None => self.trail.doubted(),
+            None => self.rewind.doubted(),
         };
         self.freshness.update(self.replica.index, |view| {
             if view.doubted.as_ref() != doubted {

@@ -7,9 +7,9 @@ use log::info;
 
 use super::{Finished, Replicator};
 use crate::relay::replica::request::{Pieces, get_request};
-use crate::relay::replicator::last_accepted::Witness;
+use crate::relay::replicator::last_accepted::LastAccepted;
 use crate::relay::replicator::queue::tracker::Tracker;
-use crate::relay::replicator::rewind::Mark;
+use crate::relay::replicator::rewind::Checkpoint;
 
 impl Replicator {
     /// Sets the replicator back once what was in doubt has had its time, or a node has returned; not while anything is under
@@ -19,12 +19,12 @@ impl Replicator {
         // What is in doubt beside a statement is of lanes that it does not touch, and waits for the end of it.
         if self.is_linked()
             && !self.is_statement_under_way()
-            && let Some(mut before) = self.trail.settle_doubts()
+            && let Some(mut before) = self.rewind.settle_doubts()
         {
             let cursor = self.tracker.cursor();
             if before.position.sequence > cursor.sequence {
                 // It has gone back further already, and has not come there again.
-                before = self.trail.here(cursor);
+                before = self.rewind.here(cursor);
             }
             info!(
                 "replica {}: what had no answer is sent again, from record {} on",
@@ -38,7 +38,7 @@ impl Replicator {
         {
             let sequence = place.position.sequence;
             self.start_over(now, place);
-            self.board.go_back(self.replica.index, sequence);
+            self.pending_clients.go_back(self.replica.index, sequence);
         }
     }
 
@@ -48,13 +48,13 @@ impl Replicator {
         if !self.is_linked() || self.is_pinged {
             return None;
         }
-        let moment = self.trail.next_hearing()?;
+        let moment = self.rewind.next_hearing()?;
         if moment > Instant::now() {
             return Some(moment);
         }
         let address = self.replica.server.address()?;
         let replica = Arc::clone(&self.replica);
-        let longest = self.trail.step();
+        let longest = self.rewind.step();
         self.is_pinged = true;
         self.under_way.push(Box::pin(async move {
             let mut request = Pieces::default();
@@ -66,22 +66,22 @@ impl Replicator {
     }
 
     /// Reads and sends from here on.
-    pub(super) fn start_over(&mut self, now: Instant, place: Mark) {
+    pub(super) fn start_over(&mut self, now: Instant, place: Checkpoint) {
         self.end_lanes();
         self.stalled.clear();
-        self.board.unstall_all(self.replica.index);
+        self.pending_clients.unstall_all(self.replica.index);
         self.forget_barriers();
-        self.board.carries_out(self.replica.index, None);
+        self.pending_clients.carries_out(self.replica.index, None);
         self.window.clear();
-        self.witness = Witness::default();
+        self.last_accepted = LastAccepted::default();
         self.tracker = Tracker::new(place.position);
         self.reader = self.journal.reader(place.position.sequence);
         let sequence = place.position.sequence;
-        self.trail.went_back(now, place);
+        self.rewind.went_back(now, place);
         self.show_start(sequence);
     }
 
-    pub(super) fn go_back_to(&mut self, place: Mark) {
+    pub(super) fn go_back_to(&mut self, place: Checkpoint) {
         let sequence = place.position.sequence;
         if let Some(earlier) = &self.going_back
             && earlier.position.sequence < sequence
@@ -95,8 +95,8 @@ impl Replicator {
     }
 
     /// The place from which everything would have to be sent again, were this life to end now.
-    pub(super) fn back(&self) -> Mark {
-        let back = self.trail.back();
+    pub(super) fn back(&self) -> Checkpoint {
+        let back = self.rewind.back();
         match &self.going_back {
             Some(place) if place.position.sequence < back.position.sequence => place.clone(),
             _ => back,
@@ -105,6 +105,6 @@ impl Replicator {
 
     /// Whether something that got no answer may still be carried out, or is to be sent again for it.
     pub(super) fn is_in_doubt(&self) -> bool {
-        self.trail.doubted().is_some() || self.going_back.is_some() || self.unanswered.is_some()
+        self.rewind.doubted().is_some() || self.going_back.is_some() || self.unanswered.is_some()
     }
 }

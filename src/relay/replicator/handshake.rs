@@ -1,9 +1,9 @@
 //! The greeting: what a node is asked before anything is sent to it (rules R1 and R2).
 //!
-//! 1. A [`Sentinel`] connection is opened, unless one is still open: should the process end from here on, that is noticed.
+//! 1. A [`Liveness`] connection is opened, unless one is still open: should the process end from here on, that is noticed.
 //! 2. `GET /ping`: it answers, and says its version.
 //! 3. Unless the way to it was never interrupted, it is [asked](crate::relay::replica::questions) for the point that belongs to the place
-//!    that its cursor would be set back to, the [`Proof`]. Where that cannot be asked for, or no point is known, it is asked for
+//!    that its cursor would be set back to, the [`IdentityPoint`]. Where that cannot be asked for, or no point is known, it is asked for
 //!    the databases that it [had](crate::relay::replica::known).
 //! 4. When did its process start? If it is the one that was trusted, and the newest point that it accepted is there, it has lost
 //!    nothing, and is not set back. The time alone is not enough: a virtual machine that is put back with its memory has an
@@ -27,9 +27,9 @@ use crate::influx::{Started, read_started};
 use crate::relay::record::write::Destination;
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::handle::Replica;
-use crate::relay::replica::identity_point::Proof;
+use crate::relay::replica::identity_point::IdentityPoint;
 use crate::relay::replica::known::Known;
-use crate::relay::replica::liveness::Sentinel;
+use crate::relay::replica::liveness::Liveness;
 use crate::relay::replica::questions::{Asked, DatabaseAnswer, PointAnswer, Unanswered, busy};
 use crate::relay::replica::request::get_request;
 
@@ -37,27 +37,27 @@ use crate::relay::replica::request::get_request;
 /// the first requests after a start wait for the greetings.
 const MAX_WAIT_FOR_START: Duration = Duration::from_secs(1);
 
-/// What is known of a node before it is greeted.
-pub(super) struct Greeting {
+/// What is known of a node before the handshake.
+pub(super) struct Handshake {
     pub(super) replica: Arc<Replica>,
     /// Those that are asked whether they refuse the same credentials.
     pub(super) others: Vec<Arc<Replica>>,
     pub(super) address: SocketAddr,
-    /// Whether a new sentinel may be opened.
+    /// Whether a new liveness connection may be opened.
     pub(super) may_open: bool,
-    pub(super) sentinel: Option<Sentinel>,
+    pub(super) liveness: Option<Liveness>,
     /// The process that was trusted last.
     pub(super) started: Option<Started>,
     /// Of the place that it would be set back to.
-    pub(super) proof: Option<Arc<Proof>>,
+    pub(super) identity_point: Option<Arc<IdentityPoint>>,
     /// The newest one.
-    pub(super) newest: Option<Arc<Proof>>,
+    pub(super) newest: Option<Arc<IdentityPoint>>,
     pub(super) known: Known,
 }
 
-/// How a greeting ended.
-pub(super) struct Greeted {
-    pub(super) sentinel: Option<Sentinel>,
+/// How a handshake ended.
+pub(super) struct Completed {
+    pub(super) liveness: Option<Liveness>,
     pub(super) outcome: Result<Welcome, Unwelcome>,
 }
 
@@ -98,20 +98,20 @@ impl<E: Into<Unanswered>> From<E> for Unwelcome {
     }
 }
 
-impl Greeting {
-    pub(super) async fn run(mut self) -> Greeted {
-        let outcome = self.greet().await;
-        Greeted {
-            sentinel: self.sentinel,
+impl Handshake {
+    pub(super) async fn run(mut self) -> Completed {
+        let outcome = self.ask().await;
+        Completed {
+            liveness: self.liveness,
             outcome,
         }
     }
 
-    async fn greet(&mut self) -> Result<Welcome, Unwelcome> {
-        let was_never_interrupted = self.sentinel.is_some() && self.replica.is_trusted();
-        if self.sentinel.is_none() && self.may_open {
+    async fn ask(&mut self) -> Result<Welcome, Unwelcome> {
+        let was_never_interrupted = self.liveness.is_some() && self.replica.is_trusted();
+        if self.liveness.is_none() && self.may_open {
             let timeout = self.replica.client.timeout();
-            self.sentinel = Some(Sentinel::open(self.address, timeout).await?);
+            self.liveness = Some(Liveness::open(self.address, timeout).await?);
         }
         let asked = self.asked();
         let ping = asked.ask(get_request("/ping", self.address)).await?;
@@ -156,7 +156,7 @@ impl Greeting {
     /// Whether the newest point that it accepted is gone; no where it cannot be asked for.
     async fn lacks_newest(&self) -> Result<bool, Unwelcome> {
         match &self.newest {
-            Some(newest) if self.newest != self.proof => {
+            Some(newest) if self.newest != self.identity_point => {
                 let answer = self.asked().point(newest).await?;
                 Ok(matches!(answer, PointAnswer::Missing(_)))
             }
@@ -165,8 +165,8 @@ impl Greeting {
     }
 
     async fn identify(&self) -> Result<Identity, Unwelcome> {
-        let why = match &self.proof {
-            Some(proof) => match self.asked().point(proof).await? {
+        let why = match &self.identity_point {
+            Some(identity_point) => match self.asked().point(identity_point).await? {
                 PointAnswer::There => return Ok(Identity::Proven),
                 PointAnswer::Missing(what) => return Ok(Identity::Another(what)),
                 PointAnswer::NotAsked(why) => why,
@@ -178,7 +178,7 @@ impl Greeting {
 
     /// The point cannot be asked for: are at least the databases there?
     async fn identify_databases(&self, why: String) -> Result<Identity, Unwelcome> {
-        let destinations = self.known.destinations(self.proof.as_deref());
+        let destinations = self.known.destinations(self.identity_point.as_deref());
         let asked = self.asked();
         let answers = destinations.iter().map(|place| asked.database(place));
         let mut is_there = false;
@@ -204,10 +204,10 @@ impl Greeting {
     /// Its databases are there. Between the questions somebody may have given an empty node its users, so it is asked for the
     /// point once more.
     async fn identify_at_last(&self, why: String) -> Result<Identity, Unwelcome> {
-        let Some(proof) = &self.proof else {
+        let Some(identity_point) = &self.identity_point else {
             return Ok(Identity::Unproven(why));
         };
-        Ok(match self.asked().point(proof).await? {
+        Ok(match self.asked().point(identity_point).await? {
             PointAnswer::There => Identity::Proven,
             PointAnswer::Missing(what) => Identity::Another(what),
             PointAnswer::NotAsked(why) => Identity::Unproven(why),

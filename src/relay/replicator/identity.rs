@@ -8,9 +8,9 @@ use log::{error, info};
 use super::handshake::{Identity, Welcome};
 use super::{Link, Replicator};
 use crate::relay::record::removal::Removal;
-use crate::relay::replica::identity_point::Proof;
+use crate::relay::replica::identity_point::IdentityPoint;
 
-/// A sentinel that ended sooner is not replaced at once: something there closes idle connections.
+/// A liveness connection that ended sooner is not replaced at once: something there closes idle connections.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
 
 impl Replicator {
@@ -55,9 +55,9 @@ impl Replicator {
     }
 
     /// The newest point that it accepted.
-    pub(super) fn newest_proof(&self) -> Option<Arc<Proof>> {
-        let accepted = self.witness.newest().map(Arc::new);
-        accepted.or_else(|| self.trail.newest_proof())
+    pub(super) fn newest_identity_point(&self) -> Option<Arc<IdentityPoint>> {
+        let accepted = self.last_accepted.newest().map(Arc::new);
+        accepted.or_else(|| self.rewind.newest_identity_point())
     }
 
     /// What a statement may remove, the replica need not have. Saved before the statement is sent: a node that is asked for
@@ -66,32 +66,32 @@ impl Replicator {
         if *removal == Removal::Nothing {
             return;
         }
-        self.witness.forget(removal);
+        self.last_accepted.forget(removal);
         self.known.forget(removal);
-        self.trail.forget_proofs(removal);
+        self.rewind.forget_proofs(removal);
         if let Some(place) = &mut self.going_back {
-            place.forget_proof(removal);
+            place.forget_identity_point(removal);
         }
-        self.saved.forget_proof(removal);
+        self.saved.forget_identity_point(removal);
         self.save_note();
     }
 
     /// It may be another node from here on, until it is greeted anew.
     pub(super) fn distrust(&mut self) {
-        self.trail.interrupted();
+        self.rewind.interrupted();
         self.replica.set_trusted(false);
         self.show_trust();
-        self.sentinel = None;
+        self.liveness = None;
     }
 
     /// The node's process has ended, or something between here and there closed the connection: it is greeted at once.
-    pub(super) fn sentinel_ended(&mut self, now: Instant) {
-        let lived = self.sentinel.as_ref().map(|sentinel| sentinel.age());
+    pub(super) fn liveness_ended(&mut self, now: Instant) {
+        let lived = self.liveness.as_ref().map(|liveness| liveness.age());
         if lived.is_some_and(|age| age < SHORT_LIFE) {
-            self.sentinel_after = now + self.sentinel_backoff.next();
+            self.liveness_after = now + self.liveness_backoff.next();
         } else {
-            self.sentinel_after = now;
-            self.sentinel_backoff.reset();
+            self.liveness_after = now;
+            self.liveness_backoff.reset();
         }
         self.distrust();
         if self.is_linked() {
@@ -104,14 +104,14 @@ impl Replicator {
 
     /// Whether a node that answers is to be greeted anew: nothing watches for its end, or its name means another address now.
     pub(super) fn is_to_be_greeted_anew(&self, now: Instant) -> bool {
-        let is_unwatched = self.sentinel.is_none() && self.sentinel_after <= now;
+        let is_unwatched = self.liveness.is_none() && self.liveness_after <= now;
         let address = self.replica.server.address();
         is_unwatched || (address.is_some() && address != self.address)
     }
 
     /// When it will be.
-    pub(super) fn next_sentinel(&self) -> Option<Instant> {
-        let is_missing = self.is_linked() && self.sentinel.is_none();
-        is_missing.then_some(self.sentinel_after)
+    pub(super) fn next_liveness(&self) -> Option<Instant> {
+        let is_missing = self.is_linked() && self.liveness.is_none();
+        is_missing.then_some(self.liveness_after)
     }
 }

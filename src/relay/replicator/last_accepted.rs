@@ -1,6 +1,6 @@
-//! The records of which a replica's next proof can be taken: the newest that it accepted and that its cursor has passed.
+//! The records of which a replica's next identity point can be taken: the newest that it accepted and that its cursor has passed.
 //!
-//! A record is only moved here when its lane is done with it; looking for a point in it waits until a proof is wanted. Of a
+//! A record is only moved here when its lane is done with it; looking for a point in it waits until an identity point is wanted. Of a
 //! large one only the first lines are kept: it would stay in memory for as long as nothing newer comes.
 
 use bytes::Bytes;
@@ -8,21 +8,21 @@ use bytes::Bytes;
 use crate::journal::Sequence;
 use crate::relay::record::removal::Removal;
 use crate::relay::record::write::WriteRecord;
-use crate::relay::replica::identity_point::Proof;
+use crate::relay::replica::identity_point::IdentityPoint;
 
 /// Bytes of a record's lines that are kept.
 const MOST_KEPT: usize = 4096;
 
 /// The newest accepted records of one replica.
 #[derive(Debug, Default)]
-pub(in crate::relay) struct Witness {
+pub(in crate::relay) struct LastAccepted {
     /// Up to the cursor.
     passed: Option<(Sequence, WriteRecord)>,
     /// Beyond it, while another lane holds the cursor back.
     ahead: Option<(Sequence, WriteRecord)>,
 }
 
-impl Witness {
+impl LastAccepted {
     /// The replica accepted this record; with it, its cursor stands here.
     pub(in crate::relay) fn accepted(
         &mut self,
@@ -41,20 +41,20 @@ impl Witness {
         }
     }
 
-    /// A proof that belongs to this cursor, if anything was accepted since the last one that can be asked for.
-    pub(in crate::relay) fn proof(&mut self, cursor: Sequence) -> Option<Proof> {
+    /// An identity point that belongs to this cursor, if anything was accepted since the last one that can be asked for.
+    pub(in crate::relay) fn identity_point(&mut self, cursor: Sequence) -> Option<IdentityPoint> {
         if let Some((sequence, record)) = self.ahead.take_if(|(sequence, _)| *sequence <= cursor) {
             self.accepted(sequence, record, cursor);
         }
         let (_, record) = self.passed.take()?;
-        Proof::of(&record)
+        IdentityPoint::of(&record)
     }
 
-    /// A proof of the newest record that was accepted since the last proof was taken, wherever the cursor stands.
-    pub(in crate::relay) fn newest(&self) -> Option<Proof> {
+    /// An identity point of the newest record that was accepted since the last identity point was taken, wherever the cursor stands.
+    pub(in crate::relay) fn newest(&self) -> Option<IdentityPoint> {
         let kept = self.passed.iter().chain(&self.ahead);
         let (_, record) = kept.max_by_key(|(sequence, _)| *sequence)?;
-        Proof::of(record)
+        IdentityPoint::of(record)
     }
 
     /// Points that may be removed prove nothing.
@@ -85,52 +85,54 @@ mod tests {
         Sequence::new(number)
     }
 
-    fn accept(witness: &mut Witness, number: u64, cursor: u64) {
+    fn accept(last_accepted: &mut LastAccepted, number: u64, cursor: u64) {
         let body = format!("m v=1 {number}");
-        witness.accepted(at(number), record(&body), at(cursor));
+        last_accepted.accepted(at(number), record(&body), at(cursor));
     }
 
-    fn time(witness: &mut Witness, cursor: u64) -> Option<i64> {
-        let proof = witness.proof(at(cursor))?;
-        Some(proof.point.time / 1_000_000_000)
+    fn time(last_accepted: &mut LastAccepted, cursor: u64) -> Option<i64> {
+        let identity_point = last_accepted.identity_point(at(cursor))?;
+        Some(identity_point.point.time / 1_000_000_000)
     }
 
     #[test]
     fn of_a_large_record_only_whole_lines_are_kept() {
-        let mut witness = Witness::default();
+        let mut last_accepted = LastAccepted::default();
         let large = "m v=1 7\n".repeat(100_000);
-        witness.accepted(at(1), record(&large), at(1));
-        let kept = witness
+        last_accepted.accepted(at(1), record(&large), at(1));
+        let kept = last_accepted
             .passed
             .as_ref()
             .map_or(0, |(_, record)| record.body.len());
         assert_eq!(kept, MOST_KEPT / 8 * 8);
-        assert_eq!(time(&mut witness, 1), Some(7));
+        assert_eq!(time(&mut last_accepted, 1), Some(7));
         let long = format!("m s=\"{}\" 7", "x".repeat(2 * MOST_KEPT));
-        witness.accepted(at(2), record(&long), at(2));
-        assert_eq!(time(&mut witness, 2), None, "no whole line, no proof");
+        last_accepted.accepted(at(2), record(&long), at(2));
+        assert_eq!(time(&mut last_accepted, 2), None, "no whole line, no proof");
     }
 
     #[test]
     fn the_newest_that_the_cursor_has_passed_counts() {
-        let mut witness = Witness::default();
-        assert_eq!(time(&mut witness, 9), None);
-        accept(&mut witness, 2, 2);
-        accept(&mut witness, 7, 2);
-        accept(&mut witness, 6, 2);
-        accept(&mut witness, 3, 3);
-        assert_eq!(time(&mut witness, 3), Some(3));
-        assert_eq!(time(&mut witness, 3), None, "it was taken already");
+        let mut last_accepted = LastAccepted::default();
+        assert_eq!(time(&mut last_accepted, 9), None);
+        accept(&mut last_accepted, 2, 2);
+        accept(&mut last_accepted, 7, 2);
+        accept(&mut last_accepted, 6, 2);
+        accept(&mut last_accepted, 3, 3);
+        assert_eq!(time(&mut last_accepted, 3), Some(3));
+        assert_eq!(time(&mut last_accepted, 3), None, "it was taken already");
         // What held the cursor back was refused: what is ahead counts now.
-        assert_eq!(time(&mut witness, 8), Some(7));
-        accept(&mut witness, 9, 9);
-        witness.forget(&Removal::Points(Some(vec!["other".to_owned()])));
+        assert_eq!(time(&mut last_accepted, 8), Some(7));
+        accept(&mut last_accepted, 9, 9);
+        last_accepted.forget(&Removal::Points(Some(vec!["other".to_owned()])));
         assert_eq!(
-            witness.newest().map(|proof| proof.point.time),
+            last_accepted
+                .newest()
+                .map(|identity_point| identity_point.point.time),
             Some(9_000_000_000)
         );
-        witness.forget(&Removal::Points(None));
-        assert_eq!(witness.newest(), None);
-        assert_eq!(time(&mut witness, 9), None);
+        last_accepted.forget(&Removal::Points(None));
+        assert_eq!(last_accepted.newest(), None);
+        assert_eq!(time(&mut last_accepted, 9), None);
     }
 }

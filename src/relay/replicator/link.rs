@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use super::handshake::{Greeted, Greeting, Unwelcome};
+use super::handshake::{Completed, Handshake, Unwelcome};
 use super::{Finished, Link, Replicator};
 use crate::relay::record::removal::Removal;
 use crate::relay::replica::client::SendError;
@@ -21,11 +21,11 @@ impl Replicator {
     pub(super) fn away_until(&self) -> Option<Instant> {
         match self.link {
             Link::Away { until } => Some(until),
-            Link::Unasked | Link::Greeting { .. } | Link::Linked => None,
+            Link::Unasked | Link::Handshake { .. } | Link::Linked => None,
         }
     }
 
-    pub(super) fn greet(&mut self, now: Instant) {
+    pub(super) fn begin_handshake(&mut self, now: Instant) {
         let of_statement = usize::from(self.is_statement_under_way());
         if self.under_way.len() > of_statement {
             // What was sent before the link was lost is still coming to its end; its records must not be sent twice at once. A statement
@@ -40,37 +40,37 @@ impl Replicator {
             return;
         };
         // What nobody watched, or what is somewhere else now, may be another node, however often it has to be asked.
-        if self.address.replace(address) != Some(address) || self.sentinel.is_none() {
+        if self.address.replace(address) != Some(address) || self.liveness.is_none() {
             self.distrust();
         }
         if self.replica.take_as_it_is() {
             self.forget(&Removal::Databases(None));
         }
-        self.link = Link::Greeting {
+        self.link = Link::Handshake {
             before: match self.reach(now) {
                 Reach::Near => Reach::Behind,
                 before => before,
             },
         };
-        let greeting = Greeting {
+        let handshake = Handshake {
             replica: Arc::clone(&self.replica),
             others: self.others.clone(),
             address,
-            may_open: self.sentinel_after <= now,
-            sentinel: self.sentinel.take(),
+            may_open: self.liveness_after <= now,
+            liveness: self.liveness.take(),
             started: self.started.clone(),
-            proof: self.back().proof,
-            newest: self.newest_proof(),
+            identity_point: self.back().identity_point,
+            newest: self.newest_identity_point(),
             known: self.known.clone(),
         };
         self.under_way.push(Box::pin(async move {
-            Finished::Greeting(Box::new(greeting.run().await))
+            Finished::Handshake(Box::new(handshake.run().await))
         }));
     }
 
-    pub(super) fn greeted(&mut self, now: Instant, greeted: Greeted) {
-        self.sentinel = greeted.sentinel;
-        let welcome = match greeted.outcome {
+    pub(super) fn handshake_completed(&mut self, now: Instant, completed: Completed) {
+        self.liveness = completed.liveness;
+        let welcome = match completed.outcome {
             Ok(welcome) => welcome,
             Err(Unwelcome::Unanswered(Unanswered::Busy {
                 reason,
@@ -111,13 +111,13 @@ impl Replicator {
         self.linked_since = now;
         self.forget_limit();
         self.link = Link::Linked;
-        self.trail.heard(now);
+        self.rewind.heard(now);
         if !welcome.has_lost_nothing {
             self.go_back_to(self.back());
         }
         if is_new {
             // What the process before it had not answered went with it; where it is gone back to is before that.
-            self.trail.forget_doubts();
+            self.rewind.forget_doubts();
         }
         // Before others hear that it answers, so that who waits for that finds it in reach.
         self.go_back_if_due();
@@ -151,7 +151,7 @@ impl Replicator {
         self.give_turn_back();
         if !self.is_statement_under_way() {
             // Nobody waits for its verdict any longer.
-            self.board.carries_out(self.replica.index, None);
+            self.pending_clients.carries_out(self.replica.index, None);
         }
         if self.is_linked() {
             if now.saturating_duration_since(self.linked_since) >= self.pace.retry_max {

@@ -8,7 +8,7 @@
 //!
 //! **Who is there (R1).** An address does not prove that the node still has its data. So before the first request to a node, and
 //! whenever the way to it was interrupted, the node is [greeted](handshake): it is asked for a point that it accepted
-//! ([`Proof`](crate::relay::replica::identity_point)), or for its [databases](crate::relay::replica::known). Each mark of the [`Trail`] carries one, so that what is asked for belongs to the place that the
+//! ([`IdentityPoint`](crate::relay::replica::identity_point)), or for its [databases](crate::relay::replica::known). Each mark of the [`Rewind`] carries one, so that what is asked for belongs to the place that the
 //! replicator would go back to: what came later would be sent again in any case. A node without that point is diverged,
 //! and its successor gets nothing. But the last replica that follows goes on, with an error in the log: to refuse both would
 //! serve nobody. While nothing is sent, a [connection of its own](crate::relay::replica::liveness) tells that the way is interrupted.
@@ -16,7 +16,7 @@
 //! **[Going back](going_back).** A node that restarted may have lost its last seconds (R2; one whose process is
 //! still the same, and that has the newest point, has not), and a request without an answer may be carried out after newer ones (W7). So a node that returns gets again what
 //! came since `rewind` before, and once `rewind` has passed after a request without an answer, everything from that request on
-//! is sent again: what landed late is written over, in order. [`Trail`] knows how far back. Going back sets the replicator as a
+//! is sent again: what landed late is written over, in order. [`Rewind`] knows how far back. Going back sets the replicator as a
 //! whole back: all lanes, in the journal's order.
 //!
 //! **[Statements](statements)** are [barriers](barrier) for the lanes that they touch: what is behind one in these waits for its verdict, and nothing
@@ -65,19 +65,19 @@ use crate::relay::replica::backoff::Backoff;
 use crate::relay::replica::client::SendError;
 use crate::relay::replica::handle::Replica;
 use crate::relay::replica::known::Known;
-use crate::relay::replica::liveness::{self, Sentinel};
-use crate::relay::replica::membership::Place;
-use crate::relay::replica::request::write_head;
+use crate::relay::replica::liveness::{self, Liveness};
+use crate::relay::replica::membership::Membership;
+use crate::relay::replica::request::write_request_header;
 use crate::relay::replicator::attempts::{Attempts, SavedAttempts};
-use crate::relay::replicator::last_accepted::Witness;
+use crate::relay::replicator::last_accepted::LastAccepted;
 use crate::relay::replicator::queue::lane::Lane;
 use crate::relay::replicator::queue::tracker::Tracker;
-use crate::relay::replicator::rewind::{Doubted, Mark, Trail};
+use crate::relay::replicator::rewind::{Checkpoint, Doubted, Rewind};
 use crate::relay::replicator::turns::Turns;
 use crate::relay::trust::TrustTable;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::verdict::keeper::Keeper;
-use crate::relay::verdict::pending::Board;
+use crate::relay::verdict::pending::PendingClients;
 use crate::relay::verdict::reach::Reach;
 use barrier::Barrier;
 use distance::Heads;
@@ -124,7 +124,7 @@ pub(super) struct Pace {
 pub(super) struct Replicator {
     replica: Arc<Replica>,
     journal: Journal,
-    board: Arc<Board>,
+    pending_clients: Arc<PendingClients>,
     freshness: Arc<Freshness>,
     dead_letters: DeadLetters,
     keeper: Arc<Keeper>,
@@ -133,15 +133,15 @@ pub(super) struct Replicator {
     pace: Pace,
     reader: Reader,
     tracker: Tracker,
-    trail: Trail,
+    rewind: Rewind,
     /// Records that ended without a verdict.
     attempts: Attempts,
     /// What it lacks, and was waited for.
     given_up: GivenUp,
     /// Lanes whose clients do not wait for this replica.
     stalled: HashSet<String>,
-    /// Where the next proof comes from.
-    witness: Witness,
+    /// Where the next identity point comes from.
+    last_accepted: LastAccepted,
     /// The databases that it must have, and whether the saved note lacks one of them.
     known: Known,
     is_known_unsaved: bool,
@@ -150,13 +150,13 @@ pub(super) struct Replicator {
     /// The relay's other replicas.
     others: Vec<Arc<Replica>>,
     /// What was saved last as the cursor.
-    saved: Mark,
+    saved: Checkpoint,
     /// Whether the saved cursor says that nothing is under way or in doubt: only between two lives.
     is_settled: bool,
     /// Bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt.
     allowance: u64,
     /// To go back to as soon as nothing is under way.
-    going_back: Option<Mark>,
+    going_back: Option<Checkpoint>,
     lanes: HashMap<String, Lane>,
     /// The lanes in the order of their turns.
     order: VecDeque<String>,
@@ -166,7 +166,7 @@ pub(super) struct Replicator {
     later_barriers: VecDeque<Barrier>,
     /// Bytes of writes that wait for a statement.
     parked: usize,
-    /// The statements whose lanes the board was told of as waiting.
+    /// The statements whose lanes the pending clients was told of as waiting.
     holding: Vec<Sequence>,
     turns: Arc<Turns>,
     /// A statement that went out and got no answer.
@@ -181,10 +181,10 @@ pub(super) struct Replicator {
     /// Where it was greeted last.
     address: Option<SocketAddr>,
     /// Watches for the end of the node's process.
-    sentinel: Option<Sentinel>,
+    liveness: Option<Liveness>,
     /// One that ended at once is not replaced before this moment.
-    sentinel_after: Instant,
-    sentinel_backoff: Backoff,
+    liveness_after: Instant,
+    liveness_backoff: Backoff,
     /// The process that was trusted last, if it said when it started.
     started: Option<Started>,
     /// Where the head stood, to say how far it is.
@@ -207,7 +207,7 @@ pub(super) struct Replicator {
 /// Where a replica stood when the life before ended.
 #[derive(Debug, Clone)]
 pub(super) struct SavedPlace {
-    pub(super) mark: Mark,
+    pub(super) checkpoint: Checkpoint,
     /// The databases that it must have.
     pub(super) known: Known,
     /// Nothing was under way or in doubt then.
@@ -222,7 +222,7 @@ pub(super) struct SavedPlace {
 #[derive(Clone)]
 pub(super) struct Common {
     pub(super) journal: Journal,
-    pub(super) board: Arc<Board>,
+    pub(super) pending_clients: Arc<PendingClients>,
     pub(super) freshness: Arc<Freshness>,
     pub(super) dead_letters: DeadLetters,
     pub(super) keeper: Arc<Keeper>,
@@ -240,13 +240,13 @@ enum Link {
     /// To be greeted, not before the moment.
     Away { until: Instant },
     /// The greeting is under way; others go on taking it for what it was.
-    Greeting { before: Reach },
+    Handshake { before: Reach },
     /// Answers.
     Linked,
 }
 
 enum Finished {
-    Greeting(Box<handshake::Greeted>),
+    Handshake(Box<handshake::Completed>),
     Request {
         lane: String,
         result: Result<ReplicaAnswer, SendError>,
@@ -274,7 +274,7 @@ impl Replicator {
     pub(super) fn new(replica: Arc<Replica>, common: Common, place: SavedPlace) -> Replicator {
         let Common {
             journal,
-            board,
+            pending_clients,
             freshness,
             dead_letters,
             keeper,
@@ -284,7 +284,7 @@ impl Replicator {
             replicas: all,
         } = common;
         let SavedPlace {
-            mark,
+            checkpoint,
             known,
             settled,
             allowance,
@@ -292,14 +292,14 @@ impl Replicator {
         } = place;
         dead_letters.set_follows(&replica.stats.name, replica.follows());
         let now = Instant::now();
-        let cursor = mark.position;
-        let mut trail = Trail::new(pace.rewind, now, mark.clone());
+        let cursor = checkpoint.position;
+        let mut rewind = Rewind::new(pace.rewind, now, checkpoint.clone());
         let mut unanswered = None;
         // A place at the journal's beginning says nothing: a life shorter than `rewind` leaves it there.
         let had_a_life_before = journal.head() > Sequence::ZERO;
         if had_a_life_before && !settled {
             // What that life had under way when it ended may still be carried out.
-            trail.doubt(now, cursor, Doubted::All);
+            rewind.doubt(now, cursor, Doubted::All);
             unanswered = Some(Unanswered::before_the_start(journal.head()));
         }
         Replicator {
@@ -307,11 +307,11 @@ impl Replicator {
             durable: journal.watch(),
             backoff: Backoff::new(pace.retry_min, pace.retry_max),
             tracker: Tracker::new(cursor),
-            trail,
+            rewind,
             attempts: Attempts::new(pace.max_attempts, attempts),
             given_up: GivenUp::default(),
             stalled: HashSet::new(),
-            witness: Witness::default(),
+            last_accepted: LastAccepted::default(),
             known,
             is_known_unsaved: false,
             is_held: false,
@@ -320,7 +320,7 @@ impl Replicator {
                 .filter(|other| other.index != replica.index)
                 .cloned()
                 .collect(),
-            saved: mark,
+            saved: checkpoint,
             is_settled: settled,
             allowance,
             going_back: None,
@@ -337,9 +337,9 @@ impl Replicator {
             link: Link::Unasked,
             largest: usize::MAX,
             address: None,
-            sentinel: None,
-            sentinel_after: now,
-            sentinel_backoff: Backoff::new(pace.retry_min, pace.retry_max),
+            liveness: None,
+            liveness_after: now,
+            liveness_backoff: Backoff::new(pace.retry_min, pace.retry_max),
             started: None,
             heads: Heads::new(pace.near, journal.durable().sequence),
             linked_since: now,
@@ -350,7 +350,7 @@ impl Replicator {
             under_way: FuturesUnordered::new(),
             replica,
             journal,
-            board,
+            pending_clients,
             freshness,
             dead_letters,
             keeper,
@@ -362,10 +362,10 @@ impl Replicator {
     /// Runs until `stop` says so; then waits a little for what is under way. What is abandoned is sent again after the next
     /// start: its records are past the cursor.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut place = self.replica.watch_place();
+        let mut place = self.replica.watch_membership();
         self.unsettle(&mut stop).await;
         while !*stop.borrow_and_update() {
-            let follows = *place.borrow_and_update() == Place::Following;
+            let follows = *place.borrow_and_update() == Membership::Following;
             if follows {
                 self.follow(&mut stop, &mut place).await;
                 continue;
@@ -387,7 +387,7 @@ impl Replicator {
     async fn follow(
         &mut self,
         stop: &mut watch::Receiver<bool>,
-        place: &mut watch::Receiver<Place>,
+        place: &mut watch::Receiver<Membership>,
     ) {
         let mut server_changed = self.replica.server.changed();
         let mut skips = self.replica.watch_skips();
@@ -401,7 +401,7 @@ impl Replicator {
             let wake = [
                 self.start_requests(),
                 self.start_statement().await,
-                self.next_sentinel(),
+                self.next_liveness(),
                 self.next_read(),
                 self.keep_hearing(),
                 self.next_save(),
@@ -411,7 +411,7 @@ impl Replicator {
             let may_read = self.may_read();
             tokio::select! {
                 Some(finished) = self.under_way.next() => self.finished(finished).await,
-                () = liveness::ended(self.sentinel.as_ref()) => self.sentinel_ended(Instant::now()),
+                () = liveness::ended(self.liveness.as_ref()) => self.liveness_ended(Instant::now()),
                 // The sender is the journal's, which this holds.
                 _ = self.durable.changed(), if may_read => {}
                 () = sleep_until(wake) => {}
@@ -442,11 +442,11 @@ impl Replicator {
     fn start_requests(&mut self) -> Option<Instant> {
         let now = Instant::now();
         match self.link {
-            Link::Greeting { .. } => return None,
+            Link::Handshake { .. } => return None,
             Link::Away { until } if until > now => return Some(until),
             Link::Linked if !self.is_to_be_greeted_anew(now) => {}
             Link::Unasked | Link::Away { .. } | Link::Linked => {
-                self.greet(now);
+                self.begin_handshake(now);
                 return self.away_until();
             }
         }
@@ -483,7 +483,12 @@ impl Replicator {
                 continue;
             };
             let length = request.length();
-            request.push_front(write_head(&destination, address, length, is_packed));
+            request.push_front(write_request_header(
+                &destination,
+                address,
+                length,
+                is_packed,
+            ));
             self.replica.stats.requests.increment();
             if let Some(last) = lane.last_under_way() {
                 self.freshness

@@ -1,4 +1,4 @@
-//! What others read of a replicator: the board, who balances reads, the status page, and the next life.
+//! What others read of a replicator: the pending clients, who balances reads, the status page, and the next life.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ impl Replicator {
     pub(super) fn next_save(&self) -> Option<Instant> {
         let behind =
             self.is_linked() && self.saved.position.sequence != self.tracker.cursor().sequence;
-        behind.then(|| Instant::now() + self.trail.pace())
+        behind.then(|| Instant::now() + self.rewind.pace())
     }
 
     /// Puts where it stands where others read it, and saves the cursor: as far back as would have to be sent again.
@@ -20,16 +20,17 @@ impl Replicator {
         self.show_held(now);
         self.heads.look(now, self.journal.durable().sequence);
         let is_slow = self.stall_slow_lanes(now);
-        self.board.set_reach(self.replica.index, self.reach(now));
+        self.pending_clients
+            .set_reach(self.replica.index, self.reach(now));
         let cursor = self.tracker.cursor();
         self.show_cursor(cursor.sequence);
         self.unanswered
             .take_if(|unanswered| unanswered.is_behind(cursor.sequence));
         // While a node is away, what it accepted last grows no older: it had no time to make it last.
         if self.is_linked() {
-            let witness = &mut self.witness;
-            let proof = || witness.proof(cursor.sequence);
-            self.trail.mark(now, cursor, proof);
+            let last_accepted = &mut self.last_accepted;
+            let identity_point = || last_accepted.identity_point(cursor.sequence);
+            self.rewind.checkpoint(now, cursor, identity_point);
         }
         let back = self.back();
         let is_moved = back.position.sequence != self.saved.position.sequence;
@@ -40,7 +41,7 @@ impl Replicator {
                 .note_error(format!("its cursor is not saved: {error}"));
         }
         let status = match self.link {
-            Link::Unasked | Link::Away { .. } | Link::Greeting { .. } => ReplicaStatus::Down,
+            Link::Unasked | Link::Away { .. } | Link::Handshake { .. } => ReplicaStatus::Down,
             Link::Linked if self.is_near() && !is_slow => ReplicaStatus::Fresh,
             Link::Linked => ReplicaStatus::Lagging,
         };

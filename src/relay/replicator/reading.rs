@@ -16,7 +16,7 @@ impl Replicator {
     /// are forgotten by themselves.
     pub(super) fn next_read(&self) -> Option<Instant> {
         let now = Instant::now();
-        let full = self.board.refusals(Refusals::is_full);
+        let full = self.pending_clients.refusals(Refusals::is_full);
         let again = self.read_again.filter(|moment| *moment > now);
         again.or_else(|| full.then(|| now + self.pace.retry_max))
     }
@@ -29,7 +29,7 @@ impl Replicator {
             && self.read_again.is_none_or(|moment| moment <= now)
             && self.window.has_room()
             && self.tracker.len() < MAX_TRACKED
-            && !self.board.refusals(Refusals::is_full)
+            && !self.pending_clients.refusals(Refusals::is_full)
     }
 
     pub(super) async fn read_ahead(&mut self) {

@@ -15,32 +15,32 @@ use std::time::{Duration, Instant};
 
 use crate::journal::Position;
 use crate::relay::record::removal::Removal;
-use crate::relay::replica::identity_point::Proof;
+use crate::relay::replica::identity_point::IdentityPoint;
 
 /// Marks in a full trail: how finely a time is met.
 const MARKS: u32 = 32;
 
 /// A place of the cursor, with a point that the replica had accepted when its cursor stood there (rule R1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::relay) struct Mark {
+pub(in crate::relay) struct Checkpoint {
     pub(in crate::relay) position: Position,
-    pub(in crate::relay) proof: Option<Arc<Proof>>,
+    pub(in crate::relay) identity_point: Option<Arc<IdentityPoint>>,
 }
 
-impl Mark {
+impl Checkpoint {
     /// A point that may be removed proves nothing.
-    pub(in crate::relay) fn forget_proof(&mut self, removal: &Removal) {
-        self.proof
-            .take_if(|proof| removal.takes_points(&proof.database));
+    pub(in crate::relay) fn forget_identity_point(&mut self, removal: &Removal) {
+        self.identity_point
+            .take_if(|identity_point| removal.takes_points(&identity_point.database));
     }
 }
 
 /// The recent past of one cursor.
 #[derive(Debug)]
-pub(in crate::relay) struct Trail {
+pub(in crate::relay) struct Rewind {
     rewind: Duration,
     /// Rising in time and position; the first is the newest that is at least `rewind` old, if there is one so old.
-    marks: VecDeque<(Instant, Mark)>,
+    checkpoints: VecDeque<(Instant, Checkpoint)>,
     /// In the order in which they began.
     doubts: VecDeque<Doubt>,
     /// What the doubts say together.
@@ -85,7 +85,7 @@ impl Doubted {
 #[derive(Debug, Clone)]
 struct Doubt {
     /// Where the cursor stood before them.
-    before: Mark,
+    before: Checkpoint,
     databases: Doubted,
     /// When the first one got no answer, and the last.
     begun: Instant,
@@ -94,38 +94,47 @@ struct Doubt {
     left: Duration,
 }
 
-impl Trail {
-    pub(in crate::relay) fn new(rewind: Duration, now: Instant, place: Mark) -> Trail {
-        Trail {
+impl Rewind {
+    pub(in crate::relay) fn new(rewind: Duration, now: Instant, place: Checkpoint) -> Rewind {
+        Rewind {
             rewind,
-            marks: VecDeque::from([(now, place)]),
+            checkpoints: VecDeque::from([(now, place)]),
             doubts: VecDeque::new(),
             doubted: None,
             heard: None,
         }
     }
 
-    /// The cursor is here now. If it is time for a mark, `proof` gives a point accepted up to here; without one, the proof
+    /// The cursor is here now. If it is time for a mark, `identity_point` gives a point accepted up to here; without one, the identity point
     /// stays what it was.
-    pub(in crate::relay) fn mark(
+    pub(in crate::relay) fn checkpoint(
         &mut self,
         now: Instant,
         position: Position,
-        proof: impl FnOnce() -> Option<Proof>,
+        identity_point: impl FnOnce() -> Option<IdentityPoint>,
     ) {
         let due = self
-            .marks
+            .checkpoints
             .back()
             .is_none_or(|(last, _)| now.saturating_duration_since(*last) >= self.pace());
         if due {
-            let proof = proof().map(Arc::new).or_else(|| self.newest_proof());
-            self.marks.push_back((now, Mark { position, proof }));
+            let identity_point = identity_point()
+                .map(Arc::new)
+                .or_else(|| self.newest_identity_point());
+            self.checkpoints.push_back((
+                now,
+                Checkpoint {
+                    position,
+                    identity_point,
+                },
+            ));
         }
-        let old = |mark: Option<&(Instant, Mark)>| {
-            mark.is_some_and(|(moment, _)| now.saturating_duration_since(*moment) >= self.rewind)
+        let old = |checkpoint: Option<&(Instant, Checkpoint)>| {
+            checkpoint
+                .is_some_and(|(moment, _)| now.saturating_duration_since(*moment) >= self.rewind)
         };
-        while old(self.marks.get(1)) {
-            self.marks.pop_front();
+        while old(self.checkpoints.get(1)) {
+            self.checkpoints.pop_front();
         }
     }
 
@@ -135,21 +144,21 @@ impl Trail {
     }
 
     /// Where the cursor stood `rewind` before the newest mark, at least; and before what is in doubt.
-    pub(in crate::relay) fn back(&self) -> Mark {
-        let marked = self.marks.front().map(|(_, mark)| mark);
+    pub(in crate::relay) fn back(&self) -> Checkpoint {
+        let marked = self.checkpoints.front().map(|(_, checkpoint)| checkpoint);
         let doubted = self.doubts.iter().map(|doubt| &doubt.before);
         let earliest = marked
             .into_iter()
             .chain(doubted)
-            .min_by_key(|mark| mark.position.sequence);
+            .min_by_key(|checkpoint| checkpoint.position.sequence);
         earliest.cloned().unwrap_or_default()
     }
 
     /// A mark at the place where the cursor stands now.
-    pub(in crate::relay) fn here(&self, cursor: Position) -> Mark {
-        Mark {
+    pub(in crate::relay) fn here(&self, cursor: Position) -> Checkpoint {
+        Checkpoint {
             position: cursor,
-            proof: self.newest_proof(),
+            identity_point: self.newest_identity_point(),
         }
     }
 
@@ -214,15 +223,15 @@ impl Trail {
     }
 
     /// The place to go back to because of what was in doubt and can land no more; it is in doubt no longer.
-    pub(in crate::relay) fn settle_doubts(&mut self) -> Option<Mark> {
-        let mut earliest: Option<Mark> = None;
+    pub(in crate::relay) fn settle_doubts(&mut self) -> Option<Checkpoint> {
+        let mut earliest: Option<Checkpoint> = None;
         self.doubts.retain(|doubt| {
             let is_over = doubt.left.is_zero();
             let sequence = doubt.before.position.sequence;
             if is_over
                 && earliest
                     .as_ref()
-                    .is_none_or(|mark| sequence < mark.position.sequence)
+                    .is_none_or(|checkpoint| sequence < checkpoint.position.sequence)
             {
                 earliest = Some(doubt.before.clone());
             }
@@ -251,15 +260,20 @@ impl Trail {
         (self.rewind / STEPS).max(Duration::from_millis(10))
     }
 
-    /// Nothing before this place will be sent again: a statement stands here. `proof` is as for a mark.
+    /// Nothing before this place will be sent again: a statement stands here. `identity_point` is as for a mark.
     pub(in crate::relay) fn begin_at(
         &mut self,
         now: Instant,
         position: Position,
-        proof: impl FnOnce() -> Option<Proof>,
+        identity_point: impl FnOnce() -> Option<IdentityPoint>,
     ) {
-        let proof = proof().map(Arc::new).or_else(|| self.newest_proof());
-        let place = Mark { position, proof };
+        let identity_point = identity_point()
+            .map(Arc::new)
+            .or_else(|| self.newest_identity_point());
+        let place = Checkpoint {
+            position,
+            identity_point,
+        };
         for doubt in &mut self.doubts {
             if doubt.before.position.sequence < position.sequence {
                 // Of a lane that the statement does not touch, and newer than the statement.
@@ -270,22 +284,27 @@ impl Trail {
     }
 
     /// The cursor was set back to here: nothing after it counts any more.
-    pub(in crate::relay) fn went_back(&mut self, now: Instant, place: Mark) {
-        self.marks = VecDeque::from([(now, place)]);
+    pub(in crate::relay) fn went_back(&mut self, now: Instant, place: Checkpoint) {
+        self.checkpoints = VecDeque::from([(now, place)]);
     }
 
     /// Points that may be removed prove nothing.
     pub(in crate::relay) fn forget_proofs(&mut self, removal: &Removal) {
-        let marks = self.marks.iter_mut().map(|(_, mark)| mark);
+        let checkpoints = self
+            .checkpoints
+            .iter_mut()
+            .map(|(_, checkpoint)| checkpoint);
         let doubts = self.doubts.iter_mut().map(|doubt| &mut doubt.before);
-        for mark in marks.chain(doubts) {
-            mark.forget_proof(removal);
+        for checkpoint in checkpoints.chain(doubts) {
+            checkpoint.forget_identity_point(removal);
         }
     }
 
-    /// The newest proof that a mark took.
-    pub(in crate::relay) fn newest_proof(&self) -> Option<Arc<Proof>> {
-        self.marks.back().and_then(|(_, mark)| mark.proof.clone())
+    /// The newest identity point that a mark took.
+    pub(in crate::relay) fn newest_identity_point(&self) -> Option<Arc<IdentityPoint>> {
+        self.checkpoints
+            .back()
+            .and_then(|(_, checkpoint)| checkpoint.identity_point.clone())
     }
 }
 
@@ -308,29 +327,29 @@ mod tests {
         Doubted::Databases([database.to_owned()].into())
     }
 
-    fn bare(sequence: u64) -> Mark {
-        Mark {
+    fn bare(sequence: u64) -> Checkpoint {
+        Checkpoint {
             position: at(sequence),
-            proof: None,
+            identity_point: None,
         }
     }
 
-    fn proof(second: u64) -> Option<Proof> {
-        Proof::of(&record(&format!("m v=1 {second}")))
+    fn identity_point(second: u64) -> Option<IdentityPoint> {
+        IdentityPoint::of(&record(&format!("m v=1 {second}")))
     }
 
-    fn second_proven(mark: &Mark) -> Option<i64> {
-        let proof = mark.proof.as_ref()?;
-        Some(proof.point.time / 1_000_000_000)
+    fn second_proven(checkpoint: &Checkpoint) -> Option<i64> {
+        let identity_point = checkpoint.identity_point.as_ref()?;
+        Some(identity_point.point.time / 1_000_000_000)
     }
 
     #[test]
     fn it_leads_back_by_the_time_asked_for() {
         let start = Instant::now();
-        let mut trail = Trail::new(REWIND, start, bare(0));
+        let mut rewind = Rewind::new(REWIND, start, bare(0));
         for second in 1..=300 {
-            trail.mark(start + Duration::from_secs(second), at(second), || None);
-            let back = trail.back().position.sequence.get();
+            rewind.checkpoint(start + Duration::from_secs(second), at(second), || None);
+            let back = rewind.back().position.sequence.get();
             assert!(back <= second.saturating_sub(30), "at {second}: {back}");
             assert!(
                 back + 33 >= second || second < 33,
@@ -338,16 +357,16 @@ mod tests {
             );
         }
         assert!(
-            trail.marks.len() <= MARKS as usize + 3,
+            rewind.checkpoints.len() <= MARKS as usize + 3,
             "{}",
-            trail.marks.len()
+            rewind.checkpoints.len()
         );
     }
 
     /// The node answers every second, from one moment to another.
-    fn works(trail: &mut Trail, start: Instant, seconds: std::ops::RangeInclusive<u64>) {
+    fn works(rewind: &mut Rewind, start: Instant, seconds: std::ops::RangeInclusive<u64>) {
         for second in seconds {
-            trail.heard(start + Duration::from_secs(second));
+            rewind.heard(start + Duration::from_secs(second));
         }
     }
 
@@ -355,29 +374,29 @@ mod tests {
     fn a_doubt_holds_it_back_until_the_node_had_its_time() {
         let start = Instant::now();
         let later = |seconds| start + Duration::from_secs(seconds);
-        let mut trail = Trail::new(REWIND, start, bare(0));
-        trail.doubt(later(1), at(5), of("a"));
-        trail.doubt(later(2), at(9), of("b"));
+        let mut rewind = Rewind::new(REWIND, start, bare(0));
+        rewind.doubt(later(1), at(5), of("a"));
+        rewind.doubt(later(2), at(9), of("b"));
         let both = ["a", "b"].map(str::to_owned).into();
-        assert_eq!(trail.doubted(), Some(&Doubted::Databases(both)));
+        assert_eq!(rewind.doubted(), Some(&Doubted::Databases(both)));
         for second in 1..100 {
-            trail.mark(later(second), at(10 + second), || None);
+            rewind.checkpoint(later(second), at(10 + second), || None);
         }
-        assert_eq!(trail.back(), bare(5));
-        works(&mut trail, start, 100..=129);
-        assert_eq!(trail.settle_doubts(), None);
-        assert_eq!(trail.next_hearing(), Some(later(130)));
-        works(&mut trail, start, 130..=130);
-        assert_eq!(trail.settle_doubts(), Some(bare(5)));
-        assert_eq!((trail.settle_doubts(), trail.doubted()), (None, None));
-        assert_eq!(trail.next_hearing(), None);
-        trail.went_back(later(130), bare(5));
-        assert_eq!(trail.back(), bare(5));
-        trail.mark(later(131), at(20), || proof(131));
-        trail.begin_at(later(132), at(21), || None);
-        assert_eq!(trail.back().position, at(21));
+        assert_eq!(rewind.back(), bare(5));
+        works(&mut rewind, start, 100..=129);
+        assert_eq!(rewind.settle_doubts(), None);
+        assert_eq!(rewind.next_hearing(), Some(later(130)));
+        works(&mut rewind, start, 130..=130);
+        assert_eq!(rewind.settle_doubts(), Some(bare(5)));
+        assert_eq!((rewind.settle_doubts(), rewind.doubted()), (None, None));
+        assert_eq!(rewind.next_hearing(), None);
+        rewind.went_back(later(130), bare(5));
+        assert_eq!(rewind.back(), bare(5));
+        rewind.checkpoint(later(131), at(20), || identity_point(131));
+        rewind.begin_at(later(132), at(21), || None);
+        assert_eq!(rewind.back().position, at(21));
         assert_eq!(
-            second_proven(&trail.back()),
+            second_proven(&rewind.back()),
             Some(131),
             "it proves the same there"
         );
@@ -386,75 +405,79 @@ mod tests {
     #[test]
     fn while_a_node_stands_still_its_time_does_too() {
         let start = Instant::now();
-        let mut trail = Trail::new(REWIND, start, bare(0));
-        works(&mut trail, start, 0..=0);
-        trail.doubt(start, at(5), Doubted::All);
-        works(&mut trail, start, 1..=20);
+        let mut rewind = Rewind::new(REWIND, start, bare(0));
+        works(&mut rewind, start, 0..=0);
+        rewind.doubt(start, at(5), Doubted::All);
+        works(&mut rewind, start, 1..=20);
         // Silent for long: a part of it counts if nothing told of an interruption, and nothing if something did.
-        works(&mut trail, start, 100..=100);
-        assert_eq!(trail.settle_doubts(), None);
-        trail.interrupted();
-        assert_eq!(trail.next_hearing(), None);
-        works(&mut trail, start, 200..=202);
-        assert_eq!(trail.settle_doubts(), None);
-        works(&mut trail, start, 203..=203);
-        assert_eq!(trail.settle_doubts(), Some(bare(5)));
+        works(&mut rewind, start, 100..=100);
+        assert_eq!(rewind.settle_doubts(), None);
+        rewind.interrupted();
+        assert_eq!(rewind.next_hearing(), None);
+        works(&mut rewind, start, 200..=202);
+        assert_eq!(rewind.settle_doubts(), None);
+        works(&mut rewind, start, 203..=203);
+        assert_eq!(rewind.settle_doubts(), Some(bare(5)));
     }
 
     #[test]
     fn each_doubt_ends_for_itself_and_they_are_not_too_many() {
         let start = Instant::now();
-        let mut trail = Trail::new(REWIND, start, bare(0));
+        let mut rewind = Rewind::new(REWIND, start, bare(0));
         let mut gone_back = Vec::new();
         // A request without an answer every five seconds.
         for second in 1..=100 {
             if second % 5 == 0 {
-                trail.doubt(start + Duration::from_secs(second), at(second), of("a"));
+                rewind.doubt(start + Duration::from_secs(second), at(second), of("a"));
             }
-            works(&mut trail, start, second..=second);
-            gone_back.extend(trail.settle_doubts().map(|mark| mark.position));
+            works(&mut rewind, start, second..=second);
+            gone_back.extend(rewind.settle_doubts().map(|checkpoint| checkpoint.position));
         }
         let expected: Vec<Position> = (1..=14).map(|five| at(5 * five)).collect();
         assert_eq!(gone_back, expected);
         // As many as you like at once, and not heard of.
         for second in 101..=200 {
-            trail.doubt(start + Duration::from_secs(second), at(second), of("a"));
+            rewind.doubt(start + Duration::from_secs(second), at(second), of("a"));
         }
-        assert_eq!(trail.doubts.len(), MOST_DOUBTS);
+        assert_eq!(rewind.doubts.len(), MOST_DOUBTS);
         assert_eq!(
-            trail.doubts.front().map(|doubt| &doubt.before),
+            rewind.doubts.front().map(|doubt| &doubt.before),
             Some(&bare(75))
         );
-        trail.forget_doubts();
-        assert_eq!((trail.back(), trail.doubted()), (bare(0), None));
+        rewind.forget_doubts();
+        assert_eq!((rewind.back(), rewind.doubted()), (bare(0), None));
     }
 
     #[test]
-    fn the_proof_is_of_the_place_it_leads_back_to_and_not_newer() {
+    fn the_identity_point_is_of_the_place_it_leads_back_to_and_not_newer() {
         let start = Instant::now();
         let later = |seconds| start + Duration::from_secs(seconds);
-        let mut trail = Trail::new(REWIND, start, bare(0));
+        let mut rewind = Rewind::new(REWIND, start, bare(0));
         for second in 1..=100 {
-            // Every other mark finds no point: the proof stays what it was.
-            trail.mark(later(second), at(second), || {
-                if second % 2 == 0 { proof(second) } else { None }
+            // Every other mark finds no point: the identity point stays what it was.
+            rewind.checkpoint(later(second), at(second), || {
+                if second % 2 == 0 {
+                    identity_point(second)
+                } else {
+                    None
+                }
             });
-            let back = trail.back();
+            let back = rewind.back();
             let place = back.position.sequence.get();
             let expected = (place >= 2).then(|| (place - place % 2).cast_signed());
             assert_eq!(second_proven(&back), expected, "at {second}");
         }
-        trail.doubt(later(100), at(100), of("a"));
+        rewind.doubt(later(100), at(100), of("a"));
         for second in 101..=200 {
-            trail.mark(later(second), at(second), || proof(second));
+            rewind.checkpoint(later(second), at(second), || identity_point(second));
         }
-        assert_eq!(trail.back().position, at(100));
-        assert_eq!(second_proven(&trail.back()), Some(100));
-        trail.forget_proofs(&Removal::Points(None));
-        assert_eq!(trail.back().proof, None);
-        trail.mark(later(202), at(202), || None);
-        works(&mut trail, start, 300..=330);
-        assert_eq!(trail.settle_doubts(), Some(bare(100)));
-        assert_eq!(trail.back().proof, None);
+        assert_eq!(rewind.back().position, at(100));
+        assert_eq!(second_proven(&rewind.back()), Some(100));
+        rewind.forget_proofs(&Removal::Points(None));
+        assert_eq!(rewind.back().identity_point, None);
+        rewind.checkpoint(later(202), at(202), || None);
+        works(&mut rewind, start, 300..=330);
+        assert_eq!(rewind.settle_doubts(), Some(bare(100)));
+        assert_eq!(rewind.back().identity_point, None);
     }
 }

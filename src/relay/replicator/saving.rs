@@ -1,6 +1,6 @@
 //! The saved cursor, and what two lives of haflux tell each other by it.
 //!
-//! What is saved trails what is known by `rewind`, and stands before what is in doubt ([`Trail`](crate::relay::replicator::rewind::Trail)).
+//! What is saved trails what is known by `rewind`, and stands before what is in doubt ([`Rewind`](crate::relay::replicator::rewind::Rewind)).
 //! It does not pass a refusal that is not on disk ([`keeper`](crate::relay::verdict::keeper)): while that cannot be written, the cursor
 //! that was saved before stands.
 //! A life that ends well says so with it ([`Replicator::leave`]): then the next one need not fear that something may still
@@ -15,8 +15,8 @@ use super::{Common, Link, Replicator, STOP_GRACE, SavedPlace};
 use crate::journal::{Cursor, Position};
 use crate::relay::replica::handle::Replica;
 use crate::relay::replicator::copied::Contents;
-use crate::relay::replicator::cursor_metadata::Note;
-use crate::relay::replicator::rewind::Mark;
+use crate::relay::replicator::cursor_metadata::CursorMetadata;
+use crate::relay::replicator::rewind::Checkpoint;
 use crate::relay::verdict::keeper::KeepError;
 use crate::relay::verdict::reach::Reach;
 
@@ -25,7 +25,7 @@ impl Replicator {
     ///
     /// # Errors
     /// A refusal before it cannot be put on disk; the saved cursor stays where it was.
-    pub(super) async fn save(&mut self, back: Mark) -> Result<(), KeepError> {
+    pub(super) async fn save(&mut self, back: Checkpoint) -> Result<(), KeepError> {
         let cursor = self.cursor_at(&back);
         self.keeper.save(self.replica.index, cursor).await?;
         let sequence = back.position.sequence;
@@ -41,9 +41,9 @@ impl Replicator {
         self.journal.set_cursor(self.cursor_at(&self.saved));
     }
 
-    fn cursor_at(&self, place: &Mark) -> Cursor {
-        let note = Note {
-            proof: place.proof.as_deref().cloned(),
+    fn cursor_at(&self, place: &Checkpoint) -> Cursor {
+        let metadata = CursorMetadata {
+            identity_point: place.identity_point.as_deref().cloned(),
             known: self.known.clone(),
             at_copy: Contents::default(),
             settled: self.is_settled,
@@ -54,7 +54,7 @@ impl Replicator {
             name: self.replica.stats.name.clone(),
             sequence: place.position.sequence,
             offset: place.position.offset,
-            note: note.encode(),
+            metadata: metadata.encode(),
         }
     }
 
@@ -65,27 +65,28 @@ impl Replicator {
         let cursors = common.journal.cursors();
         let cursor = cursors.iter().find(|cursor| cursor.name == *name);
         // Without a cursor it does not follow: it is given its place when it is taken back.
-        let note = cursor.map(|cursor| Note::decode(&cursor.note).unwrap_or_default());
-        let note = note.unwrap_or_default();
+        let metadata =
+            cursor.map(|cursor| CursorMetadata::decode(&cursor.metadata).unwrap_or_default());
+        let metadata = metadata.unwrap_or_default();
         let position = cursor.map_or_else(Position::default, |cursor| Position {
             sequence: cursor.sequence,
             offset: cursor.offset,
         });
         let place = SavedPlace {
-            mark: Mark {
+            checkpoint: Checkpoint {
                 position,
-                proof: note.proof.map(Arc::new),
+                identity_point: metadata.identity_point.map(Arc::new),
             },
-            known: note.known,
+            known: metadata.known,
             settled: false,
-            allowance: note.allowance,
-            attempts: note.attempts,
+            allowance: metadata.allowance,
+            attempts: metadata.attempts,
         };
         let index = replica.index;
-        common.board.set_reach(index, Reach::Away);
-        common.board.carries_out(index, None);
-        common.board.unstall_all(index);
-        common.board.go_back(index, position.sequence);
+        common.pending_clients.set_reach(index, Reach::Away);
+        common.pending_clients.carries_out(index, None);
+        common.pending_clients.unstall_all(index);
+        common.pending_clients.go_back(index, position.sequence);
         replica.set_trusted(false);
         replica
             .note_error("its task failed, and begins again where its cursor is saved".to_owned());

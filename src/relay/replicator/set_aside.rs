@@ -21,7 +21,7 @@ use crate::relay::record::change::Change;
 use crate::relay::record::write::{Destination, Form};
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::client::SendError;
-use crate::relay::replica::request::{Pieces, get_request, write_head};
+use crate::relay::replica::request::{Pieces, get_request, write_request_header};
 use crate::relay::replicator::queue::lane::{Failure, Queued};
 use crate::relay::verdict::pending::Report;
 
@@ -84,7 +84,12 @@ impl Replicator {
         };
         let body = without_point(size.min(LARGEST_CHECK));
         let mut request = Pieces::default();
-        request.push(write_head(&destination, address, body.len(), false));
+        request.push(write_request_header(
+            &destination,
+            address,
+            body.len(),
+            false,
+        ));
         request.push(body);
         self.send_check(name.to_owned(), sequences, address, request);
     }
@@ -137,7 +142,8 @@ impl Replicator {
         }
         if self.lanes.contains_key(name) {
             self.stalled.insert(name.to_owned());
-            self.board.stall(self.replica.index, name, sequences);
+            self.pending_clients
+                .stall(self.replica.index, name, sequences);
         }
     }
 
@@ -145,7 +151,7 @@ impl Replicator {
     pub(super) fn goes_on(&mut self, name: &str) {
         self.backoff.reset();
         if self.stalled.remove(name) {
-            self.board.unstall(self.replica.index, name);
+            self.pending_clients.unstall(self.replica.index, name);
         }
         if let Some(lane) = self.lanes.get_mut(name) {
             lane.forget_waits();
@@ -189,7 +195,7 @@ impl Replicator {
     /// A lane that ended is no longer stalled; nothing of it was applied.
     fn goes_on_after(&mut self, name: &str) {
         if self.stalled.remove(name) {
-            self.board.unstall(self.replica.index, name);
+            self.pending_clients.unstall(self.replica.index, name);
         }
     }
 
@@ -206,7 +212,7 @@ impl Replicator {
             "replica {}: record {sequence} is set aside: {reason}",
             replica.stats.name
         );
-        if self.board.may_be_missed(replica.index, sequence) {
+        if self.pending_clients.may_be_missed(replica.index, sequence) {
             let letter = DeadLetter {
                 replica: replica.stats.name.clone(),
                 sequence: sequence.get(),
@@ -236,7 +242,7 @@ impl Replicator {
         self.tracker.judged(sequence);
         let cursor = self.tracker.cursor().sequence;
         let index = self.replica.index;
-        self.board
+        self.pending_clients
             .report(index, &[(sequence, Report::SetAside)], cursor);
     }
 

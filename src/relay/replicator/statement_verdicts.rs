@@ -25,7 +25,7 @@ impl Replicator {
         now: Instant,
         result: Result<ReplicaAnswer, SendError>,
     ) {
-        self.board.carries_out(self.replica.index, None);
+        self.pending_clients.carries_out(self.replica.index, None);
         let Some(barrier) = &mut self.barrier else {
             return;
         };
@@ -36,7 +36,8 @@ impl Replicator {
         let answer = match result {
             Ok(answer) => answer,
             Err(error) => {
-                self.board.break_answer(self.replica.index, sequence);
+                self.pending_clients
+                    .break_answer(self.replica.index, sequence);
                 match error {
                     SendError::Connect { .. } => self.broke(now, &error),
                     _ => self.had_no_answer(now, sequence, error.to_string()),
@@ -79,7 +80,8 @@ impl Replicator {
             }
             StatementVerdict::Unauthorized => self.statement_forbidden(now, &answer, said).await,
             verdict @ (StatementVerdict::TryAgain | StatementVerdict::TimedOut) => {
-                self.board.break_answer(self.replica.index, sequence);
+                self.pending_clients
+                    .break_answer(self.replica.index, sequence);
                 if verdict == StatementVerdict::TimedOut {
                     self.is_in_doubt_from(now, sequence);
                 }
@@ -93,11 +95,13 @@ impl Replicator {
                 }
             }
             StatementVerdict::Unanswered => {
-                self.board.break_answer(self.replica.index, sequence);
+                self.pending_clients
+                    .break_answer(self.replica.index, sequence);
                 self.had_no_answer(now, sequence, shown(&answer));
             }
             StatementVerdict::Unexpected => {
-                self.board.break_answer(self.replica.index, sequence);
+                self.pending_clients
+                    .break_answer(self.replica.index, sequence);
                 self.hold_statement(now);
                 self.no_verdict_on_statement(sequence, shown(&answer));
             }
@@ -118,7 +122,7 @@ impl Replicator {
         );
         self.unanswered = Some(Unanswered {
             up_to: sequence,
-            until: Some(now + self.trail.rewind()),
+            until: Some(now + self.rewind.rewind()),
         });
     }
 
@@ -144,14 +148,15 @@ impl Replicator {
         let refusal = self.refusal(answer);
         said.refusal = Some(refusal.clone());
         let index = self.replica.index;
-        self.board.hear(index, sequence, false, said.clone());
-        match self.board.consider(index, sequence, &refusal) {
+        self.pending_clients
+            .hear(index, sequence, false, said.clone());
+        match self.pending_clients.consider(index, sequence, &refusal) {
             Settlement::Final => {
                 self.keeper.keep_letters().await;
                 self.replica.stats.refused.increment();
                 let cursor = self.judge(&[sequence]);
                 self.show_statement_judged();
-                self.board.report(index, &[], cursor);
+                self.pending_clients.report(index, &[], cursor);
                 self.leave_statement();
             }
             Settlement::Hold => {
@@ -180,12 +185,13 @@ impl Replicator {
         }
         let cursor = self.judge(&[sequence]);
         let index = self.replica.index;
-        self.board.hear(index, sequence, applied, answer);
-        // As for writes: who is answered finds this replica fresh, and one that refused is not before the board has said so.
+        self.pending_clients.hear(index, sequence, applied, answer);
+        // As for writes: who is answered finds this replica fresh, and one that refused is not before the pending clients has said so.
         if applied {
             self.show_statement_judged();
         }
-        self.board.report(index, &[(sequence, report)], cursor);
+        self.pending_clients
+            .report(index, &[(sequence, report)], cursor);
         if !applied {
             self.show_statement_judged();
         }

@@ -113,7 +113,8 @@ impl Replicator {
                 barrier.stage = Stage::Ready;
             }
             // It will be carried out here, too, as soon as it is this one's turn.
-            self.board.carries_out(self.replica.index, Some(sequence));
+            self.pending_clients
+                .carries_out(self.replica.index, Some(sequence));
         }
         let until = self.unanswered.and_then(|unanswered| unanswered.until);
         if let Some(until) = until.filter(|until| *until > now) {
@@ -141,7 +142,7 @@ impl Replicator {
     /// A node that may have stood still answers again: a statement without an answer can arrive from now on.
     pub(super) fn stood_still(&mut self, now: Instant) {
         if let Some(unanswered) = &mut self.unanswered {
-            let rewind = self.trail.rewind();
+            let rewind = self.rewind.rewind();
             unanswered.until = unanswered.until.map(|_| now + rewind);
         }
     }
@@ -162,18 +163,18 @@ impl Replicator {
 
     /// Makes this place the one that a restart begins at, on disk.
     async fn save_at(&mut self, now: Instant, place: Position) -> Result<(), String> {
-        let witness = &mut self.witness;
-        self.trail
-            .begin_at(now, place, || witness.proof(place.sequence));
+        let last_accepted = &mut self.last_accepted;
+        self.rewind
+            .begin_at(now, place, || last_accepted.identity_point(place.sequence));
         if self
             .going_back
             .as_ref()
             .is_some_and(|back| back.position.sequence < place.sequence)
         {
-            self.going_back = Some(self.trail.back());
+            self.going_back = Some(self.rewind.back());
         }
         let save = async {
-            self.save(self.trail.back()).await?;
+            self.save(self.rewind.back()).await?;
             self.journal.sync_cursors().await?;
             Ok::<(), KeepError>(())
         };
@@ -235,18 +236,23 @@ impl Replicator {
         request.push(statement_head(&barrier.statement, address));
         request.push(barrier.statement.body.clone());
         self.replica.stats.requests.increment();
-        self.board
+        self.pending_clients
             .carries_out(self.replica.index, Some(barrier.sequence));
         let sequence = barrier.sequence;
         let replica = Arc::clone(&self.replica);
-        let (board, index) = (Arc::clone(&self.board), self.replica.index);
+        let (pending_clients, index) = (Arc::clone(&self.pending_clients), self.replica.index);
         let body = StatementBody {
-            held: match self.board.is_wanted_whole(sequence) {
+            held: match self.pending_clients.is_wanted_whole(sequence) {
                 true => MAX_WHOLE_STATEMENT,
                 false => HELD,
             },
             open: Box::new(move |head| {
-                board.begin_answer(index, sequence, head.status, head.content_type.clone())
+                pending_clients.begin_answer(
+                    index,
+                    sequence,
+                    head.status,
+                    head.content_type.clone(),
+                )
             }),
         };
         self.under_way.push(Box::pin(async move {

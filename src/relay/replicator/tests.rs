@@ -19,7 +19,7 @@ use crate::relay::dead_letters::{Limits, PendingLog};
 use crate::relay::record::statement::{STATEMENT, StatementMethod, StatementRecord};
 use crate::relay::record::touched::Touched;
 use crate::relay::record::write::{Destination, Form, WRITE, WriteRecord};
-use crate::relay::replica::membership::Roster;
+use crate::relay::replica::membership::MembershipFile;
 use crate::relay::replicator::attempts::SavedAttempts;
 use crate::relay::trust::TrustTable;
 use crate::relay::verdict::pending::{Report, StatementAnswer, Wanted, statement_place};
@@ -83,7 +83,7 @@ fn fixture() -> Fixture {
         ack: Ack::Any,
         on_unavailable: OnUnavailable::Accept,
     };
-    let board = Board::new(
+    let pending_clients = PendingClients::new(
         policy,
         TIMEOUT,
         vec![Sequence::ZERO; 2],
@@ -92,7 +92,7 @@ fn fixture() -> Fixture {
         Arc::clone(&freshness),
     );
     for replica in 0..2 {
-        board.set_reach(replica, Reach::Near);
+        pending_clients.set_reach(replica, Reach::Near);
         freshness.update(replica, |view| view.trusted = true);
     }
     letters.set_follows("b", true);
@@ -102,12 +102,12 @@ fn fixture() -> Fixture {
         TIMEOUT,
         Arc::clone(&relay_stats.replicas[0]),
         Arc::clone(&relay_stats),
-        Arc::new(Roster::open(folder.path()).expect("a roster")),
+        Arc::new(MembershipFile::open(folder.path()).expect("a roster")),
     );
-    let board = Arc::new(board);
+    let pending_clients = Arc::new(pending_clients);
     let log = PendingLog::open(&folder.path().join("letters/pending")).expect("a log");
     let keeper = Keeper::new(
-        Arc::clone(&board),
+        Arc::clone(&pending_clients),
         journal.clone(),
         letters.clone(),
         Arc::clone(&relay_stats),
@@ -116,7 +116,7 @@ fn fixture() -> Fixture {
     );
     let common = Common {
         journal,
-        board,
+        pending_clients,
         keeper: Arc::new(keeper),
         freshness,
         dead_letters: letters.clone(),
@@ -142,7 +142,7 @@ fn fixture() -> Fixture {
     let place = SavedPlace {
         allowance: 0,
         attempts: SavedAttempts::default(),
-        mark: Mark::default(),
+        checkpoint: Checkpoint::default(),
         known: Known::default(),
         settled: true,
     };
@@ -217,7 +217,7 @@ impl Replicator {
         let head = record.encode_head().expect("a head");
         let append = || self.journal.append(WRITE, vec![head, record.body]);
         let database = record.destination.database;
-        let (append, outcome) = self.board.open(&database, append).expect("room");
+        let (append, outcome) = self.pending_clients.open(&database, append).expect("room");
         let sequence = append.sequence;
         append.durable().await.expect("durable");
         self.read_ahead().await;
@@ -241,9 +241,9 @@ impl Replicator {
         let record = statement_record();
         let head = record.encode_head().expect("a head");
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
-        let opened = self
-            .board
-            .open_statement(TIMEOUT, statement_place(), Wanted::Whole, append);
+        let opened =
+            self.pending_clients
+                .open_statement(TIMEOUT, statement_place(), Wanted::Whole, append);
         let (append, wait) = opened.expect("room");
         let outcome = wait.outcome;
         let sequence = append.sequence;
@@ -340,7 +340,7 @@ async fn who_refuses_what_another_one_took_is_at_no_moment_fresh() {
     } = fixture();
     let (sequence, _outcome) = replicator.with_write().await;
     let applied = [(sequence, Report::Applied)];
-    replicator.board.report(1, &applied, sequence);
+    replicator.pending_clients.report(1, &applied, sequence);
     replicator.freshness.acknowledge_write("db", sequence);
     let freshness = Arc::clone(&replicator.freshness);
     let look = Look::new(move || freshness.is_fresh(0, &freshness.demand(&db())));
@@ -364,7 +364,7 @@ async fn who_goes_back_is_not_fresh_though_nothing_of_it_was_acknowledged() {
     let (sequence, _outcome) = replicator.with_write().await;
     replicator.verdict("db", &[sequence], Report::Applied).await;
     assert!(replicator.is_fresh());
-    replicator.start_over(Instant::now(), Mark::default());
+    replicator.start_over(Instant::now(), Checkpoint::default());
     assert!(!replicator.is_fresh());
 }
 
@@ -377,7 +377,7 @@ async fn what_another_one_took_is_held_for_its_time_and_then_given_up() {
     } = fixture();
     let (sequence, _outcome) = replicator.with_write().await;
     let applied = [(sequence, Report::Applied)];
-    replicator.board.report(1, &applied, sequence);
+    replicator.pending_clients.report(1, &applied, sequence);
     let begun = Instant::now();
     for held in [Duration::ZERO, HOLD / 2, HOLD - Duration::from_millis(1)] {
         let now = begun + held;
@@ -456,7 +456,7 @@ async fn what_was_given_up_is_not_held_again_until_a_statement_has_passed() {
     for (moments, is_held) in [(2, false), (1, false), (1, true)] {
         let (sequence, _outcome) = replicator.with_write().await;
         let applied = [(sequence, Report::Applied)];
-        replicator.board.report(1, &applied, sequence);
+        replicator.pending_clients.report(1, &applied, sequence);
         for moment in 0..moments {
             let now = now + HOLD * moment;
             replicator
@@ -488,9 +488,9 @@ async fn a_cursor_waits_for_a_refusal_that_cannot_be_written() {
     replicator
         .verdict("db", &[sequence], Report::Refused(refusal()))
         .await;
-    let here = replicator.trail.here(replicator.tracker.cursor());
+    let here = replicator.rewind.here(replicator.tracker.cursor());
     assert!(replicator.save(here.clone()).await.is_err());
-    assert_eq!(replicator.saved, Mark::default());
+    assert_eq!(replicator.saved, Checkpoint::default());
     assert!(replicator.journal.cursors().is_empty());
     std::fs::create_dir(&pending).expect("made");
     let deadline = Instant::now() + TIMEOUT;
@@ -538,7 +538,7 @@ async fn after_a_panic_it_begins_where_its_cursor_is_saved_and_trusts_nothing() 
         _folder,
         ..
     } = fixture();
-    let saved = replicator.trail.back();
+    let saved = replicator.rewind.back();
     replicator.save(saved).await.expect("nothing is refused");
     let (first, _outcome) = replicator.with_write().await;
     replicator.verdict("db", &[first], Report::Applied).await;
@@ -548,7 +548,7 @@ async fn after_a_panic_it_begins_where_its_cursor_is_saved_and_trusts_nothing() 
     let replica = Arc::clone(&replicator.replica);
     let common = Common {
         journal: replicator.journal.clone(),
-        board: Arc::clone(&replicator.board),
+        pending_clients: Arc::clone(&replicator.pending_clients),
         freshness: Arc::clone(&replicator.freshness),
         dead_letters: replicator.dead_letters.clone(),
         trust: Arc::clone(&replicator.trust),
@@ -557,12 +557,12 @@ async fn after_a_panic_it_begins_where_its_cursor_is_saved_and_trusts_nothing() 
         keeper: Arc::clone(&replicator.keeper),
         replicas: Arc::new([]),
     };
-    assert!(common.board.is_near(0));
+    assert!(common.pending_clients.is_near(0));
     drop(replicator);
     let mut replicator = Replicator::again(replica, common);
     assert_eq!(replicator.tracker.cursor().sequence, Sequence::ZERO);
     assert!(replicator.is_in_doubt() && !replicator.is_fresh());
-    assert!(!replicator.board.is_near(0));
+    assert!(!replicator.pending_clients.is_near(0));
     replicator.read_ahead().await;
     let lane = replicator.lanes.get("db").expect("a lane");
     assert!(lane.record(first).is_some(), "it is sent again");

@@ -23,7 +23,7 @@ impl Replicator {
     pub(super) async fn finished(&mut self, finished: Finished) {
         let now = Instant::now();
         match finished {
-            Finished::Greeting(greeted) => self.greeted(now, *greeted),
+            Finished::Handshake(completed) => self.handshake_completed(now, *completed),
             Finished::Request { lane, result } => {
                 self.note_hearing(now, &result);
                 self.answered(now, &lane, result).await;
@@ -64,7 +64,7 @@ impl Replicator {
 
     fn note_hearing(&mut self, now: Instant, result: &Result<ReplicaAnswer, SendError>) {
         if result.is_ok() && self.is_linked() {
-            self.trail.heard(now);
+            self.rewind.heard(now);
             self.replica.server.note_answer();
         }
     }
@@ -91,7 +91,7 @@ impl Replicator {
                     SendError::Timeout { .. } => Failure::Slow,
                     _ => Failure::Quick,
                 };
-                self.trail.doubt(now, cursor, of(name));
+                self.rewind.doubt(now, cursor, of(name));
                 self.no_verdict(now, name, error.to_string(), how);
                 return;
             }
@@ -132,7 +132,7 @@ impl Replicator {
             Verdict::TryAgain(why) => {
                 lane.failed();
                 if why == TryAgain::Timeout {
-                    self.trail.doubt(now, cursor, of(name));
+                    self.rewind.doubt(now, cursor, of(name));
                 }
                 self.lost(now, shown(&answer), answer.retry_after);
             }
@@ -163,9 +163,9 @@ impl Replicator {
             // Who is acknowledged now finds this replica fresh.
             self.show_judged(name, count);
         }
-        self.board.report(index, &reports, cursor);
+        self.pending_clients.report(index, &reports, cursor);
         if !accepted {
-            // Only now: if another one took it, the board has said that this one serves no reads.
+            // Only now: if another one took it, the pending clients has said that this one serves no reads.
             self.show_judged(name, count);
         }
         self.keeper.keep_letters().await;
@@ -191,10 +191,10 @@ impl Replicator {
         let index = self.replica.index;
         let mut settled = 0;
         for sequence in &sequences {
-            match self.board.consider(index, *sequence, &refusal) {
+            match self.pending_clients.consider(index, *sequence, &refusal) {
                 Settlement::Final => self.forget_credentials(name, *sequence, &refusal),
                 Settlement::Hold if was_given_up => {
-                    self.board.give_up(index, *sequence, &refusal);
+                    self.pending_clients.give_up(index, *sequence, &refusal);
                 }
                 Settlement::Hold => break,
             }
@@ -207,14 +207,14 @@ impl Replicator {
                 self.replica.stats.retries.increment();
                 return;
             }
-            self.board.give_up(index, *sequence, &refusal);
+            self.pending_clients.give_up(index, *sequence, &refusal);
             settled = 1;
         }
         let (done, _) = sequences.split_at(settled);
         self.replica.stats.refused.add(done.len() as u64);
         let cursor = self.judge(done);
         self.show_judged(name, done.len());
-        self.board.report(index, &[], cursor);
+        self.pending_clients.report(index, &[], cursor);
         self.keeper.keep_letters().await;
         self.settle(name, done.len(), false);
     }
@@ -281,7 +281,7 @@ impl Replicator {
                 self.window.remove(&queued.record);
                 if accepted {
                     self.is_known_unsaved |= self.known.accepted(&queued.record);
-                    self.witness
+                    self.last_accepted
                         .accepted(queued.sequence, queued.record, cursor);
                 }
             }

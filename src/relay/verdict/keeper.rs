@@ -17,7 +17,7 @@ use crate::relay::dead_letters::{
     DeadLetter, DeadLetterError, DeadLetters, Found, Line, PendingLog, Said,
 };
 use crate::relay::replica::handle::Replica;
-use crate::relay::verdict::pending::Board;
+use crate::relay::verdict::pending::PendingClients;
 use crate::relay::verdict::refusals::{Due, Entry, Refusal, Refusals, Unsaved};
 use crate::stats::RelayStats;
 use records::Records;
@@ -56,7 +56,7 @@ pub(in crate::relay) enum KeepError {
 
 /// Puts the refusals of one relay on disk.
 pub(in crate::relay) struct Keeper {
-    board: Arc<Board>,
+    pending_clients: Arc<PendingClients>,
     journal: Journal,
     letters: DeadLetters,
     stats: Arc<RelayStats>,
@@ -76,7 +76,7 @@ struct Work {
 impl Keeper {
     /// Takes back what the log says, but for records that no replica is sent any more, or that the journal has lost.
     pub(in crate::relay) fn new(
-        board: Arc<Board>,
+        pending_clients: Arc<PendingClients>,
         journal: Journal,
         letters: DeadLetters,
         stats: Arc<RelayStats>,
@@ -89,7 +89,7 @@ impl Keeper {
                 stats.name, found.damaged
             );
         }
-        let (floor, head) = (board.refusals(Refusals::floor), journal.head());
+        let (floor, head) = (pending_clients.refusals(Refusals::floor), journal.head());
         for ((record, replica), said) in found.refusals {
             let sequence = Sequence::new(record);
             let refusal = Refusal::new(said.status, &said.words);
@@ -97,7 +97,7 @@ impl Keeper {
             if let Some(replica) = known.filter(|known| known.follows())
                 && (floor.next()..=head).contains(&sequence)
             {
-                board.change_refusals(|refusals| {
+                pending_clients.change_refusals(|refusals| {
                     refusals.restore(replica.index, sequence, &refusal);
                 });
             }
@@ -108,7 +108,7 @@ impl Keeper {
             waiting: BTreeMap::new(),
         };
         Keeper {
-            board,
+            pending_clients,
             journal,
             letters,
             stats,
@@ -119,7 +119,7 @@ impl Keeper {
 
     /// Keeps what dead letters are due now. One that cannot be kept is tried again by [`Keeper::tidy`].
     pub(in crate::relay) async fn keep_letters(&self) {
-        if self.board.refusals(Refusals::has_due) {
+        if self.pending_clients.refusals(Refusals::has_due) {
             let mut work = self.work.lock().await;
             let kept = self.keep_due(&mut work).await;
             // Told already.
@@ -139,7 +139,7 @@ impl Keeper {
         let sequence = cursor.sequence;
         let save = |cursor: Cursor| {
             let set = || self.journal.set_cursor(cursor);
-            self.board.save(replica, sequence, set)
+            self.pending_clients.save(replica, sequence, set)
         };
         if save(cursor.clone()).is_ok() {
             return Ok(());
@@ -151,7 +151,7 @@ impl Keeper {
         // A dead letter that cannot be written holds up those cursors only that must not pass it.
         let kept = self.keep_due(&mut work).await;
         let unnoted = |refusals: &Refusals| refusals.unnoted(replica, sequence);
-        let written = self.write(self.board.refusals(unnoted)).await;
+        let written = self.write(self.pending_clients.refusals(unnoted)).await;
         match &written {
             Ok(()) => work.waiting.remove(&replica),
             Err(_) => work.waiting.insert(replica, sequence),
@@ -173,33 +173,33 @@ impl Keeper {
         self.keep_due(work).await?;
         for (replica, sequence) in &work.waiting {
             let unnoted = self
-                .board
+                .pending_clients
                 .refusals(|refusals| refusals.unnoted(*replica, *sequence));
             self.write(unnoted).await?;
         }
         work.waiting.clear();
-        let floor = self.board.refusals(Refusals::floor);
+        let floor = self.pending_clients.refusals(Refusals::floor);
         if self
-            .board
+            .pending_clients
             .refusals(Refusals::first)
             .is_some_and(|first| first <= floor)
         {
             self.journal.sync_cursors().await?;
-            self.board
+            self.pending_clients
                 .change_refusals(|refusals| refusals.forget(floor));
         }
         self.show();
-        let retracted = self.board.refusals(Refusals::retractions);
-        if self.board.refusals(Refusals::len) > 0 {
+        let retracted = self.pending_clients.refusals(Refusals::retractions);
+        if self.pending_clients.refusals(Refusals::len) > 0 {
             return self.write(retracted).await;
         }
         let log = Arc::clone(&self.log);
-        let board = Arc::clone(&self.board);
+        let pending_clients = Arc::clone(&self.pending_clients);
         blocking(move || {
             let mut log = lock(&log);
-            if !log.is_empty() && board.refusals(Refusals::len) == 0 {
+            if !log.is_empty() && pending_clients.refusals(Refusals::len) == 0 {
                 log.clear();
-                board.change_refusals(|refusals| refusals.noted(&retracted));
+                pending_clients.change_refusals(|refusals| refusals.noted(&retracted));
             }
             Ok(())
         })
@@ -207,7 +207,7 @@ impl Keeper {
     }
 
     fn show(&self) {
-        let remembered = self.board.refusals(Refusals::len);
+        let remembered = self.pending_clients.refusals(Refusals::len);
         self.stats.pending_refusals.set(remembered as u64);
     }
 
@@ -215,7 +215,7 @@ impl Keeper {
         if work.is_paused() {
             return Err(KeepError::Failed);
         }
-        while let Some(due) = self.board.refusals(Refusals::next_due) {
+        while let Some(due) = self.pending_clients.refusals(Refusals::next_due) {
             match due {
                 Due::Letter {
                     sequence,
@@ -223,7 +223,7 @@ impl Keeper {
                     refusal,
                 } => {
                     self.keep(work, sequence, replica, refusal).await?;
-                    self.board
+                    self.pending_clients
                         .change_refusals(|refusals| refusals.kept(replica, sequence));
                 }
                 Due::Moot { sequence, replicas } => {
@@ -232,7 +232,7 @@ impl Keeper {
                             .settle(self.name(replica), sequence.get())
                             .await;
                     }
-                    self.board
+                    self.pending_clients
                         .change_refusals(|refusals| refusals.mooted(sequence));
                 }
             }
@@ -276,30 +276,30 @@ impl Keeper {
         if entries.is_empty() {
             return Ok(());
         }
-        let (log, board, stats) = (
+        let (log, pending_clients, stats) = (
             Arc::clone(&self.log),
-            Arc::clone(&self.board),
+            Arc::clone(&self.pending_clients),
             Arc::clone(&self.stats),
         );
         blocking(move || {
             let mut log = lock(&log);
-            if !log.wants_rewrite(board.refusals(Refusals::len)) {
+            if !log.wants_rewrite(pending_clients.refusals(Refusals::len)) {
                 let lines = entries
                     .iter()
                     .map(|entry| line(&stats, entry))
                     .collect::<Vec<_>>();
                 match log.append(&lines) {
                     Ok(()) => {
-                        board.change_refusals(|refusals| refusals.noted(&entries));
+                        pending_clients.change_refusals(|refusals| refusals.noted(&entries));
                         return Ok(());
                     }
-                    Err(error) if !log.wants_rewrite(board.refusals(Refusals::len)) => {
+                    Err(error) if !log.wants_rewrite(pending_clients.refusals(Refusals::len)) => {
                         return Err(KeepError::Log(error));
                     }
                     Err(_) => {}
                 }
             }
-            rewrite(&mut log, &board, &stats).map_err(KeepError::Log)
+            rewrite(&mut log, &pending_clients, &stats).map_err(KeepError::Log)
         })
         .await
     }
@@ -346,23 +346,28 @@ impl Work {
 }
 
 /// Writes the log anew, of everything that counts.
-fn rewrite(log: &mut PendingLog, board: &Board, stats: &RelayStats) -> std::io::Result<()> {
+fn rewrite(
+    log: &mut PendingLog,
+    pending_clients: &PendingClients,
+    stats: &RelayStats,
+) -> std::io::Result<()> {
     let mut after = Some(Sequence::ZERO);
     let mut written = Vec::new();
     let pieces = std::iter::from_fn(|| {
         let place = after?;
-        let (entries, last) = board.refusals(|refusals| refusals.entries_after(place, COPIED));
+        let (entries, last) =
+            pending_clients.refusals(|refusals| refusals.entries_after(place, COPIED));
         after = last;
         last?;
         let lines = entries.iter().map(|entry| line(stats, entry)).collect();
         written.push(entries);
         Some(lines)
     });
-    let retracted = board.refusals(Refusals::retractions);
+    let retracted = pending_clients.refusals(Refusals::retractions);
     log.rewrite(pieces)?;
-    board.change_refusals(|refusals| refusals.noted(&retracted));
+    pending_clients.change_refusals(|refusals| refusals.noted(&retracted));
     for entries in written {
-        board.change_refusals(|refusals| refusals.noted(&entries));
+        pending_clients.change_refusals(|refusals| refusals.noted(&entries));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The board: where replicators report verdicts and waiting clients learn theirs.
+//! The pending clients: where replicators report verdicts and waiting clients learn theirs.
 //!
 //! It holds two things, both bounded: a row for each client that waits, and the [refusals](crate::relay::verdict::refusals) that not every
 //! replica has judged. One short lock guards both; it is never held across an await, and a report of a whole batch takes
@@ -72,7 +72,7 @@ pub enum Outcome {
 }
 
 /// Where verdicts meet clients.
-pub struct Board {
+pub struct PendingClients {
     policy: Policy,
     timeout: Duration,
     stats: Arc<RelayStats>,
@@ -110,7 +110,7 @@ struct Waiting {
     outcome: oneshot::Sender<Outcome>,
 }
 
-impl Board {
+impl PendingClients {
     /// A board for replicas with these cursors, none of them in reach yet.
     pub fn new(
         policy: Policy,
@@ -119,9 +119,9 @@ impl Board {
         max_pending_refusals: usize,
         stats: Arc<RelayStats>,
         freshness: Arc<Freshness>,
-    ) -> Board {
+    ) -> PendingClients {
         let replicas = cursors.len();
-        Board {
+        PendingClients {
             policy,
             timeout,
             stats,

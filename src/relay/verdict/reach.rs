@@ -1,4 +1,4 @@
-//! Whether clients wait for a replica, in one value: its replicator computes it at each step, and the board goes by it.
+//! Whether clients wait for a replica, in one value: its replicator computes it at each step, and the pending clients goes by it.
 
 /// How far a replica is from taking what is written now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

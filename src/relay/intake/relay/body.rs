@@ -235,7 +235,9 @@ impl Relay {
 
     fn append(&self, admitted: &Admitted, payload: Payload) -> Result<Wait, AppendError> {
         let append = || self.journal.append_payload(WRITE, payload);
-        let wait = self.board.open(&admitted.request.database, append)?;
+        let wait = self
+            .pending_clients
+            .open(&admitted.request.database, append)?;
         self.stats.records.increment();
         Ok(wait)
     }

@@ -194,7 +194,7 @@ fn relay(
         ack: settings.ack,
         on_unavailable: settings.on_unavailable,
     };
-    let board = Board::new(
+    let pending_clients = PendingClients::new(
         policy,
         settings.timeout,
         Vec::new(),
@@ -212,7 +212,7 @@ fn relay(
     );
     Relay {
         journal,
-        board: Arc::new(board),
+        pending_clients: Arc::new(pending_clients),
         freshness,
         replicas: Vec::new(),
         inflight: Budget::new(settings.budget(), Arc::clone(&stats.inflight)),

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::sync::oneshot;
 
-use super::{Board, Rows};
+use super::{PendingClients, Rows};
 use crate::journal::{Append, AppendError, Sequence};
 use crate::per_source::Place;
 use crate::relay::replica::answer_stream::{
@@ -141,7 +141,7 @@ enum Streaming {
     },
 }
 
-impl Board {
+impl PendingClients {
     /// Appends a statement with `append` and opens a row for the client that waits for it, at most this long.
     ///
     /// # Errors

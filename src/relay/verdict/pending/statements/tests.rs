@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BOARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(in crate::relay::verdict::pending) struct Fixture {
-    pub(in crate::relay::verdict::pending) board: Board,
+    pub(in crate::relay::verdict::pending) pending_clients: PendingClients,
     pub(in crate::relay::verdict::pending) journal: crate::journal::Journal,
     _folder: tempfile::TempDir,
 }
@@ -36,7 +36,7 @@ pub(in crate::relay::verdict::pending) fn fixture(ack: Ack) -> Fixture {
         on_unavailable: OnUnavailable::Accept,
     };
     let stats = Arc::new(RelayStats::default());
-    let board = Board::new(
+    let pending_clients = PendingClients::new(
         policy,
         BOARD_TIMEOUT,
         vec![Sequence::ZERO; 2],
@@ -45,10 +45,10 @@ pub(in crate::relay::verdict::pending) fn fixture(ack: Ack) -> Fixture {
         freshness,
     );
     for replica in 0..2 {
-        board.set_reach(replica, Reach::Near);
+        pending_clients.set_reach(replica, Reach::Near);
     }
     Fixture {
-        board,
+        pending_clients,
         journal,
         _folder: folder,
     }
@@ -83,19 +83,23 @@ impl Fixture {
             let kind = crate::relay::record::statement::STATEMENT;
             self.journal.append(kind, vec![Bytes::from_static(b"x")])
         };
-        let opened = self.board.open_statement(PATIENCE, place(), wanted, append);
+        let opened = self
+            .pending_clients
+            .open_statement(PATIENCE, place(), wanted, append);
         let (appended, wait) = opened.expect("room");
         (appended.sequence, wait)
     }
 
     fn verdict(&self, replica: usize, sequence: Sequence, applied: bool, text: &'static str) {
-        self.board.hear(replica, sequence, applied, said(text));
+        self.pending_clients
+            .hear(replica, sequence, applied, said(text));
         let report = if applied {
             Report::Applied
         } else {
             Report::Refused(Refusal::new(200, text))
         };
-        self.board.report(replica, &[(sequence, report)], sequence);
+        self.pending_clients
+            .report(replica, &[(sequence, report)], sequence);
     }
 }
 
@@ -125,7 +129,7 @@ fn a_refusal_is_heard_when_all_in_reach_refused() {
     );
     let (sequence, mut outcome) = fixture.open();
     fixture.verdict(0, sequence, false, "alone");
-    fixture.board.set_reach(1, Reach::Away);
+    fixture.pending_clients.set_reach(1, Reach::Away);
     assert_eq!(
         outcome.try_recv(),
         Ok(StatementOutcome::Refused(said("alone")))
@@ -136,8 +140,8 @@ fn a_refusal_is_heard_when_all_in_reach_refused() {
 fn who_is_carrying_it_out_is_waited_for_though_out_of_reach_for_writes() {
     let fixture = fixture(Ack::Any);
     let (sequence, mut outcome) = fixture.open();
-    fixture.board.carries_out(1, Some(sequence));
-    fixture.board.set_reach(1, Reach::Away);
+    fixture.pending_clients.carries_out(1, Some(sequence));
+    fixture.pending_clients.set_reach(1, Reach::Away);
     fixture.verdict(0, sequence, false, "no");
     assert!(outcome.try_recv().is_err());
     fixture.verdict(1, sequence, true, "yes");
@@ -151,29 +155,36 @@ fn who_is_carrying_it_out_is_waited_for_though_out_of_reach_for_writes() {
 fn nobody_waits_for_ever_and_nobody_is_asked_when_nobody_is_there() {
     let fixture = fixture(Ack::Any);
     let (_, mut outcome) = fixture.open();
-    fixture.board.expire(Instant::now());
+    fixture.pending_clients.expire(Instant::now());
     assert!(outcome.try_recv().is_err());
-    fixture.board.expire(Instant::now() + PATIENCE);
+    fixture.pending_clients.expire(Instant::now() + PATIENCE);
     assert_eq!(
         outcome.try_recv(),
         Ok(StatementOutcome::Unmet { applied: 0 })
     );
-    assert!(fixture.board.admits_statement());
+    assert!(fixture.pending_clients.admits_statement());
     for replica in 0..2 {
-        fixture.board.set_reach(replica, Reach::Away);
+        fixture.pending_clients.set_reach(replica, Reach::Away);
     }
-    assert!(!fixture.board.admits_statement());
+    assert!(!fixture.pending_clients.admits_statement());
     let (_, mut outcome) = fixture.open();
-    fixture.board.expire(Instant::now() + BOARD_TIMEOUT);
+    fixture
+        .pending_clients
+        .expire(Instant::now() + BOARD_TIMEOUT);
     assert!(outcome.try_recv().is_ok(), "nobody answers any more");
 }
 
 /// A client that hears the answer of the first replica while it comes.
 fn streaming(fixture: &Fixture) -> (Sequence, StatementWait, AnswerWriter) {
     let (sequence, wait) = fixture.open_for(Wanted::InPieces(1000));
-    let writer = fixture.board.begin_answer(0, sequence, 200, None);
+    let writer = fixture.pending_clients.begin_answer(0, sequence, 200, None);
     let writer = writer.expect("the first long answer goes to the client");
-    assert!(fixture.board.begin_answer(1, sequence, 200, None).is_none());
+    assert!(
+        fixture
+            .pending_clients
+            .begin_answer(1, sequence, 200, None)
+            .is_none()
+    );
     (sequence, wait, writer)
 }
 
@@ -224,21 +235,21 @@ fn the_end_waits_for_the_policy_and_for_all_refusals() {
 fn an_answer_without_an_end_breaks_off() {
     let fixture = fixture(Ack::Any);
     let (sequence, mut wait, _writer) = streaming(&fixture);
-    fixture.board.break_answer(1, sequence);
+    fixture.pending_clients.break_answer(1, sequence);
     assert!(wait.outcome.try_recv().is_err(), "that was another one's");
-    fixture.board.break_answer(0, sequence);
+    fixture.pending_clients.break_answer(0, sequence);
     let broken = Ok(StatementOutcome::Unmet { applied: 0 });
     assert_eq!(wait.outcome.try_recv(), broken);
 
     // A client that hears an answer has patience as long as it comes.
     let (_, mut wait, writer) = streaming(&fixture);
     let later = Instant::now() + 2 * PATIENCE;
-    fixture.board.expire(later);
+    fixture.pending_clients.expire(later);
     assert!(wait.outcome.try_recv().is_err());
     drop(writer);
-    fixture.board.expire(later);
+    fixture.pending_clients.expire(later);
     assert!(wait.outcome.try_recv().is_err(), "its verdict may follow");
-    fixture.board.expire(later + BOARD_TIMEOUT);
+    fixture.pending_clients.expire(later + BOARD_TIMEOUT);
     assert_eq!(wait.outcome.try_recv(), broken);
 }
 
@@ -246,19 +257,34 @@ fn an_answer_without_an_end_breaks_off() {
 fn what_is_wanted_whole_or_came_before_does_not_stream() {
     let fixture = fixture(Ack::All);
     let (sequence, _outcome) = fixture.open();
-    assert!(fixture.board.is_wanted_whole(sequence));
-    assert!(fixture.board.begin_answer(0, sequence, 200, None).is_none());
+    assert!(fixture.pending_clients.is_wanted_whole(sequence));
+    assert!(
+        fixture
+            .pending_clients
+            .begin_answer(0, sequence, 200, None)
+            .is_none()
+    );
     let (sequence, wait) = fixture.open_for(Wanted::InPieces(1000));
-    assert!(!fixture.board.is_wanted_whole(sequence));
+    assert!(!fixture.pending_clients.is_wanted_whole(sequence));
     fixture.verdict(1, sequence, true, "short");
-    assert!(fixture.board.begin_answer(0, sequence, 200, None).is_none());
+    assert!(
+        fixture
+            .pending_clients
+            .begin_answer(0, sequence, 200, None)
+            .is_none()
+    );
     drop(wait);
     // Nobody listens: the statement is judged all the same.
     let (sequence, wait) = fixture.open_for(Wanted::InPieces(1000));
     drop(wait);
-    assert!(fixture.board.begin_answer(0, sequence, 200, None).is_none());
+    assert!(
+        fixture
+            .pending_clients
+            .begin_answer(0, sequence, 200, None)
+            .is_none()
+    );
     fixture.verdict(0, sequence, true, "");
     fixture.verdict(1, sequence, true, "");
-    let rows = fixture.board.rows();
+    let rows = fixture.pending_clients.rows();
     assert!(!rows.statements.contains_key(&sequence));
 }
