@@ -343,6 +343,10 @@ fn a_person_passes_over_what_a_node_never_answers() {
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&node], "timeout = \"60s\"");
     assert_eq!(write(&haflux, "db", "known v=0 0").status, 204);
+    // The cursor is shown after the client is answered.
+    wait_until("the cursor to be shown", SOON, || {
+        figure(&haflux, 0, "cursor") > 0
+    });
     let cursor = figure(&haflux, 0, "cursor");
     std::thread::scope(|scope| {
         let poison = scope.spawn(|| write(&haflux, "db", "poison v=1 1"));

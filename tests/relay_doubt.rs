@@ -108,7 +108,7 @@ fn what_a_life_shorter_than_rewind_had_under_way_is_sent_again_when_it_had_its_t
 
 #[test]
 fn a_kill_before_what_was_in_doubt_is_sent_again_does_not_forget_it() {
-    // The first ones get no answer; another database's write is held, and with it the going back.
+    // The first ones get no answer; a later write of the database is held, so that the database cannot be sent again.
     let tries = AtomicUsize::new(0);
     let replica = StandIn::start(move |request| {
         let text = request.text();
@@ -121,20 +121,20 @@ fn a_kill_before_what_was_in_doubt_is_sent_again_does_not_forget_it() {
         }
     });
     let folder = tempfile::tempdir().expect("a folder");
-    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"3s\""));
+    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"2s\""));
     let (url, front) = (haflux.url("front"), haflux.address("front"));
-    let other = format!("{url}/write?db=other");
-    assert_eq!(http::post(&other, "trusted v=1 7").status, 204);
+    assert_eq!(write(&url, "trusted v=1 7"), 204);
     send_and_forget(&front, "telegraf", "doubtful v=1 7");
     wait_until("it to be sent again and taken", SOON, || {
         times_sent(&replica, "doubtful v=1 7") > 2
     });
-    send_and_forget(&front, "other", "held v=1 7");
-    wait_until("what was in doubt to have had its time", SOON, || {
-        haflux.log().contains("what had no answer is sent again")
+    send_and_forget(&front, "telegraf", "held v=1 7");
+    wait_until("the held one to be sent", SOON, || {
+        times_sent(&replica, "held v=1 7") > 0
     });
-    // Long enough for the place that is saved to move on, if it were to: nothing outside shows that it does not.
-    std::thread::sleep(Duration::from_secs(4));
+    // Long enough for the doubt to have had its time, and for the place that is saved to move on, if it were to: nothing outside
+    // shows that it does not.
+    std::thread::sleep(Duration::from_secs(5));
     haflux.kill9();
     replica.behave(|_| Behaviour::no_content());
     let before = replica.written_lines().len();
@@ -142,6 +142,47 @@ fn a_kill_before_what_was_in_doubt_is_sent_again_does_not_forget_it() {
     wait_until("it and what is behind it to be sent", SOON, || {
         let sent_now = replica.written_lines().split_off(before);
         ["doubtful v=1 7", "held v=1 7"]
+            .iter()
+            .all(|line| sent_now.iter().any(|sent| sent == line))
+    });
+}
+
+#[test]
+fn a_kill_while_a_database_is_sent_again_does_not_forget_the_rest() {
+    // What is sent again is held at its second record.
+    let (tries, is_held) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let held = Arc::clone(&is_held);
+    let replica = StandIn::start(move |request| {
+        let text = request.text();
+        if text.contains("doubtful") && tries.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Behaviour::Close;
+        }
+        if text.contains("second") && held.fetch_add(1, Ordering::Relaxed) > 0 {
+            return Behaviour::Hang;
+        }
+        Behaviour::no_content()
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    // One record a request.
+    let keys = "rewind = \"1s\"\nmax_batch = \"1KiB\"";
+    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], keys));
+    let url = haflux.url("front");
+    assert_eq!(write(&url, "trusted v=1 7"), 204);
+    for line in ["doubtful v=1 7", "second v=1 7", "third v=1 7"] {
+        let long = format!("{line}\n# {}", "x".repeat(900));
+        wait_until("a write to be taken", SOON, || write(&url, &long) == 204);
+    }
+    wait_until("the second one to be sent again and held", SOON, || {
+        is_held.load(Ordering::Relaxed) > 1
+    });
+    std::thread::sleep(Duration::from_secs(2));
+    haflux.kill9();
+    replica.behave(|_| Behaviour::no_content());
+    let before = replica.written_lines().len();
+    haflux.restart();
+    wait_until("all that was to be sent again to be sent", SOON, || {
+        let sent_now = replica.written_lines().split_off(before);
+        ["second v=1 7", "third v=1 7"]
             .iter()
             .all(|line| sent_now.iter().any(|sent| sent == line))
     });

@@ -98,40 +98,68 @@ fn a_stop_does_not_end_the_doubt() {
     });
 }
 
-#[test]
-fn it_goes_back_only_when_nothing_is_under_way() {
-    let (under_way, overlaps) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
-    let counted = Arc::clone(&overlaps);
+/// Leaves the first "doubtful" line without a verdict that counts, and takes eight seconds, longer than `rewind`, for each "slow"
+/// one. Counts how many of these were at it at once.
+fn doubtful_then_slow(overlaps: &Arc<AtomicUsize>) -> StandIn {
+    let (under_way, counted) = (AtomicUsize::new(0), Arc::clone(overlaps));
     let doubtful = AtomicBool::new(true);
-    let replica = StandIn::start(move |request| {
+    StandIn::start(move |request| {
         if request.path() == "/debug/vars" {
             let body = "{\n\"system\": {\"started\":\"2026-11-25T03:46:23Z\"},\n";
             return Behaviour::status(200, body);
         }
         if request.text().contains("slow") {
             counted.fetch_add(under_way.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
-            // Longer than `rewind`.
             std::thread::sleep(Duration::from_secs(8));
             under_way.fetch_sub(1, Ordering::SeqCst);
         } else if request.text().contains("doubtful") && doubtful.swap(false, Ordering::SeqCst) {
             return own_timeout();
         }
         Behaviour::no_content()
-    });
+    })
+}
+
+fn times(replica: &StandIn, line: &str) -> usize {
+    let lines = replica.written_lines();
+    lines.iter().filter(|known| *known == line).count()
+}
+
+#[test]
+fn a_lane_is_sent_again_only_when_nothing_of_it_is_under_way() {
+    let overlaps = Arc::new(AtomicUsize::new(0));
+    let replica = doubtful_then_slow(&overlaps);
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"4s\""));
+    let url = haflux.url("front");
+    assert_eq!(write(&url, "known v=0 0"), 204);
+    assert_eq!(write(&url, "doubtful v=1 1"), 204);
+    assert_eq!(write(&url, "slow v=1 1"), 204);
+    wait_until("both to be sent again", SOON, || {
+        times(&replica, "doubtful v=1 1") >= 3 && times(&replica, "slow v=1 1") >= 2
+    });
+    assert_eq!(overlaps.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn what_got_no_answer_sets_back_its_own_database_only() {
+    let overlaps = Arc::new(AtomicUsize::new(0));
+    let replica = doubtful_then_slow(&overlaps);
+    let folder = tempfile::tempdir().expect("a folder");
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"2s\""));
     let url = haflux.url("front");
     let write_other = |lines: &str| http::post(&format!("{url}/write?db=other"), lines).status;
     assert_eq!(write(&url, "known v=0 0"), 204);
     assert_eq!(write_other("known v=0 0"), 204);
     assert_eq!(write(&url, "doubtful v=1 1"), 204);
     assert_eq!(write_other("slow v=1 1"), 204);
-    wait_until("both to be sent again", SOON, || {
-        let lines = replica.written_lines();
-        let count = |line: &str| lines.iter().filter(|known| *known == line).count();
-        count("doubtful v=1 1") >= 3 && count("slow v=1 1") >= 2
+    wait_until("the doubtful one to be sent again", SOON, || {
+        times(&replica, "doubtful v=1 1") >= 3
     });
-    assert_eq!(overlaps.load(Ordering::SeqCst), 0);
+    assert_eq!(write_other("behind v=1 1"), 204);
+    wait_until("the other database to go on", SOON, || {
+        times(&replica, "behind v=1 1") == 1
+    });
+    assert_eq!(times(&replica, "slow v=1 1"), 1);
 }
 
 #[test]

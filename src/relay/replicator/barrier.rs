@@ -5,7 +5,7 @@
 //! statement when it has passed it, with all lanes, and reads everything behind it once more. Other lanes go on, past the statement. A statement that touches all lanes, or
 //! more statements than [`MOST_STATEMENTS`], end the reading of the journal until it is their turn.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::queue::window::BATCHES;
@@ -147,7 +147,8 @@ impl Replicator {
         let weight_of = barrier.statement.body.len() + STATEMENT_WEIGHT;
         self.window.remove_bytes(weight_of);
         if !barrier.skipped.is_empty() {
-            self.going_back = Some(self.rewind.back());
+            self.going_back = Some(self.back());
+            self.is_doubt_changed = true;
             self.show_doubt();
             return Some(barrier);
         }
@@ -155,7 +156,9 @@ impl Replicator {
             let weight = weight(&record);
             self.parked = self.parked.saturating_sub(weight);
             self.window.remove(&record);
-            self.enqueue_write(sequence, record);
+            if let Some(record) = self.not_held(sequence, record) {
+                self.enqueue_in_lane(sequence, record, false);
+            }
         }
         self.show_read();
         Some(barrier)
@@ -190,11 +193,9 @@ impl Replicator {
         oldest
     }
 
-    /// Whether a statement waits and something is in doubt: nothing more is sent until the doubt is over, or new ones could keep
-    /// the statement waiting for ever.
-    pub(super) fn waits_for_doubts(&self) -> bool {
-        self.rewind.doubted().is_some()
-            && matches!(&self.barrier, Some(barrier) if barrier.stage == Stage::Waiting)
+    /// Whether this record of the lane waits for a statement.
+    pub(super) fn is_held_by_statement(&self, sequence: Sequence, lane: &str) -> bool {
+        self.barriers().any(|barrier| barrier.holds(sequence, lane))
     }
 
     /// Whether a statement, or the question about it, is under way.
@@ -204,29 +205,27 @@ impl Replicator {
 
     /// Whether a statement keeps the replica from all writes for longer than their clients should wait.
     pub(super) fn is_held_up(&self, now: Instant) -> bool {
-        let waits_for_doubts = self.waits_for_doubts();
         let mut barriers = self.barriers();
-        barriers.any(|barrier| {
-            (barrier.touched == Touched::All || waits_for_doubts) && barrier.has_waited_long(now)
-        })
+        barriers.any(|barrier| barrier.touched == Touched::All && barrier.has_waited_long(now))
     }
 
-    /// Tells which lanes a statement has kept waiting for too long.
+    /// Tells which lanes a statement has kept waiting for too long, and which are being sent again.
     pub(super) fn show_held(&mut self, now: Instant) {
         let long = self.barriers().filter(|one| one.has_waited_long(now));
-        let holding: Vec<Sequence> = long.map(|barrier| barrier.sequence).collect();
-        if holding == self.holding {
+        let lanes = long.filter_map(|barrier| barrier.touched.lanes()).flatten();
+        let lanes = lanes.map(String::as_str).chain(self.reread_lanes());
+        let held: BTreeSet<&str> = lanes.collect();
+        if held
+            .iter()
+            .copied()
+            .eq(self.held.iter().map(String::as_str))
+        {
             return;
         }
-        let lanes = self
-            .barriers()
-            .filter(|barrier| holding.contains(&barrier.sequence))
-            .filter_map(|barrier| barrier.touched.lanes())
-            .flatten();
-        let lanes: Vec<&str> = lanes.map(String::as_str).collect();
         self.pending_clients
-            .hold(self.replica.index, lanes.into_iter());
-        self.holding = holding;
+            .hold(self.replica.index, held.iter().copied());
+        let held = held.into_iter().map(str::to_owned).collect();
+        self.held = held;
     }
 
     /// When the next statement will have kept its lanes waiting for too long.

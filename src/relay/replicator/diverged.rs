@@ -22,6 +22,8 @@ impl Replicator {
         self.is_pinged = false;
         self.end_lanes();
         self.forget_barriers();
+        self.forget_rereads();
+        self.forget_doubts();
         self.unanswered = None;
         self.window.clear();
         self.link = Link::Away {

@@ -3,13 +3,15 @@
 //! The order matters: what makes the replica less fresh is shown before anything is acknowledged that leans on it, what makes it
 //! more so only once it is true.
 
+use std::collections::HashSet;
+
 use super::Replicator;
 use crate::journal::Sequence;
-use crate::relay::replicator::rewind::Doubted;
 
 impl Replicator {
     /// Records were read: their lanes, or the statement among them, and how far.
     pub(super) fn show_read(&mut self) {
+        self.show_doubt();
         let begun = std::mem::take(&mut self.begun_lanes);
         let statements = self.statements_ahead();
         let read = self.tracker.newest();
@@ -72,28 +74,36 @@ impl Replicator {
     /// It begins again from here; until it is where it was, its data may be older than it was.
     pub(super) fn show_start(&mut self, place: Sequence) {
         self.begun_lanes.clear();
-        let doubted = self.rewind.doubted().cloned();
+        self.is_doubt_changed = false;
+        let doubted = self.doubted();
         self.freshness.update(self.replica.index, |view| {
             view.is_set_back();
             view.pending.clear();
             view.statements.clear();
             view.cursor = place;
             view.read = place;
-            view.doubted = doubted;
+            view.doubt(doubted);
+            view.is_going_back = false;
         });
     }
 
-    /// Whose data may still change behind our back. What is to be gone back for is in doubt until that has begun.
+    /// Whose data may still change behind our back, if that has changed. Where all of it is to be sent again, all of it is in doubt
+    /// until that has begun.
     pub(super) fn show_doubt(&mut self) {
-        let doubted = match self.going_back {
-            Some(_) => Some(&Doubted::All),
-            None => self.rewind.doubted(),
-        };
+        if !std::mem::take(&mut self.is_doubt_changed) {
+            return;
+        }
+        let doubted = self.doubted();
+        let is_going_back = self.going_back.is_some();
         self.freshness.update(self.replica.index, |view| {
-            if view.doubted.as_ref() != doubted {
-                view.doubted = doubted.cloned();
-            }
+            view.doubt(doubted);
+            view.is_going_back = is_going_back;
         });
+    }
+
+    fn doubted(&self) -> HashSet<String> {
+        let lanes = self.doubts.lanes().chain(self.reread_lanes());
+        lanes.map(str::to_owned).collect()
     }
 
     /// Whether it is there, and is who it was.

@@ -68,7 +68,11 @@ impl Replicator {
         }
         self.last_accepted.forget(removal);
         self.known.forget(removal);
-        self.rewind.forget_proofs(removal);
+        self.rewind.forget_identity_points(removal);
+        self.doubts.forget_identity_points(removal);
+        for reread in &mut self.rereads {
+            reread.forget_identity_point(removal);
+        }
         if let Some(place) = &mut self.going_back {
             place.forget_identity_point(removal);
         }
@@ -78,7 +82,7 @@ impl Replicator {
 
     /// It may be another node from here on, until it is greeted anew.
     pub(super) fn distrust(&mut self) {
-        self.rewind.interrupted();
+        self.doubts.interrupted();
         self.replica.set_trusted(false);
         self.show_trust();
         self.liveness = None;

@@ -111,13 +111,13 @@ impl Replicator {
         self.linked_since = now;
         self.forget_limit();
         self.link = Link::Linked;
-        self.rewind.heard(now);
+        self.doubts.heard(now);
         if !welcome.has_lost_nothing {
             self.go_back_to(self.back());
         }
         if is_new {
             // What the process before it had not answered went with it; where it is gone back to is before that.
-            self.rewind.forget_doubts();
+            self.forget_doubts();
         }
         // Before others hear that it answers, so that who waits for that finds it in reach.
         self.go_back_if_due();

@@ -13,14 +13,15 @@
 //! and its successor gets nothing. But the last replica that follows goes on, with an error in the log: to refuse both would
 //! serve nobody. While nothing is sent, a [connection of its own](crate::relay::replica::liveness) tells that the way is interrupted.
 //!
-//! **[Going back](going_back).** A node that restarted may have lost its last seconds (R2; one whose process is
-//! still the same, and that has the newest point, has not), and a request without an answer may be carried out after newer ones (W7). So a node that returns gets again what
-//! came since `rewind` before, and once `rewind` has passed after a request without an answer, everything from that request on
-//! is sent again: what landed late is written over, in order. [`Rewind`] knows how far back. Going back sets the replicator as a
-//! whole back: all lanes, in the journal's order.
+//! **[Going back](going_back).** A node that restarted may have lost its last seconds (R2; one whose process is still the same, and
+//! that has the newest point, has not). So a node that returns gets again what came since `rewind` before: all lanes, in the
+//! journal's order. [`Rewind`] knows how far back.
 //!
-//! **[Statements](statements)** are [barriers](barrier) for the lanes that they touch: what is behind one in these waits for its verdict, and nothing
-//! of them goes back past it. What reads may lean on is shown in the [view](freshness) of the replica.
+//! **[Doubts](doubts).** A request without an answer may be carried out after newer ones (W7). Once `rewind` has passed after it, its
+//! lane is [sent again](reread) from that request on: what landed late is written over, in order. Other lanes go on meanwhile.
+//!
+//! **[Statements](statements)** are [barriers](barrier) for the lanes that they touch: what is behind one in these waits for its verdict, and
+//! nothing of them goes back past it. One waits until nothing from before it is in doubt. What reads may lean on is shown in the [view](freshness) of the replica.
 
 mod attempts;
 mod barrier;
@@ -28,6 +29,7 @@ pub(in crate::relay) mod copied;
 pub(in crate::relay) mod cursor_metadata;
 mod distance;
 mod diverged;
+mod doubts;
 mod freshness;
 mod given_up;
 mod going_back;
@@ -38,6 +40,7 @@ mod link;
 mod publishing;
 pub(in crate::relay) mod queue;
 mod reading;
+mod reread;
 pub(in crate::relay) mod rewind;
 mod saving;
 mod set_aside;
@@ -47,7 +50,7 @@ mod too_large;
 pub(in crate::relay) mod turns;
 mod verdicts;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,7 +75,7 @@ use crate::relay::replicator::attempts::{Attempts, SavedAttempts};
 use crate::relay::replicator::last_accepted::LastAccepted;
 use crate::relay::replicator::queue::lane::Lane;
 use crate::relay::replicator::queue::tracker::Tracker;
-use crate::relay::replicator::rewind::{Checkpoint, Doubted, Rewind};
+use crate::relay::replicator::rewind::{Checkpoint, Rewind};
 use crate::relay::replicator::turns::Turns;
 use crate::relay::trust::TrustTable;
 use crate::relay::verdict::freshness::Freshness;
@@ -81,8 +84,10 @@ use crate::relay::verdict::pending::PendingClients;
 use crate::relay::verdict::reach::Reach;
 use barrier::Barrier;
 use distance::Heads;
+use doubts::Doubts;
 use given_up::GivenUp;
 use queue::window::Window;
+use reread::Reread;
 use statements::Unanswered;
 
 use crate::journal::{Journal, Position, Reader, Sequence};
@@ -134,6 +139,12 @@ pub(super) struct Replicator {
     reader: Reader,
     tracker: Tracker,
     rewind: Rewind,
+    /// What got no answer, and may still be carried out.
+    doubts: Doubts,
+    /// Lanes that are sent again for that.
+    rereads: Vec<Reread>,
+    /// The read barrier is to be told of another set of lanes in doubt.
+    is_doubt_changed: bool,
     /// Records that ended without a verdict.
     attempts: Attempts,
     /// What it lacks, and was waited for.
@@ -166,8 +177,8 @@ pub(super) struct Replicator {
     later_barriers: VecDeque<Barrier>,
     /// Bytes of writes that wait for a statement.
     parked: usize,
-    /// The statements whose lanes the pending clients was told of as waiting.
-    holding: Vec<Sequence>,
+    /// The lanes of which the pending clients were told that nobody need wait for them.
+    held: BTreeSet<String>,
     turns: Arc<Turns>,
     /// A statement that went out and got no answer.
     unanswered: Option<Unanswered>,
@@ -199,7 +210,7 @@ pub(super) struct Replicator {
     /// A ping is under way.
     is_pinged: bool,
     /// The journal's disk did not answer: not before this moment again.
-    read_again: Option<Instant>,
+    read_not_before: Option<Instant>,
     durable: watch::Receiver<Position>,
     under_way: FuturesUnordered<BoxFuture<'static, Finished>>,
 }
@@ -293,13 +304,14 @@ impl Replicator {
         dead_letters.set_follows(&replica.stats.name, replica.follows());
         let now = Instant::now();
         let cursor = checkpoint.position;
-        let mut rewind = Rewind::new(pace.rewind, now, checkpoint.clone());
+        let rewind = Rewind::new(pace.rewind, now, checkpoint.clone());
+        let mut doubts = Doubts::new(pace.rewind);
         let mut unanswered = None;
         // A place at the journal's beginning says nothing: a life shorter than `rewind` leaves it there.
         let had_a_life_before = journal.head() > Sequence::ZERO;
         if had_a_life_before && !settled {
             // What that life had under way when it ended may still be carried out.
-            rewind.doubt(now, cursor, Doubted::All);
+            doubts.begin_after_crash(now, journal.head());
             unanswered = Some(Unanswered::before_the_start(journal.head()));
         }
         Replicator {
@@ -308,6 +320,9 @@ impl Replicator {
             backoff: Backoff::new(pace.retry_min, pace.retry_max),
             tracker: Tracker::new(cursor),
             rewind,
+            doubts,
+            rereads: Vec::new(),
+            is_doubt_changed: false,
             attempts: Attempts::new(pace.max_attempts, attempts),
             given_up: GivenUp::default(),
             stalled: HashSet::new(),
@@ -329,7 +344,7 @@ impl Replicator {
             barrier: None,
             later_barriers: VecDeque::new(),
             parked: 0,
-            holding: Vec::new(),
+            held: BTreeSet::new(),
             turns,
             unanswered,
             begun_lanes: Vec::new(),
@@ -346,7 +361,7 @@ impl Replicator {
             behind_since: now,
             blocked: false,
             is_pinged: false,
-            read_again: None,
+            read_not_before: None,
             under_way: FuturesUnordered::new(),
             replica,
             journal,
@@ -396,9 +411,12 @@ impl Replicator {
         while !*stop.borrow_and_update() && self.replica.follows() {
             turns_changed.mark_unchanged();
             self.go_back_if_due();
+            self.begin_rereads();
+            let more = self.read_again().await;
             self.read_ahead().await;
             self.set_aside_due().await;
             let wake = [
+                more,
                 self.start_requests(),
                 self.start_statement().await,
                 self.next_liveness(),
@@ -450,7 +468,7 @@ impl Replicator {
                 return self.away_until();
             }
         }
-        if self.going_back.is_some() || self.waits_for_doubts() {
+        if self.going_back.is_some() {
             return None;
         }
         let Some(address) = self.replica.server.address() else {
@@ -466,10 +484,14 @@ impl Replicator {
             let Some(name) = self.order.pop_front() else {
                 break;
             };
+            let may_send = self.doubts.has_room_for(&name) && !self.is_to_be_reread(&name);
             let Some(lane) = self.lanes.get_mut(&name) else {
                 continue;
             };
             self.order.push_back(name.clone());
+            if !may_send {
+                continue;
+            }
             let Some(ready_at) = lane.ready_at(now) else {
                 continue;
             };

@@ -17,7 +17,7 @@ impl Replicator {
     pub(super) fn next_read(&self) -> Option<Instant> {
         let now = Instant::now();
         let full = self.pending_clients.refusals(Refusals::is_full);
-        let again = self.read_again.filter(|moment| *moment > now);
+        let again = self.read_not_before.filter(|moment| *moment > now);
         again.or_else(|| full.then(|| now + self.pace.retry_max))
     }
 
@@ -26,8 +26,9 @@ impl Replicator {
         !self.blocked
             && self.may_read_past_statements()
             && self.going_back.is_none()
-            && self.read_again.is_none_or(|moment| moment <= now)
+            && self.read_not_before.is_none_or(|moment| moment <= now)
             && self.window.has_room()
+            && self.doubts.has_room()
             && self.tracker.len() < MAX_TRACKED
             && !self.pending_clients.refusals(Refusals::is_full)
     }
@@ -39,6 +40,7 @@ impl Replicator {
             match self.reader.read(self.pace.max_batch).await {
                 Ok(records) if records.is_empty() => return,
                 Ok(records) => {
+                    self.read_not_before = None;
                     for record in records {
                         if self.blocked || !self.enqueue(record) {
                             break;
@@ -46,31 +48,39 @@ impl Replicator {
                     }
                     self.show_read();
                 }
-                Err(ReadError::Gap { from, to }) => {
-                    let reason = format!("the journal has lost records {from} to {to}");
-                    if self.diverge_unless_most_advanced(&reason) {
+                Err(error) => {
+                    self.cannot_read(error);
+                    if self.read_not_before.is_some() || !self.replica.follows() {
                         return;
                     }
-                    error!(
-                        "replica {}: {reason}; no other replica has more, so it goes on without them",
-                        self.replica.stats.name
-                    );
-                    self.replica.note_error(reason);
-                }
-                Err(ReadError::Io(error)) => {
-                    if self.read_again.is_none() {
-                        error!(
-                            "replica {}: cannot read the journal: {error}",
-                            self.replica.stats.name
-                        );
-                    }
-                    self.replica
-                        .note_error(format!("cannot read the journal: {error}"));
-                    self.read_again = Some(Instant::now() + self.pace.retry_max);
-                    return;
                 }
             }
-            self.read_again = None;
+        }
+    }
+
+    /// The journal's records cannot be read: what is lost is passed over if no other replica has it, a disk is tried again.
+    pub(super) fn cannot_read(&mut self, error: ReadError) {
+        let name = &self.replica.stats.name;
+        match error {
+            ReadError::Gap { from, to } => {
+                let reason = format!("the journal has lost records {from} to {to}");
+                if self.diverge_unless_most_advanced(&reason) {
+                    return;
+                }
+                let name = &self.replica.stats.name;
+                error!(
+                    "replica {name}: {reason}; no other replica has more, so it goes on without them"
+                );
+                self.replica.note_error(reason);
+            }
+            ReadError::Io(error) => {
+                if self.read_not_before.is_none() {
+                    error!("replica {name}: cannot read the journal: {error}");
+                }
+                self.replica
+                    .note_error(format!("cannot read the journal: {error}"));
+                self.read_not_before = Some(Instant::now() + self.pace.retry_max);
+            }
         }
     }
 
@@ -100,27 +110,55 @@ impl Replicator {
         }
     }
 
-    pub(super) fn enqueue_write(&mut self, sequence: Sequence, record: WriteRecord) {
+    fn enqueue_write(&mut self, sequence: Sequence, record: WriteRecord) {
+        let Some(record) = self.not_held(sequence, record) else {
+            return;
+        };
+        let name = &record.destination.database;
+        if self.is_read_again(name) {
+            // It comes once more, behind what is read again of its lane.
+            self.begun_lanes.push((name.clone(), sequence));
+            return;
+        }
+        let (tracker, rewind) = (&self.tracker, &self.rewind);
+        let before = || rewind.at(tracker.before(sequence).unwrap_or_default());
+        self.is_doubt_changed |= self.doubts.read(name, sequence, before);
+        self.enqueue_in_lane(sequence, record, false);
+    }
+
+    /// Gives back a record that need not wait for a statement.
+    pub(super) fn not_held(
+        &mut self,
+        sequence: Sequence,
+        record: WriteRecord,
+    ) -> Option<WriteRecord> {
         // It has its verdict, so it waits for no statement.
         if self.attempts.is_set_aside(sequence) {
             self.pass_over(sequence);
-            return;
+            return None;
         }
-        let Some(record) = self.park(sequence, record) else {
-            return;
-        };
-        self.window.add(&record);
+        self.park(sequence, record)
+    }
+
+    pub(super) fn enqueue_in_lane(
+        &mut self,
+        sequence: Sequence,
+        record: WriteRecord,
+        is_again: bool,
+    ) {
         let name = record.destination.database.clone();
         if !self.lanes.contains_key(&name) {
             self.begun_lanes.push((name.clone(), sequence));
         }
-        let is_tried = self.attempts.is_tried(sequence);
-        self.begin_lane(&name).push(Queued {
+        let queued = Queued {
             sequence,
             record,
             since: Instant::now(),
-            is_tried,
-        });
+            is_tried: self.attempts.is_tried(sequence),
+            is_again,
+        };
+        self.window.add_queued(&queued);
+        self.begin_lane(&name).push(queued);
     }
 
     /// Nothing may overtake what cannot be sent: the replica stands still, and says so, until a person helps.

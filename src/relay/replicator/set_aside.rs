@@ -183,7 +183,7 @@ impl Replicator {
             }
             return;
         }
-        self.window.remove(&queued.record);
+        self.window.remove_queued(&queued);
         self.pass_over(sequence);
         self.show_judged(name, 0);
         if self.lanes.get(name).is_some_and(|lane| lane.is_empty()) {

@@ -122,7 +122,7 @@ impl Replicator {
         );
         self.unanswered = Some(Unanswered {
             up_to: sequence,
-            until: Some(now + self.rewind.rewind()),
+            until: Some(now + self.pace.rewind),
         });
     }
 

@@ -1,7 +1,7 @@
 //! Statements at one replica (rules S1 to S3).
 //!
 //! A statement is a [barrier](super::barrier) for the lanes that it touches. It goes out when every earlier record of every lane
-//! has its verdict, nothing of these is in doubt (a write that lands behind a `DROP` would stay), the cursor is saved right before it, and
+//! has its verdict, nothing from before it is in doubt (a write that lands behind a `DROP` would stay), the cursor is saved right before it, and
 //! it is this replica's [turn](crate::relay::replicator::turns). The cursor stays there, and other lanes go on past it, until the statement has its
 //! verdict and the cursor is saved behind it; then the lanes that it touches go on. So nothing of its lanes is ever sent again from
 //! before a statement, and a statement only if nothing behind it in its lanes was sent. What other lanes were sent meanwhile is sent
@@ -93,8 +93,8 @@ impl Replicator {
         if let Some(reason) = self.attempts.due(sequence) {
             return self.set_aside_statement(now, reason).await;
         }
-        if self.waits_for_doubts() {
-            // Wakes when the doubt is over; then what was in doubt is sent again, in order, before this.
+        if barrier.stage == Stage::Waiting && self.is_in_doubt_before(sequence) {
+            // What is in doubt is sent again, in order, before this; that wakes it.
             return None;
         }
         if let Some(barrier) = self
@@ -142,8 +142,7 @@ impl Replicator {
     /// A node that may have stood still answers again: a statement without an answer can arrive from now on.
     pub(super) fn stood_still(&mut self, now: Instant) {
         if let Some(unanswered) = &mut self.unanswered {
-            let rewind = self.rewind.rewind();
-            unanswered.until = unanswered.until.map(|_| now + rewind);
+            unanswered.until = unanswered.until.map(|_| now + self.pace.rewind);
         }
     }
 
@@ -174,7 +173,7 @@ impl Replicator {
             self.going_back = Some(self.rewind.back());
         }
         let save = async {
-            self.save(self.rewind.back()).await?;
+            self.save(self.back()).await?;
             self.journal.sync_cursors().await?;
             Ok::<(), KeepError>(())
         };

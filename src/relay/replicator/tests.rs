@@ -488,7 +488,7 @@ async fn a_cursor_waits_for_a_refusal_that_cannot_be_written() {
     replicator
         .verdict("db", &[sequence], Report::Refused(refusal()))
         .await;
-    let here = replicator.rewind.here(replicator.tracker.cursor());
+    let here = replicator.rewind.at(replicator.tracker.cursor());
     assert!(replicator.save(here.clone()).await.is_err());
     assert_eq!(replicator.saved, Checkpoint::default());
     assert!(replicator.journal.cursors().is_empty());
@@ -566,4 +566,145 @@ async fn after_a_panic_it_begins_where_its_cursor_is_saved_and_trusts_nothing() 
     replicator.read_ahead().await;
     let lane = replicator.lanes.get("db").expect("a lane");
     assert!(lane.record(first).is_some(), "it is sent again");
+}
+
+fn of_other_database() -> WriteRecord {
+    let mut record = write_record();
+    record.destination.database = "other".to_owned();
+    record
+}
+
+impl Replicator {
+    /// A write that was read, sent and applied.
+    async fn with_applied(&mut self, record: WriteRecord) -> Sequence {
+        let name = record.destination.database.clone();
+        let (sequence, _outcome) = self.with_read(record).await;
+        self.apply_lane(&name).await;
+        sequence
+    }
+
+    /// The next request of a lane is sent and applied.
+    async fn apply_lane(&mut self, name: &str) -> Vec<Sequence> {
+        let lane = self.lanes.get_mut(name).expect("a lane");
+        assert!(lane.start(1 << 20, 1 << 20).is_some());
+        let sequences = lane.under_way();
+        self.verdict(name, &sequences, Report::Applied).await;
+        sequences
+    }
+
+    /// A request of lane "db" that began with this record gets no answer, and then the node works for `rewind`.
+    fn doubt_and_wait(&mut self, first: Sequence) {
+        let now = Instant::now();
+        self.doubts.heard(now);
+        self.put_in_doubt(now, "db", Some(first));
+        for second in 1..=31 {
+            self.doubts.heard(now + Duration::from_secs(second));
+        }
+        self.show_doubt();
+    }
+}
+
+#[tokio::test]
+async fn a_database_in_doubt_is_sent_again_whole_and_in_order_and_no_other_one_is() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    replicator.link = Link::Linked;
+    replicator.with_applied(write_record()).await;
+    let (first, _outcome) = replicator.with_read(write_record()).await;
+    replicator.doubt_and_wait(first);
+    replicator.apply_lane("db").await;
+    replicator.with_applied(of_other_database()).await;
+    let third = replicator.with_applied(write_record()).await;
+    replicator.freshness.acknowledge_write("db", third);
+    let other = Databases::Named {
+        names: ["other".to_owned()].into(),
+        default: false,
+    };
+    let freshness = Arc::clone(&replicator.freshness);
+    let is_fresh = |of: &Databases| freshness.is_fresh(0, &freshness.demand(of));
+    assert!(is_fresh(&other) && !is_fresh(&db()));
+    let before = replicator.back().position.sequence;
+    assert!(
+        before < first,
+        "what is in doubt is sent again after a crash"
+    );
+    // One comes while the lane is being read again.
+    replicator.begin_rereads();
+    let (fourth, _outcome) = replicator.with_read(write_record()).await;
+    assert!(
+        !replicator.lanes.contains_key("db"),
+        "it comes by the other reader"
+    );
+    while replicator.read_again().await.is_some() {}
+    assert_eq!(replicator.lanes.len(), 1);
+    assert_eq!(replicator.apply_lane("db").await, [first, third, fourth]);
+    assert!(!is_fresh(&db()), "it is told when all have their verdict");
+    replicator.read_again().await;
+    replicator.show_doubt();
+    assert!(is_fresh(&db()) && !replicator.is_in_doubt());
+    assert_eq!(replicator.tracker.cursor().sequence, fourth);
+}
+
+#[tokio::test]
+async fn a_read_that_was_under_way_when_its_database_was_in_doubt_counts_no_more() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    replicator.link = Link::Linked;
+    let freshness = Arc::clone(&replicator.freshness);
+    let demand = freshness.demand(&db());
+    let sent = freshness.send(0, &demand).expect("fresh");
+    let (first, _outcome) = replicator.with_read(write_record()).await;
+    replicator.doubt_and_wait(first);
+    replicator.apply_lane("db").await;
+    replicator.begin_rereads();
+    while replicator.read_again().await.is_some() {}
+    replicator.apply_lane("db").await;
+    replicator.read_again().await;
+    replicator.show_doubt();
+    assert!(freshness.is_fresh(0, &demand));
+    assert!(!freshness.is_fresh_since(sent, 0, &demand));
+    let of_none = freshness.demand(&Databases::Named {
+        names: ["other".to_owned()].into(),
+        default: false,
+    });
+    assert!(freshness.is_fresh_since(sent, 0, &of_none));
+}
+
+#[tokio::test]
+async fn a_statement_waits_for_doubts_from_before_it_and_is_not_sent_again_for_them() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    replicator.link = Link::Linked;
+    let (first, _outcome) = replicator.with_read(write_record()).await;
+    replicator.doubt_and_wait(first);
+    replicator.apply_lane("db").await;
+    let (statement, _outcome) = replicator.with_statement().await;
+    let (behind, _outcome) = replicator.with_read(write_record()).await;
+    assert!(replicator.is_in_doubt_before(statement));
+    replicator.begin_rereads();
+    while replicator.read_again().await.is_some() {}
+    assert!(replicator.is_in_doubt_before(statement));
+    assert_eq!(
+        replicator.apply_lane("db").await,
+        [first],
+        "what waits is not read again"
+    );
+    replicator.read_again().await;
+    assert!(!replicator.is_in_doubt_before(statement));
+    assert!(replicator.tracker.is_next(statement));
+    replicator
+        .statement_judged(statement, Report::Applied, said())
+        .await;
+    replicator.leave_barrier().expect("a statement");
+    assert_eq!(replicator.apply_lane("db").await, [behind]);
+    assert_eq!(replicator.tracker.cursor().sequence, behind);
 }

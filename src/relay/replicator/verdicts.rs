@@ -11,7 +11,6 @@ use crate::journal::Sequence;
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::client::SendError;
 use crate::relay::replicator::queue::lane::Failure;
-use crate::relay::replicator::rewind::Doubted;
 use crate::relay::trust::Scope;
 use crate::relay::verdict::pending::{Report, Settlement};
 use crate::relay::verdict::refusals::Refusal;
@@ -64,7 +63,7 @@ impl Replicator {
 
     fn note_hearing(&mut self, now: Instant, result: &Result<ReplicaAnswer, SendError>) {
         if result.is_ok() && self.is_linked() {
-            self.rewind.heard(now);
+            self.doubts.heard(now);
             self.replica.server.note_answer();
         }
     }
@@ -75,10 +74,10 @@ impl Replicator {
         name: &str,
         result: Result<ReplicaAnswer, SendError>,
     ) {
-        let cursor = self.tracker.cursor();
         let Some(lane) = self.lanes.get_mut(name) else {
             return;
         };
+        let first = lane.first_under_way();
         let answer = match result {
             Ok(answer) => answer,
             Err(error @ SendError::Connect { .. }) => {
@@ -91,7 +90,7 @@ impl Replicator {
                     SendError::Timeout { .. } => Failure::Slow,
                     _ => Failure::Quick,
                 };
-                self.rewind.doubt(now, cursor, of(name));
+                self.put_in_doubt(now, name, first);
                 self.no_verdict(now, name, error.to_string(), how);
                 return;
             }
@@ -132,7 +131,7 @@ impl Replicator {
             Verdict::TryAgain(why) => {
                 lane.failed();
                 if why == TryAgain::Timeout {
-                    self.rewind.doubt(now, cursor, of(name));
+                    self.put_in_doubt(now, name, first);
                 }
                 self.lost(now, shown(&answer), answer.retry_after);
             }
@@ -278,7 +277,7 @@ impl Replicator {
         }
         if let Some(lane) = self.lanes.get_mut(name) {
             for queued in lane.settled(count) {
-                self.window.remove(&queued.record);
+                self.window.remove_queued(&queued);
                 if accepted {
                     self.is_known_unsaved |= self.known.accepted(&queued.record);
                     self.last_accepted
@@ -298,11 +297,6 @@ impl Replicator {
         let (stats, most) = (&self.replica.relay_stats, self.pace.max_refusal_texts);
         Refusal::in_full(answer.status, answer.words(), stats, most)
     }
-}
-
-/// What a request to this database puts in doubt.
-fn of(database: &str) -> Doubted {
-    Doubted::Databases([database.to_owned()].into())
 }
 
 pub(super) fn shown(answer: &ReplicaAnswer) -> String {

@@ -22,9 +22,10 @@
 //! - no request without an answer may still land (rule W7), nothing that it refused while another replica took it is open, and
 //!   it is known to be the node that it was.
 //!
-//! A replica may be set back while it executes a read, and may have come where it was when the answer arrives. So each view counts
-//! how many times it was set back, and an answer is passed on only if its replica is fresh and was not set back since the read
-//! was sent ([`Freshness::is_fresh_since`]); else the read is sent again.
+//! A replica, or a database of it, may be set back while it executes a read, and may have come where it was when the answer
+//! arrives. So each view counts how many times anything was set back, and knows at which count each database was. An answer is
+//! passed on only if its replica is fresh, and nothing that the read is of was set back since the read was sent
+//! ([`Freshness::is_fresh_since`]); else the read is sent again.
 //!
 //! The order of telling matters: a replica's view moves before its verdict reaches the client, so that a client that was
 //! answered finds at least one fresh replica; a refusal that makes it differ from the others is noted before a client hears of
@@ -34,7 +35,7 @@
 //!
 //! Marks of databases beyond [`MOST_DATABASES`] are not told apart. A replica's lanes are bounded by its replicator's window.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,7 +46,6 @@ use crate::influx::influxql::Databases;
 use crate::journal::Sequence;
 use crate::relay::dead_letters::DeadLetters;
 use crate::relay::record::touched::Touched;
-use crate::relay::replicator::rewind::Doubted;
 
 /// Databases whose marks are kept apart.
 const MOST_DATABASES: usize = 16_384;
@@ -115,7 +115,7 @@ enum Writes {
     All(Sequence),
 }
 
-/// How many times a replica had been set back when a read was sent to it.
+/// How many times something of a replica had been set back when a read was sent to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SetBacks(u64);
 
@@ -130,8 +130,11 @@ pub(in crate::relay) struct View {
     pub(in crate::relay) read: Sequence,
     /// What it may have applied already: until it has come there again, its data may be older than it was.
     pub(in crate::relay) had: Sequence,
-    /// How many times it was set back.
-    set_back: u64,
+    /// How many times it, or one of its databases, was set back.
+    set_backs: u64,
+    /// At which of these a database was set back last; all of them, and those that are not told apart, at `all_set_back`.
+    set_back: HashMap<String, u64>,
+    all_set_back: u64,
     /// The oldest record of a database that has no verdict.
     pub(in crate::relay) pending: HashMap<String, Sequence>,
     /// The newest record of a database that was sent to it.
@@ -143,8 +146,10 @@ pub(in crate::relay) struct View {
     pub(in crate::relay) carried_out: Sequence,
     /// The statements that it stands before, each with what waits behind it.
     pub(in crate::relay) statements: Vec<(Sequence, Touched)>,
-    /// Whose data may still change.
-    pub(in crate::relay) doubted: Option<Doubted>,
+    /// The databases whose data may still change behind our back, or is being sent again for that.
+    doubted: HashSet<String>,
+    /// All of it is about to be sent again.
+    pub(in crate::relay) is_going_back: bool,
     /// Records that it refused for good and another one took, and that are not on disk as dead letters yet.
     pub(in crate::relay) unsettled: usize,
 }
@@ -165,7 +170,33 @@ impl View {
     /// What it has is about to become older than it was, for a moment.
     pub(in crate::relay) fn is_set_back(&mut self) {
         self.had = self.had.max(self.read).max(self.cursor);
-        self.set_back += 1;
+        self.set_backs += 1;
+        self.all_set_back = self.set_backs;
+        self.set_back.clear();
+    }
+
+    /// The data of these databases, and of no others, may change behind our back.
+    pub(in crate::relay) fn doubt(&mut self, databases: HashSet<String>) {
+        let known = std::mem::replace(&mut self.doubted, databases);
+        for database in self.doubted.difference(&known) {
+            self.set_backs += 1;
+            if self.set_back.len() >= MOST_DATABASES {
+                self.set_back.clear();
+                self.all_set_back = self.set_backs;
+            }
+            self.set_back.insert(database.clone(), self.set_backs);
+        }
+    }
+
+    /// At which set-back what these are the marks of was set back last.
+    fn last_set_back(&self, writes: &Writes) -> u64 {
+        match writes {
+            Writes::All(_) => self.set_backs,
+            Writes::Of(marks) => {
+                let known = marks.iter().filter_map(|(name, _)| self.set_back.get(name));
+                known.copied().max().unwrap_or(0).max(self.all_set_back)
+            }
+        }
     }
 
     /// This record of a database has no verdict. What is known already may be newer: of records that wait for a statement, the newest
@@ -192,14 +223,6 @@ impl View {
     fn sent(&self, database: &str) -> Sequence {
         let known = self.sent.get(database).copied().unwrap_or_default();
         known.max(self.sent_floor)
-    }
-
-    fn doubts(&self, database: &str) -> bool {
-        match &self.doubted {
-            None => false,
-            Some(Doubted::All) => true,
-            Some(Doubted::Databases(names)) => names.contains(database),
-        }
     }
 
     /// Whether no record of the database up to here is without a verdict.
@@ -246,14 +269,17 @@ impl Freshness {
             cursor: Sequence::ZERO,
             read: Sequence::ZERO,
             had: head,
-            set_back: 0,
+            set_backs: 0,
+            set_back: HashMap::new(),
+            all_set_back: 0,
             pending: HashMap::new(),
             sent: HashMap::new(),
             newest_sent: Sequence::ZERO,
             sent_floor: Sequence::ZERO,
             carried_out: Sequence::ZERO,
             statements: Vec::new(),
-            doubted: None,
+            doubted: HashSet::new(),
+            is_going_back: false,
             unsettled: 0,
         };
         Freshness {
@@ -358,6 +384,12 @@ impl Freshness {
 
     /// A read with this demand is about to be sent to this replica. Nothing if the replica may not answer it.
     pub fn send(&self, replica: usize, demand: &Demand) -> Option<SetBacks> {
+        let view = self.fresh_view(replica, demand)?;
+        Some(SetBacks(view.set_backs))
+    }
+
+    /// What is known of this replica, if it may answer.
+    fn fresh_view(&self, replica: usize, demand: &Demand) -> Option<MutexGuard<'_, View>> {
         let replica = self.replicas.get(replica)?;
         let view = replica.view();
         let is_fresh = view.has_passed(demand.statement)
@@ -369,13 +401,14 @@ impl Freshness {
                 }
             }
             && self.is_sound(replica, &view, demand);
-        is_fresh.then_some(SetBacks(view.set_back))
+        is_fresh.then_some(view)
     }
 
     /// Whether the answer to a read may be passed on that was sent to this replica at `sent`: the replica has been fresh for it
     /// all the time. One that was set back and has come where it was may have executed the read in between.
     pub fn is_fresh_since(&self, sent: SetBacks, replica: usize, demand: &Demand) -> bool {
-        self.send(replica, demand) == Some(sent)
+        self.fresh_view(replica, demand)
+            .is_some_and(|view| view.last_set_back(&demand.writes) <= sent.0)
     }
 
     /// Whether this replica answers, and is known to be the node that it was.
@@ -394,10 +427,12 @@ impl Freshness {
     fn is_sound(&self, replica: &Replica, view: &View, demand: &Demand) -> bool {
         view.trusted
             && view.unsettled == 0
+            && !view.is_going_back
             && match &demand.writes {
-                Writes::All(_) => view.doubted.is_none() && !self.letters.any_open(&replica.name),
+                Writes::All(_) => view.doubted.is_empty() && !self.letters.any_open(&replica.name),
                 Writes::Of(marks) => !marks.iter().any(|(database, _)| {
-                    view.doubts(database) || self.letters.open_for(&replica.name, database)
+                    view.doubted.contains(database)
+                        || self.letters.open_for(&replica.name, database)
                 }),
             }
     }

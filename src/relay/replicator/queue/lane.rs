@@ -40,6 +40,8 @@ pub(in crate::relay) struct Queued {
     pub(in crate::relay) since: Instant,
     /// It ended without a verdict before: no neighbour travels with it.
     pub(in crate::relay) is_tried: bool,
+    /// It was sent before, and is sent again for a doubt.
+    pub(in crate::relay) is_again: bool,
 }
 
 /// How a joined request came to nothing.
@@ -301,6 +303,27 @@ impl Lane {
         }
         self.in_flight = 0;
         self.queue.drain(..count.min(self.queue.len()))
+    }
+
+    /// Whether a request is under way.
+    pub(in crate::relay) fn is_under_way(&self) -> bool {
+        self.in_flight > 0
+    }
+
+    /// The first record of the request under way.
+    pub(in crate::relay) fn first_under_way(&self) -> Option<Sequence> {
+        let first = self.queue.front().filter(|_| self.is_under_way())?;
+        Some(first.sequence)
+    }
+
+    /// Everything that stands in the lane comes once more, from further back.
+    pub(in crate::relay) fn begin_again(&mut self) -> Drain<'_, Queued> {
+        self.in_flight = 0;
+        self.parts = None;
+        self.packed = None;
+        self.suspects.clear();
+        self.held_since = None;
+        self.queue.drain(..)
     }
 
     /// The request under way came to nothing and will be sent again.

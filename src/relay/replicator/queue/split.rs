@@ -187,6 +187,7 @@ mod tests {
                 record,
                 since: std::time::Instant::now(),
                 is_tried: false,
+                is_again: false,
             });
         }
         lane

@@ -47,6 +47,11 @@ impl Tracker {
         first.is_some_and(|(first, _)| *first == sequence)
     }
 
+    /// What comes right before this record, if it has no verdict.
+    pub(in crate::relay) fn before(&self, sequence: Sequence) -> Option<Position> {
+        self.open.get(&sequence).map(|open| open.before)
+    }
+
     /// Where the newest record that was read stands.
     pub(in crate::relay) fn read_up_to(&self) -> Position {
         self.newest

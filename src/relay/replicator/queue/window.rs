@@ -4,7 +4,7 @@
 //! behind it would wait until the node is done with it. So such records are counted by themselves.
 
 use crate::relay::record::write::WriteRecord;
-use crate::relay::replicator::queue::lane::weight;
+use crate::relay::replicator::queue::lane::{Queued, weight};
 
 /// Joined requests' worth of records that the window holds.
 pub(in crate::relay::replicator) const BATCHES: usize = 4;
@@ -20,6 +20,8 @@ pub(in crate::relay::replicator) struct Window {
     bytes: usize,
     /// How many there are of the others.
     large: usize,
+    /// Bytes of what is read again.
+    again: usize,
 }
 
 impl Window {
@@ -28,6 +30,7 @@ impl Window {
             max_batch,
             bytes: 0,
             large: 0,
+            again: 0,
         }
     }
 
@@ -38,6 +41,25 @@ impl Window {
 
     pub(in crate::relay::replicator) fn has_room(&self) -> bool {
         self.bytes < Self::limit(self.max_batch) && self.large < MAX_LARGE
+    }
+
+    /// Whether more may be read again: half as much, beside what is read for the first time.
+    pub(in crate::relay::replicator) fn has_room_again(&self) -> bool {
+        self.again < Self::limit(self.max_batch) / 2
+    }
+
+    pub(in crate::relay::replicator) fn add_queued(&mut self, queued: &Queued) {
+        match queued.is_again {
+            true => self.again = self.again.saturating_add(weight(&queued.record)),
+            false => self.add(&queued.record),
+        }
+    }
+
+    pub(in crate::relay::replicator) fn remove_queued(&mut self, queued: &Queued) {
+        match queued.is_again {
+            true => self.again = self.again.saturating_sub(weight(&queued.record)),
+            false => self.remove(&queued.record),
+        }
     }
 
     pub(in crate::relay::replicator) fn add(&mut self, record: &WriteRecord) {

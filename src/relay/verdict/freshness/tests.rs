@@ -147,15 +147,14 @@ fn who_goes_back_is_not_fresh_before_it_is_where_it_was() {
 #[test]
 fn doubt_distrust_and_open_refusals_keep_it_from_reads() {
     let Fixture { freshness, _folder } = fixture();
-    let doubted = Doubted::Databases(["db".to_owned()].into());
-    freshness.update(0, |view| view.doubted = Some(doubted));
+    freshness.update(0, |view| view.doubt(["db".to_owned()].into()));
     assert_eq!(fresh(&freshness, &names(["db"])), [false, true]);
     assert_eq!(fresh(&freshness, &names(["other"])), [true, true]);
     assert_eq!(fresh(&freshness, &Databases::Unknown), [false, true]);
     let demand = freshness.demand(&names(["db"]));
     assert!(!freshness.may_become_fresh(0, &demand));
     freshness.update(0, |view| {
-        view.doubted = None;
+        view.doubt(HashSet::new());
         view.trusted = false;
     });
     assert_eq!(fresh(&freshness, &names(["other"])), [false, true]);

@@ -30,6 +30,7 @@ fn lane(records: Vec<WriteRecord>) -> Lane {
             record,
             since: Instant::now(),
             is_tried: false,
+            is_again: false,
         });
     }
     lane
@@ -180,6 +181,7 @@ fn a_refused_joined_request_goes_again_in_pieces_and_newer_records_join_again() 
             record: record("b v=1", s, Ending::Closed),
             since: Instant::now(),
             is_tried: false,
+            is_again: false,
         });
     }
     lane.separate(Failure::Quick);
@@ -296,6 +298,7 @@ fn what_cannot_be_cut_goes_in_gzip_once() {
         record: prometheus,
         since: Instant::now(),
         is_tried: false,
+        is_again: false,
     });
     other.start(1000, 1000).expect("a request");
     assert!(other.to_pack().is_none(), "it is compressed already");
