@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::queue::window::BATCHES;
+use super::queue::window::{BATCHES, Window};
 use super::{MAX_TRACKED, Replicator, STATEMENT_WEIGHT};
 use crate::journal::{Position, Sequence};
 use crate::relay::record::statement::StatementRecord;
@@ -64,6 +64,23 @@ pub(super) enum Stage {
 }
 
 impl Barrier {
+    fn new(position: Position, statement: StatementRecord, backoff: Backoff) -> Barrier {
+        Barrier {
+            sequence: position.sequence,
+            position,
+            touched: Touched::of(&statement),
+            statement,
+            since: Instant::now(),
+            stage: Stage::Waiting,
+            not_before: None,
+            held_since: None,
+            backoff,
+            turn: None,
+            parked: Vec::new(),
+            skipped: BTreeMap::new(),
+        }
+    }
+
     /// Whether this record waits for it.
     fn holds(&self, sequence: Sequence, lane: &str) -> bool {
         self.sequence < sequence && self.touched.contains(lane)
@@ -74,87 +91,216 @@ impl Barrier {
     }
 }
 
+/// What became of a record that was shown to the barriers.
+pub(super) enum Met {
+    /// It waits for no statement.
+    Free(WriteRecord),
+    /// It waits with one.
+    Parked,
+    /// It should, and found no room: it is read again once the statement is passed.
+    Skipped,
+}
+
+/// A statement that was passed.
+pub(super) struct Passed {
+    pub(super) barrier: Barrier,
+    /// What waited for it, in order.
+    pub(super) parked: Vec<(Sequence, WriteRecord)>,
+    /// Something found no room behind it.
+    pub(super) has_skipped: bool,
+}
+
+/// The statements that a replica stands before.
+pub(super) struct Barriers {
+    /// The one that is next.
+    next: Option<Barrier>,
+    /// Those behind it that were read already.
+    later: VecDeque<Barrier>,
+    /// Bytes of writes that wait.
+    parked: usize,
+    /// As many may wait, beside the first one behind each statement.
+    most_parked: usize,
+}
+
+impl Barriers {
+    /// None; joined requests have at most `max_batch` bytes.
+    pub(super) fn new(max_batch: usize) -> Barriers {
+        Barriers {
+            next: None,
+            later: VecDeque::new(),
+            parked: 0,
+            most_parked: max_batch.saturating_mul(PARKED_BATCHES),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Barrier> {
+        self.next.iter().chain(&self.later)
+    }
+
+    /// The one that is next.
+    pub(super) fn next(&self) -> Option<&Barrier> {
+        self.next.as_ref()
+    }
+
+    /// The one that is next.
+    pub(super) fn next_mut(&mut self) -> Option<&mut Barrier> {
+        self.next.as_mut()
+    }
+
+    pub(super) fn push(&mut self, barrier: Barrier) {
+        match self.next {
+            None => self.next = Some(barrier),
+            Some(_) => self.later.push_back(barrier),
+        }
+    }
+
+    /// Whether nothing that is read now waits for a statement in any case.
+    pub(super) fn may_read_past(&self) -> bool {
+        self.later.len() < MOST_STATEMENTS
+            && self.all().all(|barrier| barrier.touched != Touched::All)
+    }
+
+    /// Whether this record of the lane waits for a statement.
+    pub(super) fn hold(&self, sequence: Sequence, lane: &str) -> bool {
+        self.all().any(|barrier| barrier.holds(sequence, lane))
+    }
+
+    /// Takes a write that waits for a statement, which stands in the window then.
+    pub(super) fn meet(
+        &mut self,
+        sequence: Sequence,
+        record: WriteRecord,
+        window: &mut Window,
+    ) -> Met {
+        let lane = &record.destination.database;
+        let mut all = self.next.iter_mut().chain(&mut self.later);
+        let Some(barrier) = all.find(|barrier| barrier.holds(sequence, lane)) else {
+            return Met::Free(record);
+        };
+        let weight = weight(&record);
+        let is_full = self.parked.saturating_add(weight) > self.most_parked
+            || barrier.parked.len() >= MOST_PARKED;
+        if !barrier.parked.is_empty() && (is_full || !barrier.skipped.is_empty()) {
+            barrier.skipped.entry(lane.clone()).or_insert(sequence);
+            return Met::Skipped;
+        }
+        self.parked += weight;
+        window.add(&record);
+        barrier.parked.push((sequence, record));
+        Met::Parked
+    }
+
+    /// The statement that is next is passed.
+    pub(super) fn pass(&mut self) -> Option<Passed> {
+        let mut barrier = self.next.take()?;
+        self.next = self.later.pop_front();
+        let parked = std::mem::take(&mut barrier.parked);
+        let weights = parked.iter().map(|(_, record)| weight(record));
+        self.parked = self.parked.saturating_sub(weights.sum());
+        Some(Passed {
+            has_skipped: !barrier.skipped.is_empty(),
+            parked,
+            barrier,
+        })
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.next = None;
+        self.later = VecDeque::new();
+        self.parked = 0;
+    }
+
+    /// The statements without a verdict, for those who read.
+    pub(super) fn ahead(&self) -> Vec<(Sequence, Touched)> {
+        let ahead = self
+            .all()
+            .filter(|barrier| barrier.stage != Stage::Judged)
+            .map(|barrier| (barrier.sequence, barrier.touched.clone()));
+        ahead.collect()
+    }
+
+    /// The oldest write of each lane that waits for the statement that is next.
+    pub(super) fn oldest_parked(&self) -> BTreeMap<String, Sequence> {
+        let mut oldest = BTreeMap::new();
+        let Some(barrier) = &self.next else {
+            return oldest;
+        };
+        for (sequence, record) in &barrier.parked {
+            let lane = record.destination.database.clone();
+            oldest.entry(lane).or_insert(*sequence);
+        }
+        for (lane, sequence) in &barrier.skipped {
+            oldest.entry(lane.clone()).or_insert(*sequence);
+        }
+        oldest
+    }
+
+    /// Whether a statement, or the question about it, is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(&self.next, Some(barrier) if barrier.stage == Stage::UnderWay)
+    }
+
+    /// Whether a statement keeps the replica from all writes for longer than their clients should wait.
+    pub(super) fn hold_all_up(&self, now: Instant) -> bool {
+        let mut all = self.all();
+        all.any(|barrier| barrier.touched == Touched::All && barrier.has_waited_long(now))
+    }
+
+    /// The lanes that a statement has kept waiting for too long.
+    pub(super) fn held_up(&self, now: Instant) -> impl Iterator<Item = &str> {
+        let long = self.all().filter(move |one| one.has_waited_long(now));
+        let lanes = long.filter_map(|barrier| barrier.touched.lanes()).flatten();
+        lanes.map(String::as_str)
+    }
+
+    /// When the next statement will have kept its lanes waiting for too long.
+    pub(super) fn next_held_up(&self, now: Instant) -> Option<Instant> {
+        let moments = self.all().map(|barrier| barrier.since + PATIENCE);
+        moments.filter(|moment| *moment > now).min()
+    }
+}
+
 impl Replicator {
     /// The next record is a statement. Returns whether what is behind it may be read.
     pub(super) fn stand_before(&mut self, position: Position, statement: StatementRecord) -> bool {
-        let touched = Touched::of(&statement);
         self.window
             .add_bytes(statement.body.len() + STATEMENT_WEIGHT);
-        let barrier = Barrier {
-            sequence: position.sequence,
-            position,
-            statement,
-            touched,
-            since: Instant::now(),
-            stage: Stage::Waiting,
-            not_before: None,
-            held_since: None,
-            backoff: Backoff::new(self.pace.retry_min, self.pace.retry_max),
-            turn: None,
-            parked: Vec::new(),
-            skipped: BTreeMap::new(),
-        };
-        match self.barrier {
-            None => self.barrier = Some(barrier),
-            Some(_) => self.later_barriers.push_back(barrier),
-        }
-        let may_read_on = self.may_read_past_statements();
+        let backoff = Backoff::new(self.pace.retry_min, self.pace.retry_max);
+        self.barriers
+            .push(Barrier::new(position, statement, backoff));
+        let may_read_on = self.barriers.may_read_past();
         if !may_read_on {
             self.reader = self.journal.reader(position.sequence);
         }
         may_read_on
     }
 
-    /// Whether nothing that is read now waits for a statement in any case.
-    pub(super) fn may_read_past_statements(&self) -> bool {
-        self.later_barriers.len() < MOST_STATEMENTS
-            && self
-                .barriers()
-                .all(|barrier| barrier.touched != Touched::All)
-    }
-
-    fn barriers(&self) -> impl Iterator<Item = &Barrier> {
-        self.barrier.iter().chain(&self.later_barriers)
-    }
-
     /// Takes a write that waits for a statement; gives back one that does not.
     pub(super) fn park(&mut self, sequence: Sequence, record: WriteRecord) -> Option<WriteRecord> {
-        let lane = &record.destination.database;
-        let mut barriers = self.barrier.iter_mut().chain(&mut self.later_barriers);
-        let Some(barrier) = barriers.find(|barrier| barrier.holds(sequence, lane)) else {
-            return Some(record);
-        };
-        self.begun_lanes.push((lane.clone(), sequence));
-        let weight = weight(&record);
-        let is_full = self.parked.saturating_add(weight) > self.pace.max_batch * PARKED_BATCHES
-            || barrier.parked.len() >= MOST_PARKED;
-        if !barrier.parked.is_empty() && (is_full || !barrier.skipped.is_empty()) {
-            barrier.skipped.entry(lane.clone()).or_insert(sequence);
+        let lane = record.destination.database.clone();
+        match self.barriers.meet(sequence, record, &mut self.window) {
+            Met::Free(record) => return Some(record),
+            Met::Parked => {}
             // The cursor does not pass what is parked before it.
-            self.tracker.judged(sequence);
-            return None;
+            Met::Skipped => self.tracker.judged(sequence),
         }
-        self.parked += weight;
-        self.window.add(&record);
-        barrier.parked.push((sequence, record));
+        self.lanes.began_elsewhere(&lane, sequence);
         None
     }
 
     /// The statement is passed: what waited for it goes on, to the next statement or to its lane.
     pub(super) fn leave_barrier(&mut self) -> Option<Barrier> {
-        let mut barrier = self.barrier.take()?;
-        self.barrier = self.later_barriers.pop_front();
-        let weight_of = barrier.statement.body.len() + STATEMENT_WEIGHT;
-        self.window.remove_bytes(weight_of);
-        if !barrier.skipped.is_empty() {
+        let passed = self.barriers.pass()?;
+        let barrier = passed.barrier;
+        self.window
+            .remove_bytes(barrier.statement.body.len() + STATEMENT_WEIGHT);
+        if passed.has_skipped {
             self.going_back = Some(self.back());
             self.is_doubt_changed = true;
             self.show_doubt();
             return Some(barrier);
         }
-        for (sequence, record) in std::mem::take(&mut barrier.parked) {
-            let weight = weight(&record);
-            self.parked = self.parked.saturating_sub(weight);
+        for (sequence, record) in passed.parked {
             self.window.remove(&record);
             if let Some(record) = self.not_held(sequence, record) {
                 self.enqueue_in_lane(sequence, record, false);
@@ -164,56 +310,9 @@ impl Replicator {
         Some(barrier)
     }
 
-    /// Nothing stands before any statement.
-    pub(super) fn forget_barriers(&mut self) {
-        self.barrier = None;
-        self.later_barriers = VecDeque::new();
-        self.parked = 0;
-    }
-
-    /// The statements without a verdict, for those who read.
-    pub(super) fn statements_ahead(&self) -> Vec<(Sequence, Touched)> {
-        self.barriers()
-            .filter(|barrier| barrier.stage != Stage::Judged)
-            .map(|barrier| (barrier.sequence, barrier.touched.clone()))
-            .collect()
-    }
-
-    /// The oldest write of each lane that waits for the statement that is next.
-    pub(super) fn oldest_parked(&self) -> BTreeMap<String, Sequence> {
-        let skipped = self.barrier.as_ref().map(|barrier| barrier.skipped.clone());
-        let mut oldest = BTreeMap::new();
-        for (sequence, record) in self.barrier.iter().flat_map(|barrier| &barrier.parked) {
-            let lane = record.destination.database.clone();
-            oldest.entry(lane).or_insert(*sequence);
-        }
-        for (lane, sequence) in skipped.into_iter().flatten() {
-            oldest.entry(lane).or_insert(sequence);
-        }
-        oldest
-    }
-
-    /// Whether this record of the lane waits for a statement.
-    pub(super) fn is_held_by_statement(&self, sequence: Sequence, lane: &str) -> bool {
-        self.barriers().any(|barrier| barrier.holds(sequence, lane))
-    }
-
-    /// Whether a statement, or the question about it, is under way.
-    pub(super) fn is_statement_under_way(&self) -> bool {
-        matches!(&self.barrier, Some(barrier) if barrier.stage == Stage::UnderWay)
-    }
-
-    /// Whether a statement keeps the replica from all writes for longer than their clients should wait.
-    pub(super) fn is_held_up(&self, now: Instant) -> bool {
-        let mut barriers = self.barriers();
-        barriers.any(|barrier| barrier.touched == Touched::All && barrier.has_waited_long(now))
-    }
-
     /// Tells which lanes a statement has kept waiting for too long, and which are being sent again.
     pub(super) fn show_held(&mut self, now: Instant) {
-        let long = self.barriers().filter(|one| one.has_waited_long(now));
-        let lanes = long.filter_map(|barrier| barrier.touched.lanes()).flatten();
-        let lanes = lanes.map(String::as_str).chain(self.reread_lanes());
+        let lanes = self.barriers.held_up(now).chain(self.reread_lanes());
         let held: BTreeSet<&str> = lanes.collect();
         if held
             .iter()
@@ -226,11 +325,5 @@ impl Replicator {
             .hold(self.replica.index, held.iter().copied());
         let held = held.into_iter().map(str::to_owned).collect();
         self.held = held;
-    }
-
-    /// When the next statement will have kept its lanes waiting for too long.
-    pub(super) fn next_held(&self, now: Instant) -> Option<Instant> {
-        let moments = self.barriers().map(|barrier| barrier.since + PATIENCE);
-        moments.filter(|moment| *moment > now).min()
     }
 }

@@ -76,7 +76,7 @@ impl Replicator {
             Link::Unasked => Reach::Unasked,
             Link::Away { .. } => Reach::Away,
             Link::Handshake { before } => before,
-            Link::Linked if self.is_near() && !self.is_held_up(now) => Reach::Near,
+            Link::Linked if self.is_near() && !self.barriers.hold_all_up(now) => Reach::Near,
             Link::Linked => Reach::Behind,
         }
     }
@@ -92,7 +92,7 @@ impl Replicator {
     /// Clients do not wait for lanes that are slow; what is under way in them is vouched for by nobody else. Whether there are any.
     pub(super) fn stall_slow_lanes(&mut self, now: Instant) -> bool {
         let mut is_slow = false;
-        for (name, lane) in &self.lanes {
+        for (name, lane) in self.lanes.iter() {
             let waits = lane.waits(now);
             if waits < self.heads.near.time {
                 continue;

@@ -20,8 +20,8 @@ impl Replicator {
         self.drain().await;
         self.under_way = FuturesUnordered::new();
         self.is_pinged = false;
-        self.end_lanes();
-        self.forget_barriers();
+        self.lanes.clear();
+        self.barriers.clear();
         self.forget_rereads();
         self.forget_doubts();
         self.unanswered = None;

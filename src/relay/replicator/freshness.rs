@@ -12,8 +12,8 @@ impl Replicator {
     /// Records were read: their lanes, or the statement among them, and how far.
     pub(super) fn show_read(&mut self) {
         self.show_doubt();
-        let begun = std::mem::take(&mut self.begun_lanes);
-        let statements = self.statements_ahead();
+        let begun = self.lanes.take_begun();
+        let statements = self.barriers.ahead();
         let read = self.tracker.newest();
         self.freshness.update(self.replica.index, |view| {
             for (lane, oldest) in begun {
@@ -54,8 +54,8 @@ impl Replicator {
     /// The statement that is next has its verdict; what waits for it goes out later.
     pub(super) fn show_statement_judged(&mut self) {
         let cursor = self.tracker.cursor().sequence;
-        let next = self.barrier.as_ref().map(|barrier| barrier.sequence);
-        let parked = self.oldest_parked();
+        let next = self.barriers.next().map(|barrier| barrier.sequence);
+        let parked = self.barriers.oldest_parked();
         self.freshness.update(self.replica.index, |view| {
             for (lane, oldest) in parked {
                 view.begin(lane, oldest);
@@ -73,7 +73,6 @@ impl Replicator {
 
     /// It begins again from here; until it is where it was, its data may be older than it was.
     pub(super) fn show_start(&mut self, place: Sequence) {
-        self.begun_lanes.clear();
         self.is_doubt_changed = false;
         let doubted = self.doubted();
         self.freshness.update(self.replica.index, |view| {

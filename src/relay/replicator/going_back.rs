@@ -48,11 +48,11 @@ impl Replicator {
 
     /// Reads and sends from here on.
     pub(super) fn start_over(&mut self, now: Instant, place: Checkpoint) {
-        self.end_lanes();
+        self.lanes.clear();
         self.forget_rereads();
         self.stalled.clear();
         self.pending_clients.unstall_all(self.replica.index);
-        self.forget_barriers();
+        self.barriers.clear();
         self.pending_clients.carries_out(self.replica.index, None);
         self.window.clear();
         self.last_accepted = LastAccepted::default();

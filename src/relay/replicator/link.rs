@@ -26,7 +26,7 @@ impl Replicator {
     }
 
     pub(super) fn begin_handshake(&mut self, now: Instant) {
-        let of_statement = usize::from(self.is_statement_under_way());
+        let of_statement = usize::from(self.barriers.is_under_way());
         if self.under_way.len() > of_statement {
             // What was sent before the link was lost is still coming to its end; its records must not be sent twice at once. A statement
             // may take long, and is sent again only when it can no longer run.
@@ -149,7 +149,7 @@ impl Replicator {
     /// repeat is told when it does.
     pub(super) fn lost(&mut self, now: Instant, reason: String, retry_after: Option<Duration>) {
         self.give_turn_back();
-        if !self.is_statement_under_way() {
+        if !self.barriers.is_under_way() {
             // Nobody waits for its verdict any longer.
             self.pending_clients.carries_out(self.replica.index, None);
         }

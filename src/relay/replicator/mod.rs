@@ -50,7 +50,7 @@ mod too_large;
 pub(in crate::relay) mod turns;
 mod verdicts;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,7 +73,6 @@ use crate::relay::replica::membership::Membership;
 use crate::relay::replica::request::write_request_header;
 use crate::relay::replicator::attempts::{Attempts, SavedAttempts};
 use crate::relay::replicator::last_accepted::LastAccepted;
-use crate::relay::replicator::queue::lane::Lane;
 use crate::relay::replicator::queue::tracker::Tracker;
 use crate::relay::replicator::rewind::{Checkpoint, Rewind};
 use crate::relay::replicator::turns::Turns;
@@ -82,10 +81,11 @@ use crate::relay::verdict::freshness::Freshness;
 use crate::relay::verdict::keeper::Keeper;
 use crate::relay::verdict::pending::PendingClients;
 use crate::relay::verdict::reach::Reach;
-use barrier::Barrier;
+use barrier::Barriers;
 use distance::Heads;
 use doubts::Doubts;
 use given_up::GivenUp;
+use queue::lanes::Lanes;
 use queue::window::Window;
 use reread::Reread;
 use statements::Unanswered;
@@ -168,22 +168,15 @@ pub(super) struct Replicator {
     allowance: u64,
     /// To go back to as soon as nothing is under way.
     going_back: Option<Checkpoint>,
-    lanes: HashMap<String, Lane>,
-    /// The lanes in the order of their turns.
-    order: VecDeque<String>,
-    /// The statement that is next, and what waits for it.
-    barrier: Option<Barrier>,
-    /// Those behind it that were read already.
-    later_barriers: VecDeque<Barrier>,
-    /// Bytes of writes that wait for a statement.
-    parked: usize,
+    /// What was read and has no verdict.
+    lanes: Lanes,
+    /// Statements that it stands before, and what waits for them.
+    barriers: Barriers,
     /// The lanes of which the pending clients were told that nobody need wait for them.
     held: BTreeSet<String>,
     turns: Arc<Turns>,
     /// A statement that went out and got no answer.
     unanswered: Option<Unanswered>,
-    /// Lanes that got their first record since the replica's view was changed last.
-    begun_lanes: Vec<(String, Sequence)>,
     /// What is in the lanes' queues.
     window: Window,
     link: Link,
@@ -339,15 +332,11 @@ impl Replicator {
             is_settled: settled,
             allowance,
             going_back: None,
-            lanes: HashMap::new(),
-            order: VecDeque::new(),
-            barrier: None,
-            later_barriers: VecDeque::new(),
-            parked: 0,
+            lanes: Lanes::new(Backoff::new(pace.retry_min, pace.retry_max)),
+            barriers: Barriers::new(pace.max_batch),
             held: BTreeSet::new(),
             turns,
             unanswered,
-            begun_lanes: Vec::new(),
             window: Window::new(pace.max_batch),
             link: Link::Unasked,
             largest: usize::MAX,
@@ -476,19 +465,17 @@ impl Replicator {
             return self.away_until();
         };
         let mut wake: Option<Instant> = None;
-        // Whoever had its turn, or cannot take it now, stands at the end: a lane waits for each of the others once.
-        for _ in 0..self.order.len() {
+        for _ in 0..self.lanes.len() {
             if self.under_way.len() >= MAX_LANES_UNDER_WAY {
                 break;
             }
-            let Some(name) = self.order.pop_front() else {
+            let Some(name) = self.lanes.next_turn() else {
                 break;
             };
             let may_send = self.doubts.has_room_for(&name) && !self.is_to_be_reread(&name);
             let Some(lane) = self.lanes.get_mut(&name) else {
                 continue;
             };
-            self.order.push_back(name.clone());
             if !may_send {
                 continue;
             }
@@ -528,29 +515,6 @@ impl Replicator {
             }));
         }
         wake
-    }
-}
-
-impl Replicator {
-    /// Lanes do not wait for each other for longer than a turn.
-    fn begin_lane(&mut self, name: &str) -> &mut Lane {
-        let Replicator {
-            lanes, order, pace, ..
-        } = self;
-        lanes.entry(name.to_owned()).or_insert_with(|| {
-            order.push_back(name.to_owned());
-            Lane::new(Backoff::new(pace.retry_min, pace.retry_max))
-        })
-    }
-
-    fn end_lane(&mut self, name: &str) {
-        self.lanes.remove(name);
-        self.order.retain(|known| known != name);
-    }
-
-    fn end_lanes(&mut self) {
-        self.lanes.clear();
-        self.order.clear();
     }
 }
 

@@ -24,7 +24,7 @@ impl Replicator {
     pub(super) fn may_read(&self) -> bool {
         let now = Instant::now();
         !self.blocked
-            && self.may_read_past_statements()
+            && self.barriers.may_read_past()
             && self.going_back.is_none()
             && self.read_not_before.is_none_or(|moment| moment <= now)
             && self.window.has_room()
@@ -117,7 +117,7 @@ impl Replicator {
         let name = &record.destination.database;
         if self.is_read_again(name) {
             // It comes once more, behind what is read again of its lane.
-            self.begun_lanes.push((name.clone(), sequence));
+            self.lanes.began_elsewhere(name, sequence);
             return;
         }
         let (tracker, rewind) = (&self.tracker, &self.rewind);
@@ -146,10 +146,6 @@ impl Replicator {
         record: WriteRecord,
         is_again: bool,
     ) {
-        let name = record.destination.database.clone();
-        if !self.lanes.contains_key(&name) {
-            self.begun_lanes.push((name.clone(), sequence));
-        }
         let queued = Queued {
             sequence,
             record,
@@ -158,7 +154,7 @@ impl Replicator {
             is_again,
         };
         self.window.add_queued(&queued);
-        self.begin_lane(&name).push(queued);
+        self.lanes.push(queued);
     }
 
     /// Nothing may overtake what cannot be sent: the replica stands still, and says so, until a person helps.

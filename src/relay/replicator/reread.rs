@@ -144,7 +144,7 @@ impl Replicator {
     fn enqueue_again(&mut self, sequence: Sequence, write: WriteRecord) {
         if self.attempts.is_set_aside(sequence) {
             self.pass_over(sequence);
-        } else if !self.is_held_by_statement(sequence, &write.destination.database) {
+        } else if !self.barriers.hold(sequence, &write.destination.database) {
             self.enqueue_in_lane(sequence, write, true);
         }
     }
@@ -175,9 +175,7 @@ impl Replicator {
         self.is_doubt_changed = true;
         for name in ended {
             self.show_judged(&name, 0);
-            if self.lanes.get(&name).is_some_and(|lane| lane.is_empty()) {
-                self.end_lane(&name);
-            }
+            self.lanes.end_if_empty(&name);
         }
     }
 

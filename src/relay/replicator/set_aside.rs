@@ -140,7 +140,7 @@ impl Replicator {
             self.attempts.serves_others(*only);
             self.save_attempts();
         }
-        if self.lanes.contains_key(name) {
+        if self.lanes.contains(name) {
             self.stalled.insert(name.to_owned());
             self.pending_clients
                 .stall(self.replica.index, name, sequences);
@@ -165,9 +165,8 @@ impl Replicator {
         }
         let due: Vec<(Sequence, String)> = self.attempts.all_due().collect();
         for (sequence, reason) in due {
-            let mut lanes = self.lanes.iter_mut();
-            let taken = lanes.find_map(|(name, lane)| Some((name.clone(), lane.take(sequence)?)));
-            if let Some((name, queued)) = taken {
+            if let Some(queued) = self.lanes.take(sequence) {
+                let name = queued.record.destination.database.clone();
                 self.set_aside(&name, queued, reason).await;
             }
         }
@@ -186,8 +185,7 @@ impl Replicator {
         self.window.remove_queued(&queued);
         self.pass_over(sequence);
         self.show_judged(name, 0);
-        if self.lanes.get(name).is_some_and(|lane| lane.is_empty()) {
-            self.end_lane(name);
+        if self.lanes.end_if_empty(name) {
             self.goes_on_after(name);
         }
     }

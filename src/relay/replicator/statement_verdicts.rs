@@ -26,7 +26,7 @@ impl Replicator {
         result: Result<ReplicaAnswer, SendError>,
     ) {
         self.pending_clients.carries_out(self.replica.index, None);
-        let Some(barrier) = &mut self.barrier else {
+        let Some(barrier) = self.barriers.next_mut() else {
             return;
         };
         let sequence = barrier.sequence;
@@ -128,7 +128,7 @@ impl Replicator {
 
     /// Tried again later; for how long it has been tried.
     fn hold_statement(&mut self, now: Instant) -> Duration {
-        let Some(barrier) = &mut self.barrier else {
+        let Some(barrier) = self.barriers.next_mut() else {
             return Duration::ZERO;
         };
         barrier.not_before = Some(now + barrier.backoff.next());
@@ -142,7 +142,7 @@ impl Replicator {
         answer: &ReplicaAnswer,
         mut said: StatementAnswer,
     ) {
-        let Some(sequence) = self.barrier.as_ref().map(|barrier| barrier.sequence) else {
+        let Some(sequence) = self.barriers.next().map(|barrier| barrier.sequence) else {
             return;
         };
         let refusal = self.refusal(answer);
@@ -205,12 +205,12 @@ impl Replicator {
         now: Instant,
         reason: String,
     ) -> Option<Instant> {
-        let barrier = self.barrier.as_ref()?;
+        let barrier = self.barriers.next()?;
         let sequence = barrier.sequence;
         let record = Change::Statement(barrier.statement.clone());
         if !self.keep_letter(sequence, record, reason).await {
             self.hold_statement(now);
-            return self.barrier.as_ref()?.not_before;
+            return self.barriers.next()?.not_before;
         }
         self.pass_over_statement(sequence);
         Some(now)
@@ -225,7 +225,7 @@ impl Replicator {
     fn leave_statement(&mut self) {
         self.backoff.reset();
         self.unanswered = None;
-        let Some(barrier) = &mut self.barrier else {
+        let Some(barrier) = self.barriers.next_mut() else {
             return;
         };
         self.turns.judged(barrier.sequence);

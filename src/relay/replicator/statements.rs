@@ -69,11 +69,14 @@ impl Replicator {
     pub(super) async fn start_statement(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let next = self.advance_statement(now).await;
-        [next, self.next_held(now)].into_iter().flatten().min()
+        [next, self.barriers.next_held_up(now)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     async fn advance_statement(&mut self, now: Instant) -> Option<Instant> {
-        let barrier = self.barrier.as_ref()?;
+        let barrier = self.barriers.next()?;
         if barrier.stage == Stage::Judged {
             return self.pass_statement(now).await;
         }
@@ -98,8 +101,8 @@ impl Replicator {
             return None;
         }
         if let Some(barrier) = self
-            .barrier
-            .as_ref()
+            .barriers
+            .next()
             .filter(|barrier| barrier.stage == Stage::Waiting)
         {
             let removal = Removal::of(&barrier.statement);
@@ -109,7 +112,7 @@ impl Replicator {
                     .note_error(format!("before a statement: {reason}"));
                 return Some(now + self.pace.retry_max);
             }
-            if let Some(barrier) = &mut self.barrier {
+            if let Some(barrier) = self.barriers.next_mut() {
                 barrier.stage = Stage::Ready;
             }
             // It will be carried out here, too, as soon as it is this one's turn.
@@ -124,7 +127,7 @@ impl Replicator {
             Ok(turn) => turn,
             Err(at_latest) => return Some(at_latest),
         };
-        self.barrier.as_mut()?.turn = Some(turn);
+        self.barriers.next_mut()?.turn = Some(turn);
         match self.unanswered {
             Some(unanswered) if self.may_be_running(unanswered) => self.ask_what_runs(),
             _ => self.send_statement(),
@@ -134,7 +137,7 @@ impl Replicator {
 
     /// Whether it comes to an end here cannot be told: another one may be first.
     pub(super) fn give_turn_back(&mut self) {
-        if let Some(barrier) = &mut self.barrier {
+        if let Some(barrier) = self.barriers.next_mut() {
             barrier.turn = None;
         }
     }
@@ -154,7 +157,7 @@ impl Replicator {
     }
 
     fn may_be_running(&self, unanswered: Unanswered) -> bool {
-        let barrier = self.barrier.as_ref();
+        let barrier = self.barriers.next();
         barrier.is_some_and(|barrier| {
             barrier.sequence <= unanswered.up_to && barrier.statement.is_query()
         })
@@ -185,7 +188,8 @@ impl Replicator {
     }
 
     fn ask_what_runs(&mut self) {
-        let (Some(barrier), Some(address)) = (&mut self.barrier, self.replica.server.address())
+        let (Some(barrier), Some(address)) =
+            (self.barriers.next_mut(), self.replica.server.address())
         else {
             return;
         };
@@ -204,7 +208,7 @@ impl Replicator {
         now: Instant,
         result: Result<ReplicaAnswer, SendError>,
     ) {
-        let Some(barrier) = &mut self.barrier else {
+        let Some(barrier) = self.barriers.next_mut() else {
             return;
         };
         barrier.stage = Stage::Ready;
@@ -226,7 +230,8 @@ impl Replicator {
     }
 
     fn send_statement(&mut self) {
-        let (Some(barrier), Some(address)) = (&mut self.barrier, self.replica.server.address())
+        let (Some(barrier), Some(address)) =
+            (self.barriers.next_mut(), self.replica.server.address())
         else {
             return;
         };
@@ -262,7 +267,7 @@ impl Replicator {
 
     /// Saves the cursor behind the statement; then what comes after it may go out.
     async fn pass_statement(&mut self, now: Instant) -> Option<Instant> {
-        let barrier = self.barrier.as_ref()?;
+        let barrier = self.barriers.next()?;
         if let Some(moment) = barrier.not_before.filter(|moment| *moment > now) {
             return Some(moment);
         }
@@ -281,7 +286,7 @@ impl Replicator {
                 self.replica
                     .note_error(format!("after a statement: {reason}"));
                 let again = now + self.pace.retry_max;
-                if let Some(barrier) = &mut self.barrier {
+                if let Some(barrier) = self.barriers.next_mut() {
                     barrier.not_before = Some(again);
                 }
                 Some(again)

@@ -231,7 +231,7 @@ impl Replicator {
         };
         let held = now.saturating_duration_since(lane.hold(now));
         // A statement that waits behind it may be what it lacks; it cannot go first.
-        let longest = match &self.barrier {
+        let longest = match self.barriers.next() {
             Some(barrier) if sequence < barrier.sequence => self.pace.hold.min(self.pace.retry_max),
             _ => self.pace.hold,
         };
@@ -284,10 +284,8 @@ impl Replicator {
                         .accepted(queued.sequence, queued.record, cursor);
                 }
             }
-            if lane.is_empty() {
-                self.end_lane(name);
-            }
         }
+        self.lanes.end_if_empty(name);
     }
 }
 

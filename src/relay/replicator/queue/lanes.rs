@@ -1,0 +1,171 @@
+//! All lanes of one replica, and whose turn it is: no lane waits longer than one turn of each of the others.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::journal::Sequence;
+use crate::relay::replica::backoff::Backoff;
+use crate::relay::replicator::queue::lane::{Lane, Queued};
+
+/// The lanes that have a record without a verdict.
+#[derive(Debug)]
+pub(in crate::relay::replicator) struct Lanes {
+    lanes: HashMap<String, Lane>,
+    /// Their names, in the order of their turns.
+    order: VecDeque<String>,
+    /// Lanes and the records with which they began, until that is told.
+    begun: Vec<(String, Sequence)>,
+    /// What a lane that begins waits with.
+    backoff: Backoff,
+}
+
+impl Lanes {
+    /// None; one that begins waits with this backoff.
+    pub(in crate::relay::replicator) fn new(backoff: Backoff) -> Lanes {
+        Lanes {
+            lanes: HashMap::new(),
+            order: VecDeque::new(),
+            begun: Vec::new(),
+            backoff,
+        }
+    }
+
+    /// Puts a record at the end of its lane.
+    pub(in crate::relay::replicator) fn push(&mut self, queued: Queued) {
+        let name = &queued.record.destination.database;
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.push(queued);
+            return;
+        }
+        let name = name.clone();
+        self.begun.push((name.clone(), queued.sequence));
+        self.order.push_back(name.clone());
+        let mut lane = Lane::new(self.backoff.clone());
+        lane.push(queued);
+        self.lanes.insert(name, lane);
+    }
+
+    /// A record of this lane has no verdict, and stands somewhere else.
+    pub(in crate::relay::replicator) fn began_elsewhere(&mut self, name: &str, sequence: Sequence) {
+        self.begun.push((name.to_owned(), sequence));
+    }
+
+    /// The lanes that began since this was asked last.
+    pub(in crate::relay::replicator) fn take_begun(&mut self) -> Vec<(String, Sequence)> {
+        std::mem::take(&mut self.begun)
+    }
+
+    /// The lane whose turn it is; it stands at the end then.
+    pub(in crate::relay::replicator) fn next_turn(&mut self) -> Option<String> {
+        let name = self.order.pop_front()?;
+        self.order.push_back(name.clone());
+        Some(name)
+    }
+
+    pub(in crate::relay::replicator) fn get(&self, name: &str) -> Option<&Lane> {
+        self.lanes.get(name)
+    }
+
+    pub(in crate::relay::replicator) fn get_mut(&mut self, name: &str) -> Option<&mut Lane> {
+        self.lanes.get_mut(name)
+    }
+
+    pub(in crate::relay::replicator) fn contains(&self, name: &str) -> bool {
+        self.lanes.contains_key(name)
+    }
+
+    /// How many there are.
+    pub(in crate::relay::replicator) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    pub(in crate::relay::replicator) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    pub(in crate::relay::replicator) fn iter(&self) -> impl Iterator<Item = (&String, &Lane)> {
+        self.lanes.iter()
+    }
+
+    /// Takes a record out that is not under way.
+    pub(in crate::relay::replicator) fn take(&mut self, sequence: Sequence) -> Option<Queued> {
+        let mut lanes = self.lanes.values_mut();
+        lanes.find_map(|lane| lane.take(sequence))
+    }
+
+    /// Ends the lane if nothing stands in it. Returns whether it ended.
+    pub(in crate::relay::replicator) fn end_if_empty(&mut self, name: &str) -> bool {
+        let is_over = self.lanes.get(name).is_some_and(Lane::is_empty);
+        if is_over {
+            self.lanes.remove(name);
+            self.order.retain(|known| known != name);
+        }
+        is_over
+    }
+
+    /// Ends all lanes.
+    pub(in crate::relay::replicator) fn clear(&mut self) {
+        self.lanes.clear();
+        self.order.clear();
+        self.begun.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::influx::{Credentials, Ending, Precision};
+    use crate::relay::record::write::{Destination, Form, WriteRecord};
+
+    fn queued(database: &str, sequence: u64) -> Queued {
+        Queued {
+            sequence: Sequence::new(sequence),
+            record: WriteRecord {
+                destination: Destination {
+                    form: Form::LineProtocol,
+                    precision: Precision::Nanoseconds,
+                    consistency: None,
+                    database: database.to_owned(),
+                    retention_policy: String::new(),
+                    credentials: Credentials::None,
+                },
+                lines: 1,
+                ending: Ending::Closed,
+                body: Bytes::from_static(b"m v=1"),
+            },
+            since: Instant::now(),
+            is_tried: false,
+            is_again: false,
+        }
+    }
+
+    #[test]
+    fn lanes_take_turns_and_end_when_nothing_stands_in_them() {
+        let pause = Duration::from_secs(1);
+        let mut lanes = Lanes::new(Backoff::new(pause, pause));
+        for (number, name) in ["a", "b", "a", "c"].into_iter().enumerate() {
+            lanes.push(queued(name, number as u64));
+        }
+        let begun: Vec<(String, u64)> = lanes
+            .take_begun()
+            .into_iter()
+            .map(|(name, sequence)| (name, sequence.get()))
+            .collect();
+        let expected = [("a", 0), ("b", 1), ("c", 3)];
+        assert_eq!(
+            begun,
+            expected.map(|(name, number)| (name.to_owned(), number))
+        );
+        let mut turns = || lanes.next_turn().expect("a lane");
+        assert_eq!([turns(), turns(), turns(), turns()], ["a", "b", "c", "a"]);
+        assert!(lanes.take(Sequence::new(1)).is_some());
+        assert!(!lanes.end_if_empty("a") && lanes.end_if_empty("b"));
+        let mut turns = || lanes.next_turn().expect("a lane");
+        assert_eq!([turns(), turns(), turns()], ["c", "a", "c"]);
+        lanes.clear();
+        assert!(lanes.is_empty() && lanes.next_turn().is_none());
+    }
+}
