@@ -11,7 +11,7 @@ use serde_json::Value;
 use support::http::{self, Answer};
 use support::lab::relay_keys;
 use support::wait::SOON;
-use support::{Haflux, Lab, Options, status, wait_until};
+use support::{Lab, Options, status, wait_until, write_with};
 
 const KEYS: &str = "rewind = \"100ms\"\nretry = { min = \"20ms\", max = \"200ms\" }";
 
@@ -28,19 +28,14 @@ fn lab(keys: &str) -> Lab {
     let lab = Lab::start_with(Options::default(), relay_keys(&keys));
     lab.create_database("db");
     wait_until("both nodes to be known", SOON, || {
-        write(&lab, "known v=1 1").header("x-haflux-applied") == Some("2/2")
+        lab.write("db", "known v=1 1").header("x-haflux-applied") == Some("2/2")
             || lab.node2.count("db", "known", "v") == 1
     });
     lab
 }
 
-fn write(lab: &Lab, lines: &str) -> Answer {
-    http::post(&format!("{}/write?db=db", lab.influx_url()), lines)
-}
-
-fn change(lab: &Lab, statement: &str) -> Answer {
-    let text = http::query_string(&[("q", statement)]);
-    http::post(&format!("{}/query?{text}", lab.influx_url()), "")
+fn write_into(lab: &Lab, policy: &str, lines: String) -> Answer {
+    write_with(&lab.influx_url(), &[("db", "db"), ("rp", policy)], lines)
 }
 
 fn relay(lab: &Lab) -> Value {
@@ -48,9 +43,7 @@ fn relay(lab: &Lab) -> Value {
 }
 
 fn dead_letters(lab: &Lab) -> usize {
-    let file = lab.haflux.file().display().to_string();
-    let output = Haflux::command(&["dead-letters", "list", "--config", &file]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = lab.haflux.order(&["dead-letters", "list"]);
     assert!(!text.contains("influxlab2"), "{text}");
     let names = text.split_whitespace();
     names.filter(|word| word.ends_with("-influxlab")).count()
@@ -60,13 +53,13 @@ fn dead_letters(lab: &Lab) -> usize {
 fn take_away(lab: &mut Lab) {
     lab.node2.kill9();
     wait_until("its absence to be known", SOON, || {
-        write(lab, "alone v=1 1").header("x-haflux-applied") == Some("1/2")
+        lab.write("db", "alone v=1 1").header("x-haflux-applied") == Some("1/2")
     });
 }
 
 /// A statement that the node that is there carries out: its cursor is saved behind it.
 fn save_the_cursor(lab: &Lab, database: &str) {
-    let answer = change(lab, &format!("CREATE DATABASE {database}"));
+    let answer = lab.query("", &format!("CREATE DATABASE {database}"));
     assert_eq!(answer.status, 200, "{}", answer.text());
     wait_until("the statement's place to be saved", SOON, || {
         relay(lab)["replicas"][0]["lag"]["records"] == 0
@@ -84,7 +77,7 @@ fn of_what_a_node_refused_while_the_other_was_down_nothing_is_forgotten_over_a_r
         let mut lab = lab_that_differs("");
         take_away(&mut lab);
         for number in 0..600 {
-            let answer = write(&lab, &format!("m v={number} {number}"));
+            let answer = lab.write("db", format!("m v={number} {number}"));
             assert_eq!(answer.status, 400, "{}", answer.text());
         }
         save_the_cursor(&lab, "later");
@@ -115,16 +108,15 @@ fn what_both_nodes_refuse_passes_the_one_that_was_away_without_a_wait_after_a_cr
     for number in 0..300 {
         let name =
             format!("CREATE RETENTION POLICY p{number} ON missing DURATION 1h REPLICATION 1");
-        let answer = change(&lab, &name);
+        let answer = lab.query("", &name);
         assert!(
             answer.text().contains("database not found"),
             "{}",
             answer.text()
         );
     }
-    let url = format!("{}/write?db=db&rp=missing", lab.influx_url());
     for number in 0..300 {
-        let answer = http::post(&url, format!("m v={number} {number}"));
+        let answer = write_into(&lab, "missing", format!("m v={number} {number}"));
         assert!(
             answer.text().contains("retention policy not found"),
             "{}",
@@ -183,7 +175,7 @@ fn a_dead_letter_that_cannot_be_written_is_not_forgotten_over_a_crash_and_heals_
     for crash in [true, false] {
         let mut lab = lab_that_differs("");
         obstruct(&lab);
-        assert_eq!(write(&lab, "m v=7 7").status, 204);
+        assert_eq!(lab.write("db", "m v=7 7").status, 204);
         // Its cursor would have passed it long ago.
         save_the_other_cursor(&lab);
         wait_for_the_alarm(&lab);
@@ -204,7 +196,7 @@ fn a_dead_letter_that_cannot_be_written_is_not_forgotten_over_a_crash_and_heals_
 
 /// A statement that the second node carries out at once; its place is saved.
 fn save_the_other_cursor(lab: &Lab) {
-    let answer = change(lab, "CREATE DATABASE later");
+    let answer = lab.query("", "CREATE DATABASE later");
     assert_eq!(answer.status, 200, "{}", answer.text());
     wait_until("the statement's place to be saved", SOON, || {
         relay(lab)["replicas"][1]["lag"]["records"] == 0
@@ -216,11 +208,11 @@ fn a_refusal_that_cannot_be_written_is_not_forgotten_over_a_crash() {
     let mut lab = lab_that_differs("");
     take_away(&mut lab);
     obstruct(&lab);
-    assert_eq!(write(&lab, "m v=7 7").status, 400);
+    assert_eq!(lab.write("db", "m v=7 7").status, 400);
     // It holds up nothing but the saved cursor.
     for number in 0..20 {
         assert_eq!(
-            write(&lab, &format!("good v={number} {number}")).status,
+            lab.write("db", format!("good v={number} {number}")).status,
             204
         );
     }
@@ -245,13 +237,12 @@ fn a_retention_policy_that_one_node_lacks_is_waited_for_once_and_again_after_a_s
         .duration_since(std::time::UNIX_EPOCH)
         .expect("after 1970")
         .as_nanos();
-    let extra = format!("{}/write?db=db&rp=extra", lab.influx_url());
     let refused = |record: u128| {
-        let answer = http::post(&extra, format!("m v=1 {}", now + record));
+        let answer = write_into(&lab, "extra", format!("m v=1 {}", now + record));
         assert_eq!(answer.status, 204, "{}", answer.text());
     };
     let good = |record: u128| {
-        let answer = write(&lab, &format!("g v=1 {}", now + record));
+        let answer = lab.write("db", format!("g v=1 {}", now + record));
         assert_eq!(answer.status, 204, "{}", answer.text());
     };
     refused(0);
@@ -268,7 +259,7 @@ fn a_retention_policy_that_one_node_lacks_is_waited_for_once_and_again_after_a_s
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     assert_eq!(dead_letters_of_both(&lab), 21);
     // A statement may be what brings it: it is waited for once more.
-    assert_eq!(change(&lab, "CREATE DATABASE later").status, 200);
+    assert_eq!(lab.query("", "CREATE DATABASE later").status, 200);
     refused(21);
     wait_until("it to be tried", SOON, || {
         relay(&lab)["replicas"][1]["lag"]["records"] != 0
@@ -285,24 +276,18 @@ fn dead_letters_of_both(lab: &Lab) -> u64 {
 #[test]
 fn what_both_nodes_refuse_is_no_dead_letter_of_the_one_that_was_rebuilt_meanwhile() {
     let mut lab = lab("");
-    let order = |lab: &Lab, order: &str| {
-        let file = lab.haflux.file().display().to_string();
-        let arguments = ["replica", order, "influxlab2", "--config", &file];
-        let output = Haflux::command(&arguments);
-        assert!(output.status.success(), "{order}: {output:?}");
-    };
+    let order = |lab: &Lab, order: &str| lab.haflux.order(&["replica", order, "influxlab2"]);
     wait_until("both to be level", SOON, || is_level(&lab));
     order(&lab, "rebuild-begin");
-    let url = format!("{}/write?db=db&rp=missing", lab.influx_url());
     for number in 0..20 {
-        let answer = http::post(&url, format!("m v={number} {number}"));
+        let answer = write_into(&lab, "missing", format!("m v={number} {number}"));
         assert!(
             answer.text().contains("retention policy not found"),
             "{}",
             answer.text()
         );
     }
-    assert_eq!(write(&lab, "good v=1 1").status, 204);
+    assert_eq!(lab.write("db", "good v=1 1").status, 204);
     save_the_cursor(&lab, "later");
     lab.haflux.kill9();
     lab.haflux.restart();
@@ -321,14 +306,14 @@ fn past_the_bound_the_one_that_is_waited_for_is_diverged_and_writes_go_on() {
     let mut lab = lab_that_differs("max_pending_refusals = 1000");
     take_away(&mut lab);
     wait_until("it to be diverged", SOON, || {
-        let answer = write(&lab, "m v=7 7\nm v=8 8");
+        let answer = lab.write("db", "m v=7 7\nm v=8 8");
         assert_eq!(answer.status, 400, "{}", answer.text());
         relay(&lab)["replicas"][1]["status"] == "diverged"
     });
     assert!(lab.haflux.log().contains("half of max_pending_refusals"));
     for number in 0..20 {
         assert_eq!(
-            write(&lab, &format!("good v={number} {number}")).status,
+            lab.write("db", format!("good v={number} {number}")).status,
             204
         );
     }
