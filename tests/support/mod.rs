@@ -10,7 +10,7 @@
 //! - [`status`], [`points`], [`level`], [`memory`], [`wait`]: asking, comparing, waiting.
 //! - [`numbered`]: writes that are counted, and stand-ins that say which of them they took.
 //! - [`neighbours`]: a good client beside bad ones.
-//! - [`file_system`]: disks that fill and fail.
+//! - [`file_system`]: disks that fill and fail; [`wire`]: a network that loses packets.
 //! - [`beside`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
 //! - [`programs`]: other people's clients.
 //! - [`ports`], [`process`]: what the others need to start something and to end it.
@@ -42,6 +42,7 @@ pub mod relay;
 pub mod stand_in;
 pub mod status;
 pub mod wait;
+pub mod wire;
 pub mod write;
 
 pub use beside::beside;
