@@ -9,6 +9,7 @@
 //! - [`write`](mod@write), [`query`](mod@query): what clients send; [`http`]: any request.
 //! - [`status`], [`points`], [`level`], [`memory`], [`wait`]: asking, comparing, waiting.
 //! - [`numbered`]: writes that are counted, and stand-ins that say which of them they took.
+//! - [`refusals`]: nodes of which one refuses what the other takes.
 //! - [`neighbours`]: a good client beside bad ones.
 //! - [`file_system`]: disks that fill and fail; [`wire`]: a network that loses packets.
 //! - [`beside`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
@@ -38,6 +39,7 @@ pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod query;
+pub mod refusals;
 pub mod relay;
 pub mod stand_in;
 pub mod status;
