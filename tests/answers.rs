@@ -15,7 +15,9 @@ use support::http::{self, Answer};
 use support::lab::relay_keys;
 use support::points::noise;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, Lab, Options, StandIn, relay_over, status, wait_until};
+use support::{
+    Behaviour, Haflux, Lab, Options, StandIn, query_url, query_with, relay_over, status, wait_until,
+};
 
 /// The lab, with a relay that does not wait for long.
 fn lab() -> Lab {
@@ -23,18 +25,6 @@ fn lab() -> Lab {
         Options::default(),
         relay_keys("rewind = \"500ms\"\nretry = { max = \"500ms\" }"),
     )
-}
-
-fn write(lab: &Lab, database: &str, lines: &str) -> Answer {
-    http::post(&format!("{}/write?db={database}", lab.influx_url()), lines)
-}
-
-fn query_url(base: &str, parameters: &[(&str, &str)]) -> String {
-    format!("{base}/query?{}", http::query_string(parameters))
-}
-
-fn statement(lab: &Lab, parameters: &[(&str, &str)]) -> Answer {
-    http::post(&query_url(&lab.influx_url(), parameters), "")
 }
 
 fn error_of(answer: &Answer) -> String {
@@ -82,7 +72,7 @@ fn a_refusal_of_many_bad_lines_is_heard_once_and_stops_nobody() {
             _ => "x\n".repeat(count),
         };
         let direct = lab.node1.write("a", &lines);
-        let answer = write(&lab, "a", &lines);
+        let answer = lab.write("a", &lines);
         assert_eq!((answer.status, direct.status), (400, 400), "{count}");
         assert_eq!(
             answer.header("x-influxdb-error"),
@@ -98,10 +88,7 @@ fn a_refusal_of_many_bad_lines_is_heard_once_and_stops_nobody() {
             assert_eq!(here[here.len() - 4000..], there[there.len() - 4000..]);
             assert!(here.contains(" bytes left out) "), "{count}");
         }
-        assert_eq!(
-            write(&lab, "b", &format!("m v={count} {count}")).status,
-            204
-        );
+        assert_eq!(lab.write("b", format!("m v={count} {count}")).status, 204);
     }
     nothing_is_resent(&lab);
     lab.both_hold("b", "m", 3);
@@ -125,8 +112,8 @@ fn a_refusal_of_many_bad_lines_is_heard_once_and_stops_nobody() {
     lab.both_hold("a", "good", 1);
 
     lab.haflux.restart();
-    assert_eq!(write(&lab, "a", "x\n").status, 400);
-    assert_eq!(write(&lab, "b", "m v=1 1").status, 204);
+    assert_eq!(lab.write("a", "x\n").status, 400);
+    assert_eq!(lab.write("b", "m v=1 1").status, 204);
     let relay = status::relay(&lab.influx_url());
     assert_eq!(relay["dead_letters"], 0, "{relay}");
 }
@@ -171,8 +158,8 @@ fn the_answer_to_a_statement_streams_to_its_client_and_is_carried_out_once() {
     let q = "CREATE DATABASE z; SELECT * FROM m";
     for shape in [("epoch", "ns"), ("pretty", "true"), ("chunked", "true")] {
         let parameters = [("db", "big"), ("q", q), shape];
-        let answer = statement(&lab, &parameters);
-        let direct = http::post(&query_url(&lab.node1.url(), &parameters), "");
+        let answer = query_with(&lab.influx_url(), &parameters);
+        let direct = query_with(&lab.node1.url(), &parameters);
         assert_eq!(answer.status, 200);
         assert!(answer.body.len() > 5_000_000, "{}", answer.body.len());
         assert!(answer.body == direct.body, "{shape:?}: the answers differ");
@@ -185,8 +172,11 @@ fn the_answer_to_a_statement_streams_to_its_client_and_is_carried_out_once() {
     wait_until("the database on both", SOON, || statements_of(&lab, "z"));
     assert_eq!(number(&url, "streamed_answers"), 3);
     // What comes after it finds what it did, and runs.
-    assert_eq!(write(&lab, "z", "m v=1 1").status, 204);
-    assert_eq!(statement(&lab, &[("q", "CREATE DATABASE y")]).status, 200);
+    assert_eq!(lab.write("z", "m v=1 1").status, 204);
+    assert_eq!(
+        query_with(&lab.influx_url(), &[("q", "CREATE DATABASE y")]).status,
+        200
+    );
     nothing_is_resent(&lab);
     let requests = of_replicas(&url, "requests");
     // Three long ones, a write, a short one.
@@ -222,18 +212,18 @@ fn the_answer_to_a_statement_streams_to_its_client_and_is_carried_out_once() {
 fn an_answer_that_json_cannot_express_is_passed_on_and_not_repeated() {
     let lab = lab();
     lab.create_database("a");
-    assert_eq!(write(&lab, "a", "m v=1e308 1").status, 204);
+    assert_eq!(lab.write("a", "m v=1e308 1").status, 204);
     let parameters = [
         ("db", "a"),
         ("q", "CREATE DATABASE z; SELECT v * 1000.0 FROM m"),
     ];
-    let direct = http::post(&query_url(&lab.node1.url(), &parameters), "");
+    let direct = query_with(&lab.node1.url(), &parameters);
     assert!(
         direct.text().contains("json: unsupported value"),
         "{}",
         direct.text()
     );
-    let answer = statement(&lab, &parameters);
+    let answer = query_with(&lab.influx_url(), &parameters);
     assert_eq!(
         (answer.status, answer.text()),
         (direct.status, direct.text())
@@ -266,7 +256,7 @@ fn a_slow_reader_of_a_long_answer_holds_up_nobody() {
         ("q", "CREATE DATABASE z; SELECT * FROM m; SELECT * FROM m"),
     ];
     // Who is known may write while no node judges writes.
-    assert_eq!(write(&lab, "a", "m v=0 0").status, 204);
+    assert_eq!(lab.write("a", "m v=0 0").status, 204);
     let mut slow = ask(&lab, &parameters);
     let mut first = [0; 100];
     slow.read_exact(&mut first).expect("the beginning");
@@ -279,7 +269,7 @@ fn a_slow_reader_of_a_long_answer_holds_up_nobody() {
         written += 1;
         let since = Instant::now();
         assert_eq!(
-            write(&lab, "a", &format!("m v={written} {written}")).status,
+            lab.write("a", format!("m v={written} {written}")).status,
             204
         );
         slowest = slowest.max(since.elapsed());
@@ -296,7 +286,10 @@ fn a_slow_reader_of_a_long_answer_holds_up_nobody() {
     let mut leaving = ask(&lab, &parameters);
     leaving.read_exact(&mut first).expect("the beginning");
     drop(leaving);
-    assert_eq!(statement(&lab, &[("q", "CREATE DATABASE y")]).status, 200);
+    assert_eq!(
+        query_with(&lab.influx_url(), &[("q", "CREATE DATABASE y")]).status,
+        200
+    );
     wait_until("the next statement on both", SOON, || {
         statements_of(&lab, "y")
     });
@@ -350,7 +343,7 @@ fn a_line_that_unfolds_beyond_max_body_is_stored_or_refused_for_good() {
     assert_eq!(answer.status, 413, "{}", answer.text());
     assert_eq!(answer.header("retry-after"), None);
     assert_eq!(error_of(&answer), "Request Entity Too Large");
-    assert_eq!(write(&lab, "a", "m v=1 1").status, 204);
+    assert_eq!(lab.write("a", "m v=1 1").status, 204);
 }
 
 #[test]
@@ -359,13 +352,13 @@ fn a_line_that_no_node_takes_in_gzip_either_is_refused_as_too_large() {
     let lab = Lab::start_with(options, relay_keys("rewind = \"500ms\""));
     lab.create_database("a");
     let line = format!("m v=1,s=\"{}\" 1", noise(40_000));
-    let answer = write(&lab, "a", &line);
+    let answer = lab.write("a", &line);
     assert_eq!(answer.status, 413, "{}", answer.text());
     assert_eq!(answer.header("retry-after"), None);
     assert_eq!(error_of(&answer), "Request Entity Too Large");
     // One that gets small enough is taken.
     let line = format!("m v=2,s=\"{}\" 2", "x".repeat(40_000));
-    assert_eq!(write(&lab, "a", &line).status, 204);
+    assert_eq!(lab.write("a", &line).status, 204);
     lab.both_hold("a", "m", 1);
     nothing_is_resent(&lab);
 }
@@ -450,7 +443,7 @@ fn who_heard_the_end_of_a_long_answer_reads_what_the_statement_did() {
             }
         });
         let url = haflux.url("reads");
-        let ask = |q: &str| http::post(&query_url(&url, &[("db", "a"), ("q", q)]), "");
+        let ask = |q: &str| query_with(&url, &[("db", "a"), ("q", q)]);
         for _ in 0..reads_before {
             assert_eq!(ask("SELECT v FROM m").status, 200);
         }
@@ -487,9 +480,8 @@ fn a_refusal_whose_end_never_comes_is_a_verdict() {
             Behaviour::no_content()
         }
     });
-    let url = format!("{}/write?db=a", haflux.url("front"));
     for kind in ["half", "endless", "huge"] {
-        let answer = http::post(&url, format!("{kind} v=1 1"));
+        let answer = haflux.write("a", format!("{kind} v=1 1"));
         assert_eq!(answer.status, 400, "{kind}: {}", answer.text());
         let error = error_of(&answer);
         assert!(
@@ -500,7 +492,7 @@ fn a_refusal_whose_end_never_comes_is_a_verdict() {
         if kind == "huge" {
             assert!(error.ends_with("the end dropped=0"));
         }
-        assert_eq!(http::post(&url, "good v=1 1").status, 204);
+        assert_eq!(haflux.write("a", "good v=1 1").status, 204);
         for node in &nodes {
             wait_until("the verdict", SOON, || {
                 let sent = node.requests_for("/write");
@@ -531,7 +523,7 @@ fn a_statement_whose_refusal_has_no_end_is_refused_and_sent_once() {
             Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n")
         }
     });
-    let ask = |q: &str| http::post(&query_url(&haflux.url("reads"), &[("q", q)]), "");
+    let ask = |q: &str| query_with(&haflux.url("reads"), &[("q", q)]);
     let answer = ask("CREATE ENDLESS");
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert!(error_of(&answer).starts_with("error parsing query: fou"));
@@ -606,9 +598,8 @@ fn an_error_after_a_long_beginning_is_the_answer_of_all_or_of_nobody() {
     wait_until("the dead letter", SOON, || {
         number(&front, "dead_letters") == 1
     });
-    let file = haflux.file().to_str().expect("a path").to_owned();
     wait_until("its reason", SOON, || {
-        let letters = Haflux::command(&["dead-letters", "list", "--config", &file]);
+        let letters = haflux.told(&["dead-letters", "list"]);
         String::from_utf8_lossy(&letters.stdout).contains("too late")
     });
     let applied: u64 = of_replicas(&front, "applied").into_iter().sum();

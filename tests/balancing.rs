@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 
 use support::http;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, Lab, StandIn, wait_until};
+use support::{Behaviour, Haflux, Lab, StandIn, wait_until, write};
 
 fn named(name: &'static str) -> StandIn {
     StandIn::start(move |_| Behaviour::status(200, name))
@@ -22,10 +22,7 @@ fn the_lab_sends_each_path_where_the_lab_said() {
         "Grafana"
     );
     let url = lab.influx_url();
-    assert_eq!(
-        http::post(&format!("{url}/write?db=telegraf"), "routed v=1 1").status,
-        204
-    );
+    assert_eq!(write(&url, "telegraf", "routed v=1 1").status, 204);
     let databases = http::get(&format!("{url}/query?q=SHOW+DATABASES"));
     assert_eq!(databases.status, 200);
     assert!(databases.text().contains("telegraf"));

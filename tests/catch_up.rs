@@ -6,12 +6,11 @@ mod support;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
 use support::http;
 use support::numbered::READ;
 use support::stand_in::Request;
 use support::wait::SOON;
-use support::{Follower, Haflux, Numbered, relay_over, wait_until};
+use support::{Follower, Haflux, Numbered, relay_over, status, wait_until};
 
 const LONG: Duration = Duration::from_secs(300);
 
@@ -82,11 +81,6 @@ impl Drop for Opened {
     }
 }
 
-fn replica(haflux: &Haflux, number: usize) -> Value {
-    let url = format!("{}/haproxy?stats;json", haflux.url("front"));
-    http::get(&url).json()["relays"][0]["replicas"][number].clone()
-}
-
 /// Writes, each of which is acknowledged, and is on the live one by then.
 #[track_caller]
 fn live_writes_pass(haflux: &Haflux, live: &Follower, written: &mut Numbered, count: usize) {
@@ -105,7 +99,7 @@ fn live_is_fresh(haflux: &Haflux) {
     assert_eq!(read.status, 200);
     assert!(read.header("x-haflux-stale").is_none());
     wait_until("the live one to be shown without lag", SOON, || {
-        replica(haflux, 0)["lag"]["records"] == 0
+        status::replica(&haflux.url("front"), 0)["lag"]["records"] == 0
     });
 }
 
@@ -129,7 +123,7 @@ fn what_a_returning_node_has_to_catch_up_with_does_not_delay_the_others() {
     for _ in 0..BACKLOG {
         assert_eq!(written.write(&haflux, LARGE).status, 204);
     }
-    let behind = || replica(&haflux, 1)["lag"]["bytes"].as_u64();
+    let behind = || status::replica(&haflux.url("front"), 1)["lag"]["bytes"].as_u64();
     wait_until("the backlog to be shown", SOON, || {
         behind() > Some((BACKLOG * LARGE) as u64)
     });

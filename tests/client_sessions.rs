@@ -35,7 +35,10 @@ pub struct Step {
 
 /// Where a session is led.
 pub enum Way {
-    Node { node: Influxd, _folder: TempDir },
+    Node {
+        node: Box<Influxd>,
+        _folder: TempDir,
+    },
     Haflux(Box<Lab>),
 }
 
@@ -43,7 +46,7 @@ impl Way {
     fn to_node(options: Options) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         Way::Node {
-            node: Influxd::start_with(folder.path(), options),
+            node: Box::new(Influxd::start_with(folder.path(), options)),
             _folder: folder,
         }
     }

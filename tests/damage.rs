@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use fastrand::Rng;
 use serde_json::Value;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, http, lock, relay_over, status, wait_until};
+use support::{Behaviour, Haflux, StandIn, lock, relay_over, status, wait_until};
 
 const SEED: &str = "HAFLUX_DAMAGE_SEED";
 const ROUNDS: usize = 12;
@@ -55,9 +55,10 @@ fn value(line: &str) -> Option<usize> {
     rest.split_once(' ')?.0.parse().ok()
 }
 
-fn write(haflux: &Haflux, value: usize) -> u16 {
-    let url = format!("{}/write?db=telegraf", haflux.url("front"));
-    http::post(&url, format!("damage v={value} 1")).status
+fn write_value(haflux: &Haflux, value: usize) -> u16 {
+    haflux
+        .write("telegraf", format!("damage v={value} 1"))
+        .status
 }
 
 fn replicas(haflux: &Haflux) -> Vec<Value> {
@@ -138,21 +139,20 @@ fn scene() -> Scene {
     let configuration = configuration.replacen("[server]", "[server]\naccess_log = false", 1);
     let mut haflux = Haflux::start(&folder.path().join("haflux"), &configuration);
     wait_until("all to be known", SOON, || {
-        write(&haflux, 0) == 204 && replicas.iter().all(|replica| !replica.taken().is_empty())
+        write_value(&haflux, 0) == 204 && replicas.iter().all(|replica| !replica.taken().is_empty())
     });
     // The third one falls too far behind.
     replicas[2].server.refuse();
     let padding = "x".repeat(500_000);
     for _ in 0..4 {
         let line = format!("large padding=\"{padding}\" 1");
-        let url = format!("{}/write?db=telegraf", haflux.url("front"));
-        assert_eq!(http::post(&url, line).status, 204);
+        assert_eq!(haflux.write("telegraf", line).status, 204);
     }
     wait_until("it to be diverged", SOON, || {
         self::replicas(&haflux)[2]["status"] == "diverged"
     });
     for value in 1..BOTH {
-        assert_eq!(write(&haflux, value), 204);
+        assert_eq!(write_value(&haflux, value), 204);
     }
     wait_until(
         "both to have all, and their places to be saved",
@@ -161,14 +161,14 @@ fn scene() -> Scene {
     );
     // One refuses what the other took.
     for value in BOTH..BOTH + 10 {
-        assert_eq!(write(&haflux, value), 204);
+        assert_eq!(write_value(&haflux, value), 204);
     }
     wait_until("the dead letter", SOON, || {
         haflux.log().contains("the replicas differ")
     });
     replicas[1].server.refuse();
     for value in BOTH + 10..ALL {
-        assert_eq!(write(&haflux, value), 204);
+        assert_eq!(write_value(&haflux, value), 204);
     }
     wait_until("the first one to have all", SOON, || {
         replicas[0].taken().last() == Some(&(ALL - 1))
@@ -204,7 +204,7 @@ impl Scene {
         let mut newest = ALL;
         wait_until(&format!("a write to be taken after {what}"), SOON, || {
             newest += 1;
-            write(haflux, newest) == 204
+            write_value(haflux, newest) == 204
         });
         let states = replicas(haflux);
         let diverged = |number: usize| states[number]["status"] == "diverged";

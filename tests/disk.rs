@@ -7,7 +7,6 @@ use std::fs;
 use std::io::Write;
 use std::time::Duration;
 
-use support::http::{self, Answer};
 use support::wait::SOON;
 use support::{FileSystem, Haflux, StandIn, relay_over, wait_until};
 
@@ -15,10 +14,6 @@ const LONG: Duration = Duration::from_secs(120);
 
 fn line(value: usize) -> String {
     format!("disk v={value} {value}\n")
-}
-
-fn write(haflux: &Haflux, lines: &str) -> Answer {
-    http::post(&format!("{}/write?db=telegraf", haflux.url("front")), lines)
 }
 
 fn values_at(replica: &StandIn) -> Vec<usize> {
@@ -67,7 +62,7 @@ fn a_full_disk_turns_writes_away_and_room_lets_them_in_again() {
     let mut try_write = |padding: usize| {
         next += 1;
         let lines = format!("disk p=\"{}\" {next}\n", "x".repeat(padding));
-        let answer = write(&haflux, &lines);
+        let answer = haflux.write("telegraf", &lines);
         (next, answer)
     };
     wait_until("both to be known", SOON, || {
@@ -142,7 +137,7 @@ fn a_folder_that_goes_away_turns_writes_away_until_it_is_back() {
     let mut next = 0;
     let mut try_write = |haflux: &Haflux| {
         next += 1;
-        let status = write(haflux, &line(next)).status;
+        let status = haflux.write("telegraf", line(next)).status;
         if status == 204 {
             acknowledged.push(next);
         }

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use support::wait::SOON;
-use support::{Influxd, Lab, Options, http, wait_until};
+use support::{Influxd, Lab, Options, wait_until};
 
 /// Takes a node many seconds, and no memory.
 const SLOW: &str = "SELECT+sum(c)+FROM+(SELECT+count(v)+AS+c+FROM+m+WHERE+time+%3E%3D+0+AND+time+%3C+200000s+GROUP+BY+time(1ms)+fill(0))";
@@ -33,7 +33,7 @@ fn lab() -> Lab {
         )
     });
     lab.create_database("t");
-    let written = http::post(&format!("{}/write?db=t", lab.influx_url()), "m v=1 1");
+    let written = lab.write("t", "m v=1 1");
     assert_eq!(written.status, 204);
     lab.both_hold("t", "m", 1);
     lab

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 use support::http::{self, raw};
 use support::wait::SOON;
-use support::{Haflux, Influxd, Lab, Options, status, wait_until};
+use support::{Haflux, Influxd, Lab, Options, status, wait_until, write};
 
 /// Tests that measure memory or need thousands of connections run one after the other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -346,7 +346,7 @@ fn tunnels_and_slow_bodies_fit_together() {
     );
     // Good clients go on.
     let url = lab.influx_url();
-    let written = http::post(&format!("{url}/write?db=t"), "good v=1 1");
+    let written = write(&url, "t", "good v=1 1");
     assert_eq!(written.status, 204, "{}", written.text());
     lab.both_hold("t", "good", 1);
     assert!(resident(&mut lab.haflux).1 < 128_000_000, "{most}");

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::http::{self, raw};
+use support::http::raw;
 use support::wait::SOON;
 use support::{Influxd, Lab, status, wait_until};
 
@@ -68,7 +68,7 @@ fn assert_refused(lab: &Lab, request: &[u8], status: u16) {
 #[test]
 fn what_may_mean_two_things_reaches_no_node() {
     let lab = lab();
-    http::post(&format!("{}/write?db=t", lab.influx_url()), "frag v=1 1");
+    lab.write("t", "frag v=1 1");
     lab.both_hold("t", "frag", 1);
     let drop = "POST /query?db=t&q=DROP+MEASUREMENT+frag";
     for (bytes, status) in [

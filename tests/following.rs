@@ -6,7 +6,6 @@ mod support;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use support::http;
 use support::lab::relay_keys;
 use support::long_run::network::Network;
@@ -15,16 +14,6 @@ use support::{Lab, Options, status, wait_until};
 
 const DATABASES: usize = 40;
 const WRITERS: usize = 3;
-
-fn write(lab: &Lab, database: &str, lines: &str) -> u16 {
-    let url = format!("{}/write?db={database}", lab.influx_url());
-    http::post(&url, lines).status
-}
-
-/// What the status page says of a replica.
-fn replica(lab: &Lab, number: usize) -> Value {
-    status::relay(&lab.influx_url())["replicas"][number].clone()
-}
 
 /// A body of about 256 KiB.
 fn large(number: usize) -> String {
@@ -47,8 +36,10 @@ fn with_a_slow_second_node(keys: &str) -> Lab {
     });
     lab.create_database("db");
     wait_until("both nodes to be in reach", SOON, || {
-        write(&lab, "db", "known v=1 1") == 204
-            && [0, 1].map(|number| replica(&lab, number)["lag"]["records"] == 0) == [true; 2]
+        lab.write("db", "known v=1 1").status == 204
+            && [0, 1]
+                .map(|number| status::replica(&lab.influx_url(), number)["lag"]["records"] == 0)
+                == [true; 2]
     });
     if let Some(network) = slow {
         network.slow_to(120_000);
@@ -60,29 +51,29 @@ fn with_a_slow_second_node(keys: &str) -> Lab {
 fn a_replica_that_is_too_slow_is_diverged_like_one_that_is_away() {
     let lab = with_a_slow_second_node("max_backlog = \"8MiB\"");
     for number in 0..64 {
-        assert_eq!(write(&lab, "db", &large(number)), 204);
+        assert_eq!(lab.write("db", large(number)).status, 204);
     }
     wait_until("the slow replica to be diverged", SOON, || {
-        replica(&lab, 1)["status"] == "diverged"
+        status::replica(&lab.influx_url(), 1)["status"] == "diverged"
     });
     assert!(lab.haflux.log().contains("more than max_backlog"));
-    assert_eq!(write(&lab, "db", &large(65)), 204);
+    assert_eq!(lab.write("db", large(65)).status, 204);
 }
 
 #[test]
 fn nobody_waits_for_a_replica_that_is_far_behind() {
     let mut lab = with_a_slow_second_node("");
     for number in 0..16 {
-        assert_eq!(write(&lab, "db", &large(number)), 204);
+        assert_eq!(lab.write("db", large(number)).status, 204);
     }
     wait_until("the slow replica to be shown as behind", SOON, || {
-        replica(&lab, 1)["status"] == "lagging"
+        status::replica(&lab.influx_url(), 1)["status"] == "lagging"
     });
     lab.node1.kill9();
     for number in 0..5 {
         let begun = Instant::now();
         assert_eq!(
-            write(&lab, "db", &format!("after v={number} {number}")),
+            lab.write("db", format!("after v={number} {number}")).status,
             204
         );
         let took = begun.elapsed();
@@ -106,12 +97,14 @@ fn databases_take_turns() {
         lab.create_database(name);
     }
     wait_until("both nodes to be in reach", SOON, || {
-        write(&lab, "db0", "known v=1 1") == 204
-            && [0, 1].map(|number| replica(&lab, number)["lag"]["records"] == 0) == [true; 2]
+        lab.write("db0", "known v=1 1").status == 204
+            && [0, 1]
+                .map(|number| status::replica(&lab.influx_url(), number)["lag"]["records"] == 0)
+                == [true; 2]
     });
     // From then on nobody is unknown, and must be judged first.
     for name in &names {
-        assert_eq!(write(&lab, name, "known v=1 1"), 204);
+        assert_eq!(lab.write(name, "known v=1 1").status, 204);
     }
     for way in &ways {
         way.delay(Duration::from_millis(100));
@@ -128,7 +121,7 @@ fn databases_take_turns() {
                     while !stop.load(Ordering::Relaxed) {
                         number += 1;
                         let line = format!("m,writer={writer} v={number} {number}");
-                        match write(lab, name, &line) {
+                        match lab.write(name, &line).status {
                             204 => written.fetch_add(1, Ordering::Relaxed),
                             _ => failed.fetch_add(1, Ordering::Relaxed),
                         };
@@ -154,20 +147,25 @@ fn a_start_waits_for_a_silent_node_once() {
     let mut lab = Lab::start();
     lab.create_database("db");
     wait_until("both nodes to be in reach", SOON, || {
-        write(&lab, "db", "known v=1 1") == 204
-            && [0, 1].map(|number| replica(&lab, number)["lag"]["records"] == 0) == [true; 2]
+        lab.write("db", "known v=1 1").status == 204
+            && [0, 1]
+                .map(|number| status::replica(&lab.influx_url(), number)["lag"]["records"] == 0)
+                == [true; 2]
     });
     lab.haflux.terminate();
     // It accepts connections, and says nothing.
     lab.node2.pause();
     lab.haflux.restart();
     let begun = Instant::now();
-    assert_eq!(write(&lab, "db", "first v=1 1"), 204);
+    assert_eq!(lab.write("db", "first v=1 1").status, 204);
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(4), "the first write: {took:?}");
     for number in 0..5 {
         let begun = Instant::now();
-        assert_eq!(write(&lab, "db", &format!("next v={number} {number}")), 204);
+        assert_eq!(
+            lab.write("db", format!("next v={number} {number}")).status,
+            204
+        );
         let read = http::get(&format!(
             "{}/query?db=db&q=SELECT+count(v)+FROM+next",
             lab.influx_url()

@@ -5,30 +5,10 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use support::http::{self, Answer};
 use support::wait::SOON;
-use support::{Lab, Options, status, wait_until};
+use support::{Lab, Options, parameters, query_as, query_with, status, wait_until, write_as};
 
 const ADMIN: (&str, &str) = ("admin", "all");
-
-fn parameters(user: Option<(&str, &str)>, more: &[(&str, &str)]) -> String {
-    let (name, password) = user.unwrap_or_default();
-    let mut all = more.to_vec();
-    if user.is_some() {
-        all.extend([("u", name), ("p", password)]);
-    }
-    http::query_string(&all)
-}
-
-fn write_to(url: &str, user: Option<(&str, &str)>, database: &str, line: &str) -> Answer {
-    let parameters = parameters(user, &[("db", database)]);
-    http::post(&format!("{url}/write?{parameters}"), line)
-}
-
-fn query_as(url: &str, user: Option<(&str, &str)>, database: &str, query: &str) -> Answer {
-    let parameters = parameters(user, &[("db", database), ("q", query)]);
-    http::post(&format!("{url}/query?{parameters}"), "")
-}
 
 /// A lab whose nodes ask for credentials: an administrator, `rw` who may do all to `d`, `ro` who may read it.
 fn lab(keys: &str) -> Lab {
@@ -74,7 +54,7 @@ fn nothing_of_a_stranger_is_stored_and_he_hears_what_a_node_says() {
     let lab = lab("");
     let url = lab.influx_url();
     assert_eq!(
-        write_to(&url, Some(("rw", "rw")), "d", "m v=1 1").status,
+        write_as(&url, Some(("rw", "rw")), "d", "m v=1 1").status,
         204
     );
     let before = records(&lab);
@@ -88,8 +68,8 @@ fn nothing_of_a_stranger_is_stored_and_he_hears_what_a_node_says() {
     for user in strangers {
         for (database, line) in [("d", "m v=2 2"), ("nowhere", "m v=2 2"), ("d", "")] {
             let (ours, theirs) = (
-                write_to(&url, user, database, line),
-                write_to(&node, user, database, line),
+                write_as(&url, user, database, line),
+                write_as(&node, user, database, line),
             );
             assert_eq!(
                 (ours.status, ours.text()),
@@ -117,8 +97,8 @@ fn nothing_of_a_stranger_is_stored_and_he_hears_what_a_node_says() {
             }
         }
         let asynchronous = parameters(user, &[("q", "DROP DATABASE zz"), ("async", "true")]);
-        let answer = http::post(&format!("{url}/query?{asynchronous}"), "");
-        let theirs = http::post(&format!("{node}/query?{asynchronous}"), "");
+        let answer = query_with(&url, &asynchronous);
+        let theirs = query_with(&node, &asynchronous);
         assert_eq!(answer.status, theirs.status, "{user:?}, in the background");
     }
     assert_eq!(records(&lab), before, "something of them was stored");
@@ -134,10 +114,10 @@ fn what_is_right_now_counts_at_once() {
         let user = format!("user{round}");
         let user = Some((user.as_str(), "x"));
         assert_eq!(
-            write_to(&url, Some(ADMIN), &database, "m v=1 1").status,
+            write_as(&url, Some(ADMIN), &database, "m v=1 1").status,
             404
         );
-        assert_eq!(write_to(&url, user, "d", "m v=1 1").status, 401);
+        assert_eq!(write_as(&url, user, "d", "m v=1 1").status, 401);
         for statement in [
             format!("CREATE DATABASE {database}"),
             format!("CREATE USER user{round} WITH PASSWORD 'x'"),
@@ -145,9 +125,9 @@ fn what_is_right_now_counts_at_once() {
         ] {
             assert_eq!(query_as(&url, Some(ADMIN), "", &statement).status, 200);
         }
-        let written = write_to(&url, Some(ADMIN), &database, "m v=1 1");
+        let written = write_as(&url, Some(ADMIN), &database, "m v=1 1");
         assert_eq!(written.status, 204, "{}", written.text());
-        let written = write_to(&url, user, &database, "m v=1 2");
+        let written = write_as(&url, user, &database, "m v=1 2");
         assert_eq!(written.status, 204, "{}", written.text());
     }
 }
@@ -157,13 +137,13 @@ fn a_right_that_is_taken_away_is_noticed() {
     let lab = lab("trust_for = \"16s\"");
     let url = lab.influx_url();
     let user = Some(("rw", "rw"));
-    assert_eq!(write_to(&url, user, "d", "m v=1 1").status, 204);
+    assert_eq!(write_as(&url, user, "d", "m v=1 1").status, 204);
     assert_eq!(query_as(&url, Some(ADMIN), "", "DROP USER rw").status, 200);
     let mut tried = 0;
     wait_until("the writer to be refused by a judgement", SOON, || {
         tried += 1;
         let before = records(&lab);
-        let answer = write_to(&url, user, "d", &format!("m v=2 {}", tried + 1));
+        let answer = write_as(&url, user, "d", format!("m v=2 {}", tried + 1));
         assert_eq!(answer.status, 401, "{}", answer.text());
         records(&lab) == before
     });
@@ -211,7 +191,7 @@ fn strangers_statements_and_writes_hold_nobody_up() {
     let lab = lab("");
     let url = lab.influx_url();
     let good = Some(("rw", "rw"));
-    assert_eq!(write_to(&url, good, "d", "m v=1 1").status, 204);
+    assert_eq!(write_as(&url, good, "d", "m v=1 1").status, 204);
     let before = records(&lab);
     let stop = AtomicBool::new(false);
     let (written, slowest) = std::thread::scope(|scope| {
@@ -220,22 +200,20 @@ fn strangers_statements_and_writes_hold_nobody_up() {
             while !stop.load(Ordering::SeqCst) {
                 let begun = Instant::now();
                 written += 1;
-                let answer = write_to(&url, good, "d", &format!("m v=1 {written}"));
+                let answer = write_as(&url, good, "d", format!("m v=1 {written}"));
                 assert_eq!(answer.status, 204, "{}", answer.text());
                 slowest = slowest.max(begun.elapsed());
             }
             (written, slowest)
         });
         let asynchronous = parameters(None, &[("q", "DROP DATABASE zz"), ("async", "true")]);
-        let statements = crowd(4, 3, |_, _| {
-            http::post(&format!("{url}/query?{asynchronous}"), "").status
-        });
+        let statements = crowd(4, 3, |_, _| query_with(&url, &asynchronous).status);
         assert_eq!(statements.len(), 1, "{statements:?}");
         assert_eq!(statements[0].0, 401);
         let writes = crowd(16, 3, |thread, number| {
             let password = format!("{thread} {number}");
             let user = (thread % 2 == 0).then_some(("rw", password.as_str()));
-            write_to(&url, user, "d", "m v=9 9").status
+            write_as(&url, user, "d", "m v=9 9").status
         });
         assert!(
             writes.iter().all(|(status, _)| matches!(status, 401 | 503)),
@@ -264,21 +242,21 @@ fn a_crowd_of_newcomers_does_not_push_out_who_is_known() {
     let good = Some(("good", "client"));
     for number in 0..3 {
         assert_eq!(
-            write_to(&url, good, "d", &format!("m v=1 {number}")).status,
+            write_as(&url, good, "d", format!("m v=1 {number}")).status,
             204
         );
     }
     for number in 0..200 {
         let user = format!("stranger{number}");
-        let answer = write_to(&url, Some((&user, "x")), "d", &format!("s v=1 {number}"));
+        let answer = write_as(&url, Some((&user, "x")), "d", format!("s v=1 {number}"));
         assert_eq!(answer.status, 204);
     }
     lab.node1.kill9();
     lab.node2.kill9();
     wait_until("the nodes' absence to be known", SOON, || {
-        write_to(&url, Some(("newcomer", "x")), "d", "n v=1 1").status == 503
+        write_as(&url, Some(("newcomer", "x")), "d", "n v=1 1").status == 503
     });
-    let answer = write_to(&url, good, "d", "m v=1 4");
+    let answer = write_as(&url, good, "d", "m v=1 4");
     assert_eq!(answer.status, 204, "{}", answer.text());
     assert_eq!(answer.header("x-haflux-applied"), Some("0/2"));
 }

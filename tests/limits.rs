@@ -37,10 +37,6 @@ fn status_on(connection: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer[9..]).into_owned()
 }
 
-fn write(lab: &Lab, lines: impl AsRef<[u8]>) -> http::Answer {
-    http::post(&format!("{}/write?db=db", lab.influx_url()), lines)
-}
-
 fn form(lab: &Lab, body: &[u8]) -> http::Answer {
     let url = format!("{}/query?db=db", lab.influx_url());
     http::request("POST", &url, &[FORM], body)
@@ -70,7 +66,7 @@ fn what_is_announced_takes_no_room_from_others() {
     wait_until("the beginning of each body", SOON, || {
         inflight(&lab) == (400_000, 200_000)
     });
-    assert_eq!(write(&lab, "m v=1 1").status, 204);
+    assert_eq!(lab.write("db", "m v=1 1").status, 204);
     assert_eq!(form(&lab, b"q=SELECT+v+FROM+m").status, 200);
     assert_eq!(form(&lab, b"q=CREATE+DATABASE+other").status, 200);
     drop((writes, queries));
@@ -93,16 +89,16 @@ fn a_large_body_gets_through_while_others_hold_the_rest_half_way() {
     let large = lines.concat();
     for attempt in 0.. {
         // A small one too, though all come from one address.
-        let answer = write(&lab, "m v=2 2");
+        let answer = lab.write("db", "m v=2 2");
         assert!(matches!(answer.status, 204 | 503), "{}", answer.text());
-        let answer = write(&lab, &large);
+        let answer = lab.write("db", &large);
         if answer.status == 204 {
             break;
         }
         assert_eq!(answer.status, 503, "{}", answer.text());
         assert!(attempt < 3, "a large body never gets through");
     }
-    assert_eq!(write(&lab, "m v=2 2").status, 204);
+    assert_eq!(lab.write("db", "m v=2 2").status, 204);
     drop(stalled);
 }
 
@@ -188,7 +184,7 @@ fn excessive() -> Vec<(&'static str, Vec<u8>)> {
 fn what_a_query_repeats_has_limits_and_no_node_sees_more() {
     let lab = Lab::start();
     lab.create_database("db");
-    write(&lab, "m,a=b v=1 1");
+    lab.write("db", "m,a=b v=1 1");
     for (number, (what, body)) in excessive().into_iter().enumerate() {
         let began = Instant::now();
         let answer = form(&lab, &body);
@@ -217,7 +213,7 @@ fn what_a_query_repeats_has_limits_and_no_node_sees_more() {
 fn what_honest_clients_send_is_within_the_limits() {
     let lab = Lab::start();
     lab.create_database("db");
-    write(&lab, "m,a=b v=1 1");
+    lab.write("db", "m,a=b v=1 1");
     let any_of = |count: usize| {
         let each: Vec<String> = (0..count).map(|host| format!("a='host{host}'")).collect();
         format!("SELECT v FROM m WHERE {} OR a='b'", each.join(" OR "))
@@ -241,7 +237,7 @@ fn what_honest_clients_send_is_within_the_limits() {
         assert!(answer.text().contains("\"values\""), "{query:.80}");
     }
     let tags: String = (0..500).rev().map(|tag| format!(",t{tag}=x")).collect();
-    assert_eq!(write(&lab, format!("wide{tags} v=1 1")).status, 204);
+    assert_eq!(lab.write("db", format!("wide{tags} v=1 1")).status, 204);
 }
 
 #[test]
@@ -253,7 +249,7 @@ fn a_line_with_too_many_tags_is_a_bad_line() {
         format!("wide{tags} v=1 1")
     };
     let began = Instant::now();
-    let alone = write(&lab, line(100_000));
+    let alone = lab.write("db", line(100_000));
     assert_eq!(alone.status, 400);
     let text = alone.text();
     assert!(
@@ -261,7 +257,7 @@ fn a_line_with_too_many_tags_is_a_bad_line() {
             && text.contains("': too many tags (max_tags)"),
         "{text}"
     );
-    let among = write(&lab, format!("good v=1 1\n{}\ngood v=2 2", line(30_000)));
+    let among = lab.write("db", format!("good v=1 1\n{}\ngood v=2 2", line(30_000)));
     assert_eq!(among.status, 400);
     let text = among.text();
     assert!(
@@ -275,7 +271,7 @@ fn a_line_with_too_many_tags_is_a_bad_line() {
         "{:?}",
         began.elapsed()
     );
-    assert_eq!(write(&lab, "good v=3 3").status, 204);
+    assert_eq!(lab.write("db", "good v=3 3").status, 204);
     let page = status::page(&lab.grafana_url());
     assert_eq!(page["relays"][0]["defused_lines"], 2);
     assert_eq!(page["relays"][0]["dead_letters"], 0);
@@ -289,7 +285,7 @@ fn a_read_that_ends_a_node_ends_no_second_one() {
         replace(text, &[("[server]\n", limits)])
     });
     lab.create_database("db");
-    write(&lab, "m v=1 1");
+    lab.write("db", "m v=1 1");
     let body = format!("q=SELECT v FROM m WHERE {}v=1", "(".repeat(1_100_000));
     let answer = form(&lab, body.as_bytes());
     assert_eq!(answer.status, 502, "{}", answer.text());
@@ -309,7 +305,7 @@ fn reads_that_are_known_leave_a_node_that_stands_still_once_it_is_marked_down() 
         replace(text, &[(usual, check)])
     });
     lab.create_database("db");
-    assert_eq!(write(&lab, "m v=1 1").status, 204);
+    assert_eq!(lab.write("db", "m v=1 1").status, 204);
     lab.both_hold("db", "m", 1);
     let url = format!("{}/query?db=db&q=SELECT+v+FROM+m", lab.influx_url());
     assert_eq!(http::get(&url).status, 200);
@@ -336,7 +332,7 @@ fn reads_that_are_known_leave_a_node_that_stands_still_once_it_is_marked_down() 
 fn reads_that_are_known_do_not_notice_that_a_node_is_killed() {
     let mut lab = Lab::start();
     lab.create_database("db");
-    assert_eq!(write(&lab, "m v=1 1").status, 204);
+    assert_eq!(lab.write("db", "m v=1 1").status, 204);
     lab.both_hold("db", "m", 1);
     let url = format!(
         "{}/query?db=db&q=SELECT+v+FROM+m+WHERE+time+%3C+",

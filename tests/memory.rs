@@ -71,7 +71,7 @@ fn body(bytes: usize) -> Vec<u8> {
 }
 
 /// Writes until it is taken.
-fn write(url: &str, database: &str, body: &[u8]) {
+fn write_until_204(url: &str, database: &str, body: &[u8]) {
     wait_until("the write to be taken", LONG, || {
         match http::try_request("POST", &format!("{url}/write?db={database}"), &[], body) {
             Ok(answer) => match answer.status {
@@ -95,7 +95,7 @@ fn many_clients_with_large_bodies_at_once() {
     let body = body(5_000_000);
     std::thread::scope(|scope| {
         for _ in 0..64 {
-            scope.spawn(|| write(&url, "telegraf", &body));
+            scope.spawn(|| write_until_204(&url, "telegraf", &body));
         }
     });
     for count in [&first, &second] {
@@ -113,14 +113,14 @@ fn a_backlog_on_disk_and_catching_up_with_it() {
     let (mut away, caught_up) = counting(|_| true);
     let (_folder, mut haflux) = start(&[&well, &away], "");
     let url = haflux.url("front");
-    write(&url, "telegraf", &body(2000));
+    write_until_204(&url, "telegraf", &body(2000));
     away.refuse();
     let body = body(1_000_000);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..100 {
-                    write(&url, "telegraf", &body);
+                    write_until_204(&url, "telegraf", &body);
                 }
             });
         }
@@ -161,7 +161,7 @@ fn a_thousand_idle_connections() {
         idle.push(connection);
     }
     for _ in 0..100 {
-        write(&url, "telegraf", &body(100_000));
+        write_until_204(&url, "telegraf", &body(100_000));
     }
     assert_small(&mut haflux);
 }
@@ -173,7 +173,7 @@ fn two_hundred_databases() {
     let (mut away, caught_up) = counting(|_| true);
     let (_folder, mut haflux) = start(&[&well, &away], "");
     let url = haflux.url("front");
-    write(&url, "db0", &body(2000));
+    write_until_204(&url, "db0", &body(2000));
     away.refuse();
     let body = body(100_000);
     std::thread::scope(|scope| {
@@ -182,7 +182,7 @@ fn two_hundred_databases() {
             scope.spawn(move || {
                 for number in 0..1000 {
                     if number % 8 == client {
-                        write(url, &format!("db{}", number % 200), body);
+                        write_until_204(url, &format!("db{}", number % 200), body);
                     }
                 }
             });
@@ -205,12 +205,12 @@ fn one_database_that_is_held_while_the_others_flow() {
         counting(move |request| !request.target.contains("held") || seen.load(Ordering::Relaxed));
     let (_folder, mut haflux) = start(&[&well, &lacking], "");
     let url = haflux.url("front");
-    write(&url, "telegraf", &body(2000));
+    write_until_204(&url, "telegraf", &body(2000));
     lacking.refuse();
     let (large, small) = (body(1_000_000), body(2000));
     for _ in 0..200 {
-        write(&url, "held", &small);
-        write(&url, "telegraf", &large);
+        write_until_204(&url, "held", &small);
+        write_until_204(&url, "telegraf", &large);
     }
     lacking.accept_again();
     wait_until("all but what is held", LONG, || {

@@ -1,5 +1,4 @@
-//! What one node refused is known until every other node has judged it: over crashes of haflux, in whatever number, and on a disk
-//! that does not take it.
+//! What one node refused is known until every other node has judged it: over crashes of haflux, in whatever number.
 
 mod support;
 
@@ -7,75 +6,24 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use serde_json::Value;
-use support::http::{self, Answer};
-use support::lab::relay_keys;
+use support::http::Answer;
+use support::refusals::{
+    both_are_through, dead_letters, lab, lab_that_differs, letters_folder, relay, take_away,
+};
 use support::wait::SOON;
-use support::{Haflux, Lab, Options, status, wait_until};
+use support::{Lab, wait_until, write_with};
 
-const KEYS: &str = "rewind = \"100ms\"\nretry = { min = \"20ms\", max = \"200ms\" }";
-
-/// Two nodes; the field `v` of the measurement `m` is text on the first one, so that it refuses numbers there.
-fn lab_that_differs(keys: &str) -> Lab {
-    let lab = lab(keys);
-    let answer = lab.node1.write("db", "m v=\"text\" 1");
-    assert_eq!(answer.status, 204, "{}", answer.text());
-    lab
-}
-
-fn lab(keys: &str) -> Lab {
-    let keys = format!("{KEYS}\n{keys}");
-    let lab = Lab::start_with(Options::default(), relay_keys(&keys));
-    lab.create_database("db");
-    wait_until("both nodes to be known", SOON, || {
-        write(&lab, "known v=1 1").header("x-haflux-applied") == Some("2/2")
-            || lab.node2.count("db", "known", "v") == 1
-    });
-    lab
-}
-
-fn write(lab: &Lab, lines: &str) -> Answer {
-    http::post(&format!("{}/write?db=db", lab.influx_url()), lines)
-}
-
-fn change(lab: &Lab, statement: &str) -> Answer {
-    let text = http::query_string(&[("q", statement)]);
-    http::post(&format!("{}/query?{text}", lab.influx_url()), "")
-}
-
-fn relay(lab: &Lab) -> Value {
-    status::relay(&lab.grafana_url())
-}
-
-fn dead_letters(lab: &Lab) -> usize {
-    let file = lab.haflux.file().display().to_string();
-    let output = Haflux::command(&["dead-letters", "list", "--config", &file]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(!text.contains("influxlab2"), "{text}");
-    let names = text.split_whitespace();
-    names.filter(|word| word.ends_with("-influxlab")).count()
-}
-
-/// The second node goes away, and haflux knows it.
-fn take_away(lab: &mut Lab) {
-    lab.node2.kill9();
-    wait_until("its absence to be known", SOON, || {
-        write(lab, "alone v=1 1").header("x-haflux-applied") == Some("1/2")
-    });
+fn write_into(lab: &Lab, policy: &str, lines: String) -> Answer {
+    write_with(&lab.influx_url(), &[("db", "db"), ("rp", policy)], lines)
 }
 
 /// A statement that the node that is there carries out: its cursor is saved behind it.
 fn save_the_cursor(lab: &Lab, database: &str) {
-    let answer = change(lab, &format!("CREATE DATABASE {database}"));
+    let answer = lab.query("", &format!("CREATE DATABASE {database}"));
     assert_eq!(answer.status, 200, "{}", answer.text());
     wait_until("the statement's place to be saved", SOON, || {
         relay(lab)["replicas"][0]["lag"]["records"] == 0
     });
-}
-
-fn is_level(lab: &Lab) -> bool {
-    let relay = relay(lab);
-    (0..2).all(|replica| relay["replicas"][replica]["lag"]["records"] == 0)
 }
 
 #[test]
@@ -84,7 +32,7 @@ fn of_what_a_node_refused_while_the_other_was_down_nothing_is_forgotten_over_a_r
         let mut lab = lab_that_differs("");
         take_away(&mut lab);
         for number in 0..600 {
-            let answer = write(&lab, &format!("m v={number} {number}"));
+            let answer = lab.write("db", format!("m v={number} {number}"));
             assert_eq!(answer.status, 400, "{}", answer.text());
         }
         save_the_cursor(&lab, "later");
@@ -99,7 +47,7 @@ fn of_what_a_node_refused_while_the_other_was_down_nothing_is_forgotten_over_a_r
         assert_eq!(lab.node2.count("db", "m", "v"), 600);
         assert_eq!(relay(&lab)["dead_letters"], 600);
         wait_until("nothing to be pending", SOON, || {
-            is_level(&lab) && relay(&lab)["pending_refusals"] == 0
+            both_are_through(&lab) && relay(&lab)["pending_refusals"] == 0
         });
         let pending = pending_folder(&lab);
         wait_until("its files to be removed", SOON, || {
@@ -115,16 +63,15 @@ fn what_both_nodes_refuse_passes_the_one_that_was_away_without_a_wait_after_a_cr
     for number in 0..300 {
         let name =
             format!("CREATE RETENTION POLICY p{number} ON missing DURATION 1h REPLICATION 1");
-        let answer = change(&lab, &name);
+        let answer = lab.query("", &name);
         assert!(
             answer.text().contains("database not found"),
             "{}",
             answer.text()
         );
     }
-    let url = format!("{}/write?db=db&rp=missing", lab.influx_url());
     for number in 0..300 {
-        let answer = http::post(&url, format!("m v={number} {number}"));
+        let answer = write_into(&lab, "missing", format!("m v={number} {number}"));
         assert!(
             answer.text().contains("retention policy not found"),
             "{}",
@@ -137,102 +84,15 @@ fn what_both_nodes_refuse_passes_the_one_that_was_away_without_a_wait_after_a_cr
     lab.node2.restart();
     let begun = Instant::now();
     wait_until("the other one to be through with it", SOON, || {
-        relay(&lab)["replicas"][1]["refused"] == 600 && is_level(&lab)
+        relay(&lab)["replicas"][1]["refused"] == 600 && both_are_through(&lab)
     });
     println!("it was through after {:?}", begun.elapsed());
     assert_eq!(dead_letters(&lab), 0);
     assert_eq!(relay(&lab)["dead_letters"], 0);
 }
 
-fn letters_folder(lab: &Lab) -> PathBuf {
-    lab.haflux.folder().join("data/influx_relay/dead-letters")
-}
-
 fn pending_folder(lab: &Lab) -> PathBuf {
     letters_folder(lab).join("pending")
-}
-
-/// Nothing can be written in the folder of dead letters: a file stands in its place.
-fn obstruct(lab: &Lab) {
-    let folder = letters_folder(lab);
-    fs::rename(&folder, folder.with_extension("away")).expect("moved");
-    fs::write(&folder, "").expect("written");
-}
-
-fn clear_the_way(lab: &Lab) {
-    let folder = letters_folder(lab);
-    fs::remove_file(&folder).expect("removed");
-    fs::rename(folder.with_extension("away"), &folder).expect("moved");
-}
-
-#[track_caller]
-fn wait_for_the_alarm(lab: &Lab) {
-    wait_until(
-        "the page to say that it cannot be written down",
-        SOON,
-        || relay(lab)["refusals_unwritten"] == true,
-    );
-    let page = http::get(&format!("{}/haproxy?stats", lab.grafana_url())).text();
-    assert!(page.contains("Relays that cannot write down refusals: 1"));
-    let log = lab.haflux.log();
-    assert_eq!(log.matches("cannot be put on disk").count(), 1, "{log}");
-}
-
-#[test]
-fn a_dead_letter_that_cannot_be_written_is_not_forgotten_over_a_crash_and_heals_by_itself() {
-    for crash in [true, false] {
-        let mut lab = lab_that_differs("");
-        obstruct(&lab);
-        assert_eq!(write(&lab, "m v=7 7").status, 204);
-        // Its cursor would have passed it long ago.
-        save_the_other_cursor(&lab);
-        wait_for_the_alarm(&lab);
-        assert_eq!(lab.node2.count("db", "m", "v"), 1);
-        if crash {
-            lab.haflux.kill9();
-            clear_the_way(&lab);
-            lab.haflux.restart();
-        } else {
-            clear_the_way(&lab);
-        }
-        wait_until("its dead letter", SOON, || dead_letters(&lab) == 1);
-        wait_until("all to be well", SOON, || {
-            is_level(&lab) && relay(&lab)["refusals_unwritten"] == false
-        });
-    }
-}
-
-/// A statement that the second node carries out at once; its place is saved.
-fn save_the_other_cursor(lab: &Lab) {
-    let answer = change(lab, "CREATE DATABASE later");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    wait_until("the statement's place to be saved", SOON, || {
-        relay(lab)["replicas"][1]["lag"]["records"] == 0
-    });
-}
-
-#[test]
-fn a_refusal_that_cannot_be_written_is_not_forgotten_over_a_crash() {
-    let mut lab = lab_that_differs("");
-    take_away(&mut lab);
-    obstruct(&lab);
-    assert_eq!(write(&lab, "m v=7 7").status, 400);
-    // It holds up nothing but the saved cursor.
-    for number in 0..20 {
-        assert_eq!(
-            write(&lab, &format!("good v={number} {number}")).status,
-            204
-        );
-    }
-    wait_for_the_alarm(&lab);
-    lab.haflux.kill9();
-    clear_the_way(&lab);
-    lab.haflux.restart();
-    lab.node2.restart();
-    wait_until("its dead letter", SOON, || dead_letters(&lab) == 1);
-    wait_until("all to be well", SOON, || {
-        is_level(&lab) && relay(&lab)["refusals_unwritten"] == false
-    });
 }
 
 #[test]
@@ -245,13 +105,12 @@ fn a_retention_policy_that_one_node_lacks_is_waited_for_once_and_again_after_a_s
         .duration_since(std::time::UNIX_EPOCH)
         .expect("after 1970")
         .as_nanos();
-    let extra = format!("{}/write?db=db&rp=extra", lab.influx_url());
     let refused = |record: u128| {
-        let answer = http::post(&extra, format!("m v=1 {}", now + record));
+        let answer = write_into(&lab, "extra", format!("m v=1 {}", now + record));
         assert_eq!(answer.status, 204, "{}", answer.text());
     };
     let good = |record: u128| {
-        let answer = write(&lab, &format!("g v=1 {}", now + record));
+        let answer = lab.write("db", format!("g v=1 {}", now + record));
         assert_eq!(answer.status, 204, "{}", answer.text());
     };
     refused(0);
@@ -267,14 +126,15 @@ fn a_retention_policy_that_one_node_lacks_is_waited_for_once_and_again_after_a_s
     wait_until("the others", SOON, || lab.node2.count("db", "g", "v") == 21);
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     assert_eq!(dead_letters_of_both(&lab), 21);
-    // A statement may be what brings it: it is waited for once more.
-    assert_eq!(change(&lab, "CREATE DATABASE later").status, 200);
+    // A statement may be what brings it: once that has passed, it is waited for once more.
+    assert_eq!(lab.query("", "CREATE DATABASE later").status, 200);
+    wait_until("the statement to pass", SOON, || both_are_through(&lab));
     refused(21);
     wait_until("it to be tried", SOON, || {
         relay(&lab)["replicas"][1]["lag"]["records"] != 0
     });
     lab.node2.query("db", policy);
-    wait_until("it to be taken", SOON, || is_level(&lab));
+    wait_until("it to be taken", SOON, || both_are_through(&lab));
     assert_eq!(dead_letters_of_both(&lab), 21);
 }
 
@@ -285,24 +145,18 @@ fn dead_letters_of_both(lab: &Lab) -> u64 {
 #[test]
 fn what_both_nodes_refuse_is_no_dead_letter_of_the_one_that_was_rebuilt_meanwhile() {
     let mut lab = lab("");
-    let order = |lab: &Lab, order: &str| {
-        let file = lab.haflux.file().display().to_string();
-        let arguments = ["replica", order, "influxlab2", "--config", &file];
-        let output = Haflux::command(&arguments);
-        assert!(output.status.success(), "{order}: {output:?}");
-    };
-    wait_until("both to be level", SOON, || is_level(&lab));
+    let order = |lab: &Lab, order: &str| lab.haflux.order(&["replica", order, "influxlab2"]);
+    wait_until("both to be level", SOON, || both_are_through(&lab));
     order(&lab, "rebuild-begin");
-    let url = format!("{}/write?db=db&rp=missing", lab.influx_url());
     for number in 0..20 {
-        let answer = http::post(&url, format!("m v={number} {number}"));
+        let answer = write_into(&lab, "missing", format!("m v={number} {number}"));
         assert!(
             answer.text().contains("retention policy not found"),
             "{}",
             answer.text()
         );
     }
-    assert_eq!(write(&lab, "good v=1 1").status, 204);
+    assert_eq!(lab.write("db", "good v=1 1").status, 204);
     save_the_cursor(&lab, "later");
     lab.haflux.kill9();
     lab.haflux.restart();
@@ -311,7 +165,7 @@ fn what_both_nodes_refuse_is_no_dead_letter_of_the_one_that_was_rebuilt_meanwhil
     });
     order(&lab, "readmit");
     wait_until("the other one to be through with it", SOON, || {
-        relay(&lab)["replicas"][1]["refused"] == 20 && is_level(&lab)
+        relay(&lab)["replicas"][1]["refused"] == 20 && both_are_through(&lab)
     });
     assert_eq!(relay(&lab)["dead_letters"], 0);
 }
@@ -321,14 +175,14 @@ fn past_the_bound_the_one_that_is_waited_for_is_diverged_and_writes_go_on() {
     let mut lab = lab_that_differs("max_pending_refusals = 1000");
     take_away(&mut lab);
     wait_until("it to be diverged", SOON, || {
-        let answer = write(&lab, "m v=7 7\nm v=8 8");
+        let answer = lab.write("db", "m v=7 7\nm v=8 8");
         assert_eq!(answer.status, 400, "{}", answer.text());
         relay(&lab)["replicas"][1]["status"] == "diverged"
     });
     assert!(lab.haflux.log().contains("half of max_pending_refusals"));
     for number in 0..20 {
         assert_eq!(
-            write(&lab, &format!("good v={number} {number}")).status,
+            lab.write("db", format!("good v={number} {number}")).status,
             204
         );
     }

@@ -38,11 +38,6 @@ fn start(folder: &tempfile::TempDir, replicas: &[&StandIn], keys: &str) -> Haflu
     Haflux::start(folder.path(), &relay_over(replicas, keys))
 }
 
-fn write(haflux: &Haflux, database: &str, lines: &str) -> Answer {
-    let url = haflux.url("front");
-    http::post(&format!("{url}/write?db={database}"), lines)
-}
-
 /// A figure of a replica on the status page.
 fn figure(haflux: &Haflux, replica: usize, name: &str) -> u64 {
     let relay = status::relay(&haflux.url("front"));
@@ -59,19 +54,8 @@ fn has(node: &StandIn, line: &str) -> bool {
     node.written_lines().iter().any(|known| known == line)
 }
 
-/// Runs a command beside haflux: whether it succeeded, and what it said.
-fn command(haflux: &Haflux, arguments: &[&str]) -> (bool, String) {
-    let file = haflux.file().display().to_string();
-    let output = Haflux::command(&[arguments, &["--config", &file]].concat());
-    let said = [output.stdout, output.stderr].concat();
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&said).into_owned(),
-    )
-}
-
 fn dead_letters(haflux: &Haflux) -> String {
-    command(haflux, &["dead-letters", "list"]).1
+    haflux.order(&["dead-letters", "list"])
 }
 
 #[test]
@@ -79,15 +63,15 @@ fn a_request_that_cuts_the_connection_is_set_aside_and_only_it() {
     let [a, b] = [(); 2].map(|()| choosy(Behaviour::Close, holds_poison));
     let folder = tempfile::tempdir().expect("a folder");
     let mut haflux = start(&folder, &[&a, &b], "rewind = \"2s\"");
-    assert_eq!(write(&haflux, "db", "known v=0 0").status, 204);
-    assert_eq!(write(&haflux, "other", "known v=0 0").status, 204);
+    assert_eq!(haflux.write("db", "known v=0 0").status, 204);
+    assert_eq!(haflux.write("other", "known v=0 0").status, 204);
     std::thread::scope(|scope| {
-        let poison = scope.spawn(|| write(&haflux, "db", "poison v=1 1"));
+        let poison = scope.spawn(|| haflux.write("db", "poison v=1 1"));
         let mut slowest = Duration::ZERO;
         for point in 1..=40 {
             for database in ["db", "other"] {
                 let begun = Instant::now();
-                let answer = write(&haflux, database, &format!("good v={point} {point}"));
+                let answer = haflux.write(database, format!("good v={point} {point}"));
                 assert_eq!(answer.status, 204, "{}", answer.text());
                 slowest = slowest.max(begun.elapsed());
             }
@@ -123,7 +107,7 @@ fn a_request_that_cuts_the_connection_is_set_aside_and_only_it() {
     // What is set aside stays so.
     haflux.kill9();
     haflux.restart();
-    assert_eq!(write(&haflux, "db", "later v=1 1").status, 204);
+    assert_eq!(haflux.write("db", "later v=1 1").status, 204);
     wait_until("what came later", SOON, || has(&a, "later v=1 1"));
     assert_eq!(times(&a, "poison v=1 1"), 3);
 }
@@ -147,9 +131,9 @@ fn the_culprit_of_a_joined_request_is_found() {
     });
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&node], "");
-    assert_eq!(write(&haflux, "db", "known v=0 0").status, 204);
+    assert_eq!(haflux.write("db", "known v=0 0").status, 204);
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| write(&haflux, "db", "first v=1 1"));
+        let first = scope.spawn(|| haflux.write("db", "first v=1 1"));
         wait_until("the first one under way", SOON, || {
             has(&node, "first v=1 1")
         });
@@ -161,7 +145,7 @@ fn the_culprit_of_a_joined_request_is_found() {
                     7 => format!("poison v=1 {number}"),
                     _ => format!("good v=1 {number}"),
                 };
-                (number, write(haflux, "db", &line).status)
+                (number, haflux.write("db", &line).status)
             }));
         }
         wait_until("the others to be journaled", SOON, || {
@@ -187,10 +171,10 @@ fn a_request_that_is_never_answered_holds_its_lane_for_its_attempts_only() {
     let node = choosy(Behaviour::Hang, holds_poison);
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&node], "timeout = \"1s\"\nmax_attempts = 2");
-    assert_eq!(write(&haflux, "db", "known v=0 0").status, 204);
-    assert_eq!(write(&haflux, "other", "known v=0 0").status, 204);
+    assert_eq!(haflux.write("db", "known v=0 0").status, 204);
+    assert_eq!(haflux.write("other", "known v=0 0").status, 204);
     let begun = Instant::now();
-    assert_eq!(write(&haflux, "db", "poison v=1 1").status, 504);
+    assert_eq!(haflux.write("db", "poison v=1 1").status, 504);
     let applied = |answer: &Answer| {
         assert_eq!(answer.status, 204, "{}", answer.text());
         answer.header("x-haflux-applied") == Some("1/1")
@@ -200,8 +184,8 @@ fn a_request_that_is_never_answered_holds_its_lane_for_its_attempts_only() {
     wait_until("the lane to go on", SOON, || {
         point += 1;
         let line = format!("good v=1 {point}");
-        assert!(applied(&write(&haflux, "other", &line)));
-        applied(&write(&haflux, "db", &line))
+        assert!(applied(&haflux.write("other", &line)));
+        applied(&haflux.write("db", &line))
     });
     println!("it took {:?}", begun.elapsed());
     assert_eq!(figure(&haflux, 0, "set_aside"), 1);
@@ -213,16 +197,16 @@ fn several_in_a_row_are_set_aside_though_nothing_else_comes() {
     let node = choosy(Behaviour::Close, holds_poison);
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&node], "timeout = \"1s\"");
-    assert_eq!(write(&haflux, "db", "known v=0 0").status, 204);
-    assert_eq!(write(&haflux, "db", "poison v=1 1").status, 504);
+    assert_eq!(haflux.write("db", "known v=0 0").status, 204);
+    assert_eq!(haflux.write("db", "poison v=1 1").status, 504);
     wait_until("the only one to be set aside", SOON, || {
         figure(&haflux, 0, "set_aside") == 1
     });
     // Of several the node must show that it takes anything at all.
     for number in 2..=4 {
-        write(&haflux, "db", &format!("poison v=1 {number}"));
+        haflux.write("db", format!("poison v=1 {number}"));
     }
-    assert_eq!(write(&haflux, "db", "good v=1 5").status, 204);
+    assert_eq!(haflux.write("db", "good v=1 5").status, 204);
     wait_until("all to be set aside", SOON, || {
         figure(&haflux, 0, "set_aside") == 4
     });
@@ -250,10 +234,10 @@ fn a_node_that_serves_nobody_sets_nothing_aside_and_fills_no_log() {
         let configuration = relay_over(&[&node], "timeout = \"1s\"\nmax_attempts = 2")
             .replace("max = \"200ms\"", "max = \"2s\"");
         let haflux = Haflux::start(folder.path(), &configuration);
-        assert_eq!(write(&haflux, "db", "known v=0 0").status, 204);
+        assert_eq!(haflux.write("db", "known v=0 0").status, 204);
         is_well.store(false, Ordering::SeqCst);
         for point in 1..=5 {
-            let status = write(&haflux, "db", &format!("good v=1 {point}")).status;
+            let status = haflux.write("db", format!("good v=1 {point}")).status;
             assert!(matches!(status, 204 | 504), "{status}");
         }
         let before = node.writes().len();
@@ -285,7 +269,7 @@ fn the_count_outlives_a_restart() {
     let node = choosy(Behaviour::Hang, holds_poison);
     let folder = tempfile::tempdir().expect("a folder");
     let mut haflux = start(&folder, &[&node], "timeout = \"2s\"");
-    assert_eq!(write(&haflux, "db", "known v=0 0").status, 204);
+    assert_eq!(haflux.write("db", "known v=0 0").status, 204);
     std::thread::scope(|scope| {
         let url = haflux.url("front");
         scope.spawn(move || {
@@ -299,7 +283,7 @@ fn the_count_outlives_a_restart() {
         haflux.kill9();
     });
     haflux.restart();
-    let answer = write(&haflux, "db", "good v=1 2");
+    let answer = haflux.write("db", "good v=1 2");
     assert_eq!(answer.status, 204);
     wait_until("it to be set aside", SOON, || {
         figure(&haflux, 0, "set_aside") == 1
@@ -318,12 +302,8 @@ fn a_statement_that_cuts_the_connection_is_set_aside() {
     });
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&node], "rewind = \"1s\"");
-    assert_eq!(write(&haflux, "db", "known v=0 0").status, 204);
-    let url = haflux.url("reads");
-    let statement = |name: &str| {
-        let text = http::query_string(&[("q", &format!("CREATE DATABASE {name}"))]);
-        http::post(&format!("{url}/query?{text}"), "")
-    };
+    assert_eq!(haflux.write("db", "known v=0 0").status, 204);
+    let statement = |name: &str| haflux.query("", &format!("CREATE DATABASE {name}"));
     let answer = statement("poison");
     assert_eq!(answer.status, 504, "{}", answer.text());
     assert_eq!(statement("good").status, 200);
@@ -342,28 +322,27 @@ fn a_person_passes_over_what_a_node_never_answers() {
     });
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&node], "timeout = \"60s\"");
-    assert_eq!(write(&haflux, "db", "known v=0 0").status, 204);
+    assert_eq!(haflux.write("db", "known v=0 0").status, 204);
     // The cursor is shown after the client is answered.
     wait_until("the cursor to be shown", SOON, || {
         figure(&haflux, 0, "cursor") > 0
     });
     let cursor = figure(&haflux, 0, "cursor");
     std::thread::scope(|scope| {
-        let poison = scope.spawn(|| write(&haflux, "db", "poison v=1 1"));
+        let poison = scope.spawn(|| haflux.write("db", "poison v=1 1"));
         wait_until("it to be under way", SOON, || {
             asked.load(Ordering::SeqCst) == 1
         });
         let sequence = (cursor + 1).to_string();
         let name = "node0";
-        let (unknown, _) = command(&haflux, &["replica", "skip", "nobody", &sequence]);
-        assert!(!unknown);
-        let (judged, out) = command(&haflux, &["replica", "skip", name, &cursor.to_string()]);
-        assert!(!judged && out.contains("already"), "{out}");
-        let (later, out) = command(&haflux, &["replica", "skip", name, "999999999"]);
-        assert!(!later && out.contains("no record"), "{out}");
-        let (done, out) = command(&haflux, &["replica", "skip", name, &sequence]);
-        assert!(done && out.contains("is set aside"), "{out}");
-        let answer = write(&haflux, "db", "good v=1 2");
+        haflux.refuses(&["replica", "skip", "nobody", &sequence]);
+        let out = haflux.refuses(&["replica", "skip", name, &cursor.to_string()]);
+        assert!(out.contains("already"), "{out}");
+        let out = haflux.refuses(&["replica", "skip", name, "999999999"]);
+        assert!(out.contains("no record"), "{out}");
+        let out = haflux.order(&["replica", "skip", name, &sequence]);
+        assert!(out.contains("is set aside"), "{out}");
+        let answer = haflux.write("db", "good v=1 2");
         assert_eq!(answer.header("x-haflux-applied"), Some("1/1"));
         assert_eq!(poison.join().expect("an answer").status, 504);
     });
@@ -385,13 +364,13 @@ fn what_was_suspended_and_taken_after_all_is_followed_by_what_overtook_it() {
     });
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&node], "");
-    assert_eq!(write(&haflux, "db", "known v=0 0").status, 204);
+    assert_eq!(haflux.write("db", "known v=0 0").status, 204);
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| write(&haflux, "db", "flaky v=1 7"));
+        let first = scope.spawn(|| haflux.write("db", "flaky v=1 7"));
         wait_until("the first one to be tried", SOON, || {
             has(&node, "flaky v=1 7")
         });
-        assert_eq!(write(&haflux, "db", "flaky v=2 7").status, 204);
+        assert_eq!(haflux.write("db", "flaky v=2 7").status, 204);
         assert_eq!(first.join().expect("an answer").status, 204);
     });
     wait_until("the second one behind the first", SOON, || {

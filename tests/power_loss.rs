@@ -8,10 +8,8 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-use support::http;
 use support::wait::SOON;
-use support::{Follower, Haflux, Numbered, relay_over, wait_until};
+use support::{Follower, Haflux, Numbered, relay_over, status, wait_until};
 
 /// What is said of power that failed.
 const POWER: &str = "the system went down without stopping haflux";
@@ -22,13 +20,10 @@ const SYNCED: usize = 20;
 const BOTH: usize = 20;
 const ALONE: usize = 20;
 
-fn relay(haflux: &Haflux) -> Value {
-    let url = format!("{}/haproxy?stats;json", haflux.url("front"));
-    http::get(&url).json()["relays"][0].clone()
-}
-
 fn head(haflux: &Haflux) -> u64 {
-    relay(haflux)["head"].as_u64().expect("a number")
+    status::relay(&haflux.url("front"))["head"]
+        .as_u64()
+        .expect("a number")
 }
 
 /// The newest segment, and where in it the record of this number begins to be written.
@@ -155,7 +150,7 @@ fn power_takes_the_end(sync: &str, name_is_lost: bool, with: u8) {
     scene.goes_on(&held);
     let log = scene.haflux.log();
     assert!(log.contains(POWER), "{log}");
-    let error = relay(&scene.haflux)["journal"]["last_error"]["text"].clone();
+    let error = status::relay(&scene.haflux.url("front"))["journal"]["last_error"]["text"].clone();
     assert!(error.as_str().is_some_and(|text| text.contains(POWER)));
     let head = head(&scene.haflux);
     assert!(head > head_before, "numbers are used again: {head}");

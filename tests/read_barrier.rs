@@ -11,14 +11,11 @@ use std::time::Duration;
 use support::http::{self, Answer};
 use support::lab::{pool_keys, relay_keys};
 use support::wait::SOON;
-use support::{Behaviour, Haflux, Lab, Options, StandIn, relay_over, status, wait_until};
+use support::{
+    Behaviour, Haflux, Lab, Options, StandIn, query, read, relay_over, status, wait_until, write,
+};
 
 const STALE: &str = "x-haflux-stale";
-
-fn read(url: &str, database: &str, statement: &str) -> Answer {
-    let text = http::query_string(&[("db", database), ("q", statement)]);
-    http::get(&format!("{url}/query?{text}"))
-}
 
 fn count(answer: &Answer) -> u64 {
     let value = answer.json();
@@ -31,7 +28,7 @@ fn lab(keys: &str) -> Lab {
     let quick = relay_keys("rewind = \"500ms\"");
     let lab = Lab::start_with(Options::default(), |text| pool_keys(keys)(quick(text)));
     let url = lab.influx_url();
-    let made = http::post(&format!("{url}/query?q=CREATE+DATABASE+db"), "");
+    let made = query(&url, "", "CREATE DATABASE db");
     assert_eq!(made.status, 200, "{}", made.text());
     lab
 }
@@ -41,10 +38,7 @@ fn a_client_reads_its_own_writes_at_once_and_from_both_nodes() {
     let lab = lab("on_stale = \"reject\"");
     let url = lab.influx_url();
     for number in 1..=200 {
-        let written = http::post(
-            &format!("{url}/write?db=db"),
-            format!("m v={number} {number}"),
-        );
+        let written = write(&url, "db", format!("m v={number} {number}"));
         assert_eq!(written.status, 204, "{}", written.text());
         let answer = read(&url, "db", "SELECT count(v) FROM m");
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -78,7 +72,7 @@ fn a_node_that_returns_is_not_read_from_before_it_is_fresh() {
             let lines: Vec<String> = (start..start + 500)
                 .map(|n| format!("m v={n} {n}"))
                 .collect();
-            let written = http::post(&format!("{url}/write?db=db"), lines.join("\n"));
+            let written = write(&url, "db", lines.join("\n"));
             assert_eq!(written.status, 204, "{}", written.text());
         }
     };
@@ -116,8 +110,7 @@ fn reads_wait_or_are_turned_away_or_told_that_they_are_stale() {
             &format!("check = false\nread_wait = \"100ms\"\non_stale = \"{on_stale}\""),
         );
         let haflux = Haflux::start(folder.path(), &configuration);
-        let write =
-            || http::post(&format!("{}/write?db=db", haflux.url("front")), "m v=1 1").status;
+        let write = || haflux.write("db", "m v=1 1").status;
         wait_until("both replicas to be known", SOON, || {
             write() == 204 && nodes.iter().all(|node| !node.writes().is_empty())
         });
@@ -262,7 +255,7 @@ fn a_read_that_is_tried_again_still_sees_what_it_had_to_see() {
         "check = false\nread_wait = \"100ms\"\non_stale = \"reject\"",
     );
     let haflux = Haflux::start(folder.path(), &configuration);
-    let write = || http::post(&format!("{}/write?db=db", haflux.url("front")), "m v=1 1");
+    let write = || haflux.write("db", "m v=1 1");
     wait_until("both replicas to be known", SOON, || {
         write().status == 204 && nodes.iter().all(|node| !node.written_lines().is_empty())
     });
@@ -304,7 +297,7 @@ fn of_nodes_that_all_lack_something_the_most_advanced_answers() {
         );
         let haflux = Haflux::start(folder.path(), &configuration);
         let write = || {
-            let answer = http::post(&format!("{}/write?db=db", haflux.url("front")), "m v=1 1");
+            let answer = haflux.write("db", "m v=1 1");
             let applied = answer.header("x-haflux-applied").map(str::to_owned);
             (answer.status, applied.unwrap_or_default())
         };
@@ -359,10 +352,7 @@ fn what_one_read_may_have_shown_no_later_one_misses() {
         "check = false\nread_wait = \"100ms\"\non_stale = \"reject\"",
     );
     let haflux = Haflux::start(folder.path(), &configuration);
-    let write = |lines: &str| {
-        let url = format!("{}/write?db=db", haflux.url("front"));
-        http::post(&url, lines).status
-    };
+    let write = |lines: &str| haflux.write("db", lines).status;
     wait_until("both replicas to be known", SOON, || {
         write("m v=1 1") == 204 && nodes.iter().all(|node| !node.written_lines().is_empty())
     });
@@ -417,7 +407,7 @@ fn a_read_whose_node_went_back_meanwhile_is_asked_again() {
         .replace("check = false", "check = false\non_stale = \"reject\"");
     let haflux = Haflux::start(folder.path(), &configuration);
     let write = |line: &str| {
-        let answer = http::post(&format!("{}/write?db=db", haflux.url("front")), line);
+        let answer = haflux.write("db", line);
         let applied = answer.header("x-haflux-applied").map(str::to_owned);
         (answer.status, applied.unwrap_or_default())
     };

@@ -5,20 +5,7 @@ mod support;
 
 use support::http;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
-
-fn write(haflux: &Haflux, lines: &str) -> u16 {
-    http::post(&format!("{}/write?db=telegraf", haflux.url("front")), lines).status
-}
-
-/// Runs a subcommand on this haflux's configuration; what it says.
-#[track_caller]
-fn order(haflux: &Haflux, arguments: &[&str]) -> String {
-    let file = haflux.file().to_str().expect("a plain name");
-    let output = Haflux::command(&[arguments, &["--config", file]].concat());
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
+use support::{Behaviour, Haflux, StandIn, query, relay_over, wait_until};
 
 fn large(number: usize) -> String {
     format!("large,padding={} v={number} {number}\n", "x".repeat(400)).repeat(1000)
@@ -37,11 +24,11 @@ fn past_max_backlog_a_replica_is_diverged_and_stays_so_over_a_restart() {
         ),
     );
     wait_until("both replicas to be known", SOON, || {
-        write(&haflux, "small v=1 1") == 204 && !away.writes().is_empty()
+        haflux.write("telegraf", "small v=1 1").status == 204 && !away.writes().is_empty()
     });
     away.refuse();
     for number in 0..6 {
-        assert_eq!(write(&haflux, &large(number)), 204);
+        assert_eq!(haflux.write("telegraf", large(number)).status, 204);
     }
     wait_until("the replica to be diverged", SOON, || {
         haflux.log().contains("replica node1 is diverged")
@@ -49,7 +36,7 @@ fn past_max_backlog_a_replica_is_diverged_and_stays_so_over_a_restart() {
     let page = || http::get(&format!("{}/haproxy?stats", haflux.url("front"))).text();
     wait_until("the page to say so", SOON, || page().contains("DIVERGED"));
     wait_until("its place in the journal to be given up", SOON, || {
-        !order(&haflux, &["journal", "inspect"]).contains("node1")
+        !haflux.order(&["journal", "inspect"]).contains("node1")
     });
 
     // It gets nothing any more, not even after a restart, and writes go on without it.
@@ -57,7 +44,12 @@ fn past_max_backlog_a_replica_is_diverged_and_stays_so_over_a_restart() {
     away.accept_again();
     haflux.restart();
     for number in 10..20 {
-        assert_eq!(write(&haflux, &format!("after v={number} {number}")), 204);
+        assert_eq!(
+            haflux
+                .write("telegraf", format!("after v={number} {number}"))
+                .status,
+            204
+        );
     }
     assert_eq!(away.writes().len(), before);
 }
@@ -70,11 +62,11 @@ fn past_max_backlog_age_a_replica_is_diverged() {
     let keys = "rewind = \"100ms\"\nmax_backlog_age = \"1s\"";
     let haflux = Haflux::start(folder.path(), &relay_over(&[&well, &away], keys));
     wait_until("both replicas to be known", SOON, || {
-        write(&haflux, "small v=1 1") == 204 && !away.writes().is_empty()
+        haflux.write("telegraf", "small v=1 1").status == 204 && !away.writes().is_empty()
     });
     away.refuse();
     wait_until("the replica to be diverged", SOON, || {
-        write(&haflux, "small v=2 2");
+        haflux.write("telegraf", "small v=2 2");
         haflux
             .log()
             .contains("replica node1 is diverged: it has been behind")
@@ -89,13 +81,13 @@ fn while_nobody_answers_nobody_diverges_and_the_most_advanced_never_does() {
     let keys = "rewind = \"100ms\"\nmax_backlog = \"1MiB\"";
     let haflux = Haflux::start(folder.path(), &relay_over(&[&ahead, &behind], keys));
     wait_until("both replicas to be known", SOON, || {
-        write(&haflux, "small v=1 1") == 204
+        haflux.write("telegraf", "small v=1 1").status == 204
             && [&ahead, &behind]
                 .iter()
                 .all(|node| !node.writes().is_empty())
     });
     let applied = |lines: &str| {
-        let answer = http::post(&format!("{}/write?db=telegraf", haflux.url("front")), lines);
+        let answer = haflux.write("telegraf", lines);
         (
             answer.status,
             answer.header("x-haflux-applied").map(str::to_owned),
@@ -108,7 +100,7 @@ fn while_nobody_answers_nobody_diverges_and_the_most_advanced_never_does() {
     ahead.refuse();
     let mut taken = 0;
     wait_until("the backlog to be full", SOON, || {
-        let full = write(&haflux, &large(taken)) == 503;
+        let full = haflux.write("telegraf", large(taken)).status == 503;
         taken += usize::from(!full);
         full
     });
@@ -118,7 +110,7 @@ fn while_nobody_answers_nobody_diverges_and_the_most_advanced_never_does() {
     // The one that is behind comes back first: nobody else has what it lacks, so it gets all of it.
     behind.accept_again();
     wait_until("writes to be taken again", SOON, || {
-        write(&haflux, "small v=3 3") == 204
+        haflux.write("telegraf", "small v=3 3").status == 204
     });
     let lines = |node: &StandIn| -> usize {
         let writes = node.writes();
@@ -143,34 +135,39 @@ fn what_is_written_while_a_replica_is_rebuilt_is_kept_for_it_and_it_counts_for_n
         let keys = format!("rewind = \"100ms\"\nack = \"{ack}\"");
         let mut haflux = Haflux::start(folder.path(), &relay_over(&[&nodes[0], &nodes[1]], &keys));
         wait_until("both replicas to be known", SOON, || {
-            write(&haflux, "before v=1 1") == 204
+            haflux.write("telegraf", "before v=1 1").status == 204
                 && nodes.iter().all(|node| !node.writes().is_empty())
         });
-        order(&haflux, &["replica", "rebuild-begin", "node1"]);
+        haflux.order(&["replica", "rebuild-begin", "node1"]);
         let sent = nodes[1].writes().len();
-        let journal = order(&haflux, &["journal", "inspect"]);
+        let journal = haflux.order(&["journal", "inspect"]);
         assert!(journal.contains("rebuild of node1"), "{journal}");
         if ack == "all" {
             wait_until("it to be missed", SOON, || {
-                write(&haflux, "meanwhile v=0 0") == 503
+                haflux.write("telegraf", "meanwhile v=0 0").status == 503
             });
         } else {
             for value in 0..5 {
-                assert_eq!(write(&haflux, &format!("meanwhile v={value} {value}")), 204);
+                assert_eq!(
+                    haflux
+                        .write("telegraf", format!("meanwhile v={value} {value}"))
+                        .status,
+                    204
+                );
             }
             // What the other one refuses is not held back for it.
             nodes[0].behave(|request| match request.text().contains("bad") {
                 true => Behaviour::status(400, "{\"error\":\"field type conflict\"}\n"),
                 false => Behaviour::no_content(),
             });
-            assert_eq!(write(&haflux, "bad v=1 1"), 400);
+            assert_eq!(haflux.write("telegraf", "bad v=1 1").status, 400);
             haflux.restart();
         }
         assert_eq!(nodes[1].writes().len(), sent);
-        order(&haflux, &["replica", "readmit", "node1"]);
+        haflux.order(&["replica", "readmit", "node1"]);
         wait_until("both to be replicas", SOON, || {
             let writes = nodes[1].writes();
-            write(&haflux, "after v=1 1") == 204
+            haflux.write("telegraf", "after v=1 1").status == 204
                 && writes
                     .iter()
                     .any(|request| request.text().contains("after"))
@@ -212,15 +209,16 @@ fn that_replicas_differ_is_told_without_waiting_for_one_that_diverged() {
     let servers = [&refuses, &takes, &away];
     let haflux = Haflux::start(folder.path(), &relay_over(&servers, ""));
     wait_until("all replicas to be known", SOON, || {
-        write(&haflux, "known v=1 1") == 204 && servers.iter().all(|node| !node.writes().is_empty())
+        haflux.write("telegraf", "known v=1 1").status == 204
+            && servers.iter().all(|node| !node.writes().is_empty())
     });
     away.refuse();
-    assert_eq!(write(&haflux, "bad v=1 1"), 204);
+    assert_eq!(haflux.write("telegraf", "bad v=1 1").status, 204);
     let told = || haflux.log().matches("the replicas differ").count();
     assert_eq!(told(), 0, "the third may refuse it too");
-    order(&haflux, &["replica", "rebuild-begin", "node2"]);
+    haflux.order(&["replica", "rebuild-begin", "node2"]);
     wait_until("the difference to be told", SOON, || told() == 1);
-    assert_eq!(write(&haflux, "bad v=2 2"), 204);
+    assert_eq!(haflux.write("telegraf", "bad v=2 2").status, 204);
     wait_until("the next one to be told at once", SOON, || told() == 2);
 }
 
@@ -233,12 +231,12 @@ fn the_only_replica_that_is_left_never_diverges_and_writes_are_turned_away_inste
         &relay_over(&[&only], "rewind = \"100ms\"\nmax_backlog = \"1MiB\""),
     );
     wait_until("the replica to be known", SOON, || {
-        write(&haflux, "small v=1 1") == 204
+        haflux.write("telegraf", "small v=1 1").status == 204
     });
     only.refuse();
     let mut taken = 0;
     wait_until("the backlog to be full", SOON, || {
-        let full = write(&haflux, &large(taken)) == 503;
+        let full = haflux.write("telegraf", large(taken)).status == 503;
         taken += usize::from(!full);
         full
     });
@@ -248,7 +246,7 @@ fn the_only_replica_that_is_left_never_diverges_and_writes_are_turned_away_inste
     wait_until(
         "the backlog to be sent and writes to be taken again",
         SOON,
-        || write(&haflux, "small v=2 2") == 204,
+        || haflux.write("telegraf", "small v=2 2").status == 204,
     );
     let lines: usize = only
         .writes()
@@ -279,7 +277,7 @@ fn a_server_that_is_new_in_a_pool_with_history_is_not_taken_for_a_replica() {
         };
         let mut haflux = Haflux::start(folder.path(), &configuration(&[&old]));
         wait_until("the replica to be known", SOON, || {
-            write(&haflux, "history v=1 1") == 204
+            haflux.write("telegraf", "history v=1 1").status == 204
         });
         haflux.terminate();
         let haflux = Haflux::start(folder.path(), &configuration(&[&old, &new]));
@@ -290,7 +288,7 @@ fn a_server_that_is_new_in_a_pool_with_history_is_not_taken_for_a_replica() {
             "{}",
             haflux.log()
         );
-        assert_eq!(write(&haflux, "history v=2 2"), 204);
+        assert_eq!(haflux.write("telegraf", "history v=2 2").status, 204);
         assert!(new.writes().is_empty());
         // Nor is it read from, though it is up.
         for _ in 0..4 {
@@ -321,7 +319,7 @@ fn with_a_diverged_replica(folder: &std::path::Path, old: &StandIn, new: &StandI
     let keys = "rewind = \"100ms\"";
     let mut haflux = Haflux::start(folder, &relay_over(&[old], keys));
     wait_until("the replica to be known", SOON, || {
-        write(&haflux, "history v=1 1") == 204
+        haflux.write("telegraf", "history v=1 1").status == 204
     });
     haflux.terminate();
     let haflux = Haflux::start(folder, &relay_over(&[old, new], keys));
@@ -336,7 +334,7 @@ fn servers_that_are_all_renamed_are_not_taken_for_new_ones() {
     let mut haflux = with_a_diverged_replica(folder.path(), &nodes[0], &nodes[1]);
     haflux.terminate();
     rename(&haflux, &[("node0", "node0a"), ("node1", "node1a")]);
-    let output = Haflux::command(&["run", "--config", &haflux.file().display().to_string()]);
+    let output = haflux.told(&["run"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{output:?}");
     assert!(
@@ -347,7 +345,7 @@ fn servers_that_are_all_renamed_are_not_taken_for_new_ones() {
     rename(&haflux, &[("node0a", "node0"), ("node1a", "node1")]);
     haflux.restart();
     wait_until("writes to be taken again", SOON, || {
-        write(&haflux, "after v=2 2") == 204
+        haflux.write("telegraf", "after v=2 2").status == 204
     });
     assert!(nodes[1].writes().is_empty());
 }
@@ -373,7 +371,7 @@ fn with_no_replica_left_a_person_says_which_one_is_right() {
     rename(&haflux, &[("node0", "another")]);
     haflux.restart();
     let url = haflux.url("front");
-    let before = http::post(&format!("{url}/write?db=telegraf"), "lost v=1 1");
+    let before = haflux.write("telegraf", "lost v=1 1");
     assert_eq!(before.status, 503);
     assert!(
         before
@@ -382,7 +380,7 @@ fn with_no_replica_left_a_person_says_which_one_is_right() {
         "{}",
         before.text()
     );
-    let statement = http::post(&format!("{url}/query?q=CREATE+DATABASE+d"), "");
+    let statement = query(&url, "", "CREATE DATABASE d");
     assert_eq!(statement.status, 503, "{}", statement.text());
     let read = http::get(&format!("{}/query?q=SHOW+DATABASES", haflux.url("reads")));
     assert_eq!(read.status, 503);
@@ -390,7 +388,7 @@ fn with_no_replica_left_a_person_says_which_one_is_right() {
     let (done, said) = readmit("node1");
     assert!(done, "{said}");
     wait_until("writes to be taken again", SOON, || {
-        write(&haflux, "after v=2 2") == 204
+        haflux.write("telegraf", "after v=2 2").status == 204
     });
     wait_until("what the journal has to be there, in order", SOON, || {
         let lines = nodes[1].written_lines();

@@ -9,13 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use support::http;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
-
-fn write(url: &str, lines: &str) -> u16 {
-    http::post(&format!("{url}/write?db=telegraf"), lines).status
-}
+use support::{Behaviour, Haflux, StandIn, relay_over, wait_until, write};
 
 #[test]
 fn a_write_without_an_answer_and_all_that_followed_it_are_sent_again_in_order() {
@@ -44,7 +39,7 @@ fn sent_again_in_order(no_answer: impl Fn() -> Behaviour + Send + Sync + 'static
     for value in 1..=3 {
         // Nobody is trusted while no replica answers: that is over in a moment.
         wait_until("a write to be taken", SOON, || {
-            write(&url, &format!("late v={value} 7")) == 204
+            write(&url, "telegraf", format!("late v={value} 7")).status == 204
         });
     }
     // Once `rewind` has passed, the lane is sent again from the doubtful write on: were it to land late, it would be written over.
@@ -123,7 +118,7 @@ fn a_kill_before_what_was_in_doubt_is_sent_again_does_not_forget_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"2s\""));
     let (url, front) = (haflux.url("front"), haflux.address("front"));
-    assert_eq!(write(&url, "trusted v=1 7"), 204);
+    assert_eq!(write(&url, "telegraf", "trusted v=1 7").status, 204);
     send_and_forget(&front, "telegraf", "doubtful v=1 7");
     wait_until("it to be sent again and taken", SOON, || {
         times_sent(&replica, "doubtful v=1 7") > 2
@@ -167,10 +162,12 @@ fn a_kill_while_a_database_is_sent_again_does_not_forget_the_rest() {
     let keys = "rewind = \"1s\"\nmax_batch = \"1KiB\"";
     let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], keys));
     let url = haflux.url("front");
-    assert_eq!(write(&url, "trusted v=1 7"), 204);
+    assert_eq!(write(&url, "telegraf", "trusted v=1 7").status, 204);
     for line in ["doubtful v=1 7", "second v=1 7", "third v=1 7"] {
         let long = format!("{line}\n# {}", "x".repeat(900));
-        wait_until("a write to be taken", SOON, || write(&url, &long) == 204);
+        wait_until("a write to be taken", SOON, || {
+            write(&url, "telegraf", &long).status == 204
+        });
     }
     wait_until("the second one to be sent again and held", SOON, || {
         is_held.load(Ordering::Relaxed) > 1
@@ -206,9 +203,9 @@ fn a_node_that_keeps_leaving_requests_without_an_answer_is_not_kept_at_the_first
     });
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"1s\""));
-    let (url, file) = (haflux.url("front"), haflux.file().display().to_string());
+    let url = haflux.url("front");
     let saved = || -> u64 {
-        let inspected = Haflux::command(&["journal", "inspect", "--config", &file]).stdout;
+        let inspected = haflux.told(&["journal", "inspect"]).stdout;
         let inspected = String::from_utf8_lossy(&inspected).into_owned();
         let row = inspected
             .lines()
@@ -220,7 +217,7 @@ fn a_node_that_keeps_leaving_requests_without_an_answer_is_not_kept_at_the_first
     wait_until("the place that is saved to move on", SOON, || {
         for _ in 0..20 {
             number += 1;
-            write(&url, &format!("m v={number} {number}"));
+            write(&url, "telegraf", format!("m v={number} {number}"));
         }
         saved() > 100
     });

@@ -8,10 +8,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use support::influxd::Options;
 use support::lab::relay_keys;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, Influxd, Lab, StandIn, http, relay_over, status, wait_until};
+use support::{
+    Behaviour, Haflux, Influxd, Lab, StandIn, carry_out, http, query_with, relay_over, status,
+    wait_until, write_until_taken,
+};
 
 const FIRST: &str = "replica influxlab ";
 const SECOND: &str = "replica influxlab2 ";
+
+/// Where everything is written.
+const TELEGRAF: [(&str, &str); 1] = [("db", "telegraf")];
 
 fn lab(options: Options, keys: &str) -> Lab {
     let keys = format!("retry = {{ max = \"500ms\" }}\n{keys}");
@@ -22,15 +28,6 @@ fn quick_lab() -> Lab {
     let lab = lab(Options::default(), "rewind = \"200ms\"");
     lab.create_database("telegraf");
     lab
-}
-
-#[track_caller]
-fn write(lab: &Lab, parameters: &str, lines: &str) {
-    let url = format!("{}/write?db=telegraf{parameters}", lab.influx_url());
-    // After a start, replicas are only in reach once they were greeted.
-    wait_until("the write to be acknowledged", SOON, || {
-        http::post(&url, lines).status == 204
-    });
 }
 
 /// Waits until the places of both replicas were saved with a proof of this time.
@@ -106,7 +103,7 @@ fn wipe(node: &mut Influxd) {
 #[test]
 fn a_node_that_is_wiped_while_nothing_is_written_is_diverged_at_once() {
     let mut lab = quick_lab();
-    write(&lab, "", "wiped,host=a v=1 5");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "wiped,host=a v=1 5");
     wait_for_proof(&lab.haflux, 5);
     wipe(&mut lab.node2);
     wait_for_log(
@@ -114,7 +111,7 @@ fn a_node_that_is_wiped_while_nothing_is_written_is_diverged_at_once() {
         "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there",
     );
     // The other serves on, alone.
-    write(&lab, "", "wiped,host=a v=2 6");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "wiped,host=a v=2 6");
     assert_eq!(lab.node1.count("telegraf", "wiped", "v"), 2);
     assert_eq!(
         lab.node2.query("", "SHOW DATABASES")["results"][0]["series"][0]["values"],
@@ -126,7 +123,7 @@ fn a_node_that_is_wiped_while_nothing_is_written_is_diverged_at_once() {
 #[test]
 fn a_node_that_is_wiped_while_haflux_is_down_is_diverged() {
     let mut lab = quick_lab();
-    write(&lab, "", "wiped v=1 5");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "wiped v=1 5");
     wait_for_proof(&lab.haflux, 5);
     lab.haflux.kill9();
     wipe(&mut lab.node2);
@@ -141,11 +138,11 @@ fn a_node_that_is_wiped_while_haflux_is_down_is_diverged() {
 #[test]
 fn a_node_that_is_put_back_to_an_older_copy_is_diverged() {
     let mut lab = quick_lab();
-    write(&lab, "", "copied v=1 5");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "copied v=1 5");
     wait_for_proof(&lab.haflux, 5);
     take_copy(&mut lab);
     wait_for_log(&lab.haflux, &format!("{SECOND}is the node it was"));
-    write(&lab, "", "copied v=2 6");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "copied v=2 6");
     wait_for_proof(&lab.haflux, 6);
     put_back(&mut lab);
     wait_for_log(
@@ -158,12 +155,16 @@ fn a_node_that_is_put_back_to_an_older_copy_is_diverged() {
 fn what_a_node_lost_within_rewind_is_sent_again() {
     let mut lab = lab(Options::default(), "rewind = \"5s\"");
     lab.create_database("telegraf");
-    write(&lab, "", "lost v=1 5");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "lost v=1 5");
     wait_for_proof(&lab.haflux, 5);
     take_copy(&mut lab);
     wait_for_log(&lab.haflux, &format!("{SECOND}is the node it was"));
     for point in 6..20 {
-        write(&lab, "", &format!("lost v={point} {point}"));
+        write_until_taken(
+            &lab.influx_url(),
+            &TELEGRAF,
+            format!("lost v={point} {point}"),
+        );
     }
     wait_until("the points on the node", SOON, || {
         lab.node2.count("telegraf", "lost", "v") == 15
@@ -180,10 +181,10 @@ fn what_a_node_lost_within_rewind_is_sent_again() {
 #[test]
 fn of_two_nodes_whose_addresses_were_swapped_the_emptier_one_is_diverged() {
     let mut lab = quick_lab();
-    write(&lab, "", "swapped v=1 5");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "swapped v=1 5");
     wait_for_proof(&lab.haflux, 5);
     lab.node2.kill9();
-    write(&lab, "", "swapped v=2 6");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "swapped v=2 6");
     wait_until("the first one's place to be saved", SOON, || {
         let tables = files(&lab.haflux.folder().join("data"), "cursors.");
         tables
@@ -206,7 +207,7 @@ fn of_two_nodes_whose_addresses_were_swapped_the_emptier_one_is_diverged() {
         "replica influxlab is diverged: it is not the node it was",
     );
     wait_for_log(&lab.haflux, &format!("{SECOND}is the node it was"));
-    write(&lab, "", "swapped v=3 7");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "swapped v=3 7");
     assert_eq!(lab.node1.count("telegraf", "swapped", "v"), 3);
     assert_eq!(lab.node2.count("telegraf", "swapped", "v"), 1);
     assert!(!lab.haflux.log().contains(&format!("{SECOND}is diverged")));
@@ -223,14 +224,15 @@ fn a_node_that_only_restarted_goes_on() {
         );
     }
     let odd = r#"my\ "m"\,x,ho\ st=it's\ a\=b,dir=C:\x,v=tag v\ "\==1,v=2 -5"#;
-    write(&lab, "&rp=r%20p", odd);
+    let to = [("db", "telegraf"), ("rp", "r p")];
+    write_until_taken(&lab.influx_url(), &to, odd);
     wait_for_proof(&lab.haflux, -5);
     lab.node2.restart();
     wait_for_log(
         &lab.haflux,
         "replica influxlab2 is the node it was: it has the point",
     );
-    write(&lab, "", "restarted v=1 6");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "restarted v=1 6");
     wait_for_proof(&lab.haflux, 6);
     // The default policy is another one now: the point is found where it is.
     for node in [&lab.node1, &lab.node2] {
@@ -257,7 +259,9 @@ fn a_point_that_its_policy_no_longer_keeps_proves_nothing() {
     // InfluxDB takes it still. Clocks may differ, so that it may be gone already; the test makes it be gone.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("now");
     let nanoseconds = i64::try_from(now.as_nanos()).expect("a time") - 57 * 60_000_000_000;
-    write(&lab, "&rp=short", &format!("old v=1 {nanoseconds}"));
+    let to = [("db", "telegraf"), ("rp", "short")];
+    let line = format!("old v=1 {nanoseconds}");
+    write_until_taken(&lab.influx_url(), &to, line);
     wait_for_proof(&lab.haflux, nanoseconds);
     lab.node2.query("telegraf", "DROP MEASUREMENT old");
     lab.node2.restart();
@@ -279,56 +283,47 @@ fn lab_with_users() -> Lab {
             "CREATE USER writer WITH PASSWORD 'sesame'",
             "GRANT WRITE ON telegraf TO writer",
         ] {
-            state_as_root(&node.url(), statement);
+            carry_out(&node.url(), &by_root(statement));
         }
     }
     lab
 }
 
-fn state_as_root(url: &str, statement: &str) {
-    let parameters = [
+/// What a writer says who has this password.
+fn by_writer(password: &str) -> [(&str, &str); 3] {
+    [("db", "telegraf"), ("u", "writer"), ("p", password)]
+}
+
+fn by_root(statement: &str) -> [(&str, &str); 4] {
+    [
+        ("db", "telegraf"),
         ("q", statement),
         ("u", "root"),
         ("p", "root"),
-        ("db", "telegraf"),
-    ];
-    let url = format!("{url}/query?{}", http::query_string(&parameters));
-    let answer = http::post(&url, "");
-    let text = answer.text();
-    assert!(
-        answer.status == 200 && !text.contains("error"),
-        "{statement}: {text}"
-    );
+    ]
 }
 
 /// A statement through haflux, carried out by both replicas.
 fn state(lab: &Lab, statement: &str) {
     let settled = || lab.haflux.log().matches(" is settled: ").count();
     let before = settled();
-    state_as_root(&lab.influx_url(), statement);
+    carry_out(&lab.influx_url(), &by_root(statement));
     wait_until("both replicas to have carried it out", SOON, || {
         settled() == before + 2
     });
 }
 
-fn order(haflux: &Haflux, arguments: &[&str]) -> String {
-    let file = haflux.file().display().to_string();
-    let output = Haflux::command(&[&["replica"], arguments, &["--config", &file]].concat());
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 #[test]
 fn a_writer_who_may_not_read_is_no_reason_to_mistrust_but_an_empty_node_is() {
     let mut lab = lab_with_users();
-    write(&lab, "&u=writer&p=sesame", "secret v=1 5");
+    write_until_taken(&lab.influx_url(), &by_writer("sesame"), "secret v=1 5");
     wait_for_proof(&lab.haflux, 5);
     lab.node2.restart();
     wait_for_log(
         &lab.haflux,
         "replica influxlab2 is taken for the node it was, without proof: it answers 403",
     );
-    write(&lab, "&u=writer&p=sesame", "secret v=2 6");
+    write_until_taken(&lab.influx_url(), &by_writer("sesame"), "secret v=2 6");
     wait_for_proof(&lab.haflux, 6);
     wipe(&mut lab.node2);
     wait_for_log(
@@ -341,7 +336,7 @@ fn a_writer_who_may_not_read_is_no_reason_to_mistrust_but_an_empty_node_is() {
 #[test]
 fn of_two_nodes_that_are_wiped_one_is_diverged_and_the_last_one_goes_on() {
     let mut lab = quick_lab();
-    write(&lab, "", "both v=1 5");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "both v=1 5");
     wait_for_proof(&lab.haflux, 5);
     for node in [&mut lab.node1, &mut lab.node2] {
         node.stop();
@@ -353,9 +348,9 @@ fn of_two_nodes_that_are_wiped_one_is_diverged_and_the_last_one_goes_on() {
     wait_for_log(&lab.haflux, &format!("is diverged: {missing}"));
     wait_for_log(&lab.haflux, "no other replica follows, so it goes on");
     lab.create_database("telegraf");
-    write(&lab, "", "both v=2 6");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "both v=2 6");
     lab.haflux.restart();
-    write(&lab, "", "both v=3 7");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "both v=3 7");
     assert_eq!(lab.haflux.log().matches("is diverged").count(), 1);
     let points = [&lab.node1, &lab.node2].map(|node| node.count("telegraf", "both", "v"));
     assert!(points.contains(&0) && points.contains(&2), "{points:?}");
@@ -364,32 +359,21 @@ fn of_two_nodes_that_are_wiped_one_is_diverged_and_the_last_one_goes_on() {
 #[test]
 fn a_node_that_refuses_credentials_that_it_took_is_held_and_nobody_reads_from_it() {
     let mut lab = lab_with_users();
-    write(&lab, "&u=writer&p=sesame", "secret v=1 5");
+    write_until_taken(&lab.influx_url(), &by_writer("sesame"), "secret v=1 5");
     wait_for_proof(&lab.haflux, 5);
     lab.haflux.kill9();
     wipe(&mut lab.node2);
-    state_as_root(
+    carry_out(
         &lab.node2.url(),
-        "CREATE USER root WITH PASSWORD 'root' WITH ALL PRIVILEGES",
+        &by_root("CREATE USER root WITH PASSWORD 'root' WITH ALL PRIVILEGES"),
     );
     lab.haflux.restart();
     wait_for_log(
         &lab.haflux,
         "replica influxlab2 is held: it answers 401 to credentials with which it had accepted writes to database \"telegraf\", and influxlab takes them",
     );
-    let parameters = [
-        ("q", "SELECT v FROM secret"),
-        ("u", "root"),
-        ("p", "root"),
-        ("db", "telegraf"),
-    ];
-    let url = format!(
-        "{}/query?{}",
-        lab.influx_url(),
-        http::query_string(&parameters)
-    );
     for _ in 0..6 {
-        let answer = http::post(&url, "");
+        let answer = query_with(&lab.influx_url(), &by_root("SELECT v FROM secret"));
         assert!(
             answer
                 .text()
@@ -398,7 +382,7 @@ fn a_node_that_refuses_credentials_that_it_took_is_held_and_nobody_reads_from_it
             answer.text()
         );
     }
-    let status = order(&lab.haflux, &["status"]);
+    let status = lab.haflux.order(&["replica", "status"]);
     assert!(status.contains("readmit influxlab2 --as-it-is"), "{status}");
     // Its users are back, and so it is known that its data is not.
     for statement in [
@@ -406,7 +390,7 @@ fn a_node_that_refuses_credentials_that_it_took_is_held_and_nobody_reads_from_it
         "CREATE DATABASE telegraf",
         "GRANT ALL ON telegraf TO writer",
     ] {
-        state_as_root(&lab.node2.url(), statement);
+        carry_out(&lab.node2.url(), &by_root(statement));
     }
     wait_for_log(
         &lab.haflux,
@@ -418,7 +402,7 @@ fn a_node_that_refuses_credentials_that_it_took_is_held_and_nobody_reads_from_it
 #[test]
 fn a_password_that_was_changed_everywhere_is_no_sign_of_another_disk() {
     let mut lab = lab_with_users();
-    write(&lab, "&u=writer&p=sesame", "secret v=1 5");
+    write_until_taken(&lab.influx_url(), &by_writer("sesame"), "secret v=1 5");
     wait_for_proof(&lab.haflux, 5);
     state(&lab, "SET PASSWORD FOR writer = 'another'");
     lab.node2.restart();
@@ -433,15 +417,16 @@ fn a_password_that_was_changed_everywhere_is_no_sign_of_another_disk() {
         &lab.haflux,
         "no other replica can be asked whether it takes them",
     );
-    order(&lab.haflux, &["readmit", "influxlab2", "--as-it-is"]);
-    write(&lab, "&u=writer&p=another", "secret v=2 6");
+    lab.haflux
+        .order(&["replica", "readmit", "influxlab2", "--as-it-is"]);
+    write_until_taken(&lab.influx_url(), &by_writer("another"), "secret v=2 6");
     assert_eq!(lab.node2.count("telegraf", "secret", "v"), 2);
 }
 
 #[test]
 fn what_removes_nothing_leaves_the_proof_and_what_removes_points_the_database() {
     let mut lab = quick_lab();
-    write(&lab, "", "into v=1 5");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "into v=1 5");
     wait_for_proof(&lab.haflux, 5);
     state(&lab, "SELECT v INTO copied FROM \"into\"");
     wipe(&mut lab.node2);
@@ -451,7 +436,7 @@ fn what_removes_nothing_leaves_the_proof_and_what_removes_points_the_database() 
     );
 
     let mut lab = quick_lab();
-    write(&lab, "", "deleted v=1 5");
+    write_until_taken(&lab.influx_url(), &TELEGRAF, "deleted v=1 5");
     wait_for_proof(&lab.haflux, 5);
     state(&lab, "DELETE FROM deleted");
     lab.node2.restart();
@@ -471,7 +456,7 @@ fn a_node_that_is_wiped_within_the_first_rewind_is_diverged() {
     for ends in [false, true] {
         let mut lab = lab(Options::default(), "");
         lab.create_database("telegraf");
-        write(&lab, "", "early v=1 5");
+        write_until_taken(&lab.influx_url(), &TELEGRAF, "early v=1 5");
         wait_until("both to have taken the point", SOON, || {
             let relay = status::relay(&lab.influx_url());
             let replicas = relay["replicas"].as_array().cloned().unwrap_or_default();
@@ -535,10 +520,8 @@ fn a_process_that_is_the_same_on_an_older_disk_is_asked_all_the_same() {
             &relay_over(&[&first, &second], &keys),
         );
         let write = |two: &Influxd, point: u64| {
-            let url = format!("{}/write?db=telegraf", haflux.url("front"));
-            wait_until("the write to be acknowledged", SOON, || {
-                http::post(&url, format!("older v={point} {point}")).status == 204
-            });
+            let line = format!("older v={point} {point}");
+            write_until_taken(&haflux.url("front"), &TELEGRAF, line);
             wait_until("the point on both", SOON, || {
                 [&one, two]
                     .iter()

@@ -8,11 +8,7 @@ use std::time::Duration;
 
 use support::http;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
-
-fn write(url: &str, lines: &str) -> u16 {
-    http::post(&format!("{url}/write?db=telegraf"), lines).status
-}
+use support::{Behaviour, Haflux, StandIn, relay_over, wait_until, write};
 
 fn lines_of(replica: &StandIn, measurement: &str) -> Vec<String> {
     let mut lines = replica.written_lines();
@@ -51,11 +47,11 @@ fn what_may_still_be_carried_out_is_written_over_once_its_time_has_passed() {
         let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], keys));
         let url = haflux.url("front");
         wait_until("the replica to be known", SOON, || {
-            write(&url, "known v=0 0") == 204
+            write(&url, "telegraf", "known v=0 0").status == 204
         });
         for value in 1..=3 {
             // The first one may wait in vain; it is in the journal all the same.
-            let status = write(&url, &format!("late v={value} 7"));
+            let status = write(&url, "telegraf", format!("late v={value} 7")).status;
             assert!(matches!(status, 204 | 504), "{status}");
         }
         let what = format!("all to be sent again, in order, after {fault:?}");
@@ -84,9 +80,12 @@ fn a_stop_does_not_end_the_doubt() {
         "",
     );
     assert_eq!(made.status, 200, "{}", made.text());
-    assert_eq!(write(&url, "known v=0 0"), 204);
+    assert_eq!(write(&url, "telegraf", "known v=0 0").status, 204);
     for value in 1..=2 {
-        assert_eq!(write(&url, &format!("late v={value} 7")), 204);
+        assert_eq!(
+            write(&url, "telegraf", format!("late v={value} 7")).status,
+            204
+        );
     }
     haflux.terminate();
     let before = lines_of(&replica, "late").len();
@@ -131,9 +130,9 @@ fn a_lane_is_sent_again_only_when_nothing_of_it_is_under_way() {
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"4s\""));
     let url = haflux.url("front");
-    assert_eq!(write(&url, "known v=0 0"), 204);
-    assert_eq!(write(&url, "doubtful v=1 1"), 204);
-    assert_eq!(write(&url, "slow v=1 1"), 204);
+    assert_eq!(write(&url, "telegraf", "known v=0 0").status, 204);
+    assert_eq!(write(&url, "telegraf", "doubtful v=1 1").status, 204);
+    assert_eq!(write(&url, "telegraf", "slow v=1 1").status, 204);
     wait_until("both to be sent again", SOON, || {
         times(&replica, "doubtful v=1 1") >= 3 && times(&replica, "slow v=1 1") >= 2
     });
@@ -147,10 +146,10 @@ fn what_got_no_answer_sets_back_its_own_database_only() {
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"2s\""));
     let url = haflux.url("front");
-    let write_other = |lines: &str| http::post(&format!("{url}/write?db=other"), lines).status;
-    assert_eq!(write(&url, "known v=0 0"), 204);
+    let write_other = |lines: &str| write(&url, "other", lines).status;
+    assert_eq!(write(&url, "telegraf", "known v=0 0").status, 204);
     assert_eq!(write_other("known v=0 0"), 204);
-    assert_eq!(write(&url, "doubtful v=1 1"), 204);
+    assert_eq!(write(&url, "telegraf", "doubtful v=1 1").status, 204);
     assert_eq!(write_other("slow v=1 1"), 204);
     wait_until("the doubtful one to be sent again", SOON, || {
         times(&replica, "doubtful v=1 1") >= 3
@@ -169,13 +168,16 @@ fn a_node_that_died_is_sent_its_last_seconds_again() {
     let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], "rewind = \"30s\""));
     let url = haflux.url("front");
     for value in 1..=3 {
-        assert_eq!(write(&url, &format!("lost v={value} {value}")), 204);
+        assert_eq!(
+            write(&url, "telegraf", format!("lost v={value} {value}")).status,
+            204
+        );
     }
     wait_until("the replica to have all", SOON, || {
         replica.written_lines().len() == 3
     });
     replica.refuse();
-    assert_eq!(write(&url, "lost v=4 4"), 204);
+    assert_eq!(write(&url, "telegraf", "lost v=4 4").status, 204);
     replica.accept_again();
     wait_until(
         "everything to be sent again, in order, and then what is new",
@@ -198,8 +200,7 @@ fn with_no_replica_answering_only_who_wrote_lately_may_write() {
     );
     let front = haflux.url("front");
     let write_as = |database: &str, user: &str| {
-        let parameters = http::query_string(&[("db", database), ("u", user), ("p", "secret")]);
-        http::post(&format!("{front}/write?{parameters}"), "trusted v=1 1")
+        support::write_as(&front, Some((user, "secret")), database, "trusted v=1 1")
     };
     assert_eq!(write_as("telegraf", "known").status, 204);
     replica.refuse();
@@ -236,12 +237,12 @@ fn only_what_a_replica_accepted_makes_trust_last() {
     let keys = "trust_for = \"5s\"";
     let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], keys));
     let url = haflux.url("front");
-    assert_eq!(write(&url, "trusted v=1 1"), 204);
+    assert_eq!(write(&url, "telegraf", "trusted v=1 1").status, 204);
     replica.refuse();
     // Writes that only the journal answers for, again and again.
     let mut trusted = 0;
     wait_until("the trust to end", SOON, || {
-        let status = write(&url, "trusted v=2 2");
+        let status = write(&url, "telegraf", "trusted v=2 2").status;
         trusted += usize::from(status == 204);
         status == 503
     });
@@ -285,9 +286,9 @@ fn a_replica_that_stays_away_costs_nothing() {
     let keys = "rewind = \"200ms\"";
     let mut haflux = Haflux::start(folder.path(), &relay_over(&[&replica], keys));
     let url = haflux.url("front");
-    assert_eq!(write(&url, "away v=1 1"), 204);
+    assert_eq!(write(&url, "telegraf", "away v=1 1").status, 204);
     replica.refuse();
-    assert_eq!(write(&url, "away v=2 2"), 204);
+    assert_eq!(write(&url, "telegraf", "away v=2 2").status, 204);
     let stat = format!("/proc/{}/stat", haflux.id());
     // User and system time in ticks of 10 ms: the 14th and 15th field, the 12th and 13th behind the name.
     let ticks = || -> u64 {

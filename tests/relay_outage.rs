@@ -8,17 +8,10 @@ use std::time::{Duration, Instant};
 
 use support::lab::relay_keys;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, Lab, Options, StandIn, http, relay_over, status, wait_until};
-
-fn write(url: &str, lines: &str) -> u16 {
-    http::try_request(
-        "POST",
-        &format!("{url}/write?db=telegraf"),
-        &[],
-        lines.as_bytes(),
-    )
-    .map_or(0, |answer| answer.status)
-}
+use support::{
+    Behaviour, Haflux, Lab, Options, StandIn, http, relay_over, status, try_write, wait_until,
+    write, write_with,
+};
 
 fn relay_with(keys: &str) -> impl FnOnce(String) -> String {
     relay_keys(&format!(
@@ -32,17 +25,23 @@ fn writes_and_queries_go_on_while_a_node_is_dead_and_it_catches_up_when_it_retur
     lab.create_database("telegraf");
     let url = lab.influx_url();
     for point in 0..50 {
-        assert_eq!(write(&url, &format!("outage v={point} {point}")), 204);
+        assert_eq!(
+            try_write(&url, "telegraf", format!("outage v={point} {point}")),
+            204
+        );
     }
     lab.node2.kill9();
     for point in 50..150 {
         assert_eq!(
-            write(&url, &format!("outage v={point} {point}")),
+            try_write(&url, "telegraf", format!("outage v={point} {point}")),
             204,
             "point {point}"
         );
         // Overwritten again and again while one node is away: the last value counts on both.
-        assert_eq!(write(&url, &format!("over v={point} 1")), 204);
+        assert_eq!(
+            try_write(&url, "telegraf", format!("over v={point} 1")),
+            204
+        );
     }
     let query = format!(
         "{url}/query?{}",
@@ -78,11 +77,11 @@ fn writers_of_different_precision_are_caught_up_in_the_same_requests() {
     lab.node2.kill9();
     for number in 0..WRITES {
         let (precision, second) = units[number as usize % units.len()];
-        let parameters = http::query_string(&[("db", "telegraf"), ("precision", precision)]);
+        let parameters = [("db", "telegraf"), ("precision", precision)];
         let time = (number / 10) * second;
         // All write the same points, so the order counts.
         let body = format!("mixed v={number} {time}\nmixed,number={number} v={number} {time}");
-        let answer = http::post(&format!("{url}/write?{parameters}"), &body);
+        let answer = write_with(&url, &parameters, &body);
         assert_eq!(answer.status, 204, "{}", answer.text());
     }
     let requests = || {
@@ -105,13 +104,16 @@ fn with_both_nodes_dead_writes_are_kept_and_reach_both() {
     let mut lab = Lab::start_with(Options::default(), relay_with(""));
     lab.create_database("telegraf");
     let url = lab.influx_url();
-    assert_eq!(write(&url, "kept v=0 0"), 204);
+    assert_eq!(try_write(&url, "telegraf", "kept v=0 0"), 204);
     lab.node1.kill9();
     lab.node2.kill9();
     for point in 1..20 {
-        assert_eq!(write(&url, &format!("kept v={point} {point}")), 204);
+        assert_eq!(
+            try_write(&url, "telegraf", format!("kept v={point} {point}")),
+            204
+        );
     }
-    let answer = http::post(&format!("{url}/write?db=telegraf"), "kept v=20 20");
+    let answer = write(&url, "telegraf", "kept v=20 20");
     assert_eq!(
         (answer.status, answer.header("x-haflux-applied")),
         (204, Some("0/2"))
@@ -126,7 +128,7 @@ fn after_a_restart_with_both_nodes_dead_who_wrote_lately_is_known_and_strangers_
     let mut lab = Lab::start_with(Options::default(), relay_with(""));
     lab.create_database("telegraf");
     let url = lab.influx_url();
-    assert_eq!(write(&url, "trusted v=0 0"), 204);
+    assert_eq!(try_write(&url, "telegraf", "trusted v=0 0"), 204);
     lab.node1.kill9();
     lab.node2.kill9();
     let file = lab.haflux.folder().join("data/influx_relay/trust");
@@ -138,7 +140,10 @@ fn after_a_restart_with_both_nodes_dead_who_wrote_lately_is_known_and_strangers_
         }
         assert!(file.exists(), "{}", file.display());
         lab.haflux.restart();
-        assert_eq!(write(&url, &format!("trusted v={restart} {restart}")), 204);
+        assert_eq!(
+            try_write(&url, "telegraf", format!("trusted v={restart} {restart}")),
+            204
+        );
         let stranger = http::try_request(
             "POST",
             &format!("{url}/write?db=telegraf&u=stranger&p=guess"),
@@ -146,7 +151,7 @@ fn after_a_restart_with_both_nodes_dead_who_wrote_lately_is_known_and_strangers_
             b"strange v=1 1",
         );
         assert_eq!(stranger.map(|answer| answer.status).ok(), Some(503));
-        let elsewhere = http::post(&format!("{url}/write?db=other"), "strange v=1 1");
+        let elsewhere = write(&url, "other", "strange v=1 1");
         assert_eq!(elsewhere.status, 503);
         assert!(elsewhere.header("retry-after").is_some());
     }
@@ -160,10 +165,13 @@ fn what_haflux_acknowledged_before_it_was_killed_reaches_the_node_that_was_away(
     let mut lab = Lab::start_with(Options::default(), relay_with(""));
     lab.create_database("telegraf");
     let url = lab.influx_url();
-    assert_eq!(write(&url, "killed v=0 0"), 204);
+    assert_eq!(try_write(&url, "telegraf", "killed v=0 0"), 204);
     lab.node2.kill9();
     for point in 1..40 {
-        assert_eq!(write(&url, &format!("killed v={point} {point}")), 204);
+        assert_eq!(
+            try_write(&url, "telegraf", format!("killed v={point} {point}")),
+            204
+        );
         if point % 13 == 0 {
             lab.haflux.kill9();
             lab.haflux.restart();
@@ -186,7 +194,7 @@ fn on_unavailable_reject_and_ack_all_turn_writes_away_before_anything_is_stored(
         lab.create_database("telegraf");
         let url = lab.influx_url();
         wait_until("the replicas to be in reach", SOON, || {
-            write(&url, "policy v=0 0") == 204
+            try_write(&url, "telegraf", "policy v=0 0") == 204
         });
         lab.node2.kill9();
         if dead == 2 {
@@ -194,9 +202,9 @@ fn on_unavailable_reject_and_ack_all_turn_writes_away_before_anything_is_stored(
         }
         // The first write after the death may find it out; once it is known, the refusal comes at once.
         wait_until("the death to be known", SOON, || {
-            write(&url, "policy v=0 0") == 503
+            try_write(&url, "telegraf", "policy v=0 0") == 503
         });
-        let answer = http::post(&format!("{url}/write?db=telegraf"), "policy v=1 1");
+        let answer = write(&url, "telegraf", "policy v=1 1");
         assert_eq!(answer.status, 503, "{keys}");
         assert!(answer.header("retry-after").is_some());
         assert!(
@@ -211,7 +219,7 @@ fn on_unavailable_reject_and_ack_all_turn_writes_away_before_anything_is_stored(
             lab.node1.restart();
         }
         wait_until("writes to be taken again", SOON, || {
-            write(&url, "policy v=2 2") == 204
+            try_write(&url, "telegraf", "policy v=2 2") == 204
         });
         lab.both_hold("telegraf", "policy", 2);
     }
@@ -221,12 +229,7 @@ fn on_unavailable_reject_and_ack_all_turn_writes_away_before_anything_is_stored(
 fn ack_all_says_that_both_applied_and_ack_journal_waits_for_none() {
     let lab = Lab::start_with(Options::default(), relay_with("ack = \"all\""));
     lab.create_database("telegraf");
-    let post = || {
-        http::post(
-            &format!("{}/write?db=telegraf", lab.influx_url()),
-            "acked v=1 1",
-        )
-    };
+    let post = || lab.write("telegraf", "acked v=1 1");
     wait_until("both replicas to be in reach", SOON, || {
         post().status == 204
     });
@@ -240,12 +243,9 @@ fn ack_all_says_that_both_applied_and_ack_journal_waits_for_none() {
     );
     let url = haflux.url("front");
     // For whom nobody knows a replica must vouch.
-    assert_eq!(write(&url, "first v=1 1"), 204);
+    assert_eq!(try_write(&url, "telegraf", "first v=1 1"), 204);
     let begun = Instant::now();
-    let answer = http::post(
-        &format!("{}/write?db=telegraf", haflux.url("front")),
-        "journaled v=1 1",
-    );
+    let answer = haflux.write("telegraf", "journaled v=1 1");
     assert_eq!(
         (answer.status, answer.header("x-haflux-applied")),
         (204, Some("0/2"))
@@ -281,7 +281,10 @@ fn a_replica_that_hangs_delays_nobody_and_no_order_is_broken() {
     });
     let begun = Instant::now();
     for point in 0..200 {
-        assert_eq!(write(&url, &format!("hang v={point} {point}")), 204);
+        assert_eq!(
+            try_write(&url, "telegraf", format!("hang v={point} {point}")),
+            204
+        );
     }
     assert!(
         begun.elapsed() < Duration::from_secs(8),
@@ -323,12 +326,15 @@ fn a_joined_request_that_is_refused_goes_again_one_by_one_and_each_client_gets_i
     });
     let bodies = ["good v=1 1", "bad", "good v=2 2", "bad", "good v=3 3"];
     let statuses: Vec<u16> = std::thread::scope(|scope| {
-        let mut writers = vec![scope.spawn(|| write(&url, "good v=0 0"))];
+        let mut writers = vec![scope.spawn(|| try_write(&url, "telegraf", "good v=0 0"))];
         wait_until("the first request under way", SOON, || {
             one.written_lines().len() == 1
         });
         for body in bodies {
-            writers.push(scope.spawn(|| write(&url, body)));
+            writers.push({
+                let url = &url;
+                scope.spawn(move || try_write(url, "telegraf", body))
+            });
         }
         wait_until("the others to be journaled", SOON, || {
             status::relay(&url)["records"] == 6
@@ -366,7 +372,10 @@ fn one_acceptance_wins_over_the_others_refusal_and_is_counted_as_a_dead_letter()
         !refusing.requests_for("/ping").is_empty() && !taking.requests_for("/ping").is_empty()
     });
     for point in 0..5 {
-        assert_eq!(write(&url, &format!("mixed v={point} {point}")), 204);
+        assert_eq!(
+            try_write(&url, "telegraf", format!("mixed v={point} {point}")),
+            204
+        );
     }
     wait_until("the dead letters to be logged", SOON, || {
         haflux.log().matches("the replicas differ").count() >= 5

@@ -5,13 +5,8 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use support::programs::succeeds;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, http, is_level, relay_over, status, wait_until};
-
-fn write(haflux: &Haflux, lines: &str) -> u16 {
-    http::post(&format!("{}/write?db=telegraf", haflux.url("front")), lines).status
-}
+use support::{Behaviour, Haflux, StandIn, is_level, relay_over, status, wait_until};
 
 fn large(number: usize) -> String {
     format!("large,padding={} v={number} {number}\n", "x".repeat(400)).repeat(1000)
@@ -25,14 +20,14 @@ fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
     let keys = "rewind = \"1s\"\nmax_backlog = \"1MiB\"";
     let haflux = Haflux::start(folder.path(), &relay_over(&[&well, &away], keys));
     wait_until("both replicas to be known", SOON, || {
-        write(&haflux, "small v=1 1") == 204 && !away.writes().is_empty()
+        haflux.write("telegraf", "small v=1 1").status == 204 && !away.writes().is_empty()
     });
     // This one is in doubt when the replica is let go, and stays so.
     away.behave(|request| match request.text().contains("doubtful") {
         true => Behaviour::Close,
         false => Behaviour::no_content(),
     });
-    assert_eq!(write(&haflux, "doubtful v=1 1"), 204);
+    assert_eq!(haflux.write("telegraf", "doubtful v=1 1").status, 204);
     wait_until("it to be sent", SOON, || {
         let sent = away.writes();
         sent.iter()
@@ -40,20 +35,14 @@ fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
     });
     away.refuse();
     for number in 0..6 {
-        assert_eq!(write(&haflux, &large(number)), 204);
+        assert_eq!(haflux.write("telegraf", large(number)).status, 204);
     }
     wait_until("the replica to be diverged", SOON, || {
         haflux.log().contains("replica node1 is diverged")
     });
-    let order = |order: &str| {
-        let file = haflux.file().display().to_string();
-        succeeds(&Haflux::command(&[
-            "replica", order, "node1", "--config", &file,
-        ]));
-    };
-    let file = haflux.file().display().to_string();
+    let order = |order: &str| haflux.order(&["replica", order, "node1"]);
     wait_until("the other one to have nothing to go back for", SOON, || {
-        let inspected = Haflux::command(&["journal", "inspect", "--config", &file]).stdout;
+        let inspected = haflux.told(&["journal", "inspect"]).stdout;
         String::from_utf8_lossy(&inspected)
             .lines()
             .filter_map(|line| line.strip_prefix("node0"))
@@ -63,7 +52,7 @@ fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
     away.behave(|_| Behaviour::no_content());
     away.accept_again();
     let before = away.writes().len();
-    assert_eq!(write(&haflux, "after v=1 1"), 204);
+    assert_eq!(haflux.write("telegraf", "after v=1 1").status, 204);
     order("readmit");
     wait_until("it to have all of it, with nothing in doubt", SOON, || {
         let relay = status::relay(&haflux.url("front"));
@@ -93,7 +82,7 @@ fn what_is_in_doubt_at_the_one_that_is_copied_is_sent_to_the_other_too() {
     let keys = "rewind = \"60s\"\nmax_backlog = \"1MiB\"";
     let haflux = Haflux::start(folder.path(), &relay_over(&[&source, &away], keys));
     wait_until("both replicas to be known", SOON, || {
-        write(&haflux, "small v=1 1") == 204 && !away.writes().is_empty()
+        haflux.write("telegraf", "small v=1 1").status == 204 && !away.writes().is_empty()
     });
     let first = AtomicBool::new(true);
     source.behave(move |request| {
@@ -104,25 +93,23 @@ fn what_is_in_doubt_at_the_one_that_is_copied_is_sent_to_the_other_too() {
             false => Behaviour::no_content(),
         }
     });
-    assert_eq!(write(&haflux, "doubtful v=1 1"), 204);
+    assert_eq!(haflux.write("telegraf", "doubtful v=1 1").status, 204);
     away.refuse();
     for number in 0..6 {
         wait_until("a write to be taken", SOON, || {
-            write(&haflux, &large(number)) == 204
+            haflux.write("telegraf", large(number)).status == 204
         });
     }
     wait_until("the replica to be diverged", SOON, || {
         haflux.log().contains("replica node1 is diverged")
     });
-    let file = haflux.file().display().to_string();
     wait_until("the other one to be there", SOON, || {
-        let output = Haflux::command(&["replica", "rebuild-begin", "node1", "--config", &file]);
+        let output = haflux.told(&["replica", "rebuild-begin", "node1"]);
         output.status.success()
     });
     let before = away.writes().len();
     away.accept_again();
-    let output = Haflux::command(&["replica", "readmit", "node1", "--config", &file]);
-    assert!(output.status.success(), "{output:?}");
+    haflux.order(&["replica", "readmit", "node1"]);
     wait_until("it to be sent that again", SOON, || {
         let sent = away.writes().split_off(before);
         sent.iter()

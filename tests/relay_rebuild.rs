@@ -5,36 +5,16 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use serde_json::Value;
-
 use support::lab::relay_keys;
 use support::programs::{run, succeeds};
 use support::wait::SOON;
-use support::{Haflux, Lab, Options, beside, http, status, wait_until, wait_until_level};
+use support::{Lab, Options, beside, status, try_write_with, wait_until, wait_until_level};
 
 const DATABASES: [&str; 2] = ["telegraf", "with space"];
 
-fn write(url: &str, database: &str, lines: &str) -> u16 {
-    let parameters = http::query_string(&[("db", database), ("precision", "s")]);
-    let answer = http::try_request(
-        "POST",
-        &format!("{url}/write?{parameters}"),
-        &[],
-        lines.as_bytes(),
-    );
-    answer.map_or(0, |answer| answer.status)
-}
-
-fn replica(url: &str) -> Value {
-    status::relay(url)["replicas"][1].take()
-}
-
-/// `haflux replica …`, which must do what it is told.
-fn order(haflux: &Haflux, arguments: &[&str]) {
-    let file = haflux.file().display().to_string();
-    succeeds(&Haflux::command(
-        &[&["replica"], arguments, &["--config", &file]].concat(),
-    ));
+/// The status that is answered to lines whose times are seconds.
+fn write_seconds(url: &str, database: &str, lines: &str) -> u16 {
+    try_write_with(url, &[("db", database), ("precision", "s")], lines)
 }
 
 fn influxd(arguments: &[&str]) {
@@ -46,23 +26,22 @@ fn lab_with_a_diverged_replica() -> Lab {
     let keys = "rewind = \"1s\"\nmax_backlog = \"1MiB\"\nretry = { max = \"500ms\" }";
     let mut lab = Lab::start_with(Options::default(), relay_keys(keys));
     for database in DATABASES {
-        let statement = http::query_string(&[("q", &format!("CREATE DATABASE \"{database}\""))]);
-        let answer = http::post(&format!("{}/query?{statement}", lab.influx_url()), "");
+        let answer = lab.query("", &format!("CREATE DATABASE \"{database}\""));
         assert_eq!(answer.status, 200);
     }
     let url = lab.influx_url();
     for number in 0..100 {
         let line = format!("early,number={number} v={number} {number}");
-        assert_eq!(write(&url, DATABASES[number % 2], &line), 204);
+        assert_eq!(write_seconds(&url, DATABASES[number % 2], &line), 204);
     }
     lab.node2.kill9();
     for number in 0..40 {
         let padding = "x".repeat(50_000);
         let line = format!("missed,number={number} v={number},padding=\"{padding}\" {number}");
-        assert_eq!(write(&url, DATABASES[0], &line), 204);
+        assert_eq!(write_seconds(&url, DATABASES[0], &line), 204);
     }
     wait_until("the second replica to be diverged", SOON, || {
-        replica(&url)["status"] == "diverged"
+        status::replica(&url, 1)["status"] == "diverged"
     });
     lab
 }
@@ -81,13 +60,14 @@ fn rebuild(lab: &mut Lab, copy: impl FnOnce(&mut Lab)) {
                 number % 8
             );
             let database = DATABASES[usize::from(number % 3 == 0)];
-            if write(&url, database, &lines) == 204 {
+            if write_seconds(&url, database, &lines) == 204 {
                 acknowledged.fetch_add(1, Ordering::Relaxed);
             }
         }
     };
     beside(1, write_on, || {
-        order(&lab.haflux, &["rebuild-begin", "influxlab2"]);
+        lab.haflux
+            .order(&["replica", "rebuild-begin", "influxlab2"]);
         let seen = acknowledged.load(Ordering::Relaxed);
         wait_until("writes between the beginning and the copy", SOON, || {
             acknowledged.load(Ordering::Relaxed) > seen + 20
@@ -97,9 +77,9 @@ fn rebuild(lab: &mut Lab, copy: impl FnOnce(&mut Lab)) {
         wait_until("writes between the copy and the end", SOON, || {
             acknowledged.load(Ordering::Relaxed) > seen + 20
         });
-        order(&lab.haflux, &["readmit", "influxlab2"]);
+        lab.haflux.order(&["replica", "readmit", "influxlab2"]);
         wait_until("the replica to serve again", SOON, || {
-            replica(&url)["status"] == "fresh"
+            status::replica(&url, 1)["status"] == "fresh"
         });
     });
     wait_until_level(lab, SOON).expect("it has everything");
@@ -119,14 +99,6 @@ fn rebuild(lab: &mut Lab, copy: impl FnOnce(&mut Lab)) {
     assert_eq!(relay["dead_letters"], 0, "{relay:#}");
 }
 
-/// A statement through haflux that must pass.
-fn state(lab: &Lab, statement: &str) {
-    let parameters = http::query_string(&[("db", DATABASES[0]), ("q", statement)]);
-    let answer = http::post(&format!("{}/query?{parameters}", lab.influx_url()), "");
-    assert_eq!(answer.status, 200, "{statement}: {}", answer.text());
-    assert!(!answer.text().contains("error"), "{}", answer.text());
-}
-
 #[test]
 fn the_portable_copy_and_what_was_written_meanwhile_make_both_alike() {
     let mut lab = lab_with_a_diverged_replica();
@@ -139,21 +111,16 @@ fn the_portable_copy_and_what_was_written_meanwhile_make_both_alike() {
         lab.node2.restart();
         let target = lab.node2.rpc_address();
         influxd(&["restore", "-portable", "-host", &target, &copy]);
-        state(
-            lab,
+        lab.carry_out(
+            DATABASES[0],
             "CREATE RETENTION POLICY late ON telegraf DURATION 520w REPLICATION 1",
         );
-        assert_eq!(write(&lab.influx_url(), "telegraf", "dropped v=1 1"), 204);
-        state(lab, "DROP MEASUREMENT dropped");
+        assert_eq!(
+            write_seconds(&lab.influx_url(), "telegraf", "dropped v=1 1"),
+            204
+        );
+        lab.carry_out(DATABASES[0], "DROP MEASUREMENT dropped");
     });
-}
-
-/// `haflux replica …`, which must not do what it is told; why.
-fn refused(haflux: &Haflux, arguments: &[&str]) -> String {
-    let file = haflux.file().display().to_string();
-    let output = Haflux::command(&[&["replica"], arguments, &["--config", &file]].concat());
-    assert!(!output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
@@ -161,7 +128,7 @@ fn a_replica_to_which_nothing_was_copied_is_not_taken_back_and_a_rebuild_begins_
     let mut lab = lab_with_a_diverged_replica();
     lab.node2.restart();
     let marker = "marker v=1 50";
-    assert_eq!(write(&lab.influx_url(), DATABASES[0], marker), 204);
+    assert_eq!(write_seconds(&lab.influx_url(), DATABASES[0], marker), 204);
     wait_until(
         "the newest point to be what the source proves itself by",
         SOON,
@@ -173,25 +140,30 @@ fn a_replica_to_which_nothing_was_copied_is_not_taken_back_and_a_rebuild_begins_
             })
         },
     );
-    order(&lab.haflux, &["rebuild-begin", "influxlab2"]);
+    lab.haflux
+        .order(&["replica", "rebuild-begin", "influxlab2"]);
     let pinned = || {
-        let file = lab.haflux.file().display().to_string();
-        let inspected = Haflux::command(&["journal", "inspect", "--config", &file]).stdout;
+        let inspected = lab.haflux.told(&["journal", "inspect"]).stdout;
         let inspected = String::from_utf8_lossy(&inspected).into_owned();
         let pin = inspected.lines().find(|line| line.contains("rebuild of"));
         pin.and_then(|line| line.split_whitespace().nth(3).map(str::to_owned))
     };
     let pin = pinned();
     assert!(pin.is_some());
-    assert_eq!(write(&lab.influx_url(), DATABASES[0], "during v=1 1"), 204);
-    let why = refused(&lab.haflux, &["rebuild-begin", "influxlab2"]);
+    assert_eq!(
+        write_seconds(&lab.influx_url(), DATABASES[0], "during v=1 1"),
+        204
+    );
+    let why = lab
+        .haflux
+        .refuses(&["replica", "rebuild-begin", "influxlab2"]);
     assert!(
         why.contains("the rebuilding of influxlab2 is under way"),
         "{why}"
     );
     assert_eq!(pinned(), pin);
 
-    let why = refused(&lab.haflux, &["readmit", "influxlab2"]);
+    let why = lab.haflux.refuses(&["replica", "readmit", "influxlab2"]);
     assert!(
         why.contains("influxlab2 does not hold what was to be copied to it: database \"telegraf\" has not the point of measurement \"marker\""),
         "{why}"
@@ -199,7 +171,7 @@ fn a_replica_to_which_nothing_was_copied_is_not_taken_back_and_a_rebuild_begins_
     lab.node2.stop();
     lab.node2.wipe();
     lab.node2.restart();
-    let why = refused(&lab.haflux, &["readmit", "influxlab2"]);
+    let why = lab.haflux.refuses(&["replica", "readmit", "influxlab2"]);
     assert!(why.contains("is not there"), "{why}");
     // All that it can be asked for, but one measurement.
     for database in DATABASES {
@@ -207,26 +179,27 @@ fn a_replica_to_which_nothing_was_copied_is_not_taken_back_and_a_rebuild_begins_
     }
     let answer = lab.node2.write(DATABASES[0], "marker v=1 50000000000");
     assert_eq!(answer.status, 204);
-    let why = refused(&lab.haflux, &["readmit", "influxlab2"]);
+    let why = lab.haflux.refuses(&["replica", "readmit", "influxlab2"]);
     assert!(
         why.contains("has 1 measurements there, and at least 3"),
         "{why}"
     );
-    order(&lab.haflux, &["readmit", "influxlab2", "--as-it-is"]);
+    lab.haflux
+        .order(&["replica", "readmit", "influxlab2", "--as-it-is"]);
     wait_until("the replica to serve again", SOON, || {
-        replica(&lab.influx_url())["status"] == "fresh"
+        status::replica(&lab.influx_url(), 1)["status"] == "fresh"
     });
 }
 
 #[test]
 fn the_whole_copy_brings_users_too_and_haflux_may_die_in_between() {
     let mut lab = lab_with_a_diverged_replica();
-    state(&lab, "CREATE USER early WITH PASSWORD 'secret'");
+    lab.carry_out(DATABASES[0], "CREATE USER early WITH PASSWORD 'secret'");
     rebuild(&mut lab, |lab| {
         // They are in the copy, and come once more from the journal.
-        state(lab, "DROP USER early");
-        state(lab, "CREATE USER meanwhile WITH PASSWORD 'secret'");
-        state(lab, "GRANT READ ON telegraf TO meanwhile");
+        lab.carry_out(DATABASES[0], "DROP USER early");
+        lab.carry_out(DATABASES[0], "CREATE USER meanwhile WITH PASSWORD 'secret'");
+        lab.carry_out(DATABASES[0], "GRANT READ ON telegraf TO meanwhile");
         let copy = lab.folder().join("copy").display().to_string();
         let source = lab.node1.rpc_address();
         for database in DATABASES {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use support::stand_in::Request;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, http, relay_over, wait_until};
+use support::{Behaviour, Haflux, StandIn, relay_over, wait_until, write_until_taken};
 
 /// Answers as a node whose process started at this moment.
 fn started(moment: &'static str) -> impl Fn(&Request) -> Behaviour + Send + Sync {
@@ -39,14 +39,6 @@ fn lines(server: &StandIn) -> usize {
 }
 
 #[track_caller]
-fn write(haflux: &Haflux, lines: &str) {
-    let url = format!("{}/write?db=telegraf", haflux.url("front"));
-    wait_until("the write to be acknowledged", SOON, || {
-        http::post(&url, lines).status == 204
-    });
-}
-
-#[track_caller]
 fn close_connections(server: &mut StandIn, haflux: &Haflux) {
     let greeted = haflux.log().matches(" answers; from record").count();
     server.refuse();
@@ -62,12 +54,16 @@ fn a_process_that_is_the_same_is_sent_nothing_again_and_another_one_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = Haflux::start(folder.path(), &relay_over(&[&server], "rewind = \"60s\""));
     for point in 0..5 {
-        write(&haflux, &format!("m v={point} {point}"));
+        write_until_taken(
+            &haflux.url("front"),
+            &[("db", "telegraf")],
+            format!("m v={point} {point}"),
+        );
     }
     wait_until("the writes to arrive", SOON, || lines(&server) == 5);
     close_connections(&mut server, &haflux);
     assert!(haflux.log().contains("node0 is the same process as before"));
-    write(&haflux, "m v=5 5");
+    write_until_taken(&haflux.url("front"), &[("db", "telegraf")], "m v=5 5");
     assert_eq!(lines(&server), 6);
 
     server.behave(started("2026-11-25T04:00:00Z"));
@@ -84,7 +80,11 @@ fn a_node_that_does_not_say_when_it_started_is_sent_what_it_may_have_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = Haflux::start(folder.path(), &relay_over(&[&server], "rewind = \"60s\""));
     for point in 0..5 {
-        write(&haflux, &format!("m v={point} {point}"));
+        write_until_taken(
+            &haflux.url("front"),
+            &[("db", "telegraf")],
+            format!("m v={point} {point}"),
+        );
     }
     wait_until("the writes to arrive", SOON, || lines(&server) == 5);
     close_connections(&mut server, &haflux);
@@ -97,7 +97,11 @@ fn time_that_a_node_was_away_does_not_make_what_it_accepted_any_safer() {
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = Haflux::start(folder.path(), &relay_over(&[&server], "rewind = \"3s\""));
     for point in 0..5 {
-        write(&haflux, &format!("m v={point} {point}"));
+        write_until_taken(
+            &haflux.url("front"),
+            &[("db", "telegraf")],
+            format!("m v={point} {point}"),
+        );
     }
     wait_until("the writes to arrive", SOON, || lines(&server) == 5);
     server.refuse();
@@ -112,7 +116,7 @@ fn a_node_that_cannot_say_who_it_is_for_now_is_asked_again_and_sent_nothing_mean
     let mut server = StandIn::start(started("one"));
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = Haflux::start(folder.path(), &relay_over(&[&server], "rewind = \"100ms\""));
-    write(&haflux, "m v=1 1");
+    write_until_taken(&haflux.url("front"), &[("db", "telegraf")], "m v=1 1");
     // A proof is asked for once the write is older than `rewind`.
     wait_until("the node to be asked for a point", SOON, || {
         server.behave(started("two"));
@@ -134,7 +138,7 @@ fn a_node_that_cannot_say_who_it_is_for_now_is_asked_again_and_sent_nothing_mean
     });
     assert_eq!(lines(&server), sent);
     server.behave(started("three"));
-    write(&haflux, "m v=2 2");
+    write_until_taken(&haflux.url("front"), &[("db", "telegraf")], "m v=2 2");
     wait_until("the write to arrive", SOON, || lines(&server) > sent);
 }
 
@@ -146,12 +150,12 @@ fn a_node_that_closes_idle_connections_at_once_is_not_asked_without_end() {
     let placeholder = StandIn::healthy();
     let configuration = relay_over(&[&placeholder], "").replace(&placeholder.address(), &address);
     let haflux = Haflux::start(folder.path(), &configuration);
-    write(&haflux, "m v=1 1");
+    write_until_taken(&haflux.url("front"), &[("db", "telegraf")], "m v=1 1");
     let begun = Instant::now();
     let before = connections.load(Ordering::Relaxed);
     let mut written = 0;
     while begun.elapsed() < Duration::from_secs(2) {
-        write(&haflux, "m v=2 2");
+        write_until_taken(&haflux.url("front"), &[("db", "telegraf")], "m v=2 2");
         written += 1;
         std::thread::sleep(Duration::from_millis(20));
     }

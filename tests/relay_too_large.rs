@@ -10,7 +10,7 @@ use serde_json::Value;
 use support::lab::relay_keys;
 use support::wait::SOON;
 use support::{
-    Behaviour, Haflux, Lab, Options, StandIn, http, points, relay_over, status, wait_until,
+    Behaviour, Haflux, Lab, Options, StandIn, points, relay_over, status, wait_until, write,
 };
 
 const LIMIT: usize = 20_000;
@@ -23,10 +23,6 @@ fn lab() -> Lab {
     lab.node2.restart_with(small);
     lab.create_database("telegraf");
     lab
-}
-
-fn write(url: &str, lines: &str) -> u16 {
-    http::post(&format!("{url}/write?db=telegraf"), lines).status
 }
 
 /// About 100 KB, every point of which `round` overwrites.
@@ -74,7 +70,10 @@ fn a_node_with_a_small_limit_gets_large_writes_and_what_it_missed_in_smaller_req
     let mut lab = lab();
     let url = lab.influx_url();
     for round in 0..5 {
-        assert_eq!(write(&url, &large_body("large", round)), 204);
+        assert_eq!(
+            write(&url, "telegraf", large_body("large", round)).status,
+            204
+        );
     }
     wait_until_same(&lab, "large", 2000);
     let small = replica(&lab, "influxlab2");
@@ -93,7 +92,10 @@ fn a_node_with_a_small_limit_gets_large_writes_and_what_it_missed_in_smaller_req
 
     // What is learnt is kept.
     for round in 5..10 {
-        assert_eq!(write(&url, &large_body("large", round)), 204);
+        assert_eq!(
+            write(&url, "telegraf", large_body("large", round)).status,
+            204
+        );
     }
     wait_until_same(&lab, "large", 2000);
     assert_eq!(number(&replica(&lab, "influxlab2")["too_large"]), searched);
@@ -102,9 +104,12 @@ fn a_node_with_a_small_limit_gets_large_writes_and_what_it_missed_in_smaller_req
     lab.node2.kill9();
     for point in 0..300 {
         let line = format!("missed v={point},filling=\"{}\" {point}", "x".repeat(3000));
-        assert_eq!(write(&url, &line), 204);
+        assert_eq!(write(&url, "telegraf", &line).status, 204);
         if point % 100 == 0 {
-            assert_eq!(write(&url, &large_body("large", 10 + point)), 204);
+            assert_eq!(
+                write(&url, "telegraf", large_body("large", 10 + point)).status,
+                204
+            );
         }
     }
     lab.node2.restart();
@@ -124,8 +129,8 @@ fn a_line_that_is_too_large_for_one_node_is_a_dead_letter_and_its_neighbours_are
     // Gzip makes it no smaller than three quarters.
     let filling = points::noise(2 * LIMIT);
     let lines = format!("line v=1 1\nline v=2,filling=\"{filling}\" 2\nline v=3 3");
-    assert_eq!(write(&url, &lines), 204);
-    assert_eq!(write(&url, "line v=4 4"), 204);
+    assert_eq!(write(&url, "telegraf", &lines).status, 204);
+    assert_eq!(write(&url, "telegraf", "line v=4 4").status, 204);
     let values = |node: &support::Influxd| -> Vec<u64> {
         let answer = node.query("telegraf", "SELECT v FROM line");
         let values = answer["results"][0]["series"][0]["values"].as_array();
@@ -147,7 +152,7 @@ fn a_body_that_ends_inside_quotes_loses_the_same_line_on_both_nodes() {
     let lab = lab();
     let url = lab.influx_url();
     let open = format!("{}open s=\"never closed", large_body("open", 1));
-    assert_eq!(write(&url, &open), 400);
+    assert_eq!(write(&url, "telegraf", &open).status, 400);
     wait_until_same(&lab, "open", 2000);
     assert_eq!(dead_letters(&lab), 0);
 }
@@ -170,8 +175,8 @@ fn a_piece_without_an_answer_is_sent_again_with_all_that_followed_it() {
     let haflux = Haflux::start(folder.path(), &relay_over(&[&node], "rewind = \"2s\""));
     let url = haflux.url("front");
     let lines: Vec<String> = (1..=5).map(|value| format!("piece v={value} 7")).collect();
-    assert_eq!(write(&url, &lines.join("\n")), 204);
-    assert_eq!(write(&url, "piece v=6 7"), 204);
+    assert_eq!(write(&url, "telegraf", lines.join("\n")).status, 204);
+    assert_eq!(write(&url, "telegraf", "piece v=6 7").status, 204);
     // Once `rewind` has passed everything is sent once more, in order, and ends as it should.
     wait_until("the lane to be sent again", Duration::from_secs(20), || {
         let sent: Vec<String> = node

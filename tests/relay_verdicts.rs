@@ -3,11 +3,9 @@
 
 mod support;
 
-use serde_json::Value;
-use support::http::{self, Answer};
 use support::stand_in::Request;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, relay_over, wait_until};
+use support::{Behaviour, Haflux, StandIn, relay_over, status, wait_until};
 
 const DONE: &str = "{\"results\":[{\"statement_id\":0}]}\n";
 /// A point, whichever is asked for.
@@ -36,10 +34,6 @@ fn taking() -> StandIn {
     StandIn::start(taken)
 }
 
-fn post(haflux: &Haflux, lines: &str) -> Answer {
-    http::post(&format!("{}/write?db=db", haflux.url("front")), lines)
-}
-
 /// Requests to write with this word in them.
 fn sent(node: &StandIn, word: &str) -> usize {
     let writes = node.writes();
@@ -53,21 +47,10 @@ fn start(folder: &tempfile::TempDir, nodes: &[&StandIn], keys: &str) -> Haflux {
     let keys = format!("rewind = \"100ms\"\n{keys}");
     let haflux = Haflux::start(folder.path(), &relay_over(nodes, &keys));
     wait_until("the replicas to be known", SOON, || {
-        post(&haflux, "known v=1 1").status == 204
+        haflux.write("db", "known v=1 1").status == 204
             && nodes.iter().all(|node| sent(node, "known") > 0)
     });
     haflux
-}
-
-fn replica(haflux: &Haflux, number: usize) -> Value {
-    let page = http::get(&format!("{}/haproxy?stats;json", haflux.url("front"))).json();
-    page["relays"][0]["replicas"][number].clone()
-}
-
-fn change(haflux: &Haflux, statement: &str) {
-    let text = http::query_string(&[("q", statement)]);
-    let answer = http::post(&format!("{}/query?{text}", haflux.url("reads")), "");
-    assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
 #[test]
@@ -79,13 +62,13 @@ fn a_replica_that_was_away_gets_what_the_other_one_refused_and_a_restart_forgets
         let mut haflux = start(&folder, &[&refuses, &away], "");
         away.refuse();
         wait_until("its absence to be known", SOON, || {
-            let answer = post(&haflux, "alone v=1 1");
+            let answer = haflux.write("db", "alone v=1 1");
             answer.header("x-haflux-applied") == Some("1/2")
         });
-        assert_eq!(post(&haflux, "bad v=1 1\ngood v=1 1").status, 400);
+        assert_eq!(haflux.write("db", "bad v=1 1\ngood v=1 1").status, 400);
         if restart {
             // Behind a statement nothing is sent again, so the one that refused will not say so once more.
-            change(&haflux, "CREATE DATABASE later");
+            assert_eq!(haflux.query("", "CREATE DATABASE later").status, 200);
             haflux.terminate();
             haflux.restart();
         }
@@ -107,11 +90,11 @@ fn points_that_one_replica_finds_too_old_are_no_dead_letter() {
     let drops = refusing("old", 400, body);
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&takes, &drops], "");
-    assert_eq!(post(&haflux, "old v=1 1").status, 204);
+    assert_eq!(haflux.write("db", "old v=1 1").status, 204);
     wait_until("it to be counted", SOON, || {
-        replica(&haflux, 1)["expired"] == 1
+        status::replica(&haflux.url("front"), 1)["expired"] == 1
     });
-    assert_eq!(replica(&haflux, 1)["refused"], 0);
+    assert_eq!(status::replica(&haflux.url("front"), 1)["refused"], 0);
     assert!(
         !haflux.log().contains("the replicas differ"),
         "{}",
@@ -124,17 +107,17 @@ fn what_no_replica_takes_is_answered_and_passed_over() {
     let nodes = [(); 2].map(|()| refusing("lost", 404, NO_DATABASE));
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&nodes[0], &nodes[1]], "");
-    let answer = post(&haflux, "lost v=1 1");
+    let answer = haflux.write("db", "lost v=1 1");
     assert_eq!(answer.status, 404, "{}", answer.text());
     // By their counts: the head, and so the lag, is a moment old.
     wait_until("both to be through with it", SOON, || {
-        (0..2).all(|number| replica(&haflux, number)["refused"] == 1)
+        (0..2).all(|number| status::replica(&haflux.url("front"), number)["refused"] == 1)
     });
     for node in &nodes {
         node.behave(taken);
     }
     let tries = nodes.each_ref().map(|node| sent(node, "lost"));
-    assert_eq!(post(&haflux, "later v=1 1").status, 204);
+    assert_eq!(haflux.write("db", "later v=1 1").status, 204);
     wait_until("the next write at both", SOON, || {
         nodes.iter().all(|node| sent(node, "later") > 0)
     });
@@ -147,9 +130,9 @@ fn what_one_replica_lacks_does_not_keep_it_from_the_statement_behind() {
     let lacks = refusing("held", 404, NO_DATABASE);
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&takes, &lacks], "");
-    assert_eq!(post(&haflux, "held v=1 1").status, 204);
+    assert_eq!(haflux.write("db", "held v=1 1").status, 204);
     wait_until("it to be tried", SOON, || sent(&lacks, "held") > 0);
-    change(&haflux, "CREATE DATABASE db");
+    assert_eq!(haflux.query("", "CREATE DATABASE db").status, 200);
     wait_until("the statement at both", SOON, || {
         let all = lacks.requests();
         all.iter()
@@ -169,7 +152,7 @@ fn a_policy_that_is_not_met_in_time_is_no_success() {
         "/write" => Behaviour::Hang,
         _ => taken(request),
     });
-    let answer = post(&haflux, "late v=1 1");
+    let answer = haflux.write("db", "late v=1 1");
     assert_eq!(
         (answer.status, answer.header("x-haflux-applied")),
         (504, Some("1/2"))
@@ -178,6 +161,6 @@ fn a_policy_that_is_not_met_in_time_is_no_success() {
     assert!(text.contains("journaled, applied by 1 of 2"), "{text}");
     hangs.behave(taken);
     wait_until("the write at the other one", SOON, || {
-        replica(&haflux, 1)["lag"]["records"] == 0
+        status::replica(&haflux.url("front"), 1)["lag"]["records"] == 0
     });
 }

@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use support::http::{self, Answer};
 use support::lab::relay_keys;
 use support::wait::SOON;
-use support::{Lab, Options, wait_until};
+use support::{Lab, Options, wait_until, write};
 
 fn lab() -> Lab {
     let lab = Lab::start();
@@ -26,7 +26,8 @@ fn both_in_reach(lab: &Lab) {
     });
 }
 
-fn write(lab: &Lab, parameters: &str, body: &[u8]) -> Answer {
+/// With parameters as they are.
+fn write_raw(lab: &Lab, parameters: &str, body: &[u8]) -> Answer {
     http::post(&format!("{}/write?{parameters}", lab.influx_url()), body)
 }
 
@@ -50,7 +51,7 @@ fn refused(answer: &Answer, status: u16, error: &str) {
 #[test]
 fn a_write_reaches_both_nodes_and_is_answered_as_influxdb_answers() {
     let lab = lab();
-    let answer = write(
+    let answer = write_raw(
         &lab,
         "db=telegraf&precision=s",
         b"cpu,host=a v=1 1700000000\ncpu,host=b v=2 1700000000\n",
@@ -79,7 +80,7 @@ fn lines_without_a_time_get_one_that_is_equal_on_both_nodes() {
         let lines = format!(
             "{precision},host=a v=1\n{precision},host=b v=2i,s=\"x y\"\n\n# comment\n{precision},host=c v=3 7\n"
         );
-        let answer = write(
+        let answer = write_raw(
             &lab,
             &format!("db=telegraf&precision={precision}"),
             lines.as_bytes(),
@@ -94,7 +95,10 @@ fn lines_without_a_time_get_one_that_is_equal_on_both_nodes() {
         let lines = lines.replace("2i", "2");
         let precision_named = format!("db=telegraf&precision={precision}");
         let lines = lines.replace(&format!("{precision},"), &format!("clean_{precision},"));
-        assert_eq!(write(&lab, &precision_named, lines.as_bytes()).status, 204);
+        assert_eq!(
+            write_raw(&lab, &precision_named, lines.as_bytes()).status,
+            204
+        );
         lab.both_hold("telegraf", &format!("clean_{precision}"), 3);
     }
 }
@@ -111,7 +115,10 @@ fn what_the_body_says_is_wrong_is_refused_in_influxdbs_words() {
         "cpu v=1 12x",
         "# c\ncpu v=\"open",
     ] {
-        let (ours, theirs) = (write(&lab, "db=telegraf", body.as_bytes()), direct(body));
+        let (ours, theirs) = (
+            write_raw(&lab, "db=telegraf", body.as_bytes()),
+            direct(body),
+        );
         assert_eq!(
             (ours.status, ours.text()),
             (theirs.status, theirs.text()),
@@ -119,7 +126,7 @@ fn what_the_body_says_is_wrong_is_refused_in_influxdbs_words() {
         );
     }
     // The good lines of a partly bad body are stored on both.
-    let answer = write(&lab, "db=telegraf", b"part v=1 1\npart v=x 2\npart v=3 3");
+    let answer = write_raw(&lab, "db=telegraf", b"part v=1 1\npart v=x 2\npart v=3 3");
     assert_eq!(answer.status, 400);
     assert!(
         answer.text().starts_with(
@@ -130,9 +137,9 @@ fn what_the_body_says_is_wrong_is_refused_in_influxdbs_words() {
     );
     lab.both_hold("telegraf", "part", 2);
     // A conflict of types, told to the one who made it.
-    assert_eq!(write(&lab, "db=telegraf", b"typed v=1 1").status, 204);
+    assert_eq!(write_raw(&lab, "db=telegraf", b"typed v=1 1").status, 204);
     lab.both_hold("telegraf", "typed", 1);
-    let answer = write(&lab, "db=telegraf", b"typed v=\"text\" 2");
+    let answer = write_raw(&lab, "db=telegraf", b"typed v=\"text\" 2");
     assert_eq!(answer.status, 400);
     assert!(
         answer.text().contains("field type conflict"),
@@ -144,31 +151,39 @@ fn what_the_body_says_is_wrong_is_refused_in_influxdbs_words() {
 #[test]
 fn what_the_parameters_say_is_wrong_is_refused_in_influxdbs_words() {
     let lab = lab();
-    refused(&write(&lab, "", b"cpu v=1"), 400, "database is required");
-    refused(&write(&lab, "db=", b"cpu v=1"), 400, "database is required");
     refused(
-        &write(&lab, "db=nodb", b"cpu v=1"),
+        &write_raw(&lab, "", b"cpu v=1"),
+        400,
+        "database is required",
+    );
+    refused(
+        &write_raw(&lab, "db=", b"cpu v=1"),
+        400,
+        "database is required",
+    );
+    refused(
+        &write_raw(&lab, "db=nodb", b"cpu v=1"),
         404,
         "database not found: \"nodb\"",
     );
     refused(
-        &write(&lab, "db=telegraf&rp=norp", b"cpu v=1"),
+        &write_raw(&lab, "db=telegraf&rp=norp", b"cpu v=1"),
         500,
         "retention policy not found: norp",
     );
-    let answer = write(&lab, "db=telegraf&precision=fortnight", b"cpu v=1");
+    let answer = write_raw(&lab, "db=telegraf&precision=fortnight", b"cpu v=1");
     refused(
         &answer,
         400,
         "invalid precision \"fortnight\" (use n, u, ms, s, m or h)",
     );
     refused(
-        &write(&lab, "db=telegraf&consistency=maybe", b"cpu v=1"),
+        &write_raw(&lab, "db=telegraf&consistency=maybe", b"cpu v=1"),
         400,
         "invalid consistency level",
     );
     // After a refusal that says something is missing, the other databases' writes go on.
-    assert_eq!(write(&lab, "db=telegraf", b"after v=1 1").status, 204);
+    assert_eq!(write_raw(&lab, "db=telegraf", b"after v=1 1").status, 204);
     lab.both_hold("telegraf", "after", 1);
 }
 
@@ -219,7 +234,7 @@ fn a_body_over_the_limit_is_413_whether_its_length_is_told_or_not() {
     lab.create_database("telegraf");
     let line = b"cpu v=1 1\n".repeat(103);
     refused(
-        &write(&lab, "db=telegraf", &line),
+        &write_raw(&lab, "db=telegraf", &line),
         413,
         "Request Entity Too Large",
     );
@@ -230,7 +245,7 @@ fn a_body_over_the_limit_is_413_whether_its_length_is_told_or_not() {
     let answer = http::raw(&lab.haflux.address("influx_front"), &chunked, SOON).expect("an answer");
     let answer = String::from_utf8_lossy(&answer).into_owned();
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert_eq!(write(&lab, "db=telegraf", &line[..1020]).status, 204);
+    assert_eq!(write_raw(&lab, "db=telegraf", &line[..1020]).status, 204);
 }
 
 #[test]
@@ -389,7 +404,7 @@ fn credentials_travel_with_the_write() {
         )
     };
     refused(
-        &http::post(&format!("{front}/write?db=telegraf"), "a v=1"),
+        &write(&front, "telegraf", "a v=1"),
         401,
         "unable to parse authentication credentials",
     );
@@ -448,7 +463,7 @@ fn a_write_endpoint_that_the_acl_forgot_still_reaches_both_nodes() {
     lab.create_database("telegraf");
     for point in 0..4 {
         assert_eq!(
-            write(
+            write_raw(
                 &lab,
                 "db=telegraf",
                 format!("forgotten v={point} {point}").as_bytes()

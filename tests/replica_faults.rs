@@ -6,10 +6,9 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use support::http;
 use support::stand_in::Request;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, lock, relay_over, wait_until};
+use support::{Behaviour, Haflux, StandIn, lock, relay_over, wait_until, write};
 
 /// Writes before, during and after the fault.
 const PHASE: usize = 40;
@@ -80,12 +79,8 @@ fn assert_in_order(values: &[usize], newest: usize) {
     assert_eq!(values.last(), Some(&newest), "{values:?}");
 }
 
-fn write(url: &str, value: usize) -> u16 {
-    http::post(
-        &format!("{url}/write?db=telegraf"),
-        format!("fault v={value} 1"),
-    )
-    .status
+fn write_value(url: &str, value: usize) -> u16 {
+    write(url, "telegraf", format!("fault v={value} 1")).status
 }
 
 fn start(folder: &std::path::Path, replicas: [&Replica; 2]) -> Haflux {
@@ -101,7 +96,7 @@ fn one_is_sick(fault: impl Fn(&Request) -> Behaviour + Send + Sync + 'static) {
     let haflux = start(folder.path(), [&sick, &well]);
     let url = haflux.url("front");
     for value in 0..PHASE {
-        assert_eq!(write(&url, value), 204, "before the fault");
+        assert_eq!(write_value(&url, value), 204, "before the fault");
     }
     for replica in [&sick, &well] {
         wait_until("both to have all", SOON, || {
@@ -112,7 +107,7 @@ fn one_is_sick(fault: impl Fn(&Request) -> Behaviour + Send + Sync + 'static) {
     sick.server.behave(fault);
     for value in PHASE..2 * PHASE {
         let begun = Instant::now();
-        assert_eq!(write(&url, value), 204, "during the fault");
+        assert_eq!(write_value(&url, value), 204, "during the fault");
         assert!(
             begun.elapsed() < TIMEOUT,
             "write {value} waited for the sick replica: {:?}",
@@ -129,7 +124,7 @@ fn one_is_sick(fault: impl Fn(&Request) -> Behaviour + Send + Sync + 'static) {
 
     sick.heal();
     for value in 2 * PHASE..3 * PHASE {
-        assert_eq!(write(&url, value), 204, "after the fault");
+        assert_eq!(write_value(&url, value), 204, "after the fault");
     }
     let newest = 3 * PHASE - 1;
     for replica in [&sick, &well] {
@@ -225,7 +220,7 @@ fn both_are_sick(fault: impl Fn(&Request) -> Behaviour + Clone + Send + Sync + '
     let mut haflux = start(folder.path(), [&replicas[0], &replicas[1]]);
     let url = haflux.url("front");
     for value in 0..PHASE {
-        assert_eq!(write(&url, value), 204, "before the fault");
+        assert_eq!(write_value(&url, value), 204, "before the fault");
     }
     for replica in &replicas {
         replica.server.behave(fault.clone());
@@ -233,7 +228,7 @@ fn both_are_sick(fault: impl Fn(&Request) -> Behaviour + Clone + Send + Sync + '
     let mut written = PHASE;
     for value in PHASE..2 * PHASE {
         // The first ones may wait for replicas that are not known to be sick yet; they are in the journal all the same.
-        let status = write(&url, value);
+        let status = write_value(&url, value);
         assert!(matches!(status, 204 | 504), "{status} during the fault");
         written += 1;
         if value % 10 == 0 {

@@ -3,8 +3,7 @@
 
 mod support;
 
-use support::http::{self, Answer};
-use support::{Influxd, Lab, Options, status};
+use support::{Influxd, Lab, Options, query_as, status, write_as};
 
 type User = Option<(&'static str, &'static str)>;
 
@@ -76,20 +75,9 @@ const STATEMENTS: [(&str, &str); 38] = [
     ("d", "DELETE FROM x#; SELECT v INTO e.autogen.x# FROM m"),
 ];
 
-fn query(url: &str, user: User, database: &str, query: &str) -> Answer {
-    let mut parameters = vec![("db", database), ("q", query)];
-    if let Some((name, password)) = user {
-        parameters.extend([("u", name), ("p", password)]);
-    }
-    http::post(
-        &format!("{url}/query?{}", http::query_string(&parameters)),
-        "",
-    )
-}
-
 fn set_up(url: &str) {
     let first = "CREATE USER admin WITH PASSWORD 'all' WITH ALL PRIVILEGES";
-    assert_eq!(query(url, None, "", first).status, 200);
+    assert_eq!(query_as(url, None, "", first).status, 200);
     for statement in [
         "CREATE DATABASE d",
         "CREATE DATABASE e",
@@ -103,10 +91,10 @@ fn set_up(url: &str) {
         "GRANT WRITE ON d TO writer",
         "GRANT ALL ON d TO both",
     ] {
-        let answer = query(url, ADMIN, "", statement);
+        let answer = query_as(url, ADMIN, "", statement);
         assert!(!answer.text().contains("error"), "{}", answer.text());
     }
-    let written = http::post(&format!("{url}/write?db=d&u=admin&p=all"), "m v=1 1");
+    let written = write_as(url, ADMIN, "d", "m v=1 1");
     assert_eq!(written.status, 204);
 }
 
@@ -130,9 +118,9 @@ fn haflux_says_what_a_node_says_and_stores_nothing_that_it_refuses() {
         for (number, user) in USERS.iter().enumerate() {
             let statement = statement.replace('#', &number.to_string());
             let before = statements(&url);
-            let ours = query(&url, *user, database, &statement);
+            let ours = query_as(&url, *user, database, &statement);
             let stored = statements(&url) - before;
-            let theirs = query(&node, *user, database, &statement);
+            let theirs = query_as(&node, *user, database, &statement);
             let is_refused = matches!(theirs.status, 401 | 403);
             if (ours.status, ours.text()) != (theirs.status, theirs.text())
                 || (stored == 0) != is_refused

@@ -3,39 +3,15 @@
 
 mod support;
 
-use serde_json::Value;
-use support::http::{self, Answer};
+use support::http;
 use support::lab::relay_keys;
 use support::wait::SOON;
-use support::{Influxd, Lab, Options, status, wait_until};
+use support::{Influxd, Lab, Options, query_with, status, wait_until};
 
 /// The lab, with a relay that does not wait for long.
 fn impatient() -> Lab {
     let keys = "rewind = \"500ms\"\ntimeout = \"2s\"";
     Lab::start_with(Options::default(), relay_keys(keys))
-}
-
-fn query(lab: &Lab, parameters: &[(&str, &str)]) -> Answer {
-    let text = http::query_string(parameters);
-    http::post(&format!("{}/query?{text}", lab.influx_url()), "")
-}
-
-#[track_caller]
-fn succeeds(lab: &Lab, database: &str, statement: &str) -> Value {
-    let answer = query(lab, &[("db", database), ("q", statement)]);
-    assert_eq!(answer.status, 200, "{statement}: {}", answer.text());
-    assert!(
-        !answer.text().contains("error"),
-        "{statement}: {}",
-        answer.text()
-    );
-    answer.json()
-}
-
-#[track_caller]
-fn write(lab: &Lab, database: &str, lines: &str) {
-    let url = format!("{}/write?db={database}", lab.influx_url());
-    assert_eq!(http::post(&url, lines).status, 204, "{lines}");
 }
 
 fn databases(node: &Influxd) -> Vec<String> {
@@ -59,7 +35,7 @@ fn on_both(lab: &Lab, what: &str, holds: impl Fn(&Influxd) -> bool) {
 fn a_database_is_made_on_both_nodes_and_the_answer_is_influxdbs() {
     let lab = Lab::start();
     let direct = lab.node1.query_answer("", "CREATE DATABASE direct");
-    let answer = query(&lab, &[("q", "CREATE DATABASE mine")]);
+    let answer = query_with(&lab.influx_url(), &[("q", "CREATE DATABASE mine")]);
     assert_eq!(
         (answer.status, answer.text()),
         (direct.status, direct.text())
@@ -84,25 +60,25 @@ fn a_database_is_made_on_both_nodes_and_the_answer_is_influxdbs() {
         databases(node).contains(&"got".to_owned())
     });
     // And a write right after it is good.
-    write(&lab, "mine", "cpu v=1 1");
+    assert_eq!(lab.write("mine", "cpu v=1 1").status, 204);
 }
 
 #[test]
 fn a_node_that_was_down_gets_statements_and_writes_in_their_order() {
     let mut lab = impatient();
-    succeeds(&lab, "", "CREATE DATABASE telegraf");
-    write(&lab, "telegraf", "old v=1 1\nkept v=1 1");
+    lab.carry_out("", "CREATE DATABASE telegraf");
+    assert_eq!(lab.write("telegraf", "old v=1 1\nkept v=1 1").status, 204);
     on_both(&lab, "the points", |node| {
         node.count("telegraf", "old", "v") == 1
     });
     lab.node2.stop();
-    succeeds(&lab, "", "CREATE DATABASE later");
-    write(&lab, "later", "cpu v=1 1");
-    succeeds(&lab, "telegraf", "DROP MEASUREMENT old");
-    write(&lab, "telegraf", "old v=2 2\nold v=3 3");
-    succeeds(&lab, "telegraf", "DELETE FROM kept WHERE time < 2");
-    write(&lab, "telegraf", "kept v=2 2");
-    succeeds(&lab, "telegraf", "SELECT v INTO copied FROM old");
+    lab.carry_out("", "CREATE DATABASE later");
+    assert_eq!(lab.write("later", "cpu v=1 1").status, 204);
+    lab.carry_out("telegraf", "DROP MEASUREMENT old");
+    assert_eq!(lab.write("telegraf", "old v=2 2\nold v=3 3").status, 204);
+    lab.carry_out("telegraf", "DELETE FROM kept WHERE time < 2");
+    assert_eq!(lab.write("telegraf", "kept v=2 2").status, 204);
+    lab.carry_out("telegraf", "SELECT v INTO copied FROM old");
     lab.node2.restart();
     on_both(&lab, "everything", |node| {
         node.query_answer("later", "SELECT v FROM cpu")
@@ -123,11 +99,10 @@ fn a_node_that_was_down_gets_statements_and_writes_in_their_order() {
 #[test]
 fn a_write_of_a_missing_database_is_refused_and_good_once_it_was_made() {
     let lab = Lab::start();
-    let url = format!("{}/write?db=telegraf", lab.influx_url());
-    let refused = http::post(&url, "cpu v=1 1");
+    let refused = lab.write("telegraf", "cpu v=1 1");
     assert_eq!(refused.status, 404, "{}", refused.text());
-    succeeds(&lab, "", "CREATE DATABASE telegraf");
-    assert_eq!(http::post(&url, "cpu v=2 2").status, 204);
+    lab.carry_out("", "CREATE DATABASE telegraf");
+    assert_eq!(lab.write("telegraf", "cpu v=2 2").status, 204);
     on_both(&lab, "the database", |node| {
         databases(node).contains(&"telegraf".to_owned())
     });
@@ -154,7 +129,7 @@ fn refusals_are_influxdbs_own() {
         ),
     ];
     for (database, statement) in cases {
-        let through = query(&lab, &[("db", database), ("q", statement)]);
+        let through = query_with(&lab.influx_url(), &[("db", database), ("q", statement)]);
         let direct = lab.node1.query_answer(database, statement);
         assert_eq!(
             (through.status, through.text()),
@@ -178,27 +153,26 @@ fn refusals_are_influxdbs_own() {
 #[test]
 fn now_is_the_moment_of_acceptance_on_every_node() {
     let mut lab = impatient();
-    succeeds(&lab, "", "CREATE DATABASE telegraf");
+    lab.carry_out("", "CREATE DATABASE telegraf");
     on_both(&lab, "the database", |node| {
         databases(node).contains(&"telegraf".to_owned())
     });
     lab.node2.stop();
     // Stamped with the time of its coming.
-    write(&lab, "telegraf", "before v=1");
-    succeeds(
-        &lab,
+    assert_eq!(lab.write("telegraf", "before v=1").status, 204);
+    lab.carry_out(
         "telegraf",
         "DELETE FROM before WHERE time > now() - 1h AND time <= now()",
     );
-    write(&lab, "telegraf", "before v=2");
+    assert_eq!(lab.write("telegraf", "before v=2").status, 204);
     let aggregate =
         "SELECT mean(v) INTO means FROM before WHERE time > now() - 10s GROUP BY time(1s)";
-    succeeds(&lab, "telegraf", aggregate);
+    lab.carry_out("telegraf", aggregate);
     let count = |node: &Influxd| node.count("telegraf", "before", "v");
     assert_eq!(count(&lab.node1), 1);
     // Long enough for an aggregate that ended at each node's own now to differ.
     std::thread::sleep(std::time::Duration::from_millis(2500));
-    write(&lab, "telegraf", "before v=3");
+    assert_eq!(lab.write("telegraf", "before v=3").status, 204);
     lab.node2.restart();
     on_both(&lab, "both points", |node| count(node) == 2);
     let means = |node: &Influxd| node.query("telegraf", "SELECT mean FROM means");
@@ -210,9 +184,9 @@ fn now_is_the_moment_of_acceptance_on_every_node() {
 #[test]
 fn drop_shard_is_refused_with_an_explanation_and_changes_nothing() {
     let lab = Lab::start();
-    succeeds(&lab, "", "CREATE DATABASE telegraf");
-    write(&lab, "telegraf", "cpu v=1 1");
-    let answer = query(&lab, &[("q", "DROP SHARD 1")]);
+    lab.carry_out("", "CREATE DATABASE telegraf");
+    assert_eq!(lab.write("telegraf", "cpu v=1 1").status, 204);
+    let answer = query_with(&lab.influx_url(), &[("q", "DROP SHARD 1")]);
     assert_eq!(answer.status, 400);
     assert!(
         answer.text().contains("DROP SHARD is not replicated"),
@@ -227,21 +201,21 @@ fn drop_shard_is_refused_with_an_explanation_and_changes_nothing() {
 #[test]
 fn with_no_node_up_a_statement_is_turned_away_before_it_is_journaled() {
     let mut lab = impatient();
-    succeeds(&lab, "", "CREATE DATABASE telegraf");
+    lab.carry_out("", "CREATE DATABASE telegraf");
     lab.node1.stop();
     lab.node2.stop();
     wait_until("haflux to notice", SOON, || {
-        let answer = query(&lab, &[("q", "CREATE DATABASE unwanted")]);
+        let answer = query_with(&lab.influx_url(), &[("q", "CREATE DATABASE unwanted")]);
         assert_ne!(answer.status, 200);
         answer.status == 503 && answer.text().contains("nothing was done")
     });
-    let refused = query(&lab, &[("q", "CREATE DATABASE neither")]);
+    let refused = query_with(&lab.influx_url(), &[("q", "CREATE DATABASE neither")]);
     assert_eq!(refused.status, 503);
     assert!(refused.header("retry-after").is_some());
     lab.node1.restart();
     lab.node2.restart();
     wait_until("statements to be taken again", SOON, || {
-        query(&lab, &[("q", "CREATE DATABASE wanted")]).status == 200
+        query_with(&lab.influx_url(), &[("q", "CREATE DATABASE wanted")]).status == 200
     });
     on_both(&lab, "only what was taken", |node| {
         let there = databases(node);
@@ -265,8 +239,8 @@ fn every_place_of_a_statement_is_seen() {
     let body = "--XX\r\nContent-Disposition: form-data; name=\"q\"; filename=\"q.txt\"\r\n\r\nCREATE DATABASE uploaded\r\n--XX--\r\n";
     let uploaded = http::request("POST", &format!("{url}/query"), &multipart, body.as_bytes());
     assert_eq!(uploaded.status, 200, "{}", uploaded.text());
-    let asynchronous = query(
-        &lab,
+    let asynchronous = query_with(
+        &lab.influx_url(),
         &[
             ("q", "CREATE DATABASE in_the_background"),
             ("async", "true"),
@@ -284,17 +258,17 @@ fn every_place_of_a_statement_is_seen() {
 fn users_and_passwords_go_to_both_nodes_and_into_no_log() {
     let lab = Lab::start_with(Options::default().auth(), |text| text);
     let admin = "CREATE USER admin WITH PASSWORD 'very secret' WITH ALL PRIVILEGES";
-    let answer = query(&lab, &[("q", admin)]);
+    let answer = query_with(&lab.influx_url(), &[("q", admin)]);
     assert_eq!(answer.status, 200, "{}", answer.text());
     let credentials = [("u", "admin"), ("p", "very secret")];
     let as_admin = |statement: &str| {
         let mut parameters = credentials.to_vec();
         parameters.push(("q", statement));
-        query(&lab, &parameters)
+        query_with(&lab.influx_url(), &parameters)
     };
     let created = as_admin("CREATE DATABASE telegraf");
     assert_eq!(created.status, 200, "{}", created.text());
-    let none = query(&lab, &[("q", "CREATE DATABASE stranger")]);
+    let none = query_with(&lab.influx_url(), &[("q", "CREATE DATABASE stranger")]);
     assert_eq!(none.status, 401, "{}", none.text());
     assert_eq!(
         none.header("www-authenticate"),

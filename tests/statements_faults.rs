@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use support::http::{self, Answer};
+use support::http;
 use support::stand_in::Request;
 use support::wait::SOON;
 use support::{Behaviour, Haflux, StandIn, relay_over, status, wait_until};
@@ -63,22 +63,9 @@ fn start(folder: &tempfile::TempDir, nodes: &[&StandIn], keys: &str) -> Haflux {
     )
 }
 
-fn write(haflux: &Haflux, database: &str, lines: &str) -> u16 {
-    http::post(
-        &format!("{}/write?db={database}", haflux.url("front")),
-        lines,
-    )
-    .status
-}
-
-fn change(haflux: &Haflux, statement: &str) -> Answer {
-    let text = http::query_string(&[("db", "db"), ("q", statement)]);
-    http::post(&format!("{}/query?{text}", haflux.url("reads")), "")
-}
-
 fn wait_until_known(haflux: &Haflux, nodes: &[&StandIn]) {
     wait_until("the replicas to be known", SOON, || {
-        let taken = write(haflux, "known", "m v=1 1") == 204;
+        let taken = haflux.write("known", "m v=1 1").status == 204;
         taken && nodes.iter().all(|node| !node.writes().is_empty())
     });
 }
@@ -112,11 +99,11 @@ fn a_statement_is_alone_between_what_is_before_it_and_its_own_databases_writes_a
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&node], "ack = \"journal\"");
     wait_until_known(&haflux, &[&node]);
-    assert_eq!(write(&haflux, "c", "first v=1 1"), 204);
+    assert_eq!(haflux.write("c", "first v=1 1").status, 204);
     for database in ["db", "b"] {
         // The journal alone answers for those that are known.
-        assert_eq!(write(&haflux, database, "first v=1 1"), 204);
-        assert_eq!(write(&haflux, database, "before v=1 1"), 204);
+        assert_eq!(haflux.write(database, "first v=1 1").status, 204);
+        assert_eq!(haflux.write(database, "before v=1 1").status, 204);
     }
     let count = |text: &str| {
         let writes = node.writes();
@@ -126,12 +113,12 @@ fn a_statement_is_alone_between_what_is_before_it_and_its_own_databases_writes_a
             .count()
     };
     std::thread::scope(|scope| {
-        let asked = scope.spawn(|| change(&haflux, "DROP MEASUREMENT before"));
+        let asked = scope.spawn(|| haflux.query("db", "DROP MEASUREMENT before"));
         wait_until("the statement to be journaled", SOON, || {
             status::relay(&haflux.url("front"))["statements"] == 1
         });
         for database in ["db", "c"] {
-            assert_eq!(write(&haflux, database, "after v=2 2"), 204);
+            assert_eq!(haflux.write(database, "after v=2 2").status, 204);
         }
         // What it does not touch passes it.
         wait_until("the other database's write", SOON, || count("after") == 1);
@@ -162,13 +149,13 @@ fn after_kill_9_nothing_is_sent_again_from_before_a_statement_nor_the_statement(
     // Far longer than the test: without the statement all of it would be sent again.
     let mut haflux = start(&folder, &[&node], "");
     wait_until_known(&haflux, &[&node]);
-    assert_eq!(write(&haflux, "db", "before v=1 1"), 204);
-    assert_eq!(change(&haflux, "DROP MEASUREMENT m").status, 200);
-    assert_eq!(write(&haflux, "db", "after v=2 2"), 204);
+    assert_eq!(haflux.write("db", "before v=1 1").status, 204);
+    assert_eq!(haflux.query("db", "DROP MEASUREMENT m").status, 200);
+    assert_eq!(haflux.write("db", "after v=2 2").status, 204);
     haflux.kill9();
     let earlier = node.requests().len();
     haflux.restart();
-    assert_eq!(write(&haflux, "db", "last v=3 3"), 204);
+    assert_eq!(haflux.write("db", "last v=3 3").status, 204);
     let again: String = node
         .requests()
         .split_off(earlier)
@@ -219,7 +206,7 @@ fn a_statement_that_was_under_way_at_kill_9_is_sent_again_only_when_it_no_longer
     });
     haflux.restart();
     std::thread::scope(|scope| {
-        let after = scope.spawn(|| write(&haflux, "db", "after v=1 1"));
+        let after = scope.spawn(|| haflux.write("db", "after v=1 1").status);
         wait_until("the question whether it still runs", SOON, || {
             node.requests().iter().any(asks_what_runs)
         });
@@ -252,7 +239,7 @@ fn what_passes_is_tried_again_in_place_and_nothing_overtakes_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&node], "");
     wait_until_known(&haflux, &[&node]);
-    let answer = change(&haflux, "CREATE DATABASE db");
+    let answer = haflux.query("db", "CREATE DATABASE db");
     assert_eq!((answer.status, answer.text().as_str()), (200, DONE));
     assert_eq!(statements(&node).len(), 5);
 }
@@ -270,7 +257,7 @@ fn a_lost_connection_means_waiting_until_it_can_no_longer_land() {
     let haflux = Haflux::start(folder.path(), &configuration);
     wait_until_known(&haflux, &[&node]);
     let begun = Instant::now();
-    let answer = change(&haflux, "DROP USER gone");
+    let answer = haflux.query("db", "DROP USER gone");
     assert_eq!(
         (answer.status, answer.text().as_str()),
         (200, DONE),
@@ -292,7 +279,8 @@ fn a_lost_connection_means_waiting_until_it_can_no_longer_land() {
     let haflux = start(&folder, &[&fresh], "");
     wait_until_known(&haflux, &[&fresh]);
     assert!(
-        change(&haflux, "DROP USER gone")
+        haflux
+            .query("db", "DROP USER gone")
             .text()
             .contains("user not found")
     );
@@ -313,16 +301,16 @@ fn a_statement_may_take_longer_than_any_write_and_holds_no_writes_up() {
     let haflux = start(&folder, &[&node], "timeout = \"1s\"");
     wait_until_known(&haflux, &[&node]);
     std::thread::scope(|scope| {
-        let asked = scope.spawn(|| change(&haflux, "DROP MEASUREMENT large"));
+        let asked = scope.spawn(|| haflux.query("db", "DROP MEASUREMENT large"));
         wait_until("the statement to be under way", SOON, || {
             !statements(&node).is_empty()
         });
         wait_until("a write that the journal answers for", SOON, || {
-            write(&haflux, "known", "meanwhile v=1 1") == 204
+            haflux.write("known", "meanwhile v=1 1").status == 204
         });
         assert!(!asked.is_finished());
         // The node judges a newcomer although it is busy.
-        assert_eq!(write(&haflux, "unknown", "stranger v=1 1"), 204);
+        assert_eq!(haflux.write("unknown", "stranger v=1 1").status, 204);
         may_finish.store(true, Ordering::SeqCst);
         assert_eq!(asked.join().expect("an answer").status, 200);
     });
@@ -342,17 +330,14 @@ fn what_one_refuses_and_another_accepts_is_a_dead_letter_and_keeps_reads_away() 
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&accepts, &refuses], "");
     wait_until_known(&haflux, &[&accepts, &refuses]);
-    let answer = change(&haflux, "CREATE DATABASE db WITH DURATION 1h");
+    let answer = haflux.query("db", "CREATE DATABASE db WITH DURATION 1h");
     assert_eq!(
         (answer.status, answer.text().as_str()),
         (200, DONE),
         "any acceptance wins"
     );
-    let file = haflux.file().to_str().expect("a plain name").to_owned();
     let letters = |arguments: &[&str]| {
-        let mut all = vec!["dead-letters", arguments[0], "--config", &file];
-        all.extend(&arguments[1..]);
-        let output = Haflux::command(&all);
+        let output = haflux.told(&[&["dead-letters"], arguments].concat());
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let mut list = String::new();
@@ -402,7 +387,7 @@ fn a_replica_that_does_not_know_the_user_yet_is_asked_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = start(&folder, &[&accepts, &forgets], "");
     wait_until_known(&haflux, &[&accepts, &forgets]);
-    assert_eq!(change(&haflux, "CREATE DATABASE db").status, 200);
+    assert_eq!(haflux.query("db", "CREATE DATABASE db").status, 200);
     wait_until("it to be asked again", SOON, || {
         statements(&forgets).len() >= 3
     });
@@ -448,7 +433,7 @@ fn what_is_no_influxql_goes_to_all_as_it_came_and_a_kill_to_one_only_once() {
         assert_eq!(deletes[0].text(), body);
         assert_eq!(deletes[0].header("authorization"), Some("Token a:b"));
     }
-    change(&haflux, "KILL QUERY 3");
+    haflux.query("db", "KILL QUERY 3");
     let killed = nodes.iter().map(|node| {
         let requests = node.requests_for("/query");
         requests

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use support::http::{self, Answer};
 use support::lab::{pool_keys, relay_keys};
 use support::wait::SOON;
-use support::{Influxd, Lab, Options, wait_until};
+use support::{Influxd, Lab, Options, query_with, wait_until};
 
 /// Computes so many thousand means before it writes one point.
 fn long(thousands: u64) -> String {
@@ -25,23 +25,17 @@ fn lab(more: &str) -> Lab {
         relay_keys(more)(pool(quick(text)))
     });
     for database in ["own", "other"] {
-        let made = statement(&lab, "", &format!("CREATE DATABASE {database}"));
+        let made = lab.query("", &format!("CREATE DATABASE {database}"));
         assert_eq!(made.status, 200, "{}", made.text());
-        assert_eq!(write(&lab, database, 1).status, 204);
+        assert_eq!(write_number(&lab, database, 1).status, 204);
     }
     lab.both_hold("own", "m", 1);
     lab.both_hold("other", "m", 1);
     lab
 }
 
-fn statement(lab: &Lab, database: &str, text: &str) -> Answer {
-    let parameters = http::query_string(&[("db", database), ("q", text)]);
-    http::post(&format!("{}/query?{parameters}", lab.influx_url()), "")
-}
-
-fn write(lab: &Lab, database: &str, number: u64) -> Answer {
-    let url = format!("{}/write?db={database}", lab.influx_url());
-    http::post(&url, format!("m v={number} {number}"))
+fn write_number(lab: &Lab, database: &str, number: u64) -> Answer {
+    lab.write(database, format!("m v={number} {number}"))
 }
 
 fn count(lab: &Lab, database: &str) -> (Answer, u64) {
@@ -105,7 +99,7 @@ fn nobody_notices_it_in_another_database() {
             "both nodes are at it before it is acknowledged"
         );
         let step = Instant::now();
-        let written = write(&lab, "other", others + 1);
+        let written = write_number(&lab, "other", others + 1);
         assert_eq!(written.status, 204, "{}", written.text());
         assert_ne!(written.header("x-haflux-applied"), Some("0/2"), "{nodes:?}");
         others += 1;
@@ -149,14 +143,14 @@ fn another_statement_and_later_writes_keep_their_order() {
     let statement = begin(&lab, 6000);
     // One touches the same database, and what is written after it is not deleted; the other one touches neither.
     for (database, text) in [("own", "DELETE FROM m"), ("", "DROP DATABASE third")] {
-        let parameters = http::query_string(&[("db", database), ("q", text), ("async", "true")]);
-        let answer = http::post(&format!("{}/query?{parameters}", lab.influx_url()), "");
+        let parameters = [("db", database), ("q", text), ("async", "true")];
+        let answer = query_with(&lab.influx_url(), &parameters);
         assert_eq!(answer.status, 204, "{}", answer.text());
     }
     for number in 2..=10 {
-        let written = write(&lab, "own", number);
+        let written = write_number(&lab, "own", number);
         assert_eq!(written.status, 204, "{}", written.text());
-        let written = write(&lab, "other", number);
+        let written = write_number(&lab, "other", number);
         assert_eq!(written.status, 204, "{}", written.text());
         assert_ne!(written.header("x-haflux-applied"), Some("0/2"));
         let (answer, counted) = count(&lab, "other");
@@ -180,7 +174,7 @@ fn more_writes_than_can_wait_for_it_stop_no_other_database() {
     let mut writers = Vec::new();
     for number in 2..=20 {
         writers.push(own(number * 10));
-        let written = write(&lab, "other", number);
+        let written = write_number(&lab, "other", number);
         assert_eq!(written.status, 204, "{}", written.text());
         assert_ne!(written.header("x-haflux-applied"), Some("0/2"));
         let (answer, counted) = count(&lab, "other");
@@ -204,7 +198,7 @@ fn when_the_first_node_dies_the_other_one_carries_it_out() {
         false => lab.node1.kill9(),
     }
     for number in 2..=10 {
-        let written = write(&lab, "other", number);
+        let written = write_number(&lab, "other", number);
         assert_eq!(written.status, 204, "{}", written.text());
         let (answer, counted) = count(&lab, "other");
         assert_eq!((answer.status, counted), (200, number), "{}", answer.text());
@@ -222,8 +216,8 @@ fn after_kill_9_of_haflux_in_the_middle_nodes_are_equal() {
     let mut lab = lab("");
     let statement = begin(&lab, 6000);
     for number in 2..=10 {
-        assert_eq!(write(&lab, "other", number).status, 204);
-        assert_eq!(write(&lab, "own", number).status, 204);
+        assert_eq!(write_number(&lab, "other", number).status, 204);
+        assert_eq!(write_number(&lab, "own", number).status, 204);
     }
     lab.haflux.kill9();
     assert!(

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use support::http::{self, Answer};
+use support::http::Answer;
 use support::stand_in::Request;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, relay_over, status, wait_until};
+use support::{Behaviour, Haflux, StandIn, relay_over, status, wait_until, write_as};
 
 /// Longer than a replica that has not answered is taken for one that soon will.
 const LATE: Duration = Duration::from_millis(2500);
@@ -24,10 +24,9 @@ fn judge(request: &Request) -> Behaviour {
     Behaviour::After(LATE, Box::new(refusal))
 }
 
-fn write_as(haflux: &Haflux, user: &str) -> Answer {
-    let parameters = http::query_string(&[("db", "telegraf"), ("u", user), ("p", "secret")]);
-    let url = format!("{}/write?{parameters}", haflux.url("front"));
-    http::post(&url, "m v=1 1")
+fn write_of(haflux: &Haflux, user: &str) -> Answer {
+    let user = Some((user, "secret"));
+    write_as(&haflux.url("front"), user, "telegraf", "m v=1 1")
 }
 
 #[test]
@@ -38,10 +37,10 @@ fn a_verdict_that_comes_late_is_waited_for() {
         let keys = format!("ack = \"{ack}\"");
         let servers = replicas.each_ref();
         let haflux = Haflux::start(folder.path(), &relay_over(&servers, &keys));
-        assert_eq!(write_as(&haflux, "known").status, 204);
-        let answer = write_as(&haflux, "stranger");
+        assert_eq!(write_of(&haflux, "known").status, 204);
+        let answer = write_of(&haflux, "stranger");
         assert_eq!(answer.status, 401, "{ack}: {}", answer.text());
-        assert_eq!(write_as(&haflux, "known").status, 204);
+        assert_eq!(write_of(&haflux, "known").status, 204);
     }
 }
 
@@ -51,9 +50,9 @@ fn without_a_verdict_in_time_nothing_is_stored() {
     let folder = tempfile::tempdir().expect("a folder");
     let configuration = relay_over(&[&replica], "timeout = \"1s\"");
     let haflux = Haflux::start(folder.path(), &configuration);
-    assert_eq!(write_as(&haflux, "known").status, 204);
+    assert_eq!(write_of(&haflux, "known").status, 204);
     let before = records(&haflux);
-    let answer = write_as(&haflux, "stranger");
+    let answer = write_of(&haflux, "stranger");
     assert_eq!(answer.status, 503);
     assert!(answer.header("retry-after").is_some());
     let text = answer.text();
@@ -83,7 +82,7 @@ fn known_credentials_are_asked_for_beside_their_writes_and_stay_known() {
     let mut writes = 0;
     // For longer than trust lasts.
     while began.elapsed() < Duration::from_secs(5) {
-        let answer = write_as(&haflux, "known");
+        let answer = write_of(&haflux, "known");
         assert_eq!(answer.status, 204, "{}", answer.text());
         writes += 1;
     }
@@ -94,8 +93,8 @@ fn known_credentials_are_asked_for_beside_their_writes_and_stay_known() {
         "{asked} of {writes}"
     );
     replica.refuse();
-    assert_eq!(write_as(&haflux, "known").status, 204);
+    assert_eq!(write_of(&haflux, "known").status, 204);
     wait_until("the replica's absence to be known", SOON, || {
-        write_as(&haflux, "stranger").status == 503
+        write_of(&haflux, "stranger").status == 503
     });
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use support::http::{self, Answer};
 use support::numbered::READ;
 use support::wait::SOON;
-use support::{FileSystem, Follower, Haflux, Numbered, relay_over, wait_until};
+use support::{FileSystem, Follower, Haflux, Numbered, relay_over, status, wait_until};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -133,8 +133,7 @@ fn page(haflux: &Haflux) -> String {
 }
 
 fn journal(haflux: &Haflux) -> Value {
-    let url = format!("{}/haproxy?stats;json", haflux.url("front"));
-    http::get(&url).json()["relays"][0]["journal"].clone()
+    status::relay(&haflux.url("front"))["journal"].take()
 }
 
 /// Sets the permissions of all folders from this one down.

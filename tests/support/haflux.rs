@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use super::ports::{free_port, free_udp_port};
 use super::process::Process;
+use super::programs::succeeds;
 use super::wait::{SOON, wait_for};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haflux");
@@ -103,6 +104,26 @@ impl Haflux {
             .args(arguments)
             .output()
             .expect("haflux can be started")
+    }
+
+    /// Runs `haflux` with `arguments` and this one's configuration to its end.
+    pub fn told(&self, arguments: &[&str]) -> Output {
+        let file = self.file.to_str().expect("a file with a plain name");
+        Self::command(&[arguments, &["--config", file]].concat())
+    }
+
+    /// What that says; it must do what it is told.
+    #[track_caller]
+    pub fn order(&self, arguments: &[&str]) -> String {
+        succeeds(&self.told(arguments))
+    }
+
+    /// What that says, which must not do what it is told.
+    #[track_caller]
+    pub fn refuses(&self, arguments: &[&str]) -> String {
+        let output = self.told(arguments);
+        assert!(!output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     /// `127.0.0.1:port` of `PORT(name)`.

@@ -22,6 +22,15 @@ pub struct Options {
     settings: BTreeMap<String, BTreeMap<String, String>>,
     /// A name and a password.
     asked_as: Option<(String, String)>,
+    /// Where it runs, if not on this host.
+    host: Option<Host>,
+}
+
+#[derive(Debug, Clone)]
+struct Host {
+    address: String,
+    /// What starts a program there.
+    launcher: Vec<String>,
 }
 
 impl Options {
@@ -45,6 +54,30 @@ impl Options {
         self
     }
 
+    /// It runs on this host, on which `launcher` starts programs.
+    pub fn on_host(mut self, address: &str, launcher: Vec<String>) -> Self {
+        let address = address.to_owned();
+        self.host = Some(Host { address, launcher });
+        self
+    }
+
+    fn address(&self) -> &str {
+        let host = self.host.as_ref();
+        host.map_or("127.0.0.1", |host| host.address.as_str())
+    }
+
+    /// What runs a program where the node is.
+    fn command(&self, program: &str) -> Command {
+        let launcher = self.host.as_ref().map(|host| host.launcher.as_slice());
+        let mut words = launcher.unwrap_or_default().iter();
+        let Some(first) = words.next() else {
+            return Command::new(program);
+        };
+        let mut command = Command::new(first);
+        command.args(words).arg(program);
+        command
+    }
+
     fn configuration(&self, folder: &Path, http_port: u16, rpc_port: u16) -> String {
         let inside = |name: &str| format!("{:?}", folder.join(name));
         let on = |port| format!("\"127.0.0.1:{port}\"");
@@ -55,7 +88,11 @@ impl Options {
             .set("data", "dir", &inside("data"))
             .set("data", "wal-dir", &inside("wal"))
             .set("monitor", "store-enabled", "false")
-            .set("http", "bind-address", &on(http_port))
+            .set(
+                "http",
+                "bind-address",
+                &format!("\"{}:{http_port}\"", self.address()),
+            )
             .set("http", "log-enabled", "false");
         let mut settings = defaults.settings;
         for (section, values) in &self.settings {
@@ -113,7 +150,7 @@ impl Influxd {
 
     /// `127.0.0.1:port`.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.options.address(), self.port)
     }
 
     /// Where `influxd backup` and `restore` find it.
@@ -278,7 +315,7 @@ impl Influxd {
         let earlier = self.log().len();
         let mut process = Process::start(
             &format!("influxd on {}", self.address()),
-            Command::new(PROGRAM).arg("-config").arg(&file),
+            self.options.command(PROGRAM).arg("-config").arg(&file),
             &self.log_file(),
         );
         // Whatever answers on the port is this node only if this node says that it listens.

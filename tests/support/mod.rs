@@ -6,10 +6,12 @@
 //! - [`lab`]: both of it, put together as `conf/haflux.toml` says.
 //! - [`stand_in`]: an HTTP server that does what a script says, for what a real node cannot be made to do; [`relay`]: a relay
 //!   over such servers.
-//! - [`http`], [`status`], [`points`], [`level`], [`memory`], [`wait`]: asking, comparing, waiting.
+//! - [`write`](mod@write), [`query`](mod@query): what clients send; [`http`]: any request.
+//! - [`status`], [`points`], [`level`], [`memory`], [`wait`]: asking, comparing, waiting.
 //! - [`numbered`]: writes that are counted, and stand-ins that say which of them they took.
+//! - [`refusals`]: nodes of which one refuses what the other takes.
 //! - [`neighbours`]: a good client beside bad ones.
-//! - [`file_system`]: disks that fill and fail.
+//! - [`file_system`]: disks that fill and fail; [`wire`]: a network that loses packets.
 //! - [`beside`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
 //! - [`programs`]: other people's clients.
 //! - [`ports`], [`process`]: what the others need to start something and to end it.
@@ -36,10 +38,14 @@ pub mod points;
 pub mod ports;
 pub mod process;
 pub mod programs;
+pub mod query;
+pub mod refusals;
 pub mod relay;
 pub mod stand_in;
 pub mod status;
 pub mod wait;
+pub mod wire;
+pub mod write;
 
 pub use beside::beside;
 pub use file_system::FileSystem;
@@ -50,6 +56,10 @@ pub use level::{is_level, wait_until_level};
 pub use lock::lock;
 pub use numbered::{Follower, Numbered};
 pub use points::same_points;
+pub use query::{carry_out, query, query_as, query_url, query_with, read};
 pub use relay::relay_over;
 pub use stand_in::{Behaviour, Request, StandIn};
 pub use wait::{wait_for, wait_until};
+pub use write::{
+    User, parameters, try_write, try_write_with, write, write_as, write_until_taken, write_with,
+};

@@ -5,13 +5,16 @@ use super::stand_in::StandIn;
 /// A configuration whose frontend `front` leads to a relay over these servers, `node0` and so on, and `reads` to their pool;
 /// `keys` are added to the relay's. Servers are not checked, so what is known of them is what the relay finds out.
 pub fn relay_over(servers: &[&StandIn], keys: &str) -> String {
-    let servers: Vec<String> = servers
+    let addresses: Vec<String> = servers.iter().map(|server| server.address()).collect();
+    relay_over_addresses(&addresses, keys)
+}
+
+/// The same over what listens at these addresses.
+pub fn relay_over_addresses(addresses: &[String], keys: &str) -> String {
+    let servers: Vec<String> = addresses
         .iter()
         .enumerate()
-        .map(|(number, server)| {
-            let address = server.address();
-            format!("{{ name = \"node{number}\", address = \"{address}\" }}")
-        })
+        .map(|(number, address)| format!("{{ name = \"node{number}\", address = \"{address}\" }}"))
         .collect();
     let servers = servers.join(", ");
     format!(

@@ -16,6 +16,12 @@ pub fn relay(url: &str) -> Value {
     page(url)["relays"][0].take()
 }
 
+/// What it says of a replica of the only relay, by its number from 0 on.
+#[track_caller]
+pub fn replica(url: &str, number: usize) -> Value {
+    relay(url)["replicas"][number].take()
+}
+
 /// What it says of the frontend of this name.
 #[track_caller]
 pub fn frontend(url: &str, name: &str) -> Value {

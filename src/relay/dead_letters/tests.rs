@@ -5,14 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::header::MAX_REASON;
 use super::*;
-use crate::influx::{Credentials, Ending, Precision};
+use crate::influx::Credentials;
 use crate::relay::record::change::Change;
-use crate::relay::record::write::{Destination, Form, WriteRecord};
+use crate::relay::record::samples::write_record;
 
 const MANY: Limits = Limits {
     letters: 1000,
@@ -26,22 +25,14 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn record(database: &str, body: &str) -> Change {
-    Change::Write(WriteRecord {
-        destination: Destination {
-            form: Form::LineProtocol,
-            precision: Precision::Seconds,
-            consistency: None,
-            database: database.to_owned(),
-            retention_policy: "weekly".to_owned(),
-            credentials: Credentials::Parameters {
-                user: b"writer".to_vec(),
-                password: b"hunter2".to_vec(),
-            },
-        },
-        lines: 1,
-        ending: Ending::Closed,
-        body: Bytes::copy_from_slice(body.as_bytes()),
-    })
+    let mut record = write_record(body);
+    record.destination.database = database.to_owned();
+    record.destination.retention_policy = "weekly".to_owned();
+    record.destination.credentials = Credentials::Parameters {
+        user: b"writer".to_vec(),
+        password: b"hunter2".to_vec(),
+    };
+    Change::Write(record)
 }
 
 fn letter(sequence: u64, replica: &str, database: &str) -> DeadLetter {

@@ -3,6 +3,8 @@
 
 pub mod change;
 pub(in crate::relay) mod removal;
+#[cfg(test)]
+pub(in crate::relay) mod samples;
 pub mod statement;
 pub(in crate::relay) mod touched;
 pub mod write;

@@ -87,21 +87,16 @@ fn holds(databases: &Databases, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
 
     use super::*;
-    use crate::influx::Credentials;
-    use crate::relay::record::statement::StatementMethod;
+
+    use crate::relay::record::samples::statement_record;
 
     fn statement(shown: &str) -> StatementRecord {
+        let databases = Some(vec!["d".to_owned()]);
         StatementRecord {
-            method: StatementMethod::Post,
-            target: "/query".to_owned(),
-            content_type: String::new(),
-            shown: shown.to_owned(),
-            databases: Some(vec!["d".to_owned()]),
-            credentials: Credentials::None,
-            body: Bytes::new(),
+            databases,
+            ..statement_record(shown)
         }
     }
 

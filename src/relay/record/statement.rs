@@ -210,17 +210,17 @@ impl StatementRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::record::samples::statement_record;
     use proptest::prelude::*;
 
     fn record(databases: Option<Vec<String>>, credentials: Credentials) -> StatementRecord {
         StatementRecord {
-            method: StatementMethod::Post,
             target: "/query?epoch=ns".to_owned(),
             content_type: "application/x-www-form-urlencoded".to_owned(),
-            shown: "CREATE USER u WITH PASSWORD [REDACTED]".to_owned(),
             databases,
             credentials,
             body: Bytes::from_static(b"q=CREATE%20USER"),
+            ..statement_record("CREATE USER u WITH PASSWORD [REDACTED]")
         }
     }
 

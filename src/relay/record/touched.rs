@@ -64,19 +64,13 @@ impl Touched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::influx::Credentials;
-    use crate::relay::record::statement::StatementMethod;
-    use bytes::Bytes;
+
+    use crate::relay::record::samples::statement_record;
 
     fn statement(shown: &str, databases: Option<&[&str]>) -> StatementRecord {
         StatementRecord {
-            method: StatementMethod::Post,
-            target: "/query".to_owned(),
-            content_type: String::new(),
-            shown: shown.to_owned(),
             databases: databases.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
-            credentials: Credentials::None,
-            body: Bytes::new(),
+            ..statement_record(shown)
         }
     }
 

@@ -169,28 +169,19 @@ pub(in crate::relay) mod credentials {
 
 #[cfg(test)]
 pub(in crate::relay) mod tests {
-    use bytes::Bytes;
 
     use super::*;
-    use crate::influx::Ending;
+
+    use crate::relay::record::samples::write_record;
 
     pub(in crate::relay) fn record(body: &str) -> WriteRecord {
-        WriteRecord {
-            destination: Destination {
-                form: Form::LineProtocol,
-                precision: Precision::Seconds,
-                consistency: None,
-                database: "my \"db".to_owned(),
-                retention_policy: String::new(),
-                credentials: Credentials::Parameters {
-                    user: b"adam".to_vec(),
-                    password: b"s\xffcret".to_vec(),
-                },
-            },
-            lines: 1,
-            ending: Ending::Closed,
-            body: Bytes::copy_from_slice(body.as_bytes()),
-        }
+        let mut record = write_record(body);
+        record.destination.database = "my \"db".to_owned();
+        record.destination.credentials = Credentials::Parameters {
+            user: b"adam".to_vec(),
+            password: b"s\xffcret".to_vec(),
+        };
+        record
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl Buf for Pieces {
 mod tests {
     use super::*;
     use crate::influx::{Credentials, Precision};
-    use crate::relay::record::statement::StatementMethod;
+    use crate::relay::record::samples::statement_record;
 
     #[test]
     fn a_head_carries_parameters_and_credentials_in_their_encoding() {
@@ -252,16 +252,13 @@ mod tests {
     #[test]
     fn a_statement_is_sent_as_it_was_taken() {
         let mut statement = StatementRecord {
-            method: StatementMethod::Post,
-            target: "/query".to_owned(),
             content_type: "application/x-www-form-urlencoded".to_owned(),
-            shown: String::new(),
-            databases: None,
             credentials: Credentials::Parameters {
                 user: b"u".to_vec(),
                 password: b"p w".to_vec(),
             },
             body: Bytes::from_static(b"q=x"),
+            ..statement_record("")
         };
         let host = SocketAddr::from(([127, 0, 0, 1], 8086));
         let text = |statement: &StatementRecord| {

@@ -308,25 +308,12 @@ fn lists(answer: &[u8], statement: &StatementRecord) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::influx::Credentials;
-    use crate::relay::record::statement::StatementMethod;
-    use bytes::Bytes;
 
-    fn statement(shown: &str) -> StatementRecord {
-        StatementRecord {
-            method: StatementMethod::Post,
-            target: "/query".to_owned(),
-            content_type: String::new(),
-            shown: shown.to_owned(),
-            databases: None,
-            credentials: Credentials::None,
-            body: Bytes::new(),
-        }
-    }
+    use crate::relay::record::samples::statement_record;
 
     #[test]
     fn a_running_statement_is_known_by_its_kind() {
-        let statement = statement("drop measurement cpu");
+        let statement = statement_record("drop measurement cpu");
         let listed = |query: &str| {
             format!(
                 "{{\"results\":[{{\"statement_id\":0,\"series\":[{{\"columns\":[\"qid\",\"query\",\"database\",\"duration\"],\

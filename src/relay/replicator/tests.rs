@@ -11,14 +11,14 @@ use bytes::Bytes;
 use super::given_up::Want;
 use super::*;
 use crate::config::model::{Ack, OnUnavailable};
+use crate::influx::Scanned;
 use crate::influx::influxql::Databases;
-use crate::influx::line_protocol::Ending;
-use crate::influx::{Credentials, Precision, Scanned};
 use crate::journal::{DirectoryDisk, Options};
 use crate::relay::dead_letters::{Limits, PendingLog};
-use crate::relay::record::statement::{STATEMENT, StatementMethod, StatementRecord};
+use crate::relay::record::samples::{statement_record, write_record};
+use crate::relay::record::statement::STATEMENT;
 use crate::relay::record::touched::Touched;
-use crate::relay::record::write::{Destination, Form, WRITE, WriteRecord};
+use crate::relay::record::write::{WRITE, WriteRecord};
 use crate::relay::replica::membership::MembershipFile;
 use crate::relay::replicator::attempts::SavedAttempts;
 use crate::relay::trust::TrustTable;
@@ -153,34 +153,6 @@ fn fixture() -> Fixture {
     }
 }
 
-fn write_record() -> WriteRecord {
-    WriteRecord {
-        destination: Destination {
-            form: Form::LineProtocol,
-            precision: Precision::Seconds,
-            consistency: None,
-            database: "db".to_owned(),
-            retention_policy: String::new(),
-            credentials: Credentials::None,
-        },
-        lines: 1,
-        ending: Ending::Closed,
-        body: Bytes::from_static(b"m v=1 1"),
-    }
-}
-
-fn statement_record() -> StatementRecord {
-    StatementRecord {
-        method: StatementMethod::Post,
-        target: "/query".to_owned(),
-        content_type: String::new(),
-        shown: "CREATE DATABASE db".to_owned(),
-        databases: Some(vec!["db".to_owned()]),
-        credentials: Credentials::None,
-        body: Bytes::new(),
-    }
-}
-
 fn refusal() -> Refusal {
     Refusal::new(404, "no")
 }
@@ -207,7 +179,7 @@ impl Replicator {
     async fn with_write_read(
         &mut self,
     ) -> (Sequence, impl Future<Output: std::fmt::Debug> + use<>) {
-        self.with_read(write_record()).await
+        self.with_read(write_record("m v=1 1")).await
     }
 
     async fn with_read(
@@ -238,7 +210,7 @@ impl Replicator {
 
     /// A statement that the replica stands before, and what its client hears.
     async fn with_statement(&mut self) -> (Sequence, impl Future<Output: std::fmt::Debug> + use<>) {
-        let record = statement_record();
+        let record = statement_record("CREATE DATABASE db");
         let head = record.encode_head().expect("a head");
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
         let opened =
@@ -430,7 +402,7 @@ async fn a_write_that_was_set_aside_before_is_not_missing_behind_a_statement() {
     } = fixture();
     let (statement, _outcome) = replicator.with_statement().await;
     // It keeps the cursor from telling that what is behind it has its verdict.
-    let mut other = write_record();
+    let mut other = write_record("m v=1 1");
     other.destination.database = "other".to_owned();
     let (other, _outcome) = replicator.with_read(other).await;
     replicator.attempts.set_aside(other.next());
@@ -569,7 +541,7 @@ async fn after_a_panic_it_begins_where_its_cursor_is_saved_and_trusts_nothing() 
 }
 
 fn of_other_database() -> WriteRecord {
-    let mut record = write_record();
+    let mut record = write_record("m v=1 1");
     record.destination.database = "other".to_owned();
     record
 }
@@ -612,12 +584,12 @@ async fn a_database_in_doubt_is_sent_again_whole_and_in_order_and_no_other_one_i
         ..
     } = fixture();
     replicator.link = Link::Linked;
-    replicator.with_applied(write_record()).await;
-    let (first, _outcome) = replicator.with_read(write_record()).await;
+    replicator.with_applied(write_record("m v=1 1")).await;
+    let (first, _outcome) = replicator.with_read(write_record("m v=1 1")).await;
     replicator.doubt_and_wait(first);
     replicator.apply_lane("db").await;
     replicator.with_applied(of_other_database()).await;
-    let third = replicator.with_applied(write_record()).await;
+    let third = replicator.with_applied(write_record("m v=1 1")).await;
     replicator.freshness.acknowledge_write("db", third);
     let other = Databases::Named {
         names: ["other".to_owned()].into(),
@@ -633,7 +605,7 @@ async fn a_database_in_doubt_is_sent_again_whole_and_in_order_and_no_other_one_i
     );
     // One comes while the lane is being read again.
     replicator.begin_rereads();
-    let (fourth, _outcome) = replicator.with_read(write_record()).await;
+    let (fourth, _outcome) = replicator.with_read(write_record("m v=1 1")).await;
     assert!(
         !replicator.lanes.contains("db"),
         "it comes by the other reader"
@@ -659,7 +631,7 @@ async fn a_read_that_was_under_way_when_its_database_was_in_doubt_counts_no_more
     let freshness = Arc::clone(&replicator.freshness);
     let demand = freshness.demand(&db());
     let sent = freshness.send(0, &demand).expect("fresh");
-    let (first, _outcome) = replicator.with_read(write_record()).await;
+    let (first, _outcome) = replicator.with_read(write_record("m v=1 1")).await;
     replicator.doubt_and_wait(first);
     replicator.apply_lane("db").await;
     replicator.begin_rereads();
@@ -684,11 +656,11 @@ async fn a_statement_waits_for_doubts_from_before_it_and_is_not_sent_again_for_t
         ..
     } = fixture();
     replicator.link = Link::Linked;
-    let (first, _outcome) = replicator.with_read(write_record()).await;
+    let (first, _outcome) = replicator.with_read(write_record("m v=1 1")).await;
     replicator.doubt_and_wait(first);
     replicator.apply_lane("db").await;
     let (statement, _outcome) = replicator.with_statement().await;
-    let (behind, _outcome) = replicator.with_read(write_record()).await;
+    let (behind, _outcome) = replicator.with_read(write_record("m v=1 1")).await;
     assert!(replicator.is_in_doubt_before(statement));
     replicator.begin_rereads();
     while replicator.read_again().await.is_some() {}

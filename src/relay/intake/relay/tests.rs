@@ -6,12 +6,10 @@ use bytes::Bytes;
 
 use super::*;
 use crate::config::model::{BackendId, OnUnavailable, SyncPolicy};
-use crate::influx::line_protocol::Ending;
-use crate::influx::{Credentials, Precision};
 use crate::journal::{DirectoryDisk, Disk, DiskFile, LockFailure, LockGuard, Sequence};
 use crate::relay::dead_letters::{DeadLetter, DeadLetters, FOLDER, Limits};
 use crate::relay::record::change::Change;
-use crate::relay::record::write::{Destination, Form, WriteRecord};
+use crate::relay::record::samples::write_record;
 use crate::relay::trust::TrustTable;
 use crate::relay::verdict::policy::Policy;
 use std::time::{Duration, Instant};
@@ -330,19 +328,7 @@ async fn numbers_of_dead_letters_are_not_given_again() {
     };
     std::fs::create_dir_all(folder.path().join("relay")).expect("a folder");
     let store = DeadLetters::open(&letters, limits).expect("a store");
-    let record = WriteRecord {
-        destination: Destination {
-            form: Form::LineProtocol,
-            precision: Precision::Seconds,
-            consistency: None,
-            database: "db".to_owned(),
-            retention_policy: String::new(),
-            credentials: Credentials::None,
-        },
-        lines: 1,
-        ending: Ending::Closed,
-        body: Bytes::from_static(b"m v=1 1"),
-    };
+    let record = write_record("m v=1 1");
     let letter = DeadLetter {
         replica: "a".to_owned(),
         sequence: 500,

@@ -87,9 +87,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::influx::{Credentials, Ending, Precision, normalize};
+    use crate::influx::{Ending, Precision, normalize};
     use crate::journal::Sequence;
-    use crate::relay::record::write::Destination;
+    use crate::relay::record::samples::write_record;
+
     use crate::relay::replica::backoff::Backoff;
     use crate::relay::replicator::queue::lane::{Failure, Lane, Queued};
     use crate::relay::verdict::refusals::Refusal;
@@ -101,19 +102,11 @@ mod tests {
             Precision::Nanoseconds,
             1000,
         );
-        WriteRecord {
-            destination: Destination {
-                form,
-                precision: Precision::Nanoseconds,
-                consistency: None,
-                database: "db".to_owned(),
-                retention_policy: String::new(),
-                credentials: Credentials::default(),
-            },
-            lines: 1,
-            ending: normalized.ending,
-            body: normalized.body,
-        }
+        let mut record = write_record(&normalized.body);
+        record.destination.form = form;
+        record.destination.precision = Precision::Nanoseconds;
+        record.ending = normalized.ending;
+        record
     }
 
     fn refusal(status: u16) -> Report {

@@ -98,26 +98,13 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
 
     use super::*;
-    use crate::influx::{Credentials, Ending, Precision};
-    use crate::relay::record::write::{Destination, Form};
+
+    use crate::relay::record::samples::write_record;
 
     fn record(bytes: usize) -> WriteRecord {
-        WriteRecord {
-            destination: Destination {
-                form: Form::LineProtocol,
-                precision: Precision::Nanoseconds,
-                consistency: None,
-                database: "db".to_owned(),
-                retention_policy: String::new(),
-                credentials: Credentials::None,
-            },
-            lines: 1,
-            ending: Ending::Closed,
-            body: Bytes::from(vec![b'x'; bytes]),
-        }
+        write_record(vec![b'x'; bytes])
     }
 
     #[test]

@@ -1,22 +1,14 @@
 use super::*;
 use crate::influx::Consistency;
+use crate::relay::record::samples::write_record;
 use bytes::Buf;
 use std::time::Duration;
 
-fn record(body: &'static str, precision: Precision, ending: Ending) -> WriteRecord {
-    WriteRecord {
-        destination: Destination {
-            form: Form::LineProtocol,
-            precision,
-            consistency: None,
-            database: "db".to_owned(),
-            retention_policy: String::new(),
-            credentials: Credentials::default(),
-        },
-        lines: 1,
-        ending,
-        body: Bytes::from_static(body.as_bytes()),
-    }
+fn record(body: &str, precision: Precision, ending: Ending) -> WriteRecord {
+    let mut record = write_record(body);
+    record.destination.precision = precision;
+    record.ending = ending;
+    record
 }
 
 fn lane(records: Vec<WriteRecord>) -> Lane {
