@@ -114,27 +114,19 @@ impl Lanes {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use bytes::Bytes;
-
     use super::*;
-    use crate::influx::{Credentials, Ending, Precision};
-    use crate::relay::record::write::{Destination, Form, WriteRecord};
+    use crate::relay::record::samples::write_record;
+    use crate::relay::record::write::{Destination, WriteRecord};
 
     fn queued(database: &str, sequence: u64) -> Queued {
         Queued {
             sequence: Sequence::new(sequence),
             record: WriteRecord {
                 destination: Destination {
-                    form: Form::LineProtocol,
-                    precision: Precision::Nanoseconds,
-                    consistency: None,
                     database: database.to_owned(),
-                    retention_policy: String::new(),
-                    credentials: Credentials::None,
+                    ..write_record("m v=1").destination
                 },
-                lines: 1,
-                ending: Ending::Closed,
-                body: Bytes::from_static(b"m v=1"),
+                ..write_record("m v=1")
             },
             since: Instant::now(),
             is_tried: false,
