@@ -14,6 +14,7 @@ const PROBE_PACE: Duration = Duration::from_secs(2);
 const PROBES: u32 = 3;
 
 /// The connection. Nothing is ever sent on it.
+#[derive(Debug)]
 pub(in crate::relay) struct Liveness {
     stream: TcpStream,
     since: Instant,

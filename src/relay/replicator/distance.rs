@@ -16,7 +16,7 @@ use crate::config::model::Near;
 use crate::journal::{Position, Sequence};
 use crate::relay::verdict::reach::Reach;
 
-use super::Link;
+use super::link::LinkState;
 
 /// `near.time` divided by this: how finely it is met.
 const STEPS: u32 = 8;
@@ -72,12 +72,12 @@ impl Heads {
 impl Replicator {
     /// Whether clients wait for this replica: the one place where it is decided. A lane of it that is slow has no say in it.
     pub(super) fn reach(&self, now: Instant) -> Reach {
-        match self.link {
-            Link::Unasked => Reach::Unasked,
-            Link::Away { .. } => Reach::Away,
-            Link::Handshake { before } => before,
-            Link::Linked if self.is_near() && !self.barriers.hold_all_up(now) => Reach::Near,
-            Link::Linked => Reach::Behind,
+        match self.link.state() {
+            LinkState::Unasked => Reach::Unasked,
+            LinkState::Away { .. } => Reach::Away,
+            LinkState::Handshake { before } => before,
+            LinkState::Linked if self.is_near() && !self.barriers.hold_all_up(now) => Reach::Near,
+            LinkState::Linked => Reach::Behind,
         }
     }
 

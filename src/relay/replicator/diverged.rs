@@ -5,8 +5,8 @@ use std::time::Instant;
 use futures_util::stream::FuturesUnordered;
 use log::error;
 
+use super::Replicator;
 use super::statements::{SAVE_TIMEOUT, Unanswered};
-use super::{Link, Replicator};
 use crate::journal::Position;
 use crate::relay::replicator::attempts::{Attempts, SavedAttempts};
 use crate::relay::replicator::cursor_metadata::CursorMetadata;
@@ -26,14 +26,11 @@ impl Replicator {
         self.forget_doubts();
         self.unanswered = None;
         self.window.clear();
-        self.link = Link::Away {
-            until: Instant::now(),
-        };
+        self.link.forget(Instant::now());
         self.distrust();
         self.is_held = false;
         // The control's change of its place may have crossed a greeting.
         self.replica.set_held(false);
-        self.started = None;
         self.going_back = None;
         let index = self.replica.index;
         self.pending_clients.carries_out(index, None);
@@ -97,8 +94,7 @@ impl Replicator {
         self.dead_letters
             .set_follows(&self.replica.stats.name, true);
         self.behind_since = now;
-        self.backoff.reset();
-        self.link = Link::Away { until: now };
+        self.link.forget(now);
         self.given_up.clear();
         let index = self.replica.index;
         self.pending_clients

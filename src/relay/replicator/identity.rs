@@ -1,17 +1,14 @@
 //! Whether a replica is who it was, and what becomes of that when the way to it is interrupted (rule R1).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::{error, info};
 
+use super::Replicator;
 use super::handshake::{Identity, Welcome};
-use super::{Link, Replicator};
 use crate::relay::record::removal::Removal;
 use crate::relay::replica::identity_point::IdentityPoint;
-
-/// A liveness connection that ended sooner is not replaced at once: something there closes idle connections.
-const SHORT_LIFE: Duration = Duration::from_secs(1);
 
 impl Replicator {
     /// Says who was greeted. False: it is another one, and is diverged.
@@ -85,37 +82,18 @@ impl Replicator {
         self.doubts.interrupted();
         self.replica.set_trusted(false);
         self.show_trust();
-        self.liveness = None;
+        self.link.distrust();
     }
 
     /// The node's process has ended, or something between here and there closed the connection: it is greeted at once.
     pub(super) fn liveness_ended(&mut self, now: Instant) {
-        let lived = self.liveness.as_ref().map(|liveness| liveness.age());
-        if lived.is_some_and(|age| age < SHORT_LIFE) {
-            self.liveness_after = now + self.liveness_backoff.next();
-        } else {
-            self.liveness_after = now;
-            self.liveness_backoff.reset();
-        }
+        self.link.put_off_liveness(now);
         self.distrust();
         if self.is_linked() {
             let name = &self.replica.stats.name;
             info!("replica {name} closed its connection; who is there is asked again");
             self.replica.client.drop_idle();
-            self.link = Link::Away { until: now };
+            self.link.stay_away(now);
         }
-    }
-
-    /// Whether a node that answers is to be greeted anew: nothing watches for its end, or its name means another address now.
-    pub(super) fn is_to_be_greeted_anew(&self, now: Instant) -> bool {
-        let is_unwatched = self.liveness.is_none() && self.liveness_after <= now;
-        let address = self.replica.server.address();
-        is_unwatched || (address.is_some() && address != self.address)
-    }
-
-    /// When it will be.
-    pub(super) fn next_liveness(&self) -> Option<Instant> {
-        let is_missing = self.is_linked() && self.liveness.is_none();
-        is_missing.then_some(self.liveness_after)
     }
 }

@@ -37,6 +37,7 @@ mod handshake;
 mod identity;
 mod last_accepted;
 mod link;
+mod linking;
 mod publishing;
 pub(in crate::relay) mod queue;
 mod reading;
@@ -51,7 +52,6 @@ pub(in crate::relay) mod turns;
 mod verdicts;
 
 use std::collections::{BTreeSet, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,14 +61,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 
 use crate::config::model::Near;
-use crate::influx::Started;
 use crate::relay::dead_letters::DeadLetters;
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::backoff::Backoff;
 use crate::relay::replica::client::SendError;
 use crate::relay::replica::handle::Replica;
 use crate::relay::replica::known::Known;
-use crate::relay::replica::liveness::{self, Liveness};
 use crate::relay::replica::membership::Membership;
 use crate::relay::replica::request::write_request_header;
 use crate::relay::replicator::attempts::{Attempts, SavedAttempts};
@@ -80,11 +78,11 @@ use crate::relay::trust::TrustTable;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::verdict::keeper::Keeper;
 use crate::relay::verdict::pending::PendingClients;
-use crate::relay::verdict::reach::Reach;
 use barrier::Barriers;
 use distance::Heads;
 use doubts::Doubts;
 use given_up::GivenUp;
+use link::{Link, LinkState};
 use queue::lanes::Lanes;
 use queue::window::Window;
 use reread::Reread;
@@ -180,22 +178,8 @@ pub(super) struct Replicator {
     /// What is in the lanes' queues.
     window: Window,
     link: Link,
-    /// Bytes of a body that the node is sent at once, as far as they can be cut: what it did not refuse as too large.
-    largest: usize,
-    /// Where it was greeted last.
-    address: Option<SocketAddr>,
-    /// Watches for the end of the node's process.
-    liveness: Option<Liveness>,
-    /// One that ended at once is not replaced before this moment.
-    liveness_after: Instant,
-    liveness_backoff: Backoff,
-    /// The process that was trusted last, if it said when it started.
-    started: Option<Started>,
     /// Where the head stood, to say how far it is.
     heads: Heads,
-    backoff: Backoff,
-    /// When it was greeted last.
-    linked_since: Instant,
     /// Since when it has been away or behind.
     behind_since: Instant,
     /// A record that cannot be read: nothing after it may overtake it.
@@ -234,19 +218,6 @@ pub(super) struct Common {
     pub(super) turns: Arc<Turns>,
     pub(super) pace: Pace,
     pub(super) replicas: Arc<[Arc<Replica>]>,
-}
-
-/// The state of the way to the replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Link {
-    /// To be greeted for the first time.
-    Unasked,
-    /// To be greeted, not before the moment.
-    Away { until: Instant },
-    /// The greeting is under way; others go on taking it for what it was.
-    Handshake { before: Reach },
-    /// Answers.
-    Linked,
 }
 
 enum Finished {
@@ -310,7 +281,6 @@ impl Replicator {
         Replicator {
             reader: journal.reader(cursor.sequence),
             durable: journal.watch(),
-            backoff: Backoff::new(pace.retry_min, pace.retry_max),
             tracker: Tracker::new(cursor),
             rewind,
             doubts,
@@ -338,15 +308,8 @@ impl Replicator {
             turns,
             unanswered,
             window: Window::new(pace.max_batch),
-            link: Link::Unasked,
-            largest: usize::MAX,
-            address: None,
-            liveness: None,
-            liveness_after: now,
-            liveness_backoff: Backoff::new(pace.retry_min, pace.retry_max),
-            started: None,
+            link: Link::new(now, pace.retry_min, pace.retry_max),
             heads: Heads::new(pace.near, journal.durable().sequence),
-            linked_since: now,
             behind_since: now,
             blocked: false,
             is_pinged: false,
@@ -408,7 +371,7 @@ impl Replicator {
                 more,
                 self.start_requests(),
                 self.start_statement().await,
-                self.next_liveness(),
+                self.link.next_liveness(),
                 self.next_read(),
                 self.keep_hearing(),
                 self.next_save(),
@@ -418,7 +381,7 @@ impl Replicator {
             let may_read = self.may_read();
             tokio::select! {
                 Some(finished) = self.under_way.next() => self.finished(finished).await,
-                () = liveness::ended(self.liveness.as_ref()) => self.liveness_ended(Instant::now()),
+                () = self.link.liveness_ended() => self.liveness_ended(Instant::now()),
                 // The sender is the journal's, which this holds.
                 _ = self.durable.changed(), if may_read => {}
                 () = sleep_until(wake) => {}
@@ -448,13 +411,16 @@ impl Replicator {
     /// Starts what can be started; says when there will be more to start.
     fn start_requests(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        match self.link {
-            Link::Handshake { .. } => return None,
-            Link::Away { until } if until > now => return Some(until),
-            Link::Linked if !self.is_to_be_greeted_anew(now) => {}
-            Link::Unasked | Link::Away { .. } | Link::Linked => {
+        match self.link.state() {
+            LinkState::Handshake { .. } => return None,
+            LinkState::Away { until } if until > now => return Some(until),
+            LinkState::Linked
+                if !self
+                    .link
+                    .needs_handshake(now, self.replica.server.address()) => {}
+            LinkState::Unasked | LinkState::Away { .. } | LinkState::Linked => {
                 self.begin_handshake(now);
-                return self.away_until();
+                return self.link.away_until();
             }
         }
         if self.going_back.is_some() {
@@ -462,7 +428,7 @@ impl Replicator {
         }
         let Some(address) = self.replica.server.address() else {
             self.lost(now, "its name cannot be resolved".to_owned(), None);
-            return self.away_until();
+            return self.link.away_until();
         };
         let mut wake: Option<Instant> = None;
         for _ in 0..self.lanes.len() {
@@ -487,7 +453,8 @@ impl Replicator {
                 continue;
             }
             let is_packed = lane.is_packed();
-            let Some((destination, mut request)) = lane.start(self.pace.max_batch, self.largest)
+            let Some((destination, mut request)) =
+                lane.start(self.pace.max_batch, self.link.largest())
             else {
                 continue;
             };

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::{Link, Replicator};
+use super::Replicator;
+use super::link::LinkState;
 use crate::stats::ReplicaStatus;
 
 impl Replicator {
@@ -40,10 +41,12 @@ impl Replicator {
             self.replica
                 .note_error(format!("its cursor is not saved: {error}"));
         }
-        let status = match self.link {
-            Link::Unasked | Link::Away { .. } | Link::Handshake { .. } => ReplicaStatus::Down,
-            Link::Linked if self.is_near() && !is_slow => ReplicaStatus::Fresh,
-            Link::Linked => ReplicaStatus::Lagging,
+        let status = match self.link.state() {
+            LinkState::Unasked | LinkState::Away { .. } | LinkState::Handshake { .. } => {
+                ReplicaStatus::Down
+            }
+            LinkState::Linked if self.is_near() && !is_slow => ReplicaStatus::Fresh,
+            LinkState::Linked => ReplicaStatus::Lagging,
         };
         self.replica
             .publish(status, cursor, self.tracker.oldest_pending());

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::{Common, Link, Replicator, STOP_GRACE, SavedPlace};
+use super::{Common, Replicator, STOP_GRACE, SavedPlace};
 use crate::journal::{Cursor, Position};
 use crate::relay::replica::handle::Replica;
 use crate::relay::replicator::copied::Contents;
@@ -91,9 +91,7 @@ impl Replicator {
         replica
             .note_error("its task failed, and begins again where its cursor is saved".to_owned());
         let mut replicator = Replicator::new(replica, common, place);
-        replicator.link = Link::Away {
-            until: Instant::now(),
-        };
+        replicator.link.stay_away(Instant::now());
         replicator.show_trust();
         replicator.show_start(position.sequence);
         replicator

@@ -149,7 +149,7 @@ impl Replicator {
 
     /// Records of the lane got their verdict: it goes on.
     pub(super) fn goes_on(&mut self, name: &str) {
-        self.backoff.reset();
+        self.link.applied();
         if self.stalled.remove(name) {
             self.pending_clients.unstall(self.replica.index, name);
         }

@@ -223,7 +223,7 @@ impl Replicator {
     }
 
     fn leave_statement(&mut self) {
-        self.backoff.reset();
+        self.link.applied();
         self.unanswered = None;
         let Some(barrier) = self.barriers.next_mut() else {
             return;

@@ -583,7 +583,7 @@ async fn a_database_in_doubt_is_sent_again_whole_and_in_order_and_no_other_one_i
         _folder,
         ..
     } = fixture();
-    replicator.link = Link::Linked;
+    replicator.link.linked(Instant::now());
     replicator.with_applied(write_record("m v=1 1")).await;
     let (first, _outcome) = replicator.with_read(write_record("m v=1 1")).await;
     replicator.doubt_and_wait(first);
@@ -627,7 +627,7 @@ async fn a_read_that_was_under_way_when_its_database_was_in_doubt_counts_no_more
         _folder,
         ..
     } = fixture();
-    replicator.link = Link::Linked;
+    replicator.link.linked(Instant::now());
     let freshness = Arc::clone(&replicator.freshness);
     let demand = freshness.demand(&db());
     let sent = freshness.send(0, &demand).expect("fresh");
@@ -655,7 +655,7 @@ async fn a_statement_waits_for_doubts_from_before_it_and_is_not_sent_again_for_t
         _folder,
         ..
     } = fixture();
-    replicator.link = Link::Linked;
+    replicator.link.linked(Instant::now());
     let (first, _outcome) = replicator.with_read(write_record("m v=1 1")).await;
     replicator.doubt_and_wait(first);
     replicator.apply_lane("db").await;

@@ -25,15 +25,15 @@ impl Replicator {
                 .await;
             return;
         }
-        if self.largest == usize::MAX {
+        if self.link.refused_as_too_large(size) {
             info!(
                 "replica {} does not take {size} bytes at once: it is sent smaller requests",
                 stats.name
             );
         }
-        self.largest = self.largest.min(size / 2);
-        stats.request_limit.set(self.largest as u64);
-        if lane.cut(self.largest) {
+        let largest = self.link.largest();
+        stats.request_limit.set(largest as u64);
+        if lane.cut(largest) {
             return;
         }
         let Some((sequence, plain)) = lane.to_pack() else {
@@ -69,12 +69,6 @@ impl Replicator {
                     .await;
             }
         }
-    }
-
-    /// A node that was away may have another limit now.
-    pub(super) fn forget_limit(&mut self) {
-        self.largest = usize::MAX;
-        self.replica.stats.request_limit.set(0);
     }
 
     /// What a verdict on the request of that lane says of its records: nothing yet, if it was a piece of one and others wait.
