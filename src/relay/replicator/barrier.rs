@@ -327,3 +327,6 @@ impl Replicator {
         self.held = held;
     }
 }
+
+#[cfg(test)]
+mod tests;
