@@ -1,4 +1,4 @@
-//! What a life finds of the one before: where each replica stood, and what was noted with it.
+//! Restores the state that the previous run left on disk: where each replica stood, and what was noted with it.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -226,7 +226,7 @@ pub(super) fn restore_notes(
         let metadata = CursorMetadata::decode(noted.map_or(&[], |cursor| cursor.metadata.as_ref()));
         let metadata = metadata.unwrap_or_else(|error| {
             warn!(
-                "replica {name}: the note of its cursor cannot be read ({error}); the proof and what was set aside in it are forgotten"
+                "replica {name}: the metadata of its cursor cannot be read ({error}); the identity point and what was set aside in it are forgotten"
             );
             CursorMetadata::default()
         });

@@ -175,7 +175,7 @@ impl Replica {
         self.take_membership(membership);
     }
 
-    /// Whether it is known to be the node it was (rule R1): not before its first greeting, and not while the way to it is
+    /// Whether it is known to be the node it was (rule R1): not before its first handshake, and not while the way to it is
     /// interrupted.
     pub(in crate::relay) fn is_trusted(&self) -> bool {
         self.trusted.load(Ordering::Acquire)
@@ -185,7 +185,7 @@ impl Replica {
         self.trusted.store(trusted, Ordering::Release);
     }
 
-    /// A person says that it is what it was: what it must prove is forgotten before it is greeted next.
+    /// A person says that it is what it was: what it must prove is forgotten before the next handshake.
     pub(in crate::relay) fn take_back_as_it_is(&self) {
         self.as_it_is.store(true, Ordering::Release);
     }

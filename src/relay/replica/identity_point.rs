@@ -10,7 +10,7 @@ use crate::influx::influxql::{identifier, string};
 use crate::influx::{Credentials, Point, Precision, first_point};
 use crate::relay::record::write::{Destination, Form, WriteRecord};
 
-/// Bytes of all texts of an identity point: it is kept in the note of a cursor, where it is at most six times as long.
+/// Bytes of all texts of an identity point: it is kept in the metadata of a cursor, where it is at most six times as long.
 const MAX_LENGTH: usize = 4096;
 
 /// A point that a replica accepted. `Debug` shows no credentials.

@@ -24,7 +24,7 @@ use crate::relay::replicator::copied::Contents;
 /// What a cursor can carry.
 const MAX_LENGTH: usize = 64 * 1024;
 
-/// The note of one cursor.
+/// The metadata of one cursor.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::relay) struct CursorMetadata {
@@ -62,7 +62,7 @@ impl CursorMetadata {
                 Ok(_) if self.identity_point.is_some() => self.identity_point = None,
                 Ok(text) => return Bytes::from(text),
                 Err(error) => {
-                    error!("the note of a cursor cannot be written: {error}");
+                    error!("the metadata of a cursor cannot be written: {error}");
                     return Bytes::new();
                 }
             }

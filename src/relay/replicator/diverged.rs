@@ -29,7 +29,7 @@ impl Replicator {
         self.link.forget(Instant::now());
         self.distrust();
         self.is_held = false;
-        // The control's change of its place may have crossed a greeting.
+        // The control's change of its place may have crossed a handshake.
         self.replica.set_held(false);
         self.going_back = None;
         let index = self.replica.index;

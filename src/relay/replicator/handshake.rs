@@ -1,4 +1,4 @@
-//! The greeting: what a node is asked before anything is sent to it (rules R1 and R2).
+//! The handshake: what a node is asked before anything is sent to it (rules R1 and R2).
 //!
 //! 1. A [`Liveness`] connection is opened, unless one is still open: should the process end from here on, that is noticed.
 //! 2. `GET /ping`: it answers, and says its version.
@@ -34,7 +34,7 @@ use crate::relay::replica::questions::{Asked, DatabaseAnswer, PointAnswer, Unans
 use crate::relay::replica::request::get_request;
 
 /// How long the start of the process is waited for: a node that does not say it is taken for one that started anew. Less than
-/// the first requests after a start wait for the greetings.
+/// the first requests after a start wait for the handshakes.
 const MAX_WAIT_FOR_START: Duration = Duration::from_secs(1);
 
 /// What is known of a node before the handshake.
@@ -84,7 +84,7 @@ pub(super) enum Identity {
     Another(String),
 }
 
-/// It is to be greeted again later.
+/// The handshake is to be repeated later.
 pub(super) enum Unwelcome {
     /// It gave no answer that says anything.
     Unanswered(Unanswered),

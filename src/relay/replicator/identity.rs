@@ -11,7 +11,7 @@ use crate::relay::record::removal::Removal;
 use crate::relay::replica::identity_point::IdentityPoint;
 
 impl Replicator {
-    /// Says who was greeted. False: it is another one, and is diverged.
+    /// Says who answered the handshake. Returns false for another node, which is diverged.
     pub(super) fn is_who_it_was(&mut self, welcome: &Welcome) -> bool {
         let name = &self.replica.stats.name;
         match &welcome.identity {
@@ -77,7 +77,7 @@ impl Replicator {
         self.save_note();
     }
 
-    /// It may be another node from here on, until it is greeted anew.
+    /// It may be another node from here on, until the next handshake.
     pub(super) fn distrust(&mut self) {
         self.doubts.interrupted();
         self.replica.set_trusted(false);
@@ -85,7 +85,7 @@ impl Replicator {
         self.link.distrust();
     }
 
-    /// The node's process has ended, or something between here and there closed the connection: it is greeted at once.
+    /// The node's process has ended, or something between here and there closed the connection: a handshake begins at once.
     pub(super) fn liveness_ended(&mut self, now: Instant) {
         self.link.put_off_liveness(now);
         self.distrust();

@@ -7,7 +7,7 @@
 //! [`distance`], what answers mean to the records in [`verdicts`], what others read of it in [`publishing`], and what becomes of a replica that is none in [`diverged`].
 //!
 //! **Who is there (R1).** An address does not prove that the node still has its data. So before the first request to a node, and
-//! whenever the way to it was interrupted, the node is [greeted](handshake): it is asked for a point that it accepted
+//! whenever the way to it was interrupted, a [handshake] asks the node for a point that it accepted
 //! ([`IdentityPoint`](crate::relay::replica::identity_point)), or for its [databases](crate::relay::replica::known). Each mark of the [`Rewind`] carries one, so that what is asked for belongs to the place that the
 //! replicator would go back to: what came later would be sent again in any case. A node without that point is diverged,
 //! and its successor gets nothing. But the last replica that follows goes on, with an error in the log: to refuse both would
@@ -160,7 +160,7 @@ pub(super) struct Replicator {
     others: Vec<Arc<Replica>>,
     /// What was saved last as the cursor.
     saved: Checkpoint,
-    /// Whether the saved cursor says that nothing is under way or in doubt: only between two lives.
+    /// Whether the saved cursor says that nothing is under way or in doubt: only between two runs of haflux.
     is_settled: bool,
     /// Bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt.
     allowance: u64,
@@ -192,7 +192,7 @@ pub(super) struct Replicator {
     under_way: FuturesUnordered<BoxFuture<'static, Finished>>,
 }
 
-/// Where a replica stood when the life before ended.
+/// Where a replica stood when the previous run of haflux ended.
 #[derive(Debug, Clone)]
 pub(super) struct SavedPlace {
     pub(super) checkpoint: Checkpoint,
@@ -271,7 +271,7 @@ impl Replicator {
         let rewind = Rewind::new(pace.rewind, now, checkpoint.clone());
         let mut doubts = Doubts::new(pace.rewind);
         let mut unanswered = None;
-        // A place at the journal's beginning says nothing: a life shorter than `rewind` leaves it there.
+        // A place at the journal's beginning says nothing: a run shorter than `rewind` leaves it there.
         let had_a_life_before = journal.head() > Sequence::ZERO;
         if had_a_life_before && !settled {
             // What that life had under way when it ended may still be carried out.

@@ -1,4 +1,4 @@
-//! The saved cursor, and what two lives of haflux tell each other by it.
+//! The saved cursor, and what one run of haflux tells the next by it.
 //!
 //! What is saved trails what is known by `rewind`, and stands before what is in doubt ([`Rewind`](crate::relay::replicator::rewind::Rewind)).
 //! It does not pass a refusal that is not on disk ([`keeper`](crate::relay::verdict::keeper)): while that cannot be written, the cursor
@@ -97,7 +97,7 @@ impl Replicator {
         replicator
     }
 
-    /// From now on something may be under way: a life that ends without a word must not be taken for one that ended well.
+    /// From now on something may be under way: a run that ends without a word must not be taken for one that ended well.
     pub(super) async fn unsettle(&mut self, stop: &mut watch::Receiver<bool>) {
         self.is_settled &= self.replica.follows();
         while std::mem::take(&mut self.is_settled) {

@@ -94,7 +94,7 @@ impl Replicator {
         self.send_check(name.to_owned(), sequences, address, request);
     }
 
-    /// A node that is lost already is greeted anew in any case.
+    /// A node that is lost already is asked anew by a handshake in any case.
     fn send_check(
         &mut self,
         lane: String,

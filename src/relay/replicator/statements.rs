@@ -42,14 +42,14 @@ const HELD: usize = 256 * 1024;
 /// A statement that may be carried out, or have been, without our knowing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unanswered {
-    /// It is the one with this number; of a life before, the first one up to it.
+    /// It is the one with this number; of the previous run, the first one up to it.
     pub(super) up_to: Sequence,
     /// Until when it may still arrive at the replica, if it may.
     pub(super) until: Option<Instant>,
 }
 
 impl Unanswered {
-    /// Of the life before this one, whose newest record is `head`. That it may still arrive is the doubt that every start begins
+    /// Of the previous run of haflux, whose newest record is `head`. That it may still arrive is the doubt that every start begins
     /// with. Also of another node, whose data was copied.
     pub(super) fn before_the_start(head: Sequence) -> Unanswered {
         Unanswered {

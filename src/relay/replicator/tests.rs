@@ -102,7 +102,7 @@ fn fixture() -> Fixture {
         TIMEOUT,
         Arc::clone(&relay_stats.replicas[0]),
         Arc::clone(&relay_stats),
-        Arc::new(MembershipFile::open(folder.path()).expect("a roster")),
+        Arc::new(MembershipFile::open(folder.path()).expect("a file")),
     );
     let pending_clients = Arc::new(pending_clients);
     let log = PendingLog::open(&folder.path().join("letters/pending")).expect("a log");
