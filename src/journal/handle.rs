@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{oneshot, watch};
 
-use super::front::{CursorWaiter, Front, Phase, Shared, lock};
+use super::shared::{Admission, CursorWaiter, Phase, Shared, lock};
 use super::writer::{Writer, run};
 use super::{
     AppendError, Cursor, CursorError, Disk, Health, Kind, OpenError, Options, Position, Reader,
@@ -29,11 +29,11 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let mut front = lock(&self.shared.front);
-        if front.phase == Phase::Open {
-            front.phase = Phase::Abandoned;
+        let mut admission = lock(&self.shared.admission);
+        if admission.phase == Phase::Open {
+            admission.phase = Phase::Abandoned;
         }
-        wake(&self.shared, front);
+        wake(&self.shared, admission);
     }
 }
 
@@ -122,9 +122,10 @@ impl Journal {
             .unwrap_or_default();
         let unix_nanos = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
         let (waiter, durable) = oneshot::channel();
-        let mut front = lock(&shared.front);
-        let sequence = front.admit(&shared.options, kind, unix_nanos, bytes, checksum, waiter)?;
-        wake(shared, front);
+        let mut admission = lock(&shared.admission);
+        let sequence =
+            admission.admit(&shared.options, kind, unix_nanos, bytes, checksum, waiter)?;
+        wake(shared, admission);
         Ok(Append { sequence, durable })
     }
 
@@ -135,7 +136,7 @@ impl Journal {
 
     /// The newest record, durable or not.
     pub fn head_position(&self) -> Position {
-        lock(&self.shared().front).head
+        lock(&self.shared().admission).head
     }
 
     /// The newest durable record.
@@ -152,13 +153,13 @@ impl Journal {
     /// appends may be told that there is no room.
     pub async fn skip_past(&self, sequence: Sequence) -> Result<(), CursorError> {
         {
-            let mut front = lock(&self.shared().front);
-            if front.next > sequence {
+            let mut admission = lock(&self.shared().admission);
+            if admission.next > sequence {
                 return Ok(());
             }
-            front.next = sequence.next();
-            front.floor_saved = false;
-            front.room = false;
+            admission.next = sequence.next();
+            admission.floor_saved = false;
+            admission.room = false;
         }
         self.sync_cursors().await
     }
@@ -170,7 +171,7 @@ impl Journal {
 
     /// All cursors, by name.
     pub fn cursors(&self) -> Vec<Cursor> {
-        lock(&self.shared().front)
+        lock(&self.shared().admission)
             .cursors
             .values()
             .cloned()
@@ -179,29 +180,29 @@ impl Journal {
 
     /// Sets a cursor, in memory. It is saved within `cursor_interval`, at a close, and by [`Journal::sync_cursors`].
     pub fn set_cursor(&self, cursor: Cursor) {
-        let mut front = lock(&self.shared().front);
-        if front.cursors.get(&cursor.name) != Some(&cursor) {
-            front.cursors.insert(cursor.name.clone(), cursor);
-            front.cursors_version += 1;
-            wake(self.shared(), front);
+        let mut admission = lock(&self.shared().admission);
+        if admission.cursors.get(&cursor.name) != Some(&cursor) {
+            admission.cursors.insert(cursor.name.clone(), cursor);
+            admission.cursors_version += 1;
+            wake(self.shared(), admission);
         }
     }
 
     /// Removes a cursor, in memory; saved as [`Journal::set_cursor`] says.
     pub fn remove_cursor(&self, name: &str) {
-        let mut front = lock(&self.shared().front);
-        if front.cursors.remove(name).is_some() {
-            front.cursors_version += 1;
-            wake(self.shared(), front);
+        let mut admission = lock(&self.shared().admission);
+        if admission.cursors.remove(name).is_some() {
+            admission.cursors_version += 1;
+            wake(self.shared(), admission);
         }
     }
 
     /// Waits until every change of a cursor made before this call is on disk.
     pub async fn sync_cursors(&self) -> Result<(), CursorError> {
         let saved = {
-            let mut front = lock(&self.shared().front);
-            let saved = request_save(&mut front)?;
-            wake(self.shared(), front);
+            let mut admission = lock(&self.shared().admission);
+            let saved = request_save(&mut admission)?;
+            wake(self.shared(), admission);
             saved
         };
         saved.await.unwrap_or(Err(CursorError::Closed))
@@ -221,7 +222,7 @@ impl Journal {
     /// How it is.
     pub fn health(&self) -> Health {
         let mut health = lock(&self.shared().health).clone();
-        health.queued_bytes = lock(&self.shared().front).waiting_bytes;
+        health.queued_bytes = lock(&self.shared().admission).waiting_bytes;
         health
     }
 
@@ -230,11 +231,11 @@ impl Journal {
     pub async fn close(&self) {
         let mut ended = self.shared().ended.subscribe();
         {
-            let mut front = lock(&self.shared().front);
-            if front.phase == Phase::Open {
-                front.phase = Phase::Closing;
+            let mut admission = lock(&self.shared().admission);
+            if admission.phase == Phase::Open {
+                admission.phase = Phase::Closing;
             }
-            wake(self.shared(), front);
+            wake(self.shared(), admission);
         }
         // An error means that the sender is gone, and it lives as long as `self`.
         let _ = ended.wait_for(|ended| *ended).await;
@@ -243,22 +244,22 @@ impl Journal {
 
 /// Asks for a save of the cursors as they are now.
 pub(super) fn request_save(
-    front: &mut Front,
+    admission: &mut Admission,
 ) -> Result<oneshot::Receiver<Result<(), CursorError>>, CursorError> {
-    if front.phase == Phase::Closed {
+    if admission.phase == Phase::Closed {
         return Err(CursorError::Closed);
     }
     let (tell, saved) = oneshot::channel();
-    front.cursor_waiters.push(CursorWaiter {
-        version: front.cursors_version,
+    admission.cursor_waiters.push(CursorWaiter {
+        version: admission.cursors_version,
         tell,
     });
     Ok(saved)
 }
 
-fn wake(shared: &Shared, mut front: std::sync::MutexGuard<'_, Front>) {
-    let asleep = front.call_writer();
-    drop(front);
+fn wake(shared: &Shared, mut admission: std::sync::MutexGuard<'_, Admission>) {
+    let asleep = admission.call_writer();
+    drop(admission);
     if asleep {
         shared.wake.notify_one();
     }

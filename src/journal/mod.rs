@@ -184,7 +184,6 @@ mod directory;
 mod disk;
 mod error;
 mod frame;
-mod front;
 mod handle;
 pub mod inspection;
 mod options;
@@ -192,6 +191,7 @@ mod reader;
 mod recovery;
 mod scan;
 mod segment;
+mod shared;
 mod types;
 mod writer;
 

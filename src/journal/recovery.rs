@@ -13,9 +13,9 @@ use tokio::sync::watch;
 use super::cache::Cache;
 use super::cursors::{BadTable, CursorTable, MAX_TABLE};
 use super::disk::{Disk, LockFailure};
-use super::front::{Front, JUMP, Pending, Phase, Plan, Shared};
 use super::scan;
 use super::segment::SegmentList;
+use super::shared::{Admission, JUMP, Pending, Phase, Plan, Shared};
 use super::writer::{Start, TableFile, Writer};
 use super::{Cursor, Gap, Health, OpenError, Options, Position, Sequence};
 use files::Files;
@@ -125,7 +125,7 @@ pub(super) fn open(
         .for_each(|segment| segments.push(*segment));
     let shared = Arc::new(Shared {
         disk,
-        front: Mutex::new(Front {
+        admission: Mutex::new(Admission {
             phase: Phase::Open,
             next,
             head: found.known,

@@ -1,6 +1,6 @@
 //! The journal on a simulated disk and on a real one.
 
-mod careless;
+mod acknowledged_before_sync;
 mod damage;
 mod model;
 mod recovered;

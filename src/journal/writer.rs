@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::disk::{DiskFile, LockGuard};
-use super::front::{Pending, Phase, Plan, Shared, lock};
+use super::shared::{Pending, Phase, Plan, Shared, lock};
 use super::{Position, Sequence};
 
 pub(super) use cursors::TableFile;
@@ -186,15 +186,15 @@ impl Writer {
 
     /// Takes records over from the queue.
     fn take(&mut self, now: Instant) -> Phase {
-        let mut front = lock(&self.shared.front);
-        front.news = false;
-        let fits = super::front::MAX_WAITING.saturating_sub(self.pending.len());
-        let count = front.queue.len().min(fits);
-        self.pending.extend(front.queue.drain(..count));
-        if front.phase == Phase::Closing && self.close_by.is_none() {
+        let mut admission = lock(&self.shared.admission);
+        admission.news = false;
+        let fits = super::shared::MAX_WAITING.saturating_sub(self.pending.len());
+        let count = admission.queue.len().min(fits);
+        self.pending.extend(admission.queue.drain(..count));
+        if admission.phase == Phase::Closing && self.close_by.is_none() {
             self.close_by = Some(now + self.shared.options.close_timeout);
         }
-        front.phase
+        admission.phase
     }
 
     /// Notes a failure of the disk.
@@ -210,7 +210,7 @@ impl Writer {
             let segments = lock(&self.shared.segments);
             (segments.len(), segments.bytes())
         };
-        let room = lock(&self.shared.front).room;
+        let room = lock(&self.shared.admission).room;
         let mut health = lock(&self.shared.health);
         health.room = room;
         health.segments = segments;
@@ -220,9 +220,11 @@ impl Writer {
 
     /// Whether everything that has to be on disk before the end is there.
     fn is_settled(&self, phase: Phase) -> bool {
-        let front = lock(&self.shared.front);
-        let saved = self.is_saved_clean(front.cursors_version);
-        front.queue.is_empty() && self.pending.is_empty() && (saved || phase == Phase::Abandoned)
+        let admission = lock(&self.shared.admission);
+        let saved = self.is_saved_clean(admission.cursors_version);
+        admission.queue.is_empty()
+            && self.pending.is_empty()
+            && (saved || phase == Phase::Abandoned)
     }
 
     fn again(&mut self, now: Instant, phase: Phase) -> Again {
@@ -234,19 +236,19 @@ impl Writer {
                 return Again::Ended;
             }
         }
-        let front = lock(&self.shared.front);
+        let admission = lock(&self.shared.admission);
         if !self.trouble.pauses(now)
-            && (!front.queue.is_empty() || self.written < self.pending.len())
+            && (!admission.queue.is_empty() || self.written < self.pending.len())
         {
             return Again::Now;
         }
         let changed = self
             .tables
             .iter()
-            .any(|table| table.version < front.cursors_version)
-            || !front.cursor_waiters.is_empty();
-        let begun = front.floor_saved;
-        drop(front);
+            .any(|table| table.version < admission.cursors_version)
+            || !admission.cursor_waiters.is_empty();
+        let begun = admission.floor_saved;
+        drop(admission);
         let mut at = [
             self.trouble.until.filter(|_| !self.pending.is_empty()),
             self.sync_due().filter(|_| !self.trouble.pauses(now)),
@@ -270,14 +272,14 @@ impl Writer {
         self.active = None;
         self.lock = None;
         self.pending.clear();
-        let mut front = lock(&self.shared.front);
-        front.phase = Phase::Closed;
-        front.room = false;
-        front.queue.clear();
-        front.cursor_waiters.clear();
-        front.plan = Plan::default();
-        front.waiting_bytes = 0;
-        drop(front);
+        let mut admission = lock(&self.shared.admission);
+        admission.phase = Phase::Closed;
+        admission.room = false;
+        admission.queue.clear();
+        admission.cursor_waiters.clear();
+        admission.plan = Plan::default();
+        admission.waiting_bytes = 0;
+        drop(admission);
         self.shared.ended.send_replace(true);
     }
 }
@@ -298,25 +300,25 @@ pub(super) fn run(mut writer: Writer) {
             Again::WhenCalled => None,
         };
         let shared = Arc::clone(&writer.shared);
-        let mut front = lock(&shared.front);
-        while !front.news {
-            front.asleep = true;
+        let mut admission = lock(&shared.admission);
+        while !admission.news {
+            admission.asleep = true;
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            front = match left {
+            admission = match left {
                 Some(Duration::ZERO) => break,
                 Some(left) => {
                     shared
                         .wake
-                        .wait_timeout(front, left)
+                        .wait_timeout(admission, left)
                         .unwrap_or_else(PoisonError::into_inner)
                         .0
                 }
                 None => shared
                     .wake
-                    .wait(front)
+                    .wait(admission)
                     .unwrap_or_else(PoisonError::into_inner),
             };
         }
-        front.asleep = false;
+        admission.asleep = false;
     }
 }

@@ -116,7 +116,7 @@ impl Relay {
         };
         let disk = DirectoryDisk::new(&folder)
             .map_err(failed)?
-            .careless(settings.sync != SyncPolicy::Always);
+            .acknowledges_before_sync(settings.sync != SyncPolicy::Always);
         let disk = Arc::new(disk);
         let opened = Journal::open(
             Arc::clone(&disk) as Arc<dyn journal::Disk>,

@@ -11,8 +11,8 @@ use fastrand::Rng;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::simulated::{SimulatedDisk, Tear};
-use crate::journal::front::{Shared, lock};
 use crate::journal::handle::request_save;
+use crate::journal::shared::{Shared, lock};
 use crate::journal::writer::{Again, Writer};
 use crate::journal::{
     Cursor, CursorError, Kind, Options, ReadError, Reader, Record, Recovery, Sequence, Sync,
@@ -207,10 +207,10 @@ impl Model {
                 self.step();
             }
             if !self.disk.is_off() {
-                let front = lock(&self.shared().front);
-                assert!(front.room, "it heals");
+                let admission = lock(&self.shared().admission);
+                assert!(admission.room, "it heals");
                 assert_eq!(
-                    (front.queue.len(), front.waiting_bytes),
+                    (admission.queue.len(), admission.waiting_bytes),
                     (0, 0),
                     "all is durable in the end"
                 );
@@ -233,10 +233,11 @@ impl Model {
             let (waiter, durable) = oneshot::channel();
             let checksum = crc32c::crc32c(&payload);
             let shared = Arc::clone(self.shared());
-            let mut front = lock(&shared.front);
-            let admitted = front.admit(&shared.options, kind, 7, payload.clone(), checksum, waiter);
-            let offset = front.head.offset;
-            drop(front);
+            let mut admission = lock(&shared.admission);
+            let admitted =
+                admission.admit(&shared.options, kind, 7, payload.clone(), checksum, waiter);
+            let offset = admission.head.offset;
+            drop(admission);
             if let Ok(sequence) = admitted {
                 let appended = Appended {
                     kind,
@@ -336,8 +337,8 @@ impl Model {
     }
 
     fn cursors(&self) -> BTreeMap<String, Sequence> {
-        let front = lock(&self.shared().front);
-        front
+        let admission = lock(&self.shared().admission);
+        admission
             .cursors
             .values()
             .map(|cursor| (cursor.name.clone(), cursor.sequence))
@@ -374,8 +375,8 @@ impl Model {
         let record = self.appended.get(&sequence);
         let offset = record.map_or(0, |record| record.offset);
         {
-            let mut front = lock(&self.shared().front);
-            front.cursors.insert(
+            let mut admission = lock(&self.shared().admission);
+            admission.cursors.insert(
                 name.into(),
                 Cursor {
                     name: name.into(),
@@ -384,7 +385,7 @@ impl Model {
                     metadata: note,
                 },
             );
-            front.cursors_version += 1;
+            admission.cursors_version += 1;
         }
         self.ever_set
             .entry(name.into())
@@ -400,9 +401,9 @@ impl Model {
     fn remove_cursor(&mut self) {
         let name = CURSORS[self.rng.usize(0..CURSORS.len())];
         {
-            let mut front = lock(&self.shared().front);
-            front.cursors.remove(name);
-            front.cursors_version += 1;
+            let mut admission = lock(&self.shared().admission);
+            admission.cursors.remove(name);
+            admission.cursors_version += 1;
         }
         self.ticks += 1;
         self.changes
@@ -412,7 +413,7 @@ impl Model {
     }
 
     fn request_save(&mut self) {
-        let saved = request_save(&mut lock(&self.shared().front));
+        let saved = request_save(&mut lock(&self.shared().admission));
         let cursors = self.cursors();
         self.saves.push((saved.unwrap(), self.ticks, cursors));
     }
@@ -434,7 +435,7 @@ impl Model {
     }
 
     fn close(&mut self) {
-        lock(&self.shared().front).phase = crate::journal::front::Phase::Closing;
+        lock(&self.shared().admission).phase = crate::journal::shared::Phase::Closing;
         while self.writer.step(self.now) != Again::Ended {
             self.now += Duration::from_millis(10);
             self.note();
@@ -553,10 +554,10 @@ impl Model {
             );
         }
         // Short of `Always`, what a failed sync or a power failure takes is lost.
-        let careless = self.options.sync != Sync::Always
+        let acknowledged_before_sync = self.options.sync != Sync::Always
             && (end.may_forget() || self.weather != Weather::Power);
         let (synced, rotten) = (self.synced, self.weather == Weather::Rotten);
-        let loses = |sequence| rotten || (careless && sequence > synced);
+        let loses = |sequence| rotten || (acknowledged_before_sync && sequence > synced);
         if !self.decays() {
             assert_eq!(
                 recovery.gaps,
@@ -586,7 +587,7 @@ impl Model {
             .iter()
             .map(|cursor| (cursor.name.clone(), cursor.sequence))
             .collect();
-        if end != End::Process || lock(&self.shared().front).floor_saved {
+        if end != End::Process || lock(&self.shared().admission).floor_saved {
             self.changes.clear();
             self.confirmed = recovered;
         } else {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::super::cursors::CursorTable;
 use super::super::disk::{Disk, DiskFile};
-use super::super::front::{CursorWaiter, Phase, lock};
+use super::super::shared::{CursorWaiter, Phase, lock};
 use super::super::{Cursor, CursorError, Sequence};
 use super::{Trouble, Writer};
 
@@ -68,24 +68,24 @@ impl Writer {
 
     /// What to save, if anything.
     fn wish(&self, now: Instant, phase: Phase) -> Option<Wish> {
-        let front = lock(&self.shared.front);
-        let urgent = !front.cursor_waiters.is_empty() || !front.floor_saved;
+        let admission = lock(&self.shared.admission);
+        let urgent = !admission.cursor_waiters.is_empty() || !admission.floor_saved;
         let changed = self
             .tables
             .iter()
-            .any(|table| table.version < front.cursors_version);
-        let ended = phase != Phase::Open && self.pending.is_empty() && front.queue.is_empty();
-        let closes = phase != Phase::Open && !self.is_saved_clean(front.cursors_version);
+            .any(|table| table.version < admission.cursors_version);
+        let ended = phase != Phase::Open && self.pending.is_empty() && admission.queue.is_empty();
+        let closes = phase != Phase::Open && !self.is_saved_clean(admission.cursors_version);
         let due = changed && self.next_save.is_none_or(|next| now >= next);
         if !(urgent || closes || due) || self.save_trouble.pauses(now) {
             return None;
         }
         Some(Wish {
-            version: front.cursors_version,
-            next: front.next,
-            head: front.head.sequence,
+            version: admission.cursors_version,
+            next: admission.next,
+            head: admission.head.sequence,
             clean: ended,
-            cursors: front.cursors.values().cloned().collect(),
+            cursors: admission.cursors.values().cloned().collect(),
         })
     }
 
@@ -180,8 +180,8 @@ impl Writer {
         } else {
             wish.version
         };
-        let mut front = lock(&self.shared.front);
-        front.floor_saved |= front.next == wish.next;
+        let mut admission = lock(&self.shared.admission);
+        admission.floor_saved |= admission.next == wish.next;
         Ok(())
     }
 
@@ -194,17 +194,17 @@ impl Writer {
             .cursors
             .iter()
             .any(|cursor| !lasting(cursor) && cursor.sequence > wish.head);
-        let mut front = lock(&self.shared.front);
+        let mut admission = lock(&self.shared.admission);
         let answer = |waiter: &CursorWaiter| match waiter.version {
             version if version <= saved => Some(Ok(())),
             version if beyond && version <= wish.version => Some(Err(CursorError::BeyondHead)),
             _ => None,
         };
-        let (told, waiting) = mem::take(&mut front.cursor_waiters)
+        let (told, waiting) = mem::take(&mut admission.cursor_waiters)
             .into_iter()
             .partition(|waiter| answer(waiter).is_some());
-        front.cursor_waiters = waiting;
-        drop(front);
+        admission.cursor_waiters = waiting;
+        drop(admission);
         let told: Vec<CursorWaiter> = told;
         for waiter in told {
             if let Some(answer) = answer(&waiter) {

@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime};
 
 use super::super::disk::DiskFile;
 use super::super::frame::{FrameHeader, Identity};
-use super::super::front::{MAX_WAITING, lock};
 use super::super::segment::{HEADER_SIZE, Segment, SegmentHeader};
+use super::super::shared::{MAX_WAITING, lock};
 use super::super::{Position, Sequence, Sync};
 use super::{Active, CHECK_INTERVAL, Trouble, Writer};
 
@@ -244,8 +244,8 @@ impl Writer {
         self.published = self.published.max(self.written);
         let Some(newest) = newest else { return };
         {
-            let mut front = lock(&self.shared.front);
-            front.waiting_bytes = front.waiting_bytes.saturating_sub(bytes);
+            let mut admission = lock(&self.shared.admission);
+            admission.waiting_bytes = admission.waiting_bytes.saturating_sub(bytes);
         }
         self.shared.durable.send_replace(newest);
         for waiter in waiters {

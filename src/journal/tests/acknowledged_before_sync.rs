@@ -9,8 +9,8 @@ use fastrand::Rng;
 use tokio::sync::oneshot;
 
 use super::simulated::{SimulatedDisk, Tear};
-use crate::journal::front::lock;
 use crate::journal::handle::request_save;
+use crate::journal::shared::lock;
 use crate::journal::writer::Writer;
 use crate::journal::{
     Cursor, CursorError, Kind, Options, Reader, Recovery, Sequence, Sync, recovery,
@@ -105,7 +105,7 @@ impl Lives {
             let (waiter, told) = oneshot::channel();
             let checksum = crc32c::crc32c(&payload);
             let shared = Arc::clone(self.writer.shared());
-            let admitted = lock(&shared.front).admit(
+            let admitted = lock(&shared.admission).admit(
                 &shared.options,
                 Kind(1),
                 7,
@@ -161,15 +161,15 @@ impl Lives {
     }
 
     fn set_cursor(&mut self, name: &str, sequence: Sequence) {
-        let mut front = lock(&self.writer.shared().front);
+        let mut admission = lock(&self.writer.shared().admission);
         let cursor = Cursor {
             name: name.into(),
             sequence,
             offset: 0,
             metadata: Bytes::new(),
         };
-        front.cursors.insert(name.into(), cursor);
-        front.cursors_version += 1;
+        admission.cursors.insert(name.into(), cursor);
+        admission.cursors_version += 1;
     }
 
     /// A replica has applied what it was given, which needs not be synced.
@@ -179,11 +179,11 @@ impl Lives {
     }
 
     fn save(&mut self) {
-        let mut front = lock(&self.writer.shared().front);
-        let save = request_save(&mut front).unwrap();
-        let cursor = front.cursors.get("moves");
+        let mut admission = lock(&self.writer.shared().admission);
+        let save = request_save(&mut admission).unwrap();
+        let cursor = admission.cursors.get("moves");
         let cursor = cursor.map_or(Sequence::ZERO, |cursor| cursor.sequence);
-        drop(front);
+        drop(admission);
         self.saves.push((save, cursor));
     }
 

@@ -24,7 +24,7 @@ pub(super) const JUMP: u64 = 2 * MAX_WAITING as u64;
 pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) disk: Arc<dyn Disk>,
-    pub(super) front: Mutex<Front>,
+    pub(super) admission: Mutex<Admission>,
     /// Wakes the writer.
     pub(super) wake: Condvar,
     pub(super) cache: Mutex<Cache>,
@@ -125,7 +125,7 @@ pub(super) struct CursorWaiter {
 
 /// What callers touch.
 #[derive(Debug)]
-pub(super) struct Front {
+pub(super) struct Admission {
     pub(super) phase: Phase,
     /// The next sequence to be given.
     pub(super) next: Sequence,
@@ -149,7 +149,7 @@ pub(super) struct Front {
     pub(super) news: bool,
 }
 
-impl Front {
+impl Admission {
     /// Admits a record and gives it a sequence, or says why not.
     pub(super) fn admit(
         &mut self,
