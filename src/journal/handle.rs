@@ -10,8 +10,8 @@ use tokio::sync::{oneshot, watch};
 use super::shared::{Admission, CursorWaiter, Phase, Shared, lock};
 use super::writer::{Writer, run};
 use super::{
-    AppendError, Cursor, CursorError, Disk, Health, Kind, OpenError, Options, Position, Reader,
-    Recovery, Sequence, recovery,
+    AppendError, Cursor, CursorError, Disk, Kind, Observer, OpenError, Options, Position, Reader,
+    Recovery, Sequence, Status, Ticket, recovery,
 };
 
 /// The durable, ordered log of one relay. Clones are the same journal. When the last one is dropped without
@@ -37,14 +37,6 @@ impl Drop for Handle {
     }
 }
 
-/// A record that has its sequence and is on its way to the disk. It gets there whether or not this is kept.
-#[derive(Debug)]
-pub struct Append {
-    /// Its number.
-    pub sequence: Sequence,
-    durable: oneshot::Receiver<()>,
-}
-
 /// What a record holds, with its checksum.
 #[derive(Debug, Clone)]
 pub struct Payload {
@@ -64,14 +56,6 @@ impl Payload {
             checksum: crc32c::crc32c(&bytes),
             bytes,
         }
-    }
-}
-
-impl Append {
-    /// Waits until the record is durable by the sync policy. On an ill disk that takes as long as it takes; an error
-    /// ([`AppendError::Closed`]) comes only when the journal ends before.
-    pub async fn durable(self) -> Result<(), AppendError> {
-        self.durable.await.map_err(|_| AppendError::Closed)
     }
 }
 
@@ -99,19 +83,32 @@ impl Journal {
             .map(drop)
     }
 
-    fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }
 
+    /// From now on this observer is told what becomes of appended records. The first call counts; it must come before the
+    /// first append.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        // There is one observer for as long as the journal lives.
+        let _ = self.shared().observer.set(observer);
+    }
+
     /// Appends a record of these pieces, one after another. Never waits for the disk: the order of calls is the order of
-    /// records.
-    pub fn append(&self, kind: Kind, payload: Vec<Bytes>) -> Result<Append, AppendError> {
+    /// records. The record gets to the disk whether or not the ticket is kept.
+    ///
+    /// # Errors
+    /// [`AppendError`]: nothing is stored.
+    pub fn append(&self, kind: Kind, payload: Vec<Bytes>) -> Result<Ticket, AppendError> {
         let payload = join(payload, self.shared().options.max_record)?;
         self.append_payload(kind, Payload::new(payload))
     }
 
     /// [`Journal::append`] where what takes time has been done before: this touches no byte of the payload.
-    pub fn append_payload(&self, kind: Kind, payload: Payload) -> Result<Append, AppendError> {
+    ///
+    /// # Errors
+    /// As those of [`Journal::append`].
+    pub fn append_payload(&self, kind: Kind, payload: Payload) -> Result<Ticket, AppendError> {
         let shared = self.shared();
         let Payload { bytes, checksum } = payload;
         if bytes.len() > shared.options.max_record {
@@ -121,25 +118,34 @@ impl Journal {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let unix_nanos = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
-        let (waiter, durable) = oneshot::channel();
         let mut admission = lock(&shared.admission);
-        let sequence =
-            admission.admit(&shared.options, kind, unix_nanos, bytes, checksum, waiter)?;
+        let ticket = admission.admit(&shared.options, kind, unix_nanos, bytes, checksum)?;
         wake(shared, admission);
-        Ok(Append { sequence, durable })
+        Ok(ticket)
     }
 
-    /// The newest sequence given to a record.
-    pub fn head(&self) -> Sequence {
-        self.head_position().sequence
+    /// Waits until every record that was appended before this call is committed. On an ill disk that takes as long as it takes.
+    ///
+    /// # Errors
+    /// [`AppendError::Closed`]: the journal ended before.
+    pub async fn flush(&self) -> Result<(), AppendError> {
+        let newest = lock(&self.shared().admission).head.sequence;
+        let (mut durable, mut ended) = (self.watch(), self.shared().ended.subscribe());
+        let is_committed = |durable: &Position| durable.sequence >= newest;
+        tokio::select! {
+            biased;
+            Ok(_) = durable.wait_for(is_committed) => Ok(()),
+            _ = ended.wait_for(|ended| *ended) => Err(AppendError::Closed),
+        }
     }
 
-    /// The newest record, durable or not.
-    pub fn head_position(&self) -> Position {
-        lock(&self.shared().admission).head
+    /// A position at or behind every record that anybody was told is stored, before this call or by a life before this one.
+    /// Right after a start it may be ahead of [`Journal::durable`]; see the module page, "Recovery".
+    pub fn barrier(&self) -> Position {
+        lock(&self.shared().admission).committed
     }
 
-    /// The newest durable record.
+    /// The newest committed record: readers are given all up to it.
     pub fn durable(&self) -> Position {
         *self.shared().durable.borrow()
     }
@@ -220,10 +226,8 @@ impl Journal {
     }
 
     /// How it is.
-    pub fn health(&self) -> Health {
-        let mut health = lock(&self.shared().health).clone();
-        health.queued_bytes = lock(&self.shared().admission).waiting_bytes;
-        health
+    pub fn status(&self) -> Status {
+        lock(&self.shared().status).clone()
     }
 
     /// Takes no more records, writes and syncs what is queued, saves the cursors, gives up the lock and ends the thread. An ill

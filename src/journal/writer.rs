@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::disk::{DiskFile, LockGuard};
 use super::shared::{Pending, Phase, Plan, Shared, lock};
-use super::{Position, Sequence};
+use super::{Position, Sequence, Ticket};
 
 pub(super) use cursors::TableFile;
 pub(super) use room::Spare;
@@ -115,6 +115,8 @@ pub(super) struct Writer {
     save_trouble: Trouble,
     close_by: Option<Instant>,
     scratch: Vec<u8>,
+    /// What the observer is told.
+    committed: Vec<(Ticket, Position)>,
 }
 
 /// When [`Writer::step`] is to be called again.
@@ -159,6 +161,7 @@ impl Writer {
             save_trouble: Trouble::default(),
             close_by: None,
             scratch: Vec::new(),
+            committed: Vec::new(),
         }
     }
 
@@ -180,7 +183,7 @@ impl Writer {
         self.save_cursors(now, phase);
         self.release();
         self.prepare_room(now);
-        self.tell_health();
+        self.tell_status();
         self.again(now, phase)
     }
 
@@ -199,23 +202,18 @@ impl Writer {
 
     /// Notes a failure of the disk.
     fn failed(&self, action: &str, error: &io::Error) {
-        let mut health = lock(&self.shared.health);
-        health.errors += 1;
-        health.last_error = Some(format!("cannot {action}: {error}"));
+        let mut status = lock(&self.shared.status);
+        status.errors += 1;
+        status.last_error = Some(format!("cannot {action}: {error}"));
         log::warn!("journal: cannot {action}: {error}");
     }
 
-    fn tell_health(&self) {
-        let (segments, bytes) = {
-            let segments = lock(&self.shared.segments);
-            (segments.len(), segments.bytes())
-        };
-        let room = lock(&self.shared.admission).room;
-        let mut health = lock(&self.shared.health);
-        health.room = room;
-        health.segments = segments;
-        health.spares = self.spares.len();
-        health.bytes_on_disk = bytes + self.spares.iter().map(|spare| spare.size).sum::<u64>();
+    fn tell_status(&self) {
+        let bytes = lock(&self.shared.segments).bytes();
+        let takes_records = lock(&self.shared.admission).room;
+        let mut status = lock(&self.shared.status);
+        status.takes_records = takes_records;
+        status.bytes_on_disk = bytes + self.spares.iter().map(|spare| spare.size).sum::<u64>();
     }
 
     /// Whether everything that has to be on disk before the end is there.
@@ -267,7 +265,7 @@ impl Writer {
         }
     }
 
-    /// Ends: whoever still waits is told so, the lock is given up.
+    /// Ends: the observer is told so, the lock is given up.
     fn end(&mut self) {
         self.active = None;
         self.lock = None;
@@ -280,6 +278,9 @@ impl Writer {
         admission.plan = Plan::default();
         admission.waiting_bytes = 0;
         drop(admission);
+        if let Some(observer) = self.shared.observer.get() {
+            observer.closed();
+        }
         self.shared.ended.send_replace(true);
     }
 }

@@ -311,7 +311,7 @@ impl Relay {
                 cursor,
             });
         }
-        let head = self.journal.head().get();
+        let head = self.journal.barrier().sequence.get();
         if sequence > head {
             return Err(ReplicaError::NoSuchRecord { sequence, head });
         }

@@ -163,7 +163,7 @@ impl Relay {
         };
         let sequences = cursors.iter().map(|cursor| cursor.sequence).collect();
         let names = replicas.iter().map(|replica| replica.stats.name.clone());
-        let head = journal.head();
+        let head = journal.barrier().sequence;
         let freshness = Freshness::new(names.collect(), dead_letters.clone(), head);
         let freshness = Arc::new(freshness);
         let pending_clients = PendingClients::new(
@@ -176,6 +176,7 @@ impl Relay {
         );
         let places = restore_notes(&journal, &pending_clients, &replicas, cursors);
         let pending_clients = Arc::new(pending_clients);
+        journal.observe(Arc::clone(&pending_clients) as Arc<dyn journal::Observer>);
         for replica in replicas.iter().filter(|replica| !replica.follows()) {
             pending_clients.change_refusals(|refusals| refusals.leave(replica.index));
             if let Membership::Rebuilding { pin, .. } = replica.membership() {
@@ -401,9 +402,7 @@ async fn watch_letters(
         );
     }
     let highest = Sequence::new(dead_letters.highest_sequence());
-    if highest > journal.head()
-        && let Err(error) = journal.skip_past(highest).await
-    {
+    if let Err(error) = journal.skip_past(highest).await {
         error!(
             "relay {}: sequences of dead letters may be used again: {error}",
             stats.name
@@ -459,11 +458,11 @@ async fn keep_trust(trust: Arc<TrustTable>, relay: String, mut stop: watch::Rece
 }
 
 /// Puts how the journal is where others read it, and says when it begins or ceases to take records.
-fn show_journal(stats: &RelayStats, health: journal::Health) {
+fn show_journal(stats: &RelayStats, status: journal::Status) {
     let shown = &stats.journal;
-    shown.on_disk.set(health.bytes_on_disk);
-    let reason = health.last_error.unwrap_or_default();
-    let refuses = !health.room;
+    shown.on_disk.set(status.bytes_on_disk);
+    let reason = status.last_error.unwrap_or_default();
+    let refuses = !status.takes_records;
     if shown.refuses.swap(refuses, Ordering::Relaxed) != refuses {
         match refuses {
             true => error!(
@@ -473,8 +472,8 @@ fn show_journal(stats: &RelayStats, health: journal::Health) {
             false => info!("relay {}: the journal takes writes again", stats.name),
         }
     }
-    if shown.errors.get() != health.errors {
-        shown.errors.set(health.errors);
+    if shown.errors.get() != status.errors {
+        shown.errors.set(status.errors);
         let error = (SystemTime::now(), reason);
         shown.last_error.store(Some(Arc::new(error)));
     }
@@ -502,7 +501,7 @@ async fn keep_time(
         pending_clients.expire(Instant::now());
         let durable = journal.durable();
         stats.show_head(durable.sequence.get(), durable.offset);
-        show_journal(&stats, journal.health());
+        show_journal(&stats, journal.status());
         for (replica, progress) in stats.replicas.iter().zip(&mut progress) {
             let behind = durable.offset.saturating_sub(replica.cursor_offset.get());
             let left = match replica.state.load().status {

@@ -45,14 +45,14 @@ async fn append(journal: &Journal, count: usize) -> Vec<Position> {
     let mut places = Vec::new();
     for _ in 0..count {
         let payload = vec![Bytes::from(vec![b'x'; 400])];
-        let append = loop {
+        loop {
             match journal.append(Kind(1), payload.clone()) {
-                Ok(append) => break append,
+                Ok(_) => break,
                 Err(AppendError::NoRoom | AppendError::QueueFull) => tokio::task::yield_now().await,
                 Err(error) => panic!("{error}"),
             }
-        };
-        append.durable().await.unwrap();
+        }
+        journal.flush().await.unwrap();
         places.push(journal.durable());
     }
     places

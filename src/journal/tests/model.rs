@@ -10,13 +10,14 @@ use bytes::Bytes;
 use fastrand::Rng;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
+use super::Told;
 use super::simulated::{SimulatedDisk, Tear};
 use crate::journal::handle::request_save;
 use crate::journal::shared::{Shared, lock};
 use crate::journal::writer::{Again, Writer};
 use crate::journal::{
-    Cursor, CursorError, Kind, Options, ReadError, Reader, Record, Recovery, Sequence, Sync,
-    recovery,
+    Cursor, CursorError, Kind, Options, Position, ReadError, Reader, Record, Recovery, Sequence,
+    Sync, Ticket, recovery,
 };
 
 const PLENTY: usize = 1 << 22;
@@ -57,7 +58,8 @@ struct Appended {
     payload: Bytes,
     offset: u64,
     durable: bool,
-    waiter: Option<oneshot::Receiver<()>>,
+    /// Until it is told where the record is, or that nobody will tell.
+    ticket: Option<Ticket>,
     /// Recovery found it, and has not made it durable yet.
     hidden: Option<Hidden>,
 }
@@ -80,6 +82,7 @@ struct Model {
     disk: SimulatedDisk,
     options: Options,
     writer: Writer,
+    told: Arc<Told>,
     now: Instant,
     appended: BTreeMap<Sequence, Appended>,
     /// Every value that each cursor was ever set to.
@@ -110,7 +113,7 @@ impl std::fmt::Debug for Model {
             .field("life", &self.lives)
             .field("released", &self.released)
             .field("segments", &*lock(&self.shared().segments))
-            .field("health", &*lock(&self.shared().health))
+            .field("status", &*lock(&self.shared().status))
             .finish_non_exhaustive()
     }
 }
@@ -156,6 +159,7 @@ impl Model {
             weather,
             disk,
             options,
+            told: Told::observe(writer.shared()),
             writer,
             now,
             appended: BTreeMap::new(),
@@ -230,21 +234,19 @@ impl Model {
                 .take(length)
                 .collect();
             let kind = Kind(self.rng.u8(..));
-            let (waiter, durable) = oneshot::channel();
             let checksum = crc32c::crc32c(&payload);
             let shared = Arc::clone(self.shared());
             let mut admission = lock(&shared.admission);
-            let admitted =
-                admission.admit(&shared.options, kind, 7, payload.clone(), checksum, waiter);
-            let offset = admission.head.offset;
+            let admitted = admission.admit(&shared.options, kind, 7, payload.clone(), checksum);
+            let Position { sequence, offset } = admission.head;
             drop(admission);
-            if let Ok(sequence) = admitted {
+            if let Ok(ticket) = admitted {
                 let appended = Appended {
                     kind,
                     payload,
                     offset,
                     durable: false,
-                    waiter: Some(durable),
+                    ticket: Some(ticket),
                     hidden: None,
                 };
                 let before = self.appended.insert(sequence, appended);
@@ -266,13 +268,16 @@ impl Model {
 
     /// Notes what became durable and what was saved.
     fn note(&mut self) {
-        for appended in self.appended.values_mut() {
-            let told = appended.waiter.as_mut().map(oneshot::Receiver::try_recv);
-            match told {
-                Some(Ok(())) => (appended.durable, appended.waiter) = (true, None),
-                Some(Err(TryRecvError::Closed)) => appended.waiter = None,
-                _ => {}
-            }
+        for (ticket, position) in self.told.take() {
+            let appended = self.appended.get_mut(&position.sequence);
+            let appended = appended.expect("a record that was never appended");
+            assert_eq!(appended.ticket.take(), Some(ticket), "{position:?}");
+            assert_eq!(appended.offset, position.offset);
+            appended.durable = true;
+        }
+        if self.told.is_closed() {
+            let appended = self.appended.values_mut();
+            appended.for_each(|appended| appended.ticket = None);
         }
         self.reveal();
         let mut waiting = Vec::new();
@@ -441,6 +446,7 @@ impl Model {
             self.note();
         }
         self.note();
+        assert!(self.told.is_closed());
         self.reopen(Tear::Kept);
     }
 
@@ -472,6 +478,7 @@ impl Model {
     fn begin_life(&mut self, writer: Writer, recovery: &Recovery, end: End) {
         // Dropping the old life must not disturb the lock of the new one.
         std::mem::forget(std::mem::replace(&mut self.writer, writer));
+        self.told = Told::observe(self.shared());
         self.check_recovery(recovery, end);
     }
 
@@ -526,7 +533,7 @@ impl Model {
         self.saves.clear();
         self.appended
             .values_mut()
-            .for_each(|appended| appended.waiter = None);
+            .for_each(|appended| appended.ticket = None);
         if self
             .appended
             .keys()

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use super::damage::{PAYLOAD, Result, options, segments};
 use super::simulated::{SimulatedDisk, Tear};
@@ -23,18 +22,11 @@ fn begin(disk: &SimulatedDisk, sync: Sync) -> Result<(Writer, Recovery)> {
 }
 
 fn append(writer: &Writer, number: u64) -> Result {
-    let (payload, (waiter, _)) = (vec![number as u8; PAYLOAD], oneshot::channel());
+    let payload = vec![number as u8; PAYLOAD];
     let checksum = crc32c::crc32c(&payload);
     let shared = writer.shared();
     let mut admission = lock(&shared.admission);
-    admission.admit(
-        &shared.options,
-        Kind(1),
-        7,
-        Bytes::from(payload),
-        checksum,
-        waiter,
-    )?;
+    admission.admit(&shared.options, Kind(1), 7, Bytes::from(payload), checksum)?;
     Ok(())
 }
 
@@ -119,8 +111,11 @@ fn what_cannot_be_synced_is_not_served_until_it_can_be() -> Result {
     assert_eq!((recovery.head.sequence.get(), durable(&writer)), (2, 1));
     assert_eq!(served(&writer)?, [1]);
     {
-        let health = lock(&writer.shared().health);
-        assert!(health.last_error.is_some() && !health.room, "{health:?}");
+        let status = lock(&writer.shared().status);
+        assert!(
+            status.last_error.is_some() && !status.takes_records,
+            "{status:?}"
+        );
     }
     disk.set_failures(0, 0);
     writer.step(Instant::now() + Duration::from_secs(2));

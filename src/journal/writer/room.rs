@@ -109,7 +109,6 @@ impl Writer {
                 );
             }
             lock(&self.shared.segments).remove(oldest.serial);
-            lock(&self.shared.health).released += 1;
         }
     }
 

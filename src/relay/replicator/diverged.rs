@@ -90,7 +90,9 @@ impl Replicator {
         self.rewind = Rewind::new(self.pace.rewind, now, checkpoint.clone());
         self.start_over(now, checkpoint.clone());
         // Statements from before the copy was made are in it, and come once more.
-        self.unanswered = Some(Unanswered::before_the_start(self.journal.head()));
+        self.unanswered = Some(Unanswered::before_the_start(
+            self.journal.barrier().sequence,
+        ));
         self.saved = checkpoint;
         self.blocked = false;
         self.attempts = Attempts::new(self.pace.max_attempts, SavedAttempts::default());

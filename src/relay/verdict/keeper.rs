@@ -89,13 +89,14 @@ impl Keeper {
                 stats.name, found.damaged
             );
         }
-        let (floor, head) = (pending_clients.refusals(Refusals::floor), journal.head());
+        let floor = pending_clients.refusals(Refusals::floor);
+        let newest = journal.barrier().sequence;
         for ((record, replica), said) in found.refusals {
             let sequence = Sequence::new(record);
             let refusal = Refusal::new(said.status, &said.words);
             let known = replicas.iter().find(|known| known.stats.name == replica);
             if let Some(replica) = known.filter(|known| known.follows())
-                && (floor.next()..=head).contains(&sequence)
+                && (floor.next()..=newest).contains(&sequence)
             {
                 pending_clients.change_refusals(|refusals| {
                     refusals.restore(replica.index, sequence, &refusal);
