@@ -60,7 +60,7 @@ async fn fill(folder: &Path, wanted: u64) -> Result {
         sequence: Sequence::ZERO,
         offset: 0,
         metadata: Bytes::new(),
-    });
+    })?;
     journal.sync_cursors().await?;
     let mut number = 0;
     while journal.durable().offset < wanted {

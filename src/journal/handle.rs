@@ -185,11 +185,32 @@ impl Journal {
     }
 
     /// Sets a cursor, in memory. It is saved within `cursor_interval`, at a close, and by [`Journal::sync_cursors`].
-    pub fn set_cursor(&self, cursor: Cursor) {
+    ///
+    /// # Errors
+    /// [`CursorError`]: the cursor is as it was.
+    pub fn set_cursor(&self, cursor: Cursor) -> Result<(), CursorError> {
         let mut admission = lock(&self.shared().admission);
+        if admission.phase == Phase::Closed {
+            return Err(CursorError::Closed);
+        }
+        let is_of_this_life = cursor.sequence >= self.shared().first;
+        if is_of_this_life && cursor.sequence > admission.committed.sequence {
+            return Err(CursorError::BeyondCommitted);
+        }
         if admission.cursors.get(&cursor.name) != Some(&cursor) {
             admission.cursors.insert(cursor.name.clone(), cursor);
             admission.cursors_version += 1;
+            wake(self.shared(), admission);
+        }
+        Ok(())
+    }
+
+    /// Says that nobody needs a record up to `sequence` any more: the journal may let go of those that every saved cursor has
+    /// passed, too. What was said before stays said.
+    pub fn trim(&self, sequence: Sequence) {
+        let mut admission = lock(&self.shared().admission);
+        if admission.trimmed < sequence {
+            admission.trimmed = sequence;
             wake(self.shared(), admission);
         }
     }
@@ -204,6 +225,9 @@ impl Journal {
     }
 
     /// Waits until every change of a cursor made before this call is on disk.
+    ///
+    /// # Errors
+    /// [`CursorError::Closed`]: the journal ended before.
     pub async fn sync_cursors(&self) -> Result<(), CursorError> {
         let saved = {
             let mut admission = lock(&self.shared().admission);
@@ -211,16 +235,16 @@ impl Journal {
             wake(self.shared(), admission);
             saved
         };
-        saved.await.unwrap_or(Err(CursorError::Closed))
+        saved.await.map_err(|_| CursorError::Closed)
     }
 
-    /// Waits until every change of a cursor made before this call is in both tables on disk, so that the loss of either one
-    /// brings no earlier cursor back.
+    /// Waits until every change of a cursor made before this call is on disk twice, so that no single damage there brings an
+    /// earlier cursor back.
     ///
     /// # Errors
     /// As those of [`Journal::sync_cursors`].
-    pub async fn sync_both_tables(&self) -> Result<(), CursorError> {
-        // Each save writes the older of the two.
+    pub async fn settle_cursors(&self) -> Result<(), CursorError> {
+        // Each save writes the older of the two tables.
         self.sync_cursors().await?;
         self.sync_cursors().await
     }
@@ -249,7 +273,7 @@ impl Journal {
 /// Asks for a save of the cursors as they are now.
 pub(super) fn request_save(
     admission: &mut Admission,
-) -> Result<oneshot::Receiver<Result<(), CursorError>>, CursorError> {
+) -> Result<oneshot::Receiver<()>, CursorError> {
     if admission.phase == Phase::Closed {
         return Err(CursorError::Closed);
     }

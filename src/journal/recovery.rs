@@ -147,6 +147,7 @@ pub(super) fn open(
         .for_each(|segment| segments.push(*segment));
     let shared = Arc::new(Shared {
         disk,
+        first: next,
         admission: Mutex::new(Admission {
             phase: Phase::Open,
             next,
@@ -160,6 +161,7 @@ pub(super) fn open(
             plan: Plan::default(),
             floor_saved: false,
             room: false,
+            trimmed: Sequence::ZERO,
             cursors: cursors
                 .iter()
                 .map(|cursor| (cursor.name.clone(), cursor.clone()))
@@ -193,7 +195,6 @@ pub(super) fn open(
         synced: found.proven,
         unproven,
         sources: found.sources,
-        next,
         next_serial: files.next_serial,
         spares,
         leftovers: files.leftovers,

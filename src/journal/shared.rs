@@ -10,8 +10,7 @@ use super::cache::Cache;
 use super::frame;
 use super::segment::SegmentList;
 use super::{
-    AppendError, Cursor, CursorError, Disk, Kind, Observer, Options, Position, Record, Sequence,
-    Status, Ticket,
+    AppendError, Cursor, Disk, Kind, Observer, Options, Position, Record, Sequence, Status, Ticket,
 };
 
 /// The most records that wait in the queue, and the most that are written and not synced. Together: the most sequences that a
@@ -25,6 +24,8 @@ pub(super) const JUMP: u64 = 2 * MAX_WAITING as u64;
 pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) disk: Arc<dyn Disk>,
+    /// The first sequence of this life: below it, nothing new will ever be.
+    pub(super) first: Sequence,
     pub(super) admission: Mutex<Admission>,
     /// Wakes the writer.
     pub(super) wake: Condvar,
@@ -122,7 +123,7 @@ impl Plan {
 #[derive(Debug)]
 pub(super) struct CursorWaiter {
     pub(super) version: u64,
-    pub(super) tell: oneshot::Sender<Result<(), CursorError>>,
+    pub(super) tell: oneshot::Sender<()>,
 }
 
 /// What callers touch.
@@ -143,6 +144,8 @@ pub(super) struct Admission {
     pub(super) floor_saved: bool,
     /// The disk can take new records.
     pub(super) room: bool,
+    /// The caller needs no record up to here.
+    pub(super) trimmed: Sequence,
     pub(super) cursors: BTreeMap<String, Cursor>,
     /// Rises with each change of a cursor.
     pub(super) cursors_version: u64,

@@ -70,8 +70,6 @@ pub(super) struct Start {
     pub(super) unproven: VecDeque<Pending>,
     /// Segments that hold nothing but those.
     pub(super) sources: Vec<String>,
-    /// The first sequence of this life.
-    pub(super) next: Sequence,
     pub(super) next_serial: u64,
     pub(super) spares: Vec<Spare>,
     pub(super) leftovers: Vec<String>,
@@ -85,8 +83,6 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     journal: [u8; 16],
     lock: Option<Box<dyn LockGuard>>,
-    /// The first sequence of this life: below it, nothing new will ever be.
-    first: Sequence,
     next_serial: u64,
     active: Option<Active>,
     spares: Vec<Spare>,
@@ -139,7 +135,6 @@ impl Writer {
             shared,
             journal: start.journal,
             lock: Some(start.lock),
-            first: start.next,
             next_serial: start.next_serial,
             active: None,
             spares: start.spares,

@@ -32,6 +32,7 @@ use crate::relay::verdict::freshness::Freshness;
 use crate::relay::verdict::keeper::Keeper;
 use crate::relay::verdict::pending::PendingClients;
 use crate::relay::verdict::policy::Policy;
+use crate::relay::verdict::refusals::Refusals;
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaStatus};
 
@@ -479,7 +480,8 @@ fn show_journal(stats: &RelayStats, status: journal::Status) {
     }
 }
 
-/// Ends waits that have lasted too long, that for the first answers included, and keeps the journal's gauges; one task for all clients of a relay.
+/// Ends waits that have lasted too long, that for the first answers included, says to the journal what nobody needs any more,
+/// and keeps its gauges; one task for all clients of a relay.
 async fn keep_time(
     pending_clients: Arc<PendingClients>,
     journal: Journal,
@@ -499,6 +501,7 @@ async fn keep_time(
             pending_clients.end_first_meeting();
         }
         pending_clients.expire(Instant::now());
+        journal.trim(pending_clients.refusals(Refusals::passed));
         let durable = journal.durable();
         stats.show_head(durable.sequence.get(), durable.offset);
         show_journal(&stats, journal.status());

@@ -161,12 +161,15 @@ pub(super) fn restore_cursors(
             head
         };
         if replica.follows() {
-            journal.set_cursor(Cursor {
+            let cursor = Cursor {
                 name: name.clone(),
                 sequence: place.sequence,
                 offset: place.offset,
                 metadata: Bytes::new(),
-            });
+            };
+            if let Err(error) = journal.set_cursor(cursor) {
+                error!("replica {name}: its place in the journal cannot be saved: {error}");
+            }
         }
         places.push(place);
     }

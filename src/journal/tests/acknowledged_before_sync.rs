@@ -13,9 +13,7 @@ use super::simulated::{SimulatedDisk, Tear};
 use crate::journal::handle::request_save;
 use crate::journal::shared::lock;
 use crate::journal::writer::Writer;
-use crate::journal::{
-    Cursor, CursorError, Kind, Options, Reader, Recovery, Sequence, Sync, recovery,
-};
+use crate::journal::{Cursor, Kind, Options, Reader, Recovery, Sequence, Sync, recovery};
 
 const PLENTY: usize = 1 << 24;
 const LIVES: u32 = 6;
@@ -34,7 +32,7 @@ struct Lives {
     held: BTreeMap<Sequence, Bytes>,
     /// When they were told committed.
     told: BTreeMap<Sequence, Instant>,
-    saves: Vec<(oneshot::Receiver<Result<(), CursorError>>, Sequence)>,
+    saves: Vec<(oneshot::Receiver<()>, Sequence)>,
     /// The highest cursor whose save was confirmed.
     saved: Sequence,
     /// Acknowledged records that were lost, over all lives.
@@ -121,7 +119,7 @@ impl Lives {
         let saved = &mut self.saved;
         self.saves.retain_mut(|(save, cursor)| {
             let confirmed = save.try_recv();
-            if confirmed == Ok(Ok(())) {
+            if confirmed == Ok(()) {
                 *saved = (*saved).max(*cursor);
             }
             confirmed.is_err()

@@ -98,11 +98,13 @@ fn records_and_cursors_come_back_after_a_close_and_after_a_kill() -> Result {
         for number in 0..500 {
             append(&journal, &format!("record {number}")).await?;
         }
-        journal.set_cursor(cursor("a", 100));
+        journal.set_cursor(cursor("a", 100))?;
         journal.close().await;
         journal.close().await;
         assert_eq!(append(&journal, "late").await, Err(AppendError::Closed));
         assert_eq!(journal.sync_cursors().await, Err(CursorError::Closed));
+        let late = journal.set_cursor(cursor("a", 200));
+        assert_eq!(late, Err(CursorError::Closed));
 
         let (journal, recovery) = reopen(place.path(), small()).await?;
         assert!(recovery.clean);
@@ -159,7 +161,7 @@ fn many_appenders_share_syncs_and_readers_see_one_order() -> Result {
         };
         block_on(async {
             let (journal, _) = Journal::open(Arc::new(disk.clone()), options)?;
-            journal.set_cursor(cursor("a", 0));
+            journal.set_cursor(cursor("a", 0))?;
             let writers: Vec<_> = (0..50)
                 .map(|writer| {
                     let journal = journal.clone();
@@ -179,7 +181,7 @@ fn many_appenders_share_syncs_and_readers_see_one_order() -> Result {
                     watch.changed().await?;
                 }
                 seen.extend(records);
-                journal.set_cursor(cursor("a", reader.position().get()));
+                journal.set_cursor(cursor("a", reader.position().get()))?;
             }
             for writer in writers {
                 writer.await??;
@@ -199,7 +201,7 @@ fn many_appenders_share_syncs_and_readers_see_one_order() -> Result {
 }
 
 #[test]
-fn a_full_disk_refuses_at_once_and_heals_when_a_cursor_moves() -> Result {
+fn a_full_disk_refuses_at_once_and_heals_when_records_are_let_go() -> Result {
     let disk = SimulatedDisk::new(2, 300 << 10);
     block_on(async {
         let options = Options {
@@ -207,7 +209,7 @@ fn a_full_disk_refuses_at_once_and_heals_when_a_cursor_moves() -> Result {
             ..small()
         };
         let (journal, _) = Journal::open(Arc::new(disk.clone()), options)?;
-        journal.set_cursor(cursor("a", 0));
+        journal.set_cursor(cursor("a", 0))?;
         journal.sync_cursors().await?;
         let refused = loop {
             if let Err(error) = append(&journal, &"x".repeat(900)).await {
@@ -217,7 +219,13 @@ fn a_full_disk_refuses_at_once_and_heals_when_a_cursor_moves() -> Result {
         assert_eq!(refused, AppendError::NoRoom);
         assert!(!journal.status().takes_records);
         let last = journal.durable().sequence;
-        journal.set_cursor(cursor("a", last.get()));
+        journal.set_cursor(cursor("a", last.get()))?;
+        journal.settle_cursors().await?;
+        assert!(
+            !journal.status().takes_records,
+            "what was not let go is kept"
+        );
+        journal.trim(last);
         while append(&journal, "y").await.is_err() {
             tokio::task::yield_now().await;
         }
@@ -295,14 +303,14 @@ fn numbers_remembered_elsewhere_are_skipped_for_good() -> Result {
 }
 
 #[test]
-fn a_cursor_beyond_the_head_is_not_saved() -> Result {
+fn a_cursor_beyond_what_is_committed_is_refused() -> Result {
     let disk = SimulatedDisk::new(5, 1 << 20);
     block_on(async {
         let (journal, _) = Journal::open(Arc::new(disk.clone()), small())?;
-        journal.set_cursor(cursor("a", 0));
+        journal.set_cursor(cursor("a", 0))?;
         journal.sync_cursors().await?;
-        journal.set_cursor(cursor("a", 10));
-        assert_eq!(journal.sync_cursors().await, Err(CursorError::BeyondHead));
+        let beyond = journal.set_cursor(cursor("a", 10));
+        assert_eq!(beyond, Err(CursorError::BeyondCommitted));
         journal.close().await;
         let (_journal, recovery) = Journal::open(Arc::new(disk.clone()), small())?;
         assert_eq!(recovery.cursors, vec![cursor("a", 0)]);

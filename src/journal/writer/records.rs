@@ -294,7 +294,7 @@ impl Writer {
 
     /// Whether a record with this sequence will never be taken back, or never be.
     pub(super) fn is_lasting(&self, sequence: Sequence) -> bool {
-        let of_the_past = self.carried == 0 && sequence < self.first;
+        let of_the_past = self.carried == 0 && sequence < self.shared.first;
         of_the_past || sequence <= self.synced.sequence
     }
 }

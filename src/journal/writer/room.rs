@@ -70,21 +70,17 @@ impl Writer {
         }
     }
 
-    /// Releases the segments that every cursor has passed, the saved ones too. One stays until a
+    /// Releases the segments that the caller does not need and every saved cursor has passed. One stays until a
     /// later one is synced: it says where the journal is.
     pub(super) fn release(&mut self) {
-        let lowest = lock(&self.shared.admission)
-            .cursors
-            .values()
-            .map(|cursor| cursor.sequence)
-            .min();
+        let trimmed = lock(&self.shared.admission).trimmed;
         let saved = self
             .tables
             .iter()
             .flat_map(|table| &table.cursors)
             .map(|cursor| cursor.sequence)
             .min();
-        let Some(passed) = lowest.zip(saved).map(|(lowest, saved)| lowest.min(saved)) else {
+        let Some(passed) = saved.map(|saved| saved.min(trimmed)) else {
             return;
         };
         loop {

@@ -57,7 +57,7 @@ impl Replicator {
     /// follower again if the membership file is damaged too.
     async fn give_up_place(&mut self) {
         self.journal.remove_cursor(&self.replica.stats.name);
-        let saved = tokio::time::timeout(SAVE_TIMEOUT, self.journal.sync_both_tables()).await;
+        let saved = tokio::time::timeout(SAVE_TIMEOUT, self.journal.settle_cursors()).await;
         let trouble = match saved {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
-use crate::journal::{AppendError, Sequence, Ticket};
+use crate::journal::{AppendError, CursorError, Sequence, Ticket};
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::verdict::policy::{Decision, Policy, Standing};
 use crate::relay::verdict::reach::Reach;
@@ -308,12 +308,12 @@ impl PendingClients {
     /// Saves a replica's cursor with `save`.
     ///
     /// # Errors
-    /// A refusal before it is not on disk; nothing was saved.
+    /// A refusal before it is not on disk, or `save` failed; nothing was saved.
     pub(in crate::relay) fn save(
         &self,
         replica: usize,
         cursor: Sequence,
-        save: impl FnOnce(),
+        save: impl FnOnce() -> Result<(), CursorError>,
     ) -> Result<(), Unsaved> {
         self.rows().refusals.save(replica, cursor, save)
     }
