@@ -1,7 +1,9 @@
 use super::statements::tests::fixture;
 use super::*;
 use crate::config::model::Ack;
-use crate::journal::{Observer, Ticket};
+use crate::journal::{DirectoryDisk, Journal, Observer, Options, Ticket};
+use crate::relay::record::write::WRITE;
+use bytes::Bytes;
 use oneshot::error::TryRecvError;
 
 #[test]
@@ -105,4 +107,47 @@ fn what_the_journal_refuses_has_no_row_and_its_end_ends_the_waits() {
         Err(TryRecvError::Empty),
         "a replica may take it"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_reports_as_soon_as_it_can_read_finds_every_row() {
+    const WRITES: usize = 2000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = DirectoryDisk::new(folder.path()).expect("a disk");
+    let (journal, _) = Journal::open(Arc::new(disk), Options::default()).expect("a journal");
+    let fixture = fixture(Ack::Any);
+    let pending_clients = Arc::new(fixture.pending_clients);
+    journal.observe(Arc::clone(&pending_clients) as Arc<dyn Observer>);
+    let replicator = {
+        let (pending_clients, journal) = (Arc::clone(&pending_clients), journal.clone());
+        tokio::spawn(async move {
+            let (mut reader, mut judged) = (journal.reader(Sequence::ZERO), 0);
+            while judged < WRITES {
+                // It does not even wait until it is told that there is more.
+                for record in reader.read(1 << 20).await.expect("records") {
+                    let report = [(record.sequence, Report::Applied)];
+                    pending_clients.report(0, &report, record.sequence);
+                    judged += 1;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let mut outcomes = Vec::with_capacity(WRITES);
+    for number in 0..WRITES {
+        let append = || journal.append(WRITE, vec![Bytes::from_static(b"x")]);
+        outcomes.push(pending_clients.open("db", append).expect("room"));
+        if number % 50 == 0 {
+            journal.flush().await.expect("committed");
+        }
+    }
+    replicator.await.expect("all records");
+    for outcome in &mut outcomes {
+        let told = outcome.try_recv();
+        assert!(
+            matches!(told, Ok(Outcome::Acknowledged { applied: 1, .. })),
+            "{told:?}"
+        );
+    }
+    journal.close().await;
 }
