@@ -93,6 +93,8 @@ struct Model {
     saves: Vec<(Saved, u64, BTreeMap<String, Sequence>)>,
     /// Counts changes of cursors.
     ticks: u64,
+    /// Up to here nobody needs the records.
+    trimmed: Sequence,
     /// Records up to here may have been released.
     released: Sequence,
     /// Sequences that were told lost.
@@ -168,6 +170,7 @@ impl Model {
             changes: BTreeMap::new(),
             saves: Vec::new(),
             ticks: 0,
+            trimmed: Sequence::ZERO,
             released: Sequence::ZERO,
             lost: BTreeSet::new(),
             synced: Sequence::ZERO,
@@ -265,7 +268,9 @@ impl Model {
         let passed = self.cursors().into_values().min();
         let mut admission = lock(&self.shared().admission);
         admission.trimmed = admission.trimmed.max(passed.unwrap_or_default());
+        let trimmed = admission.trimmed;
         drop(admission);
+        self.trimmed = self.trimmed.max(trimmed);
         let again = self.writer.step(self.now);
         assert_ne!(again, Again::Ended);
         self.note();
@@ -336,12 +341,17 @@ impl Model {
     }
 
     fn note_released(&mut self) {
-        let released = {
+        let (oldest, synced) = {
             let segments = lock(&self.shared().segments);
-            segments
-                .oldest()
-                .map_or(segments.synced(), |oldest| oldest.previous_last)
+            (segments.oldest(), segments.synced())
         };
+        let released = oldest.map_or(synced, |oldest| oldest.previous_last);
+        let is_let_go = released <= self.trimmed || released <= self.released;
+        assert!(
+            is_let_go || oldest.is_none() || self.decays(),
+            "{released} is released, {} was let go: {self:?}",
+            self.trimmed
+        );
         self.released = self.released.max(released);
     }
 
