@@ -119,7 +119,7 @@ struct Waiting {
 }
 
 impl PendingClients {
-    /// A board for replicas with these cursors, none of them in reach yet.
+    /// Pending clients of replicas with these cursors, none of them in reach yet.
     pub fn new(
         policy: Policy,
         timeout: Duration,
