@@ -18,8 +18,8 @@ pub(super) const LOCK: &str = "lock";
 /// Another number with each start of the kernel.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 /// The lines by which an owner says whether it acknowledges before it has synced.
-const CAREFUL: &str = "synced before it is acknowledged";
-const CARELESS: &str = "synced later";
+const SYNCED_BEFORE: &str = "synced before it is acknowledged";
+const SYNCED_LATER: &str = "synced later";
 /// The most pieces that Linux takes in one write (`IOV_MAX`).
 const MAX_PIECES: usize = 1024;
 
@@ -30,7 +30,7 @@ pub struct DirectoryDisk {
     /// Device and inode of the lock file while it is held.
     locked: Arc<Mutex<Option<(u64, u64)>>>,
     /// This owner acknowledges what is not synced.
-    is_careless: bool,
+    acknowledges_before_sync: bool,
     /// The owner before did, and the system may have gone down since it took the lock.
     may_lack_records: AtomicBool,
 }
@@ -53,14 +53,14 @@ impl DirectoryDisk {
         Ok(Self {
             path,
             locked: Arc::default(),
-            is_careless: false,
+            acknowledges_before_sync: false,
             may_lack_records: AtomicBool::new(false),
         })
     }
 
     /// For an owner that acknowledges records before they are synced: the next one will know.
-    pub fn careless(mut self, is_careless: bool) -> Self {
-        self.is_careless = is_careless;
+    pub fn acknowledges_before_sync(mut self, acknowledges_before_sync: bool) -> Self {
+        self.acknowledges_before_sync = acknowledges_before_sync;
         self
     }
 
@@ -118,20 +118,24 @@ impl Disk for DirectoryDisk {
         let before = fs::read_to_string(&path).unwrap_or_default();
         let mut before = before.lines().skip(1);
         let ran_through = before.next() == Some(boot.as_str()) && !boot.is_empty();
-        let was_careless = match before.next() {
-            Some(CAREFUL) => false,
-            Some(CARELESS) => true,
-            Some(_) | None => self.is_careless,
+        let acknowledged_before_sync = match before.next() {
+            Some(SYNCED_BEFORE) => false,
+            Some(SYNCED_LATER) => true,
+            Some(_) | None => self.acknowledges_before_sync,
         };
         self.may_lack_records
-            .store(was_careless && !ran_through, Ordering::Relaxed);
-        let care = if self.is_careless { CARELESS } else { CAREFUL };
+            .store(acknowledged_before_sync && !ran_through, Ordering::Relaxed);
+        let care = if self.acknowledges_before_sync {
+            SYNCED_LATER
+        } else {
+            SYNCED_BEFORE
+        };
         let process = std::process::id();
         let note = format!("process {process}, since unix time {now}\n{boot}\n{care}\n");
         // Over what stands there, so that a full disk has the room.
         file.write_all_at(note.as_bytes(), 0)?;
         file.set_len(note.len() as u64)?;
-        if self.is_careless || was_careless {
+        if self.acknowledges_before_sync || acknowledged_before_sync {
             // For whoever comes after the power has failed.
             file.sync_all()?;
         }
@@ -342,12 +346,13 @@ mod tests {
     }
 
     #[test]
-    fn power_takes_records_from_a_careless_owner_unless_the_system_ran_all_the_time()
+    fn power_takes_records_from_an_owner_that_acknowledged_before_sync_unless_the_system_ran_all_the_time()
     -> Result<(), Box<dyn std::error::Error>> {
         let place = tempfile::tempdir()?;
         let lock = place.path().join(LOCK);
-        let owner = |is_careless| -> Result<bool, Box<dyn std::error::Error>> {
-            let disk = DirectoryDisk::new(place.path())?.careless(is_careless);
+        let owner = |acknowledges_before_sync| -> Result<bool, Box<dyn std::error::Error>> {
+            let disk = DirectoryDisk::new(place.path())?
+                .acknowledges_before_sync(acknowledges_before_sync);
             let _guard = disk.lock()?;
             Ok(disk.may_lack_records())
         };
@@ -355,23 +360,26 @@ mod tests {
             let note = fs::read_to_string(&lock)?;
             fs::write(&lock, note.replace("boot ", "boot 0"))
         };
-        let (careful, careless) = (false, true);
+        let (syncs_first, syncs_later) = (false, true);
         assert!(
-            owner(careless)?,
+            owner(syncs_later)?,
             "nothing is known of the time before the first owner"
         );
-        assert!(!owner(careless)?);
+        assert!(!owner(syncs_later)?);
         boot_anew()?;
-        assert!(owner(careless)?);
+        assert!(owner(syncs_later)?);
         boot_anew()?;
-        assert!(owner(careful)?, "it counts how the one before was");
+        assert!(owner(syncs_first)?, "it counts how the one before was");
         boot_anew()?;
-        assert!(!owner(careless)?);
-        assert!(!owner(careful)?);
+        assert!(!owner(syncs_later)?);
+        assert!(!owner(syncs_first)?);
         fs::write(&lock, "")?;
-        assert!(owner(careless)?, "nothing is known");
+        assert!(owner(syncs_later)?, "nothing is known");
         fs::write(&lock, "")?;
-        assert!(!owner(careful)?, "a careful owner does not sync its note");
+        assert!(
+            !owner(syncs_first)?,
+            "an owner that syncs first does not sync its note"
+        );
         Ok(())
     }
 

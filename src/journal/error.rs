@@ -34,7 +34,7 @@ pub enum OpenError {
     },
 }
 
-/// Why a record was not taken, or will not become durable.
+/// Why a record was not taken, or will not be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// The disk is full, or ill, or gone. Heals by itself.
@@ -46,7 +46,7 @@ pub enum AppendError {
     /// The record is larger than `max_record`.
     #[error("the record is too large for the journal")]
     TooLarge,
-    /// The journal was closed. Of a record that has a sequence: it may or may not be stored.
+    /// The journal was closed. Of a record that has a ticket: it may or may not be stored.
     #[error("the journal is closed")]
     Closed,
 }
@@ -61,15 +61,15 @@ impl AppendError {
     }
 }
 
-/// Why cursors could not be confirmed.
+/// Why a cursor was not taken, or cursors could not be confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
     /// The journal was closed.
     #[error("the journal is closed")]
     Closed,
-    /// A cursor is beyond the newest record: it cannot be saved.
-    #[error("a cursor is beyond the newest record")]
-    BeyondHead,
+    /// The cursor stands at a record that is not committed.
+    #[error("the cursor is beyond the newest committed record")]
+    BeyondCommitted,
 }
 
 /// Why a read gave no records.

@@ -7,11 +7,11 @@ use std::time::{Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{oneshot, watch};
 
-use super::front::{CursorWaiter, Front, Phase, Shared, lock};
+use super::shared::{Admission, CursorWaiter, Phase, Shared, lock};
 use super::writer::{Writer, run};
 use super::{
-    AppendError, Cursor, CursorError, Disk, Health, Kind, OpenError, Options, Position, Reader,
-    Recovery, Sequence, recovery,
+    AppendError, Cursor, CursorError, Disk, Kind, Observer, OpenError, Options, Position, Reader,
+    Recovery, Sequence, Status, Ticket, recovery,
 };
 
 /// The durable, ordered log of one relay. Clones are the same journal. When the last one is dropped without
@@ -29,20 +29,12 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let mut front = lock(&self.shared.front);
-        if front.phase == Phase::Open {
-            front.phase = Phase::Abandoned;
+        let mut admission = lock(&self.shared.admission);
+        if admission.phase == Phase::Open {
+            admission.phase = Phase::Abandoned;
         }
-        wake(&self.shared, front);
+        wake(&self.shared, admission);
     }
-}
-
-/// A record that has its sequence and is on its way to the disk. It gets there whether or not this is kept.
-#[derive(Debug)]
-pub struct Append {
-    /// Its number.
-    pub sequence: Sequence,
-    durable: oneshot::Receiver<()>,
 }
 
 /// What a record holds, with its checksum.
@@ -64,14 +56,6 @@ impl Payload {
             checksum: crc32c::crc32c(&bytes),
             bytes,
         }
-    }
-}
-
-impl Append {
-    /// Waits until the record is durable by the sync policy. On an ill disk that takes as long as it takes; an error
-    /// ([`AppendError::Closed`]) comes only when the journal ends before.
-    pub async fn durable(self) -> Result<(), AppendError> {
-        self.durable.await.map_err(|_| AppendError::Closed)
     }
 }
 
@@ -99,19 +83,32 @@ impl Journal {
             .map(drop)
     }
 
-    fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }
 
+    /// From now on this observer is told what becomes of appended records. The first call counts; it must come before the
+    /// first append.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        // There is one observer for as long as the journal lives.
+        let _ = self.shared().observer.set(observer);
+    }
+
     /// Appends a record of these pieces, one after another. Never waits for the disk: the order of calls is the order of
-    /// records.
-    pub fn append(&self, kind: Kind, payload: Vec<Bytes>) -> Result<Append, AppendError> {
+    /// records. The record gets to the disk whether or not the ticket is kept.
+    ///
+    /// # Errors
+    /// [`AppendError`]: nothing is stored.
+    pub fn append(&self, kind: Kind, payload: Vec<Bytes>) -> Result<Ticket, AppendError> {
         let payload = join(payload, self.shared().options.max_record)?;
         self.append_payload(kind, Payload::new(payload))
     }
 
     /// [`Journal::append`] where what takes time has been done before: this touches no byte of the payload.
-    pub fn append_payload(&self, kind: Kind, payload: Payload) -> Result<Append, AppendError> {
+    ///
+    /// # Errors
+    /// As those of [`Journal::append`].
+    pub fn append_payload(&self, kind: Kind, payload: Payload) -> Result<Ticket, AppendError> {
         let shared = self.shared();
         let Payload { bytes, checksum } = payload;
         if bytes.len() > shared.options.max_record {
@@ -121,24 +118,34 @@ impl Journal {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let unix_nanos = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
-        let (waiter, durable) = oneshot::channel();
-        let mut front = lock(&shared.front);
-        let sequence = front.admit(&shared.options, kind, unix_nanos, bytes, checksum, waiter)?;
-        wake(shared, front);
-        Ok(Append { sequence, durable })
+        let mut admission = lock(&shared.admission);
+        let ticket = admission.admit(&shared.options, kind, unix_nanos, bytes, checksum)?;
+        wake(shared, admission);
+        Ok(ticket)
     }
 
-    /// The newest sequence given to a record.
-    pub fn head(&self) -> Sequence {
-        self.head_position().sequence
+    /// Waits until every record that was appended before this call is committed. On an ill disk that takes as long as it takes.
+    ///
+    /// # Errors
+    /// [`AppendError::Closed`]: the journal ended before.
+    pub async fn flush(&self) -> Result<(), AppendError> {
+        let newest = lock(&self.shared().admission).head.sequence;
+        let (mut durable, mut ended) = (self.watch(), self.shared().ended.subscribe());
+        let is_committed = |durable: &Position| durable.sequence >= newest;
+        tokio::select! {
+            biased;
+            Ok(_) = durable.wait_for(is_committed) => Ok(()),
+            _ = ended.wait_for(|ended| *ended) => Err(AppendError::Closed),
+        }
     }
 
-    /// The newest record, durable or not.
-    pub fn head_position(&self) -> Position {
-        lock(&self.shared().front).head
+    /// A position at or behind every record that anybody was told is stored, before this call or by a life before this one.
+    /// Right after a start it may be ahead of [`Journal::durable`]; see the module page, "Recovery".
+    pub fn barrier(&self) -> Position {
+        lock(&self.shared().admission).committed
     }
 
-    /// The newest durable record.
+    /// The newest committed record: readers are given all up to it.
     pub fn durable(&self) -> Position {
         *self.shared().durable.borrow()
     }
@@ -152,13 +159,13 @@ impl Journal {
     /// appends may be told that there is no room.
     pub async fn skip_past(&self, sequence: Sequence) -> Result<(), CursorError> {
         {
-            let mut front = lock(&self.shared().front);
-            if front.next > sequence {
+            let mut admission = lock(&self.shared().admission);
+            if admission.next > sequence {
                 return Ok(());
             }
-            front.next = sequence.next();
-            front.floor_saved = false;
-            front.room = false;
+            admission.next = sequence.next();
+            admission.floor_saved = false;
+            admission.room = false;
         }
         self.sync_cursors().await
     }
@@ -170,7 +177,7 @@ impl Journal {
 
     /// All cursors, by name.
     pub fn cursors(&self) -> Vec<Cursor> {
-        lock(&self.shared().front)
+        lock(&self.shared().admission)
             .cursors
             .values()
             .cloned()
@@ -178,51 +185,73 @@ impl Journal {
     }
 
     /// Sets a cursor, in memory. It is saved within `cursor_interval`, at a close, and by [`Journal::sync_cursors`].
-    pub fn set_cursor(&self, cursor: Cursor) {
-        let mut front = lock(&self.shared().front);
-        if front.cursors.get(&cursor.name) != Some(&cursor) {
-            front.cursors.insert(cursor.name.clone(), cursor);
-            front.cursors_version += 1;
-            wake(self.shared(), front);
+    ///
+    /// # Errors
+    /// [`CursorError`]: the cursor is as it was.
+    pub fn set_cursor(&self, cursor: Cursor) -> Result<(), CursorError> {
+        let mut admission = lock(&self.shared().admission);
+        if admission.phase == Phase::Closed {
+            return Err(CursorError::Closed);
+        }
+        let is_of_this_life = cursor.sequence >= self.shared().first;
+        if is_of_this_life && cursor.sequence > admission.committed.sequence {
+            return Err(CursorError::BeyondCommitted);
+        }
+        if admission.cursors.get(&cursor.name) != Some(&cursor) {
+            admission.cursors.insert(cursor.name.clone(), cursor);
+            admission.cursors_version += 1;
+            wake(self.shared(), admission);
+        }
+        Ok(())
+    }
+
+    /// Says that nobody needs a record up to `sequence` any more: the journal may let go of those that every saved cursor has
+    /// passed, too. What was said before stays said.
+    pub fn trim(&self, sequence: Sequence) {
+        let mut admission = lock(&self.shared().admission);
+        if admission.trimmed < sequence {
+            admission.trimmed = sequence;
+            wake(self.shared(), admission);
         }
     }
 
     /// Removes a cursor, in memory; saved as [`Journal::set_cursor`] says.
     pub fn remove_cursor(&self, name: &str) {
-        let mut front = lock(&self.shared().front);
-        if front.cursors.remove(name).is_some() {
-            front.cursors_version += 1;
-            wake(self.shared(), front);
+        let mut admission = lock(&self.shared().admission);
+        if admission.cursors.remove(name).is_some() {
+            admission.cursors_version += 1;
+            wake(self.shared(), admission);
         }
     }
 
     /// Waits until every change of a cursor made before this call is on disk.
+    ///
+    /// # Errors
+    /// [`CursorError::Closed`]: the journal ended before.
     pub async fn sync_cursors(&self) -> Result<(), CursorError> {
         let saved = {
-            let mut front = lock(&self.shared().front);
-            let saved = request_save(&mut front)?;
-            wake(self.shared(), front);
+            let mut admission = lock(&self.shared().admission);
+            let saved = request_save(&mut admission)?;
+            wake(self.shared(), admission);
             saved
         };
-        saved.await.unwrap_or(Err(CursorError::Closed))
+        saved.await.map_err(|_| CursorError::Closed)
     }
 
-    /// Waits until every change of a cursor made before this call is in both tables on disk, so that the loss of either one
-    /// brings no earlier cursor back.
+    /// Waits until every change of a cursor made before this call is on disk twice, so that no single damage there brings an
+    /// earlier cursor back.
     ///
     /// # Errors
     /// As those of [`Journal::sync_cursors`].
-    pub async fn sync_both_tables(&self) -> Result<(), CursorError> {
-        // Each save writes the older of the two.
+    pub async fn settle_cursors(&self) -> Result<(), CursorError> {
+        // Each save writes the older of the two tables.
         self.sync_cursors().await?;
         self.sync_cursors().await
     }
 
     /// How it is.
-    pub fn health(&self) -> Health {
-        let mut health = lock(&self.shared().health).clone();
-        health.queued_bytes = lock(&self.shared().front).waiting_bytes;
-        health
+    pub fn status(&self) -> Status {
+        lock(&self.shared().status).clone()
     }
 
     /// Takes no more records, writes and syncs what is queued, saves the cursors, gives up the lock and ends the thread. An ill
@@ -230,11 +259,11 @@ impl Journal {
     pub async fn close(&self) {
         let mut ended = self.shared().ended.subscribe();
         {
-            let mut front = lock(&self.shared().front);
-            if front.phase == Phase::Open {
-                front.phase = Phase::Closing;
+            let mut admission = lock(&self.shared().admission);
+            if admission.phase == Phase::Open {
+                admission.phase = Phase::Closing;
             }
-            wake(self.shared(), front);
+            wake(self.shared(), admission);
         }
         // An error means that the sender is gone, and it lives as long as `self`.
         let _ = ended.wait_for(|ended| *ended).await;
@@ -243,22 +272,22 @@ impl Journal {
 
 /// Asks for a save of the cursors as they are now.
 pub(super) fn request_save(
-    front: &mut Front,
-) -> Result<oneshot::Receiver<Result<(), CursorError>>, CursorError> {
-    if front.phase == Phase::Closed {
+    admission: &mut Admission,
+) -> Result<oneshot::Receiver<()>, CursorError> {
+    if admission.phase == Phase::Closed {
         return Err(CursorError::Closed);
     }
     let (tell, saved) = oneshot::channel();
-    front.cursor_waiters.push(CursorWaiter {
-        version: front.cursors_version,
+    admission.cursor_waiters.push(CursorWaiter {
+        version: admission.cursors_version,
         tell,
     });
     Ok(saved)
 }
 
-fn wake(shared: &Shared, mut front: std::sync::MutexGuard<'_, Front>) {
-    let asleep = front.call_writer();
-    drop(front);
+fn wake(shared: &Shared, mut admission: std::sync::MutexGuard<'_, Admission>) {
+    let asleep = admission.call_writer();
+    drop(admission);
     if asleep {
         shared.wake.notify_one();
     }

@@ -2,6 +2,28 @@
 //!
 //! It stores opaque records, hands out their sequences and keeps named cursors. It knows nothing of what a record means.
 //!
+//! # The door
+//!
+//! A record's position is known when the record is committed. Outside of this module nobody sees the number of a record that may
+//! still be lost, nor files.
+//!
+//! | what | what it promises |
+//! | --- | --- |
+//! | [`Journal::append`] | takes a record and gives a [`Ticket`], or refuses it: then nothing is stored |
+//! | [`Observer`] | hears which tickets are committed and where, once each, in order, before any reader is given the record; at the end it hears that nothing is known of the others |
+//! | [`Journal::flush`] | returns when all that was appended before is committed |
+//! | [`Journal::watch`] | the newest committed position, and its changes |
+//! | [`Journal::barrier`] | a position at or behind everything that anybody was told is stored, by this life or one before |
+//! | [`Journal::reader`] | committed records from a position on |
+//! | [`Journal::set_cursor`] … | a named position with metadata, saved behind what is synced; refused where nothing is committed, and after the end |
+//! | [`Journal::trim`] | the caller needs nothing up to there: only that is let go, and only behind every saved cursor |
+//! | [`Journal::skip_past`] | numbers remembered elsewhere are not given again |
+//! | [`Journal::status`], [`Journal::close`] | how it is; its end |
+//!
+//! Committed means durable by the policy of [`Sync`]. A failed sync (J4) does not take a ticket back: its record keeps its
+//! sequence, is written again, and is told when that is synced. So a ticket waits for as long as the disk is ill, and the time that a
+//! client has is the observer's to keep. Records that recovery found have no ticket, because whoever appended them is gone.
+//!
 //! # What holds
 //!
 //! - **J1** Records live in append-only segment files. A frame carries length, checksums, sequence, offset, kind, time, payload.
@@ -83,14 +105,14 @@
 //! ```
 //!
 //! The older of the two files is overwritten and synced. A torn one leaves the other. Once nothing changes any more both are
-//! brought to the same content, and segments are released only when both tables and the cursors in memory are past them: the
-//! loss of one table costs nothing.
+//! brought to the same content, and segments are released only when both tables are past them: the loss of one table costs
+//! nothing.
 //!
 //! # Appending: group commit
 //!
-//! [`Journal::append`] assigns the sequence, queues and returns; it never waits for the disk. One writer thread takes what is
-//! queued, writes it with one gathered write, syncs, and resolves the waiters. While a sync runs the next records gather. An
-//! append wakes the thread only if it sleeps.
+//! [`Journal::append`] assigns the sequence, queues and returns a ticket; it never waits for the disk. One writer thread takes what
+//! is queued, writes it with one gathered write, syncs, tells the observer of all of it at once, and only then lets readers have
+//! it. While a sync runs the next records gather. An append wakes the thread only if it sleeps.
 //!
 //! **Room.** Two spare segments at least are kept ready: the next one, and one in reserve that no admission counts on, so that a
 //! poisoned segment's records have where to go on a full disk. If a spare cannot be made, [`AppendError::NoRoom`] is the answer
@@ -112,8 +134,9 @@
 //!
 //! # Recycling
 //!
-//! A segment is released when all its records are at or below every cursor. It becomes a spare, or is removed if there are
-//! enough. With no cursor at all everything is kept. A pin is a cursor under another name.
+//! A segment is released when all its records are at or below what the caller has let go ([`Journal::trim`]) and every cursor on
+//! disk, because a life after this one begins there. It becomes a spare, or is removed if there are enough. With no cursor at
+//! all everything is kept.
 //!
 //! # Recovery
 //!
@@ -146,7 +169,7 @@
 //! succeeds and means nothing. But unlike after a failure (J4) these records may have been acknowledged, so their old file must
 //! count until they are synced elsewhere. Therefore the new segment gets its header, which ends the old one before them, in a
 //! second write after that sync. Cut off before, it is a segment without a header that nothing proves. If the disk fails at
-//! it, that is a failure as any other: [`Journal::durable`] stays below those records, [`Recovery::head`] does not.
+//! it, that is a failure as any other: [`Journal::durable`] stays below those records, [`Recovery::head`] and [`Journal::barrier`] do not.
 //!
 //! So it is under every [`Sync`]: the death of the process loses nothing, and what recovery served, no loss of power takes back.
 //! While it runs, [`Sync::Interval`] and [`Sync::Never`] serve what is not synced: a loss of power can then take from the journal
@@ -167,7 +190,7 @@
 //! | what | answer |
 //! | --- | --- |
 //! | disk full | `NoRoom` at once; admitted records are written; heals within a second of room |
-//! | a write or sync fails | J4; waiters wait on, [`Journal::health`] says why |
+//! | a write or sync fails | J4; tickets wait on, [`Journal::status`] says why |
 //! | data folder read-only, gone, or another one in its place | `NoRoom`; heals when it is back |
 //! | a flipped bit | the one record is a gap; a damaged segment header costs nothing (but what was cut before it may be back) |
 //! | both cursor tables lost | cursors are gone, records are not: the caller sees records and no cursor |
@@ -184,7 +207,6 @@ mod directory;
 mod disk;
 mod error;
 mod frame;
-mod front;
 mod handle;
 pub mod inspection;
 mod options;
@@ -192,6 +214,8 @@ mod reader;
 mod recovery;
 mod scan;
 mod segment;
+mod shared;
+mod ticket;
 mod types;
 mod writer;
 
@@ -202,8 +226,9 @@ pub use cursors::Cursor;
 pub use directory::DirectoryDisk;
 pub use disk::{Disk, DiskFile, LockFailure, LockGuard};
 pub use error::{AppendError, CursorError, OpenError, ReadError};
-pub use handle::{Append, Journal, Payload};
+pub use handle::{Journal, Payload};
 pub use options::{Options, Sync};
 pub use reader::Reader;
 pub use recovery::Recovery;
-pub use types::{Gap, Health, Kind, Position, Record, Sequence};
+pub use ticket::{Observer, Ticket};
+pub use types::{Gap, Kind, Position, Record, Sequence, Status};

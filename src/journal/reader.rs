@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::front::{Shared, lock};
 use super::scan::Scanner;
 use super::segment::{HEADER_SIZE, Segment};
+use super::shared::{Shared, lock};
 use super::{ReadError, Record, Sequence};
 
 const SMALLEST_WINDOW: usize = 64 << 10;

@@ -4,8 +4,9 @@ mod files;
 mod walk;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -13,11 +14,11 @@ use tokio::sync::watch;
 use super::cache::Cache;
 use super::cursors::{BadTable, CursorTable, MAX_TABLE};
 use super::disk::{Disk, LockFailure};
-use super::front::{Front, JUMP, Pending, Phase, Plan, Shared};
 use super::scan;
 use super::segment::SegmentList;
+use super::shared::{Admission, JUMP, Pending, Phase, Plan, Shared};
 use super::writer::{Start, TableFile, Writer};
-use super::{Cursor, Gap, Health, OpenError, Options, Position, Sequence};
+use super::{Cursor, Gap, OpenError, Options, Position, Sequence, Status};
 use files::Files;
 
 pub(super) const TABLES: [&str; 2] = ["cursors.0", "cursors.1"];
@@ -29,9 +30,9 @@ pub struct Recovery {
     /// The newest sound record.
     pub head: Position,
     /// The sequence that the next record gets.
-    pub next: Sequence,
+    pub(super) next: Sequence,
     /// The saved cursors.
-    pub cursors: Vec<Cursor>,
+    pub(super) cursors: Vec<Cursor>,
     /// Records that were synced and are lost, as far as that was seen; readers meet the rest.
     pub gaps: Vec<Gap>,
     /// Cursors above `head`: what they stand for has been applied, and the journal does not hold it.
@@ -39,13 +40,34 @@ pub struct Recovery {
     /// Bytes of records that were never known synced and stood behind a torn one.
     pub torn_bytes_cut: u64,
     /// Segments that hold records.
-    pub segments: usize,
+    pub(super) segments: usize,
     /// Segment files that belong to another journal. They are left alone.
-    pub foreign: usize,
+    pub(super) foreign: usize,
     /// The journal was closed before, not cut off.
     pub clean: bool,
     /// How long it took.
     pub took: Duration,
+}
+
+impl Recovery {
+    /// Whether the journal was made now.
+    pub fn is_new(&self) -> bool {
+        self.next == Sequence::ZERO.next()
+    }
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.head.sequence == Sequence::ZERO {
+            return formatter.write_str("a new journal");
+        }
+        let (took, head, segments) = (self.took, self.head.sequence, self.segments);
+        let end = if self.clean { "closed well" } else { "cut off" };
+        write!(
+            formatter,
+            "journal opened in {took:.1?}: it was {end}, its newest record is {head}, in {segments} segments"
+        )
+    }
 }
 
 /// Takes the lock, recovers and prepares to write. `now` is the writer's clock.
@@ -125,10 +147,12 @@ pub(super) fn open(
         .for_each(|segment| segments.push(*segment));
     let shared = Arc::new(Shared {
         disk,
-        front: Mutex::new(Front {
+        first: next,
+        admission: Mutex::new(Admission {
             phase: Phase::Open,
             next,
             head: found.known,
+            committed: found.known,
             queue: VecDeque::new(),
             waiting_bytes: unproven
                 .iter()
@@ -137,6 +161,7 @@ pub(super) fn open(
             plan: Plan::default(),
             floor_saved: false,
             room: false,
+            trimmed: Sequence::ZERO,
             cursors: cursors
                 .iter()
                 .map(|cursor| (cursor.name.clone(), cursor.clone()))
@@ -150,7 +175,8 @@ pub(super) fn open(
         cache: Mutex::new(Cache::new(options.cache_size, found.proven.sequence)),
         segments: Mutex::new(segments),
         durable: watch::Sender::new(found.proven),
-        health: Mutex::new(Health::default()),
+        observer: OnceLock::new(),
+        status: Mutex::new(Status::default()),
         ended: watch::Sender::new(false),
         options,
     });
@@ -169,13 +195,18 @@ pub(super) fn open(
         synced: found.proven,
         unproven,
         sources: found.sources,
-        next,
         next_serial: files.next_serial,
         spares,
         leftovers: files.leftovers,
         tables,
         generation,
     };
+    if files.foreign > 0 {
+        log::warn!(
+            "journal: {} files belong to another journal and are left alone",
+            files.foreign
+        );
+    }
     let mut writer = Writer::new(Arc::clone(&shared), start);
     writer.replan();
     writer.step(now);

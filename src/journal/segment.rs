@@ -197,11 +197,6 @@ impl SegmentList {
         self.segments.back().copied()
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.segments.len()
-    }
-
     /// Bytes of all of them.
     pub(super) fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()

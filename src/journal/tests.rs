@@ -1,8 +1,69 @@
 //! The journal on a simulated disk and on a real one.
 
-mod careless;
+mod acknowledged_before_sync;
 mod damage;
 mod model;
 mod recovered;
 mod simulated;
 mod threaded;
+
+use std::sync::{Arc, Mutex, Weak};
+
+use super::shared::{Shared, lock};
+use super::{Observer, Position, Ticket};
+
+/// An observer that remembers what it was told, and looks whether a reader could know it already.
+#[derive(Debug, Default)]
+struct Told {
+    journal: Weak<Shared>,
+    committed: Mutex<Vec<(Ticket, Position)>>,
+    closed: Mutex<bool>,
+}
+
+impl Told {
+    fn observe(shared: &Arc<Shared>) -> Arc<Self> {
+        let told = Arc::new(Self {
+            journal: Arc::downgrade(shared),
+            ..Self::default()
+        });
+        let observer = Arc::clone(&told) as Arc<dyn Observer>;
+        assert!(shared.observer.set(observer).is_ok(), "there is one");
+        told
+    }
+
+    /// What was told since the last call.
+    fn take(&self) -> Vec<(Ticket, Position)> {
+        std::mem::take(&mut lock(&self.committed))
+    }
+
+    fn is_closed(&self) -> bool {
+        *lock(&self.closed)
+    }
+}
+
+impl Observer for Told {
+    fn committed(&self, committed: &[(Ticket, Position)]) {
+        assert!(!self.is_closed(), "nothing is told behind the end");
+        assert!(committed.is_sorted_by(|(_, one), (_, other)| {
+            one.sequence < other.sequence && one.offset < other.offset
+        }));
+        let Some(shared) = self.journal.upgrade() else {
+            return;
+        };
+        let (_, first) = committed[0];
+        assert!(
+            shared.durable.borrow().sequence < first.sequence,
+            "the watch shows what the observer does not know"
+        );
+        let cached = lock(&shared.cache).read(first.sequence.previous(), usize::MAX);
+        assert!(
+            cached.is_none_or(|records| records.is_empty()),
+            "a reader is given what the observer does not know"
+        );
+        lock(&self.committed).extend(committed);
+    }
+
+    fn closed(&self) {
+        *lock(&self.closed) = true;
+    }
+}

@@ -83,25 +83,13 @@ pub struct Gap {
 
 /// How the journal is, for a status page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Health {
+pub struct Status {
     /// New records are admitted. False: the disk is full, ill or gone.
-    pub room: bool,
+    pub takes_records: bool,
     /// The last failure of the disk, with what was tried. Kept after it has healed.
     pub last_error: Option<String>,
     /// Failures of the disk since the start.
     pub errors: u64,
-    /// Segments that hold records.
-    pub segments: usize,
-    /// Preallocated segments at hand.
-    pub spares: usize,
-    /// Bytes of all segments and spares.
+    /// Bytes that it takes on the disk.
     pub bytes_on_disk: u64,
-    /// Syncs of segments since the start.
-    pub syncs: u64,
-    /// Segments poisoned since the start.
-    pub poisoned: u64,
-    /// Segments released since the start.
-    pub released: u64,
-    /// Bytes of records that wait for the disk.
-    pub queued_bytes: usize,
 }

@@ -14,8 +14,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::disk::{DiskFile, LockGuard};
-use super::front::{Pending, Phase, Plan, Shared, lock};
-use super::{Position, Sequence};
+use super::shared::{Pending, Phase, Plan, Shared, lock};
+use super::{Position, Sequence, Ticket};
 
 pub(super) use cursors::TableFile;
 pub(super) use room::Spare;
@@ -70,8 +70,6 @@ pub(super) struct Start {
     pub(super) unproven: VecDeque<Pending>,
     /// Segments that hold nothing but those.
     pub(super) sources: Vec<String>,
-    /// The first sequence of this life.
-    pub(super) next: Sequence,
     pub(super) next_serial: u64,
     pub(super) spares: Vec<Spare>,
     pub(super) leftovers: Vec<String>,
@@ -85,8 +83,6 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     journal: [u8; 16],
     lock: Option<Box<dyn LockGuard>>,
-    /// The first sequence of this life: below it, nothing new will ever be.
-    first: Sequence,
     next_serial: u64,
     active: Option<Active>,
     spares: Vec<Spare>,
@@ -115,6 +111,8 @@ pub(super) struct Writer {
     save_trouble: Trouble,
     close_by: Option<Instant>,
     scratch: Vec<u8>,
+    /// What the observer is told.
+    committed: Vec<(Ticket, Position)>,
 }
 
 /// When [`Writer::step`] is to be called again.
@@ -137,7 +135,6 @@ impl Writer {
             shared,
             journal: start.journal,
             lock: Some(start.lock),
-            first: start.next,
             next_serial: start.next_serial,
             active: None,
             spares: start.spares,
@@ -159,6 +156,7 @@ impl Writer {
             save_trouble: Trouble::default(),
             close_by: None,
             scratch: Vec::new(),
+            committed: Vec::new(),
         }
     }
 
@@ -180,49 +178,46 @@ impl Writer {
         self.save_cursors(now, phase);
         self.release();
         self.prepare_room(now);
-        self.tell_health();
+        self.tell_status();
         self.again(now, phase)
     }
 
     /// Takes records over from the queue.
     fn take(&mut self, now: Instant) -> Phase {
-        let mut front = lock(&self.shared.front);
-        front.news = false;
-        let fits = super::front::MAX_WAITING.saturating_sub(self.pending.len());
-        let count = front.queue.len().min(fits);
-        self.pending.extend(front.queue.drain(..count));
-        if front.phase == Phase::Closing && self.close_by.is_none() {
+        let mut admission = lock(&self.shared.admission);
+        admission.news = false;
+        let fits = super::shared::MAX_WAITING.saturating_sub(self.pending.len());
+        let count = admission.queue.len().min(fits);
+        self.pending.extend(admission.queue.drain(..count));
+        if admission.phase == Phase::Closing && self.close_by.is_none() {
             self.close_by = Some(now + self.shared.options.close_timeout);
         }
-        front.phase
+        admission.phase
     }
 
     /// Notes a failure of the disk.
     fn failed(&self, action: &str, error: &io::Error) {
-        let mut health = lock(&self.shared.health);
-        health.errors += 1;
-        health.last_error = Some(format!("cannot {action}: {error}"));
+        let mut status = lock(&self.shared.status);
+        status.errors += 1;
+        status.last_error = Some(format!("cannot {action}: {error}"));
         log::warn!("journal: cannot {action}: {error}");
     }
 
-    fn tell_health(&self) {
-        let (segments, bytes) = {
-            let segments = lock(&self.shared.segments);
-            (segments.len(), segments.bytes())
-        };
-        let room = lock(&self.shared.front).room;
-        let mut health = lock(&self.shared.health);
-        health.room = room;
-        health.segments = segments;
-        health.spares = self.spares.len();
-        health.bytes_on_disk = bytes + self.spares.iter().map(|spare| spare.size).sum::<u64>();
+    fn tell_status(&self) {
+        let bytes = lock(&self.shared.segments).bytes();
+        let takes_records = lock(&self.shared.admission).room;
+        let mut status = lock(&self.shared.status);
+        status.takes_records = takes_records;
+        status.bytes_on_disk = bytes + self.spares.iter().map(|spare| spare.size).sum::<u64>();
     }
 
     /// Whether everything that has to be on disk before the end is there.
     fn is_settled(&self, phase: Phase) -> bool {
-        let front = lock(&self.shared.front);
-        let saved = self.is_saved_clean(front.cursors_version);
-        front.queue.is_empty() && self.pending.is_empty() && (saved || phase == Phase::Abandoned)
+        let admission = lock(&self.shared.admission);
+        let saved = self.is_saved_clean(admission.cursors_version);
+        admission.queue.is_empty()
+            && self.pending.is_empty()
+            && (saved || phase == Phase::Abandoned)
     }
 
     fn again(&mut self, now: Instant, phase: Phase) -> Again {
@@ -234,19 +229,19 @@ impl Writer {
                 return Again::Ended;
             }
         }
-        let front = lock(&self.shared.front);
+        let admission = lock(&self.shared.admission);
         if !self.trouble.pauses(now)
-            && (!front.queue.is_empty() || self.written < self.pending.len())
+            && (!admission.queue.is_empty() || self.written < self.pending.len())
         {
             return Again::Now;
         }
         let changed = self
             .tables
             .iter()
-            .any(|table| table.version < front.cursors_version)
-            || !front.cursor_waiters.is_empty();
-        let begun = front.floor_saved;
-        drop(front);
+            .any(|table| table.version < admission.cursors_version)
+            || !admission.cursor_waiters.is_empty();
+        let begun = admission.floor_saved;
+        drop(admission);
         let mut at = [
             self.trouble.until.filter(|_| !self.pending.is_empty()),
             self.sync_due().filter(|_| !self.trouble.pauses(now)),
@@ -265,19 +260,22 @@ impl Writer {
         }
     }
 
-    /// Ends: whoever still waits is told so, the lock is given up.
+    /// Ends: the observer is told so, the lock is given up.
     fn end(&mut self) {
         self.active = None;
         self.lock = None;
         self.pending.clear();
-        let mut front = lock(&self.shared.front);
-        front.phase = Phase::Closed;
-        front.room = false;
-        front.queue.clear();
-        front.cursor_waiters.clear();
-        front.plan = Plan::default();
-        front.waiting_bytes = 0;
-        drop(front);
+        let mut admission = lock(&self.shared.admission);
+        admission.phase = Phase::Closed;
+        admission.room = false;
+        admission.queue.clear();
+        admission.cursor_waiters.clear();
+        admission.plan = Plan::default();
+        admission.waiting_bytes = 0;
+        drop(admission);
+        if let Some(observer) = self.shared.observer.get() {
+            observer.closed();
+        }
         self.shared.ended.send_replace(true);
     }
 }
@@ -298,25 +296,25 @@ pub(super) fn run(mut writer: Writer) {
             Again::WhenCalled => None,
         };
         let shared = Arc::clone(&writer.shared);
-        let mut front = lock(&shared.front);
-        while !front.news {
-            front.asleep = true;
+        let mut admission = lock(&shared.admission);
+        while !admission.news {
+            admission.asleep = true;
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            front = match left {
+            admission = match left {
                 Some(Duration::ZERO) => break,
                 Some(left) => {
                     shared
                         .wake
-                        .wait_timeout(front, left)
+                        .wait_timeout(admission, left)
                         .unwrap_or_else(PoisonError::into_inner)
                         .0
                 }
                 None => shared
                     .wake
-                    .wait(front)
+                    .wait(admission)
                     .unwrap_or_else(PoisonError::into_inner),
             };
         }
-        front.asleep = false;
+        admission.asleep = false;
     }
 }

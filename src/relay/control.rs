@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use log::warn;
 
-use crate::journal::{Cursor, Position, Sequence};
+use crate::journal::{Cursor, CursorError, Position, Sequence};
 use crate::relay::intake::relay::Relay;
 use crate::relay::replica::handle::Replica;
 use crate::relay::replica::membership::{Divergence, Membership};
@@ -154,12 +154,13 @@ impl Relay {
         self.keep_refusals(replica, Some(pin.sequence));
         let pin_name = format!("{PIN_PREFIX}{name}");
         let set_pin = |metadata: &CursorMetadata| {
-            self.journal.set_cursor(Cursor {
+            let cursor = Cursor {
                 name: pin_name.clone(),
                 sequence: pin.sequence,
                 offset: pin.offset,
                 metadata: metadata.clone().encode(),
-            });
+            };
+            self.journal.set_cursor(cursor).map_err(not_saved)
         };
         let noted = CursorMetadata::decode(&cursor.metadata).unwrap_or_default();
         let mut to_copy = CursorMetadata {
@@ -168,13 +169,16 @@ impl Relay {
             ..CursorMetadata::default()
         };
         // Before the questions: while they are asked, the journal must not let go of what stands behind the pin.
-        set_pin(&to_copy);
-        let credentials = copied::credentials(&to_copy.known, to_copy.identity_point.as_ref());
-        let contents = Contents::of(source, &credentials);
-        let contents = tokio::time::timeout(self.settings.timeout, contents).await;
-        to_copy.at_copy = contents.unwrap_or_default();
-        set_pin(&to_copy);
-        if let Err(error) = self.pinned(replica, pin).await {
+        let pinning = async {
+            set_pin(&to_copy)?;
+            let credentials = copied::credentials(&to_copy.known, to_copy.identity_point.as_ref());
+            let contents = Contents::of(source, &credentials);
+            let contents = tokio::time::timeout(self.settings.timeout, contents).await;
+            to_copy.at_copy = contents.unwrap_or_default();
+            set_pin(&to_copy)?;
+            self.pinned(replica, pin).await
+        };
+        if let Err(error) = pinning.await {
             self.keep_refusals(replica, None);
             self.journal.remove_cursor(&pin_name);
             return Err(error);
@@ -272,12 +276,13 @@ impl Relay {
             allowance: self.journal.durable().offset.saturating_sub(from.offset),
             ..CursorMetadata::default()
         };
-        self.journal.set_cursor(Cursor {
+        let cursor = Cursor {
             name: name.clone(),
             sequence: from.sequence,
             offset: from.offset,
             metadata: metadata.encode(),
-        });
+        };
+        self.journal.set_cursor(cursor).map_err(not_saved)?;
         self.sync_cursors().await?;
         replica
             .change_membership(Membership::Following)
@@ -311,7 +316,7 @@ impl Relay {
                 cursor,
             });
         }
-        let head = self.journal.head().get();
+        let head = self.journal.barrier().sequence.get();
         if sequence > head {
             return Err(ReplicaError::NoSuchRecord { sequence, head });
         }
@@ -346,12 +351,16 @@ impl Relay {
         let synced = tokio::time::timeout(self.settings.timeout, self.journal.sync_cursors()).await;
         match synced {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(ReplicaError::Disk(error.to_string())),
+            Ok(Err(error)) => Err(not_saved(error)),
             Err(_) => Err(ReplicaError::Disk(
                 "the journal's disk does not answer".to_owned(),
             )),
         }
     }
+}
+
+fn not_saved(error: CursorError) -> ReplicaError {
+    ReplicaError::Disk(error.to_string())
 }
 
 fn not_noted(error: std::io::Error) -> ReplicaError {

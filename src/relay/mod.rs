@@ -6,11 +6,12 @@
 //!    that the replicas in reach cannot meet, or too many bytes in flight, is a 503 now, before anything is stored (W5).
 //! 2. **Ingest** ([`ingest`]): the body within its bounds, gzip undone, comments dropped, lines without a time stamped with
 //!    one clock reading, cut between lines where a replica would refuse its size.
-//! 3. **Append** to the relay's [journal](crate::journal), and open a row on the [board](verdict::pending) for the client.
+//! 3. **Append** to the relay's [journal](crate::journal) for a ticket. The client has a row among the [pending
+//!    clients](verdict::pending), under the ticket until the record is committed, then under its sequence.
 //! 4. One **replicator** a replica follows the journal from its cursor: lane by lane (a lane is a database), one request of
 //!    a lane at a time, neighbours joined. It reports verdicts to the pending clients and moves its cursor.
-//! 5. **Acknowledge** ([`policy`](verdict::policy)) when the record is durable and the policy is met; with no replica in reach, when it
-//!    is durable.
+//! 5. **Acknowledge** ([`policy`](verdict::policy)) when the record is committed and the policy is met; with no replica in reach,
+//!    when it is committed.
 //!
 //! # Statements and reads
 //!

@@ -32,6 +32,7 @@ use crate::relay::verdict::freshness::Freshness;
 use crate::relay::verdict::keeper::Keeper;
 use crate::relay::verdict::pending::PendingClients;
 use crate::relay::verdict::policy::Policy;
+use crate::relay::verdict::refusals::Refusals;
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaStatus};
 
@@ -116,7 +117,7 @@ impl Relay {
         };
         let disk = DirectoryDisk::new(&folder)
             .map_err(failed)?
-            .careless(settings.sync != SyncPolicy::Always);
+            .acknowledges_before_sync(settings.sync != SyncPolicy::Always);
         let disk = Arc::new(disk);
         let opened = Journal::open(
             Arc::clone(&disk) as Arc<dyn journal::Disk>,
@@ -163,7 +164,7 @@ impl Relay {
         };
         let sequences = cursors.iter().map(|cursor| cursor.sequence).collect();
         let names = replicas.iter().map(|replica| replica.stats.name.clone());
-        let head = journal.head();
+        let head = journal.barrier().sequence;
         let freshness = Freshness::new(names.collect(), dead_letters.clone(), head);
         let freshness = Arc::new(freshness);
         let pending_clients = PendingClients::new(
@@ -176,6 +177,7 @@ impl Relay {
         );
         let places = restore_notes(&journal, &pending_clients, &replicas, cursors);
         let pending_clients = Arc::new(pending_clients);
+        journal.observe(Arc::clone(&pending_clients) as Arc<dyn journal::Observer>);
         for replica in replicas.iter().filter(|replica| !replica.follows()) {
             pending_clients.change_refusals(|refusals| refusals.leave(replica.index));
             if let Membership::Rebuilding { pin, .. } = replica.membership() {
@@ -401,9 +403,7 @@ async fn watch_letters(
         );
     }
     let highest = Sequence::new(dead_letters.highest_sequence());
-    if highest > journal.head()
-        && let Err(error) = journal.skip_past(highest).await
-    {
+    if let Err(error) = journal.skip_past(highest).await {
         error!(
             "relay {}: sequences of dead letters may be used again: {error}",
             stats.name
@@ -459,11 +459,11 @@ async fn keep_trust(trust: Arc<TrustTable>, relay: String, mut stop: watch::Rece
 }
 
 /// Puts how the journal is where others read it, and says when it begins or ceases to take records.
-fn show_journal(stats: &RelayStats, health: journal::Health) {
+fn show_journal(stats: &RelayStats, status: journal::Status) {
     let shown = &stats.journal;
-    shown.on_disk.set(health.bytes_on_disk);
-    let reason = health.last_error.unwrap_or_default();
-    let refuses = !health.room;
+    shown.on_disk.set(status.bytes_on_disk);
+    let reason = status.last_error.unwrap_or_default();
+    let refuses = !status.takes_records;
     if shown.refuses.swap(refuses, Ordering::Relaxed) != refuses {
         match refuses {
             true => error!(
@@ -473,14 +473,15 @@ fn show_journal(stats: &RelayStats, health: journal::Health) {
             false => info!("relay {}: the journal takes writes again", stats.name),
         }
     }
-    if shown.errors.get() != health.errors {
-        shown.errors.set(health.errors);
+    if shown.errors.get() != status.errors {
+        shown.errors.set(status.errors);
         let error = (SystemTime::now(), reason);
         shown.last_error.store(Some(Arc::new(error)));
     }
 }
 
-/// Ends waits that have lasted too long, that for the first answers included, and keeps the journal's gauges; one task for all clients of a relay.
+/// Ends waits that have lasted too long, that for the first answers included, says to the journal what nobody needs any more,
+/// and keeps its gauges; one task for all clients of a relay.
 async fn keep_time(
     pending_clients: Arc<PendingClients>,
     journal: Journal,
@@ -500,9 +501,10 @@ async fn keep_time(
             pending_clients.end_first_meeting();
         }
         pending_clients.expire(Instant::now());
+        journal.trim(pending_clients.refusals(Refusals::passed));
         let durable = journal.durable();
         stats.show_head(durable.sequence.get(), durable.offset);
-        show_journal(&stats, journal.health());
+        show_journal(&stats, journal.status());
         for (replica, progress) in stats.replicas.iter().zip(&mut progress) {
             let behind = durable.offset.saturating_sub(replica.cursor_offset.get());
             let left = match replica.state.load().status {

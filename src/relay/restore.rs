@@ -21,19 +21,7 @@ use crate::stats::RelayStats;
 
 /// What recovery found, for the log.
 pub(super) fn tell(relay: &str, recovery: &journal::Recovery) {
-    let end = if recovery.clean {
-        "closed well"
-    } else {
-        "cut off"
-    };
-    if recovery.head.sequence == Sequence::ZERO {
-        info!("relay {relay}: a new journal");
-    } else {
-        info!(
-            "relay {relay}: journal opened in {:?}: it was {end}, its newest record is {}, in {} segments",
-            recovery.took, recovery.head.sequence, recovery.segments
-        );
-    }
+    info!("relay {relay}: {recovery}");
     if recovery.torn_bytes_cut > 0 {
         info!(
             "relay {relay}: {} bytes that were being written when it was cut off, and never acknowledged as durable, are gone",
@@ -52,19 +40,12 @@ pub(super) fn tell(relay: &str, recovery: &journal::Recovery) {
             cursor.name, cursor.sequence, recovery.head.sequence
         );
     }
-    if recovery.foreign > 0 {
-        warn!(
-            "relay {relay}: {} files in its folder belong to another journal and are left alone",
-            recovery.foreign
-        );
-    }
 }
 
 /// Says what power took, as far as that can be known. The journal cannot know its own lost end, nor the places of the replicas
 /// show it: they are saved only behind what is synced.
 pub(super) fn tell_of_power(recovery: &journal::Recovery, stats: &RelayStats) {
-    let is_new = recovery.next == Sequence::ZERO.next();
-    if recovery.clean || is_new {
+    if recovery.clean || recovery.is_new() {
         return;
     }
     let head = recovery.head.sequence;
@@ -147,7 +128,7 @@ pub(super) fn restore_cursors(
             journal.remove_cursor(&cursor.name);
         }
     }
-    let head = journal.head_position();
+    let head = journal.barrier();
     let has_history = head.sequence > Sequence::ZERO;
     // A table without a single cursor is no table: that some replica is diverged says nothing about the others then.
     let nobody_known = !replicas
@@ -180,12 +161,15 @@ pub(super) fn restore_cursors(
             head
         };
         if replica.follows() {
-            journal.set_cursor(Cursor {
+            let cursor = Cursor {
                 name: name.clone(),
                 sequence: place.sequence,
                 offset: place.offset,
                 metadata: Bytes::new(),
-            });
+            };
+            if let Err(error) = journal.set_cursor(cursor) {
+                error!("replica {name}: its place in the journal cannot be saved: {error}");
+            }
         }
         places.push(place);
     }

@@ -45,26 +45,27 @@ async fn append(journal: &Journal, count: usize) -> Vec<Position> {
     let mut places = Vec::new();
     for _ in 0..count {
         let payload = vec![Bytes::from(vec![b'x'; 400])];
-        let append = loop {
+        loop {
             match journal.append(Kind(1), payload.clone()) {
-                Ok(append) => break append,
+                Ok(_) => break,
                 Err(AppendError::NoRoom | AppendError::QueueFull) => tokio::task::yield_now().await,
                 Err(error) => panic!("{error}"),
             }
-        };
-        append.durable().await.unwrap();
+        }
+        journal.flush().await.unwrap();
         places.push(journal.durable());
     }
     places
 }
 
 fn set(journal: &Journal, name: &str, place: Position) {
-    journal.set_cursor(Cursor {
+    let cursor = Cursor {
         name: name.to_owned(),
         sequence: place.sequence,
         offset: place.offset,
         metadata: Bytes::new(),
-    });
+    };
+    journal.set_cursor(cursor).unwrap();
 }
 
 /// A closed journal of 30 records in several segments; `a` has had all of them, `b` the first ten.
@@ -77,6 +78,7 @@ fn closed() -> Built {
         let places = append(&journal, 30).await;
         set(&journal, "a", places[29]);
         set(&journal, "b", places[9]);
+        journal.trim(places[9].sequence);
         journal.close().await;
     });
     Built { _kept: kept, path }
@@ -534,6 +536,7 @@ fn while_the_owner_writes_and_releases_nothing_sound_is_called_damaged() {
         while !*stop.borrow_and_update() {
             for place in append(&journal, 20).await {
                 set(&journal, "a", place);
+                journal.trim(place.sequence);
             }
             journal.sync_cursors().await.unwrap();
         }

@@ -10,12 +10,13 @@ use bytes::Bytes;
 use fastrand::Rng;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
+use super::Told;
 use super::simulated::{SimulatedDisk, Tear};
-use crate::journal::front::{Shared, lock};
 use crate::journal::handle::request_save;
+use crate::journal::shared::{Shared, lock};
 use crate::journal::writer::{Again, Writer};
 use crate::journal::{
-    Cursor, CursorError, Kind, Options, ReadError, Reader, Record, Recovery, Sequence, Sync,
+    Cursor, Kind, Options, Position, ReadError, Reader, Record, Recovery, Sequence, Sync, Ticket,
     recovery,
 };
 
@@ -48,7 +49,7 @@ impl End {
     }
 }
 
-type Saved = oneshot::Receiver<Result<(), CursorError>>;
+type Saved = oneshot::Receiver<()>;
 
 /// A record that was given a sequence.
 #[derive(Debug)]
@@ -57,7 +58,8 @@ struct Appended {
     payload: Bytes,
     offset: u64,
     durable: bool,
-    waiter: Option<oneshot::Receiver<()>>,
+    /// Until it is told where the record is, or that nobody will tell.
+    ticket: Option<Ticket>,
     /// Recovery found it, and has not made it durable yet.
     hidden: Option<Hidden>,
 }
@@ -80,6 +82,7 @@ struct Model {
     disk: SimulatedDisk,
     options: Options,
     writer: Writer,
+    told: Arc<Told>,
     now: Instant,
     appended: BTreeMap<Sequence, Appended>,
     /// Every value that each cursor was ever set to.
@@ -90,6 +93,8 @@ struct Model {
     saves: Vec<(Saved, u64, BTreeMap<String, Sequence>)>,
     /// Counts changes of cursors.
     ticks: u64,
+    /// Up to here nobody needs the records.
+    trimmed: Sequence,
     /// Records up to here may have been released.
     released: Sequence,
     /// Sequences that were told lost.
@@ -110,7 +115,7 @@ impl std::fmt::Debug for Model {
             .field("life", &self.lives)
             .field("released", &self.released)
             .field("segments", &*lock(&self.shared().segments))
-            .field("health", &*lock(&self.shared().health))
+            .field("status", &*lock(&self.shared().status))
             .finish_non_exhaustive()
     }
 }
@@ -156,6 +161,7 @@ impl Model {
             weather,
             disk,
             options,
+            told: Told::observe(writer.shared()),
             writer,
             now,
             appended: BTreeMap::new(),
@@ -164,6 +170,7 @@ impl Model {
             changes: BTreeMap::new(),
             saves: Vec::new(),
             ticks: 0,
+            trimmed: Sequence::ZERO,
             released: Sequence::ZERO,
             lost: BTreeSet::new(),
             synced: Sequence::ZERO,
@@ -207,10 +214,10 @@ impl Model {
                 self.step();
             }
             if !self.disk.is_off() {
-                let front = lock(&self.shared().front);
-                assert!(front.room, "it heals");
+                let admission = lock(&self.shared().admission);
+                assert!(admission.room, "it heals");
                 assert_eq!(
-                    (front.queue.len(), front.waiting_bytes),
+                    (admission.queue.len(), admission.waiting_bytes),
                     (0, 0),
                     "all is durable in the end"
                 );
@@ -230,20 +237,19 @@ impl Model {
                 .take(length)
                 .collect();
             let kind = Kind(self.rng.u8(..));
-            let (waiter, durable) = oneshot::channel();
             let checksum = crc32c::crc32c(&payload);
             let shared = Arc::clone(self.shared());
-            let mut front = lock(&shared.front);
-            let admitted = front.admit(&shared.options, kind, 7, payload.clone(), checksum, waiter);
-            let offset = front.head.offset;
-            drop(front);
-            if let Ok(sequence) = admitted {
+            let mut admission = lock(&shared.admission);
+            let admitted = admission.admit(&shared.options, kind, 7, payload.clone(), checksum);
+            let Position { sequence, offset } = admission.head;
+            drop(admission);
+            if let Ok(ticket) = admitted {
                 let appended = Appended {
                     kind,
                     payload,
                     offset,
                     durable: false,
-                    waiter: Some(durable),
+                    ticket: Some(ticket),
                     hidden: None,
                 };
                 let before = self.appended.insert(sequence, appended);
@@ -258,6 +264,13 @@ impl Model {
 
     fn step(&mut self) {
         self.now += Duration::from_millis(self.rng.u64(0..30));
+        // Nobody needs what all cursors have passed.
+        let passed = self.cursors().into_values().min();
+        let mut admission = lock(&self.shared().admission);
+        admission.trimmed = admission.trimmed.max(passed.unwrap_or_default());
+        let trimmed = admission.trimmed;
+        drop(admission);
+        self.trimmed = self.trimmed.max(trimmed);
         let again = self.writer.step(self.now);
         assert_ne!(again, Again::Ended);
         self.note();
@@ -265,13 +278,16 @@ impl Model {
 
     /// Notes what became durable and what was saved.
     fn note(&mut self) {
-        for appended in self.appended.values_mut() {
-            let told = appended.waiter.as_mut().map(oneshot::Receiver::try_recv);
-            match told {
-                Some(Ok(())) => (appended.durable, appended.waiter) = (true, None),
-                Some(Err(TryRecvError::Closed)) => appended.waiter = None,
-                _ => {}
-            }
+        for (ticket, position) in self.told.take() {
+            let appended = self.appended.get_mut(&position.sequence);
+            let appended = appended.expect("a record that was never appended");
+            assert_eq!(appended.ticket.take(), Some(ticket), "{position:?}");
+            assert_eq!(appended.offset, position.offset);
+            appended.durable = true;
+        }
+        if self.told.is_closed() {
+            let appended = self.appended.values_mut();
+            appended.for_each(|appended| appended.ticket = None);
         }
         self.reveal();
         let mut waiting = Vec::new();
@@ -280,7 +296,7 @@ impl Model {
         self.synced = self.synced.max(synced);
         for (mut saved, asked, cursors) in std::mem::take(&mut self.saves) {
             match saved.try_recv() {
-                Ok(Ok(())) => {
+                Ok(()) => {
                     // Each change up to the confirmed one is settled.
                     for changes in self.changes.values_mut() {
                         changes.retain(|(tick, _)| *tick > asked);
@@ -288,7 +304,6 @@ impl Model {
                     self.confirmed = cursors;
                     self.proven = self.proven.max(synced);
                 }
-                Ok(Err(error)) => panic!("{error}"),
                 Err(TryRecvError::Empty) => waiting.push((saved, asked, cursors)),
                 Err(TryRecvError::Closed) => {}
             }
@@ -326,18 +341,23 @@ impl Model {
     }
 
     fn note_released(&mut self) {
-        let released = {
+        let (oldest, synced) = {
             let segments = lock(&self.shared().segments);
-            segments
-                .oldest()
-                .map_or(segments.synced(), |oldest| oldest.previous_last)
+            (segments.oldest(), segments.synced())
         };
+        let released = oldest.map_or(synced, |oldest| oldest.previous_last);
+        let is_let_go = released <= self.trimmed || released <= self.released;
+        assert!(
+            is_let_go || oldest.is_none() || self.decays(),
+            "{released} is released, {} was let go: {self:?}",
+            self.trimmed
+        );
         self.released = self.released.max(released);
     }
 
     fn cursors(&self) -> BTreeMap<String, Sequence> {
-        let front = lock(&self.shared().front);
-        front
+        let admission = lock(&self.shared().admission);
+        admission
             .cursors
             .values()
             .map(|cursor| (cursor.name.clone(), cursor.sequence))
@@ -374,8 +394,8 @@ impl Model {
         let record = self.appended.get(&sequence);
         let offset = record.map_or(0, |record| record.offset);
         {
-            let mut front = lock(&self.shared().front);
-            front.cursors.insert(
+            let mut admission = lock(&self.shared().admission);
+            admission.cursors.insert(
                 name.into(),
                 Cursor {
                     name: name.into(),
@@ -384,7 +404,7 @@ impl Model {
                     metadata: note,
                 },
             );
-            front.cursors_version += 1;
+            admission.cursors_version += 1;
         }
         self.ever_set
             .entry(name.into())
@@ -400,9 +420,9 @@ impl Model {
     fn remove_cursor(&mut self) {
         let name = CURSORS[self.rng.usize(0..CURSORS.len())];
         {
-            let mut front = lock(&self.shared().front);
-            front.cursors.remove(name);
-            front.cursors_version += 1;
+            let mut admission = lock(&self.shared().admission);
+            admission.cursors.remove(name);
+            admission.cursors_version += 1;
         }
         self.ticks += 1;
         self.changes
@@ -412,7 +432,7 @@ impl Model {
     }
 
     fn request_save(&mut self) {
-        let saved = request_save(&mut lock(&self.shared().front));
+        let saved = request_save(&mut lock(&self.shared().admission));
         let cursors = self.cursors();
         self.saves.push((saved.unwrap(), self.ticks, cursors));
     }
@@ -434,12 +454,13 @@ impl Model {
     }
 
     fn close(&mut self) {
-        lock(&self.shared().front).phase = crate::journal::front::Phase::Closing;
+        lock(&self.shared().admission).phase = crate::journal::shared::Phase::Closing;
         while self.writer.step(self.now) != Again::Ended {
             self.now += Duration::from_millis(10);
             self.note();
         }
         self.note();
+        assert!(self.told.is_closed());
         self.reopen(Tear::Kept);
     }
 
@@ -471,6 +492,7 @@ impl Model {
     fn begin_life(&mut self, writer: Writer, recovery: &Recovery, end: End) {
         // Dropping the old life must not disturb the lock of the new one.
         std::mem::forget(std::mem::replace(&mut self.writer, writer));
+        self.told = Told::observe(self.shared());
         self.check_recovery(recovery, end);
     }
 
@@ -525,7 +547,7 @@ impl Model {
         self.saves.clear();
         self.appended
             .values_mut()
-            .for_each(|appended| appended.waiter = None);
+            .for_each(|appended| appended.ticket = None);
         if self
             .appended
             .keys()
@@ -553,10 +575,10 @@ impl Model {
             );
         }
         // Short of `Always`, what a failed sync or a power failure takes is lost.
-        let careless = self.options.sync != Sync::Always
+        let acknowledged_before_sync = self.options.sync != Sync::Always
             && (end.may_forget() || self.weather != Weather::Power);
         let (synced, rotten) = (self.synced, self.weather == Weather::Rotten);
-        let loses = |sequence| rotten || (careless && sequence > synced);
+        let loses = |sequence| rotten || (acknowledged_before_sync && sequence > synced);
         if !self.decays() {
             assert_eq!(
                 recovery.gaps,
@@ -586,7 +608,7 @@ impl Model {
             .iter()
             .map(|cursor| (cursor.name.clone(), cursor.sequence))
             .collect();
-        if end != End::Process || lock(&self.shared().front).floor_saved {
+        if end != End::Process || lock(&self.shared().admission).floor_saved {
             self.changes.clear();
             self.confirmed = recovered;
         } else {

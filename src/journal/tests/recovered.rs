@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use super::damage::{PAYLOAD, Result, options, segments};
 use super::simulated::{SimulatedDisk, Tear};
-use crate::journal::front::lock;
 use crate::journal::handle::request_save;
+use crate::journal::shared::lock;
 use crate::journal::writer::Writer;
 use crate::journal::{Cursor, Kind, Options, Reader, Recovery, Sequence, Sync, recovery};
 
@@ -23,18 +22,11 @@ fn begin(disk: &SimulatedDisk, sync: Sync) -> Result<(Writer, Recovery)> {
 }
 
 fn append(writer: &Writer, number: u64) -> Result {
-    let (payload, (waiter, _)) = (vec![number as u8; PAYLOAD], oneshot::channel());
+    let payload = vec![number as u8; PAYLOAD];
     let checksum = crc32c::crc32c(&payload);
     let shared = writer.shared();
-    let mut front = lock(&shared.front);
-    front.admit(
-        &shared.options,
-        Kind(1),
-        7,
-        Bytes::from(payload),
-        checksum,
-        waiter,
-    )?;
+    let mut admission = lock(&shared.admission);
+    admission.admit(&shared.options, Kind(1), 7, Bytes::from(payload), checksum)?;
     Ok(())
 }
 
@@ -119,15 +111,18 @@ fn what_cannot_be_synced_is_not_served_until_it_can_be() -> Result {
     assert_eq!((recovery.head.sequence.get(), durable(&writer)), (2, 1));
     assert_eq!(served(&writer)?, [1]);
     {
-        let health = lock(&writer.shared().health);
-        assert!(health.last_error.is_some() && !health.room, "{health:?}");
+        let status = lock(&writer.shared().status);
+        assert!(
+            status.last_error.is_some() && !status.takes_records,
+            "{status:?}"
+        );
     }
     disk.set_failures(0, 0);
     writer.step(Instant::now() + Duration::from_secs(2));
     assert_eq!(durable(&writer), 2);
     assert_eq!(served(&writer)?, [1, 2]);
     writer.step(Instant::now() + Duration::from_secs(4));
-    assert!(lock(&writer.shared().front).room);
+    assert!(lock(&writer.shared().admission).room);
     Ok(())
 }
 
@@ -192,8 +187,8 @@ fn a_table_that_was_only_in_memory_is_not_all_there_is_when_the_power_fails() ->
         let disk = SimulatedDisk::new(8, 1 << 30);
         let (mut writer, _) = begin(&disk, Sync::Always)?;
         let (save, next) = {
-            let mut front = lock(&writer.shared().front);
-            (request_save(&mut front)?, front.next)
+            let mut admission = lock(&writer.shared().admission);
+            (request_save(&mut admission)?, admission.next)
         };
         // The second table's file is made, its name and content are not synced.
         disk.set_failures(1, 0);
@@ -233,15 +228,15 @@ fn no_cursor_is_saved_on_what_is_not_synced() -> Result {
     let (mut writer, recovery) = begin(&disk, Sync::Never)?;
     assert_eq!((recovery.head.sequence.get(), durable(&writer)), (1, 0));
     {
-        let mut front = lock(&writer.shared().front);
+        let mut admission = lock(&writer.shared().admission);
         let cursor = Cursor {
             name: "a".into(),
             sequence: Sequence::new(1),
             offset: 0,
             metadata: Bytes::new(),
         };
-        front.cursors.insert("a".into(), cursor);
-        front.cursors_version += 1;
+        admission.cursors.insert("a".into(), cursor);
+        admission.cursors_version += 1;
     }
     writer.step(Instant::now() + Duration::from_secs(2));
     std::mem::forget(writer);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Told;
 use super::simulated::{SimulatedDisk, Tear};
 use crate::journal::{
     AppendError, Cursor, CursorError, DirectoryDisk, Journal, Kind, OpenError, Options, ReadError,
@@ -46,15 +47,12 @@ fn cursor(name: &str, sequence: u64) -> Cursor {
     }
 }
 
-async fn append(journal: &Journal, text: &str) -> std::result::Result<Sequence, AppendError> {
+async fn append(journal: &Journal, text: &str) -> std::result::Result<(), AppendError> {
     loop {
         match journal.append(Kind(1), vec![Bytes::copy_from_slice(text.as_bytes())]) {
             Err(AppendError::QueueFull) => tokio::task::yield_now().await,
             Err(error) => return Err(error),
-            Ok(append) => {
-                let sequence = append.sequence;
-                return append.durable().await.map(|()| sequence);
-            }
+            Ok(_) => return journal.flush().await,
         }
     }
 }
@@ -100,11 +98,13 @@ fn records_and_cursors_come_back_after_a_close_and_after_a_kill() -> Result {
         for number in 0..500 {
             append(&journal, &format!("record {number}")).await?;
         }
-        journal.set_cursor(cursor("a", 100));
+        journal.set_cursor(cursor("a", 100))?;
         journal.close().await;
         journal.close().await;
         assert_eq!(append(&journal, "late").await, Err(AppendError::Closed));
         assert_eq!(journal.sync_cursors().await, Err(CursorError::Closed));
+        let late = journal.set_cursor(cursor("a", 200));
+        assert_eq!(late, Err(CursorError::Closed));
 
         let (journal, recovery) = reopen(place.path(), small()).await?;
         assert!(recovery.clean);
@@ -113,7 +113,8 @@ fn records_and_cursors_come_back_after_a_close_and_after_a_kill() -> Result {
             (501, 500)
         );
         assert_eq!(journal.cursors(), vec![cursor("a", 100)]);
-        assert_eq!(append(&journal, "more").await?.get(), 501);
+        append(&journal, "more").await?;
+        assert_eq!(journal.durable().sequence.get(), 501);
         drop(journal);
 
         let (journal, recovery) = reopen(place.path(), small()).await?;
@@ -160,7 +161,7 @@ fn many_appenders_share_syncs_and_readers_see_one_order() -> Result {
         };
         block_on(async {
             let (journal, _) = Journal::open(Arc::new(disk.clone()), options)?;
-            journal.set_cursor(cursor("a", 0));
+            journal.set_cursor(cursor("a", 0))?;
             let writers: Vec<_> = (0..50)
                 .map(|writer| {
                     let journal = journal.clone();
@@ -180,7 +181,7 @@ fn many_appenders_share_syncs_and_readers_see_one_order() -> Result {
                     watch.changed().await?;
                 }
                 seen.extend(records);
-                journal.set_cursor(cursor("a", reader.position().get()));
+                journal.set_cursor(cursor("a", reader.position().get()))?;
             }
             for writer in writers {
                 writer.await??;
@@ -200,7 +201,7 @@ fn many_appenders_share_syncs_and_readers_see_one_order() -> Result {
 }
 
 #[test]
-fn a_full_disk_refuses_at_once_and_heals_when_a_cursor_moves() -> Result {
+fn a_full_disk_refuses_at_once_and_heals_when_records_are_let_go() -> Result {
     let disk = SimulatedDisk::new(2, 300 << 10);
     block_on(async {
         let options = Options {
@@ -208,23 +209,29 @@ fn a_full_disk_refuses_at_once_and_heals_when_a_cursor_moves() -> Result {
             ..small()
         };
         let (journal, _) = Journal::open(Arc::new(disk.clone()), options)?;
-        journal.set_cursor(cursor("a", 0));
+        journal.set_cursor(cursor("a", 0))?;
         journal.sync_cursors().await?;
-        let mut last = Sequence::ZERO;
         let refused = loop {
-            match append(&journal, &"x".repeat(900)).await {
-                Ok(sequence) => last = sequence,
-                Err(error) => break error,
+            if let Err(error) = append(&journal, &"x".repeat(900)).await {
+                break error;
             }
         };
         assert_eq!(refused, AppendError::NoRoom);
-        assert!(!journal.health().room);
-        assert_eq!(journal.durable().sequence, last);
-        journal.set_cursor(cursor("a", last.get()));
+        assert!(!journal.status().takes_records);
+        let last = journal.durable().sequence;
+        journal.set_cursor(cursor("a", last.get()))?;
+        journal.settle_cursors().await?;
+        // The writer has made a whole step since the cursor was saved.
+        journal.sync_cursors().await?;
+        assert!(
+            !journal.status().takes_records,
+            "what was not let go is kept"
+        );
+        journal.trim(last);
         while append(&journal, "y").await.is_err() {
             tokio::task::yield_now().await;
         }
-        assert!(journal.health().room);
+        assert!(journal.status().takes_records);
         journal.close().await;
         Ok(())
     })
@@ -239,16 +246,14 @@ fn a_folder_that_goes_away_refuses_and_heals() -> Result {
         append(&journal, "before").await?;
         std::fs::rename(&here, &away)?;
         let mut waiting = Vec::new();
-        while journal.health().room {
+        while journal.status().takes_records {
             waiting.extend(journal.append(Kind(1), vec![Bytes::from_static(b"during")]));
             tokio::task::yield_now().await;
         }
         assert_eq!(append(&journal, "refused").await, Err(AppendError::NoRoom));
         std::fs::rename(&away, &here)?;
         let count = waiting.len();
-        for append in waiting {
-            append.durable().await?;
-        }
+        journal.flush().await?;
         while append(&journal, "after").await.is_err() {
             tokio::task::yield_now().await;
         }
@@ -265,10 +270,12 @@ fn a_close_on_an_ill_disk_ends_and_says_so() -> Result {
     block_on(async {
         let (journal, _) = Journal::open(Arc::new(disk.clone()), small())?;
         disk.set_failures(1, 0);
-        let pending = journal.append(Kind(1), vec![Bytes::from_static(b"never")])?;
+        let told = Told::observe(journal.shared());
+        journal.append(Kind(1), vec![Bytes::from_static(b"never")])?;
         journal.close().await;
-        assert_eq!(pending.durable().await, Err(AppendError::Closed));
-        assert!(journal.health().errors > 0);
+        assert_eq!(journal.flush().await, Err(AppendError::Closed));
+        assert!(told.is_closed() && told.take().is_empty());
+        assert!(journal.status().errors > 0);
         disk.restart(Tear::Kept);
         Journal::open(Arc::new(disk.clone()), small())?;
         Ok(())
@@ -285,7 +292,8 @@ fn numbers_remembered_elsewhere_are_skipped_for_good() -> Result {
         while journal.append(Kind(1), vec![]).is_err() {
             tokio::task::yield_now().await;
         }
-        let first = journal.head();
+        journal.flush().await?;
+        let first = journal.durable().sequence;
         assert_eq!(first.get(), 1_000_001);
         disk.cut_power_after(0);
         journal.close().await;
@@ -297,14 +305,14 @@ fn numbers_remembered_elsewhere_are_skipped_for_good() -> Result {
 }
 
 #[test]
-fn a_cursor_beyond_the_head_is_not_saved() -> Result {
+fn a_cursor_beyond_what_is_committed_is_refused() -> Result {
     let disk = SimulatedDisk::new(5, 1 << 20);
     block_on(async {
         let (journal, _) = Journal::open(Arc::new(disk.clone()), small())?;
-        journal.set_cursor(cursor("a", 0));
+        journal.set_cursor(cursor("a", 0))?;
         journal.sync_cursors().await?;
-        journal.set_cursor(cursor("a", 10));
-        assert_eq!(journal.sync_cursors().await, Err(CursorError::BeyondHead));
+        let beyond = journal.set_cursor(cursor("a", 10));
+        assert_eq!(beyond, Err(CursorError::BeyondCommitted));
         journal.close().await;
         let (_journal, recovery) = Journal::open(Arc::new(disk.clone()), small())?;
         assert_eq!(recovery.cursors, vec![cursor("a", 0)]);

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::super::cursors::CursorTable;
 use super::super::disk::{Disk, DiskFile};
-use super::super::front::{CursorWaiter, Phase, lock};
-use super::super::{Cursor, CursorError, Sequence};
+use super::super::shared::{Phase, lock};
+use super::super::{Cursor, Sequence};
 use super::{Trouble, Writer};
 
 /// What a new table file allocates; it grows by doubling.
@@ -57,7 +57,7 @@ impl Writer {
             Ok(()) => {
                 self.save_trouble = Trouble::default();
                 self.next_save = Some(now + self.shared.options.cursor_interval);
-                self.tell_cursor_waiters(&wish);
+                self.tell_cursor_waiters();
             }
             Err(error) => {
                 self.failed("save the cursors", &error);
@@ -68,24 +68,23 @@ impl Writer {
 
     /// What to save, if anything.
     fn wish(&self, now: Instant, phase: Phase) -> Option<Wish> {
-        let front = lock(&self.shared.front);
-        let urgent = !front.cursor_waiters.is_empty() || !front.floor_saved;
+        let admission = lock(&self.shared.admission);
+        let urgent = !admission.cursor_waiters.is_empty() || !admission.floor_saved;
         let changed = self
             .tables
             .iter()
-            .any(|table| table.version < front.cursors_version);
-        let ended = phase != Phase::Open && self.pending.is_empty() && front.queue.is_empty();
-        let closes = phase != Phase::Open && !self.is_saved_clean(front.cursors_version);
+            .any(|table| table.version < admission.cursors_version);
+        let ended = phase != Phase::Open && self.pending.is_empty() && admission.queue.is_empty();
+        let closes = phase != Phase::Open && !self.is_saved_clean(admission.cursors_version);
         let due = changed && self.next_save.is_none_or(|next| now >= next);
         if !(urgent || closes || due) || self.save_trouble.pauses(now) {
             return None;
         }
         Some(Wish {
-            version: front.cursors_version,
-            next: front.next,
-            head: front.head.sequence,
+            version: admission.cursors_version,
+            next: admission.next,
             clean: ended,
-            cursors: front.cursors.values().cloned().collect(),
+            cursors: admission.cursors.values().cloned().collect(),
         })
     }
 
@@ -98,9 +97,8 @@ impl Writer {
 
     /// Syncs the journal up to the cursors. False: that cannot be done now.
     fn sync_up_to(&mut self, now: Instant, wish: &Wish) -> bool {
-        let needed =
-            |cursor: &Cursor| !self.is_lasting(cursor.sequence) && cursor.sequence <= wish.head;
-        if !wish.cursors.iter().any(needed) {
+        let is_lasting = |cursor: &Cursor| self.is_lasting(cursor.sequence);
+        if wish.cursors.iter().all(is_lasting) {
             return true;
         }
         if self.trouble.pauses(now) {
@@ -180,37 +178,22 @@ impl Writer {
         } else {
             wish.version
         };
-        let mut front = lock(&self.shared.front);
-        front.floor_saved |= front.next == wish.next;
+        let mut admission = lock(&self.shared.admission);
+        admission.floor_saved |= admission.next == wish.next;
         Ok(())
     }
 
-    /// Answers those whose cursors are saved, or cannot be.
-    fn tell_cursor_waiters(&self, wish: &Wish) {
-        let (saved, lasting) = (self.newest_saved(), |cursor: &Cursor| {
-            self.is_lasting(cursor.sequence)
-        });
-        let beyond = wish
-            .cursors
-            .iter()
-            .any(|cursor| !lasting(cursor) && cursor.sequence > wish.head);
-        let mut front = lock(&self.shared.front);
-        let answer = |waiter: &CursorWaiter| match waiter.version {
-            version if version <= saved => Some(Ok(())),
-            version if beyond && version <= wish.version => Some(Err(CursorError::BeyondHead)),
-            _ => None,
-        };
-        let (told, waiting) = mem::take(&mut front.cursor_waiters)
-            .into_iter()
-            .partition(|waiter| answer(waiter).is_some());
-        front.cursor_waiters = waiting;
-        drop(front);
-        let told: Vec<CursorWaiter> = told;
+    /// Answers those whose cursors are saved.
+    fn tell_cursor_waiters(&self) {
+        let saved = self.newest_saved();
+        let mut admission = lock(&self.shared.admission);
+        let waiters = mem::take(&mut admission.cursor_waiters).into_iter();
+        let (told, waiting): (Vec<_>, _) = waiters.partition(|waiter| waiter.version <= saved);
+        admission.cursor_waiters = waiting;
+        drop(admission);
         for waiter in told {
-            if let Some(answer) = answer(&waiter) {
-                // Nobody waiting any more is fine.
-                let _ = waiter.tell.send(answer);
-            }
+            // Nobody waiting any more is fine.
+            let _ = waiter.tell.send(());
         }
     }
 }
@@ -220,7 +203,6 @@ impl Writer {
 struct Wish {
     version: u64,
     next: Sequence,
-    head: Sequence,
     /// Nothing will be appended after it.
     clean: bool,
     cursors: Vec<Cursor>,

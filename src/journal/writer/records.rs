@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime};
 
 use super::super::disk::DiskFile;
 use super::super::frame::{FrameHeader, Identity};
-use super::super::front::{MAX_WAITING, lock};
 use super::super::segment::{HEADER_SIZE, Segment, SegmentHeader};
+use super::super::shared::{MAX_WAITING, Pending, lock};
 use super::super::{Position, Sequence, Sync};
 use super::{Active, CHECK_INTERVAL, Trouble, Writer};
 
@@ -203,7 +203,6 @@ impl Writer {
             return Ok(());
         };
         active.file.sync()?;
-        lock(&self.shared.health).syncs += 1;
         self.trouble = Trouble::default();
         if let Some(last) = self
             .written
@@ -224,34 +223,42 @@ impl Writer {
         Ok(())
     }
 
-    /// Lets everyone know what is durable by the policy now.
+    /// Lets everyone know what is durable by the policy now: the observer first, so that it knows each record before a reader
+    /// can be given it.
     fn publish(&mut self) {
-        let (mut waiters, mut bytes, mut newest) = (Vec::new(), 0, None);
-        let mut cache = lock(&self.shared.cache);
-        for pending in self
-            .pending
-            .range_mut(self.published.min(self.written)..self.written)
-        {
-            bytes += pending.record.payload.len();
-            newest = Some(Position {
-                sequence: pending.record.sequence,
-                offset: pending.record.offset,
-            });
-            cache.push(pending.record.clone());
-            waiters.extend(pending.waiter.take());
+        let unpublished = self.published.min(self.written)..self.written;
+        let (mut bytes, mut newest) = (0, None);
+        self.committed.clear();
+        for Pending { record, ticket, .. } in self.pending.range(unpublished.clone()) {
+            bytes += record.payload.len();
+            let position = Position {
+                sequence: record.sequence,
+                offset: record.offset,
+            };
+            newest = Some(position);
+            self.committed
+                .extend(ticket.map(|ticket| (ticket, position)));
         }
-        drop(cache);
         self.published = self.published.max(self.written);
         let Some(newest) = newest else { return };
         {
-            let mut front = lock(&self.shared.front);
-            front.waiting_bytes = front.waiting_bytes.saturating_sub(bytes);
+            let mut admission = lock(&self.shared.admission);
+            admission.waiting_bytes = admission.waiting_bytes.saturating_sub(bytes);
+            if newest.sequence > admission.committed.sequence {
+                admission.committed = newest;
+            }
         }
+        if let Some(observer) = self.shared.observer.get()
+            && !self.committed.is_empty()
+        {
+            observer.committed(&self.committed);
+        }
+        let mut cache = lock(&self.shared.cache);
+        for pending in self.pending.range(unpublished) {
+            cache.push(pending.record.clone());
+        }
+        drop(cache);
         self.shared.durable.send_replace(newest);
-        for waiter in waiters {
-            // Nobody waiting is fine: the record is stored all the same.
-            let _ = waiter.send(());
-        }
     }
 
     /// Gives the active segment up after a failure: what is not synced will be written again, elsewhere.
@@ -262,7 +269,6 @@ impl Writer {
         self.written = 0;
         self.unsynced_since = None;
         if let Some(active) = self.active.take() {
-            lock(&self.shared.health).poisoned += 1;
             self.drop_or_end(&active);
         }
         self.replan();
@@ -288,7 +294,7 @@ impl Writer {
 
     /// Whether a record with this sequence will never be taken back, or never be.
     pub(super) fn is_lasting(&self, sequence: Sequence) -> bool {
-        let of_the_past = self.carried == 0 && sequence < self.first;
+        let of_the_past = self.carried == 0 && sequence < self.shared.first;
         of_the_past || sequence <= self.synced.sequence
     }
 }

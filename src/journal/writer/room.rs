@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::disk::DiskFile;
-use super::super::front::{Plan, lock};
 use super::super::segment::{FileName, Segment};
+use super::super::shared::{Plan, lock};
 use super::{CHECK_INTERVAL, Writer};
 
 /// A preallocated file.
@@ -70,21 +70,17 @@ impl Writer {
         }
     }
 
-    /// Releases the segments that every cursor has passed, the saved ones too. One stays until a
+    /// Releases the segments that the caller does not need and every saved cursor has passed. One stays until a
     /// later one is synced: it says where the journal is.
     pub(super) fn release(&mut self) {
-        let lowest = lock(&self.shared.front)
-            .cursors
-            .values()
-            .map(|cursor| cursor.sequence)
-            .min();
+        let trimmed = lock(&self.shared.admission).trimmed;
         let saved = self
             .tables
             .iter()
             .flat_map(|table| &table.cursors)
             .map(|cursor| cursor.sequence)
             .min();
-        let Some(passed) = lowest.zip(saved).map(|(lowest, saved)| lowest.min(saved)) else {
+        let Some(passed) = saved.map(|saved| saved.min(trimmed)) else {
             return;
         };
         loop {
@@ -109,7 +105,6 @@ impl Writer {
                 );
             }
             lock(&self.shared.segments).remove(oldest.serial);
-            lock(&self.shared.health).released += 1;
         }
     }
 
@@ -169,8 +164,8 @@ impl Writer {
             self.next_allocation = None;
         }
         let short = self.next_allocation.is_some() && self.spares.len() < 2;
-        let mut front = lock(&self.shared.front);
-        front.room = front.floor_saved && !short && self.trouble.in_a_row < 2;
+        let mut admission = lock(&self.shared.admission);
+        admission.room = admission.floor_saved && !short && self.trouble.in_a_row < 2;
     }
 
     /// Plans anew where admitted records go, after the active segment or the spares changed.
@@ -184,11 +179,11 @@ impl Writer {
             spares: self.spares.len(),
         };
         let capacity = self.shared.options.capacity();
-        let mut front = lock(&self.shared.front);
+        let mut admission = lock(&self.shared.admission);
         let unwritten = self.pending.iter().skip(self.written);
         let fits = unwritten
-            .chain(&front.queue)
+            .chain(&admission.queue)
             .all(|pending| plan.place(pending.size(), capacity));
-        front.plan = if fits { plan } else { Plan::default() };
+        admission.plan = if fits { plan } else { Plan::default() };
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::budget::{Budget, Reservation};
 use crate::config::model::{self, Ack};
 use crate::influx::{self, Answer, Route, WriteRequest};
-use crate::journal::{self, Journal};
+use crate::journal::{Journal, Sequence};
 use crate::pieces::Pieces;
 use crate::stats::RelayStats;
 
@@ -36,8 +36,8 @@ pub(in crate::relay) const RETRY_AFTER_SECONDS: u32 = 1;
 /// A body is in memory as it came, and as the journal's record: for as long as its client waits, both count.
 pub(in crate::relay) const COPIES: usize = 2;
 
-/// A record that was appended, and what becomes of it.
-type Wait = (journal::Append, oneshot::Receiver<Outcome>);
+/// What becomes of a record that was appended.
+type Wait = oneshot::Receiver<Outcome>;
 
 /// A relay.
 pub struct Relay {
@@ -216,12 +216,6 @@ impl Relay {
         influx::Refusal::unavailable(reason, RETRY_AFTER_SECONDS)
     }
 
-    /// Shows how far the journal has come: at least to what is acknowledged next.
-    pub(in crate::relay) fn show_head(&self) {
-        let durable = self.journal.durable();
-        self.stats.show_head(durable.sequence.get(), durable.offset);
-    }
-
     /// Bytes that the most advanced replica has still to apply (rule R3: its backlog is never let go).
     fn smallest_backlog(&self) -> Option<u64> {
         let head = self.journal.durable().offset;
@@ -273,12 +267,17 @@ impl Relay {
             Ok(stored) => stored,
             Err(answer) => return answer,
         };
-        // The newest of them: they are of one database, and each replica judges them in order.
-        let newest = waits.last().map(|(append, _)| append.sequence);
-        let mut applied = self.replicas.len();
-        for (append, outcome) in waits {
-            match self.settled(append, outcome).await {
-                Outcome::Acknowledged { applied: by } => applied = applied.min(by),
+        let (mut applied, mut newest) = (self.replicas.len(), Sequence::ZERO);
+        for outcome in waits {
+            // Without an outcome nobody knows whether the record is stored: the journal has ended.
+            match outcome.await.unwrap_or(Outcome::Unmet { applied: 0 }) {
+                Outcome::Acknowledged {
+                    applied: by,
+                    sequence,
+                } => {
+                    applied = applied.min(by);
+                    newest = newest.max(sequence);
+                }
                 Outcome::Refused(refusal) => {
                     self.stats.refused.increment();
                     let refusal = influx::refusal_of_text(refusal.status, refusal.words());
@@ -290,11 +289,9 @@ impl Relay {
                 }
             }
         }
-        if let Some(newest) = newest {
-            self.freshness
-                .acknowledge_write(&admitted.request.database, newest);
-            self.show_head();
-        }
+        // The records are of one database, and each replica judges them in order.
+        self.freshness
+            .acknowledge_write(&admitted.request.database, newest);
         self.stats.acknowledged.increment();
         self.dress(
             Answer::stored(admitted.asker.accept.as_ref()),
@@ -311,22 +308,6 @@ impl Relay {
     /// The version that a live replica named.
     pub fn version(&self) -> Option<HeaderValue> {
         self.replicas.iter().find_map(|replica| replica.version())
-    }
-
-    async fn settled(
-        &self,
-        append: journal::Append,
-        outcome: oneshot::Receiver<Outcome>,
-    ) -> Outcome {
-        let outcome = outcome.await.unwrap_or(Outcome::Unmet { applied: 0 });
-        if outcome != (Outcome::Acknowledged { applied: 0 }) {
-            return outcome;
-        }
-        // No replica has it yet, so nothing but the journal vouches for it.
-        match tokio::time::timeout(self.settings.timeout, append.durable()).await {
-            Ok(Ok(())) => outcome,
-            Ok(Err(_)) | Err(_) => Outcome::Unmet { applied: 0 },
-        }
     }
 
     fn unmet(&self, admitted: &Admitted, applied: usize) -> Answer {

@@ -202,7 +202,7 @@ impl Relay {
         let touched = Touched::of(&record);
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
         let timeout = self.settings.statement_timeout;
-        let (append, wait) = match self
+        let wait = match self
             .pending_clients
             .open_statement(timeout, place, wanted, append)
         {
@@ -216,15 +216,13 @@ impl Relay {
         };
         self.stats.statements.increment();
         let acknowledgement = Acknowledgement {
-            sequence: append.sequence,
             touched,
             freshness: Arc::clone(&self.freshness),
             stats: Arc::clone(&self.stats),
-            journal: self.journal.clone(),
             judge: Arc::clone(&self.judge),
         };
         if asynchronous {
-            return match tokio::time::timeout(self.settings.timeout, append.durable()).await {
+            return match tokio::time::timeout(self.settings.timeout, self.journal.flush()).await {
                 Ok(Ok(())) => Ok(CarriedOut::Whole(StatementAnswer::accepted(), 0)),
                 Ok(Err(_)) | Err(_) => Err(self.unsettled(0)),
             };
@@ -237,12 +235,16 @@ impl Relay {
             ended = &mut outcome => ended,
         };
         match ended {
-            Ok(StatementOutcome::Applied { applied, answer }) => {
-                acknowledgement.make(false);
+            Ok(StatementOutcome::Applied {
+                applied,
+                sequence,
+                answer,
+            }) => {
+                acknowledgement.make(sequence, false);
                 Ok(CarriedOut::Whole(answer, applied))
             }
-            Ok(StatementOutcome::Refused(answer)) => {
-                acknowledgement.make(true);
+            Ok(StatementOutcome::Refused { sequence, answer }) => {
+                acknowledgement.make(sequence, true);
                 Ok(CarriedOut::Whole(answer, 0))
             }
             Ok(StatementOutcome::Unmet { applied }) => Err(self.unsettled(applied)),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::influx::Answer;
-use crate::journal::{Journal, Sequence};
+use crate::journal::Sequence;
 use crate::relay::intake::judge::Judge;
 use crate::relay::record::touched::Touched;
 use crate::relay::replica::answer_stream::AnswerReader;
@@ -55,9 +55,11 @@ impl StreamedAnswer {
         let Some(outcome) = self.outcome.take() else {
             return Ok(None);
         };
-        let (answer, is_refused) = match outcome.await {
-            Ok(StatementOutcome::Applied { answer, .. }) => (answer, false),
-            Ok(StatementOutcome::Refused(answer)) => (answer, true),
+        let (sequence, answer, is_refused) = match outcome.await {
+            Ok(StatementOutcome::Applied {
+                sequence, answer, ..
+            }) => (sequence, answer, false),
+            Ok(StatementOutcome::Refused { sequence, answer }) => (sequence, answer, true),
             Ok(StatementOutcome::Unmet { .. }) | Err(_) => {
                 self.acknowledgement.stats.timeouts.increment();
                 return Err(AnswerBroken);
@@ -66,7 +68,7 @@ impl StreamedAnswer {
         if answer.cut {
             return Err(AnswerBroken);
         }
-        self.acknowledgement.make(is_refused);
+        self.acknowledgement.make(sequence, is_refused);
         Ok(Some(answer.body))
     }
 
@@ -87,24 +89,20 @@ impl std::fmt::Debug for StreamedAnswer {
 
 /// What must be done before a client hears the end of an answer, so that it finds in every later read what it heard.
 pub(in crate::relay) struct Acknowledgement {
-    pub(in crate::relay) sequence: Sequence,
     pub(in crate::relay) touched: Touched,
     pub(in crate::relay) freshness: Arc<Freshness>,
     pub(in crate::relay) stats: Arc<RelayStats>,
-    pub(in crate::relay) journal: Journal,
     pub(in crate::relay) judge: Arc<Judge>,
 }
 
 impl Acknowledgement {
     /// Of several statements the first ones may have been carried out though it was refused, and the client sees which.
-    pub(in crate::relay) fn make(&self, is_refused: bool) {
+    pub(in crate::relay) fn make(&self, sequence: Sequence, is_refused: bool) {
         if is_refused {
             self.stats.refused.increment();
         }
         self.freshness
-            .acknowledge_statement(self.sequence, &self.touched);
+            .acknowledge_statement(sequence, &self.touched);
         self.judge.statement_acknowledged();
-        let durable = self.journal.durable();
-        self.stats.show_head(durable.sequence.get(), durable.offset);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::influx::influxql::identifier;
 use crate::influx::{Credentials, read_query_answer};
-use crate::journal::{AppendError, Sequence};
+use crate::journal::AppendError;
 use crate::relay::intake::relay::Relay;
 use crate::relay::record::statement::{STATEMENT, StatementMethod, StatementRecord};
 use crate::relay::record::write::{FieldTooLong, WRITE, WriteRecord};
@@ -30,15 +30,12 @@ impl Relay {
     ///
     /// # Errors
     /// [`AppendUnattendedError`]: nothing was stored.
-    pub fn append_unattended(
-        &self,
-        record: WriteRecord,
-    ) -> Result<Sequence, AppendUnattendedError> {
+    pub fn append_unattended(&self, record: WriteRecord) -> Result<(), AppendUnattendedError> {
         let head = record.encode_head()?;
-        let appended = self.journal.append(WRITE, vec![head, record.body])?;
+        self.journal.append(WRITE, vec![head, record.body])?;
         self.stats.records.increment();
         self.stats.lines.add(u64::from(record.lines));
-        Ok(appended.sequence)
+        Ok(())
     }
 
     /// Appends a `CREATE DATABASE`, as InfluxDB's UDP listener runs one before its first batch. Done twice it does nothing.

@@ -54,7 +54,7 @@ impl Replicator {
     /// follower again if the membership file is damaged too.
     async fn give_up_place(&mut self) {
         self.journal.remove_cursor(&self.replica.stats.name);
-        let saved = tokio::time::timeout(SAVE_TIMEOUT, self.journal.sync_both_tables()).await;
+        let saved = tokio::time::timeout(SAVE_TIMEOUT, self.journal.settle_cursors()).await;
         let trouble = match saved {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
@@ -87,7 +87,9 @@ impl Replicator {
         self.rewind = Rewind::new(self.pace.rewind, now, checkpoint.clone());
         self.start_over(now, checkpoint.clone());
         // Statements from before the copy was made are in it, and come once more.
-        self.unanswered = Some(Unanswered::before_the_start(self.journal.head()));
+        self.unanswered = Some(Unanswered::before_the_start(
+            self.journal.barrier().sequence,
+        ));
         self.saved = checkpoint;
         self.blocked = false;
         self.attempts = Attempts::new(self.pace.max_attempts, SavedAttempts::default());

@@ -272,11 +272,12 @@ impl Replicator {
         let mut doubts = Doubts::new(pace.rewind);
         let mut unanswered = None;
         // A place at the journal's beginning says nothing: a run shorter than `rewind` leaves it there.
-        let had_a_life_before = journal.head() > Sequence::ZERO;
-        if had_a_life_before && !settled {
-            // What that life had under way when it ended may still be carried out.
-            doubts.begin_after_crash(now, journal.head());
-            unanswered = Some(Unanswered::before_the_start(journal.head()));
+        let newest = journal.barrier().sequence;
+        let had_a_run_before = newest > Sequence::ZERO;
+        if had_a_run_before && !settled {
+            // What that run had under way when it ended may still be carried out.
+            doubts.begin_after_crash(now, newest);
+            unanswered = Some(Unanswered::before_the_start(newest));
         }
         Replicator {
             reader: journal.reader(cursor.sequence),

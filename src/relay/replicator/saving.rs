@@ -38,7 +38,11 @@ impl Replicator {
 
     /// Writes down with the saved cursor what has changed but the place.
     pub(super) fn save_note(&mut self) {
-        self.journal.set_cursor(self.cursor_at(&self.saved));
+        let cursor = self.cursor_at(&self.saved);
+        if let Err(error) = self.journal.set_cursor(cursor) {
+            self.replica
+                .note_error(format!("its cursor cannot be saved: {error}"));
+        }
     }
 
     fn cursor_at(&self, place: &Checkpoint) -> Cursor {

@@ -13,7 +13,7 @@ use super::*;
 use crate::config::model::{Ack, OnUnavailable};
 use crate::influx::Scanned;
 use crate::influx::influxql::Databases;
-use crate::journal::{DirectoryDisk, Options};
+use crate::journal::{DirectoryDisk, Observer, Options};
 use crate::relay::dead_letters::{Limits, PendingLog};
 use crate::relay::record::samples::{statement_record, write_record};
 use crate::relay::record::statement::STATEMENT;
@@ -105,6 +105,7 @@ fn fixture() -> Fixture {
         Arc::new(MembershipFile::open(folder.path()).expect("a file")),
     );
     let pending_clients = Arc::new(pending_clients);
+    journal.observe(Arc::clone(&pending_clients) as Arc<dyn Observer>);
     let log = PendingLog::open(&folder.path().join("letters/pending")).expect("a log");
     let keeper = Keeper::new(
         Arc::clone(&pending_clients),
@@ -189,9 +190,9 @@ impl Replicator {
         let head = record.encode_head().expect("a head");
         let append = || self.journal.append(WRITE, vec![head, record.body]);
         let database = record.destination.database;
-        let (append, outcome) = self.pending_clients.open(&database, append).expect("room");
-        let sequence = append.sequence;
-        append.durable().await.expect("durable");
+        let outcome = self.pending_clients.open(&database, append).expect("room");
+        self.journal.flush().await.expect("committed");
+        let sequence = self.journal.durable().sequence;
         self.read_ahead().await;
         (sequence, outcome)
     }
@@ -216,10 +217,9 @@ impl Replicator {
         let opened =
             self.pending_clients
                 .open_statement(TIMEOUT, statement_place(), Wanted::Whole, append);
-        let (append, wait) = opened.expect("room");
-        let outcome = wait.outcome;
-        let sequence = append.sequence;
-        append.durable().await.expect("durable");
+        let outcome = opened.expect("room").outcome;
+        self.journal.flush().await.expect("committed");
+        let sequence = self.journal.durable().sequence;
         self.read_ahead().await;
         assert!(self.barriers.next().is_some());
         (sequence, outcome)

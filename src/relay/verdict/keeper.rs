@@ -46,9 +46,9 @@ pub(in crate::relay) enum KeepError {
     /// It failed a moment ago.
     #[error("a refusal could not be written a moment ago")]
     Failed,
-    /// Another refusal came between.
-    #[error("the refusal of record {} is not on disk", .0.sequence)]
-    Unsaved(Unsaved),
+    /// Another refusal came between, or the journal does not take the cursor.
+    #[error(transparent)]
+    Unsaved(#[from] Unsaved),
     /// The runtime is stopping.
     #[error("haflux is stopping")]
     Stopping,
@@ -89,13 +89,14 @@ impl Keeper {
                 stats.name, found.damaged
             );
         }
-        let (floor, head) = (pending_clients.refusals(Refusals::floor), journal.head());
+        let floor = pending_clients.refusals(Refusals::floor);
+        let newest = journal.barrier().sequence;
         for ((record, replica), said) in found.refusals {
             let sequence = Sequence::new(record);
             let refusal = Refusal::new(said.status, &said.words);
             let known = replicas.iter().find(|known| known.stats.name == replica);
             if let Some(replica) = known.filter(|known| known.follows())
-                && (floor.next()..=head).contains(&sequence)
+                && (floor.next()..=newest).contains(&sequence)
             {
                 pending_clients.change_refusals(|refusals| {
                     refusals.restore(replica.index, sequence, &refusal);
@@ -141,8 +142,9 @@ impl Keeper {
             let set = || self.journal.set_cursor(cursor);
             self.pending_clients.save(replica, sequence, set)
         };
-        if save(cursor.clone()).is_ok() {
-            return Ok(());
+        match save(cursor.clone()) {
+            Err(Unsaved::Refusal(_)) => {}
+            done => return Ok(done?),
         }
         let mut work = self.work.lock().await;
         if work.is_paused() {

@@ -4,9 +4,12 @@
 //! replica has judged. One short lock guards both; it is never held across an await, and a report of a whole batch takes
 //! it once.
 //!
-//! A client's row is made under the same lock as the append, so no replica can report before there is a row to report to.
+//! A client's row stands under the [`Ticket`] of its record until the journal says where the record is ([`committed`]); then it
+//! stands under the record's sequence, and is decided. The journal says so before any reader is given the record, so no replica can
+//! report before there is a row to report to, and no client is told of a record that the journal does not vouch for.
 //! Who waits for a statement has a row of another kind ([`statements`]): it wants the answer itself.
 
+mod committed;
 mod statements;
 
 #[cfg(test)]
@@ -20,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
-use crate::journal::{Append, AppendError, Sequence};
+use crate::journal::{AppendError, CursorError, Sequence, Ticket};
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::verdict::policy::{Decision, Policy, Standing};
 use crate::relay::verdict::reach::Reach;
@@ -61,6 +64,8 @@ pub enum Outcome {
     Acknowledged {
         /// How many.
         applied: usize,
+        /// The record.
+        sequence: Sequence,
     },
     /// Answer with this refusal.
     Refused(Refusal),
@@ -90,6 +95,9 @@ struct Rows {
     stalled: HashSet<(usize, LaneKey)>,
     /// Lanes of each replica that wait for a statement: nobody waits for them there.
     held: Vec<HashSet<LaneKey>>,
+    /// Rows of records that the journal has not committed, of writes and of statements.
+    uncommitted: BTreeMap<Ticket, Waiting>,
+    uncommitted_statements: BTreeMap<Ticket, WaitingStatement>,
     waiting: BTreeMap<Sequence, Waiting>,
     statements: BTreeMap<Sequence, WaitingStatement>,
     /// The statement that each replica is carrying out.
@@ -111,7 +119,7 @@ struct Waiting {
 }
 
 impl PendingClients {
-    /// A board for replicas with these cursors, none of them in reach yet.
+    /// Pending clients of replicas with these cursors, none of them in reach yet.
     pub fn new(
         policy: Policy,
         timeout: Duration,
@@ -130,6 +138,8 @@ impl PendingClients {
                 reach: vec![Reach::Unasked; replicas],
                 stalled: HashSet::new(),
                 held: vec![HashSet::new(); replicas],
+                uncommitted: BTreeMap::new(),
+                uncommitted_statements: BTreeMap::new(),
                 waiting: BTreeMap::new(),
                 statements: BTreeMap::new(),
                 carrying_out: vec![None; replicas],
@@ -194,7 +204,8 @@ impl PendingClients {
         let _ = self.all_met.subscribe().wait_for(|met| *met).await;
     }
 
-    /// Appends with `append` and opens a row for the client that waits for the record.
+    /// Appends with `append` and opens a row for the client that waits for the record. The wait ends without an outcome if the
+    /// journal ends before it has said whether the record is stored.
     ///
     /// # Errors
     /// Those of `append`.
@@ -202,14 +213,15 @@ impl PendingClients {
         &self,
         database: &str,
         append: F,
-    ) -> Result<(Append, oneshot::Receiver<Outcome>), AppendError>
+    ) -> Result<oneshot::Receiver<Outcome>, AppendError>
     where
-        F: FnOnce() -> Result<Append, AppendError>,
+        F: FnOnce() -> Result<Ticket, AppendError>,
     {
         let (outcome, receiver) = oneshot::channel();
         let lane = self.lanes.hash_one(database);
+        // Held across the append, so that the journal finds the row when it commits the record.
         let mut rows = self.rows();
-        let appended = append()?;
+        let ticket = append()?;
         let waiting = Waiting {
             since: Instant::now(),
             lane,
@@ -218,13 +230,8 @@ impl PendingClients {
             refusal: None,
             outcome,
         };
-        match rows.decide(self.policy, &waiting) {
-            Decision::Wait => {
-                rows.waiting.insert(appended.sequence, waiting);
-            }
-            decision => waiting.finish(decision),
-        }
-        Ok((appended, receiver))
+        rows.uncommitted.insert(ticket, waiting);
+        Ok(receiver)
     }
 
     /// A replica's verdicts on some records, in their order, and where its cursor stands with them.
@@ -301,12 +308,12 @@ impl PendingClients {
     /// Saves a replica's cursor with `save`.
     ///
     /// # Errors
-    /// A refusal before it is not on disk; nothing was saved.
+    /// A refusal before it is not on disk, or `save` failed; nothing was saved.
     pub(in crate::relay) fn save(
         &self,
         replica: usize,
         cursor: Sequence,
-        save: impl FnOnce(),
+        save: impl FnOnce() -> Result<(), CursorError>,
     ) -> Result<(), Unsaved> {
         self.rows().refusals.save(replica, cursor, save)
     }
@@ -387,27 +394,28 @@ impl PendingClients {
             .collect();
         for (sequence, decision) in decided {
             if let Some(waiting) = rows.waiting.remove(&sequence) {
-                waiting.finish(decision);
+                waiting.finish(sequence, decision);
             }
         }
     }
 
     /// Ends the waits that have lasted longer than `timeout`. Called at a steady pace by one task for all clients.
     pub fn expire(&self, now: Instant) {
-        let mut rows = self.rows();
-        while let Some(entry) = rows.waiting.first_entry() {
-            if now.saturating_duration_since(entry.get().since) < self.timeout {
-                break;
-            }
-            let waiting = entry.remove();
-            let applied = waiting
-                .standings
-                .iter()
-                .filter(|standing| **standing == Standing::Applied)
-                .count();
-            waiting.finish(Decision::Unmet { applied });
+        let mut guard = self.rows();
+        let rows = &mut *guard;
+        let is_over =
+            |waiting: &Waiting| now.saturating_duration_since(waiting.since) >= self.timeout;
+        while let Some(entry) = rows.waiting.first_entry().filter(|row| is_over(row.get())) {
+            entry.remove().give_up();
         }
-        self.expire_statements(&mut rows, now);
+        while let Some(entry) = rows
+            .uncommitted
+            .first_entry()
+            .filter(|row| is_over(row.get()))
+        {
+            entry.remove().give_up();
+        }
+        self.expire_statements(rows, now);
     }
 
     fn tell_client(
@@ -435,7 +443,7 @@ impl PendingClients {
         if decision != Decision::Wait
             && let Some(waiting) = rows.waiting.remove(&sequence)
         {
-            waiting.finish(decision);
+            waiting.finish(sequence, decision);
         }
     }
 
@@ -475,10 +483,18 @@ impl Rows {
 }
 
 impl Waiting {
+    /// Ends the wait, which has lasted too long.
+    fn give_up(self) {
+        let standings = self.standings.iter();
+        let applied = standings.filter(|standing| **standing == Standing::Applied);
+        let applied = applied.count();
+        let _ = self.outcome.send(Outcome::Unmet { applied });
+    }
+
     /// Tells the client; one that has left is nobody's loss.
-    fn finish(self, decision: Decision) {
+    fn finish(self, sequence: Sequence, decision: Decision) {
         let outcome = match decision {
-            Decision::Acknowledge { applied } => Outcome::Acknowledged { applied },
+            Decision::Acknowledge { applied } => Outcome::Acknowledged { applied, sequence },
             Decision::Unmet { applied } => Outcome::Unmet { applied },
             Decision::Refuse => match self.refusal {
                 Some(refusal) => Outcome::Refused(refusal),

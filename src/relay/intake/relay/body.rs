@@ -15,7 +15,7 @@ use crate::budget::Turn;
 use crate::influx::{
     self, Answer, UnpackError, Unpacker, WriteEndpoint, unpack_gzip, unpacked_length,
 };
-use crate::journal::{AppendError, Payload, Sequence};
+use crate::journal::{AppendError, Payload};
 use crate::offload::{LARGE, offload};
 use crate::pieces::Pieces;
 use crate::relay::intake::ingest::{Ingested, ingest, unix_nanos};
@@ -175,16 +175,15 @@ impl Relay {
         );
         let mut waits: Vec<Wait> = Vec::new();
         loop {
-            let newest = waits.last().map(|(append, _)| append.sequence);
             let step = offload(move || {
                 let next = digest.next();
                 (next.map(|next| next.map(Prepared::of)), digest)
             });
-            let (stepped, is_durable) = tokio::join!(step, self.durable(newest));
+            let (stepped, is_committed) = tokio::join!(step, self.is_committed());
             let Some((Ok(next), rest)) = stepped else {
                 return Err(self.not_done(admitted, waits.len()));
             };
-            if !is_durable {
+            if !is_committed {
                 let error = AppendError::QueueFull;
                 return Err(self.not_appended_whole(admitted, &error, waits.len()));
             }
@@ -211,14 +210,10 @@ impl Relay {
         }
     }
 
-    /// Returns once the journal is durable up to there. False if that takes longer than a write may.
-    async fn durable(&self, newest: Option<Sequence>) -> bool {
-        let Some(newest) = newest else {
-            return true;
-        };
-        let mut durable = self.journal.watch();
-        let reached = durable.wait_for(|durable| durable.sequence >= newest);
-        matches!(timeout(self.settings.timeout, reached).await, Ok(Ok(_)))
+    /// Returns once everything is committed that was appended before. False if that takes longer than a write may.
+    async fn is_committed(&self) -> bool {
+        let flushed = timeout(self.settings.timeout, self.journal.flush());
+        matches!(flushed.await, Ok(Ok(())))
     }
 
     fn prepared(

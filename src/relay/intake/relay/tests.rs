@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::*;
 use crate::config::model::{BackendId, OnUnavailable, SyncPolicy};
-use crate::journal::{DirectoryDisk, Disk, DiskFile, LockFailure, LockGuard, Sequence};
+use crate::journal::{
+    DirectoryDisk, Disk, DiskFile, LockFailure, LockGuard, Observer, Options, Sequence,
+};
 use crate::relay::dead_letters::{DeadLetter, DeadLetters, FOLDER, Limits};
 use crate::relay::record::change::Change;
 use crate::relay::record::samples::write_record;
@@ -173,7 +175,7 @@ fn slow_disk(folder: &std::path::Path) -> (SlowDisk, Arc<Gate>) {
 fn relay(
     folder: &std::path::Path,
     disk: SlowDisk,
-    options: journal::Options,
+    options: Options,
     settings: model::Relay,
 ) -> Relay {
     let settings = model::Relay {
@@ -200,6 +202,8 @@ fn relay(
         Arc::clone(&stats),
         Arc::clone(&freshness),
     );
+    let pending_clients = Arc::new(pending_clients);
+    journal.observe(Arc::clone(&pending_clients) as Arc<dyn Observer>);
     let trust = TrustTable::open(folder, settings.trust_for, 16, "relay").expect("trust");
     let judge = Judge::new(
         settings.judging,
@@ -210,7 +214,7 @@ fn relay(
     );
     Relay {
         journal,
-        pending_clients: Arc::new(pending_clients),
+        pending_clients,
         freshness,
         replicas: Vec::new(),
         inflight: Budget::new(settings.budget(), Arc::clone(&stats.inflight)),
@@ -236,7 +240,7 @@ async fn what_no_replica_has_applied_is_acknowledged_when_it_is_durable_and_not_
         let folder = tempfile::tempdir().expect("a folder");
         let (disk, gate) = slow_disk(folder.path());
         let settings = model::Relay { ack, ..settings() };
-        let relay = relay(folder.path(), disk, journal::Options::default(), settings);
+        let relay = relay(folder.path(), disk, Options::default(), settings);
         let mut admitted = admit(&relay);
         gate.set(true);
         let body = Bytes::from_static(b"m v=1 1");
@@ -256,10 +260,10 @@ async fn of_a_body_that_is_stored_in_part_nobody_says_that_it_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let (disk, gate) = slow_disk(folder.path());
     // Room for some of the records.
-    let options = journal::Options {
+    let options = Options {
         max_record: 256,
         max_queued: 256,
-        ..journal::Options::default()
+        ..Options::default()
     };
     // So small that it is worked on at once; with their times the lines are several records.
     let max_body = 100;
@@ -295,7 +299,7 @@ async fn a_large_body_does_not_fill_the_journals_queue_and_its_turn_is_given_on(
         body_wait: Duration::from_millis(100),
         ..settings()
     };
-    let relay = relay(folder.path(), disk, journal::Options::default(), settings);
+    let relay = relay(folder.path(), disk, Options::default(), settings);
     let body = || Bytes::from("m v=1\n".repeat(1000)).into();
     gate.set(true);
     // What was made of the first hundred bytes waits for the disk, and so does the rest.
@@ -352,7 +356,9 @@ async fn numbers_of_dead_letters_are_not_given_again() {
     while relay.stats.open_dead_letters.get() == 0 && begun.elapsed() < Duration::from_secs(30) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let given = relay.append_unattended(record).expect("appended");
+    relay.append_unattended(record).expect("appended");
+    relay.journal.flush().await.expect("committed");
+    let given = relay.journal.durable().sequence;
     assert!(given > Sequence::new(500), "{given}");
     stop.send_replace(true);
     for task in tasks {

@@ -73,7 +73,7 @@ impl Appender {
             .make_database()
             .and_then(|()| self.relay.append_unattended(record));
         match appended {
-            Ok(_) => {
+            Ok(()) => {
                 self.stats.records.increment();
                 let relay = self.relay.stats();
                 relay.stamped_lines.add(u64::from(gathered.stamped));

@@ -15,7 +15,7 @@ use http::HeaderValue;
 use tokio::sync::oneshot;
 
 use super::{PendingClients, Rows};
-use crate::journal::{Append, AppendError, Sequence};
+use crate::journal::{AppendError, Sequence, Ticket};
 use crate::per_source::Place;
 use crate::relay::replica::answer_stream::{
     AnswerReader, AnswerWriter, WriterWatch, answer_stream,
@@ -75,11 +75,18 @@ pub enum StatementOutcome {
     Applied {
         /// By how many replicas.
         applied: usize,
+        /// Its record.
+        sequence: Sequence,
         /// What the first of them said.
         answer: StatementAnswer,
     },
-    /// Every replica in reach refused it; what the first said.
-    Refused(StatementAnswer),
+    /// Every replica in reach refused it.
+    Refused {
+        /// Its record.
+        sequence: Sequence,
+        /// What the first of them said.
+        answer: StatementAnswer,
+    },
     /// It was not settled in time, or the policy cannot be met.
     Unmet {
         /// How many carried it out.
@@ -142,7 +149,8 @@ enum Streaming {
 }
 
 impl PendingClients {
-    /// Appends a statement with `append` and opens a row for the client that waits for it, at most this long.
+    /// Appends a statement with `append` and opens a row for the client that waits for it, at most this long. The wait ends
+    /// without an outcome if the journal ends before it has said whether the statement is stored.
     ///
     /// # Errors
     /// Those of `append`.
@@ -152,14 +160,15 @@ impl PendingClients {
         place: StatementPlace,
         wanted: Wanted,
         append: F,
-    ) -> Result<(Append, StatementWait), AppendError>
+    ) -> Result<StatementWait, AppendError>
     where
-        F: FnOnce() -> Result<Append, AppendError>,
+        F: FnOnce() -> Result<Ticket, AppendError>,
     {
         let (outcome, outcome_receiver) = oneshot::channel();
         let (begun, begun_receiver) = oneshot::channel();
+        // Held across the append, so that the journal finds the row when it commits the record.
         let mut rows = self.rows();
-        let appended = append()?;
+        let ticket = append()?;
         let since = Instant::now();
         let waiting = WaitingStatement {
             since,
@@ -174,12 +183,11 @@ impl PendingClients {
             outcome,
             _place: place,
         };
-        rows.statements.insert(appended.sequence, waiting);
-        let wait = StatementWait {
+        rows.uncommitted_statements.insert(ticket, waiting);
+        Ok(StatementWait {
             outcome: outcome_receiver,
             begun: begun_receiver,
-        };
-        Ok((appended, wait))
+        })
     }
 
     /// Whether a client waits for the whole answer, however long it is.
@@ -235,8 +243,7 @@ impl PendingClients {
             && waiting.is_from(replica)
             && let Some(waiting) = rows.statements.remove(&sequence)
         {
-            let applied = waiting.applied();
-            waiting.finish(Decision::Unmet { applied });
+            waiting.give_up();
         }
     }
 
@@ -315,7 +322,7 @@ impl PendingClients {
             .collect();
         for (sequence, decision) in decided {
             if let Some(waiting) = rows.statements.remove(&sequence) {
-                waiting.finish(decision);
+                waiting.finish(sequence, decision);
             }
         }
     }
@@ -330,19 +337,24 @@ impl PendingClients {
             let waited = now.saturating_duration_since(waiting.since);
             waiting.until <= now || (nobody_answers && waited >= self.timeout)
         };
-        let over = rows
-            .statements
-            .extract_if(.., |_, waiting| is_over(waiting));
-        for (_, waiting) in over {
-            let applied = waiting.applied();
-            waiting.finish(Decision::Unmet { applied });
-        }
+        let committed = &mut rows.statements;
+        let over = committed.extract_if(.., |_, waiting| is_over(waiting));
+        over.for_each(|(_, waiting)| waiting.give_up());
+        let uncommitted = &mut rows.uncommitted_statements;
+        let over = uncommitted.extract_if(.., |_, waiting| is_over(waiting));
+        over.for_each(|(_, waiting)| waiting.give_up());
     }
 }
 
 impl WaitingStatement {
+    /// Ends the wait, which cannot come to a decision.
+    fn give_up(self) {
+        let applied = self.applied();
+        let _ = self.outcome.send(StatementOutcome::Unmet { applied });
+    }
+
     /// Tells the client; one that has left is nobody's loss.
-    fn finish(self, decision: Decision) {
+    fn finish(self, sequence: Sequence, decision: Decision) {
         let (accepted, refused) = match self.streaming {
             Streaming::From { said, .. } => match said {
                 Some((true, answer)) => (Some(answer), None),
@@ -352,10 +364,12 @@ impl WaitingStatement {
             Streaming::Unwanted | Streaming::Possible { .. } => (self.accepted, self.refused),
         };
         let outcome = match (decision, accepted, refused) {
-            (Decision::Acknowledge { applied }, Some(answer), _) => {
-                StatementOutcome::Applied { applied, answer }
-            }
-            (Decision::Refuse, _, Some(answer)) => StatementOutcome::Refused(answer),
+            (Decision::Acknowledge { applied }, Some(answer), _) => StatementOutcome::Applied {
+                applied,
+                sequence,
+                answer,
+            },
+            (Decision::Refuse, _, Some(answer)) => StatementOutcome::Refused { sequence, answer },
             (Decision::Acknowledge { applied } | Decision::Unmet { applied }, ..) => {
                 StatementOutcome::Unmet { applied }
             }

@@ -43,7 +43,11 @@ impl Refusals {
             self.noted(&entries);
         }
         let mut saved = false;
-        let result = self.save(replica, at(number), || saved = true);
+        let save = || {
+            saved = true;
+            Ok(())
+        };
+        let result = self.save(replica, at(number), save);
         assert_eq!(result.is_ok(), saved);
         saved
     }

@@ -1,7 +1,9 @@
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::*;
 use crate::config::model::{Ack, OnUnavailable};
+use crate::journal::{Observer, Position};
 use crate::relay::dead_letters::{DeadLetters, Limits};
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::verdict::pending::Report;
@@ -9,21 +11,19 @@ use crate::relay::verdict::policy::Policy;
 use crate::relay::verdict::reach::Reach;
 use crate::relay::verdict::refusals::Refusal;
 use crate::stats::RelayStats;
+use tokio::sync::oneshot::error::TryRecvError;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const BOARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(in crate::relay::verdict::pending) struct Fixture {
     pub(in crate::relay::verdict::pending) pending_clients: PendingClients,
-    pub(in crate::relay::verdict::pending) journal: crate::journal::Journal,
+    records: Cell<u64>,
     _folder: tempfile::TempDir,
 }
 
 pub(in crate::relay::verdict::pending) fn fixture(ack: Ack) -> Fixture {
     let folder = tempfile::tempdir().expect("a folder");
-    let disk = crate::journal::DirectoryDisk::new(folder.path()).expect("a disk");
-    let (journal, _) =
-        crate::journal::Journal::open(Arc::new(disk), Default::default()).expect("a journal");
     let limits = Limits {
         letters: 10,
         bytes: 1 << 20,
@@ -49,7 +49,7 @@ pub(in crate::relay::verdict::pending) fn fixture(ack: Ack) -> Fixture {
     }
     Fixture {
         pending_clients,
-        journal,
+        records: Cell::new(0),
         _folder: folder,
     }
 }
@@ -72,6 +72,13 @@ fn said(text: &'static str) -> StatementAnswer {
     }
 }
 
+fn refused(sequence: Sequence, text: &'static str) -> StatementOutcome {
+    StatementOutcome::Refused {
+        sequence,
+        answer: said(text),
+    }
+}
+
 impl Fixture {
     fn open(&self) -> (Sequence, oneshot::Receiver<StatementOutcome>) {
         let (sequence, wait) = self.open_for(Wanted::Whole);
@@ -79,15 +86,28 @@ impl Fixture {
     }
 
     fn open_for(&self, wanted: Wanted) -> (Sequence, StatementWait) {
-        let append = || {
-            let kind = crate::relay::record::statement::STATEMENT;
-            self.journal.append(kind, vec![Bytes::from_static(b"x")])
-        };
+        let (ticket, wait) = self.open_uncommitted(wanted);
+        (self.commit(ticket), wait)
+    }
+
+    fn open_uncommitted(&self, wanted: Wanted) -> (Ticket, StatementWait) {
+        let ticket = Ticket::of_no_journal();
         let opened = self
             .pending_clients
-            .open_statement(PATIENCE, place(), wanted, append);
-        let (appended, wait) = opened.expect("room");
-        (appended.sequence, wait)
+            .open_statement(PATIENCE, place(), wanted, || Ok(ticket));
+        (ticket, opened.expect("room"))
+    }
+
+    /// Does what the journal does when the record is stored.
+    pub(in crate::relay::verdict::pending) fn commit(&self, ticket: Ticket) -> Sequence {
+        let number = self.records.get() + 1;
+        self.records.set(number);
+        let position = Position {
+            sequence: Sequence::new(number),
+            offset: number * 10,
+        };
+        self.pending_clients.committed(&[(ticket, position)]);
+        position.sequence
     }
 
     fn verdict(&self, replica: usize, sequence: Sequence, applied: bool, text: &'static str) {
@@ -112,6 +132,7 @@ fn the_client_gets_the_answer_of_the_first_that_carried_it_out() {
     fixture.verdict(1, sequence, true, "yes");
     let expected = StatementOutcome::Applied {
         applied: 1,
+        sequence,
         answer: said("yes"),
     };
     assert_eq!(outcome.try_recv(), Ok(expected));
@@ -123,17 +144,11 @@ fn a_refusal_is_heard_when_all_in_reach_refused() {
     let (sequence, mut outcome) = fixture.open();
     fixture.verdict(0, sequence, false, "first");
     fixture.verdict(1, sequence, false, "second");
-    assert_eq!(
-        outcome.try_recv(),
-        Ok(StatementOutcome::Refused(said("first")))
-    );
+    assert_eq!(outcome.try_recv(), Ok(refused(sequence, "first")));
     let (sequence, mut outcome) = fixture.open();
     fixture.verdict(0, sequence, false, "alone");
     fixture.pending_clients.set_reach(1, Reach::Away);
-    assert_eq!(
-        outcome.try_recv(),
-        Ok(StatementOutcome::Refused(said("alone")))
-    );
+    assert_eq!(outcome.try_recv(), Ok(refused(sequence, "alone")));
 }
 
 #[test]
@@ -199,6 +214,7 @@ fn who_hears_an_answer_while_it_comes_hears_its_end_and_nobody_elses() {
     fixture.verdict(0, sequence, true, "the last piece");
     let expected = StatementOutcome::Applied {
         applied: 2,
+        sequence,
         answer: said("the last piece"),
     };
     assert_eq!(wait.outcome.try_recv(), Ok(expected));
@@ -221,8 +237,10 @@ fn the_end_waits_for_the_policy_and_for_all_refusals() {
     any.verdict(0, sequence, false, "end with an error");
     assert!(wait.outcome.try_recv().is_err(), "the other one may accept");
     any.verdict(1, sequence, false, "");
-    let refused = StatementOutcome::Refused(said("end with an error"));
-    assert_eq!(wait.outcome.try_recv(), Ok(refused));
+    assert_eq!(
+        wait.outcome.try_recv(),
+        Ok(refused(sequence, "end with an error"))
+    );
 
     let (sequence, mut wait, _writer) = streaming(&any);
     any.verdict(0, sequence, false, "end with an error");
@@ -287,4 +305,33 @@ fn what_is_wanted_whole_or_came_before_does_not_stream() {
     fixture.verdict(1, sequence, true, "");
     let rows = fixture.pending_clients.rows();
     assert!(!rows.statements.contains_key(&sequence));
+}
+
+#[test]
+fn a_statement_that_is_not_committed_waits_and_ends_in_its_time_or_with_the_journal() {
+    let fixture = fixture(Ack::Any);
+    // Whatever is said of other records and of the replicas, this one has no verdict.
+    let (ticket, mut wait) = fixture.open_uncommitted(Wanted::Whole);
+    let (_, mut other) = fixture.open_uncommitted(Wanted::Whole);
+    let (sequence, mut outcome) = fixture.open();
+    fixture.verdict(0, sequence, true, "yes");
+    assert!(outcome.try_recv().is_ok());
+    fixture.pending_clients.expire(Instant::now());
+    assert_eq!(wait.outcome.try_recv(), Err(TryRecvError::Empty));
+
+    let sequence = fixture.commit(ticket);
+    fixture.verdict(1, sequence, true, "late");
+    let expected = StatementOutcome::Applied {
+        applied: 1,
+        sequence,
+        answer: said("late"),
+    };
+    assert_eq!(wait.outcome.try_recv(), Ok(expected));
+
+    fixture.pending_clients.expire(Instant::now() + PATIENCE);
+    let unmet = Ok(StatementOutcome::Unmet { applied: 0 });
+    assert_eq!(other.outcome.try_recv(), unmet);
+    let (_, mut last) = fixture.open_uncommitted(Wanted::Whole);
+    fixture.pending_clients.closed();
+    assert_eq!(last.outcome.try_recv(), Err(TryRecvError::Closed));
 }

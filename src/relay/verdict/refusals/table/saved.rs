@@ -1,7 +1,7 @@
 //! What of the table stands on disk, which cursors may be saved for it, and what may be forgotten.
 
 use super::{Letter, Refusals, Verdict};
-use crate::journal::Sequence;
+use crate::journal::{CursorError, Sequence};
 use crate::relay::verdict::refusals::Refusal;
 
 /// A line for the log.
@@ -13,23 +13,27 @@ pub(in crate::relay) struct Entry {
     pub(in crate::relay) said: Option<Refusal>,
 }
 
-/// A cursor cannot be saved at a place, because a refusal before it is not on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::relay) struct Unsaved {
-    /// The oldest such record.
-    pub(in crate::relay) sequence: Sequence,
+/// Why a cursor was not saved at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(in crate::relay) enum Unsaved {
+    /// A refusal before it is not on disk; the oldest such record.
+    #[error("the refusal of record {0} is not on disk")]
+    Refusal(Sequence),
+    /// The journal does not take it.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
 }
 
 impl Refusals {
     /// Saves a replica's cursor at this place with `save`: nothing up to there will be sent to it again.
     ///
     /// # Errors
-    /// A refusal up to there is not on disk; nothing was saved.
+    /// A refusal up to there is not on disk, or `save` failed; nothing was saved.
     pub(in crate::relay) fn save(
         &mut self,
         replica: usize,
         cursor: Sequence,
-        save: impl FnOnce(),
+        save: impl FnOnce() -> Result<(), CursorError>,
     ) -> Result<(), Unsaved> {
         let Some(saved) = self.progress.get(replica).map(|progress| progress.saved) else {
             return Ok(());
@@ -55,10 +59,10 @@ impl Refusals {
                 .map(|(sequence, _)| *sequence)
                 .or_else(|| wrong.map(|(sequence, _)| *sequence))
             {
-                return Err(Unsaved { sequence });
+                return Err(Unsaved::Refusal(sequence));
             }
         }
-        save();
+        save()?;
         if let Some(progress) = self.progress.get_mut(replica) {
             progress.saved = cursor;
         }
@@ -130,14 +134,24 @@ impl Refusals {
         }
     }
 
-    /// Up to here every replica's cursor is saved, and no replica that is rebuilt will be sent it. Where there is no room for more,
-    /// replicas that are rebuilt do not count: what is forgotten then may become a dead letter of theirs without need.
-    pub(in crate::relay) fn floor(&self) -> Sequence {
-        let following = self.progress.iter().filter(|progress| !progress.absent);
-        let saved = following.map(|progress| progress.saved);
+    /// Up to here every replica's cursor is saved, and no replica that is rebuilt will be sent it: nobody needs these records.
+    pub(in crate::relay) fn passed(&self) -> Sequence {
         let pins = self.progress.iter().filter_map(|progress| progress.pinned);
-        let pins = pins.filter(|_| !self.is_full());
-        saved.chain(pins).min().unwrap_or_default()
+        self.saved().chain(pins).min().unwrap_or_default()
+    }
+
+    /// Up to here refusals may be forgotten. Where there is no room for more, replicas that are rebuilt do not count: what is
+    /// forgotten then may become a dead letter of theirs without need.
+    pub(in crate::relay) fn floor(&self) -> Sequence {
+        match self.is_full() {
+            true => self.saved().min().unwrap_or_default(),
+            false => self.passed(),
+        }
+    }
+
+    fn saved(&self) -> impl Iterator<Item = Sequence> {
+        let following = self.progress.iter().filter(|progress| !progress.absent);
+        following.map(|progress| progress.saved)
     }
 
     /// Forgets what no replica is sent again: the cursors are on disk, none of them before this place.

@@ -1,7 +1,7 @@
 //! What callers, the writer and readers share.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
@@ -10,7 +10,7 @@ use super::cache::Cache;
 use super::frame;
 use super::segment::SegmentList;
 use super::{
-    AppendError, Cursor, CursorError, Disk, Health, Kind, Options, Position, Record, Sequence,
+    AppendError, Cursor, Disk, Kind, Observer, Options, Position, Record, Sequence, Status, Ticket,
 };
 
 /// The most records that wait in the queue, and the most that are written and not synced. Together: the most sequences that a
@@ -24,13 +24,16 @@ pub(super) const JUMP: u64 = 2 * MAX_WAITING as u64;
 pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) disk: Arc<dyn Disk>,
-    pub(super) front: Mutex<Front>,
+    /// The first sequence of this life: below it, nothing new will ever be.
+    pub(super) first: Sequence,
+    pub(super) admission: Mutex<Admission>,
     /// Wakes the writer.
     pub(super) wake: Condvar,
     pub(super) cache: Mutex<Cache>,
     pub(super) segments: Mutex<SegmentList>,
     pub(super) durable: watch::Sender<Position>,
-    pub(super) health: Mutex<Health>,
+    pub(super) observer: OnceLock<Arc<dyn Observer>>,
+    pub(super) status: Mutex<Status>,
     /// Turns true when the writer has ended.
     pub(super) ended: watch::Sender<bool>,
 }
@@ -45,8 +48,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Pending {
     pub(super) record: Record,
     pub(super) payload_checksum: u32,
-    /// Who waits for it.
-    pub(super) waiter: Option<oneshot::Sender<()>>,
+    /// `None` if this life did not append it.
+    pub(super) ticket: Option<Ticket>,
 }
 
 impl Pending {
@@ -55,7 +58,7 @@ impl Pending {
         Self {
             payload_checksum: crc32c::crc32c(&record.payload),
             record,
-            waiter: None,
+            ticket: None,
         }
     }
 
@@ -120,17 +123,19 @@ impl Plan {
 #[derive(Debug)]
 pub(super) struct CursorWaiter {
     pub(super) version: u64,
-    pub(super) tell: oneshot::Sender<Result<(), CursorError>>,
+    pub(super) tell: oneshot::Sender<()>,
 }
 
 /// What callers touch.
 #[derive(Debug)]
-pub(super) struct Front {
+pub(super) struct Admission {
     pub(super) phase: Phase,
     /// The next sequence to be given.
     pub(super) next: Sequence,
     /// The newest record.
     pub(super) head: Position,
+    /// The newest record that anybody may have been told of, in this life or before.
+    pub(super) committed: Position,
     pub(super) queue: VecDeque<Pending>,
     /// Payload bytes queued or in the writer's hands and not durable.
     pub(super) waiting_bytes: usize,
@@ -139,6 +144,8 @@ pub(super) struct Front {
     pub(super) floor_saved: bool,
     /// The disk can take new records.
     pub(super) room: bool,
+    /// The caller needs no record up to here.
+    pub(super) trimmed: Sequence,
     pub(super) cursors: BTreeMap<String, Cursor>,
     /// Rises with each change of a cursor.
     pub(super) cursors_version: u64,
@@ -149,8 +156,8 @@ pub(super) struct Front {
     pub(super) news: bool,
 }
 
-impl Front {
-    /// Admits a record and gives it a sequence, or says why not.
+impl Admission {
+    /// Admits a record and gives its ticket, or says why not.
     pub(super) fn admit(
         &mut self,
         options: &Options,
@@ -158,8 +165,7 @@ impl Front {
         unix_nanos: u64,
         payload: Bytes,
         payload_checksum: u32,
-        waiter: oneshot::Sender<()>,
-    ) -> Result<Sequence, AppendError> {
+    ) -> Result<Ticket, AppendError> {
         let size = frame::size(payload.len());
         let waiting = self.waiting_bytes.saturating_add(payload.len());
         if self.phase != Phase::Open {
@@ -188,12 +194,13 @@ impl Front {
             offset: self.head.offset,
             payload,
         };
+        let ticket = Ticket::next();
         self.queue.push_back(Pending {
             record,
             payload_checksum,
-            waiter: Some(waiter),
+            ticket: Some(ticket),
         });
-        Ok(sequence)
+        Ok(ticket)
     }
 
     /// Notes that there is something to do. True: the writer has to be woken.

@@ -8,23 +8,15 @@ use bytes::Bytes;
 use fastrand::Rng;
 use tokio::sync::oneshot;
 
+use super::Told;
 use super::simulated::{SimulatedDisk, Tear};
-use crate::journal::front::lock;
 use crate::journal::handle::request_save;
+use crate::journal::shared::lock;
 use crate::journal::writer::Writer;
-use crate::journal::{
-    Cursor, CursorError, Kind, Options, Reader, Recovery, Sequence, Sync, recovery,
-};
+use crate::journal::{Cursor, Kind, Options, Reader, Recovery, Sequence, Sync, recovery};
 
 const PLENTY: usize = 1 << 24;
 const LIVES: u32 = 6;
-
-/// A record that is waited for, or when it was told durable.
-#[derive(Debug)]
-enum Told {
-    Not(oneshot::Receiver<()>),
-    At(Instant),
-}
 
 /// One journal through some lives. Everything is kept, for a cursor stays at its beginning.
 struct Lives {
@@ -32,13 +24,15 @@ struct Lives {
     disk: SimulatedDisk,
     options: Options,
     writer: Writer,
+    observed: Arc<Told>,
     now: Instant,
     /// Every sequence that was ever given.
     given: BTreeSet<Sequence>,
     /// Records that the journal holds, or will.
     held: BTreeMap<Sequence, Bytes>,
-    told: BTreeMap<Sequence, Told>,
-    saves: Vec<(oneshot::Receiver<Result<(), CursorError>>, Sequence)>,
+    /// When they were told committed.
+    told: BTreeMap<Sequence, Instant>,
+    saves: Vec<(oneshot::Receiver<()>, Sequence)>,
     /// The highest cursor whose save was confirmed.
     saved: Sequence,
     /// Acknowledged records that were lost, over all lives.
@@ -67,6 +61,7 @@ impl Lives {
             rng,
             disk,
             options,
+            observed: Told::observe(writer.shared()),
             writer,
             now,
             given: BTreeSet::new(),
@@ -102,21 +97,15 @@ impl Lives {
             let payload: Bytes = std::iter::repeat_with(|| self.rng.u8(..))
                 .take(length)
                 .collect();
-            let (waiter, told) = oneshot::channel();
             let checksum = crc32c::crc32c(&payload);
             let shared = Arc::clone(self.writer.shared());
-            let admitted = lock(&shared.front).admit(
-                &shared.options,
-                Kind(1),
-                7,
-                payload.clone(),
-                checksum,
-                waiter,
-            );
-            if let Ok(sequence) = admitted {
+            let mut admission = lock(&shared.admission);
+            let admitted = admission.admit(&shared.options, Kind(1), 7, payload.clone(), checksum);
+            let sequence = admission.head.sequence;
+            drop(admission);
+            if admitted.is_ok() {
                 assert!(self.given.insert(sequence), "{sequence} was given twice");
                 self.held.insert(sequence, payload);
-                self.told.insert(sequence, Told::Not(told));
             }
         }
     }
@@ -124,17 +113,13 @@ impl Lives {
     fn step(&mut self) {
         self.now += Duration::from_millis(self.rng.u64(0..15));
         self.writer.step(self.now);
-        for told in self.told.values_mut() {
-            if let Told::Not(waiter) = told
-                && waiter.try_recv().is_ok()
-            {
-                *told = Told::At(self.now);
-            }
+        for (_, position) in self.observed.take() {
+            self.told.insert(position.sequence, self.now);
         }
         let saved = &mut self.saved;
         self.saves.retain_mut(|(save, cursor)| {
             let confirmed = save.try_recv();
-            if confirmed == Ok(Ok(())) {
+            if confirmed == Ok(()) {
                 *saved = (*saved).max(*cursor);
             }
             confirmed.is_err()
@@ -146,8 +131,7 @@ impl Lives {
         if self.disk.is_off() {
             return;
         }
-        for (sequence, told) in self.told.range(synced.next()..) {
-            let Told::At(at) = told else { continue };
+        for (sequence, at) in self.told.range(synced.next()..) {
             assert!(
                 self.now < *at + interval,
                 "{sequence} is not synced after an interval"
@@ -161,15 +145,15 @@ impl Lives {
     }
 
     fn set_cursor(&mut self, name: &str, sequence: Sequence) {
-        let mut front = lock(&self.writer.shared().front);
+        let mut admission = lock(&self.writer.shared().admission);
         let cursor = Cursor {
             name: name.into(),
             sequence,
             offset: 0,
             metadata: Bytes::new(),
         };
-        front.cursors.insert(name.into(), cursor);
-        front.cursors_version += 1;
+        admission.cursors.insert(name.into(), cursor);
+        admission.cursors_version += 1;
     }
 
     /// A replica has applied what it was given, which needs not be synced.
@@ -179,11 +163,11 @@ impl Lives {
     }
 
     fn save(&mut self) {
-        let mut front = lock(&self.writer.shared().front);
-        let save = request_save(&mut front).unwrap();
-        let cursor = front.cursors.get("moves");
+        let mut admission = lock(&self.writer.shared().admission);
+        let save = request_save(&mut admission).unwrap();
+        let cursor = admission.cursors.get("moves");
         let cursor = cursor.map_or(Sequence::ZERO, |cursor| cursor.sequence);
-        drop(front);
+        drop(admission);
         self.saves.push((save, cursor));
     }
 
@@ -202,6 +186,7 @@ impl Lives {
                 Ok((writer, recovery)) => {
                     // Dropping the old life must not disturb the lock of the new one.
                     std::mem::forget(std::mem::replace(&mut self.writer, writer));
+                    self.observed = Told::observe(self.writer.shared());
                     // It may have been lost before it was saved the first time.
                     self.set_cursor("stays", Sequence::ZERO);
                     break recovery;
@@ -233,7 +218,7 @@ impl Lives {
         let moved = moved.map_or(Sequence::ZERO, |cursor| cursor.sequence);
         assert!(moved >= self.saved, "a confirmed cursor is back at {moved}");
         let lost = self.held.split_off(&head.next());
-        let was_told = |sequence: &&Sequence| matches!(self.told.get(*sequence), Some(Told::At(_)));
+        let was_told = |sequence: &&Sequence| self.told.contains_key(*sequence);
         self.lost += lost.keys().filter(was_told).count();
         self.told.clear();
         self.saves.clear();
