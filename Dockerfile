@@ -25,8 +25,6 @@ EXPOSE 80 8086
 # The status page, not /ping: a haflux whose nodes are down is at work, and restarting it would help nobody.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
   CMD ["haflux", "ping", "--url", "http://127.0.0.1:8086/haproxy?stats"]
-# What is freed goes back to the system after 10 ms, not after a second (mimalloc).
-ENV MIMALLOC_PURGE_DELAY=10
 # SIGTERM stops gracefully: give it longer than its own limit, e.g. `docker stop --time 45`.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["haflux"]

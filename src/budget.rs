@@ -8,8 +8,8 @@
 //! While others wait for room it must come at [`PACE`], else it gives up the seat by being refused, at most `wait` after it
 //! stalled or began to drip: so it keeps nobody from it. What is held in all is therefore never more than `limit` and one body.
 //!
-//! What a large body becomes takes memory as well. So large ones are worked on one after the other, in the order in which they
-//! were complete ([`Reservation::turn`]), and what is made of one is on the disk before the next one's turn.
+//! What a large body becomes takes memory as well. So one large body is worked on at a time, those that wait in the order in
+//! which they came ([`Reservation::turn`]).
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -255,18 +255,18 @@ impl Reservation {
         }
     }
 
-    /// Waits until this large body is the one that is worked on.
+    /// Waits until this large body is the one that is worked on, at most for `longest`.
     ///
     /// # Errors
-    /// Others were for as long as a body may wait.
-    pub async fn turn(&self) -> Result<Turn, NoRoom> {
+    /// Others were for as long as that.
+    pub async fn turn(&self, longest: Duration) -> Result<Turn, NoRoom> {
         let budget = &self.budget;
         let free = Arc::clone(&budget.turn).try_acquire_owned();
         let permit = match free {
             Ok(permit) => permit,
             Err(_) => {
                 budget.stats.waits.increment();
-                let deadline = Instant::now() + budget.bounds.wait;
+                let deadline = Instant::now() + longest;
                 let permit = Arc::clone(&budget.turn).acquire_owned();
                 let Ok(Ok(permit)) = timeout_at(deadline, permit).await else {
                     budget.stats.refused.increment();
@@ -315,11 +315,13 @@ mod tests {
     const ONE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)));
     const TWO: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)));
 
+    const WAIT: Duration = Duration::from_secs(5);
+
     fn budget() -> Arc<Budget> {
         let bounds = Bounds {
             limit: 4 * MIB,
             share: 2 * MIB,
-            wait: Duration::from_secs(5),
+            wait: WAIT,
         };
         Budget::new(bounds, Arc::default())
     }
@@ -389,15 +391,15 @@ mod tests {
     async fn large_bodies_have_their_turn_one_after_the_other_and_wait_for_it_in_bounds() {
         let budget = budget();
         let bodies = [ONE, TWO, ONE].map(|source| budget.begin(source));
-        let first = bodies[0].turn().await.expect("the first");
+        let first = bodies[0].turn(WAIT).await.expect("the first");
         let second = async {
-            let turn = bodies[1].turn().await;
+            let turn = bodies[1].turn(WAIT).await;
             let since = Instant::now();
             (turn.is_ok(), since)
         };
         let third = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            bodies[2].turn().await.is_ok()
+            bodies[2].turn(WAIT).await.is_ok()
         };
         let ends = async {
             tokio::time::sleep(Duration::from_secs(3)).await;
@@ -407,9 +409,9 @@ mod tests {
         let ((second, since), third, ended) = tokio::join!(second, third, ends);
         assert!(second && third);
         assert_eq!(since, ended);
-        let _held = bodies[0].turn().await.expect("nobody else");
+        let _held = bodies[0].turn(WAIT).await.expect("nobody else");
         assert!(
-            bodies[1].turn().await.is_err(),
+            bodies[1].turn(WAIT).await.is_err(),
             "after as long as a body may wait"
         );
         assert_eq!(

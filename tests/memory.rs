@@ -133,6 +133,33 @@ fn a_backlog_on_disk_and_catching_up_with_it() {
     assert_small(&mut haflux);
 }
 
+/// Each node's replicator reads them from the disk.
+#[test]
+fn long_lines_that_neither_node_has() {
+    const LINES: usize = 6;
+    let _alone = ONE_AT_A_TIME.lock();
+    let ((mut one, first), (mut two, second)) = (counting(|_| true), counting(|_| true));
+    let (_folder, mut haflux) = start(&[&one, &two], "");
+    let url = haflux.url("front");
+    write(&url, "telegraf", &body(2000));
+    for node in [&mut one, &mut two] {
+        node.refuse();
+    }
+    let line = format!("m s=\"{}\" 1\n", "x".repeat(20_000_000)).into_bytes();
+    for _ in 0..LINES {
+        write(&url, "telegraf", &line);
+    }
+    for node in [&mut one, &mut two] {
+        node.accept_again();
+    }
+    for count in [&first, &second] {
+        wait_until("it to catch up", LONG, || {
+            count.load(Ordering::Relaxed) >= LINES * line.len()
+        });
+    }
+    assert_small(&mut haflux);
+}
+
 #[test]
 fn a_thousand_idle_connections() {
     let _alone = ONE_AT_A_TIME.lock();

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::reader::{Batch, Most};
 use super::{Record, Sequence};
 
 /// Records in order, the oldest given up when there are too many bytes.
@@ -60,27 +61,22 @@ impl Cache {
         true
     }
 
-    /// The records above `after`, up to `max_bytes` of payload but at least one; `None` if some of them are not here.
-    pub(super) fn read(&self, after: Sequence, max_bytes: usize) -> Option<Vec<Record>> {
+    /// The records above `after` that a reader is given at once; `None` if some of them are not here.
+    pub(super) fn read(&self, after: Sequence, most: Most) -> Option<Batch> {
         if after < self.after {
             return None;
         }
         let start = self
             .records
             .partition_point(|record| record.sequence <= after);
-        let mut bytes = 0_usize;
-        let fits = |record: &&Record| {
-            let first = bytes == 0;
-            bytes = bytes.saturating_add(record.payload.len().max(1));
-            first || bytes <= max_bytes
-        };
-        Some(
-            self.records
-                .range(start..)
-                .take_while(fits)
-                .cloned()
-                .collect(),
-        )
+        let mut batch = Batch::new(most);
+        for record in self.records.range(start..) {
+            if !batch.has_room(record.payload.len()) {
+                break;
+            }
+            batch.take(record.clone());
+        }
+        Some(batch)
     }
 }
 
@@ -102,32 +98,52 @@ mod tests {
         }
     }
 
-    fn numbers(records: Option<Vec<Record>>) -> Option<Vec<u64>> {
-        records.map(|records| records.iter().map(|record| record.sequence.get()).collect())
+    fn numbers(batch: Option<Batch>) -> Option<Vec<u64>> {
+        let numbers = |batch: Batch| {
+            let records = batch.records.iter();
+            records.map(|record| record.sequence.get()).collect()
+        };
+        batch.map(numbers)
+    }
+
+    fn most(bytes: usize) -> Most {
+        Most {
+            bytes,
+            longest: usize::MAX,
+        }
     }
 
     #[test]
     fn gives_what_it_has_and_says_what_it_has_not() {
         let mut cache = Cache::new(3 * (100 + OVERHEAD), Sequence::new(10));
-        assert_eq!(numbers(cache.read(Sequence::new(9), 1000)), None);
-        assert_eq!(numbers(cache.read(Sequence::new(10), 1000)), Some(vec![]));
+        assert_eq!(numbers(cache.read(Sequence::new(9), most(1000))), None);
+        assert_eq!(
+            numbers(cache.read(Sequence::new(10), most(1000))),
+            Some(vec![])
+        );
         for number in [11, 12, 20] {
             cache.push(record(number));
         }
         assert_eq!(
-            numbers(cache.read(Sequence::new(10), 1000)),
+            numbers(cache.read(Sequence::new(10), most(1000))),
             Some(vec![11, 12, 20])
         );
         assert_eq!(
-            numbers(cache.read(Sequence::new(10), 200)),
+            numbers(cache.read(Sequence::new(10), most(200))),
             Some(vec![11, 12])
         );
-        assert_eq!(numbers(cache.read(Sequence::new(10), 1)), Some(vec![11]));
-        assert_eq!(numbers(cache.read(Sequence::new(15), 0)), Some(vec![20]));
-        cache.push(record(21));
-        assert_eq!(numbers(cache.read(Sequence::new(10), 1000)), None);
         assert_eq!(
-            numbers(cache.read(Sequence::new(11), 1000)),
+            numbers(cache.read(Sequence::new(10), most(1))),
+            Some(vec![11])
+        );
+        assert_eq!(
+            numbers(cache.read(Sequence::new(15), most(0))),
+            Some(vec![20])
+        );
+        cache.push(record(21));
+        assert_eq!(numbers(cache.read(Sequence::new(10), most(1000))), None);
+        assert_eq!(
+            numbers(cache.read(Sequence::new(11), most(1000))),
             Some(vec![12, 20, 21])
         );
     }
@@ -141,7 +157,7 @@ mod tests {
         };
         cache.push(record(1));
         cache.push(large(2));
-        let read = |cache: &Cache, after| numbers(cache.read(Sequence::new(after), 10_000));
+        let read = |cache: &Cache, after| numbers(cache.read(Sequence::new(after), most(10_000)));
         assert_eq!(read(&cache, 0), Some(vec![1, 2]));
         for number in [3, 4] {
             cache.push(record(number));
@@ -165,7 +181,10 @@ mod tests {
     fn a_cache_of_nothing_keeps_nothing() {
         let mut cache = Cache::new(0, Sequence::ZERO);
         cache.push(record(1));
-        assert_eq!(numbers(cache.read(Sequence::ZERO, 1000)), None);
-        assert_eq!(numbers(cache.read(Sequence::new(1), 1000)), Some(vec![]));
+        assert_eq!(numbers(cache.read(Sequence::ZERO, most(1000))), None);
+        assert_eq!(
+            numbers(cache.read(Sequence::new(1), most(1000))),
+            Some(vec![])
+        );
     }
 }

@@ -18,6 +18,17 @@ const LARGEST_WINDOW: usize = 1 << 20;
 pub struct Reader {
     shared: Arc<Shared>,
     place: Place,
+    longest: usize,
+    is_before_a_longer: bool,
+}
+
+/// How much is read at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most {
+    /// Bytes of payload, unless the first record alone has more.
+    pub(super) bytes: usize,
+    /// Bytes of one record's payload: it is read up to the first that has more, and no further.
+    pub(super) longest: usize,
 }
 
 /// Where a reader is.
@@ -34,6 +45,8 @@ impl Reader {
         Self {
             shared,
             place: Place { after, found: None },
+            longest: usize::MAX,
+            is_before_a_longer: false,
         }
     }
 
@@ -42,18 +55,36 @@ impl Reader {
         self.place.after
     }
 
+    /// From now on a record with a longer payload is not read into memory, and nothing behind it is.
+    pub fn stop_before_longer(&mut self, longest: usize) {
+        self.longest = longest;
+    }
+
+    /// Whether that is why the last read gave nothing.
+    pub fn is_before_a_longer(&self) -> bool {
+        self.is_before_a_longer
+    }
+
     /// All durable records there are now above the last one given, up to `max_bytes` of payload, but at least one; none if
     /// there is none. Recent ones come from memory, others from the disk on a blocking thread.
     pub async fn read(&mut self, max_bytes: usize) -> Result<Vec<Record>, ReadError> {
-        if let Some(records) = self.place.read_cached(&self.shared, max_bytes) {
-            return Ok(records);
-        }
-        let (mut place, shared) = (self.place, Arc::clone(&self.shared));
-        let reading =
-            tokio::task::spawn_blocking(move || (place.read_files(&shared, max_bytes), place));
-        let (result, place) = reading.await.map_err(io::Error::other)?;
-        self.place = place;
-        result
+        let most = Most {
+            bytes: max_bytes,
+            longest: self.longest,
+        };
+        let batch = match self.place.read_cached(&self.shared, most) {
+            Some(batch) => batch,
+            None => {
+                let (mut place, shared) = (self.place, Arc::clone(&self.shared));
+                let reading =
+                    tokio::task::spawn_blocking(move || (place.read_files(&shared, most), place));
+                let (result, place) = reading.await.map_err(io::Error::other)?;
+                self.place = place;
+                result?
+            }
+        };
+        self.is_before_a_longer = batch.is_before_a_longer;
+        Ok(batch.records)
     }
 
     /// [`Reader::read`] without a runtime.
@@ -63,10 +94,16 @@ impl Reader {
         max_bytes: usize,
         cached: bool,
     ) -> Result<Vec<Record>, ReadError> {
-        let records = cached
-            .then(|| self.place.read_cached(&self.shared, max_bytes))
+        let most = Most {
+            bytes: max_bytes,
+            longest: self.longest,
+        };
+        let batch = cached
+            .then(|| self.place.read_cached(&self.shared, most))
             .flatten();
-        records.map_or_else(|| self.place.read_files(&self.shared, max_bytes), Ok)
+        let batch = batch.map_or_else(|| self.place.read_files(&self.shared, most), Ok)?;
+        self.is_before_a_longer = batch.is_before_a_longer;
+        Ok(batch.records)
     }
 }
 
@@ -83,47 +120,66 @@ enum Outcome {
 }
 
 /// The records of one read.
-struct Batch {
-    records: Vec<Record>,
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) records: Vec<Record>,
     bytes: usize,
-    max_bytes: usize,
+    most: Most,
+    /// It has nothing, because the first record is longer than it may be.
+    is_before_a_longer: bool,
 }
 
 impl Batch {
-    /// Adds the record, or gives it up when there is enough.
-    ///
-    /// A payload that is small beside the window it was read with is copied out of it: it may be held for long, alone, and
-    /// would hold the whole window.
-    fn take(&mut self, mut record: Record, window: usize) -> bool {
-        self.bytes = self.bytes.saturating_add(record.payload.len().max(1));
-        let fits = self.records.is_empty() || self.bytes <= self.max_bytes;
-        if fits {
-            if record.payload.len() < window / 2 {
-                record.payload = Bytes::copy_from_slice(&record.payload);
-            }
-            self.records.push(record);
+    pub(super) fn new(most: Most) -> Self {
+        Self {
+            records: Vec::new(),
+            bytes: 0,
+            most,
+            is_before_a_longer: false,
         }
-        fits
+    }
+
+    /// Whether the next record, with a payload of so many bytes, belongs to it.
+    pub(super) fn has_room(&mut self, length: usize) -> bool {
+        let is_first = self.records.is_empty();
+        if length > self.most.longest {
+            self.is_before_a_longer = is_first;
+            return false;
+        }
+        is_first || self.bytes.saturating_add(length.max(1)) <= self.most.bytes
+    }
+
+    /// Adds the next record.
+    pub(super) fn take(&mut self, record: Record) {
+        self.bytes = self.bytes.saturating_add(record.payload.len().max(1));
+        self.records.push(record);
+    }
+
+    /// Adds a record that was read with a window of so many bytes.
+    ///
+    /// A payload that is small beside the window is copied out of it: it may be held for long, alone, and would hold the whole
+    /// window.
+    fn take_from(&mut self, mut record: Record, window: usize) {
+        if record.payload.len() < window / 2 {
+            record.payload = Bytes::copy_from_slice(&record.payload);
+        }
+        self.take(record);
     }
 }
 
 impl Place {
-    fn read_cached(&mut self, shared: &Shared, max_bytes: usize) -> Option<Vec<Record>> {
-        let records = lock(&shared.cache).read(self.after, max_bytes)?;
-        if let Some(last) = records.last() {
+    fn read_cached(&mut self, shared: &Shared, most: Most) -> Option<Batch> {
+        let batch = lock(&shared.cache).read(self.after, most)?;
+        if let Some(last) = batch.records.last() {
             self.after = last.sequence;
         }
-        Some(records)
+        Some(batch)
     }
 
     /// What is wrong behind some sound records is said by the next call, which gets there again.
-    fn read_files(&mut self, shared: &Shared, max_bytes: usize) -> Result<Vec<Record>, ReadError> {
+    fn read_files(&mut self, shared: &Shared, most: Most) -> Result<Batch, ReadError> {
         let durable = shared.durable.borrow().sequence;
-        let mut batch = Batch {
-            records: Vec::new(),
-            bytes: 0,
-            max_bytes,
-        };
+        let mut batch = Batch::new(most);
         while self.after < durable {
             let segment = lock(&shared.segments).with_record_above(self.after);
             let until = segment
@@ -167,7 +223,7 @@ impl Place {
                 }
             }
         }
-        Ok(batch.records)
+        Ok(batch)
     }
 
     /// Adds the segment's records up to `until` to the batch.
@@ -196,7 +252,7 @@ impl Place {
             }
             opened => opened?,
         };
-        let window = batch.max_bytes.clamp(SMALLEST_WINDOW, LARGEST_WINDOW);
+        let window = batch.most.bytes.clamp(SMALLEST_WINDOW, LARGEST_WINDOW);
         let mut scanner = Scanner::new(file, segment.identity, window)?;
         let (mut position, mut last) = match self.found {
             Some((serial, position, last)) if serial == segment.serial && last <= self.after => {
@@ -205,6 +261,11 @@ impl Place {
             _ => (HEADER_SIZE, segment.first.previous()),
         };
         while last < until {
+            // Looked at before its payload is read: it may be long.
+            let next = scanner.peek(position, self.after.max(last))?;
+            if next.is_some_and(|length| !batch.has_room(length)) {
+                return Ok(Outcome::Enough);
+            }
             let mut frame = scanner.frame_at(position, last)?;
             if frame.is_none() {
                 let Some(further) = scanner.search(position, last)? else {
@@ -223,8 +284,11 @@ impl Place {
             if sequence > until {
                 break;
             }
-            if sequence > self.after && !batch.take(frame.record, window) {
-                return Ok(Outcome::Enough);
+            if sequence > self.after {
+                if !batch.has_room(frame.record.payload.len()) {
+                    return Ok(Outcome::Enough);
+                }
+                batch.take_from(frame.record, window);
             }
             (position, last) = (frame.end, sequence);
             self.after = self.after.max(last);

@@ -85,6 +85,13 @@ impl Scanner {
         }))
     }
 
+    /// The length of the payload at `position`, if a sound header of a record above `above` stands there.
+    pub(super) fn peek(&mut self, position: u64, above: Sequence) -> io::Result<Option<usize>> {
+        let header = self.header_at(position)?;
+        let header = header.filter(|header| header.sequence > above);
+        Ok(header.and_then(|header| usize::try_from(header.length).ok()))
+    }
+
     /// The first position behind `from` with a sound frame of a record above `above`.
     pub(super) fn search(&mut self, from: u64, above: Sequence) -> io::Result<Option<u64>> {
         let mut position = from.next_multiple_of(STEP).max(from + STEP);

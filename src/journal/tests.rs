@@ -55,9 +55,13 @@ impl Observer for Told {
             shared.durable.borrow().sequence < first.sequence,
             "the watch shows what the observer does not know"
         );
-        let cached = lock(&shared.cache).read(first.sequence.previous(), usize::MAX);
+        let most = super::reader::Most {
+            bytes: usize::MAX,
+            longest: usize::MAX,
+        };
+        let cached = lock(&shared.cache).read(first.sequence.previous(), most);
         assert!(
-            cached.is_none_or(|records| records.is_empty()),
+            cached.is_none_or(|batch| batch.records.is_empty()),
             "a reader is given what the observer does not know"
         );
         lock(&self.committed).extend(committed);

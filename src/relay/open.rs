@@ -1,8 +1,8 @@
 //! How a relay starts: its journal is opened, its replicas are given their places, its tasks are made.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -49,7 +49,7 @@ const EXPIRY_PACE: Duration = Duration::from_millis(100);
 const FIRST_MEETING: Duration = Duration::from_secs(2);
 
 /// More than the head of a record can take: five fields of at most 64 KiB.
-const MAX_RECORD_HEAD: usize = 512 * 1024;
+pub(super) const MAX_RECORD_HEAD: usize = 512 * 1024;
 
 /// Why a relay cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -224,6 +224,7 @@ impl Relay {
         );
         let relay = Relay {
             inflight: Budget::new(settings.budget(), Arc::clone(&stats.inflight)),
+            last_piece: Mutex::default(),
             judge,
             statements: PerSource::new(settings.max_statements, settings.max_statements_per_source),
             settings,

@@ -19,6 +19,9 @@ use super::{MAX_COST, MAX_RESIDENT, MAX_STALL, attacks, house, node_ends, settle
 /// How long the good client is measured without an attack.
 const CALM: Duration = Duration::from_secs(3);
 
+/// A saved cursor has come to the head this much later than `rewind`.
+const REST: Duration = Duration::from_secs(1);
+
 /// What was measured.
 struct Row {
     name: &'static str,
@@ -105,7 +108,9 @@ fn each_attack_beside_a_good_client() {
 }
 
 fn measure(lab: &mut Lab, attack: Attack, seconds: Duration, seed: u64, first: &mut u64) -> Row {
-    lab.haflux.kill9();
+    // Once `rewind` is over, a new start does not send the nodes the last attack once more.
+    std::thread::sleep(house::REWIND + REST);
+    lab.haflux.terminate();
     lab.haflux.restart();
     let targets = targets(lab);
     let address = targets.influx.clone();

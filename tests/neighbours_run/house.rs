@@ -20,7 +20,7 @@ pub const EVIL: &str = "evil";
 const BIG: usize = 60_000;
 
 /// Longer than any pause.
-const REWIND: Duration = Duration::from_secs(4);
+pub const REWIND: Duration = Duration::from_secs(4);
 
 /// The parameters that say who asks. A password is the user's name.
 pub const ADMIN: &str = "u=admin&p=admin";

@@ -245,8 +245,6 @@ impl Haflux {
                 .args(["run", "--config"])
                 .arg(&self.file)
                 .env("RUST_BACKTRACE", "1")
-                // As in the image and the unit.
-                .env("MIMALLOC_PURGE_DELAY", "10")
                 .envs(self.environment.iter().cloned()),
             &self.log_file(),
         );

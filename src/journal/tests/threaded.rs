@@ -341,3 +341,37 @@ fn limits_are_told_apart() -> Result {
     ));
     Ok(())
 }
+
+#[test]
+fn a_record_that_is_too_long_for_now_is_not_read_and_nothing_behind_it_is() -> Result {
+    for cache_size in [4 << 10, 0] {
+        let place = tempfile::tempdir()?;
+        let options = Options {
+            cache_size,
+            ..small()
+        };
+        block_on(async {
+            let (journal, _) = reopen(place.path(), options).await?;
+            let long = "x".repeat(900);
+            for text in ["one", &long, "three", &long] {
+                append(&journal, text).await?;
+            }
+            let mut reader = journal.reader(Sequence::ZERO);
+            reader.stop_before_longer(100);
+            assert_eq!(all(&mut reader).await?, ["one"]);
+            assert!(reader.is_before_a_longer());
+            assert_eq!(reader.position().get(), 1);
+            reader.stop_before_longer(usize::MAX);
+            assert_eq!(reader.read(1).await?.len(), 1, "the long one");
+            assert!(!reader.is_before_a_longer());
+            reader.stop_before_longer(100);
+            assert_eq!(all(&mut reader).await?, ["three"]);
+            assert!(reader.is_before_a_longer());
+            reader.stop_before_longer(usize::MAX);
+            assert_eq!(all(&mut reader).await?, [long]);
+            assert!(!reader.is_before_a_longer(), "there is nothing");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}

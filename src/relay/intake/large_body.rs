@@ -14,6 +14,12 @@ use crate::relay::intake::ingest::{Ingested, lines, nothing};
 /// Room behind a long line for its stamp and its record's head, so that neither makes it move.
 const SPARE: usize = 4 * 1024;
 
+/// The first piece is this part of a record, as stamps make ordinary short lines so much longer.
+const FIRST: usize = 4;
+
+/// Stamps make no line longer by more than this.
+const MOST_GROWTH: usize = 16;
+
 /// Where the lines come from.
 pub(in crate::relay) enum Source {
     /// The body.
@@ -28,6 +34,8 @@ pub(in crate::relay) struct Digest {
     source: Source,
     normalizer: Normalizer,
     max_record: usize,
+    /// Bytes that are taken next: so many that they become one record, by what the last ones became.
+    wanted: usize,
     /// Taken from the source, and not made a record.
     begun: BytesMut,
     /// Whether some of it became a record.
@@ -50,6 +58,7 @@ impl Digest {
             source,
             normalizer,
             max_record,
+            wanted: max_record.div_ceil(FIRST),
             begun: BytesMut::new(),
             has_records: false,
             is_over: false,
@@ -69,7 +78,7 @@ impl Digest {
         if self.is_over {
             return Ok(None);
         }
-        let mut wanted = self.max_record;
+        let mut wanted = self.wanted;
         while self.fill(wanted)? {
             let prefix = closed_prefix(&self.begun);
             if prefix > 0 {
@@ -89,7 +98,15 @@ impl Digest {
     }
 
     fn lines(&mut self, piece: Bytes) -> Ingested {
+        let taken = piece.len();
         let normalized = self.normalizer.piece(piece);
+        let made = normalized.body.len();
+        if let Some(wanted) = self.max_record.saturating_mul(taken).checked_div(made) {
+            // A little less, so that what is made of it is one record and not a small second one.
+            let wanted = wanted - wanted / MOST_GROWTH;
+            let least = self.max_record.div_ceil(MOST_GROWTH);
+            self.wanted = wanted.clamp(least, self.max_record);
+        }
         let ingested = lines(&self.request, normalized, self.max_record);
         self.has_records |= !ingested.records.is_empty();
         ingested

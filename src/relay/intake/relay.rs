@@ -3,7 +3,7 @@
 mod body;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tokio::sync::oneshot;
@@ -15,7 +15,7 @@ use crate::journal::{Journal, Sequence};
 use crate::pieces::Pieces;
 use crate::stats::RelayStats;
 
-use self::body::Stored;
+use self::body::LastPiece;
 use crate::per_source::PerSource;
 use crate::relay::intake::judge::{Judge, Question, Rejection};
 use crate::relay::intake::response_headers::Asker;
@@ -47,6 +47,8 @@ pub struct Relay {
     pub(in crate::relay) freshness: Arc<Freshness>,
     pub(in crate::relay) replicas: Vec<Arc<Replica>>,
     pub(in crate::relay) inflight: Arc<Budget>,
+    /// Changed by the large body that has its turn.
+    pub(in crate::relay) last_piece: Mutex<LastPiece>,
     pub(in crate::relay) judge: Arc<Judge>,
     /// Statements under way or waiting.
     pub(in crate::relay) statements: Arc<PerSource>,
@@ -263,8 +265,8 @@ impl Relay {
     /// Takes the whole body: unpacks it, appends its records and waits until the write may be answered.
     pub async fn finish(&self, mut admitted: Box<Admitted>, body: Pieces) -> Answer {
         admitted.reservation.settle();
-        let Stored { waits, turn: _turn } = match self.store(&mut admitted, body).await {
-            Ok(stored) => stored,
+        let waits = match self.store(&mut admitted, body).await {
+            Ok(waits) => waits,
             Err(answer) => return answer,
         };
         let (mut applied, mut newest) = (self.replicas.len(), Sequence::ZERO);
@@ -321,13 +323,12 @@ impl Relay {
     }
 
     pub(in crate::relay) fn too_many(&self) -> influx::Refusal {
-        influx::Refusal::unavailable(
-            format!(
-                "relay {}: too many writes in flight (max_inflight)",
-                self.settings.name
-            ),
-            RETRY_AFTER_SECONDS,
-        )
+        influx::Refusal::unavailable(self.too_many_reason(), RETRY_AFTER_SECONDS)
+    }
+
+    fn too_many_reason(&self) -> String {
+        let name = &self.settings.name;
+        format!("relay {name}: too many writes in flight (max_inflight)")
     }
 
     pub(in crate::relay) fn refuse(

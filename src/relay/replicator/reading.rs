@@ -29,6 +29,7 @@ impl Replicator {
             && self.read_not_before.is_none_or(|moment| moment <= now)
             && self.window.has_room()
             && self.doubts.has_room()
+            && (!self.reader.is_before_a_longer() || self.window.longest() == usize::MAX)
             && self.tracker.len() < MAX_TRACKED
             && !self.pending_clients.refusals(Refusals::is_full)
     }
@@ -37,6 +38,7 @@ impl Replicator {
         while self.may_read() {
             // Seen before the read, so that a record that becomes durable meanwhile wakes the next wait.
             self.durable.mark_unchanged();
+            self.reader.stop_before_longer(self.window.longest());
             match self.reader.read(self.pace.max_batch).await {
                 Ok(records) if records.is_empty() => return,
                 Ok(records) => {

@@ -417,6 +417,17 @@ impl Freshness {
         replica.is_some_and(|replica| replica.view().trusted)
     }
 
+    /// Whether this replica has a verdict on every record of the database up to here.
+    pub(in crate::relay) fn has_judged(
+        &self,
+        replica: usize,
+        database: &str,
+        record: Sequence,
+    ) -> bool {
+        let replica = self.replicas.get(replica);
+        replica.is_some_and(|replica| replica.view().has_applied(database, record))
+    }
+
     /// Whether it will be able to answer it as soon as it has caught up.
     pub fn may_become_fresh(&self, replica: usize, demand: &Demand) -> bool {
         self.replicas

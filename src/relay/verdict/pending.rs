@@ -57,6 +57,17 @@ pub enum Settlement {
     Hold,
 }
 
+/// How a lane goes for a large body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Headway {
+    /// Every replica that clients of the lane wait for has judged what went before, or there is none.
+    GoOn,
+    /// One of them has not.
+    Wait,
+    /// The lane stands still at all replicas in reach.
+    StandsStill,
+}
+
 /// How a client's wait ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -187,6 +198,28 @@ impl PendingClients {
         let known = rows.reach.iter().zip(&rows.held);
         let near = known.filter(|(reach, held)| reach.is_near() && !held.contains(&lane));
         self.policy.admits(near.count(), rows.reach.len())
+    }
+
+    /// Whether more of a large body may follow in this lane; `has_judged`: whether a replica has a verdict on what went before.
+    pub fn headway(&self, database: &str, has_judged: impl Fn(usize) -> bool) -> Headway {
+        let lane = self.lanes.hash_one(database);
+        let rows = self.rows();
+        let near = rows.reach.iter().zip(&rows.held).enumerate();
+        let near = near.filter(|(_, (reach, held))| reach.is_near() && !held.contains(&lane));
+        let (mut goes_on, mut stands_still) = (false, false);
+        for (replica, _) in near {
+            if has_judged(replica) {
+                goes_on = true;
+            } else if rows.stalled.contains(&(replica, lane)) {
+                stands_still = true;
+            } else {
+                return Headway::Wait;
+            }
+        }
+        match (goes_on, stands_still) {
+            (false, true) => Headway::StandsStill,
+            _ => Headway::GoOn,
+        }
     }
 
     /// From now on a replica that has not answered since the start is out of reach, and nobody waits for it any more.

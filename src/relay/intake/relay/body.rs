@@ -1,9 +1,11 @@
 //! What is done to a body until its records are appended: unpacking it, and making records of it.
 //!
-//! One that is larger than a joined request may be is a [digest](crate::relay::intake::large_body): it becomes records piece by piece, and
-//! what is made of a piece is durable before the one after the next is worked on. So what a large body becomes neither fills
-//! the memory nor stands before others' writes in the journal. One such body at a time has its turn.
+//! One that is larger than a joined request may be is a [digest](crate::relay::intake::large_body): it becomes records piece by piece. One
+//! such body at a time has its turn, for one piece, and one record of them at a time is under way: the next one is appended when
+//! every replica that clients wait for has judged it ([`Headway`]). So what a large body becomes neither fills the memory nor stands before
+//! others' writes, in the journal or at a node.
 
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -15,12 +17,13 @@ use crate::budget::Turn;
 use crate::influx::{
     self, Answer, UnpackError, Unpacker, WriteEndpoint, unpack_gzip, unpacked_length,
 };
-use crate::journal::{AppendError, Payload};
+use crate::journal::{AppendError, Payload, Sequence};
 use crate::offload::{LARGE, offload};
 use crate::pieces::Pieces;
 use crate::relay::intake::ingest::{Ingested, ingest, unix_nanos};
 use crate::relay::intake::large_body::{Digest, Source};
 use crate::relay::record::write::{FieldTooLong, WRITE, WriteRecord};
+use crate::relay::verdict::pending::Headway;
 
 /// A small body that unfolds to more is worked on outside the threads that serve requests.
 const SMALL: usize = 1024 * 1024;
@@ -28,13 +31,8 @@ const SMALL: usize = 1024 * 1024;
 /// How soon a journal that was given too much at once is asked again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
-/// What was appended of a body.
-pub(super) struct Stored {
-    pub(super) waits: Vec<Wait>,
-    /// A body with a line so long that it is in memory as a whole, at each node's replicator too, keeps its turn until its client
-    /// is answered.
-    pub(super) turn: Option<Turn>,
-}
+/// The database of the large body's record that was appended last.
+pub(super) type LastPiece = Option<String>;
 
 /// What is ready to be appended, and what it was made of.
 struct Prepared {
@@ -62,7 +60,7 @@ impl Relay {
         &self,
         admitted: &mut Admitted,
         body: Pieces,
-    ) -> Result<Stored, Answer> {
+    ) -> Result<Vec<Wait>, Answer> {
         let most = self.settings.max_unpacked_body;
         if !admitted.request.gzip {
             if self.may_be_large(admitted, body.length()) {
@@ -124,7 +122,11 @@ impl Relay {
         covered.map_err(|_| self.no_room(admitted))
     }
 
-    async fn store_at_once(&self, admitted: &Admitted, body: Bytes) -> Result<Stored, Answer> {
+    async fn store_at_once(
+        &self,
+        admitted: &mut Admitted,
+        body: Bytes,
+    ) -> Result<Vec<Wait>, Answer> {
         let now = unix_nanos(SystemTime::now());
         let (max_record, max_tags) = (self.max_record(), self.settings.max_tags);
         let prepared = if body.len() < LARGE {
@@ -143,29 +145,33 @@ impl Relay {
             Some(prepared) => self.prepared(admitted, prepared)?,
             None => return Err(self.not_done(admitted, 0)),
         };
-        let pieces = prepared.payloads.len();
-        let mut waits = Vec::with_capacity(pieces);
-        for payload in prepared.payloads {
-            match self.append(admitted, payload) {
-                Ok(wait) => waits.push(wait),
-                Err(error) => {
-                    let appended = format!("{} of {pieces} parts", waits.len());
-                    return Err(self.not_appended(admitted, &error, waits.len(), &appended));
-                }
+        let mut waits = Vec::with_capacity(prepared.payloads.len());
+        if prepared.payloads.len() > 1 {
+            // Stamps have made it a large body.
+            let held = prepared.payloads.iter().map(Payload::length).sum();
+            let covered = admitted.reservation.cover(held).await;
+            covered.map_err(|_| self.no_room(admitted))?;
+            for payload in prepared.payloads {
+                let turn = self.turn(admitted, &waits).await?;
+                self.append_large(admitted, payload, &turn, &mut waits)
+                    .await?;
+            }
+        } else {
+            for payload in prepared.payloads {
+                let appended = self.append(admitted, payload);
+                let failed = |error| self.not_appended(admitted, &error, 0);
+                waits.push(appended.map_err(failed)?);
             }
         }
         self.count(&prepared.ingested);
-        Ok(Stored { waits, turn: None })
+        Ok(waits)
     }
 
     async fn store_in_parts(
         &self,
         admitted: &mut Admitted,
         source: Source,
-    ) -> Result<Stored, Answer> {
-        let turn = admitted.reservation.turn().await;
-        let turn = turn.map_err(|_| self.no_room(admitted))?;
-        let mut has_long_line = false;
+    ) -> Result<Vec<Wait>, Answer> {
         let mut digest = Digest::new(
             admitted.request.clone(),
             source,
@@ -175,31 +181,24 @@ impl Relay {
         );
         let mut waits: Vec<Wait> = Vec::new();
         loop {
+            let turn = self.turn(admitted, &waits).await?;
             let step = offload(move || {
                 let next = digest.next();
                 (next.map(|next| next.map(Prepared::of)), digest)
             });
-            let (stepped, is_committed) = tokio::join!(step, self.is_committed());
-            let Some((Ok(next), rest)) = stepped else {
+            let Some((Ok(next), rest)) = step.await else {
                 return Err(self.not_done(admitted, waits.len()));
             };
-            if !is_committed {
-                let error = AppendError::QueueFull;
-                return Err(self.not_appended_whole(admitted, &error, waits.len()));
-            }
             let Some(prepared) = next else {
-                let turn = has_long_line.then_some(turn);
-                return Ok(Stored { waits, turn });
+                return Ok(waits);
             };
             let prepared = self.prepared(admitted, prepared)?;
-            for payload in prepared.payloads {
-                has_long_line |= payload.length() > self.max_record().saturating_mul(2);
-                match self.append_when_there_is_room(admitted, payload).await {
-                    Ok(wait) => waits.push(wait),
-                    Err(error) => {
-                        return Err(self.not_appended_whole(admitted, &error, waits.len()));
-                    }
+            for (number, payload) in prepared.payloads.into_iter().enumerate() {
+                if number > 0 {
+                    self.may_go_on(admitted, &waits).await?;
                 }
+                self.append_large(admitted, payload, &turn, &mut waits)
+                    .await?;
             }
             self.count(&prepared.ingested);
             digest = rest;
@@ -210,10 +209,77 @@ impl Relay {
         }
     }
 
-    /// Returns once everything is committed that was appended before. False if that takes longer than a write may.
-    async fn is_committed(&self) -> bool {
+    /// Waits for the turn of a large body, of which these records are appended, and until it may go on. Who has begun waits for
+    /// longer.
+    async fn turn(&self, admitted: &Admitted, waits: &[Wait]) -> Result<Turn, Answer> {
+        let longest = match waits {
+            [] => self.settings.body_wait,
+            _ => self.settings.timeout,
+        };
+        let turn = admitted.reservation.turn(longest).await;
+        let turn = turn.map_err(|_| match waits {
+            [] => self.no_room(admitted),
+            _ => self.stopped(admitted, self.too_many_reason(), waits.len()),
+        })?;
+        self.may_go_on(admitted, waits).await?;
+        Ok(turn)
+    }
+
+    /// Returns once the large body's next record may be appended.
+    async fn may_go_on(&self, admitted: &Admitted, waits: &[Wait]) -> Result<(), Answer> {
+        let Some(committed) = self.keep_pace().await else {
+            return Err(self.not_appended(admitted, &AppendError::QueueFull, waits.len()));
+        };
+        let own = &admitted.request.database;
+        let has_judged =
+            |replica| !waits.is_empty() && self.freshness.has_judged(replica, own, committed);
+        match self.pending_clients.headway(own, has_judged) {
+            Headway::StandsStill => {
+                let name = &self.settings.name;
+                let reason = format!("relay {name}: no replica gets on with database {own}");
+                Err(self.stopped(admitted, reason, waits.len()))
+            }
+            Headway::GoOn | Headway::Wait => Ok(()),
+        }
+    }
+
+    /// Appends a record of the large body that has its turn.
+    async fn append_large(
+        &self,
+        admitted: &Admitted,
+        payload: Payload,
+        _turn: &Turn,
+        waits: &mut Vec<Wait>,
+    ) -> Result<(), Answer> {
+        let appended = self.append_when_there_is_room(admitted, payload).await;
+        let wait = appended.map_err(|error| self.not_appended(admitted, &error, waits.len()))?;
+        *self.last_piece() = Some(admitted.request.database.clone());
+        waits.push(wait);
+        Ok(())
+    }
+
+    /// Returns once the last record of a large body is committed, and every replica that its client waits for has judged it or
+    /// does not get on: what was committed then. Nothing if it is not committed within the time for a write.
+    async fn keep_pace(&self) -> Option<Sequence> {
         let flushed = timeout(self.settings.timeout, self.journal.flush());
-        matches!(flushed.await, Ok(Ok(())))
+        flushed.await.ok()?.ok()?;
+        let committed = self.journal.durable().sequence;
+        let Some(database) = self.last_piece().clone() else {
+            return Some(committed);
+        };
+        let has_judged = |replica| self.freshness.has_judged(replica, &database, committed);
+        let look =
+            || (self.pending_clients.headway(&database, has_judged) != Headway::Wait).then_some(());
+        let judged = self.freshness.wait_for(self.settings.timeout, look);
+        // A replica that is too slow for that stands still, or is out of reach, sooner.
+        let _ = judged.await;
+        Some(committed)
+    }
+
+    fn last_piece(&self) -> MutexGuard<'_, LastPiece> {
+        self.last_piece
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn prepared(
@@ -272,37 +338,31 @@ impl Relay {
         self.refuse(admitted, &refusal)
     }
 
-    fn not_appended_whole(
-        &self,
-        admitted: &Admitted,
-        error: &AppendError,
-        appended: usize,
-    ) -> Answer {
-        let parts = format!("the first {appended} parts");
-        self.not_appended(admitted, error, appended, &parts)
+    /// A large body does not go on behind its first `appended` records.
+    fn stopped(&self, admitted: &Admitted, reason: String, appended: usize) -> Answer {
+        let refusal = match appended {
+            0 => {
+                self.stats.rejected.increment();
+                influx::Refusal::unavailable(reason, RETRY_AFTER_SECONDS)
+            }
+            _ => {
+                self.stats.timeouts.increment();
+                influx::Refusal::timed_out(format!(
+                    "the first {appended} parts of the body are journaled; {reason}"
+                ))
+            }
+        };
+        self.refuse(admitted, &refusal)
     }
 
-    /// The journal had room for so many of the pieces, told by `parts`. Only if for none is it true that nothing is stored.
-    fn not_appended(
-        &self,
-        admitted: &Admitted,
-        error: &AppendError,
-        appended: usize,
-        parts: &str,
-    ) -> Answer {
+    /// The journal had room for so many of the records. Only if for none is it true that nothing is stored.
+    fn not_appended(&self, admitted: &Admitted, error: &AppendError, appended: usize) -> Answer {
         if appended == 0 && error.is_final() {
             return self.refuse(admitted, &influx::Refusal::too_large());
         }
         let name = &self.settings.name;
         let reason = format!("relay {name}: the journal takes no writes: {error}");
         warn!("{reason}");
-        if appended == 0 {
-            self.stats.rejected.increment();
-            let refusal = influx::Refusal::unavailable(reason, RETRY_AFTER_SECONDS);
-            return self.refuse(admitted, &refusal);
-        }
-        self.stats.timeouts.increment();
-        let reason = format!("{parts} of the body are journaled; {reason}");
-        self.refuse(admitted, &influx::Refusal::timed_out(reason))
+        self.stopped(admitted, reason, appended)
     }
 }

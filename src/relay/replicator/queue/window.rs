@@ -1,16 +1,15 @@
 //! What a replicator has read of the journal and not settled: bounded in bytes.
 //!
 //! A record that is larger than a joined request, a single long line, would fill the window alone, and the other lanes' records
-//! behind it would wait until the node is done with it. So such records are counted by themselves.
+//! behind it would wait until the node is done with it. So such records are counted by themselves, and while there is one the
+//! journal is read up to the next one, which stays on disk.
 
+use crate::relay::open::MAX_RECORD_HEAD;
 use crate::relay::record::write::WriteRecord;
 use crate::relay::replicator::queue::lane::{Queued, weight};
 
 /// Joined requests' worth of records that the window holds.
 pub(in crate::relay::replicator) const BATCHES: usize = 4;
-
-/// Nothing is read beyond so many large records.
-const MAX_LARGE: usize = 2;
 
 /// The records in the lanes' queues.
 #[derive(Debug)]
@@ -40,7 +39,15 @@ impl Window {
     }
 
     pub(in crate::relay::replicator) fn has_room(&self) -> bool {
-        self.bytes < Self::limit(self.max_batch) && self.large < MAX_LARGE
+        self.bytes < Self::limit(self.max_batch)
+    }
+
+    /// The longest payload that it has room for.
+    pub(in crate::relay::replicator) fn longest(&self) -> usize {
+        match self.large {
+            0 => usize::MAX,
+            _ => self.max_batch.saturating_add(MAX_RECORD_HEAD),
+        }
     }
 
     /// Whether more may be read again: half as much, beside what is read for the first time.
@@ -108,10 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn a_large_record_leaves_room_for_small_ones_and_a_second_one_does_not() {
+    fn a_large_record_leaves_room_for_small_ones_but_for_no_second_one() {
         let mut window = Window::new(1000);
+        assert_eq!(window.longest(), usize::MAX);
         window.add(&record(100_000));
         assert!(window.has_room());
+        assert!(window.longest() < usize::MAX);
         let mut small = 0;
         while window.has_room() {
             window.add(&record(500));
@@ -121,10 +130,8 @@ mod tests {
         window.remove(&record(500));
         window.remove(&record(500));
         assert!(window.has_room());
-        window.add(&record(1001));
-        assert!(!window.has_room());
         window.remove(&record(100_000));
-        assert!(window.has_room());
+        assert_eq!(window.longest(), usize::MAX);
         window.clear();
         assert_eq!((window.bytes, window.large), (0, 0));
     }

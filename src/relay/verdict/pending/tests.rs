@@ -151,3 +151,38 @@ async fn a_replica_that_reports_as_soon_as_it_can_read_finds_every_row() {
     }
     journal.close().await;
 }
+#[test]
+fn a_large_body_waits_for_whoever_its_clients_wait_for() {
+    let pending_clients = fixture(Ack::Any).pending_clients;
+    let judged_by = |judges: &'static [usize]| move |replica| judges.contains(&replica);
+    assert_eq!(
+        pending_clients.headway("db", judged_by(&[0])),
+        Headway::Wait
+    );
+    assert_eq!(
+        pending_clients.headway("db", judged_by(&[0, 1])),
+        Headway::GoOn
+    );
+    pending_clients.stall(1, "db", &[]);
+    assert_eq!(
+        pending_clients.headway("db", judged_by(&[0])),
+        Headway::GoOn
+    );
+    assert_eq!(pending_clients.headway("db", judged_by(&[])), Headway::Wait);
+    assert_eq!(
+        pending_clients.headway("other", judged_by(&[0])),
+        Headway::Wait
+    );
+    pending_clients.stall(0, "db", &[]);
+    assert_eq!(
+        pending_clients.headway("db", judged_by(&[])),
+        Headway::StandsStill
+    );
+    pending_clients.hold(0, ["db"].into_iter());
+    pending_clients.set_reach(1, Reach::Behind);
+    assert_eq!(
+        pending_clients.headway("db", judged_by(&[])),
+        Headway::GoOn,
+        "nobody is waited for"
+    );
+}
