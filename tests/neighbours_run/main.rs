@@ -65,7 +65,7 @@ const MAX_STALL: Duration = Duration::from_secs(RELAY_TIMEOUT.as_secs() * MAX_AT
 const MAX_RESIDENT: u64 = 128_000_000;
 
 /// The most that it may ever have: three attacks at the same time, in a debug build.
-const MAX_MIXED: u64 = 300_000_000;
+const MAX_MIXED: u64 = 240_000_000;
 
 /// What an attack may add to the good client's p99.
 const MAX_COST: Duration = Duration::from_millis(100);
