@@ -141,13 +141,13 @@ fn long_lines_that_neither_node_has() {
     let ((mut one, first), (mut two, second)) = (counting(|_| true), counting(|_| true));
     let (_folder, mut haflux) = start(&[&one, &two], "");
     let url = haflux.url("front");
-    write(&url, "telegraf", &body(2000));
+    write_until_204(&url, "telegraf", &body(2000));
     for node in [&mut one, &mut two] {
         node.refuse();
     }
     let line = format!("m s=\"{}\" 1\n", "x".repeat(20_000_000)).into_bytes();
     for _ in 0..LINES {
-        write(&url, "telegraf", &line);
+        write_until_204(&url, "telegraf", &line);
     }
     for node in [&mut one, &mut two] {
         node.accept_again();
