@@ -4,10 +4,11 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
@@ -140,8 +141,7 @@ impl Disk for DirectoryDisk {
             file.sync_all()?;
         }
         let metadata = file.metadata()?;
-        *self.locked.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((metadata.dev(), metadata.ino()));
+        *self.locked.lock() = Some((metadata.dev(), metadata.ino()));
         Ok(Box::new(FolderLock {
             _file: file,
             locked: Arc::clone(&self.locked),
@@ -191,7 +191,7 @@ impl Disk for DirectoryDisk {
     fn verify(&self) -> io::Result<()> {
         let metadata = fs::metadata(self.path.join(LOCK))?;
         let here = Some((metadata.dev(), metadata.ino()));
-        if here == *self.locked.lock().unwrap_or_else(PoisonError::into_inner) {
+        if here == *self.locked.lock() {
             return Ok(());
         }
         Err(io::Error::new(
@@ -212,7 +212,7 @@ impl LockGuard for FolderLock {}
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        *self.locked.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.locked.lock() = None;
     }
 }
 

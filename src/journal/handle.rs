@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{oneshot, watch};
 
-use super::shared::{Admission, CursorWaiter, Phase, Shared, lock};
+use super::shared::{Admission, CursorWaiter, Phase, Shared};
 use super::writer::{Writer, run};
 use super::{
     AppendError, Cursor, CursorError, Disk, Kind, Observer, OpenError, Options, Position, Reader,
@@ -29,7 +29,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let mut admission = lock(&self.shared.admission);
+        let mut admission = self.shared.admission.lock();
         if admission.phase == Phase::Open {
             admission.phase = Phase::Abandoned;
         }
@@ -118,7 +118,7 @@ impl Journal {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let unix_nanos = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
-        let mut admission = lock(&shared.admission);
+        let mut admission = shared.admission.lock();
         let ticket = admission.admit(&shared.options, kind, unix_nanos, bytes, checksum)?;
         wake(shared, admission);
         Ok(ticket)
@@ -129,7 +129,7 @@ impl Journal {
     /// # Errors
     /// [`AppendError::Closed`]: the journal ended before.
     pub async fn flush(&self) -> Result<(), AppendError> {
-        let newest = lock(&self.shared().admission).head.sequence;
+        let newest = self.shared().admission.lock().head.sequence;
         let (mut durable, mut ended) = (self.watch(), self.shared().ended.subscribe());
         let is_committed = |durable: &Position| durable.sequence >= newest;
         tokio::select! {
@@ -142,7 +142,7 @@ impl Journal {
     /// A position at or behind every record that anybody was told is stored, before this call or by a life before this one.
     /// Right after a start it may be ahead of [`Journal::durable`]; see the module page, "Recovery".
     pub fn barrier(&self) -> Position {
-        lock(&self.shared().admission).committed
+        self.shared().admission.lock().committed
     }
 
     /// The newest committed record: readers are given all up to it.
@@ -159,7 +159,7 @@ impl Journal {
     /// appends may be told that there is no room.
     pub async fn skip_past(&self, sequence: Sequence) -> Result<(), CursorError> {
         {
-            let mut admission = lock(&self.shared().admission);
+            let mut admission = self.shared().admission.lock();
             if admission.next > sequence {
                 return Ok(());
             }
@@ -177,7 +177,9 @@ impl Journal {
 
     /// All cursors, by name.
     pub fn cursors(&self) -> Vec<Cursor> {
-        lock(&self.shared().admission)
+        self.shared()
+            .admission
+            .lock()
             .cursors
             .values()
             .cloned()
@@ -189,7 +191,7 @@ impl Journal {
     /// # Errors
     /// [`CursorError`]: the cursor is as it was.
     pub fn set_cursor(&self, cursor: Cursor) -> Result<(), CursorError> {
-        let mut admission = lock(&self.shared().admission);
+        let mut admission = self.shared().admission.lock();
         if admission.phase == Phase::Closed {
             return Err(CursorError::Closed);
         }
@@ -208,7 +210,7 @@ impl Journal {
     /// Says that nobody needs a record up to `sequence` any more: the journal may let go of those that every saved cursor has
     /// passed, too. What was said before stays said.
     pub fn trim(&self, sequence: Sequence) {
-        let mut admission = lock(&self.shared().admission);
+        let mut admission = self.shared().admission.lock();
         if admission.trimmed < sequence {
             admission.trimmed = sequence;
             wake(self.shared(), admission);
@@ -217,7 +219,7 @@ impl Journal {
 
     /// Removes a cursor, in memory; saved as [`Journal::set_cursor`] says.
     pub fn remove_cursor(&self, name: &str) {
-        let mut admission = lock(&self.shared().admission);
+        let mut admission = self.shared().admission.lock();
         if admission.cursors.remove(name).is_some() {
             admission.cursors_version += 1;
             wake(self.shared(), admission);
@@ -230,7 +232,7 @@ impl Journal {
     /// [`CursorError::Closed`]: the journal ended before.
     pub async fn sync_cursors(&self) -> Result<(), CursorError> {
         let saved = {
-            let mut admission = lock(&self.shared().admission);
+            let mut admission = self.shared().admission.lock();
             let saved = request_save(&mut admission)?;
             wake(self.shared(), admission);
             saved
@@ -251,7 +253,7 @@ impl Journal {
 
     /// How it is.
     pub fn status(&self) -> Status {
-        lock(&self.shared().status).clone()
+        self.shared().status.lock().clone()
     }
 
     /// Takes no more records, writes and syncs what is queued, saves the cursors, gives up the lock and ends the thread. An ill
@@ -259,7 +261,7 @@ impl Journal {
     pub async fn close(&self) {
         let mut ended = self.shared().ended.subscribe();
         {
-            let mut admission = lock(&self.shared().admission);
+            let mut admission = self.shared().admission.lock();
             if admission.phase == Phase::Open {
                 admission.phase = Phase::Closing;
             }
@@ -285,7 +287,7 @@ pub(super) fn request_save(
     Ok(saved)
 }
 
-fn wake(shared: &Shared, mut admission: std::sync::MutexGuard<'_, Admission>) {
+fn wake(shared: &Shared, mut admission: parking_lot::MutexGuard<'_, Admission>) {
     let asleep = admission.call_writer();
     drop(admission);
     if asleep {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::scan::Scanner;
 use super::segment::{HEADER_SIZE, Segment};
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use super::{ReadError, Record, Sequence};
 
 const SMALLEST_WINDOW: usize = 64 << 10;
@@ -169,7 +169,7 @@ impl Batch {
 
 impl Place {
     fn read_cached(&mut self, shared: &Shared, most: Most) -> Option<Batch> {
-        let batch = lock(&shared.cache).read(self.after, most)?;
+        let batch = shared.cache.lock().read(self.after, most)?;
         if let Some(last) = batch.records.last() {
             self.after = last.sequence;
         }
@@ -181,7 +181,7 @@ impl Place {
         let durable = shared.durable.borrow().sequence;
         let mut batch = Batch::new(most);
         while self.after < durable {
-            let segment = lock(&shared.segments).with_record_above(self.after);
+            let segment = shared.segments.lock().with_record_above(self.after);
             let until = segment
                 .and_then(|segment| segment.last)
                 .map_or(durable, |last| last.min(durable));
@@ -209,7 +209,7 @@ impl Place {
                     };
                     // Released or poisoned meanwhile: look again. Not synced yet: the writer may be about to find the same
                     // damage and to write these records once more.
-                    let segments = lock(&shared.segments);
+                    let segments = shared.segments.lock();
                     if segments.with_record_above(self.after) != segment {
                         continue;
                     }

@@ -1,9 +1,10 @@
 //! What callers, the writer and readers share.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::{oneshot, watch};
 
 use super::cache::Cache;
@@ -36,11 +37,6 @@ pub(super) struct Shared {
     pub(super) status: Mutex<Status>,
     /// Turns true when the writer has ended.
     pub(super) ended: watch::Sender<bool>,
-}
-
-/// Locks; a panic elsewhere does not spread, for no lock here is held across anything that can leave half a change.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A record on its way to the disk.

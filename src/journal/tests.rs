@@ -7,9 +7,11 @@ mod recovered;
 mod simulated;
 mod threaded;
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
-use super::shared::{Shared, lock};
+use parking_lot::Mutex;
+
+use super::shared::Shared;
 use super::{Observer, Position, Ticket};
 
 /// An observer that remembers what it was told, and looks whether a reader could know it already.
@@ -33,11 +35,11 @@ impl Told {
 
     /// What was told since the last call.
     fn take(&self) -> Vec<(Ticket, Position)> {
-        std::mem::take(&mut lock(&self.committed))
+        std::mem::take(&mut self.committed.lock())
     }
 
     fn is_closed(&self) -> bool {
-        *lock(&self.closed)
+        *self.closed.lock()
     }
 }
 
@@ -59,15 +61,15 @@ impl Observer for Told {
             bytes: usize::MAX,
             longest: usize::MAX,
         };
-        let cached = lock(&shared.cache).read(first.sequence.previous(), most);
+        let cached = shared.cache.lock().read(first.sequence.previous(), most);
         assert!(
             cached.is_none_or(|batch| batch.records.is_empty()),
             "a reader is given what the observer does not know"
         );
-        lock(&self.committed).extend(committed);
+        self.committed.lock().extend(committed);
     }
 
     fn closed(&self) {
-        *lock(&self.closed) = true;
+        *self.closed.lock() = true;
     }
 }

@@ -10,11 +10,11 @@ mod room;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::disk::{DiskFile, LockGuard};
-use super::shared::{Pending, Phase, Plan, Shared, lock};
+use super::shared::{Pending, Phase, Plan, Shared};
 use super::{Position, Sequence, Ticket};
 
 pub(super) use cursors::TableFile;
@@ -130,7 +130,7 @@ pub(super) enum Again {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, start: Start) -> Self {
-        lock(&shared.segments).set_synced(start.synced.sequence);
+        shared.segments.lock().set_synced(start.synced.sequence);
         Self {
             shared,
             journal: start.journal,
@@ -184,7 +184,7 @@ impl Writer {
 
     /// Takes records over from the queue.
     fn take(&mut self, now: Instant) -> Phase {
-        let mut admission = lock(&self.shared.admission);
+        let mut admission = self.shared.admission.lock();
         admission.news = false;
         let fits = super::shared::MAX_WAITING.saturating_sub(self.pending.len());
         let count = admission.queue.len().min(fits);
@@ -197,23 +197,23 @@ impl Writer {
 
     /// Notes a failure of the disk.
     fn failed(&self, action: &str, error: &io::Error) {
-        let mut status = lock(&self.shared.status);
+        let mut status = self.shared.status.lock();
         status.errors += 1;
         status.last_error = Some(format!("cannot {action}: {error}"));
         log::warn!("journal: cannot {action}: {error}");
     }
 
     fn tell_status(&self) {
-        let bytes = lock(&self.shared.segments).bytes();
-        let takes_records = lock(&self.shared.admission).room;
-        let mut status = lock(&self.shared.status);
+        let bytes = self.shared.segments.lock().bytes();
+        let takes_records = self.shared.admission.lock().room;
+        let mut status = self.shared.status.lock();
         status.takes_records = takes_records;
         status.bytes_on_disk = bytes + self.spares.iter().map(|spare| spare.size).sum::<u64>();
     }
 
     /// Whether everything that has to be on disk before the end is there.
     fn is_settled(&self, phase: Phase) -> bool {
-        let admission = lock(&self.shared.admission);
+        let admission = self.shared.admission.lock();
         let saved = self.is_saved_clean(admission.cursors_version);
         admission.queue.is_empty()
             && self.pending.is_empty()
@@ -229,7 +229,7 @@ impl Writer {
                 return Again::Ended;
             }
         }
-        let admission = lock(&self.shared.admission);
+        let admission = self.shared.admission.lock();
         if !self.trouble.pauses(now)
             && (!admission.queue.is_empty() || self.written < self.pending.len())
         {
@@ -265,7 +265,7 @@ impl Writer {
         self.active = None;
         self.lock = None;
         self.pending.clear();
-        let mut admission = lock(&self.shared.admission);
+        let mut admission = self.shared.admission.lock();
         admission.phase = Phase::Closed;
         admission.room = false;
         admission.queue.clear();
@@ -296,24 +296,17 @@ pub(super) fn run(mut writer: Writer) {
             Again::WhenCalled => None,
         };
         let shared = Arc::clone(&writer.shared);
-        let mut admission = lock(&shared.admission);
+        let mut admission = shared.admission.lock();
         while !admission.news {
             admission.asleep = true;
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            admission = match left {
+            match left {
                 Some(Duration::ZERO) => break,
                 Some(left) => {
-                    shared
-                        .wake
-                        .wait_timeout(admission, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                    shared.wake.wait_for(&mut admission, left);
                 }
-                None => shared
-                    .wake
-                    .wait(admission)
-                    .unwrap_or_else(PoisonError::into_inner),
-            };
+                None => shared.wake.wait(&mut admission),
+            }
         }
         admission.asleep = false;
     }

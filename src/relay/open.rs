@@ -1,12 +1,13 @@
 //! How a relay starts: its journal is opened, its replicas are given their places, its tasks are made.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 use log::{error, info, warn};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::budget::Budget;

@@ -11,7 +11,6 @@ use tokio::sync::oneshot;
 use super::Told;
 use super::simulated::{SimulatedDisk, Tear};
 use crate::journal::handle::request_save;
-use crate::journal::shared::lock;
 use crate::journal::writer::Writer;
 use crate::journal::{Cursor, Kind, Options, Reader, Recovery, Sequence, Sync, recovery};
 
@@ -99,7 +98,7 @@ impl Lives {
                 .collect();
             let checksum = crc32c::crc32c(&payload);
             let shared = Arc::clone(self.writer.shared());
-            let mut admission = lock(&shared.admission);
+            let mut admission = shared.admission.lock();
             let admitted = admission.admit(&shared.options, Kind(1), 7, payload.clone(), checksum);
             let sequence = admission.head.sequence;
             drop(admission);
@@ -141,11 +140,11 @@ impl Lives {
 
     /// The newest record that a sync has reached, as the journal says itself.
     fn synced(&self) -> Sequence {
-        lock(&self.writer.shared().segments).synced()
+        self.writer.shared().segments.lock().synced()
     }
 
     fn set_cursor(&mut self, name: &str, sequence: Sequence) {
-        let mut admission = lock(&self.writer.shared().admission);
+        let mut admission = self.writer.shared().admission.lock();
         let cursor = Cursor {
             name: name.into(),
             sequence,
@@ -163,7 +162,7 @@ impl Lives {
     }
 
     fn save(&mut self) {
-        let mut admission = lock(&self.writer.shared().admission);
+        let mut admission = self.writer.shared().admission.lock();
         let save = request_save(&mut admission).unwrap();
         let cursor = admission.cursors.get("moves");
         let cursor = cursor.map_or(Sequence::ZERO, |cursor| cursor.sequence);

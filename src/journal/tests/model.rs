@@ -13,7 +13,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use super::Told;
 use super::simulated::{SimulatedDisk, Tear};
 use crate::journal::handle::request_save;
-use crate::journal::shared::{Shared, lock};
+use crate::journal::shared::Shared;
 use crate::journal::writer::{Again, Writer};
 use crate::journal::{
     Cursor, Kind, Options, Position, ReadError, Reader, Record, Recovery, Sequence, Sync, Ticket,
@@ -114,8 +114,8 @@ impl std::fmt::Debug for Model {
             .field("sync", &self.options.sync)
             .field("life", &self.lives)
             .field("released", &self.released)
-            .field("segments", &*lock(&self.shared().segments))
-            .field("status", &*lock(&self.shared().status))
+            .field("segments", &*self.shared().segments.lock())
+            .field("status", &*self.shared().status.lock())
             .finish_non_exhaustive()
     }
 }
@@ -214,7 +214,7 @@ impl Model {
                 self.step();
             }
             if !self.disk.is_off() {
-                let admission = lock(&self.shared().admission);
+                let admission = self.shared().admission.lock();
                 assert!(admission.room, "it heals");
                 assert_eq!(
                     (admission.queue.len(), admission.waiting_bytes),
@@ -239,7 +239,7 @@ impl Model {
             let kind = Kind(self.rng.u8(..));
             let checksum = crc32c::crc32c(&payload);
             let shared = Arc::clone(self.shared());
-            let mut admission = lock(&shared.admission);
+            let mut admission = shared.admission.lock();
             let admitted = admission.admit(&shared.options, kind, 7, payload.clone(), checksum);
             let Position { sequence, offset } = admission.head;
             drop(admission);
@@ -266,7 +266,7 @@ impl Model {
         self.now += Duration::from_millis(self.rng.u64(0..30));
         // Nobody needs what all cursors have passed.
         let passed = self.cursors().into_values().min();
-        let mut admission = lock(&self.shared().admission);
+        let mut admission = self.shared().admission.lock();
         admission.trimmed = admission.trimmed.max(passed.unwrap_or_default());
         let trimmed = admission.trimmed;
         drop(admission);
@@ -292,7 +292,7 @@ impl Model {
         self.reveal();
         let mut waiting = Vec::new();
         // A table that was saved in this step says so much, for nothing is synced after it.
-        let synced = lock(&self.shared().segments).synced();
+        let synced = self.shared().segments.lock().synced();
         self.synced = self.synced.max(synced);
         for (mut saved, asked, cursors) in std::mem::take(&mut self.saves) {
             match saved.try_recv() {
@@ -342,7 +342,7 @@ impl Model {
 
     fn note_released(&mut self) {
         let (oldest, synced) = {
-            let segments = lock(&self.shared().segments);
+            let segments = self.shared().segments.lock();
             (segments.oldest(), segments.synced())
         };
         let released = oldest.map_or(synced, |oldest| oldest.previous_last);
@@ -356,7 +356,7 @@ impl Model {
     }
 
     fn cursors(&self) -> BTreeMap<String, Sequence> {
-        let admission = lock(&self.shared().admission);
+        let admission = self.shared().admission.lock();
         admission
             .cursors
             .values()
@@ -394,7 +394,7 @@ impl Model {
         let record = self.appended.get(&sequence);
         let offset = record.map_or(0, |record| record.offset);
         {
-            let mut admission = lock(&self.shared().admission);
+            let mut admission = self.shared().admission.lock();
             admission.cursors.insert(
                 name.into(),
                 Cursor {
@@ -420,7 +420,7 @@ impl Model {
     fn remove_cursor(&mut self) {
         let name = CURSORS[self.rng.usize(0..CURSORS.len())];
         {
-            let mut admission = lock(&self.shared().admission);
+            let mut admission = self.shared().admission.lock();
             admission.cursors.remove(name);
             admission.cursors_version += 1;
         }
@@ -432,7 +432,7 @@ impl Model {
     }
 
     fn request_save(&mut self) {
-        let saved = request_save(&mut lock(&self.shared().admission));
+        let saved = request_save(&mut self.shared().admission.lock());
         let cursors = self.cursors();
         self.saves.push((saved.unwrap(), self.ticks, cursors));
     }
@@ -454,7 +454,7 @@ impl Model {
     }
 
     fn close(&mut self) {
-        lock(&self.shared().admission).phase = crate::journal::shared::Phase::Closing;
+        self.shared().admission.lock().phase = crate::journal::shared::Phase::Closing;
         while self.writer.step(self.now) != Again::Ended {
             self.now += Duration::from_millis(10);
             self.note();
@@ -608,7 +608,7 @@ impl Model {
             .iter()
             .map(|cursor| (cursor.name.clone(), cursor.sequence))
             .collect();
-        if end != End::Process || lock(&self.shared().admission).floor_saved {
+        if end != End::Process || self.shared().admission.lock().floor_saved {
             self.changes.clear();
             self.confirmed = recovered;
         } else {

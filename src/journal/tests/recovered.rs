@@ -8,7 +8,6 @@ use bytes::Bytes;
 use super::damage::{PAYLOAD, Result, options, segments};
 use super::simulated::{SimulatedDisk, Tear};
 use crate::journal::handle::request_save;
-use crate::journal::shared::lock;
 use crate::journal::writer::Writer;
 use crate::journal::{Cursor, Kind, Options, Reader, Recovery, Sequence, Sync, recovery};
 
@@ -25,7 +24,7 @@ fn append(writer: &Writer, number: u64) -> Result {
     let payload = vec![number as u8; PAYLOAD];
     let checksum = crc32c::crc32c(&payload);
     let shared = writer.shared();
-    let mut admission = lock(&shared.admission);
+    let mut admission = shared.admission.lock();
     admission.admit(&shared.options, Kind(1), 7, Bytes::from(payload), checksum)?;
     Ok(())
 }
@@ -111,7 +110,7 @@ fn what_cannot_be_synced_is_not_served_until_it_can_be() -> Result {
     assert_eq!((recovery.head.sequence.get(), durable(&writer)), (2, 1));
     assert_eq!(served(&writer)?, [1]);
     {
-        let status = lock(&writer.shared().status);
+        let status = writer.shared().status.lock();
         assert!(
             status.last_error.is_some() && !status.takes_records,
             "{status:?}"
@@ -122,7 +121,7 @@ fn what_cannot_be_synced_is_not_served_until_it_can_be() -> Result {
     assert_eq!(durable(&writer), 2);
     assert_eq!(served(&writer)?, [1, 2]);
     writer.step(Instant::now() + Duration::from_secs(4));
-    assert!(lock(&writer.shared().admission).room);
+    assert!(writer.shared().admission.lock().room);
     Ok(())
 }
 
@@ -187,7 +186,7 @@ fn a_table_that_was_only_in_memory_is_not_all_there_is_when_the_power_fails() ->
         let disk = SimulatedDisk::new(8, 1 << 30);
         let (mut writer, _) = begin(&disk, Sync::Always)?;
         let (save, next) = {
-            let mut admission = lock(&writer.shared().admission);
+            let mut admission = writer.shared().admission.lock();
             (request_save(&mut admission)?, admission.next)
         };
         // The second table's file is made, its name and content are not synced.
@@ -228,7 +227,7 @@ fn no_cursor_is_saved_on_what_is_not_synced() -> Result {
     let (mut writer, recovery) = begin(&disk, Sync::Never)?;
     assert_eq!((recovery.head.sequence.get(), durable(&writer)), (1, 0));
     {
-        let mut admission = lock(&writer.shared().admission);
+        let mut admission = writer.shared().admission.lock();
         let cursor = Cursor {
             name: "a".into(),
             sequence: Sequence::new(1),

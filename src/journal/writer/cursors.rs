@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::super::cursors::CursorTable;
 use super::super::disk::{Disk, DiskFile};
-use super::super::shared::{Phase, lock};
+use super::super::shared::Phase;
 use super::super::{Cursor, Sequence};
 use super::{Trouble, Writer};
 
@@ -68,7 +68,7 @@ impl Writer {
 
     /// What to save, if anything.
     fn wish(&self, now: Instant, phase: Phase) -> Option<Wish> {
-        let admission = lock(&self.shared.admission);
+        let admission = self.shared.admission.lock();
         let urgent = !admission.cursor_waiters.is_empty() || !admission.floor_saved;
         let changed = self
             .tables
@@ -178,7 +178,7 @@ impl Writer {
         } else {
             wish.version
         };
-        let mut admission = lock(&self.shared.admission);
+        let mut admission = self.shared.admission.lock();
         admission.floor_saved |= admission.next == wish.next;
         Ok(())
     }
@@ -186,7 +186,7 @@ impl Writer {
     /// Answers those whose cursors are saved.
     fn tell_cursor_waiters(&self) {
         let saved = self.newest_saved();
-        let mut admission = lock(&self.shared.admission);
+        let mut admission = self.shared.admission.lock();
         let waiters = mem::take(&mut admission.cursor_waiters).into_iter();
         let (told, waiting): (Vec<_>, _) = waiters.partition(|waiter| waiter.version <= saved);
         admission.cursor_waiters = waiting;

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use super::super::disk::DiskFile;
 use super::super::frame::{FrameHeader, Identity};
 use super::super::segment::{HEADER_SIZE, Segment, SegmentHeader};
-use super::super::shared::{MAX_WAITING, Pending, lock};
+use super::super::shared::{MAX_WAITING, Pending};
 use super::super::{Position, Sequence, Sync};
 use super::{Active, CHECK_INTERVAL, Trouble, Writer};
 
@@ -98,7 +98,7 @@ impl Writer {
         let first = first.unwrap_or(self.synced.sequence.next());
         self.active = None;
         let (previous_serial, identity) = {
-            let mut segments = lock(&self.shared.segments);
+            let mut segments = self.shared.segments.lock();
             segments.end_newest(self.synced.sequence);
             (
                 segments.newest().map_or(0, |segment| segment.serial),
@@ -115,7 +115,7 @@ impl Writer {
             bytes: 0,
         };
         let spare = self.take_spare(&segment.name(), HEADER_SIZE + size)?;
-        lock(&self.shared.segments).push(Segment {
+        self.shared.segments.lock().push(Segment {
             bytes: spare.size,
             ..segment
         });
@@ -214,7 +214,7 @@ impl Writer {
                 offset: last.record.offset,
             };
         }
-        lock(&self.shared.segments).set_synced(self.synced.sequence);
+        self.shared.segments.lock().set_synced(self.synced.sequence);
         self.publish();
         self.pending.drain(..self.written);
         self.published = self.published.saturating_sub(self.written);
@@ -242,7 +242,7 @@ impl Writer {
         self.published = self.published.max(self.written);
         let Some(newest) = newest else { return };
         {
-            let mut admission = lock(&self.shared.admission);
+            let mut admission = self.shared.admission.lock();
             admission.waiting_bytes = admission.waiting_bytes.saturating_sub(bytes);
             if newest.sequence > admission.committed.sequence {
                 admission.committed = newest;
@@ -253,7 +253,7 @@ impl Writer {
         {
             observer.committed(&self.committed);
         }
-        let mut cache = lock(&self.shared.cache);
+        let mut cache = self.shared.cache.lock();
         for pending in self.pending.range(unpublished) {
             cache.push(pending.record.clone());
         }
@@ -275,7 +275,7 @@ impl Writer {
     }
 
     fn drop_or_end(&mut self, active: &Active) {
-        let mut segments = lock(&self.shared.segments);
+        let mut segments = self.shared.segments.lock();
         if active.first <= self.synced.sequence {
             segments.end_newest(self.synced.sequence);
             return;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::super::disk::DiskFile;
 use super::super::segment::{FileName, Segment};
-use super::super::shared::{Plan, lock};
+use super::super::shared::Plan;
 use super::{CHECK_INTERVAL, Writer};
 
 /// A preallocated file.
@@ -73,7 +73,7 @@ impl Writer {
     /// Releases the segments that the caller does not need and every saved cursor has passed. One stays until a
     /// later one is synced: it says where the journal is.
     pub(super) fn release(&mut self) {
-        let trimmed = lock(&self.shared.admission).trimmed;
+        let trimmed = self.shared.admission.lock().trimmed;
         let saved = self
             .tables
             .iter()
@@ -84,7 +84,7 @@ impl Writer {
             return;
         };
         loop {
-            let Some(oldest) = lock(&self.shared.segments).witnessed_oldest() else {
+            let Some(oldest) = self.shared.segments.lock().witnessed_oldest() else {
                 return;
             };
             if oldest.last.is_none_or(|last| last > passed) {
@@ -104,7 +104,7 @@ impl Writer {
                     oldest.name()
                 );
             }
-            lock(&self.shared.segments).remove(oldest.serial);
+            self.shared.segments.lock().remove(oldest.serial);
         }
     }
 
@@ -164,7 +164,7 @@ impl Writer {
             self.next_allocation = None;
         }
         let short = self.next_allocation.is_some() && self.spares.len() < 2;
-        let mut admission = lock(&self.shared.admission);
+        let mut admission = self.shared.admission.lock();
         admission.room = admission.floor_saved && !short && self.trouble.in_a_row < 2;
     }
 
@@ -179,7 +179,7 @@ impl Writer {
             spares: self.spares.len(),
         };
         let capacity = self.shared.options.capacity();
-        let mut admission = lock(&self.shared.admission);
+        let mut admission = self.shared.admission.lock();
         let unwritten = self.pending.iter().skip(self.written);
         let fits = unwritten
             .chain(&admission.queue)

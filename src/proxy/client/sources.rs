@@ -1,10 +1,11 @@
 //! How many connections each address has: one client must not take all of a frontend's.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::per_source::{PerSource, Place};
+use parking_lot::Mutex;
 
 /// How often a frontend says that it closes connections.
 const SAID_EVERY: Duration = Duration::from_secs(10);
@@ -33,7 +34,7 @@ impl Sources {
 
     /// Whether it is time to say again that connections are closed.
     pub(in crate::proxy) fn is_to_be_said(&self) -> bool {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.said.lock();
         let is_due = said.is_none_or(|said| said.elapsed() >= SAID_EVERY);
         if is_due {
             *said = Some(Instant::now());

@@ -7,11 +7,12 @@ use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
+use parking_lot::Mutex;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
@@ -191,7 +192,7 @@ impl ClientStream {
         if !matches!(self.stage, Stage::Tunnel) {
             return None;
         }
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.lock();
         Some((inner.take()?, self.ahead.clone()))
     }
 
@@ -306,7 +307,7 @@ impl ClientStream {
 
 /// The connection, unless a tunnel has taken it.
 fn open(inner: &mut Mutex<Option<Stream>>) -> io::Result<&mut Stream> {
-    let inner = inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+    let inner = inner.get_mut();
     inner
         .as_mut()
         .ok_or_else(|| io::ErrorKind::NotConnected.into())

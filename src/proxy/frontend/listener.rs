@@ -6,10 +6,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, join_all};
+use parking_lot::Mutex;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
@@ -189,7 +190,7 @@ impl ServiceWithDependents for ListeningService {
         ready: ServiceReadyNotifier,
     ) {
         let _accepting = self.shared.accepting.enter();
-        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let tasks = self.tasks.get_mut();
         for task in std::mem::take(tasks) {
             tokio::spawn(task);
         }

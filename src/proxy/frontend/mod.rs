@@ -7,12 +7,13 @@ mod last_connections;
 pub(super) mod listener;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use pingora::apps::{HttpServerApp, ServerApp};
 use pingora::protocols::Stream;
 use pingora::proxy::HttpProxy;
@@ -91,8 +92,7 @@ impl Frontend {
 
     /// Serves what the kernel has taken on the sockets already, and lets go of them: what comes later is refused, not cut off.
     async fn let_go(&self) {
-        let sockets =
-            std::mem::take(&mut *self.sockets.lock().unwrap_or_else(PoisonError::into_inner));
+        let sockets = std::mem::take(&mut *self.sockets.lock());
         let serve = |stream| {
             let (connections, stop) = (Arc::clone(&self.connections), self.stop.clone());
             tokio::spawn(async move { connections.serve(Box::new(stream), &stop).await });

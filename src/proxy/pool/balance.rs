@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 
 use crate::config::model::Balance;
+use parking_lot::Mutex;
 
 /// What counts of a server when one is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +46,8 @@ impl Balancer {
         }
     }
 
-    fn servers(&self) -> std::sync::MutexGuard<'_, Vec<i64>> {
-        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn servers(&self) -> parking_lot::MutexGuard<'_, Vec<i64>> {
+        self.owed.lock()
     }
 
     /// Smooth weighted round robin as nginx does it: each gets its weight, the one owed most is served and pays the sum.

@@ -4,9 +4,10 @@
 //! and is looked at when it is taken. One task sweeps all lists for what has lain too long.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use pingora::protocols::Stream;
 use tokio::sync::watch;
 
@@ -42,7 +43,7 @@ impl IdleConnections {
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 
     /// A connection to `address` that is still open, the most recently used first.

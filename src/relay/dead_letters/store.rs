@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use log::{error, warn};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::folder::LetterFolder;
 use super::header::{LetterHeader, shorten};
@@ -249,16 +250,16 @@ impl DeadLetters {
 }
 
 impl Shared {
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Index> {
-        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> parking_lot::RwLockReadGuard<'_, Index> {
+        self.index.read()
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Index> {
-        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> parking_lot::RwLockWriteGuard<'_, Index> {
+        self.index.write()
     }
 
     fn disk(&self) -> MutexGuard<'_, ()> {
-        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.disk.lock()
     }
 
     fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> DeadLetterError {

@@ -24,11 +24,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 
 use crate::config::model::Judging;
@@ -184,7 +185,7 @@ impl Judge {
     /// Asks beside the request, unless somebody does so already.
     fn renew(self: &Arc<Self>, tag: Tag, question: Question<'_>) {
         {
-            let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut renewed = self.renewed.lock();
             if renewed.contains(&tag) || self.asking.available_permits() <= renewed.len() {
                 return;
             }
@@ -201,7 +202,7 @@ impl Judge {
                 scope: kind.about(&database),
             };
             judge.ask_and_remember(tag, question).await;
-            let mut renewed = judge.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut renewed = judge.renewed.lock();
             renewed.retain(|known| *known != tag);
         });
     }
@@ -302,7 +303,7 @@ impl Judge {
     }
 
     fn remembered_refusals(&self) -> MutexGuard<'_, HashMap<Tag, Remembered>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+        self.refused.lock()
     }
 }
 

@@ -3,9 +3,10 @@
 mod body;
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::budget::{Budget, Reservation};

@@ -16,10 +16,11 @@
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use parking_lot::{Mutex, MutexGuard};
 use pingora::connectors::TransportConnector;
 use pingora::protocols::{Stream, TcpKeepalive};
 use pingora::upstreams::peer::HttpPeer;
@@ -263,7 +264,7 @@ impl ReplicaClient {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 }
 

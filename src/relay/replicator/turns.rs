@@ -9,9 +9,10 @@
 //! A turn lasts half of `statement_timeout` at most: a node that never comes to an end must not keep the statement from the others,
 //! nor from its client.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::journal::Sequence;
@@ -105,7 +106,7 @@ impl Turns {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -7,10 +7,11 @@
 mod records;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use log::{error, info};
+use parking_lot::Mutex;
 
 use crate::journal::{Cursor, CursorError, Journal, Sequence};
 use crate::relay::dead_letters::{
@@ -198,7 +199,7 @@ impl Keeper {
         let log = Arc::clone(&self.log);
         let pending_clients = Arc::clone(&self.pending_clients);
         blocking(move || {
-            let mut log = lock(&log);
+            let mut log = log.lock();
             if !log.is_empty() && pending_clients.refusals(Refusals::len) == 0 {
                 log.clear();
                 pending_clients.change_refusals(|refusals| refusals.noted(&retracted));
@@ -284,7 +285,7 @@ impl Keeper {
             Arc::clone(&self.stats),
         );
         blocking(move || {
-            let mut log = lock(&log);
+            let mut log = log.lock();
             if !log.wants_rewrite(pending_clients.refusals(Refusals::len)) {
                 let lines = entries
                     .iter()
@@ -388,10 +389,6 @@ fn line(stats: &RelayStats, entry: &Entry) -> Line {
 fn name(stats: &RelayStats, replica: usize) -> &str {
     let replica = stats.replicas.get(replica);
     replica.map_or("?", |stats| stats.name.as_str())
-}
-
-fn lock(log: &Mutex<PendingLog>) -> std::sync::MutexGuard<'_, PendingLog> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn blocking(

@@ -5,11 +5,11 @@
 //! every replica that clients wait for has judged it ([`Headway`]). So what a large body becomes neither fills the memory nor stands before
 //! others' writes, in the journal or at a node.
 
-use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use log::warn;
+use parking_lot::MutexGuard;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Admitted, COPIES, RETRY_AFTER_SECONDS, Relay, Wait};
@@ -277,9 +277,7 @@ impl Relay {
     }
 
     fn last_piece(&self) -> MutexGuard<'_, LastPiece> {
-        self.last_piece
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.last_piece.lock()
     }
 
     fn prepared(

@@ -234,7 +234,7 @@ fn relay_with(
         freshness,
         replicas: Vec::new(),
         inflight: Budget::new(settings.budget(), Arc::clone(&stats.inflight)),
-        last_piece: std::sync::Mutex::default(),
+        last_piece: parking_lot::Mutex::default(),
         judge,
         statements: PerSource::new(16, 16),
         stats,
