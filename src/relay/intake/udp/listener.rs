@@ -10,8 +10,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
 use crate::config::model;
-use crate::relay::intake::relay::Relay;
 use crate::relay::intake::ingest::unix_nanos;
+use crate::relay::intake::relay::Relay;
 use crate::stats::UdpStats;
 
 use super::append::Appender;
