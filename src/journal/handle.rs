@@ -139,7 +139,7 @@ impl Journal {
         }
     }
 
-    /// A position at or behind every record that anybody was told is stored, before this call or by a life before this one.
+    /// A position at or behind every record that anybody was told is stored, before this call or by a run before this one.
     /// Right after a start it may be ahead of [`Journal::durable`]; see the module page, "Recovery".
     pub fn barrier(&self) -> Position {
         self.shared().admission.lock().committed
@@ -195,8 +195,8 @@ impl Journal {
         if admission.phase == Phase::Closed {
             return Err(CursorError::Closed);
         }
-        let is_of_this_life = cursor.sequence >= self.shared().first;
-        if is_of_this_life && cursor.sequence > admission.committed.sequence {
+        let is_of_this_run = cursor.sequence >= self.shared().first;
+        if is_of_this_run && cursor.sequence > admission.committed.sequence {
             return Err(CursorError::BeyondCommitted);
         }
         if admission.cursors.get(&cursor.name) != Some(&cursor) {

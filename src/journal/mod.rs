@@ -13,7 +13,7 @@
 //! | [`Observer`] | hears which tickets are committed and where, once each, in order, before any reader is given the record; at the end it hears that nothing is known of the others |
 //! | [`Journal::flush`] | returns when all that was appended before is committed |
 //! | [`Journal::watch`] | the newest committed position, and its changes |
-//! | [`Journal::barrier`] | a position at or behind everything that anybody was told is stored, by this life or one before |
+//! | [`Journal::barrier`] | a position at or behind everything that anybody was told is stored, by this run or one before |
 //! | [`Journal::reader`] | committed records from a position on |
 //! | [`Journal::set_cursor`] … | a named position with metadata, saved behind what is synced; refused where nothing is committed, and after the end |
 //! | [`Journal::trim`] | the caller needs nothing up to there: only that is let go, and only behind every saved cursor |
@@ -135,7 +135,7 @@
 //! # Recycling
 //!
 //! A segment is released when all its records are at or below what the caller has let go ([`Journal::trim`]) and every cursor on
-//! disk, because a life after this one begins there. It becomes a spare, or is removed if there are enough. With no cursor at
+//! disk, because the next run begins there. It becomes a spare, or is removed if there are enough. With no cursor at
 //! all everything is kept.
 //!
 //! # Recovery

@@ -25,7 +25,7 @@ pub(super) const JUMP: u64 = 2 * MAX_WAITING as u64;
 pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) disk: Arc<dyn Disk>,
-    /// The first sequence of this life: below it, nothing new will ever be.
+    /// The first sequence of this run: below it, nothing new will ever be.
     pub(super) first: Sequence,
     pub(super) admission: Mutex<Admission>,
     /// Wakes the writer.
@@ -44,7 +44,7 @@ pub(super) struct Shared {
 pub(super) struct Pending {
     pub(super) record: Record,
     pub(super) payload_checksum: u32,
-    /// `None` if this life did not append it.
+    /// `None` if this run did not append it.
     pub(super) ticket: Option<Ticket>,
 }
 
@@ -130,7 +130,7 @@ pub(super) struct Admission {
     pub(super) next: Sequence,
     /// The newest record.
     pub(super) head: Position,
-    /// The newest record that anybody may have been told of, in this life or before.
+    /// The newest record that anybody may have been told of, in this run or before.
     pub(super) committed: Position,
     pub(super) queue: VecDeque<Pending>,
     /// Payload bytes queued or in the writer's hands and not durable.
