@@ -19,6 +19,7 @@ use crate::relay::dead_letters::{
 };
 use crate::relay::intake::judge::Judge;
 use crate::relay::intake::relay::Relay;
+use crate::relay::record::MAX_HEADER;
 use crate::relay::replica::handle::Replica;
 use crate::relay::replica::membership::{Membership, MembershipFile};
 use crate::relay::replicator::turns::Turns;
@@ -48,9 +49,6 @@ const EXPIRY_PACE: Duration = Duration::from_millis(100);
 
 /// How long the replicas may take to answer for the first time after a start, before nobody waits for them any more.
 const FIRST_MEETING: Duration = Duration::from_secs(2);
-
-/// More than the head of a record can take: five fields of at most 64 KiB.
-pub(super) const MAX_RECORD_HEAD: usize = 512 * 1024;
 
 /// Why a relay cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -250,7 +248,7 @@ fn options(settings: &model::Relay) -> journal::Options {
         max_record: settings
             .max_body
             .max(settings.max_unpacked_body)
-            .saturating_add(MAX_RECORD_HEAD),
+            .saturating_add(MAX_HEADER),
         max_queued: settings.max_inflight,
         ..journal::Options::default()
     }

@@ -8,3 +8,6 @@ pub(in crate::relay) mod samples;
 pub mod statement;
 pub(in crate::relay) mod touched;
 pub mod write;
+
+/// More than the header of a record can take, in bytes: five fields of at most 64 KiB.
+pub(in crate::relay) const MAX_HEADER: usize = 512 * 1024;

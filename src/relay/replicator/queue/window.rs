@@ -4,7 +4,7 @@
 //! behind it would wait until the node is done with it. So such records are counted by themselves, and while there is one the
 //! journal is read up to the next one, which stays on disk.
 
-use crate::relay::open::MAX_RECORD_HEAD;
+use crate::relay::record::MAX_HEADER;
 use crate::relay::record::write::WriteRecord;
 use crate::relay::replicator::queue::lane::{Queued, weight};
 
@@ -46,7 +46,7 @@ impl Window {
     pub(in crate::relay::replicator) fn longest(&self) -> usize {
         match self.large {
             0 => usize::MAX,
-            _ => self.max_batch.saturating_add(MAX_RECORD_HEAD),
+            _ => self.max_batch.saturating_add(MAX_HEADER),
         }
     }
 
