@@ -265,17 +265,17 @@ fn an_answer_with_bytes_that_no_header_may_have_is_still_an_answer() {
     });
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = Haflux::start(folder.path(), &relay_over(&[&replica], ""));
-    let answer = http::raw(
-        &haflux.address("front"),
-        b"POST /write?db=telegraf HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\na\x01",
-        SOON,
-    )
-    .expect("an answer");
-    assert!(
-        answer.starts_with(b"HTTP/1.1 400 "),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
+    let write = || {
+        let request = b"POST /write?db=telegraf HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\na\x01";
+        let answer = http::raw(&haflux.address("front"), request, SOON).expect("an answer");
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    // A client whom no node has judged is turned away until one has been asked.
+    wait_until("a node to be asked", SOON, || {
+        !write().starts_with("HTTP/1.1 503 ")
+    });
+    let answer = write();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
 #[test]
