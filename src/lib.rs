@@ -4,6 +4,7 @@
 //! stands on [`relay`], which stands on [`journal`], [`influx`] and [`stats`]; [`config`] is what all of them are given. [`control`] stands beside
 //! [`server`]: how commands on the same machine talk to the process that runs.
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 #![warn(missing_docs)]
 
 pub mod budget;

@@ -89,10 +89,7 @@ fn a_node_that_does_not_say_when_it_started_is_sent_what_it_may_have_lost() {
     wait_until("the writes to arrive", SOON, || lines(&server) == 5);
     close_connections(&mut server, &haflux);
     // Each handshake with it is one with a node that may have lost something; there may be two.
-    wait_until("all to be sent again", SOON, || {
-        let sent = lines(&server);
-        sent >= 10 && sent % 5 == 0
-    });
+    wait_until("all to be sent again", SOON, || lines(&server) >= 10);
 }
 
 #[test]

@@ -17,7 +17,7 @@ const LONGEST_STATUS_LINE: usize = 256;
 
 /// What `haflux ping` is told.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Asked with GET; any 2xx within two seconds is well
     #[arg(
         short,
@@ -29,7 +29,7 @@ pub struct Arguments {
 }
 
 /// Asks; the exit status is 0 for an answer 2xx within two seconds and 1 for anything else, which is said on standard error.
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match ask(&arguments.url, LIMIT) {
         Ok(200..=299) => ExitCode::SUCCESS,
         Ok(status) => {

@@ -30,7 +30,7 @@ docs/operation.md has the whole way.";
 /// What `haflux replica` is told.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(subcommand)]
     order: Order,
     /// The relay, if several have a replica of that name
@@ -72,7 +72,7 @@ enum Order {
 }
 
 /// Asks the haflux that runs. The exit status is 0 if it did what was asked, and 1 otherwise.
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let config = match Config::load_unprobed(&arguments.config) {
         Ok(loaded) => loaded.config,
         Err(errors) => {

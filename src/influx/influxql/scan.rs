@@ -24,7 +24,7 @@ use super::keyword::Keyword;
 
 /// Why a text is no sequence of tokens. InfluxDB's parser refuses such a text as a whole, except for [`Unreadable::Slash`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Unreadable {
+pub(crate) enum Unreadable {
     /// A string or quoted identifier without an end on its line, or with an escape that does not exist.
     #[error("a quoted string does not end on its line, or has an unknown escape")]
     Quote,

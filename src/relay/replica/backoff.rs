@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Waits that double from `min` to `max`, each drawn between half and all of its length, so that replicators that failed
 /// together do not return together.
 #[derive(Debug, Clone)]
-pub struct Backoff {
+pub(in crate::relay) struct Backoff {
     min: Duration,
     max: Duration,
     failures: u32,
@@ -13,7 +13,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// No failure yet.
-    pub fn new(min: Duration, max: Duration) -> Backoff {
+    pub(in crate::relay) fn new(min: Duration, max: Duration) -> Backoff {
         Backoff {
             min,
             max: max.max(min),
@@ -22,7 +22,7 @@ impl Backoff {
     }
 
     /// The wait after one more failure.
-    pub fn next(&mut self) -> Duration {
+    pub(in crate::relay) fn next(&mut self) -> Duration {
         let doubled = self
             .min
             .saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
@@ -44,7 +44,7 @@ impl Backoff {
     }
 
     /// Success: the next wait is the shortest again.
-    pub fn reset(&mut self) {
+    pub(in crate::relay) fn reset(&mut self) {
         self.failures = 0;
     }
 }

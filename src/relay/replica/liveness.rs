@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use crate::relay::replica::client::SendError;
@@ -62,11 +62,12 @@ impl Liveness {
     }
 }
 
-fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, SILENCE)?;
-    sockopt::set_tcp_keepintvl(stream, PROBE_PACE)?;
-    sockopt::set_tcp_keepcnt(stream, PROBES)
+fn keep_alive(stream: &TcpStream) -> std::io::Result<()> {
+    let probes = TcpKeepalive::new()
+        .with_time(SILENCE)
+        .with_interval(PROBE_PACE)
+        .with_retries(PROBES);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
 }
 
 /// As [`Liveness::ended`]; without a liveness connection, never.

@@ -33,5 +33,5 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use refusal::Refusal;
+pub(in crate::relay) use refusal::Refusal;
 pub(in crate::relay) use table::{Due, Entry, Refusals, Unsaved};
