@@ -9,18 +9,20 @@
 //!
 //! - A lane begins to be read again when nothing of it is under way, so that nothing old can arrive behind what is sent again.
 //! - At each moment one reader puts records into a lane: so a lane is always in the journal's order.
-//! - The saved cursor stands before what is read again until all of it has its verdict.
+//! - The saved cursor stands before what is read again and has no verdict. It moves on with the verdicts, so that a crash in the
+//!   middle does not begin at the doubt's place again.
 //! - What waits behind a statement was sent to nobody: it is not read again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
 use log::info;
 
 use super::Replicator;
-use crate::journal::{Reader, Record, Sequence};
+use crate::journal::{Position, Reader, Record, Sequence};
 use crate::relay::record::change::Change;
 use crate::relay::record::write::WriteRecord;
+use crate::relay::replicator::queue::lanes::Lanes;
 use crate::relay::replicator::rewind::Checkpoint;
 
 /// Readers at once. Lanes that come when there are more wait for one of them.
@@ -28,8 +30,12 @@ const MOST: usize = 4;
 
 /// Lanes on their way from one place to where the replicator stands.
 pub(super) struct Reread {
-    /// Right before everything that is read again.
+    /// Right before everything that is read again and has no verdict.
     from: Checkpoint,
+    /// Places that the reader has passed since then.
+    passed: VecDeque<Position>,
+    /// When `from` moved last.
+    moved: Instant,
     /// Those that have not been sent everything.
     lanes: BTreeSet<String>,
     reader: Reader,
@@ -82,6 +88,8 @@ impl Replicator {
         self.rereads.push(Reread {
             reader: self.journal.reader(from.position.sequence),
             from,
+            passed: VecDeque::new(),
+            moved: Instant::now(),
             lanes,
             until: None,
         });
@@ -131,12 +139,17 @@ impl Replicator {
                 reread.until = Some(newest);
                 return;
             }
+            let position = Position {
+                sequence,
+                offset: record.offset,
+            };
             let Ok(Change::Write(write)) = Change::decode(record.kind, record.payload) else {
                 continue;
             };
             if !reread.lanes.contains(&write.destination.database) {
                 continue;
             }
+            reread.passed.push_back(position);
             self.enqueue_again(sequence, write);
         }
     }
@@ -158,7 +171,12 @@ impl Replicator {
     /// Lanes that have been sent everything again go on as all others.
     fn end_rereads(&mut self) {
         let mut ended = Vec::new();
+        let (now, pace) = (Instant::now(), self.rewind.pace());
         for reread in &mut self.rereads {
+            if now.saturating_duration_since(reread.moved) >= pace {
+                reread.moved = now;
+                reread.advance(&self.lanes);
+            }
             let Some(until) = reread.until else {
                 continue;
             };
@@ -205,6 +223,17 @@ impl Replicator {
 }
 
 impl Reread {
+    /// Moves its place on to the newest record that was passed with all before it having their verdict.
+    fn advance(&mut self, lanes: &Lanes) {
+        let oldest = |name: &String| lanes.get(name)?.oldest_after(0);
+        let oldest = self.lanes.iter().filter_map(oldest).min();
+        let is_judged =
+            |position: &mut Position| oldest.is_none_or(|oldest| position.sequence < oldest);
+        while let Some(position) = self.passed.pop_front_if(is_judged) {
+            self.from.position = position;
+        }
+    }
+
     /// A point that may be removed proves nothing.
     pub(super) fn forget_identity_point(
         &mut self,

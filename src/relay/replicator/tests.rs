@@ -680,3 +680,39 @@ async fn a_statement_waits_for_doubts_from_before_it_and_is_not_sent_again_for_t
     assert_eq!(replicator.apply_lane("db").await, [behind]);
     assert_eq!(replicator.tracker.cursor().sequence, behind);
 }
+
+#[tokio::test]
+async fn what_is_sent_again_is_saved_as_far_as_it_has_verdicts() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    replicator.link.linked(Instant::now());
+    // Of the seconds of this fixture's `rewind` only the first are over.
+    replicator.rewind = Rewind::new(Duration::ZERO, Instant::now(), Checkpoint::default());
+    let (first, _outcome) = replicator.with_read(write_record("m v=1 1")).await;
+    replicator.doubt_and_wait(first);
+    replicator.apply_lane("db").await;
+    let second = replicator.with_applied(write_record("m v=1 2")).await;
+    let third = replicator.with_applied(write_record("m v=1 3")).await;
+    let cursor = replicator.tracker.cursor();
+    replicator
+        .rewind
+        .went_back(Instant::now(), replicator.rewind.at(cursor));
+    replicator.begin_rereads();
+    while replicator.read_again().await.is_some() {}
+    assert!(replicator.back().position.sequence < first);
+    let lane = replicator.lanes.get_mut("db").expect("a lane");
+    // One after the other.
+    assert!(lane.start(1, 1 << 20).is_some());
+    assert_eq!(lane.under_way(), [first]);
+    replicator.verdict("db", &[first], Report::Applied).await;
+    tokio::time::sleep(replicator.rewind.pace()).await;
+    replicator.read_again().await;
+    assert_eq!(replicator.back().position.sequence, first);
+    assert_eq!(replicator.apply_lane("db").await, [second, third]);
+    replicator.read_again().await;
+    assert_eq!(replicator.back().position.sequence, third);
+    assert!(!replicator.is_in_doubt());
+}
