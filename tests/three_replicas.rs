@@ -57,6 +57,15 @@ fn wait_until_through(lab: &Lab, numbers: &[usize]) {
     });
 }
 
+/// Kills the second and the third node, and returns when nobody waits for them.
+fn leave_the_first_alone(lab: &mut Lab) {
+    lab.node2.kill9();
+    lab.further[0].kill9();
+    wait_until("their absence to be known", SOON, || {
+        lab.write("db", "alone v=1 1").header("x-haflux-applied") == Some("1/3")
+    });
+}
+
 /// A statement, behind which the cursors of all that are there are saved: what came before is not sent to them again.
 fn save_cursors(lab: &Lab, name: &str, numbers: &[usize]) {
     lab.carry_out("", &format!("CREATE DATABASE {name}"));
@@ -66,11 +75,7 @@ fn save_cursors(lab: &Lab, name: &str, numbers: &[usize]) {
 #[test]
 fn what_nodes_refuse_and_take_one_after_the_other_is_known_of_each_over_crashes() {
     let mut lab = lab([true, false, true], "");
-    lab.node2.kill9();
-    lab.further[0].kill9();
-    wait_until("their absence to be known", SOON, || {
-        lab.write("db", "alone v=1 1").header("x-haflux-applied") == Some("1/3")
-    });
+    leave_the_first_alone(&mut lab);
     // The first one refuses it, and nobody else can be asked.
     assert_eq!(lab.write("db", "m v=7 7").status, 400);
     assert_eq!(lab.write("db", "after v=1 1").status, 204);
@@ -102,11 +107,7 @@ fn what_nodes_refuse_and_take_one_after_the_other_is_known_of_each_over_crashes(
 #[test]
 fn what_all_refuse_one_after_the_other_is_nobodys_dead_letter_over_crashes() {
     let mut lab = lab([true; 3], "");
-    lab.node2.kill9();
-    lab.further[0].kill9();
-    wait_until("their absence to be known", SOON, || {
-        lab.write("db", "alone v=1 1").header("x-haflux-applied") == Some("1/3")
-    });
+    leave_the_first_alone(&mut lab);
     assert_eq!(lab.write("db", "m v=7 7").status, 400);
     assert_eq!(lab.write("db", "after v=1 1").status, 204);
     let mut there = vec![0];

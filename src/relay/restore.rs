@@ -196,7 +196,7 @@ pub(super) fn restore_rebuilding(journal: &Journal, replicas: &[Arc<Replica>]) {
     }
 }
 
-/// What was noted with the places: what was set aside, which the pending clients knows too, and the identity point of who stands there.
+/// What was noted with the places: what was set aside, which the pending clients are told too, and the identity point of who stands there.
 pub(super) fn restore_notes(
     journal: &Journal,
     pending_clients: &PendingClients,

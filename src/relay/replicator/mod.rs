@@ -8,7 +8,7 @@
 //!
 //! **Who is there (R1).** An address does not prove that the node still has its data. So before the first request to a node, and
 //! whenever the way to it was interrupted, a [handshake] asks the node for a point that it accepted
-//! ([`IdentityPoint`](crate::relay::replica::identity_point)), or for its [databases](crate::relay::replica::known). Each mark of the [`Rewind`] carries one, so that what is asked for belongs to the place that the
+//! ([`IdentityPoint`](crate::relay::replica::identity_point)), or for its [databases](crate::relay::replica::known). Each checkpoint of the [`Rewind`] carries one, so that what is asked for belongs to the place that the
 //! replicator would go back to: what came later would be sent again in any case. A node without that point is diverged,
 //! and its successor gets nothing. But the last replica that follows goes on, with an error in the log: to refuse both would
 //! serve nobody. While nothing is sent, a [connection of its own](crate::relay::replica::liveness) tells that the way is interrupted.
@@ -35,6 +35,7 @@ mod given_up;
 mod going_back;
 mod handshake;
 mod identity;
+mod in_doubt;
 mod last_accepted;
 mod link;
 mod linking;

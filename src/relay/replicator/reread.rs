@@ -21,6 +21,7 @@ use log::info;
 use super::Replicator;
 use crate::journal::{Position, Reader, Record, Sequence};
 use crate::relay::record::change::Change;
+use crate::relay::record::removal::Removal;
 use crate::relay::record::write::WriteRecord;
 use crate::relay::replicator::queue::lanes::Lanes;
 use crate::relay::replicator::rewind::Checkpoint;
@@ -32,7 +33,7 @@ const MOST: usize = 4;
 pub(super) struct Reread {
     /// Right before everything that is read again and has no verdict.
     from: Checkpoint,
-    /// Places that the reader has passed since then.
+    /// The places of the records that are read again behind `from`.
     passed: VecDeque<Position>,
     /// When `from` moved last.
     moved: Instant,
@@ -235,10 +236,7 @@ impl Reread {
     }
 
     /// A point that may be removed proves nothing.
-    pub(super) fn forget_identity_point(
-        &mut self,
-        removal: &crate::relay::record::removal::Removal,
-    ) {
+    pub(super) fn forget_identity_point(&mut self, removal: &Removal) {
         self.from.forget_identity_point(removal);
     }
 }

@@ -186,7 +186,8 @@ impl Replicator {
         let cursor = self.judge(&[sequence]);
         let index = self.replica.index;
         self.pending_clients.hear(index, sequence, applied, answer);
-        // As for writes: who is answered finds this replica fresh, and one that refused is not before the pending clients has said so.
+        // As for writes: a client that is answered finds this replica fresh. One that refused is shown as judged only after the
+        // report, which says whether it differs from the others.
         if applied {
             self.show_statement_judged();
         }

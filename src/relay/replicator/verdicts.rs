@@ -164,7 +164,7 @@ impl Replicator {
         }
         self.pending_clients.report(index, &reports, cursor);
         if !accepted {
-            // Only now: if another one took it, the pending clients has said that this one serves no reads.
+            // Only now: if another replica took it, the report has shown that this one serves no reads.
             self.show_judged(name, count);
         }
         self.keeper.keep_letters().await;

@@ -487,4 +487,4 @@ pub(in crate::relay) fn weight(record: &WriteRecord) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::relay::replicator::queue) mod tests;

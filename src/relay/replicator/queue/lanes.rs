@@ -112,26 +112,16 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
     use crate::relay::record::samples::write_record;
-    use crate::relay::record::write::{Destination, WriteRecord};
+    use crate::relay::replicator::queue::lane::tests::queued;
 
-    fn queued(database: &str, sequence: u64) -> Queued {
-        Queued {
-            sequence: Sequence::new(sequence),
-            record: WriteRecord {
-                destination: Destination {
-                    database: database.to_owned(),
-                    ..write_record("m v=1").destination
-                },
-                ..write_record("m v=1")
-            },
-            since: Instant::now(),
-            is_tried: false,
-            is_again: false,
-        }
+    fn queued_in(database: &str, sequence: u64) -> Queued {
+        let mut record = write_record("m v=1");
+        record.destination.database = database.to_owned();
+        queued(sequence, record)
     }
 
     #[test]
@@ -139,7 +129,7 @@ mod tests {
         let pause = Duration::from_secs(1);
         let mut lanes = Lanes::new(Backoff::new(pause, pause));
         for (number, name) in ["a", "b", "a", "c"].into_iter().enumerate() {
-            lanes.push(queued(name, number as u64));
+            lanes.push(queued_in(name, number as u64));
         }
         let begun: Vec<(String, u64)> = lanes
             .take_begun()

@@ -81,8 +81,6 @@ fn smaller(body: &Bytes, most: usize) -> Option<Vec<Bytes>> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Buf;
     use proptest::prelude::*;
 
@@ -91,8 +89,8 @@ mod tests {
     use crate::journal::Sequence;
     use crate::relay::record::samples::write_record;
 
-    use crate::relay::replica::backoff::Backoff;
-    use crate::relay::replicator::queue::lane::{Failure, Lane, Queued};
+    use crate::relay::replicator::queue::lane::tests::lane;
+    use crate::relay::replicator::queue::lane::{Failure, Lane};
     use crate::relay::verdict::refusals::Refusal;
 
     fn record(form: Form, body: &str) -> WriteRecord {
@@ -167,23 +165,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    fn lane(records: impl IntoIterator<Item = WriteRecord>) -> Lane {
-        let mut lane = Lane::new(Backoff::new(
-            Duration::from_millis(1),
-            Duration::from_millis(2),
-        ));
-        for (sequence, record) in (1..).zip(records) {
-            lane.push(Queued {
-                sequence: Sequence::new(sequence),
-                record,
-                since: std::time::Instant::now(),
-                is_tried: false,
-                is_again: false,
-            });
-        }
-        lane
     }
 
     /// `n` names the line, so that none is mistaken for another.

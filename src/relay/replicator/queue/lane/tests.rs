@@ -11,19 +11,27 @@ fn record(body: &str, precision: Precision, ending: Ending) -> WriteRecord {
     record
 }
 
-fn lane(records: Vec<WriteRecord>) -> Lane {
+/// A record that was read for the first time and sent to nobody.
+pub(in crate::relay::replicator::queue) fn queued(sequence: u64, record: WriteRecord) -> Queued {
+    Queued {
+        sequence: Sequence::new(sequence),
+        record,
+        since: Instant::now(),
+        is_tried: false,
+        is_again: false,
+    }
+}
+
+/// A lane with these records, which are numbered from 1 on.
+pub(in crate::relay::replicator::queue) fn lane(
+    records: impl IntoIterator<Item = WriteRecord>,
+) -> Lane {
     let mut lane = Lane::new(Backoff::new(
         Duration::from_millis(1),
         Duration::from_millis(2),
     ));
     for (sequence, record) in (1..).zip(records) {
-        lane.push(Queued {
-            sequence: Sequence::new(sequence),
-            record,
-            since: Instant::now(),
-            is_tried: false,
-            is_again: false,
-        });
+        lane.push(queued(sequence, record));
     }
     lane
 }
@@ -165,16 +173,10 @@ fn neighbours_of_different_precision_are_joined_in_nanoseconds() {
 #[test]
 fn a_refused_joined_request_goes_again_in_pieces_and_newer_records_join_again() {
     let s = Precision::Seconds;
-    let mut lane = lane((0..2).map(|_| record("a v=1", s, Ending::Closed)).collect());
+    let mut lane = lane((0..2).map(|_| record("a v=1", s, Ending::Closed)));
     assert_eq!(next(&mut lane, 1000), "a v=1\na v=1");
     for sequence in 3..5 {
-        lane.push(Queued {
-            sequence: Sequence::new(sequence),
-            record: record("b v=1", s, Ending::Closed),
-            since: Instant::now(),
-            is_tried: false,
-            is_again: false,
-        });
+        lane.push(queued(sequence, record("b v=1", s, Ending::Closed)));
     }
     lane.separate(Failure::Quick);
     let mut bodies = Vec::new();
@@ -210,11 +212,7 @@ fn send_all(lane: &mut Lane, bad: &[u64]) -> usize {
 }
 
 fn equal_records(count: usize) -> Lane {
-    lane(
-        (0..count)
-            .map(|_| record("a v=1 1", Precision::Seconds, Ending::Closed))
-            .collect(),
-    )
+    lane((0..count).map(|_| record("a v=1 1", Precision::Seconds, Ending::Closed)))
 }
 
 #[test]
@@ -285,13 +283,7 @@ fn what_cannot_be_cut_goes_in_gzip_once() {
     let mut prometheus = record("x", seconds, Ending::Open);
     prometheus.destination.form = Form::Prometheus;
     let mut other = Lane::new(Backoff::new(Duration::ZERO, Duration::ZERO));
-    other.push(Queued {
-        sequence: Sequence::new(1),
-        record: prometheus,
-        since: Instant::now(),
-        is_tried: false,
-        is_again: false,
-    });
+    other.push(queued(1, prometheus));
     other.start(1000, 1000).expect("a request");
     assert!(other.to_pack().is_none(), "it is compressed already");
 }
