@@ -237,7 +237,8 @@ fn is_silence(error: &Error) -> bool {
 /// Reads one answer, and whether the connection can be used again.
 pub fn read_answer(open: &mut impl BufRead, bodiless: bool) -> std::io::Result<(Answer, bool)> {
     let bad = || Error::other("no HTTP answer");
-    let status: u16 = line(open)?
+    let status_line = line(open)?;
+    let status: u16 = status_line
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok())
@@ -260,7 +261,9 @@ pub fn read_answer(open: &mut impl BufRead, bodiless: bool) -> std::io::Result<(
         let value = answer.header(name);
         value.is_some_and(|value| value.eq_ignore_ascii_case(wanted))
     };
-    let closes = says("connection", "close");
+    // RFC 9112, section 9.3. Go's server says nothing of it to an HTTP/1.0 client.
+    let closes = says("connection", "close")
+        || status_line.starts_with("HTTP/1.0 ") && !says("connection", "keep-alive");
     let bodiless = bodiless || status < 200 || status == 204 || status == 304;
     if bodiless {
         return Ok((answer, !closes));
