@@ -200,17 +200,18 @@ impl Worlds<'_> {
                     .cloned()
                     .unwrap_or_default()
             };
-            let (one, two) = (of(self.nodes[0]), of(self.nodes[1]));
+            let (mut one, mut two) = (of(self.nodes[0]), of(self.nodes[1]));
             let (before, mut alone) = (of(self.before), of(self.alone));
-            // Haflux may close the connection before it reads what stands behind a request.
+            // What stands behind a request is one of its own, and haflux may close the connection before it reads that.
             let behind = Request::behind(request.number);
-            if !one.contains(&behind) {
-                alone.remove(&behind);
-            }
+            let followed = [&mut one, &mut two].map(|world| world.remove(&behind));
+            let may_follow = alone.remove(&behind);
             let replies = &replies[&request.number];
             let success = succeeded(&replies.haflux);
-            let kind = if one != two {
+            let kind = if one != two || followed[0] != followed[1] {
                 "the nodes differ"
+            } else if followed[0] && !may_follow {
+                "a request behind that is none on a node alone"
             } else if success && one != alone {
                 "success, and another effect than on a node alone"
             } else if one != alone && one != before {

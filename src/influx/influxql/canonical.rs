@@ -2,6 +2,7 @@
 //!
 //! - `q`, `db`, `rp` and `params` must have one value each, wherever they stand. InfluxDB would pick one of several; which
 //!   one depends on its release, so a request that leaves the choice is refused ([`NotCanonical`]). No known client sends one.
+//! - A form that InfluxDB does not look at, because the request is no POST, counts for nothing here either.
 //! - `async` is dropped: a statement that runs in the background has no place in an order.
 //! - What only shapes the answer is kept apart, and so are the credentials, which travel by the journal's rules.
 //! - Neither the query nor a password appears in what `Debug` prints.
@@ -125,12 +126,17 @@ impl Canonical {
     /// Reads a request to `/query`.
     pub fn of(request: &Request<'_>) -> Result<Self, NotCanonical> {
         // The classifier has judged it by its limits.
-        let candidates = candidates(request, &Limits::NONE).map_err(|_| NotCanonical::TooLarge)?;
+        let mut candidates =
+            candidates(request, &Limits::NONE).map_err(|_| NotCanonical::TooLarge)?;
         if candidates.odd {
             return Err(NotCanonical::Form);
         }
         if candidates.semicolon {
             return Err(NotCanonical::Semicolon);
+        }
+        // Every Go reads such a form of a POST only (`Request.ParseForm`); parts it reads of a GET too.
+        if request.method != Method::POST {
+            candidates.forget_form();
         }
         let query = only(&candidates, "q")?.filter(|query| !query.trim_ascii().is_empty());
         let first = |name| {

@@ -67,7 +67,10 @@ impl Endpoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Url,
-    Body,
+    /// A body of pairs.
+    Form,
+    /// A part of a multipart body.
+    Part,
 }
 
 /// One name and value; borrowed where nothing is escaped.
@@ -143,6 +146,11 @@ impl<'request> Candidates<'request> {
         self.values("epoch").find(|value| !value.is_empty())
     }
 
+    /// Takes out what stood in a body of pairs.
+    pub(crate) fn forget_form(&mut self) {
+        self.pairs.retain(|pair| pair.place != Place::Form);
+    }
+
     /// Adds the pairs of a query string or form.
     fn add(&mut self, text: &'request [u8], place: Place, limits: &Limits) -> Result<(), Exceeded> {
         for piece in pieces(text, b'&') {
@@ -203,7 +211,7 @@ impl<'request> Candidates<'request> {
                     self.pairs.push(Pair {
                         name: Cow::Borrowed(part.name),
                         value: Cow::Borrowed(part.value),
-                        place: Place::Body,
+                        place: Place::Part,
                     });
                 }
             }
@@ -248,13 +256,13 @@ pub fn candidates<'request>(
     for content_type in content_types {
         match Form::of(content_type.as_bytes()) {
             Form::No => continue,
-            Form::Pairs => candidates.add(request.body, Place::Body, limits)?,
+            Form::Pairs => candidates.add(request.body, Place::Form, limits)?,
             Form::Parts => {
                 candidates.push_parts(request.body, content_type.as_bytes(), limits)?;
             }
             Form::Unclear => {
                 candidates.odd |= !request.body.is_empty();
-                candidates.add(request.body, Place::Body, limits)?;
+                candidates.add(request.body, Place::Form, limits)?;
             }
         }
         forms += 1;

@@ -474,6 +474,18 @@ fn a_changing_request_has_one_canonical_form() {
 }
 
 #[test]
+fn what_influxdb_does_not_look_at_is_not_journaled() {
+    let statement = "q=DROP+MEASUREMENT+m";
+    let refused = sent(Method::GET, "db=d").body(FORM, statement).canonical();
+    assert_eq!(refused, Err(NotCanonical::MissingQuery));
+    let form = "db=e&rp=r&q=DROP+DATABASE+d&epoch=s&async=true";
+    let taken = sent(Method::GET, statement).body(FORM, form).canonical();
+    let alone = sent(Method::GET, statement).canonical();
+    assert_eq!(taken, alone);
+    assert_eq!(alone.map(|canonical| canonical.database), Ok(None));
+}
+
+#[test]
 fn what_leaves_a_choice_is_not_journaled() {
     for (query_string, form, error) in [
         ("", "", NotCanonical::MissingQuery),
