@@ -155,6 +155,12 @@ impl Journal {
         self.shared().durable.subscribe()
     }
 
+    /// Each two numbers between which no record lies, because a start after a crash left those out (rule J3), oldest first. The
+    /// last pair has the number that the next record gets.
+    pub fn jumps(&self) -> Vec<(Sequence, Sequence)> {
+        self.shared().jumps()
+    }
+
     /// Makes the next sequence higher than `sequence`: for numbers remembered outside of the journal. Until this returns,
     /// appends may be told that there is no room.
     pub async fn skip_past(&self, sequence: Sequence) -> Result<(), CursorError> {

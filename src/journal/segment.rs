@@ -197,6 +197,13 @@ impl SegmentList {
         self.segments.back().copied()
     }
 
+    /// The numbers between two records that no record has: both, for each jump (rule J3).
+    pub(super) fn jumps(&self) -> impl Iterator<Item = (Sequence, Sequence)> {
+        let ends = self.segments.iter();
+        ends.map(|segment| (segment.previous_last, segment.first))
+            .filter(|(last, first)| last.next() < *first)
+    }
+
     /// Bytes of all of them.
     pub(super) fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()

@@ -39,6 +39,19 @@ pub(super) struct Shared {
     pub(super) ended: watch::Sender<bool>,
 }
 
+impl Shared {
+    /// Each two numbers between which no record lies; see [`Journal::jumps`](super::Journal::jumps).
+    pub(super) fn jumps(&self) -> Vec<(Sequence, Sequence)> {
+        let mut jumps: Vec<_> = self.segments.lock().jumps().collect();
+        let admission = self.admission.lock();
+        let (last, next) = (admission.head.sequence, admission.next);
+        if last.next() < next {
+            jumps.push((last, next));
+        }
+        jumps
+    }
+}
+
 /// A record on its way to the disk.
 #[derive(Debug)]
 pub(super) struct Pending {

@@ -128,6 +128,7 @@ impl Relay {
             source,
         })?;
         tell(&settings.name, &recovery);
+        stats.show_jumps(journal.jumps().into_iter().map(|(a, b)| (a.get(), b.get())));
         if disk.may_lack_records() {
             tell_of_power(&recovery, &stats);
         }

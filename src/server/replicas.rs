@@ -118,7 +118,7 @@ fn report(
             |divergence| divergence.since.saturating_mul(1000),
         ),
         cursor,
-        lag_records: stats.head.get().saturating_sub(cursor),
+        lag_records: stats.records_above(cursor),
         lag_bytes: stats.head_offset.get().saturating_sub(offset),
         oldest_pending_ms: if oldest == 0 {
             0

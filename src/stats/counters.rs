@@ -1,7 +1,7 @@
 //! What is counted. Plain atomics, `Relaxed`: a view may be a moment apart from another.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -280,6 +280,8 @@ pub struct RelayStats {
     pub head: Gauge,
     /// Bytes of the journal's records up to the head, since its birth.
     pub head_offset: Gauge,
+    /// Each two numbers between which no record lies; known when the journal is open.
+    pub jumps: OnceLock<Vec<(u64, u64)>>,
     /// Bytes of bodies held for clients now.
     pub inflight: Arc<BudgetStats>,
     /// Lines that were made ones that every node refuses, because they would harm it.
@@ -341,6 +343,24 @@ impl RelayStats {
     pub fn show_head(&self, sequence: u64, offset: u64) {
         self.head_offset.raise(offset);
         self.head.raise(sequence);
+    }
+
+    /// The numbers that the journal left out, when it is open.
+    pub fn show_jumps(&self, jumps: impl Iterator<Item = (u64, u64)>) {
+        // A relay opens its journal once.
+        let _ = self.jumps.set(jumps.collect());
+    }
+
+    /// Records above the one with this number, up to the head. Read the number before: the head only grows.
+    pub fn records_above(&self, cursor: u64) -> u64 {
+        let head = self.head.get();
+        let jumps = self.jumps.get().map_or(&[][..], Vec::as_slice);
+        let missing = jumps.iter().map(|&(last, next)| {
+            let (from, to) = (last.max(cursor), next.saturating_sub(1).min(head));
+            to.saturating_sub(from)
+        });
+        head.saturating_sub(cursor)
+            .saturating_sub(missing.sum::<u64>())
     }
 }
 

@@ -414,6 +414,28 @@ fn backend_is_down_when_nothing_with_a_weight_is_up() {
 }
 
 #[test]
+fn numbers_that_no_record_has_are_no_lag() {
+    let relay = RelayStats::default();
+    relay.show_head(1_010, 0);
+    relay.show_jumps([(10, 101), (110, 1_001)].into_iter());
+    for (cursor, behind) in [
+        (0, 30),
+        (9, 21),
+        (10, 20),
+        (50, 20),
+        (100, 20),
+        (105, 15),
+        (500, 10),
+        (1_010, 0),
+        (2_000, 0),
+    ] {
+        assert_eq!(relay.records_above(cursor), behind, "{cursor}");
+    }
+    relay.show_jumps([].into_iter());
+    assert_eq!(relay.records_above(0), 30);
+}
+
+#[test]
 fn lag_is_never_negative() {
     let stats = lab();
     let relay = &stats.relays[0];

@@ -282,3 +282,47 @@ fn a_spare_whose_new_name_could_not_be_synced_is_a_spare_again() -> Result {
     assert_eq!((durable(&writer), segments(&disk).len()), (1, 1));
     Ok(())
 }
+
+#[test]
+fn what_a_start_after_a_crash_leaves_out_is_known() -> Result {
+    let disk = SimulatedDisk::new(1, 1 << 30);
+    let mut expected: Vec<(u64, u64)> = Vec::new();
+    for life in 0..3 {
+        let (mut writer, _) = begin(&disk, Sync::Always)?;
+        let jumps = writer.shared().jumps();
+        let jumps: Vec<(u64, u64)> = jumps.iter().map(|(a, b)| (a.get(), b.get())).collect();
+        if life > 0 {
+            let next = writer.shared().admission.lock().next.get();
+            expected.push((durable(&writer), next));
+        }
+        assert_eq!(jumps, expected);
+        {
+            // Keeps all of it.
+            let mut admission = writer.shared().admission.lock();
+            let cursor = Cursor {
+                name: "a".into(),
+                sequence: Sequence::ZERO,
+                offset: 0,
+                metadata: Bytes::new(),
+            };
+            admission.cursors.insert("a".into(), cursor);
+            admission.cursors_version += 1;
+            request_save(&mut admission)?;
+        }
+        append(&writer, 1)?;
+        append(&writer, 2)?;
+        writer.step(Instant::now());
+        assert!(life == 0 || durable(&writer) > 1 << 17);
+        kill(&disk, writer);
+    }
+    let (writer, _) = begin(&disk, Sync::Always)?;
+    let left_out: u64 = writer
+        .shared()
+        .jumps()
+        .iter()
+        .map(|(a, b)| b.get() - a.get() - 1)
+        .sum();
+    let next = writer.shared().admission.lock().next.get();
+    assert_eq!(next - 1 - left_out, 6);
+    Ok(())
+}

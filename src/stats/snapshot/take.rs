@@ -214,7 +214,7 @@ fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> Replica
         in_doubt,
         cursor: Count(cursor),
         lag: LagView {
-            records: Count(relay.head.get().saturating_sub(cursor)),
+            records: Count(relay.records_above(cursor)),
             bytes: Bytes(relay.head_offset.get().saturating_sub(cursor_offset)),
             seconds: Span(waiting_since(&stats.oldest_pending, now)),
             catch_up: match stats.catch_up.get() {
