@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub(crate) mod durable_file;
+pub mod import;
 pub mod influx;
 pub mod journal;
 pub mod offload;

@@ -6,6 +6,7 @@
 mod check;
 mod dead_letters;
 mod describe;
+mod import;
 mod journal;
 mod logger;
 mod ping;
@@ -31,6 +32,7 @@ Examples:
   haflux check --config haflux.toml     is the file right, and what would run?
   haflux run --config haflux.toml       serve until SIGTERM or Ctrl-C
   RUST_LOG=debug haflux run             /etc/haflux/haflux.toml, with more in the log
+  haflux import --haproxy haproxy.cfg --relay relay.toml > haflux.toml
 
 A configuration is TOML or YAML, by the ending of its name. The smallest one:
 
@@ -75,6 +77,11 @@ enum Command {
     /// Opens no port and talks to no server. Finds out whether the journal's folder can be written. Exit status 0 if the
     /// configuration is right, 1 if it is not.
     Check(ConfigFile),
+    /// Print a configuration that does what haproxy.cfg, and the influxdb-relays behind it, did
+    ///
+    /// The configuration goes to standard output, warnings to standard error. A directive without a counterpart is quoted in a
+    /// comment, with its line; none is dropped.
+    Import(import::Arguments),
     /// Ask a URL and say by the exit status whether it answered well
     ///
     /// For container health checks, where no other HTTP client is at hand. Exit status 0 for an answer 2xx, 1 for any other
@@ -107,6 +114,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(file) => run::run(&file.config),
         Command::Check(file) => check::check(&file.config),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Ping(arguments) => ping::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(arguments),
         Command::Journal(arguments) => journal::run(arguments),

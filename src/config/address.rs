@@ -6,7 +6,7 @@ use super::model::ServerAddress;
 
 /// Why a text is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AddressError {
+pub(crate) enum AddressError {
     /// Neither an IP address nor, where that is allowed, a name.
     Host,
     /// No `:PORT` at its end.
@@ -21,7 +21,7 @@ pub(super) enum AddressError {
 
 impl AddressError {
     /// What would have been right.
-    pub(super) fn expected(self, examples: &str) -> String {
+    pub(crate) fn expected(self, examples: &str) -> String {
         let detail = match self {
             AddressError::Host => "",
             AddressError::NoPort => " with a port",
@@ -34,7 +34,7 @@ impl AddressError {
 }
 
 /// An address to bind. As in HAProxy, `*:80` and `:80` are every IPv4 address.
-pub(super) fn parse_bind(text: &str) -> Result<SocketAddr, AddressError> {
+pub(crate) fn parse_bind(text: &str) -> Result<SocketAddr, AddressError> {
     let (host, port) = split(text)?;
     let ip = match host {
         "" | "*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -44,7 +44,7 @@ pub(super) fn parse_bind(text: &str) -> Result<SocketAddr, AddressError> {
 }
 
 /// The address of a server: an IP address or a DNS name, and a port.
-pub(super) fn parse_server(text: &str) -> Result<ServerAddress, AddressError> {
+pub(crate) fn parse_server(text: &str) -> Result<ServerAddress, AddressError> {
     let (host, port) = split(text)?;
     if let Some(ip) = parse_ip(host)? {
         return Ok(ServerAddress::Ip(SocketAddr::new(ip, port)));
@@ -60,7 +60,7 @@ pub(super) fn parse_server(text: &str) -> Result<ServerAddress, AddressError> {
 
 /// The node that a server's address leads to, as far as its text tells: `localhost`, `127.0.0.1` and `[::1]` are one, and so
 /// are a DNS name with and without the dot at its end. Two names of one host are not told.
-pub(super) fn node_of(address: &ServerAddress) -> ServerAddress {
+pub(crate) fn node_of(address: &ServerAddress) -> ServerAddress {
     const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
     match address {
         ServerAddress::Ip(address) => {
@@ -82,7 +82,7 @@ pub(super) fn node_of(address: &ServerAddress) -> ServerAddress {
 
 /// Whether two sockets cannot listen at once: one of them would get the other's connections, or could not be bound.
 /// `[::]` listens for IPv4 as well.
-pub(super) fn overlap(left: SocketAddr, right: SocketAddr) -> bool {
+pub(crate) fn overlap(left: SocketAddr, right: SocketAddr) -> bool {
     let (left_ip, right_ip) = (left.ip().to_canonical(), right.ip().to_canonical());
     let takes_all = |ip: IpAddr, other: IpAddr| match ip {
         IpAddr::V4(ip) => ip.is_unspecified() && other.is_ipv4(),

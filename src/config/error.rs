@@ -238,7 +238,7 @@ pub enum Problem {
         line: usize,
     },
     /// A frontend that leads nowhere.
-    #[error("leads nowhere; expected default_backend, use_backend or both")]
+    #[error("leads nowhere; expected default_backend, use_backend or stats_uri")]
     LeadsNowhere,
     /// Both `if` and `unless`.
     #[error("has both \"if\" and \"unless\"; expected one of them")]

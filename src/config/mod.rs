@@ -22,7 +22,7 @@
 //! - Parsing touches nothing but its arguments. What can only be known from the machine (can the journal's folder be
 //!   written?) is asked by [`Config::check_paths`], which [`Config::load`] does too.
 
-mod address;
+pub(crate) mod address;
 mod data_dir;
 mod decode;
 mod environment;

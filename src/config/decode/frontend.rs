@@ -83,7 +83,8 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
     draft.rules = rules(&table);
     let default_backend = table.get("default_backend");
     draft.default = default_backend.as_ref().and_then(target);
-    if default_backend.is_none() && (table.get("use_backend").is_none() || is_empty_list(&table)) {
+    let has_rules = table.get("use_backend").is_some() && !is_empty_list(&table);
+    if default_backend.is_none() && !has_rules && table.get("stats_uri").is_none() {
         table.report(Problem::LeadsNowhere);
     }
     draft.frontend.forwarded_for = table.boolean("forwarded_for", false);

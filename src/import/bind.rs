@@ -1,0 +1,100 @@
+//! `bind`: where a frontend listens.
+
+use std::net::SocketAddr;
+
+use super::statement::Statement;
+use super::value::quoted;
+use super::word::Word;
+use crate::config::address::parse_bind;
+
+/// An address to listen at.
+#[derive(Debug, Clone)]
+pub(super) struct Bind {
+    /// As haflux's configuration writes it, in quotes.
+    pub(super) toml: String,
+    /// What it is; unknown if a variable stands in it.
+    pub(super) address: Option<SocketAddr>,
+}
+
+/// What a `bind` line asks for.
+#[derive(Debug, Default)]
+pub(super) struct BindLine {
+    pub(super) binds: Vec<Bind>,
+    /// Why an address is left out.
+    pub(super) refused: Vec<String>,
+    /// `ssl`.
+    pub(super) tls: bool,
+    /// `accept-proxy` and its like: clients send a line that haflux would take for a request.
+    pub(super) proxy_protocol: bool,
+    /// Parameters without a counterpart, as they stand there.
+    pub(super) rest: Vec<String>,
+}
+
+/// How many ports a range may have.
+const MOST_PORTS: u16 = 32;
+
+/// Reads the addresses and parameters of a `bind`, which begin at the word `first`.
+pub(super) fn read(statement: &Statement, first: usize) -> BindLine {
+    let mut line = BindLine::default();
+    let Some((addresses, parameters)) = statement.from(first).split_first() else {
+        line.refused.push("no address is given".to_owned());
+        return line;
+    };
+    if addresses.is_variable() {
+        line.binds.push(Bind {
+            toml: quoted(addresses.notation()),
+            address: None,
+        });
+    } else {
+        for address in addresses.as_str().split(',') {
+            match resolve(address) {
+                Ok(found) => line.binds.extend(found),
+                Err(reason) => line.refused.push(reason),
+            }
+        }
+    }
+    let words: Vec<&str> = parameters.iter().map(Word::as_str).collect();
+    line.tls = words.contains(&"ssl");
+    line.proxy_protocol = words
+        .iter()
+        .any(|word| matches!(*word, "accept-proxy" | "accept-netscaler-cip"));
+    line.rest = words
+        .iter()
+        .map(|word| (*word).to_owned())
+        .collect();
+    line
+}
+
+fn resolve(address: &str) -> Result<Vec<Bind>, String> {
+    let plain = ["ipv4@", "ipv6@", "tcp@", "tcp4@", "tcp6@"]
+        .iter()
+        .find_map(|prefix| address.strip_prefix(prefix))
+        .unwrap_or(address);
+    if plain.contains('@') || plain.starts_with('/') {
+        return Err(format!("haflux cannot listen at {address}"));
+    }
+    let Some((host, ports)) = plain.rsplit_once(':') else {
+        return Err(format!("{address} has no port"));
+    };
+    let host = match host {
+        "" | "*" if address.contains("6@") => "[::]".to_owned(),
+        "localhost" => "127.0.0.1".to_owned(),
+        host if host.contains(':') && !host.starts_with('[') => format!("[{host}]"),
+        host => host.to_owned(),
+    };
+    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+    let range = match (first.parse::<u16>(), last.parse::<u16>()) {
+        (Ok(first), Ok(last)) if first <= last && last - first < MOST_PORTS => first..=last,
+        _ => return Err(format!("{address} has no port that haflux can listen at")),
+    };
+    range
+        .map(|port| {
+            let address = parse_bind(&format!("{host}:{port}"))
+                .map_err(|_| format!("haflux cannot listen at {address}"))?;
+            Ok(Bind {
+                toml: quoted(&address.to_string()),
+                address: Some(address),
+            })
+        })
+        .collect()
+}

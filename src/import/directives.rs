@@ -1,0 +1,94 @@
+//! What becomes of which directive: the list that docs/import.md shows, each with a line that a test imports.
+
+/// A directive of haproxy.cfg.
+#[derive(Debug, Clone, Copy)]
+pub struct Directive {
+    /// Where it stands: `global`, `frontend` or `backend`.
+    pub section: &'static str,
+    /// A line with it.
+    pub example: &'static str,
+    /// What the configuration has for it.
+    pub becomes: &'static str,
+    /// Whether a comment quotes the line, because something of it has no counterpart.
+    pub quoted: bool,
+}
+
+const fn used(section: &'static str, example: &'static str, becomes: &'static str) -> Directive {
+    Directive {
+        section,
+        example,
+        becomes,
+        quoted: false,
+    }
+}
+
+const fn quoted(section: &'static str, example: &'static str, becomes: &'static str) -> Directive {
+    Directive {
+        section,
+        example,
+        becomes,
+        quoted: true,
+    }
+}
+
+/// All that are known. Every other one is quoted in a comment.
+pub const DIRECTIVES: &[Directive] = &[
+    used("global", "nbthread 4", "`server.threads`"),
+    quoted("global", "maxconn 20000", "`maxconn` of frontends without their own, where haflux's defaults would let in fewer"),
+    quoted("global", "log /dev/log local0", "the log on standard error, which systemd keeps"),
+    quoted("global", "user haproxy", "systemd's business, as `group`, `daemon`, `chroot` and `pidfile`"),
+    quoted("global", "stats socket /run/haproxy/admin.sock mode 660 level admin", "a comment"),
+    quoted("global", "setenv ZONE eu", "stands wherever `\"$ZONE\"` does; the comment does not show its value"),
+    used("frontend", "bind *:8087", "`bind`; of several addresses and ranges of ports, each one"),
+    quoted("frontend", "bind *:8443 ssl crt /etc/ssl/site.pem", "not listened at; a frontend that has only such ones listens on `127.0.0.1`"),
+    quoted("frontend", "bind unix@/run/haproxy.sock", "not listened at"),
+    used("frontend", "stats uri /haproxy?stats", "`stats_uri`"),
+    used("frontend", "stats enable", "`stats_uri = \"/haproxy?stats\"`"),
+    quoted("frontend", "stats auth admin:password", "a comment without the password, and a warning"),
+    quoted("frontend", "stats refresh 10s", "a comment, as `stats admin`, `realm`, `hide-version` and others"),
+    used("frontend", "option forwardfor", "`forwarded_for = true`"),
+    quoted("frontend", "option forwardfor except 127.0.0.0/8", "`forwarded_for = true`, for every client"),
+    used("frontend", "option httplog", "the access log, which is on"),
+    used("frontend", "option dontlognull", "what haflux always does, as `option http-keep-alive`, `option log-health-checks` and `http-reuse`"),
+    quoted("frontend", "option http-server-close", "a comment"),
+    used("frontend", "maxconn 500", "`maxconn`"),
+    used("frontend", "timeout client 30s", "`timeout.client`"),
+    used("frontend", "timeout http-request 5s", "`timeout.http_request`"),
+    used("frontend", "timeout http-keep-alive 15s", "`timeout.http_keep_alive`"),
+    used("frontend", "timeout tunnel 1h", "`timeout.tunnel`"),
+    used("frontend", "default_backend pool", "`default_backend`"),
+    used("frontend", "use_backend pool if { path_beg /write }", "an entry of `use_backend`"),
+    used("frontend", "use_backend pool if { path -i -m end .png .gif }", "`path_end`, or `path_reg` with `(?i)` where case does not count"),
+    used("frontend", "use_backend pool if { path_reg ^/api/v[0-9]+/ }", "`path_reg`, unless it has what Rust's expressions lack"),
+    used("frontend", "use_backend pool if { path_sub render } || { path_dir public }", "`path_reg` that finds the same"),
+    used("frontend", "use_backend pool if { hdr(host) -i grafana.example.org }", "`host`, in any case, without the port"),
+    quoted("frontend", "use_backend pool if { hdr_beg(host) -i grafana. }", "not translated: a comment and a warning, as every other condition"),
+    used("frontend", "use_backend pool if METH_POST { src 10.0.0.0/8 192.0.2.7 }", "`method` and `src` in one table"),
+    used("frontend", "use_backend pool if { path_beg /a } !METH_GET or { path /b }", "two entries and more: what `!` keeps out goes first, to where the rules after it say"),
+    used("frontend", "use_backend pool unless { src 10.0.0.0/8 }", "`unless`"),
+    quoted("frontend", "use_backend %[req.hdr(host),lower]", "not translated: a comment and a warning"),
+    quoted("frontend", "acl unasked path_beg /x", "a condition of the rules that name it; a comment if none does"),
+    quoted("frontend", "http-request set-header X-Forwarded-Proto http", "a comment; `forwarded_for = true` adds that header"),
+    quoted("frontend", "http-request deny if { src 192.0.2.0/24 }", "a comment and a warning, as whatever keeps requests out"),
+    quoted("frontend", "redirect scheme https if !{ ssl_fc }", "a comment and a warning, as `http-request redirect`"),
+    quoted("frontend", "http-request use-service prometheus-exporter if { path /metrics }", "a comment"),
+    quoted("frontend", "errorfile 503 /etc/haproxy/errors/503.http", "a comment"),
+    used("backend", "balance leastconn", "`balance`; `static-rr` is `roundrobin`"),
+    quoted("backend", "balance uri", "`roundrobin`, and a warning"),
+    used("backend", "server more 10.0.2.4:8086 check weight 10 backup inter 5s rise 3 fall 2", "an entry of `servers`; `inter`, `rise`, `fall` of the first that is checked are the pool's `check`"),
+    quoted("backend", "server more 10.0.2.4:8086 check maxconn 50", "an entry of `servers`; the comment names what is left over"),
+    quoted("backend", "server more 10.0.2.4:8443 ssl verify none", "left out, and a warning"),
+    used("backend", "default-server inter 3s", "what it says, at every server after it"),
+    used("backend", "option httpchk GET /ping", "`check.http`"),
+    quoted("backend", "option httpchk HEAD /ping", "`check.http`; haflux checks with GET"),
+    used("backend", "http-check send meth GET uri /ping hdr Host influx.example.org", "`check.http` and `check.host`"),
+    used("backend", "http-check expect status 200-299,304", "`check.expect`"),
+    quoted("backend", "http-check expect string ok", "a comment and a warning"),
+    used("backend", "timeout connect 2s", "`timeout.connect`"),
+    used("backend", "timeout server 2m", "`timeout.server`"),
+    used("backend", "timeout check 1s", "`check.timeout`; without it, `inter`"),
+    quoted("backend", "timeout queue 30s", "a comment: haflux has no queue"),
+    used("backend", "option redispatch", "what haflux always does"),
+    used("backend", "retries 2", "`retries`"),
+    quoted("backend", "cookie SRV insert indirect", "a comment and a warning"),
+];

@@ -1,0 +1,210 @@
+//! A frontend, or the front half of a `listen`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::bind::{self, Bind};
+use super::ledger::Ledger;
+use super::statement::{Script, Statement, StatementId};
+use super::value::{self, Toml, quoted};
+
+/// A frontend as it was read; its rules are still statements.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Front {
+    pub(super) name: String,
+    pub(super) binds: Vec<Bind>,
+    /// Where it listens with TLS, and the statement that says so.
+    pub(super) tls: Vec<(StatementId, SocketAddr)>,
+    pub(super) stats_uri: Option<Toml>,
+    pub(super) forwarded_for: bool,
+    pub(super) max_connections: Option<Toml>,
+    /// Key and value, in the order in which they are written.
+    pub(super) timeouts: Vec<(&'static str, Duration)>,
+    pub(super) acls: Vec<StatementId>,
+    /// `use_backend`.
+    pub(super) rules: Vec<StatementId>,
+    pub(super) default: Option<(StatementId, String)>,
+}
+
+/// The path of the page where `stats enable` names none.
+const STATS_URI: &str = "/haproxy?stats";
+
+/// Directives that keep requests out.
+const GUARDS: [(&str, &str); 11] = [
+    ("http-request", "deny"),
+    ("http-request", "reject"),
+    ("http-request", "tarpit"),
+    ("http-request", "silent-drop"),
+    ("http-request", "auth"),
+    ("http-request", "return"),
+    ("tcp-request", "connection"),
+    ("tcp-request", "content"),
+    ("tcp-request", "session"),
+    ("block", ""),
+    ("stats", "auth"),
+];
+
+/// Reads what the statements say of a frontend.
+pub(super) fn read(
+    script: &Script,
+    statements: &[StatementId],
+    ledger: &mut Ledger,
+    name: &str,
+) -> Front {
+    let mut reader = Reader {
+        ledger,
+        front: Front {
+            name: value::name(name),
+            ..Front::default()
+        },
+    };
+    for id in statements {
+        reader.statement(script.statement(*id));
+    }
+    reader.front
+}
+
+struct Reader<'a> {
+    ledger: &'a mut Ledger,
+    front: Front,
+}
+
+impl Reader<'_> {
+    fn statement(&mut self, statement: &Statement) {
+        let (first, second, third) = (statement.word(0), statement.word(1), statement.word(2));
+        match (first, second, third) {
+            ("bind", ..) => self.bind(statement, 1),
+            // Old files put the address beside the name.
+            ("frontend" | "listen", _, address) => {
+                if !address.is_empty() && address != "from" {
+                    self.bind(statement, 2);
+                }
+            }
+            ("stats", "enable", _) => {
+                self.front
+                    .stats_uri
+                    .get_or_insert_with(|| quoted(STATS_URI));
+                self.ledger.used(statement);
+            }
+            ("stats", "uri", _) => self.stats_uri(statement),
+            ("option", "forwardfor", _) => {
+                self.front.forwarded_for = true;
+                self.ledger.used(statement);
+                if statement.words.len() > 2 {
+                    self.ledger.note(
+                        statement,
+                        "haflux adds X-Forwarded-For to every request, under that name",
+                    );
+                }
+            }
+            ("option", "httplog", "") => self.ledger.used(statement),
+            ("acl", ..) => self.front.acls.push(statement.id),
+            ("use_backend", ..) => self.front.rules.push(statement.id),
+            ("default_backend", name, _) => {
+                self.front.default = Some((statement.id, name.to_owned()));
+            }
+            ("maxconn", ..) => {
+                let count = statement.words.get(1);
+                self.front.max_connections =
+                    count.and_then(|word| value::whole(word, 1..=1_000_000));
+                match self.front.max_connections {
+                    Some(_) => self.ledger.used(statement),
+                    None => self.ledger.note(statement, "haflux takes 1 to 1000000 here"),
+                }
+            }
+            ("timeout", "client", time) => self.time(statement, "client", time),
+            ("timeout", "http-request", time) => self.time(statement, "http_request", time),
+            ("timeout", "http-keep-alive", time) => self.time(statement, "http_keep_alive", time),
+            ("timeout", "tunnel", time) => self.time(statement, "tunnel", time),
+            ("http-request", "use-service", "prometheus-exporter") => self
+                .ledger
+                .note(statement, "haflux counts in names of its own"),
+            ("http-request", "set-header" | "add-header", header)
+                if header.to_ascii_lowercase().starts_with("x-forwarded-") =>
+            {
+                self.ledger.note(
+                    statement,
+                    "forwarded_for = true adds X-Forwarded-For and X-Forwarded-Proto",
+                );
+            }
+            ("http-request" | "redirect", ..) if first == "redirect" || second == "redirect" => {
+                self.ledger
+                    .warn(statement, "haflux redirects nobody");
+            }
+            _ if GUARDS
+                .iter()
+                .any(|(one, other)| *one == first && (other.is_empty() || *other == second)) =>
+            {
+                self.ledger.warn(
+                    statement,
+                    "haflux keeps nobody out here: a firewall, or the nodes' own users, must",
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn bind(&mut self, statement: &Statement, first: usize) {
+        let line = bind::read(statement, first);
+        for reason in line.refused {
+            self.ledger.warn(statement, reason);
+        }
+        if line.tls {
+            self.ledger.warn(
+                statement,
+                "haflux has no TLS: a TLS terminator in front of it must take these connections",
+            );
+            let addresses = line.binds.iter().filter_map(|bind| bind.address);
+            self.front
+                .tls
+                .extend(addresses.map(|address| (statement.id, address)));
+            return;
+        }
+        if line.proxy_protocol {
+            self.ledger.warn(
+                statement,
+                "haflux reads no PROXY line: whatever stands before it must not send one",
+            );
+        }
+        if !line.binds.is_empty() {
+            self.ledger.used(statement);
+        }
+        self.front.binds.extend(line.binds);
+        if !line.rest.is_empty() {
+            self.ledger
+                .note(statement, format!("no counterpart: {}", line.rest.join(" ")));
+        }
+    }
+
+    fn stats_uri(&mut self, statement: &Statement) {
+        let uri = statement.words.get(2).filter(|uri| {
+            uri.is_variable()
+                || (uri.as_str().starts_with('/')
+                    && !uri.as_str().contains('#')
+                    && uri.as_str().parse::<http::uri::PathAndQuery>().is_ok())
+        });
+        match uri {
+            Some(uri) => {
+                self.front.stats_uri = Some(quoted(uri.notation()));
+                self.ledger.used(statement);
+            }
+            None => self
+                .ledger
+                .warn(statement, "haflux's page needs a path that begins with /"),
+        }
+    }
+
+    fn time(&mut self, statement: &Statement, key: &'static str, text: &str) {
+        match value::duration(text) {
+            Some(time) => {
+                self.front.timeouts.retain(|(known, _)| *known != key);
+                self.front.timeouts.push((key, time));
+                self.ledger.used(statement);
+            }
+            None => self.ledger.note(
+                statement,
+                "haflux takes 1ms to 30d here, as a number; its own default counts",
+            ),
+        }
+    }
+}

@@ -1,0 +1,565 @@
+//! What is written: every name resolved, everything that haflux would refuse left out.
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::bind::Bind;
+use super::condition::{self, Acls};
+use super::criterion::ReadFile;
+use super::decision::{self, Parts, Rule};
+use super::formula::Key;
+use super::front::{self, Front};
+use super::ledger::Ledger;
+use super::pool::{self, Pool};
+use super::recognise::{self, Relays};
+use super::relay_file::RelayFile;
+use super::statement::{Kind, Script, Section, Statement, StatementId};
+use super::value::{self, Toml, quoted};
+use crate::config::address::overlap;
+
+/// Everything that is written.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) threads: Option<Toml>,
+    pub(super) frontends: Vec<FrontendPlan>,
+    pub(super) pools: Vec<PoolPlan>,
+    pub(super) relays: Relays,
+}
+
+/// A frontend.
+#[derive(Debug)]
+pub(super) struct FrontendPlan {
+    /// Where it comes from in the script; nothing for one that a relay's file asks for.
+    pub(super) section: Option<usize>,
+    pub(super) front: Front,
+    pub(super) rules: Vec<Rule>,
+    pub(super) default: Option<String>,
+}
+
+/// A pool.
+#[derive(Debug)]
+pub(super) struct PoolPlan {
+    pub(super) section: Option<usize>,
+    /// What HAProxy calls it.
+    pub(super) known_as: String,
+    pub(super) pool: Pool,
+    /// A relay replicates to it.
+    pub(super) replicated: bool,
+}
+
+/// What a frontend has where it says nothing.
+const DEFAULT_MAX_CONNECTIONS: u64 = 2000;
+
+const ONLY_HTTP: &str = "left out, because haflux speaks HTTP only; if what comes here is HTTP, give it mode http and import again";
+
+/// Reads every section and puts the parts together.
+pub(super) fn plan(
+    script: &Script,
+    files: &[RelayFile],
+    read: ReadFile<'_>,
+    ledger: &mut Ledger,
+) -> Plan {
+    let mut planner = Planner {
+        script,
+        ledger,
+        plan: Plan::default(),
+        fronts: Vec::new(),
+        global_max_connections: None,
+    };
+    for (index, section) in script.sections.iter().enumerate() {
+        planner.section(index, section);
+    }
+    planner.drop_empty_pools();
+    recognise::relays(&mut planner.plan, files, planner.ledger);
+    let fronts = std::mem::take(&mut planner.fronts);
+    for (index, front, own_pool) in fronts {
+        planner.frontend(index, front, own_pool.as_deref(), read);
+    }
+    recognise::own_frontends(&mut planner.plan, files, planner.ledger);
+    planner.connections();
+    planner.hint();
+    planner.plan
+}
+
+struct Planner<'a> {
+    script: &'a Script,
+    ledger: &'a mut Ledger,
+    plan: Plan,
+    /// Section, frontend, and the pool of a `listen`.
+    fronts: Vec<(usize, Front, Option<String>)>,
+    global_max_connections: Option<u64>,
+}
+
+impl Planner<'_> {
+    fn section(&mut self, index: usize, section: &Section) {
+        match section.kind {
+            Kind::Global => self.global(section),
+            Kind::Frontend | Kind::Backend | Kind::Listen => self.proxy(index, section),
+            Kind::Defaults | Kind::Other => {}
+        }
+    }
+
+    fn global(&mut self, section: &Section) {
+        let script = self.script;
+        if let Some(opening) = section.opening {
+            self.ledger.used(script.statement(opening));
+        }
+        for statement in own(script, section) {
+            match statement.word(0) {
+                "nbthread" => {
+                    self.plan.threads = statement
+                        .words
+                        .get(1)
+                        .and_then(|word| value::whole(word, 1..=1024));
+                    if self.plan.threads.is_some() {
+                        self.ledger.used(statement);
+                    }
+                }
+                "maxconn" => {
+                    self.global_max_connections = statement.word(1).parse().ok();
+                    self.ledger.note(
+                        statement,
+                        "haflux limits the connections of each frontend (maxconn), not of the process",
+                    );
+                }
+                "daemon" | "user" | "group" | "chroot" | "pidfile" | "uid" | "gid" => self
+                    .ledger
+                    .note(statement, "haflux leaves that to systemd"),
+                "log" => self
+                    .ledger
+                    .note(statement, "haflux logs to standard error, and systemd keeps it"),
+                "setenv" => {
+                    self.ledger
+                        .note(statement, "its value stands wherever the file asks for it");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn proxy(&mut self, index: usize, section: &Section) {
+        let script = self.script;
+        let Some(opening) = section.opening.map(|id| script.statement(id)) else {
+            return;
+        };
+        let inherited = inherited(script, section.defaults);
+        let all: Vec<StatementId> = inherited
+            .iter()
+            .chain(section.opening.iter())
+            .chain(&section.statements)
+            .copied()
+            .filter(|id| !script.statement(*id).conditional)
+            .collect();
+        let modes = all
+            .iter()
+            .map(|id| script.statement(*id))
+            .filter(|statement| statement.word(0) == "mode");
+        let mode = modes.last();
+        match mode {
+            Some(mode) if mode.word(1) == "http" => {
+                for id in &all {
+                    let statement = script.statement(*id);
+                    if (statement.word(0), statement.word(1)) == ("mode", "http") {
+                        self.ledger.used(statement);
+                    }
+                }
+            }
+            _ => {
+                self.ledger.warn(opening, ONLY_HTTP);
+                return;
+            }
+        }
+        let disabled = own(script, section).find(|statement| statement.word(0) == "disabled");
+        if disabled.is_some() {
+            self.ledger
+                .warn(opening, "left out, because it is disabled");
+            return;
+        }
+        self.ledger.used(opening);
+        for id in &all {
+            self.either_side(script.statement(*id));
+        }
+        let mut port = None;
+        let front = (section.kind != Kind::Backend)
+            .then(|| front::read(script, &all, self.ledger, &section.name));
+        if let Some(front) = &front {
+            let ports: HashSet<u16> = front
+                .binds
+                .iter()
+                .filter_map(|bind| Some(bind.address?.port()))
+                .collect();
+            port = ports.iter().next().copied().filter(|_| ports.len() == 1);
+        } else {
+            self.backend_only(section);
+        }
+        let mut own_pool = None;
+        if section.kind != Kind::Frontend {
+            let pool = pool::read(script, &all, self.ledger, &section.name, port);
+            // A `listen` may have no servers at all.
+            if section.kind == Kind::Backend || !pool.servers.is_empty() {
+                own_pool = Some(section.name.clone());
+                self.add_pool(index, &section.name, pool);
+            }
+        }
+        if let Some(front) = front {
+            self.fronts.push((index, front, own_pool));
+        }
+    }
+
+    /// What means the same in every section.
+    fn either_side(&mut self, statement: &Statement) {
+        let (first, second, third) = (statement.word(0), statement.word(1), statement.word(2));
+        match (first, second, third) {
+            (
+                "option",
+                "http-keep-alive" | "dontlognull" | "log-health-checks" | "http-ignore-probes"
+                | "prefer-last-server",
+                _,
+            )
+            | ("no", "option", "http-server-close" | "httpclose" | "forceclose" | "http-pretend-keepalive")
+            | ("http-reuse", "safe" | "aggressive" | "always", _) => self.ledger.used(statement),
+            ("log", ..) => self
+                .ledger
+                .note(statement, "haflux logs to standard error, and systemd keeps it"),
+            ("cookie", ..) => self.ledger.warn(
+                statement,
+                "haflux keeps no client with a server by cookie; balance = \"source\" does so by address",
+            ),
+            _ => {}
+        }
+    }
+
+    /// What HAProxy takes in a backend and haflux in a frontend.
+    fn backend_only(&mut self, section: &Section) {
+        for statement in own(self.script, section) {
+            match (statement.word(0), statement.word(1)) {
+                ("stats", _) => self.ledger.note(
+                    statement,
+                    "in haflux a frontend has the page: stats_uri = \"/haproxy?stats\"",
+                ),
+                ("option", "forwardfor") => self
+                    .ledger
+                    .note(statement, "in haflux a frontend does so: forwarded_for = true"),
+                ("http-request", "deny" | "tarpit" | "reject" | "auth") => self.ledger.warn(
+                    statement,
+                    "haflux keeps nobody out here: a firewall, or the nodes' own users, must",
+                ),
+                ("timeout", "tunnel") => self
+                    .ledger
+                    .note(statement, "in haflux a frontend has it: timeout.tunnel"),
+                _ => {}
+            }
+        }
+    }
+
+    fn add_pool(&mut self, index: usize, known_as: &str, mut pool: Pool) {
+        pool.name = self.plan.free_name(&pool.name);
+        self.plan.pools.push(PoolPlan {
+            section: Some(index),
+            known_as: known_as.to_owned(),
+            pool,
+            replicated: false,
+        });
+    }
+
+    fn drop_empty_pools(&mut self) {
+        let (script, ledger) = (self.script, &mut *self.ledger);
+        self.plan.pools.retain(|plan| {
+            let keep = !plan.pool.servers.is_empty();
+            if let Some(section) = plan.section.and_then(|at| script.sections.get(at))
+                && !keep
+            {
+                leave_out(
+                    script,
+                    section,
+                    ledger,
+                    "left out, because no server is left that haflux can reach",
+                );
+            }
+            keep
+        });
+    }
+
+    fn frontend(
+        &mut self,
+        index: usize,
+        mut front: Front,
+        own_pool: Option<&str>,
+        read: ReadFile<'_>,
+    ) {
+        let script = self.script;
+        let Some(section) = script.sections.get(index) else {
+            return;
+        };
+        let Some(opening) = section.opening.map(|id| script.statement(id)) else {
+            return;
+        };
+        let (rules, default) = self.rules(&front, own_pool, read);
+        self.binds(opening, &mut front);
+        let reason = if front.binds.is_empty() {
+            "left out, because no address is left that haflux can listen at"
+        } else if rules.is_empty() && default.is_none() && front.stats_uri.is_none() {
+            "left out, because it leads nowhere"
+        } else {
+            front.name = self.plan.free_frontend_name(&front.name);
+            self.plan.frontends.push(FrontendPlan {
+                section: Some(index),
+                front,
+                rules,
+                default,
+            });
+            return;
+        };
+        if own_pool.is_some() {
+            // The pool of this `listen` stays, because other sections may name it.
+            self.ledger.warn(opening, reason);
+        } else {
+            leave_out(script, section, self.ledger, reason);
+        }
+    }
+
+    fn rules(
+        &mut self,
+        front: &Front,
+        own_pool: Option<&str>,
+        read: ReadFile<'_>,
+    ) -> (Vec<Rule>, Option<String>) {
+        let script = self.script;
+        let acls = Acls::read(script, &front.acls, read);
+        let mut default = own_pool.and_then(|name| self.plan.target(name));
+        if let Some((id, name)) = &front.default {
+            match self.plan.target(name) {
+                Some(target) => {
+                    default = Some(target);
+                    self.ledger.used(script.statement(*id));
+                }
+                None => self.ledger.warn(
+                    script.statement(*id),
+                    "no backend of that name is left: these requests get 503",
+                ),
+            }
+        }
+        let mut parts: Vec<(usize, Parts)> = Vec::new();
+        let mut named: Vec<Vec<StatementId>> = vec![Vec::new(); front.rules.len()];
+        let mut takes_all = false;
+        for (at, id) in front.rules.iter().enumerate() {
+            let statement = script.statement(*id);
+            if takes_all {
+                self.ledger
+                    .note(statement, "never reached: a rule before it takes everything");
+                continue;
+            }
+            let Some(target) = self.plan.target(statement.word(1)) else {
+                self.ledger.warn(
+                    statement,
+                    "not translated: no backend of that name is left; what it takes goes where the rules after it say",
+                );
+                continue;
+            };
+            let condition = condition::read(statement.from(2), &acls, read);
+            if let Some(slot) = named.get_mut(at) {
+                *slot = condition.named;
+            }
+            match condition
+                .condition
+                .and_then(|condition| Parts::new(&target, &condition))
+            {
+                Ok(taken) if taken.takes_all() => {
+                    takes_all = true;
+                    default = Some(target);
+                    self.mark(statement, named.get(at));
+                    if let Some((id, _)) = &front.default {
+                        self.ledger.note(
+                            script.statement(*id),
+                            "never reached: a rule before it takes everything",
+                        );
+                    }
+                }
+                Ok(taken) => parts.push((at, taken)),
+                Err(reason) => self.not_translated(statement, &reason),
+            }
+        }
+        let translated: Vec<usize> = parts.iter().map(|(at, _)| *at).collect();
+        let (rules, failures) = decision::rules(parts, default.as_deref());
+        for (at, reason) in &failures {
+            if let Some(id) = front.rules.get(*at) {
+                self.not_translated(script.statement(*id), reason);
+            }
+        }
+        for at in translated {
+            if let Some(id) = front.rules.get(at)
+                && !failures.iter().any(|(failed, _)| *failed == at)
+            {
+                self.mark(script.statement(*id), named.get(at));
+            }
+        }
+        for id in &front.acls {
+            let statement = script.statement(*id);
+            if self.ledger.is_unread(statement) {
+                self.ledger
+                    .note(statement, "no rule above asks for it");
+            }
+        }
+        (rules, default)
+    }
+
+    fn mark(&mut self, rule: &Statement, acls: Option<&Vec<StatementId>>) {
+        self.ledger.used(rule);
+        for id in acls.into_iter().flatten() {
+            self.ledger.used(self.script.statement(*id));
+        }
+    }
+
+    fn not_translated(&mut self, statement: &Statement, reason: &str) {
+        self.ledger.warn(
+            statement,
+            format!("not translated: {reason}; what it takes goes where the rules after it say"),
+        );
+    }
+
+    /// Leaves out addresses that another frontend has, and gives one that listens with TLS only an address of this machine.
+    fn binds(&mut self, opening: &Statement, front: &mut Front) {
+        let mut taken: Vec<SocketAddr> = self.plan.addresses();
+        let mut binds: Vec<Bind> = Vec::new();
+        for bind in std::mem::take(&mut front.binds) {
+            let in_the_way = bind
+                .address
+                .and_then(|address| taken.iter().find(|other| overlap(**other, address)));
+            match in_the_way {
+                Some(other) => self.ledger.warn(
+                    opening,
+                    format!("{} is left out, because {other} is in its way", bind.toml),
+                ),
+                None => {
+                    taken.extend(bind.address);
+                    binds.push(bind);
+                }
+            }
+        }
+        if binds.is_empty()
+            && let Some((id, wanted)) = front.tls.first()
+        {
+            let free = (wanted.port()..=u16::MAX)
+                .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+                .find(|address| !taken.iter().any(|other| overlap(*other, *address)));
+            if let Some(address) = free {
+                self.ledger.note(
+                    self.script.statement(*id),
+                    format!("{address} is written, for a TLS terminator on this machine"),
+                );
+                binds.push(Bind {
+                    toml: quoted(&address.to_string()),
+                    address: Some(address),
+                });
+            }
+        }
+        front.binds = binds;
+    }
+
+    /// HAProxy's global `maxconn` counts where haflux's own defaults would let in fewer.
+    fn connections(&mut self) {
+        let count = self.plan.frontends.len() as u64;
+        let Some(limit) = self
+            .global_max_connections
+            .filter(|limit| *limit > count * DEFAULT_MAX_CONNECTIONS)
+        else {
+            return;
+        };
+        for plan in &mut self.plan.frontends {
+            plan.front
+                .max_connections
+                .get_or_insert_with(|| limit.min(1_000_000).to_string());
+        }
+    }
+
+    /// Writes that go to a plain pool reach one node only.
+    fn hint(&mut self) {
+        let writes = self.plan.frontends.iter().flat_map(|plan| &plan.rules).find(|rule| {
+            let asks = rule.formula.tables().iter().any(|table| {
+                let paths = [Key::Path, Key::PathBeg];
+                paths.iter().any(|key| {
+                    table.get(key).is_some_and(|values| values.iter().any(|value| value == "/write"))
+                })
+            });
+            asks && !rule.unless && !self.plan.relays.is_relay(&rule.target)
+        });
+        if let Some(rule) = writes {
+            self.ledger.warn_of_all(format!(
+                "backend {} gets /write and is no relay: if influxdb-relay runs there, give its file with --relay; if not, see [[relay]] in docs/configuration.md",
+                rule.target
+            ));
+        }
+    }
+}
+
+impl Plan {
+    /// The name that a backend of HAProxy's has here, if it is there.
+    pub(super) fn target(&self, known_as: &str) -> Option<String> {
+        if let Some(relay) = self.relays.target(known_as) {
+            return Some(relay.to_owned());
+        }
+        self.pools
+            .iter()
+            .find(|plan| plan.known_as == known_as)
+            .map(|plan| plan.pool.name.clone())
+    }
+
+    /// A name that no pool and no relay has.
+    pub(super) fn free_name(&self, wanted: &str) -> String {
+        free(wanted, |name| {
+            self.pools.iter().any(|plan| plan.pool.name == name) || self.relays.is_relay(name)
+        })
+    }
+
+    pub(super) fn free_frontend_name(&self, wanted: &str) -> String {
+        free(wanted, |name| {
+            self.frontends.iter().any(|plan| plan.front.name == name)
+        })
+    }
+
+    /// Where frontends listen.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        let binds = self.frontends.iter().flat_map(|plan| &plan.front.binds);
+        binds.filter_map(|bind| bind.address).collect()
+    }
+}
+
+fn free(wanted: &str, taken: impl Fn(&str) -> bool) -> String {
+    let mut name = wanted.to_owned();
+    let mut number = 2_u32;
+    while taken(&name) {
+        name = format!("{wanted}_{number}");
+        number += 1;
+    }
+    name
+}
+
+fn own<'a>(script: &'a Script, section: &'a Section) -> impl Iterator<Item = &'a Statement> {
+    let statements = section.statements.iter().map(|id| script.statement(*id));
+    statements.filter(|statement| !statement.conditional)
+}
+
+/// The statements of a `defaults` section, those that it inherits itself first.
+fn inherited(script: &Script, defaults: Option<usize>) -> Vec<StatementId> {
+    let mut chain = Vec::new();
+    let mut next = defaults;
+    while let Some(section) = next.and_then(|index| script.sections.get(index)) {
+        chain.push(section);
+        next = section.defaults;
+    }
+    chain
+        .iter()
+        .rev()
+        .flat_map(|section| section.statements.iter().copied())
+        .collect()
+}
+
+fn leave_out(script: &Script, section: &Section, ledger: &mut Ledger, reason: &str) {
+    let opening = section.opening.iter();
+    for id in opening.chain(&section.statements) {
+        ledger.left_out(script.statement(*id));
+    }
+    if let Some(opening) = section.opening {
+        ledger.warn(script.statement(opening), reason);
+    }
+}

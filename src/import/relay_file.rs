@@ -1,0 +1,307 @@
+//! influxdb-relay's own file.
+
+use std::net::{IpAddr, SocketAddr};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::ImportError;
+use super::secrets::one_line;
+use super::statement::Source;
+use super::value;
+use crate::config::address::{node_of, parse_bind, parse_server};
+use crate::config::model::ServerAddress;
+
+/// `[[http]]`: takes writes and sends them to its outputs.
+#[derive(Debug, Clone)]
+pub(super) struct HttpRelay {
+    pub(super) name: String,
+    pub(super) bind: Option<SocketAddr>,
+    pub(super) outputs: Vec<Output>,
+    /// What has no counterpart, as comments.
+    pub(super) quoted: Vec<String>,
+}
+
+/// One of a relay's outputs that can be reached.
+#[derive(Debug, Clone)]
+pub(super) struct Output {
+    pub(super) name: String,
+    /// As it stands there, without scheme and path.
+    pub(super) address: String,
+    pub(super) node: ServerAddress,
+}
+
+/// `[[udp]]`: takes lines by UDP.
+#[derive(Debug, Clone)]
+pub(super) struct UdpRelay {
+    pub(super) bind: Option<SocketAddr>,
+    pub(super) precision: Option<&'static str>,
+    pub(super) read_buffer: Option<u64>,
+    pub(super) hosts: Vec<String>,
+    pub(super) quoted: Vec<String>,
+}
+
+/// A file as it was read.
+#[derive(Debug, Default)]
+pub(super) struct RelayFile {
+    pub(super) http: Vec<HttpRelay>,
+    pub(super) udp: Vec<UdpRelay>,
+    /// What belongs to neither.
+    pub(super) quoted: Vec<String>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Reads a file.
+pub(super) fn read(source: &Source) -> Result<RelayFile, ImportError> {
+    let lines = Lines(source);
+    let table = DeTable::parse(&source.text).map_err(|error| ImportError::Toml {
+        file: source.name.clone(),
+        line: error.span().map_or(1, |span| lines.at(span.start)),
+        reason: one_line(error.message()),
+    })?;
+    let mut file = RelayFile::default();
+    for (key, item) in table.get_ref() {
+        let entries: Vec<&DeTable<'_>> = match item.get_ref() {
+            DeValue::Array(list) => list.iter().filter_map(|item| item.get_ref().as_table()).collect(),
+            _ => Vec::new(),
+        };
+        match key.get_ref().as_ref() {
+            "http" if !entries.is_empty() => {
+                for entry in entries {
+                    let relay = http(entry, &lines, &mut file.warnings);
+                    file.http.push(relay);
+                }
+            }
+            "udp" if !entries.is_empty() => {
+                for entry in entries {
+                    file.udp.push(udp(entry, &lines));
+                }
+            }
+            _ => file.quoted.push(lines.quote(key.span().start)),
+        }
+    }
+    Ok(file)
+}
+
+struct Lines<'a>(&'a Source);
+
+impl Lines<'_> {
+    fn at(&self, offset: usize) -> usize {
+        let before = self.0.text.as_bytes().get(..offset).unwrap_or_default();
+        before.iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    /// The line as a comment, with file and number.
+    fn quote(&self, offset: usize) -> String {
+        let line = self.at(offset);
+        let text = self.0.text.lines().nth(line - 1).unwrap_or_default().trim();
+        format!("{}:{line}: {}", self.0.name, one_line(text))
+    }
+
+    /// A key and its value, with file and line.
+    fn pair(&self, offset: usize, key: &str, value: &DeValue<'_>) -> String {
+        let shown = match value {
+            DeValue::String(text) => format!("\"{}\"", one_line(text)),
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::Boolean(value) => value.to_string(),
+            _ => "…".to_owned(),
+        };
+        format!("{}:{}: {key} = {shown}", self.0.name, self.at(offset))
+    }
+}
+
+fn http(table: &DeTable<'_>, lines: &Lines<'_>, warnings: &mut Vec<String>) -> HttpRelay {
+    let mut relay = HttpRelay {
+        name: value::name(text(table, "name").unwrap_or("relay")),
+        bind: text(table, "bind-addr").and_then(|bind| parse_bind(bind).ok()),
+        outputs: Vec::new(),
+        quoted: Vec::new(),
+    };
+    for (key, item) in table {
+        let name = key.get_ref().as_ref();
+        match name {
+            "name" => {}
+            "bind-addr" if relay.bind.is_some() => {}
+            "output" => outputs(item, lines, &mut relay, warnings),
+            _ => {
+                relay
+                    .quoted
+                    .push(lines.pair(key.span().start, name, item.get_ref()));
+                if name == "ssl-combined-pem" {
+                    warnings.push(format!(
+                        "{}:{}: haflux has no TLS: a TLS terminator in front of it must take these connections",
+                        lines.0.name,
+                        lines.at(key.span().start)
+                    ));
+                    relay.bind = None;
+                }
+            }
+        }
+    }
+    relay
+}
+
+fn outputs(
+    item: &Spanned<DeValue<'_>>,
+    lines: &Lines<'_>,
+    relay: &mut HttpRelay,
+    warnings: &mut Vec<String>,
+) {
+    let DeValue::Array(list) = item.get_ref() else {
+        relay.quoted.push(lines.quote(item.span().start));
+        return;
+    };
+    for entry in list.iter() {
+        let Some(table) = entry.get_ref().as_table() else {
+            continue;
+        };
+        for (key, item) in table {
+            let name = key.get_ref().as_ref();
+            if !matches!(name, "name" | "location") {
+                let quoted = lines.pair(key.span().start, name, item.get_ref());
+                relay.quoted.push(quoted);
+            }
+        }
+        let location = text(table, "location").unwrap_or_default();
+        let address = plain_address(location);
+        let parsed = address.and_then(|address| parse_server(address).ok().map(|a| (address, a)));
+        let Some((address, parsed)) = parsed else {
+            let reason = if location.starts_with("https") {
+                "left out, because haflux speaks no TLS to servers, and what clients send must not travel in the clear"
+            } else {
+                "left out, because its location is not http://HOST:PORT/write"
+            };
+            let quoted = lines.pair(entry.span().start, "location", &DeValue::String(
+                without_user(location).into(),
+            ));
+            warnings.push(format!("{quoted}: {reason}"));
+            relay.quoted.push(format!("{quoted}: {reason}"));
+            continue;
+        };
+        let node = node_of(&parsed);
+        if relay.outputs.iter().any(|known| known.node == node) {
+            continue;
+        }
+        let mut name = value::name(text(table, "name").unwrap_or(address));
+        if relay.outputs.iter().any(|known| known.name == name) {
+            name = value::name(address);
+        }
+        if matches!(&node, ServerAddress::Ip(address) if address.ip().is_loopback()) {
+            warnings.push(format!(
+                "{}:{}: output {name}: {address} is the relay's own machine; haflux takes it for its own",
+                lines.0.name,
+                lines.at(entry.span().start)
+            ));
+        }
+        relay.outputs.push(Output {
+            name,
+            address: address.to_owned(),
+            node,
+        });
+    }
+}
+
+fn plain_address(location: &str) -> Option<&str> {
+    let rest = location.strip_prefix("http://")?;
+    let address = rest.split(['/', '?']).next()?;
+    (!address.contains('@')).then_some(address)
+}
+
+fn without_user(location: &str) -> String {
+    match (location.split_once("://"), location.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        _ => location.split('?').next().unwrap_or_default().to_owned(),
+    }
+}
+
+fn udp(table: &DeTable<'_>, lines: &Lines<'_>) -> UdpRelay {
+    let mut relay = UdpRelay {
+        bind: text(table, "bind-addr").and_then(|bind| parse_bind(bind).ok()),
+        precision: None,
+        read_buffer: None,
+        hosts: Vec::new(),
+        quoted: Vec::new(),
+    };
+    for (key, item) in table {
+        let name = key.get_ref().as_ref();
+        match (name, item.get_ref()) {
+            ("name", _) => {}
+            ("bind-addr", _) if relay.bind.is_some() => {}
+            ("precision", DeValue::String(precision)) => {
+                relay.precision = match precision.as_ref() {
+                    "" | "n" | "ns" => None,
+                    "u" | "us" => Some("u"),
+                    "ms" => Some("ms"),
+                    "s" => Some("s"),
+                    "m" => Some("m"),
+                    "h" => Some("h"),
+                    _ => {
+                        relay
+                            .quoted
+                            .push(lines.pair(key.span().start, name, item.get_ref()));
+                        None
+                    }
+                };
+            }
+            ("read-buffer", DeValue::Integer(number)) => {
+                let bytes = number.as_str().parse().ok();
+                relay.read_buffer =
+                    bytes.filter(|bytes: &u64| (64 * 1024..=1 << 30).contains(bytes));
+                if relay.read_buffer.is_none() && bytes != Some(0) {
+                    relay
+                        .quoted
+                        .push(lines.pair(key.span().start, name, item.get_ref()));
+                }
+            }
+            ("output", DeValue::Array(list)) => {
+                let hosts = list
+                    .iter()
+                    .filter_map(|item| text(item.get_ref().as_table()?, "location"))
+                    .map(|location| location.rsplit_once(':').map_or(location, |(host, _)| host));
+                relay.hosts = hosts.map(str::to_owned).collect();
+                relay.quoted.push(format!(
+                    "{}: haflux writes what comes by UDP to the pool by HTTP",
+                    lines.quote(key.span().start)
+                ));
+            }
+            _ => relay
+                .quoted
+                .push(lines.pair(key.span().start, name, item.get_ref())),
+        }
+    }
+    relay
+}
+
+fn text<'a>(table: &'a DeTable<'_>, key: &str) -> Option<&'a str> {
+    match table.get(key)?.get_ref() {
+        DeValue::String(text) => Some(text.as_ref()),
+        _ => None,
+    }
+}
+
+impl HttpRelay {
+    /// Whether a HAProxy server at `node` leads to this relay.
+    pub(super) fn is_at(&self, node: &ServerAddress) -> bool {
+        let Some(bind) = self.bind else {
+            return false;
+        };
+        let (ip, port) = match node {
+            ServerAddress::Ip(address) => (Some(address.ip()), address.port()),
+            ServerAddress::Dns { port, .. } => (None, *port),
+        };
+        let everywhere = bind.ip().is_unspecified();
+        let canonical: Option<IpAddr> = ip.map(|ip| ip.to_canonical());
+        port == bind.port() && (everywhere || canonical == Some(bind.ip().to_canonical()))
+    }
+
+    /// The nodes of its outputs, in an order of their own.
+    pub(super) fn nodes(&self) -> Vec<String> {
+        let mut nodes: Vec<String> = self
+            .outputs
+            .iter()
+            .map(|output| output.node.to_string())
+            .collect();
+        nodes.sort();
+        nodes
+    }
+}

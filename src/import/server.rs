@@ -1,0 +1,226 @@
+//! `server` and `default-server`.
+
+use std::time::Duration;
+
+use super::statement::Statement;
+use super::value::{self, Toml};
+use super::word::Word;
+use crate::config::address::{node_of, parse_server};
+use crate::config::model::ServerAddress;
+
+/// A server of a pool.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    pub(super) name: String,
+    /// As haflux's configuration writes it, in quotes.
+    pub(super) address: Toml,
+    /// The node; unknown if a variable stands in the address.
+    pub(super) node: Option<ServerAddress>,
+    pub(super) weight: Option<Toml>,
+    pub(super) backup: bool,
+    pub(super) check: bool,
+    pub(super) inter: Option<Duration>,
+    pub(super) rise: Option<Toml>,
+    pub(super) fall: Option<Toml>,
+}
+
+/// What `server` and `default-server` say besides name and address.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Parameters {
+    check: bool,
+    backup: bool,
+    weight: Option<Toml>,
+    inter: Option<Duration>,
+    rise: Option<Toml>,
+    fall: Option<Toml>,
+    check_port: Option<String>,
+    tls: bool,
+    disabled: bool,
+    proxy_protocol: bool,
+    /// Without a counterpart, as they stand there.
+    rest: Vec<String>,
+}
+
+/// Parameters that take a value.
+const WITH_VALUE: [&str; 58] = [
+    "addr", "agent-addr", "agent-inter", "agent-port", "agent-send", "alpn", "ca-file", "check-alpn", "check-proto",
+    "check-sni", "ciphers", "ciphersuites", "cookie", "crl-file", "crt", "curves", "downinter", "error-limit", "fall",
+    "fastinter", "guid", "hash-key", "id", "init-addr", "inter", "interface", "label", "log-bufsize", "log-proto", "max-reuse",
+    "maxconn", "maxqueue", "minconn", "namespace", "npn", "observe", "on-error", "on-marked-down", "on-marked-up",
+    "pool-low-conn", "pool-max-conn", "pool-purge-delay", "port", "proto", "proxy-v2-options", "redir", "resolve-net",
+    "resolve-opts", "resolve-prefer", "resolvers", "rise", "slowstart", "sni", "socks4", "source", "ssl-max-ver",
+    "ssl-min-ver", "track",
+];
+
+const WITH_VALUE_TOO: [&str; 6] = ["usesrc", "verify", "verifyhost", "weight", "ws", "shard"];
+
+impl Parameters {
+    /// Adds what these words say.
+    pub(super) fn read(&mut self, words: &[Word]) {
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let key = word.as_str();
+            let value = if WITH_VALUE.contains(&key) || WITH_VALUE_TOO.contains(&key) {
+                words.next()
+            } else {
+                None
+            };
+            if !self.take(key, value) {
+                let shown = match value {
+                    Some(value) => format!("{key} {}", value.as_str()),
+                    None => key.to_owned(),
+                };
+                if !self.rest.contains(&shown) {
+                    self.rest.push(shown);
+                }
+            }
+        }
+    }
+
+    /// What has no counterpart.
+    pub(super) fn rest(&self) -> &[String] {
+        &self.rest
+    }
+
+    /// Whether the parameter has a counterpart.
+    fn take(&mut self, key: &str, value: Option<&Word>) -> bool {
+        let time = value.and_then(|value| value::duration(value.as_str()));
+        match (key, value) {
+            ("check", _) => self.check = true,
+            ("no-check", _) => self.check = false,
+            ("backup", _) => self.backup = true,
+            ("no-backup", _) => self.backup = false,
+            ("disabled", _) => self.disabled = true,
+            ("enabled", _) => self.disabled = false,
+            ("no-ssl", _) => self.tls = false,
+            ("ssl", _) => self.tls = true,
+            // haflux asks the system's resolver, and starts without an answer.
+            ("resolvers" | "init-addr", _) => {}
+            // Of a server without TLS they mean nothing; of one with it, the server is left out.
+            ("verify" | "ca-file" | "sni" | "alpn" | "crt" | "verifyhost", _) => {}
+            ("send-proxy" | "send-proxy-v2" | "send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn", _) => {
+                self.proxy_protocol = true;
+                return false;
+            }
+            ("weight", Some(value)) => match value::whole(value, 0..=256) {
+                Some(weight) => self.weight = Some(weight),
+                None => return false,
+            },
+            ("rise", Some(value)) => match value::whole(value, 1..=1000) {
+                Some(rise) => self.rise = Some(rise),
+                None => return false,
+            },
+            ("fall", Some(value)) => match value::whole(value, 1..=1000) {
+                Some(fall) => self.fall = Some(fall),
+                None => return false,
+            },
+            ("inter", Some(_)) if time.is_some() => self.inter = time,
+            ("port", Some(value)) => self.check_port = Some(value.as_str().to_owned()),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// What became of a `server` line.
+pub(super) enum Read {
+    /// It can be served.
+    Server {
+        /// The server.
+        server: Box<Server>,
+        /// Parameters without a counterpart.
+        rest: Vec<String>,
+        /// What makes a difference to whoever relies on it.
+        warnings: Vec<String>,
+    },
+    /// It cannot, and why.
+    LeftOut(String),
+}
+
+/// Reads a `server` line; `defaults` is what `default-server` said before it. `port` is what the server gets if it has none.
+pub(super) fn read(statement: &Statement, defaults: &Parameters, port: Option<u16>) -> Read {
+    let mut parameters = Parameters {
+        rest: Vec::new(),
+        ..defaults.clone()
+    };
+    parameters.read(statement.from(3));
+    let Some(address) = statement.words.get(2) else {
+        return Read::LeftOut("it has no address".to_owned());
+    };
+    if parameters.tls {
+        return Read::LeftOut(
+            "left out, because haflux speaks no TLS to servers, and what clients send must not travel in the clear"
+                .to_owned(),
+        );
+    }
+    if parameters.disabled {
+        return Read::LeftOut("left out, because it is disabled".to_owned());
+    }
+    let (toml, node) = match place(address, port) {
+        Ok(place) => place,
+        Err(reason) => return Read::LeftOut(reason),
+    };
+    let mut warnings = Vec::new();
+    if parameters.proxy_protocol {
+        warnings.push("haflux sends no PROXY line; the server must not ask for one".to_owned());
+    }
+    let own_port = |node: &ServerAddress| match node {
+        ServerAddress::Ip(address) => address.port().to_string(),
+        ServerAddress::Dns { port, .. } => port.to_string(),
+    };
+    if let Some(port) = parameters.check_port
+        && node.as_ref().map(own_port).as_ref() != Some(&port)
+    {
+        parameters.rest.push(format!("port {port}"));
+    }
+    Read::Server {
+        server: Box::new(Server {
+            name: value::name(statement.word(1)),
+            address: toml,
+            node,
+            weight: parameters.weight,
+            backup: parameters.backup,
+            check: parameters.check,
+            inter: parameters.inter,
+            rise: parameters.rise,
+            fall: parameters.fall,
+        }),
+        rest: parameters.rest,
+        warnings,
+    }
+}
+
+fn place(address: &Word, port: Option<u16>) -> Result<(Toml, Option<ServerAddress>), String> {
+    if address.is_variable() {
+        return Ok((value::quoted(address.notation()), None));
+    }
+    let text = address.as_str();
+    let plain = ["ipv4@", "ipv6@", "tcp@", "tcp4@", "tcp6@"]
+        .iter()
+        .find_map(|prefix| text.strip_prefix(prefix))
+        .unwrap_or(text);
+    let has_port = !plain.ends_with(']')
+        && plain
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| !port.is_empty());
+    let whole = match (has_port, port) {
+        (true, _) => plain.to_owned(),
+        (false, Some(port)) => format!("{}:{port}", plain.trim_end_matches(':')),
+        (false, None) => {
+            return Err(format!(
+                "left out, because {text} has no port; HAProxy would take that of the client's connection"
+            ));
+        }
+    };
+    // `::1:80`, IPv6 without brackets.
+    let whole = match whole.rsplit_once(':') {
+        Some((host, port)) if host.contains(':') && !host.starts_with('[') => {
+            format!("[{host}]:{port}")
+        }
+        _ => whole,
+    };
+    match parse_server(&whole) {
+        Ok(address) => Ok((value::quoted(&whole), Some(node_of(&address)))),
+        Err(_) => Err(format!("left out, because haflux cannot reach {text}")),
+    }
+}
