@@ -2,7 +2,7 @@
 //!
 //! The crate is one process in parts; arrows between them go down only: [`cli`] and [`server`] know everything, [`proxy`]
 //! stands on [`relay`], which stands on [`journal`], [`influx`] and [`stats`]; [`config`] is what all of them are given. [`control`] stands beside
-//! [`server`]: how commands on the same machine talk to the process that runs.
+//! [`server`]: how commands on the same machine talk to the process that runs. [`import`] writes a configuration from those of HAProxy and influxdb-relay.
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
 #![warn(missing_docs)]

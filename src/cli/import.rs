@@ -67,7 +67,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             for warning in &imported.warnings {
                 let _ = writeln!(err, "warning: {warning}");
             }
-            match out.write_all(imported.text.as_bytes()).and_then(|()| out.flush()) {
+            match out
+                .write_all(imported.text.as_bytes())
+                .and_then(|()| out.flush())
+            {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     let _ = writeln!(err, "standard output: {error}");

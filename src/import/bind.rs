@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::statement::Statement;
+use super::statement::{Statement, StatementId};
 use super::value::quoted;
 use super::word::Word;
 use crate::config::address::parse_bind;
@@ -14,6 +14,8 @@ pub(super) struct Bind {
     pub(super) toml: String,
     /// What it is; unknown if a variable stands in it.
     pub(super) address: Option<SocketAddr>,
+    /// The line that asks for it; nothing if a relay's file does.
+    pub(super) statement: Option<StatementId>,
 }
 
 /// What a `bind` line asks for.
@@ -44,10 +46,11 @@ pub(super) fn read(statement: &Statement, first: usize) -> BindLine {
         line.binds.push(Bind {
             toml: quoted(addresses.notation()),
             address: None,
+            statement: Some(statement.id),
         });
     } else {
         for address in addresses.as_str().split(',') {
-            match resolve(address) {
+            match resolve(address, statement.id) {
                 Ok(found) => line.binds.extend(found),
                 Err(reason) => line.refused.push(reason),
             }
@@ -58,14 +61,11 @@ pub(super) fn read(statement: &Statement, first: usize) -> BindLine {
     line.proxy_protocol = words
         .iter()
         .any(|word| matches!(*word, "accept-proxy" | "accept-netscaler-cip"));
-    line.rest = words
-        .iter()
-        .map(|word| (*word).to_owned())
-        .collect();
+    line.rest = words.iter().map(|word| (*word).to_owned()).collect();
     line
 }
 
-fn resolve(address: &str) -> Result<Vec<Bind>, String> {
+fn resolve(address: &str, statement: StatementId) -> Result<Vec<Bind>, String> {
     let plain = ["ipv4@", "ipv6@", "tcp@", "tcp4@", "tcp6@"]
         .iter()
         .find_map(|prefix| address.strip_prefix(prefix))
@@ -94,6 +94,7 @@ fn resolve(address: &str) -> Result<Vec<Bind>, String> {
             Ok(Bind {
                 toml: quoted(&address.to_string()),
                 address: Some(address),
+                statement: Some(statement),
             })
         })
         .collect()

@@ -34,8 +34,10 @@ impl Acls {
                     statements: Vec::new(),
                 });
             acl.statements.push(*id);
-            acl.formula = match (std::mem::replace(&mut acl.formula, Ok(Formula::never())), formula)
-            {
+            acl.formula = match (
+                std::mem::replace(&mut acl.formula, Ok(Formula::never())),
+                formula,
+            ) {
                 (Ok(known), Ok(more)) => known.or(more),
                 (Err(reason), _) | (_, Err(reason)) => Err(reason),
             };

@@ -91,7 +91,10 @@ pub(super) fn criterion(words: &[Word], read: ReadFile<'_>) -> Result<Formula, R
         ("path", "", "") => path(matching, &pattern),
         ("url", "", "")
             if matching == Matching::Beginning
-                && !pattern.values.iter().any(|value| value.as_str().contains('?')) =>
+                && !pattern
+                    .values
+                    .iter()
+                    .any(|value| value.as_str().contains('?')) =>
         {
             path(matching, &pattern)
         }
@@ -227,14 +230,13 @@ fn expression(matching: Matching, text: &str, ignore_case: bool) -> Result<Strin
         Matching::End => format!("{flag}{escaped}$"),
         Matching::Anywhere => format!("{flag}{escaped}"),
         Matching::Directory => {
-            format!(
-                "{flag}(^|/){}(/|$)",
-                regex::escape(text.trim_matches('/'))
-            )
+            format!("{flag}(^|/){}(/|$)", regex::escape(text.trim_matches('/')))
         }
         Matching::Regex => format!("{flag}{text}"),
     };
-    let compiled = RegexBuilder::new(&expression).size_limit(REGEX_SIZE).build();
+    let compiled = RegexBuilder::new(&expression)
+        .size_limit(REGEX_SIZE)
+        .build();
     match compiled {
         Ok(_) => Ok(Word::plain(&expression).notation().to_owned()),
         Err(error) => {
@@ -274,7 +276,10 @@ fn method(pattern: &Patterns) -> Result<Formula, Reason> {
     let mut methods = Vec::new();
     for value in &pattern.values {
         if !value.is_variable() && !METHODS.contains(&value.as_str()) {
-            return Err(format!("haflux does not know the method {}", value.as_str()));
+            return Err(format!(
+                "haflux does not know the method {}",
+                value.as_str()
+            ));
         }
         methods.push(value.notation().to_owned());
     }

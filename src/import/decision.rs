@@ -122,10 +122,7 @@ pub(super) fn rules(
     }
 }
 
-fn written(
-    parts: &[(usize, Parts)],
-    default: Option<&str>,
-) -> Result<Vec<Rule>, (usize, Reason)> {
+fn written(parts: &[(usize, Parts)], default: Option<&str>) -> Result<Vec<Rule>, (usize, Reason)> {
     let clauses: Vec<(usize, &str, &Clause)> = parts
         .iter()
         .enumerate()
@@ -222,9 +219,110 @@ fn within(formula: &Formula, list: &Positive) -> Result<Positive, Reason> {
             break;
         }
     }
+    // A rule to the same target as the one after it, which takes the rest, says nothing.
+    while let [.., (_, before), (last, target)] = narrowed.as_slice()
+        && before == target
+        && last == formula
+    {
+        narrowed.remove(narrowed.len() - 2);
+    }
     Ok(narrowed)
 }
 
 fn too_many() -> Reason {
     format!("written without !, the rules are more than {MOST_RULES}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::formula::Key;
+    use super::*;
+
+    /// A method and a host, which are all that these conditions ask for.
+    type Request = (&'static str, &'static str);
+
+    const METHODS: [&str; 3] = ["GET", "POST", "PUT"];
+    const HOSTS: [&str; 3] = ["a", "b", "c"];
+
+    fn holds(formula: &Formula, (method, host): Request) -> bool {
+        formula.tables().iter().any(|table| {
+            table.iter().all(|(key, values)| {
+                let value = if *key == Key::Method { method } else { host };
+                values.iter().any(|known| known == value)
+            })
+        })
+    }
+
+    fn formula() -> impl Strategy<Value = Formula> {
+        let values = |names: [&'static str; 3]| {
+            prop::sample::subsequence(names.to_vec(), 1..=2)
+                .prop_map(|names| names.into_iter().map(str::to_owned).collect::<Vec<_>>())
+        };
+        let test = prop_oneof![
+            values(METHODS).prop_map(|values| Formula::test(Key::Method, values)),
+            values(HOSTS).prop_map(|values| Formula::test(Key::Host, values)),
+        ];
+        prop::collection::vec(test, 1..3).prop_map(|tests| {
+            tests
+                .into_iter()
+                .fold(Formula::never(), |known, test| known.or(test).unwrap())
+        })
+    }
+
+    fn term() -> impl Strategy<Value = Term> {
+        let side = |empty: Formula| prop_oneof![Just(empty), formula()];
+        (side(Formula::always()), side(Formula::never()))
+            .prop_map(|(positive, negative)| Term { positive, negative })
+    }
+
+    fn rule() -> impl Strategy<Value = (String, Condition)> {
+        (
+            prop::sample::select(vec!["x", "y", "z"]),
+            any::<bool>(),
+            prop::collection::vec(term(), 1..3),
+        )
+            .prop_map(|(target, unless, terms)| (target.to_owned(), Condition { unless, terms }))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Every request goes where HAProxy would send it.
+        #[test]
+        fn rules_keep_their_meaning(rules in prop::collection::vec(rule(), 0..5)) {
+            let mut kept = Vec::new();
+            let mut parts = Vec::new();
+            for (at, (target, condition)) in rules.iter().enumerate() {
+                if let Ok(taken) = Parts::new(target, condition) {
+                    kept.push(at);
+                    parts.push((at, taken));
+                }
+            }
+            let (written, failures) = super::rules(parts, Some("default"));
+            kept.retain(|at| !failures.iter().any(|(failed, _)| failed == at));
+            for method in METHODS {
+                for host in HOSTS {
+                    let request = (method, host);
+                    let wanted = rules
+                        .iter()
+                        .enumerate()
+                        .filter(|(at, _)| kept.contains(at))
+                        .find(|(_, (_, condition))| {
+                            let any = condition.terms.iter().any(|term| {
+                                holds(&term.positive, request) && !holds(&term.negative, request)
+                            });
+                            any != condition.unless
+                        })
+                        .map_or("default", |(_, (target, _))| target.as_str());
+                    let given = written
+                        .iter()
+                        .find(|rule| holds(&rule.formula, request) != rule.unless)
+                        .map_or("default", |rule| rule.target.as_str());
+                    prop_assert_eq!(given, wanted, "{:?} {:?}", request, written);
+                }
+            }
+        }
+    }
 }

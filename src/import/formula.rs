@@ -119,8 +119,13 @@ impl Formula {
         Ok(self)
     }
 
-    /// Adds a table; one that differs from another in the values of one key joins it.
+    /// Adds a table. One that differs from another in the values of one key joins it; one that asks for all that another asks for,
+    /// and more, says nothing.
     fn add(&mut self, table: Table) {
+        if self.tables.iter().any(|known| asks_for(&table, known)) {
+            return;
+        }
+        self.tables.retain(|known| !asks_for(known, &table));
         for known in &mut self.tables {
             if known.len() != table.len() || !known.keys().eq(table.keys()) {
                 continue;
@@ -147,6 +152,12 @@ impl Formula {
         }
         self.tables.push(table);
     }
+}
+
+/// Whether `narrow` asks for all that `wide` asks for.
+fn asks_for(narrow: &Table, wide: &Table) -> bool {
+    wide.iter()
+        .all(|(key, values)| narrow.get(key) == Some(values))
 }
 
 /// A network, or an address as one.

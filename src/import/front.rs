@@ -109,10 +109,14 @@ impl Reader<'_> {
                     count.and_then(|word| value::whole(word, 1..=1_000_000));
                 match self.front.max_connections {
                     Some(_) => self.ledger.used(statement),
-                    None => self.ledger.note(statement, "haflux takes 1 to 1000000 here"),
+                    None => self
+                        .ledger
+                        .note(statement, "haflux takes 1 to 1000000 here"),
                 }
             }
-            ("timeout", "client", time) => self.time(statement, "client", time),
+            ("timeout", "client", time) | ("clitimeout", time, _) => {
+                self.time(statement, "client", time)
+            }
             ("timeout", "http-request", time) => self.time(statement, "http_request", time),
             ("timeout", "http-keep-alive", time) => self.time(statement, "http_keep_alive", time),
             ("timeout", "tunnel", time) => self.time(statement, "tunnel", time),
@@ -128,8 +132,7 @@ impl Reader<'_> {
                 );
             }
             ("http-request" | "redirect", ..) if first == "redirect" || second == "redirect" => {
-                self.ledger
-                    .warn(statement, "haflux redirects nobody");
+                self.ledger.warn(statement, "haflux redirects nobody");
             }
             _ if GUARDS
                 .iter()
@@ -171,8 +174,10 @@ impl Reader<'_> {
         }
         self.front.binds.extend(line.binds);
         if !line.rest.is_empty() {
-            self.ledger
-                .note(statement, format!("no counterpart: {}", line.rest.join(" ")));
+            self.ledger.note(
+                statement,
+                format!("no counterpart: {}", line.rest.join(" ")),
+            );
         }
     }
 

@@ -29,8 +29,6 @@ mod relay_file;
 mod secrets;
 mod server;
 mod statement;
-#[cfg(test)]
-mod tests;
 mod value;
 mod word;
 mod write;

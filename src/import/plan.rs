@@ -1,7 +1,7 @@
 //! What is written: every name resolved, everything that haflux would refuse left out.
 
 use std::collections::HashSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::bind::Bind;
 use super::condition::{self, Acls};
@@ -95,7 +95,12 @@ impl Planner<'_> {
         match section.kind {
             Kind::Global => self.global(section),
             Kind::Frontend | Kind::Backend | Kind::Listen => self.proxy(index, section),
-            Kind::Defaults | Kind::Other => {}
+            Kind::Defaults => {
+                if let Some(opening) = section.opening {
+                    self.ledger.used(self.script.statement(opening));
+                }
+            }
+            Kind::Other => {}
         }
     }
 
@@ -122,12 +127,13 @@ impl Planner<'_> {
                         "haflux limits the connections of each frontend (maxconn), not of the process",
                     );
                 }
-                "daemon" | "user" | "group" | "chroot" | "pidfile" | "uid" | "gid" => self
-                    .ledger
-                    .note(statement, "haflux leaves that to systemd"),
-                "log" => self
-                    .ledger
-                    .note(statement, "haflux logs to standard error, and systemd keeps it"),
+                "daemon" | "user" | "group" | "chroot" | "pidfile" | "uid" | "gid" => {
+                    self.ledger.note(statement, "haflux leaves that to systemd")
+                }
+                "log" => self.ledger.note(
+                    statement,
+                    "haflux logs to standard error, and systemd keeps it",
+                ),
                 "setenv" => {
                     self.ledger
                         .note(statement, "its value stands wherever the file asks for it");
@@ -237,9 +243,10 @@ impl Planner<'_> {
                     statement,
                     "in haflux a frontend has the page: stats_uri = \"/haproxy?stats\"",
                 ),
-                ("option", "forwardfor") => self
-                    .ledger
-                    .note(statement, "in haflux a frontend does so: forwarded_for = true"),
+                ("option", "forwardfor") => self.ledger.note(
+                    statement,
+                    "in haflux a frontend does so: forwarded_for = true",
+                ),
                 ("http-request", "deny" | "tarpit" | "reject" | "auth") => self.ledger.warn(
                     statement,
                     "haflux keeps nobody out here: a firewall, or the nodes' own users, must",
@@ -345,15 +352,19 @@ impl Planner<'_> {
         for (at, id) in front.rules.iter().enumerate() {
             let statement = script.statement(*id);
             if takes_all {
-                self.ledger
-                    .note(statement, "never reached: a rule before it takes everything");
+                self.ledger.note(
+                    statement,
+                    "never reached: a rule before it takes everything",
+                );
                 continue;
             }
             let Some(target) = self.plan.target(statement.word(1)) else {
-                self.ledger.warn(
-                    statement,
-                    "not translated: no backend of that name is left; what it takes goes where the rules after it say",
-                );
+                let reason = if statement.word(1).contains("%[") {
+                    "haflux computes no names of backends"
+                } else {
+                    "no backend of that name is left"
+                };
+                self.not_translated(statement, reason);
                 continue;
             };
             let condition = condition::read(statement.from(2), &acls, read);
@@ -397,7 +408,7 @@ impl Planner<'_> {
             let statement = script.statement(*id);
             if self.ledger.is_unread(statement) {
                 self.ledger
-                    .note(statement, "no rule above asks for it");
+                    .note(statement, "no rule that is translated asks for it");
             }
         }
         (rules, default)
@@ -422,12 +433,21 @@ impl Planner<'_> {
         let mut taken: Vec<SocketAddr> = self.plan.addresses();
         let mut binds: Vec<Bind> = Vec::new();
         for bind in std::mem::take(&mut front.binds) {
+            if let Some(address) = bind.address
+                && address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED)
+            {
+                // `[::]` listens for IPv4 as well, so that an address of the same frontend beside it is one too many.
+                binds.retain(|bind| bind.address.is_none_or(|other| !overlap(other, address)));
+                taken = self.plan.addresses();
+                taken.extend(binds.iter().filter_map(|bind| bind.address));
+            }
             let in_the_way = bind
                 .address
                 .and_then(|address| taken.iter().find(|other| overlap(**other, address)));
             match in_the_way {
                 Some(other) => self.ledger.warn(
-                    opening,
+                    bind.statement
+                        .map_or(opening, |id| self.script.statement(id)),
                     format!("{} is left out, because {other} is in its way", bind.toml),
                 ),
                 None => {
@@ -450,6 +470,7 @@ impl Planner<'_> {
                 binds.push(Bind {
                     toml: quoted(&address.to_string()),
                     address: Some(address),
+                    statement: Some(*id),
                 });
             }
         }
@@ -474,15 +495,22 @@ impl Planner<'_> {
 
     /// Writes that go to a plain pool reach one node only.
     fn hint(&mut self) {
-        let writes = self.plan.frontends.iter().flat_map(|plan| &plan.rules).find(|rule| {
-            let asks = rule.formula.tables().iter().any(|table| {
-                let paths = [Key::Path, Key::PathBeg];
-                paths.iter().any(|key| {
-                    table.get(key).is_some_and(|values| values.iter().any(|value| value == "/write"))
-                })
+        let writes = self
+            .plan
+            .frontends
+            .iter()
+            .flat_map(|plan| &plan.rules)
+            .find(|rule| {
+                let asks = rule.formula.tables().iter().any(|table| {
+                    let paths = [Key::Path, Key::PathBeg];
+                    paths.iter().any(|key| {
+                        table
+                            .get(key)
+                            .is_some_and(|values| values.iter().any(|value| value == "/write"))
+                    })
+                });
+                asks && !rule.unless && !self.plan.relays.is_relay(&rule.target)
             });
-            asks && !rule.unless && !self.plan.relays.is_relay(&rule.target)
-        });
         if let Some(rule) = writes {
             self.ledger.warn_of_all(format!(
                 "backend {} gets /write and is no relay: if influxdb-relay runs there, give its file with --relay; if not, see [[relay]] in docs/configuration.md",

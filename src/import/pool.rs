@@ -75,19 +75,28 @@ impl Reader<'_> {
                 self.defaults.read(statement.from(1));
                 self.rest(statement, alone.rest());
             }
-            ("retries", ..) => match statement.words.get(1).and_then(|word| value::whole(word, 0..=100)) {
+            ("retries", ..) => match statement
+                .words
+                .get(1)
+                .and_then(|word| value::whole(word, 0..=100))
+            {
                 Some(retries) => {
                     self.pool.retries = Some(retries);
                     self.ledger.used(statement);
                 }
                 None => self.ledger.note(statement, "haflux takes 0 to 100 here"),
             },
-            ("timeout", "connect", time) => self.pool.connect_timeout = self.time(statement, time),
-            ("timeout", "server", time) => self.pool.server_timeout = self.time(statement, time),
+            ("timeout", "connect", time) | ("contimeout", time, _) => {
+                self.pool.connect_timeout = self.time(statement, time)
+            }
+            ("timeout", "server", time) | ("srvtimeout", time, _) => {
+                self.pool.server_timeout = self.time(statement, time)
+            }
             ("timeout", "check", time) => self.pool.check.timeout = self.time(statement, time),
-            ("timeout", "queue", _) => self
-                .ledger
-                .note(statement, "haflux has no queue: a request goes to a server at once"),
+            ("timeout", "queue", _) => self.ledger.note(
+                statement,
+                "haflux has no queue: a request goes to a server at once",
+            ),
             ("option", "redispatch", _) => self.ledger.used(statement),
             ("no", "option", "redispatch") => self.ledger.note(
                 statement,
@@ -140,8 +149,7 @@ impl Reader<'_> {
     fn server(&mut self, statement: &Statement) {
         match server::read(statement, &self.defaults, self.port) {
             server::Read::LeftOut(reason) => {
-                self.ledger
-                    .warn(statement, reason);
+                self.ledger.warn(statement, reason);
             }
             server::Read::Server {
                 server,
@@ -156,8 +164,10 @@ impl Reader<'_> {
                     return;
                 }
                 if self.pool.servers.iter().any(same_node) {
-                    self.ledger
-                        .warn(statement, "left out, because another server has its address");
+                    self.ledger.warn(
+                        statement,
+                        "left out, because another server has its address",
+                    );
                     return;
                 }
                 self.ledger.used(statement);

@@ -66,7 +66,8 @@ pub(super) fn relays(plan: &mut Plan, files: &[RelayFile], ledger: &mut Ledger) 
             let mut nodes = servers.filter_map(|server| server.node.as_ref());
             nodes.any(|node| relay.is_at(node)) && !relay.outputs.is_empty()
         };
-        let positions = (0..known.len()).filter(|at| known.get(*at).is_some_and(|relay| leads_to(relay)));
+        let positions =
+            (0..known.len()).filter(|at| known.get(*at).is_some_and(|relay| leads_to(relay)));
         plan.relays.replaced.extend(positions);
         let matching: Vec<&HttpRelay> = known
             .iter()
@@ -108,7 +109,12 @@ fn relay_of(
     quoted: Vec<String>,
 ) -> String {
     let pool = pool_of(plan, relay, wanted);
-    if let Some(known) = plan.relays.relays.iter_mut().find(|known| known.pool == pool) {
+    if let Some(known) = plan
+        .relays
+        .relays
+        .iter_mut()
+        .find(|known| known.pool == pool)
+    {
         for line in quoted {
             if !known.quoted.contains(&line) {
                 known.quoted.push(line);
@@ -134,7 +140,13 @@ fn pool_of(plan: &mut Plan, relay: &HttpRelay, wanted: &str) -> String {
             .pool
             .servers
             .iter()
-            .map(|server| server.node.as_ref().map(ToString::to_string).unwrap_or_default())
+            .map(|server| {
+                server
+                    .node
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default()
+            })
             .collect();
         own.sort();
         if own == nodes {
@@ -205,6 +217,7 @@ pub(super) fn own_frontends(plan: &mut Plan, files: &[RelayFile], ledger: &mut L
             binds: vec![Bind {
                 toml: quoted(&address.to_string()),
                 address: Some(address),
+                statement: None,
             }],
             ..Front::default()
         };
@@ -233,7 +246,11 @@ fn udp(plan: &mut Plan, files: &[RelayFile], ledger: &mut Ledger) {
                 })
             })
         };
-        let relay = plan.relays.relays.iter().find(|relay| leads_to(&relay.pool));
+        let relay = plan
+            .relays
+            .relays
+            .iter()
+            .find(|relay| leads_to(&relay.pool));
         let relay = relay.or(plan.relays.relays.first());
         let relay = relay.map_or("", |relay| relay.name.as_str()).to_owned();
         let bind = listener

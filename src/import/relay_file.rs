@@ -62,7 +62,10 @@ pub(super) fn read(source: &Source) -> Result<RelayFile, ImportError> {
     let mut file = RelayFile::default();
     for (key, item) in table.get_ref() {
         let entries: Vec<&DeTable<'_>> = match item.get_ref() {
-            DeValue::Array(list) => list.iter().filter_map(|item| item.get_ref().as_table()).collect(),
+            DeValue::Array(list) => list
+                .iter()
+                .filter_map(|item| item.get_ref().as_table())
+                .collect(),
             _ => Vec::new(),
         };
         match key.get_ref().as_ref() {
@@ -171,9 +174,11 @@ fn outputs(
             } else {
                 "left out, because its location is not http://HOST:PORT/write"
             };
-            let quoted = lines.pair(entry.span().start, "location", &DeValue::String(
-                without_user(location).into(),
-            ));
+            let quoted = lines.pair(
+                entry.span().start,
+                "location",
+                &DeValue::String(without_user(location).into()),
+            );
             warnings.push(format!("{quoted}: {reason}"));
             relay.quoted.push(format!("{quoted}: {reason}"));
             continue;

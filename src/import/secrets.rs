@@ -7,13 +7,10 @@ use super::statement::Statement;
 const HIDDEN: &str = "…";
 
 /// Headers whose values let somebody in.
-const HEADERS: [&str; 5] = [
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "set-cookie",
-    "x-api-key",
-];
+const HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "x-api-key"];
+
+/// Headers whose values let somebody in, whose names are words of HAProxy's too.
+const COOKIES: [&str; 2] = ["cookie", "set-cookie"];
 
 /// Parts of a name that say that its value is a secret.
 const NAMES: [&str; 6] = ["password", "passwd", "secret", "token", "apikey", "api_key"];
@@ -37,6 +34,7 @@ pub(super) fn without_secrets(statement: &Statement) -> String {
         ["setenv" | "presetenv", ..] => hide_from(&mut words, 2),
         _ => {}
     }
+    let has_headers = statement.word(0).starts_with("http-");
     let mut hide_next = false;
     for word in &mut words {
         let lower = word.to_ascii_lowercase();
@@ -45,6 +43,7 @@ pub(super) fn without_secrets(statement: &Statement) -> String {
         }
         hide_next = !hide_next
             && (HEADERS.contains(&lower.as_str())
+                || (has_headers && COOKIES.contains(&lower.as_str()))
                 || matches!(lower.as_str(), "password" | "insecure-password" | "key")
                 || (!lower.contains(['(', '/', '.'])
                     && NAMES.iter().any(|name| lower.contains(name))));

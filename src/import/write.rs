@@ -20,7 +20,9 @@ pub(super) fn write(plan: &Plan, script: &Script, ledger: &Ledger, files: &[Stri
     };
     writer.line(&format!("# haflux in place of {}.", files.join(", ")));
     writer.line("#");
-    writer.line("# Lines that are quoted with file and number have no counterpart here, or not in full.");
+    writer.line(
+        "# Lines that are quoted with file and number have no counterpart here, or not in full.",
+    );
     writer.line("# `haflux check --config FILE` says what the rest does; docs/import.md says what becomes of what.");
     for (index, section) in script.sections.iter().enumerate() {
         if matches!(section.kind, Kind::Global | Kind::Defaults) {
@@ -213,10 +215,16 @@ impl Writer<'_> {
         let timeout = check.timeout.map(duration_value).or(inter);
         let timeout = timeout.filter(|timeout| timeout != "\"2s\"");
         keys.extend(timeout.iter().map(|timeout| format!("timeout = {timeout}")));
-        if let Some(rise) = first.and_then(|server| server.rise.as_ref()).filter(|rise| *rise != "2") {
+        if let Some(rise) = first
+            .and_then(|server| server.rise.as_ref())
+            .filter(|rise| *rise != "2")
+        {
             keys.push(format!("rise = {rise}"));
         }
-        if let Some(fall) = first.and_then(|server| server.fall.as_ref()).filter(|fall| *fall != "3") {
+        if let Some(fall) = first
+            .and_then(|server| server.fall.as_ref())
+            .filter(|fall| *fall != "3")
+        {
             keys.push(format!("fall = {fall}"));
         }
         self.inline("check", &keys);

@@ -1,0 +1,447 @@
+//! `haflux import`: what it prints is a configuration, says what the files say, and drops no line.
+//!
+//! The files in `tests/import/` are written for these tests, after the kinds of files that people publish.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use haflux::config::{Config, Format};
+use haflux::import::{DIRECTIVES, ImportError, Imported, Source, import};
+use proptest::prelude::*;
+
+const HAFLUX: &str = env!("CARGO_BIN_EXE_haflux");
+
+/// The variables that `environment.cfg` names.
+const ENVIRONMENT: [(&str, &str); 3] = [
+    ("INFLUX_PORT", "8086"),
+    ("INFLUX_NAME", "influx.example.org"),
+    ("INFLUX_HOST", "influx2"),
+];
+
+const FILES: [&str; 10] = [
+    "single_node",
+    "listen_sections",
+    "tls_edge",
+    "relay_pair",
+    "many_acls",
+    "environment",
+    "conditional",
+    "mixed_modes",
+    "guarded",
+    "old_style",
+];
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/import")
+        .join(name)
+}
+
+fn haflux(arguments: &[&str]) -> Output {
+    Command::new(HAFLUX)
+        .args(arguments)
+        .envs(ENVIRONMENT)
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn imported(haproxy: &str, relays: &[&str]) -> Output {
+    let haproxy = file(haproxy);
+    let mut arguments = vec!["import", "--haproxy", haproxy.to_str().unwrap()];
+    let relays: Vec<PathBuf> = relays.iter().map(|relay| file(relay)).collect();
+    for relay in &relays {
+        arguments.extend(["--relay", relay.to_str().unwrap()]);
+    }
+    haflux(&arguments)
+}
+
+fn parse(text: &str) -> Config {
+    let environment = |name: &str| {
+        let known = ENVIRONMENT.iter().find(|(known, _)| *known == name);
+        known.map(|(_, value)| (*value).to_owned())
+    };
+    Config::parse(text, Format::Toml, "output", &environment)
+        .unwrap_or_else(|errors| panic!("{errors}\n{text}"))
+        .config
+}
+
+fn import_text(haproxy: &str) -> Result<Imported, Vec<ImportError>> {
+    let source = Source {
+        name: "t.cfg".to_owned(),
+        text: haproxy.to_owned(),
+    };
+    import(&[source], &[], &|_| Err("no file".to_owned()), &|_| None)
+}
+
+#[test]
+fn the_labs_files_give_the_labs_configuration() {
+    let output = imported("haproxy.cfg", &["relay.toml"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "");
+    let lab = std::fs::read_to_string(file("haflux.toml")).unwrap();
+    let (given, wanted) = (parse(&text(&output.stdout)), parse(&lab));
+    assert_eq!(format!("{given:#?}"), format!("{wanted:#?}"));
+}
+
+#[test]
+fn without_its_file_a_relay_is_asked_for() {
+    let output = imported("haproxy.cfg", &[]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("backend influx_relay gets /write and is no relay"),
+        "{said}"
+    );
+    assert!(said.contains("--relay"), "{said}");
+}
+
+#[test]
+fn a_relay_with_clients_of_its_own_gets_a_frontend() {
+    let output = imported("single_node.cfg", &["relay.toml"]);
+    let printed = text(&output.stdout);
+    let config = parse(&printed);
+    assert_eq!(config.relays.len(), 1, "{printed}");
+    let front = config.frontends.last().unwrap();
+    assert_eq!(front.name, "relay-http");
+    assert_eq!(front.bind, ["0.0.0.0:9096".parse().unwrap()]);
+    let pool = config.backend(config.relays[0].pool);
+    let servers: Vec<String> = pool.servers.iter().map(|s| s.address.to_string()).collect();
+    assert_eq!(servers, ["10.0.2.2:8086", "10.0.2.3:8086"]);
+}
+
+#[test]
+fn check_takes_what_ten_varied_files_give() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in FILES {
+        let relays: &[&str] = if name == "relay_pair" {
+            &["relay_pair.toml"]
+        } else {
+            &[]
+        };
+        let output = imported(&format!("{name}.cfg"), relays);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{name}: {said}");
+        let mut printed = text(&output.stdout);
+        if !printed.contains("[server]") {
+            let journal = folder.path().join("journal").display().to_string();
+            printed = format!("[server]\ndata_dir = \"{journal}\"\n{printed}");
+        }
+        let path = folder.path().join(format!("{name}.toml"));
+        std::fs::write(&path, &printed).unwrap();
+        let checked = haflux(&["check", "--config", path.to_str().unwrap()]);
+        assert_eq!(
+            checked.status.code(),
+            Some(0),
+            "{name}: {}\n{printed}",
+            text(&checked.stderr)
+        );
+        for secret in [
+            "correct-horse",
+            "wonderland",
+            "notARealHash",
+            "c2VjcmV0",
+            "f00dfeed",
+        ] {
+            assert!(
+                !printed.contains(secret) && !said.contains(secret),
+                "{name}: {secret}"
+            );
+        }
+        // It is the path of the check, and stands nowhere else.
+        assert!(printed.matches("hunter2").count() <= 1, "{printed}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+/// The rules of a frontend, as `check` says them.
+fn rules(name: &str, relays: &[&str]) -> Vec<String> {
+    let output = imported(name, relays);
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal").display().to_string();
+    let path = folder.path().join("out.toml");
+    let printed = format!(
+        "[server]\ndata_dir = \"{journal}\"\n{}",
+        text(&output.stdout)
+    );
+    std::fs::write(&path, printed).unwrap();
+    let checked = text(&haflux(&["check", "--config", path.to_str().unwrap()]).stdout);
+    let lines = checked.lines().map(str::trim);
+    let rules = lines.filter(|line| line.contains(" goes to ") || line.contains(" go to "));
+    rules.map(str::to_owned).collect()
+}
+
+#[test]
+fn conditions_keep_their_meaning() {
+    assert_eq!(
+        rules("relay_pair.cfg", &["relay_pair.toml"]),
+        [
+            "what has a path that matches (?i)^/write and the method POST goes to relay relays",
+            "what has the path /ping and the method GET or HEAD goes to backend nodes",
+            "what has the path /ping goes to relay relays",
+            "what has a path that begins with /query, or a path that ends with /debug/vars goes to backend nodes",
+            "everything else goes to backend nodes",
+        ]
+    );
+    let printed = text(&imported("many_acls.cfg", &[]).stdout);
+    for part in [
+        r#"src = ["10.20.0.0/16", "192.168.7.9", "10.30.0.0/16", "2001:db8:7::/48"]"#,
+        r#"{ path_beg = ["/static", "/assets"], src = ["10.20.0.0/16""#,
+        r#"path_reg = ["(^|/)admin(/|$)", "secret"]"#,
+        r#"method = ["PUT", "POST"], path_reg = "^/api/v[12]/""#,
+        r#"{ path_beg = "/v1/" }"#,
+        r#"path_reg = "(?i)^/Login$""#,
+        "many_acls.cfg:18: acl robot hdr_sub(User-Agent) -i crawler",
+        "many_acls.cfg:24: use_backend slow if robot",
+        r#"bind = ["192.0.2.1:8080", "192.0.2.1:8081", "192.0.2.1:8082"]"#,
+        r#"check = { interval = "1500ms", timeout = "1500ms", rise = 1, fall = 5 }"#,
+        r#"{ name = "app3", address = "192.0.2.33:8000", check = false }"#,
+    ] {
+        assert!(printed.contains(part), "{part} is not in\n{printed}");
+    }
+}
+
+#[test]
+fn what_cannot_be_had_is_said() {
+    let said = text(&imported("guarded.cfg", &[]).stderr);
+    for part in [
+        "guarded.cfg:20: http-request deny",
+        "guarded.cfg:21: http-request auth",
+        "guarded.cfg:22: tcp-request connection reject",
+        "guarded.cfg:35: server n2 10.4.0.1:8086 check: left out",
+        "guarded.cfg:34: server n1 10.4.0.1:8086 check send-proxy: haflux sends no PROXY line",
+    ] {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+    let printed = text(&imported("tls_edge.cfg", &[]).stdout);
+    for part in [
+        "bind = \"127.0.0.1:8443\"",
+        "tls_edge.cfg:19: bind *:443 ssl crt",
+        "tls_edge.cfg:44: server i2 203.0.113.16:8443",
+    ] {
+        assert!(printed.contains(part), "{part} is not in\n{printed}");
+    }
+    assert!(!printed.contains("address = \"203.0.113.16"), "{printed}");
+    let printed = text(&imported("mixed_modes.cfg", &[]).stdout);
+    for line in 17..=22 {
+        assert!(
+            printed.contains(&format!("mixed_modes.cfg:{line}: ")),
+            "{line}\n{printed}"
+        );
+    }
+}
+
+#[test]
+fn errors_name_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let quote = path(
+        "quote.cfg",
+        "defaults\n  mode http\nfrontend 'a\n bind \"x\n",
+    );
+    let tcp = path(
+        "tcp.cfg",
+        "frontend f\n bind :1\n mode tcp\n default_backend b\n",
+    );
+    let relay = path("bad.toml", "[[http]]\nname =\n");
+    for (arguments, expected) in [
+        (
+            vec!["import", "--haproxy", &quote],
+            vec![
+                "quote.cfg:3: the quote ' is never closed",
+                "quote.cfg:4: the quote \" is never",
+            ],
+        ),
+        (
+            vec!["import", "--haproxy", &tcp],
+            vec![
+                "tcp.cfg: no frontend or listen section",
+                "tcp.cfg:1: frontend f: left out",
+            ],
+        ),
+        (
+            vec!["import", "--haproxy", &tcp, "--relay", &relay],
+            vec!["bad.toml:2: not valid TOML"],
+        ),
+        (
+            vec!["import", "--haproxy", "/nowhere.cfg"],
+            vec!["/nowhere.cfg: No such file"],
+        ),
+    ] {
+        let output = haflux(&arguments);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(text(&output.stdout), "");
+        let said = text(&output.stderr);
+        for part in expected {
+            assert!(said.contains(part), "{part} is not in\n{said}");
+        }
+    }
+    assert_eq!(haflux(&["import"]).status.code(), Some(2));
+}
+
+/// A whole file with lines put into its sections, and the number of each.
+fn with_lines(lines: &[(&str, &str)]) -> (String, Vec<usize>) {
+    let template = [
+        ("global", "global"),
+        ("", "defaults"),
+        ("", "mode http"),
+        ("", "frontend front"),
+        ("", "bind *:8086"),
+        ("frontend", "default_backend base"),
+        ("", "backend base"),
+        ("", "server b 10.0.2.9:8086"),
+        ("", "backend pool"),
+        ("backend", "option httpchk GET /"),
+        ("", "server one 10.0.2.2:8086 check"),
+    ];
+    let mut text = String::new();
+    let mut numbers = vec![0; lines.len()];
+    let mut number = 0;
+    for (section, line) in template {
+        text.push_str(line);
+        text.push('\n');
+        number += 1;
+        for (at, (wanted, line)) in lines.iter().enumerate() {
+            if *wanted == section {
+                number += 1;
+                numbers[at] = number;
+                text.push_str(&format!("    {line}\n"));
+            }
+        }
+    }
+    (text, numbers)
+}
+
+fn is_quoted(imported: &Imported, line: usize) -> bool {
+    imported.text.contains(&format!("# t.cfg:{line}: "))
+}
+
+#[test]
+fn the_list_of_directives_is_true() {
+    let nothing = import_text(&with_lines(&[]).0).unwrap().text;
+    for directive in DIRECTIVES {
+        let (text, lines) = with_lines(&[(directive.section, directive.example)]);
+        let imported = import_text(&text).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let example = directive.example;
+        assert_eq!(
+            is_quoted(&imported, lines[0]),
+            directive.quoted,
+            "{example}:\n{}",
+            imported.text
+        );
+        let always = directive.becomes.starts_with("what haflux always does")
+            || directive.becomes.starts_with("the access log");
+        if !directive.quoted && !always {
+            assert_ne!(imported.text, nothing, "{example} makes no difference");
+        }
+        assert!(!imported.text.contains("password"), "{example}");
+    }
+}
+
+#[test]
+fn the_documentation_has_the_list() {
+    let page =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/import.md"))
+            .unwrap();
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let wanted: Vec<String> = DIRECTIVES
+        .iter()
+        .map(|directive| {
+            format!(
+                "| `{}` | `{}` | {} | {} |",
+                directive.section,
+                directive.example.replace('|', "\\|"),
+                directive.becomes,
+                if directive.quoted { "yes" } else { "" }
+            )
+        })
+        .collect();
+    assert_eq!(rows.join("\n"), wanted.join("\n"));
+}
+
+fn a_line() -> impl Strategy<Value = (&'static str, String, bool)> {
+    let known = (0..DIRECTIVES.len()).prop_map(|at| {
+        let directive = DIRECTIVES[at];
+        (
+            directive.section,
+            directive.example.to_owned(),
+            directive.quoted,
+        )
+    });
+    let unknown = (
+        prop::sample::select(vec!["global", "frontend", "backend"]),
+        "zz[a-z]{1,5}( [-a-z0-9/.:{}!%()\\[\\],]{1,8}){0,4}",
+    )
+        .prop_map(|(section, line)| (section, line, true));
+    prop_oneof![3 => known, 1 => unknown]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever stands together: the result is a configuration, and what has no counterpart is quoted.
+    #[test]
+    fn no_line_is_dropped(lines in prop::collection::vec(a_line(), 0..20)) {
+        let given: Vec<(&str, &str)> = lines.iter().map(|(section, line, _)| (*section, line.as_str())).collect();
+        let (text, numbers) = with_lines(&given);
+        let imported = import_text(&text);
+        prop_assert!(imported.is_ok(), "{imported:?}\n{text}");
+        let imported = imported.unwrap();
+        for ((_, line, quoted), number) in lines.iter().zip(numbers) {
+            // A line that is used may be quoted too, where another one is in its way.
+            if *quoted && !line.starts_with("acl unasked") {
+                prop_assert!(is_quoted(&imported, number), "{line}\n{}", imported.text);
+            }
+        }
+    }
+
+    /// Any text in any place: no panic, and each line is quoted or refused with its number.
+    #[test]
+    fn any_line_is_accounted_for(tails in prop::collection::vec("[ -~\\t\\PC]{0,60}", 1..8)) {
+        let lines: Vec<String> = tails.iter().map(|tail| format!("zz{tail}")).collect();
+        let given: Vec<(&str, &str)> = lines.iter().map(|line| ("frontend", line.as_str())).collect();
+        let (text, numbers) = with_lines(&given);
+        match import_text(&text) {
+            Ok(imported) => {
+                for number in numbers {
+                    prop_assert!(is_quoted(&imported, number), "{number}\n{}", imported.text);
+                }
+            }
+            Err(errors) => {
+                for error in errors {
+                    let is_of_words = matches!(error, ImportError::Words { .. });
+                    prop_assert!(is_of_words, "{error}\n{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "([a-z_ .\"'\\\\$#{}:!/0-9-]{0,30}\n){0,30}", relay in "[-\\[\\]a-z=\"{}:/ \n]{0,80}") {
+        let keywords = ["frontend f", "backend b", "bind :1-70000", "server a b:c port", "acl a src -f", "use_backend b if a or", "http-check send hdr", "mode http", "listen l :1", "default_backend b", ".if 1", ".else", ".endif", "defaults"];
+        let mut mixed = String::new();
+        for (at, line) in text.lines().enumerate() {
+            mixed.push_str(keywords[at % keywords.len()]);
+            mixed.push_str(line);
+            mixed.push('\n');
+        }
+        for text in [text, mixed] {
+            let sources = [Source { name: "t.cfg".to_owned(), text }];
+            let relays = [Source { name: "r.toml".to_owned(), text: relay.clone() }];
+            let imported = import(&sources, &relays, &|_| Ok("x\n".to_owned()), &|_| None);
+            let accepted = !matches!(&imported, Err(errors) if errors.iter().any(|error| matches!(error, ImportError::NotAccepted(_))));
+            prop_assert!(accepted, "{imported:?}");
+        }
+    }
+}
