@@ -187,6 +187,11 @@ fn conditions_keep_their_meaning() {
             "everything else goes to backend nodes",
         ]
     );
+    let printed = text(&imported("relay_pair.cfg", &["relay_pair.toml"]).stdout);
+    assert!(
+        printed.contains("# relay_pair.cfg:20: timeout server 11s"),
+        "{printed}"
+    );
     let printed = text(&imported("many_acls.cfg", &[]).stdout);
     for part in [
         r#"src = ["10.20.0.0/16", "192.168.7.9", "10.30.0.0/16", "2001:db8:7::/48"]"#,
@@ -227,7 +232,7 @@ fn what_cannot_be_had_is_said() {
     }
     assert!(!printed.contains("address = \"203.0.113.16"), "{printed}");
     let printed = text(&imported("mixed_modes.cfg", &[]).stdout);
-    for line in 17..=22 {
+    for line in 16..=23 {
         assert!(
             printed.contains(&format!("mixed_modes.cfg:{line}: ")),
             "{line}\n{printed}"

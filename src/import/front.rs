@@ -75,10 +75,8 @@ impl Reader<'_> {
         match (first, second, third) {
             ("bind", ..) => self.bind(statement, 1),
             // Old files put the address beside the name.
-            ("frontend" | "listen", _, address) => {
-                if !address.is_empty() && address != "from" {
-                    self.bind(statement, 2);
-                }
+            ("frontend" | "listen", _, address) if !matches!(address, "" | "from") => {
+                self.bind(statement, 2);
             }
             ("stats", "enable", _) => {
                 self.front

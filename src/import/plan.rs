@@ -70,7 +70,7 @@ pub(super) fn plan(
         planner.section(index, section);
     }
     planner.drop_empty_pools();
-    recognise::relays(&mut planner.plan, files, planner.ledger);
+    recognise::relays(&mut planner.plan, script, files, planner.ledger);
     let fronts = std::mem::take(&mut planner.fronts);
     for (index, front, own_pool) in fronts {
         planner.frontend(index, front, own_pool.as_deref(), read);
@@ -156,11 +156,11 @@ impl Planner<'_> {
             .copied()
             .filter(|id| !script.statement(*id).conditional)
             .collect();
-        let modes = all
+        let mut modes = all
             .iter()
             .map(|id| script.statement(*id))
             .filter(|statement| statement.word(0) == "mode");
-        let mode = modes.last();
+        let mode = modes.next_back();
         match mode {
             Some(mode) if mode.word(1) == "http" => {
                 for id in &all {
@@ -199,9 +199,12 @@ impl Planner<'_> {
             self.backend_only(section);
         }
         let mut own_pool = None;
-        if section.kind != Kind::Frontend {
+        // A `listen` may have no servers at all.
+        let has_servers = all
+            .iter()
+            .any(|id| script.statement(*id).word(0).starts_with("server"));
+        if section.kind == Kind::Backend || (section.kind == Kind::Listen && has_servers) {
             let pool = pool::read(script, &all, self.ledger, &section.name, port);
-            // A `listen` may have no servers at all.
             if section.kind == Kind::Backend || !pool.servers.is_empty() {
                 own_pool = Some(section.name.clone());
                 self.add_pool(index, &section.name, pool);
@@ -317,12 +320,8 @@ impl Planner<'_> {
             });
             return;
         };
-        if own_pool.is_some() {
-            // The pool of this `listen` stays, because other sections may name it.
-            self.ledger.warn(opening, reason);
-        } else {
-            leave_out(script, section, self.ledger, reason);
-        }
+        // The pool of a `listen` stays, because other sections may name it.
+        leave_out(script, section, self.ledger, reason);
     }
 
     fn rules(

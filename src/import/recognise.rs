@@ -9,6 +9,7 @@ use super::plan::{FrontendPlan, Plan, PoolPlan};
 use super::pool::{Check, Pool};
 use super::relay_file::{HttpRelay, Output, RelayFile};
 use super::server::Server;
+use super::statement::Script;
 use super::value::quoted;
 
 /// The relays that are written.
@@ -49,7 +50,7 @@ impl Relays {
 }
 
 /// Turns backends whose servers are relays into relays.
-pub(super) fn relays(plan: &mut Plan, files: &[RelayFile], ledger: &mut Ledger) {
+pub(super) fn relays(plan: &mut Plan, script: &Script, files: &[RelayFile], ledger: &mut Ledger) {
     for warning in files.iter().flat_map(|file| &file.warnings) {
         ledger.warn_of_all(warning.clone());
     }
@@ -82,6 +83,16 @@ pub(super) fn relays(plan: &mut Plan, files: &[RelayFile], ledger: &mut Ledger) 
                 "relays {} and {} of backend {} have different outputs: those of the first are written",
                 first.name, other.name, backend.known_as
             ));
+        }
+        let section = backend.section.and_then(|at| script.sections.get(at));
+        let statements = section.into_iter().flat_map(|section| &section.statements);
+        for statement in statements.map(|id| script.statement(*id)) {
+            let is_of_a_pool = matches!(statement.word(0), "timeout" | "retries" | "http-check")
+                || (statement.word(0), statement.word(1)) == ("option", "httpchk");
+            if is_of_a_pool {
+                ledger.left_out(statement);
+                ledger.note(statement, "the relay and its pool have their own");
+            }
         }
         let quoted = matching.iter().flat_map(|relay| relay.quoted.clone());
         let quoted = quoted.collect();
