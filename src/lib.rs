@@ -1,8 +1,9 @@
 //! haflux makes two or more open-source InfluxDB nodes behave, to every client, like one InfluxDB that does not go down.
 //!
 //! The crate is one process in parts; arrows between them go down only: [`cli`] and [`server`] know everything, [`proxy`]
-//! stands on [`relay`], which stands on [`journal`], [`influx`] and [`stats`]; [`config`] is what all of them are given. [`control`] stands beside
-//! [`server`]: how commands on the same machine talk to the process that runs. [`import`] writes a configuration from those of HAProxy and influxdb-relay.
+//! stands on [`relay`], which stands on [`journal`], [`influx`] and [`stats`]; [`config`] is what all of them are given, and all of
+//! them say what happens to [`logging`]. [`control`] stands beside [`server`]: how commands on the same machine talk to the process
+//! that runs. [`import`] writes a configuration from those of HAProxy and influxdb-relay.
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
 #![warn(missing_docs)]
@@ -15,6 +16,7 @@ pub(crate) mod durable_file;
 pub mod import;
 pub mod influx;
 pub mod journal;
+pub mod logging;
 pub mod offload;
 pub(crate) mod per_source;
 pub mod pieces;

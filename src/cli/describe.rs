@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::config::model::{
-    Ack, AllOf, Backend, Balance, Check, Condition, Config, Frontend, OnUnavailable, PoolServer,
-    Probe, Relay, Server, SyncPolicy, Target, Test, Udp,
+    Ack, AllOf, Backend, Balance, Check, Condition, Config, Frontend, LogFormat, LogLines,
+    LogTarget, OnUnavailable, PoolServer, Probe, Relay, Server, SyncPolicy, Target, Test, Udp,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
@@ -32,6 +32,24 @@ impl Display for Description<'_> {
     }
 }
 
+fn log_target(f: &mut Formatter<'_>, target: &LogTarget) -> fmt::Result {
+    let lines = match target.lines {
+        LogLines::All => "the log",
+        LogLines::Access => "the access log",
+        LogLines::Messages => "messages",
+    };
+    let format = match target.format {
+        LogFormat::Text => "as text",
+        LogFormat::Json => "as JSON",
+    };
+    writeln!(
+        f,
+        "    {lines} to {} {format}, up to {} waiting",
+        target.to,
+        size(target.queue)
+    )
+}
+
 fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Result {
     let access = if server.access_log {
         "with an access log"
@@ -48,6 +66,9 @@ fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Resul
         server.threads,
         server.log_level.as_str().to_lowercase()
     )?;
+    for target in &server.log.targets {
+        log_target(f, target)?;
+    }
     writeln!(
         f,
         "    a graceful stop waits up to {}",

@@ -8,7 +8,7 @@ mod dead_letters;
 mod describe;
 mod import;
 mod journal;
-mod logger;
+mod log_level;
 mod ping;
 mod place;
 mod record;
@@ -70,7 +70,7 @@ enum Command {
     /// Serve as the configuration says, until SIGTERM or SIGINT
     ///
     /// On either signal requests in flight are answered and the journal is synced before the process ends. A configuration
-    /// with errors starts nothing. What is logged goes to standard error; RUST_LOG overrides the configuration's log_level.
+    /// with errors starts nothing. What is logged goes where the configuration says, standard error by default; RUST_LOG changes levels.
     Run(ConfigFile),
     /// Say what would run, or every error of the configuration
     ///
@@ -100,6 +100,10 @@ enum Command {
     /// Talks to the haflux that runs on this machine, through a socket in its data_dir: so as its user, or as root. Exit
     /// status 0 if it did what was asked, 1 if not.
     Replica(replica::Arguments),
+    /// See or change how much a running haflux logs
+    ///
+    /// Changes last until the process ends or its configuration is read anew. Talks to haflux as `replica` does.
+    LogLevel(log_level::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -119,5 +123,6 @@ pub fn main() -> ExitCode {
         Command::DeadLetters(arguments) => dead_letters::run(arguments),
         Command::Journal(arguments) => journal::run(arguments),
         Command::Replica(arguments) => replica::run(&arguments),
+        Command::LogLevel(arguments) => log_level::run(&arguments),
     }
 }

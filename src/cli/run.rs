@@ -1,10 +1,11 @@
 //! `haflux run`.
 
+use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::logger;
 use crate::config::{Config, create_data_dir};
+use crate::logging;
 
 /// Loads the configuration, then serves until the process is told to stop.
 pub(super) fn run(file: &Path) -> ExitCode {
@@ -15,30 +16,44 @@ pub(super) fn run(file: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    logger::start(
-        &loaded.config.server,
-        std::env::var("RUST_LOG").ok().as_deref(),
-    );
+    let server = &loaded.config.server;
+    let says_all = logging::reaches_stderr(server);
+    let wrong = match logging::start(server, std::env::var("RUST_LOG").ok().as_deref()) {
+        Ok(wrong) => wrong,
+        Err(error) => {
+            eprintln!("{error}\nhaflux: nothing was started");
+            return ExitCode::FAILURE;
+        }
+    };
     log::info!(
         "haflux {} runs {}",
         env!("CARGO_PKG_VERSION"),
         file.display()
     );
+    if let Some(error) = wrong {
+        log::warn!("RUST_LOG changes nothing: {error}");
+    }
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
-    let config = loaded.config;
-    if !config.relays.is_empty()
-        && let Err(error) = create_data_dir(&config.server.data_dir)
-    {
+    let done = serve(loaded.config);
+    if let Err(error) = &done {
         log::error!("{error}");
-        return ExitCode::FAILURE;
-    }
-    match crate::server::run(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::error!("{error}");
-            ExitCode::FAILURE
+        if !says_all {
+            eprintln!("haflux: {error}");
         }
     }
+    logging::finish();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Serves until the process is told to stop.
+fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+    if !config.relays.is_empty() {
+        create_data_dir(&config.server.data_dir)?;
+    }
+    Ok(crate::server::run(config)?)
 }

@@ -330,6 +330,23 @@ impl<'a> Field<'a> {
         list.iter().enumerate().map(item).collect()
     }
 
+    /// The keys and fields of a table that may have any key.
+    pub(super) fn entries(&self, expected: &str) -> Option<Vec<(&'a str, Field<'a>)>> {
+        let Value::Table(entries) = &self.node.value else {
+            self.expected(expected);
+            return None;
+        };
+        let field = |entry: &'a Entry| {
+            let field = Field {
+                node: &entry.value,
+                path: self.path.key(&entry.key),
+                sink: self.sink,
+            };
+            (entry.key.as_str(), field)
+        };
+        Some(entries.iter().map(field).collect())
+    }
+
     /// The table, its unknown keys reported.
     pub(super) fn table(&self, keys: Keys, expected: &str) -> Option<Table<'a>> {
         let Value::Table(entries) = &self.node.value else {

@@ -10,6 +10,11 @@ use super::replicas::{ControlError, ReplicaReport};
 pub enum Request {
     /// How does every replica stand?
     Status {},
+    /// Changes the levels of the log while haflux runs, and says which count then: [`crate::logging::change_levels`].
+    LogLevel {
+        /// `LEVEL` or `PART=LEVEL`, separated by commas; empty to change nothing.
+        levels: String,
+    },
     /// [`Replicas::rebuild_begin`](super::Replicas::rebuild_begin).
     RebuildBegin {
         /// The replica.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::logging;
 use log::{info, warn};
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -146,6 +147,7 @@ async fn carry_out(
 ) -> Answer {
     let (order, name, result) = match request {
         Request::Status {} => return Answer::Replicas(replicas.status().await),
+        Request::LogLevel { levels } => return log_level(&levels),
         Request::RebuildBegin { name, relay } => {
             let result = replicas.rebuild_begin(relay.as_deref(), &name).await;
             ("rebuild-begin", name, result)
@@ -176,6 +178,20 @@ async fn carry_out(
             warn!("{order} {name:?}: {error}");
             Answer::Refused(error)
         }
+    }
+}
+
+fn log_level(levels: &str) -> Answer {
+    match logging::change_levels(levels) {
+        Ok(now) => {
+            if !levels.is_empty() {
+                info!("log levels are {now} from now on");
+            }
+            Answer::Done(now)
+        }
+        Err(error) => Answer::Refused(ControlError::Failed {
+            reason: error.to_string(),
+        }),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is done with each request of a frontend.
 
+use std::time::SystemTime;
+
 use async_trait::async_trait;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderValue, StatusCode};
@@ -19,12 +21,13 @@ use super::pool::Pool;
 use super::replicated;
 use super::routing::route::{self, Route};
 use super::serving::Serving;
-use super::session::access_log::{self, Line, Termination};
+use super::session::access_log::{Line, Termination};
 use super::session::context::{Passed, RequestContext};
 use super::session::error_answer::{ErrorAnswer, send_whole};
 use super::session::error_kind::ErrorKind;
 use super::session::forwarded_for;
 use crate::config::model::Target;
+use crate::logging;
 use crate::stats::Traffic;
 
 /// One frontend's requests.
@@ -346,9 +349,11 @@ impl ProxyHttp for App {
         if let Some(server) = server {
             self.count(&server.stats.traffic, passed, status);
         }
-        if self.serving.shared.config.server.access_log {
+        if logging::has_access_log() {
             context.times.total = context.started.elapsed();
+            let frontends = &self.serving.shared.stats.frontends;
             let line = Line {
+                at: SystemTime::now() - context.times.total,
                 client: context.client,
                 frontend: &self.serving.config.name,
                 backend: context
@@ -361,8 +366,10 @@ impl ProxyHttp for App {
                 times: context.times,
                 status,
                 bytes: passed.received,
+                received: passed.sent,
                 termination: context.termination,
                 sessions: [
+                    frontends.iter().map(|one| one.traffic.sessions.get()).sum(),
                     self.serving.stats.traffic.sessions.get(),
                     target.map_or(0, |target| target.sessions.get()),
                     server.map_or(0, |server| server.stats.traffic.sessions.get()),
@@ -370,8 +377,9 @@ impl ProxyHttp for App {
                 retries: context.tried.len(),
                 method: session.req_header().method.as_str().as_bytes(),
                 target: session.req_header().raw_path(),
+                version: Some(session.req_header().version),
             };
-            log::info!(target: access_log::TARGET, "{line}");
+            logging::access(&line);
         }
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn of(config: &Config) -> Stats {
             .collect(),
         query_inflight: Arc::default(),
         queries_refused: Counter::default(),
+        log: crate::logging::stats(),
     }
 }
 

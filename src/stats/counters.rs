@@ -150,6 +150,24 @@ pub struct Traffic {
     pub responses: Responses,
 }
 
+/// The log.
+#[derive(Debug, Default)]
+pub struct LogStats {
+    /// Messages that were held back because they repeat.
+    pub held_back: Counter,
+    /// Its targets, in the order of the configuration.
+    pub targets: Vec<Arc<LogTargetStats>>,
+}
+
+/// One target of the log.
+#[derive(Debug, Default)]
+pub struct LogTargetStats {
+    /// Where its lines go.
+    pub to: String,
+    /// Lines that were dropped because the target did not take them.
+    pub dropped: Counter,
+}
+
 /// One frontend.
 #[derive(Debug)]
 pub struct FrontendStats {
@@ -482,4 +500,6 @@ pub struct Stats {
     pub query_inflight: Arc<BudgetStats>,
     /// Requests to replicated pools that were refused for holding more than a limit lets them.
     pub queries_refused: Counter,
+    /// The log.
+    pub log: Arc<LogStats>,
 }

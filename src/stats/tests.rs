@@ -204,6 +204,7 @@ fn lab() -> Stats {
         udp: vec![Arc::new(udp)],
         query_inflight: Arc::default(),
         queries_refused: Counter::default(),
+        log: Arc::default(),
         backends: vec![
             backend(
                 "influx_back",
@@ -346,6 +347,7 @@ fn page_of_an_empty_program_is_whole() {
             udp: Vec::new(),
             query_inflight: Arc::default(),
             queries_refused: Counter::default(),
+            log: Arc::default(),
         },
         now(),
     );

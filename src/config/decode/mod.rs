@@ -1,10 +1,11 @@
-//! The tree becomes a configuration: `server`, `frontend`, `condition`, `backend`, `check`, `relay` and `udp` each read one kind
-//! of table; names of other tables stay names until `resolve` has seen all of them.
+//! The tree becomes a configuration: `server`, `log`, `frontend`, `condition`, `backend`, `check`, `relay` and `udp` each read one
+//! kind of table; names of other tables stay names until `resolve` has seen all of them.
 
 mod backend;
 mod check;
 mod condition;
 mod frontend;
+mod log;
 mod relay;
 mod resolve;
 mod server;
@@ -18,7 +19,7 @@ use super::model::Config;
 use super::tree::{Node, Text};
 
 /// The tables at the top of a file.
-const TOP: Keys = Keys::of(&["server", "frontend", "relay", "backend", "udp"]);
+const TOP: Keys = Keys::of(&["server", "log", "frontend", "relay", "backend", "udp"]);
 
 /// The longest name of a frontend, backend, relay or server.
 const LONGEST_NAME: usize = 64;
@@ -36,7 +37,8 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> (Config, Option<Origin>) {
     let Some(top) = root.table(TOP, "a table with \"frontend\"") else {
         return (empty(), None);
     };
-    let (server, data_dir) = server::decode(&top, sink);
+    let (mut server, data_dir) = server::decode(&top, sink);
+    server.log.targets = log::targets(&top);
     let frontends = top
         .require("frontend", "at least one frontend")
         .and_then(|field| field.some_items("a list of at least one frontend"))

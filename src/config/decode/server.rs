@@ -9,7 +9,7 @@ use log::LevelFilter;
 use super::sizes::{LARGEST_BODY, LARGEST_INFLIGHT, at_least, or_default, size};
 use crate::config::error::{Origin, Sink};
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::Server;
+use crate::config::model::{LogSettings, Server};
 use crate::influx::influxql::Limits;
 
 const KEYS: Keys = Keys::of(&[
@@ -17,6 +17,10 @@ const KEYS: Keys = Keys::of(&[
     "threads",
     "log_level",
     "access_log",
+    "log_levels",
+    "log_repeats",
+    "log_repeat_time",
+    "log_repeat_messages",
     "stop_timeout",
     "max_query_body",
     "max_query_inflight",
@@ -29,7 +33,7 @@ const KEYS: Keys = Keys::of(&[
     "max_query_depth",
 ]);
 
-const LEVELS: [(&str, LevelFilter); 5] = [
+pub(super) const LEVELS: [(&str, LevelFilter); 5] = [
     ("off", LevelFilter::Off),
     ("error", LevelFilter::Error),
     ("warn", LevelFilter::Warn),
@@ -47,6 +51,7 @@ pub(super) fn default() -> Server {
         threads: std::thread::available_parallelism().map_or(1, NonZero::get),
         log_level: LevelFilter::Info,
         access_log: true,
+        log: LogSettings::default(),
         stop_timeout: Duration::from_secs(30),
         max_query_body: 16 << 20,
         max_query_inflight: 16 << 20,
@@ -81,6 +86,7 @@ pub(super) fn decode(top: &Table<'_>, sink: &Sink) -> (Server, Option<Origin>) {
         threads: table.whole("threads", 1..=1024, default.threads),
         log_level: table.choice("log_level", &LEVELS, default.log_level),
         access_log: table.boolean("access_log", default.access_log),
+        log: super::log::of_server(&table),
         stop_timeout: table.duration("stop_timeout", default.stop_timeout),
         max_query_body,
         max_query_inflight,

@@ -159,8 +159,8 @@ impl ListeningService {
                 let sockets = listeners.iter().filter_map(BoundListener::duplicate);
                 let frontend = Frontend::new(
                     config,
-                    self.shared.config.server.access_log,
                     Arc::clone(stats),
+                    Arc::clone(&self.shared.stats),
                     self.shared.in_flight.clone(),
                     http_proxy(&conf, app),
                     self.stop.clone(),

@@ -9,7 +9,7 @@ pub(super) mod listener;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -21,12 +21,13 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::model;
+use crate::logging;
 use crate::per_source::Place;
 use crate::proxy::app::App;
 use crate::proxy::client::{Client, Limits, Next, Refused, Sources};
-use crate::proxy::session::access_log::{self, Line, Termination, Times};
+use crate::proxy::session::access_log::{Line, Termination, Times};
 use crate::proxy::session::in_flight::InFlight;
-use crate::stats::FrontendStats;
+use crate::stats::{FrontendStats, Stats};
 
 /// After the stop, requests that are already on their way on kept connections are still answered for so long, and
 /// connections that the kernel had taken may still send theirs.
@@ -44,8 +45,9 @@ pub(crate) struct Frontend {
 struct Connections {
     proxy: Arc<HttpProxy<App>>,
     name: String,
-    has_access_log: bool,
     stats: Arc<FrontendStats>,
+    /// Those of all frontends.
+    all_stats: Arc<Stats>,
     in_flight: InFlight,
     limits: Limits,
     header_timeout: Duration,
@@ -62,8 +64,8 @@ impl Frontend {
     /// The frontend of `config`, which listens on `sockets` and whose requests `proxy` answers.
     pub(crate) fn new(
         config: &model::Frontend,
-        has_access_log: bool,
         stats: Arc<FrontendStats>,
+        all_stats: Arc<Stats>,
         in_flight: InFlight,
         proxy: HttpProxy<App>,
         stop: watch::Receiver<bool>,
@@ -74,8 +76,8 @@ impl Frontend {
             connections: Arc::new(Connections {
                 proxy: Arc::new(proxy),
                 name: config.name.clone(),
-                has_access_log,
                 stats,
+                all_stats,
                 in_flight,
                 limits: Limits::of(config),
                 header_timeout: config.request_header_timeout,
@@ -191,8 +193,10 @@ impl Connections {
         counter.increment();
         self.stats.traffic.requests.increment();
         self.stats.traffic.responses.count(refused.status());
-        if self.has_access_log {
+        if logging::has_access_log() {
+            let frontends = &self.all_stats.frontends;
             let line = Line {
+                at: SystemTime::now(),
                 client,
                 frontend: &self.name,
                 backend: None,
@@ -200,13 +204,20 @@ impl Connections {
                 times: Times::default(),
                 status: Some(refused.status()),
                 bytes: 0,
+                received: 0,
                 termination,
-                sessions: [self.stats.traffic.sessions.get(), 0, 0],
+                sessions: [
+                    frontends.iter().map(|one| one.traffic.sessions.get()).sum(),
+                    self.stats.traffic.sessions.get(),
+                    0,
+                    0,
+                ],
                 retries: 0,
                 method: &refused.method,
                 target: &refused.path,
+                version: None,
             };
-            log::info!(target: access_log::TARGET, "{line}");
+            logging::access(&line);
         }
         if let Err(error) = connection.refuse(refused).await {
             log::debug!(

@@ -1,21 +1,30 @@
-//! One line for each request, in the spirit of HAProxy's `option httplog`:
+//! One line for each request: HAProxy's `option httplog`, or the same as a JSON object.
 //!
-//! `CLIENT FRONTEND BACKEND/SERVER CHOSEN/CONNECTED/ANSWERED/TOTAL STATUS BYTES HOW FRONT/BACK/SERVER/RETRIES "REQUEST"`
+//! `CLIENT [DATE] FRONTEND BACKEND/SERVER HEADER/CHOSEN/CONNECTED/ANSWERED/TOTAL STATUS BYTES - - HOW
+//! PROCESS/FRONT/BACK/SERVER/RETRIES 0/0 "REQUEST"`
 //!
+//! - DATE: when the request's header had been read, in local time;
 //! - times in milliseconds, each counted from the moment before it: header read → server chosen → connected → header of the
-//!   answer; the last is the whole, from the header read to the last byte. -1: it did not come to that;
-//! - HOW: see [`Termination`];
-//! - connections of the frontend, requests under way on the backend and on the server, and how often the request was moved.
+//!   answer; the last is the whole, from the header read to the last byte. -1: it did not come to that. HEADER is 0, because the
+//!   reading of headers is not timed, or -1 for a header that could not be read;
+//! - HOW: see [`Termination`], and two dashes in place of cookies, which haflux does not use for balancing;
+//! - connections of the process and of the frontend, requests under way on the backend and on the server, and how often the
+//!   request was moved to another server (`+` before it, as HAProxy marks it);
+//! - two dashes for captured cookies, two zeros for queues: haflux has neither.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use http::Version;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use percent_encoding::percent_decode;
+use serde::Serialize;
 
-/// The log target of these lines.
-pub(crate) const TARGET: &str = "access";
+use crate::logging::{AccessLine, rfc3339};
+
 /// Most bytes of a request's target that are logged.
 const MAX_TARGET: usize = 2048;
 
@@ -71,23 +80,67 @@ pub(crate) struct Times {
     pub(crate) total: Duration,
 }
 
+impl Times {
+    /// Milliseconds between the moments: chosen, connected, answered.
+    fn steps(&self) -> [Option<u128>; 3] {
+        let mut before = Duration::ZERO;
+        [self.chosen, self.connected, self.answered].map(|moment| {
+            let step = moment?.saturating_sub(before);
+            before = moment?;
+            Some(step.as_millis())
+        })
+    }
+}
+
 /// One line.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
+    /// When the request's header had been read.
+    pub(crate) at: SystemTime,
     pub(crate) client: Option<SocketAddr>,
     pub(crate) frontend: &'a str,
     pub(crate) backend: Option<&'a str>,
     pub(crate) server: Option<&'a str>,
     pub(crate) times: Times,
     pub(crate) status: Option<u16>,
+    /// Of the answer's body.
     pub(crate) bytes: usize,
+    /// Of the request's body.
+    pub(crate) received: usize,
     pub(crate) termination: Termination,
-    /// Of the frontend, the backend and the server.
-    pub(crate) sessions: [u64; 3],
+    /// Of the process, the frontend, the backend and the server.
+    pub(crate) sessions: [u64; 4],
     pub(crate) retries: usize,
     pub(crate) method: &'a [u8],
     /// As the client sent it.
     pub(crate) target: &'a [u8],
+    /// Nothing for a request whose header could not be read.
+    pub(crate) version: Option<Version>,
+}
+
+impl Line<'_> {
+    /// In place of a server's name.
+    fn server(&self) -> &str {
+        self.server.unwrap_or(match self.termination {
+            Termination::Local => "<STATS>",
+            _ => "<NOSRV>",
+        })
+    }
+
+    /// When the request came, in local time.
+    fn date(&self) -> Zoned {
+        let time = Timestamp::try_from(self.at).unwrap_or_default();
+        time.to_zoned(TimeZone::system())
+    }
+
+    fn version(&self) -> &'static str {
+        match self.version {
+            Some(Version::HTTP_10) => "HTTP/1.0",
+            Some(Version::HTTP_2) => "HTTP/2.0",
+            Some(_) => "HTTP/1.1",
+            None => "",
+        }
+    }
 }
 
 impl fmt::Display for Line<'_> {
@@ -96,25 +149,19 @@ impl fmt::Display for Line<'_> {
             Some(client) => write!(f, "{}:{}", client.ip().to_canonical(), client.port())?,
             None => f.write_str("-")?,
         }
-        let nobody = if self.termination == Termination::Local {
-            "<STATS>"
-        } else {
-            "<NOSRV>"
-        };
+        let date = self.date();
+        let date = date.strftime("%d/%b/%Y:%H:%M:%S.%3f");
         write!(
             f,
-            " {} {}/{} ",
+            " [{date}] {} {}/{} ",
             self.frontend,
             self.backend.unwrap_or(self.frontend),
-            self.server.unwrap_or(nobody)
+            self.server()
         )?;
-        let mut before = Duration::ZERO;
-        for moment in [self.times.chosen, self.times.connected, self.times.answered] {
-            match moment {
-                Some(moment) => {
-                    write!(f, "{}/", moment.saturating_sub(before).as_millis())?;
-                    before = moment;
-                }
+        f.write_str(if self.version.is_some() { "0/" } else { "-1/" })?;
+        for step in self.times.steps() {
+            match step {
+                Some(step) => write!(f, "{step}/")?,
                 None => f.write_str("-1/")?,
             }
         }
@@ -123,16 +170,94 @@ impl fmt::Display for Line<'_> {
             Some(status) => write!(f, "{status}")?,
             None => f.write_str("-1")?,
         }
-        let [front, back, server] = self.sessions;
+        let [process, front, back, server] = self.sessions;
+        let moved = if self.retries > 0 { "+" } else { "" };
         write!(
             f,
-            " {} {} {front}/{back}/{server}/{} \"{} {}\"",
+            " {} - - {}-- {process}/{front}/{back}/{server}/{moved}{} 0/0 ",
             self.bytes,
             self.termination.letters(),
             self.retries,
-            self.method.escape_ascii(),
-            Target(self.target)
-        )
+        )?;
+        if self.method == b"-" {
+            return f.write_str("\"<BADREQ>\"");
+        }
+        let (method, target) = (self.method.escape_ascii(), Target(self.target));
+        match self.version() {
+            "" => write!(f, "\"{method} {target}\""),
+            version => write!(f, "\"{method} {target} {version}\""),
+        }
+    }
+}
+
+/// A line as JSON; times in milliseconds, nothing where it did not come to that.
+#[derive(Serialize)]
+struct Object<'a> {
+    time: &'a str,
+    kind: &'static str,
+    client: Option<String>,
+    client_port: Option<u16>,
+    began: String,
+    frontend: &'a str,
+    backend: Option<&'a str>,
+    server: Option<&'a str>,
+    chosen_ms: Option<u128>,
+    connected_ms: Option<u128>,
+    answered_ms: Option<u128>,
+    total_ms: u128,
+    status: Option<u16>,
+    received_bytes: usize,
+    sent_bytes: usize,
+    termination: &'static str,
+    process_connections: u64,
+    frontend_connections: u64,
+    backend_requests: u64,
+    server_requests: u64,
+    moved: usize,
+    method: String,
+    target: String,
+    version: Option<&'static str>,
+}
+
+impl AccessLine for Line<'_> {
+    fn write_json(&self, time: &str, to: &mut Vec<u8>) {
+        let [chosen_ms, connected_ms, answered_ms] = self.times.steps();
+        let [
+            process_connections,
+            frontend_connections,
+            backend_requests,
+            server_requests,
+        ] = self.sessions;
+        let object = Object {
+            time,
+            kind: "access",
+            client: self
+                .client
+                .map(|client| client.ip().to_canonical().to_string()),
+            client_port: self.client.map(|client| client.port()),
+            began: rfc3339(Timestamp::try_from(self.at).unwrap_or_default()),
+            frontend: self.frontend,
+            backend: self.backend,
+            server: self.server,
+            chosen_ms,
+            connected_ms,
+            answered_ms,
+            total_ms: self.times.total.as_millis(),
+            status: self.status,
+            received_bytes: self.received,
+            sent_bytes: self.bytes,
+            termination: self.termination.letters(),
+            process_connections,
+            frontend_connections,
+            backend_requests,
+            server_requests,
+            moved: self.retries,
+            method: self.method.escape_ascii().to_string(),
+            target: Target(self.target).to_string(),
+            version: Some(self.version()).filter(|version| !version.is_empty()),
+        };
+        // Texts and numbers can always be written.
+        let _ = serde_json::to_writer(to, &object);
     }
 }
 
@@ -268,6 +393,7 @@ mod tests {
     #[test]
     fn a_line_says_what_haproxy_would() {
         let line = Line {
+            at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
             client: "[::ffff:10.0.0.9]:4321".parse().ok(),
             frontend: "influx_front",
             backend: Some("influx_back"),
@@ -280,15 +406,31 @@ mod tests {
             },
             status: Some(200),
             bytes: 512,
+            received: 7,
             termination: Termination::Normal,
-            sessions: [3, 2, 1],
+            sessions: [4, 3, 2, 1],
             retries: 1,
             method: b"GET",
             target: b"/query?db=x&q=SHOW",
+            version: Some(Version::HTTP_11),
         };
+        let date = line.date().strftime("%d/%b/%Y:%H:%M:%S").to_string();
         assert_eq!(
             line.to_string(),
-            "10.0.0.9:4321 influx_front influx_back/influxlab2 2/3/20/31 200 512 -- 3/2/1/1 \"GET /query?db=x&q=***\""
+            format!(
+                "10.0.0.9:4321 [{date}.123] influx_front influx_back/influxlab2 0/2/3/20/31 200 512 - - ---- 4/3/2/1/+1 0/0 \"GET /query?db=x&q=*** HTTP/1.1\""
+            )
+        );
+        let mut json = Vec::new();
+        line.write_json("now", &mut json);
+        assert_eq!(
+            String::from_utf8(json).unwrap(),
+            "{\"time\":\"now\",\"kind\":\"access\",\"client\":\"10.0.0.9\",\"client_port\":4321,\
+             \"began\":\"2023-11-14T22:13:20.123Z\",\"frontend\":\"influx_front\",\"backend\":\"influx_back\",\
+             \"server\":\"influxlab2\",\"chosen_ms\":2,\"connected_ms\":3,\"answered_ms\":20,\"total_ms\":31,\
+             \"status\":200,\"received_bytes\":7,\"sent_bytes\":512,\"termination\":\"--\",\
+             \"process_connections\":4,\"frontend_connections\":3,\"backend_requests\":2,\"server_requests\":1,\
+             \"moved\":1,\"method\":\"GET\",\"target\":\"/query?db=x&q=***\",\"version\":\"HTTP/1.1\"}"
         );
         let nobody = Line {
             client: None,
@@ -297,12 +439,22 @@ mod tests {
             times: Times::default(),
             status: None,
             termination: Termination::NoServer,
+            version: None,
+            retries: 0,
             ..line
         };
         assert_eq!(
             nobody.to_string(),
-            "- influx_front influx_front/<NOSRV> -1/-1/-1/0 -1 512 SC 3/2/1/1 \"GET /query?db=x&q=***\""
+            format!(
+                "- [{date}.123] influx_front influx_front/<NOSRV> -1/-1/-1/-1/0 -1 512 - - SC-- 4/3/2/1/0 0/0 \"GET /query?db=x&q=***\""
+            )
         );
+        let unread = Line {
+            method: b"-",
+            target: b"-",
+            ..nobody
+        };
+        assert!(unread.to_string().ends_with(" 0/0 \"<BADREQ>\""));
     }
 
     proptest! {

@@ -126,6 +126,7 @@ pub(crate) fn plain(servers: Vec<PoolServer>) -> Config {
             threads: 1,
             log_level: log::LevelFilter::Info,
             access_log: true,
+            log: Default::default(),
             stop_timeout: Duration::from_secs(30),
             max_query_body: 16 << 20,
             max_query_inflight: 64 << 20,
@@ -248,6 +249,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
         udp: Vec::new(),
         query_inflight: Arc::default(),
         queries_refused: Counter::default(),
+        log: Arc::default(),
     })
 }
 

@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub query_inflight_refused: Count,
     /// Requests that were refused for holding more than a limit lets them.
     pub queries_refused: Count,
+    /// The log.
+    pub log: LogView,
     /// In the order of the configuration.
     pub frontends: Vec<FrontendView>,
     /// In the order of the configuration.
@@ -39,6 +41,24 @@ pub struct Snapshot {
     pub backends: Vec<BackendView>,
     /// In the order of the configuration.
     pub udp: Vec<UdpView>,
+}
+
+/// The log.
+#[derive(Debug, Serialize)]
+pub struct LogView {
+    /// Messages that were held back because they repeat.
+    pub held_back: Count,
+    /// In the order of the configuration.
+    pub targets: Vec<LogTargetView>,
+}
+
+/// One target of the log.
+#[derive(Debug, Serialize)]
+pub struct LogTargetView {
+    /// Where its lines go.
+    pub to: String,
+    /// Lines that were dropped because the target did not take them.
+    pub dropped: Count,
 }
 
 /// A number that goes up and down.

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::stats::counters::{
-    BackendStats, FrontendStats, Gauge, JournalStats, RelayStats, ReplicaStats, ServerStats, Stats,
-    Traffic, UdpStats,
+    BackendStats, FrontendStats, Gauge, JournalStats, LogStats, RelayStats, ReplicaStats,
+    ServerStats, Stats, Traffic, UdpStats,
 };
 
 /// The longest text of an error or a check that is shown, in characters; what follows is cut off with an ellipsis.
@@ -25,6 +25,7 @@ impl Snapshot {
             query_inflight_waits: Count(stats.query_inflight.waits.get()),
             query_inflight_refused: Count(stats.query_inflight.refused.get()),
             queries_refused: Count(stats.queries_refused.get()),
+            log: log(&stats.log),
             frontends: stats.frontends.iter().map(|f| frontend(f)).collect(),
             relays: stats.relays.iter().map(|r| relay(r, now)).collect(),
             backends: stats.backends.iter().map(|b| backend(b, now)).collect(),
@@ -73,6 +74,17 @@ impl Snapshot {
     /// Backends that can serve nothing now.
     pub fn backends_down(&self) -> Count {
         count(self.backends.iter().filter(|backend| !backend.up))
+    }
+}
+
+fn log(stats: &LogStats) -> LogView {
+    let targets = stats.targets.iter().map(|target| LogTargetView {
+        to: target.to.clone(),
+        dropped: Count(target.dropped.get()),
+    });
+    LogView {
+        held_back: Count(stats.held_back.get()),
+        targets: targets.collect(),
     }
 }
 
