@@ -1,7 +1,8 @@
-//! No secret of any request reaches the log, however much of it is asked for.
+//! No secret of any request reaches the log, however much of it is asked for, in whatever form and wherever it goes.
 
 mod support;
 
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use support::http::raw;
@@ -120,6 +121,10 @@ fn no_secret_is_logged_at_any_level() {
     let configuration = |level: &str| {
         format!(
             "[server]\ndata_dir = \"FOLDER/data\"\nlog_level = \"{level}\"\n\
+             [[log]]\nto = \"stderr\"\n\
+             [[log]]\nto = \"FOLDER/log.json\"\nformat = \"json\"\n\
+             [[log]]\nto = \"syslog:FOLDER/syslog\"\n\
+             [[log]]\nto = \"syslog:FOLDER/syslog\"\nformat = \"json\"\nsyslog = \"rfc5424\"\n\
              [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\ndefault_backend = \"back\"\n\
              [[relay]]\nname = \"relay\"\nreplicate_to = \"back\"\n\
              [[backend]]\nname = \"back\"\nservers = [{{ name = \"one\", address = \"{address}\" }}]\n\
@@ -139,6 +144,23 @@ fn no_secret_is_logged_at_any_level() {
             .into_iter()
             .collect();
         let folder = folder.path().join(overridden.unwrap_or(level));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let syslog = UnixDatagram::bind(folder.join("syslog")).expect("a socket");
+        syslog.set_read_timeout(Some(SOON)).expect("a timeout");
+        let reading = std::thread::spawn(move || {
+            let (mut all, mut space) = (String::new(), [0; 65536]);
+            let mut ends = 0;
+            while ends < 2 {
+                let length = syslog
+                    .recv(&mut space)
+                    .expect("a line before the last ones");
+                let line = String::from_utf8_lossy(&space[..length]);
+                ends += usize::from(line.ends_with("stopped") || line.ends_with("stopped\"}"));
+                all.push_str(&line);
+                all.push('\n');
+            }
+            all
+        });
         let mut haflux = Haflux::start_in(&folder, &configuration(level), &environment);
         for front in ["front", "plain", "dead"] {
             for request in requests() {
@@ -146,9 +168,12 @@ fn no_secret_is_logged_at_any_level() {
                 let _ = raw(&haflux.address(front), &request, Duration::from_millis(100));
             }
         }
-        wait_until("lines in the log", SOON, || haflux.log().contains(" PR "));
+        wait_until("lines in the log", SOON, || haflux.log().contains(" PR-- "));
         haflux.terminate();
-        let log = haflux.log();
+        let json = std::fs::read_to_string(folder.join("log.json")).expect("a file");
+        let syslog = reading.join().expect("a reader");
+        assert!(json.contains("\"termination\":\"PR\"") && syslog.contains(" PR-- "));
+        let log = haflux.log() + &json + &syslog;
         let bad: Vec<&str> = log.lines().filter(|line| line.contains(SECRET)).collect();
         assert!(bad.is_empty(), "{level} {overridden:?}: {bad:#?}");
         let verbose = log.lines().find(|line| {

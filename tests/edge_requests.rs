@@ -41,7 +41,7 @@ fn assert_refused(lab: &Lab, request: &[u8], status: u16) {
     let shown = String::from_utf8_lossy(request).into_owned();
     let errors =
         || status::frontend(&lab.influx_url(), "influx_front")["malformed_requests"].as_u64();
-    let lines = || lab.haflux.log().matches(" PR ").count();
+    let lines = || lab.haflux.log().matches(" PR-- ").count();
     let (errors_before, lines_before) = (errors(), lines());
     let (answered, text) = exchange(&lab.haflux.address("influx_front"), request);
     assert_eq!(answered, status, "{shown:?}: {text}");

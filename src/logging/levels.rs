@@ -135,6 +135,7 @@ impl Levels {
         let library = self
             .parts
             .iter()
+            .filter(|(part, _)| is_library(part))
             .find(|(part, _)| name == part || name.starts_with(&format!("{part}_")))
             .map(|(_, level)| *level);
         let usual = LIBRARIES
@@ -197,8 +198,7 @@ fn word(level: LevelFilter) -> &'static str {
 pub(crate) fn known(part: &str) -> Result<String, LevelsError> {
     let part = part.strip_prefix("haflux::").unwrap_or(part);
     let module = part.split_once("::").map_or(part, |(module, _)| module);
-    let is_library = module.starts_with("pingora");
-    if is_library || parts().any(|known| known == module) {
+    if is_library(module) || parts().any(|known| known == module) {
         return Ok(part.to_owned());
     }
     Err(LevelsError::Part {
@@ -206,6 +206,11 @@ pub(crate) fn known(part: &str) -> Result<String, LevelsError> {
         suggestion: nearest(module, parts()).map(str::to_owned),
         known: parts().collect::<Vec<_>>().join(", "),
     })
+}
+
+/// The libraries that may have a level of their own: those that are known to say something.
+fn is_library(part: &str) -> bool {
+    part.starts_with("pingora")
 }
 
 /// The parts that may have a level of their own, libraries not among them.

@@ -127,7 +127,7 @@ mod tests {
         let mut repeats = repeats(10);
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut admit = |repeats: &mut Repeats, text: &str| {
+        let admit = |repeats: &mut Repeats, text: &str| {
             repeats.admit(start, PLACE, Level::Warn, "haflux::relay", text)
         };
         let passed: Vec<bool> = (0..5).map(|_| admit(&mut repeats, "down")).collect();

@@ -15,7 +15,17 @@ fn blocks(language: &str) -> Vec<&'static str> {
 
 #[test]
 fn the_examples_are_right() {
-    let [short, server, frontend, relay, backend, udp, _environment] = blocks("toml")[..] else {
+    let [
+        short,
+        server,
+        log,
+        frontend,
+        relay,
+        backend,
+        udp,
+        _environment,
+    ] = blocks("toml")[..]
+    else {
         panic!("the TOML examples of the reference")
     };
     let in_short = toml(short).unwrap();
@@ -28,7 +38,7 @@ servers = [{ name = "a", address = "10.0.2.2:3000" }]
 name = "closed_back"
 servers = [{ name = "a", address = "10.0.2.2:3001" }]
 "#;
-    let whole = toml(&[server, frontend, relay, backend, udp, others].concat());
+    let whole = toml(&[server, log, frontend, relay, backend, udp, others].concat());
     assert!(
         whole
             .unwrap_or_else(|errors| panic!("{errors}"))

@@ -6,11 +6,98 @@ use std::time::Duration;
 
 use super::{toml, with, yaml};
 use crate::config::model::{
-    Ack, Balance, Config, Judging, OnStale, OnUnavailable, Probe, Reads, ServerAddress, SyncPolicy,
-    Test,
+    Ack, Balance, Config, Judging, LogFormat, LogLines, LogTo, OnStale, OnUnavailable, Probe,
+    Reads, ServerAddress, SyncPolicy, SyslogForm, Test,
 };
 use crate::config::units::{UnitError, format_duration, format_size, parse_duration, parse_size};
 use crate::influx::Precision;
+
+#[test]
+fn lines_of_the_log_go_where_the_tables_say() {
+    let targets = |tables: &str| toml(&format!("{tables}{}", with("", "", "", "")));
+    let none = targets("").unwrap().config.server.log.targets;
+    assert!(matches!(&none[..], [target] if target.to == LogTo::Stderr));
+    let tables = r#"
+[[log]]
+to = "/var/log/x"
+lines = "access"
+format = "json"
+queue = "65KiB"
+[[log]]
+to = "syslog:/dev/log"
+facility = "daemon"
+syslog = "rfc5424"
+[[log]]
+to = "syslog:127.0.0.1:514"
+"#;
+    let targets = |tables: &str| targets(tables).map(|loaded| loaded.config.server.log.targets);
+    let set = targets(tables).unwrap();
+    let to: Vec<&LogTo> = set.iter().map(|target| &target.to).collect();
+    let unix = LogTo::Unix {
+        path: "/dev/log".into(),
+        facility: 3,
+        form: SyslogForm::Rfc5424,
+    };
+    let udp = LogTo::Udp {
+        address: "127.0.0.1:514".parse().unwrap(),
+        facility: 16,
+        form: SyslogForm::Rfc5424,
+    };
+    assert_eq!(to, [&LogTo::File("/var/log/x".into()), &unix, &udp]);
+    assert_eq!(
+        (set[0].lines, set[0].format, set[0].queue),
+        (LogLines::Access, LogFormat::Json, 65 << 10)
+    );
+    assert_eq!(
+        (set[2].lines, set[2].format, set[2].queue),
+        (LogLines::All, LogFormat::Text, 1 << 20)
+    );
+    for (wrong, said) in [
+        ("[[log]]", "\"to\" is missing"),
+        (
+            "[[log]]\nto = \"log.txt\"",
+            "expected \"stderr\", an absolute path",
+        ),
+        (
+            "[[log]]\nto = \"syslog:here:514\"",
+            "expected \"stderr\", an absolute path",
+        ),
+        (
+            "[[log]]\nto = \"syslog:127.0.0.1\"",
+            "expected \"stderr\", an absolute path",
+        ),
+        (
+            "[[log]]\nto = \"stderr\"\nfacility = \"local0\"",
+            "to begin with \"syslog:\"",
+        ),
+        (
+            "[[log]]\nto = \"stderr\"\nqueue = 1",
+            "expected a size from \"64KiB\"",
+        ),
+        (
+            "[[log]]\nto = \"syslog:/x\"\nfacility = \"local8\"",
+            "did you mean \"local",
+        ),
+        (
+            "[server]\nlog_levels = { raley = \"debug\" }",
+            "did you mean \"relay\"?",
+        ),
+        (
+            "[server]\nlog_levels = { relay = \"loud\" }",
+            "log_levels.relay: expected \"off\"",
+        ),
+    ] {
+        let errors = targets(&format!("{wrong}\n")).unwrap_err().to_string();
+        assert!(errors.contains(said), "{wrong}: {errors}");
+    }
+    let many = "[[log]]\nto = \"stderr\"\n".repeat(17);
+    assert!(
+        targets(&many)
+            .unwrap_err()
+            .to_string()
+            .contains("at most 16 tables")
+    );
+}
 
 fn config(frontend: &str, relay: &str, backend: &str, server: &str) -> Config {
     toml(&with(frontend, relay, backend, server))
@@ -60,7 +147,7 @@ on_stale = "reject"
 timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         "weight = 15\nbackup = true\ncheck = false",
     );
-    let server = "[server]\ndata_dir = \"/data\"\nthreads = 3\nlog_level = \"debug\"\naccess_log = false\nstop_timeout = \"1m\"\nmax_query_body = \"1MiB\"\nmax_query_inflight = \"2MiB\"\nmax_query_share = \"1MiB\"\nbody_wait = \"24s\"\nmax_query_parameters = 25\nmax_query_length = \"26KiB\"\nmax_query_statements = 27\nmax_query_terms = 28\nmax_query_depth = 29\n";
+    let server = "[server]\ndata_dir = \"/data\"\nthreads = 3\nlog_level = \"debug\"\naccess_log = false\nstop_timeout = \"1m\"\nmax_query_body = \"1MiB\"\nmax_query_inflight = \"2MiB\"\nmax_query_share = \"1MiB\"\nbody_wait = \"24s\"\nmax_query_parameters = 25\nmax_query_length = \"26KiB\"\nmax_query_statements = 27\nmax_query_terms = 28\nmax_query_depth = 29\nlog_levels = { relay = \"debug\" }\nlog_repeats = 31\nlog_repeat_time = \"32s\"\nlog_repeat_messages = 33\n";
     let config = toml(&format!("{server}{text}")).unwrap().config;
 
     let seconds = Duration::from_secs;
@@ -88,6 +175,11 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         depth: 29,
     };
     assert_eq!(config.server.query_limits, limits);
+    let log = &config.server.log;
+    assert_eq!((log.repeats, log.repeat_messages), (31, 33));
+    assert_eq!(log.repeat_time, seconds(32));
+    let relay = ("relay".to_owned(), log::LevelFilter::Debug);
+    assert_eq!(log.levels, [relay]);
     let frontend = &config.frontends[0];
     assert_eq!(
         (frontend.stats_uri.as_deref(), frontend.forwarded_for),
