@@ -17,7 +17,7 @@ use support::ports::free_port;
 use support::process::Process;
 use support::status::page;
 use support::wait::SOON;
-use support::{Haflux, Influxd, Lab, wait_for, wait_until};
+use support::{Haflux, Influxd, Lab, wait_until};
 
 /// One frontend before one plain pool; `server` are keys of `[server]`, `logs` tables `[[log]]`.
 fn plain(server: &str, logs: &str, address: &str) -> String {
@@ -62,7 +62,7 @@ fn shape(line: &str) -> String {
             _ => word.to_owned(),
         })
         .collect();
-    format!("{priority}> {} \"{request}", words.join(" "))
+    format!("{priority}> {} \"{}", words.join(" "), request.trim_end())
 }
 
 #[test]
@@ -97,6 +97,8 @@ fn the_access_log_is_haproxys() {
     wait_until("haproxy", SOON, || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
     });
+    // HAProxy logs the connection that only looked whether it listens.
+    receive(&theirs);
     for request in [
         "GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
         "GET /query?db=t&epoch=ms HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
@@ -111,10 +113,7 @@ fn the_access_log_is_haproxys() {
         ];
         let [ours, theirs] = lines.map(|(address, log)| {
             let _ = raw(&address, request.as_bytes(), Duration::from_secs(2));
-            // Whoever only looked whether haproxy listens is none of it.
-            wait_for("a request's line", SOON, || {
-                Some(receive(log)).filter(|line| line.contains('"'))
-            })
+            receive(log)
         });
         assert_eq!(shape(&ours), shape(&theirs), "{ours}\n{theirs}");
     }
@@ -222,7 +221,9 @@ fn nobody_waits_for_a_target_that_takes_nothing() {
     while seen + said < REQUESTS {
         let length = syslog.recv(&mut space).expect("a line");
         let line = String::from_utf8_lossy(&space[..length]).into_owned();
-        assert!(line.starts_with("<3"), "facility 3: {line}");
+        let (priority, _) = line.split_once('>').expect("a priority");
+        let priority: u8 = priority[1..].parse().expect("a number");
+        assert_eq!(priority / 8, 3, "{line}");
         if line.contains("/ping?number=") {
             seen += 1;
         } else if let Some(count) =
@@ -267,9 +268,7 @@ fn a_node_that_ends_and_returns_is_said_once_in_our_words() {
     lab.node2.kill9();
     support::write(&lab.influx_url(), "t", "m v=2 2");
     wait_until("it is down", SOON, || {
-        let log = lab.haflux.log();
-        log.contains("influx_back/influxlab2 is DOWN")
-            && log.contains("replica influxlab2 takes no writes")
+        lab.haflux.log().contains("influx_back/influxlab2 is DOWN")
     });
     lab.node2.restart();
     lab.both_hold("t", "m", 2);
@@ -281,7 +280,6 @@ fn a_node_that_ends_and_returns_is_said_once_in_our_words() {
     for (what, times) in [
         ("influx_back/influxlab2 is DOWN", 1),
         ("influx_back/influxlab2 is UP", 1),
-        ("replica influxlab2 takes no writes", 1),
         ("replica influxlab2 answers; from record", 2),
         ("Backend {", 0),
         ("Inet(", 0),
@@ -291,6 +289,9 @@ fn a_node_that_ends_and_returns_is_said_once_in_our_words() {
         let found = states(&log, what);
         assert_eq!(found.len(), times, "{what}: {found:#?}");
     }
+    // Only if the relay finds it out before the check does.
+    let broken = states(&log, "replica influxlab2 takes no writes");
+    assert!(broken.len() <= 1, "{broken:#?}");
 }
 
 #[test]
@@ -313,7 +314,7 @@ fn levels_change_while_it_runs_and_repeats_are_counted() {
         let log = haflux.log();
         let lines = log
             .lines()
-            .filter(|line| line.contains(" DEBUG proxy::forward: back: "));
+            .filter(|line| line.contains(" DEBUG proxy::app: front: "));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     ping("before");

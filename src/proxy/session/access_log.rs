@@ -127,6 +127,14 @@ impl Line<'_> {
         })
     }
 
+    /// Milliseconds between the moments. Nothing has to be waited for where haflux itself answers.
+    fn steps(&self) -> [Option<u128>; 3] {
+        match self.termination {
+            Termination::Local => [Some(0); 3],
+            _ => self.times.steps(),
+        }
+    }
+
     /// When the request came, in local time.
     fn date(&self) -> Zoned {
         let time = Timestamp::try_from(self.at).unwrap_or_default();
@@ -159,7 +167,7 @@ impl fmt::Display for Line<'_> {
             self.server()
         )?;
         f.write_str(if self.version.is_some() { "0/" } else { "-1/" })?;
-        for step in self.times.steps() {
+        for step in self.steps() {
             match step {
                 Some(step) => write!(f, "{step}/")?,
                 None => f.write_str("-1/")?,
@@ -221,7 +229,7 @@ struct Object<'a> {
 
 impl AccessLine for Line<'_> {
     fn write_json(&self, time: &str, to: &mut Vec<u8>) {
-        let [chosen_ms, connected_ms, answered_ms] = self.times.steps();
+        let [chosen_ms, connected_ms, answered_ms] = self.steps();
         let [
             process_connections,
             frontend_connections,
