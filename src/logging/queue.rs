@@ -131,7 +131,7 @@ impl Queue {
     /// Waits until all lines are written, but not past `until`.
     pub(super) fn wait_until_empty(&self, until: Instant) {
         let mut state = self.state.lock();
-        while !(state.waiting.ends.is_empty() && !state.is_writing) {
+        while !state.waiting.ends.is_empty() || state.is_writing {
             if self.emptied.wait_until(&mut state, until).timed_out() {
                 return;
             }
