@@ -118,9 +118,9 @@ fn a_wrong_file_is_all_its_errors_and_starts_nothing() {
     let name = file.display();
     let errors = format!(
         "{name}:7:12: server.data_dir: {} is not a folder\n\
-         {name}:26:19: frontend \"http_front\", default_backend: no backend or relay is named \"grafana\"; did you mean \"grafana_back\"?\n\
-         {name}:66:11: backend \"influx_back\", balance: expected \"roundrobin\", \"leastconn\", \"random\" or \"source\", found \"roundrobbin\"; did you mean \"roundrobin\"?\n\
-         {name}:67:51: backend \"influx_back\", check.rise: expected a whole number from 1 to 1000, found 0\n\
+         {name}:32:19: frontend \"http_front\", default_backend: no backend or relay is named \"grafana\"; did you mean \"grafana_back\"?\n\
+         {name}:72:11: backend \"influx_back\", balance: expected \"roundrobin\", \"leastconn\", \"random\" or \"source\", found \"roundrobbin\"; did you mean \"roundrobin\"?\n\
+         {name}:73:51: backend \"influx_back\", check.rise: expected a whole number from 1 to 1000, found 0\n\
          {name}: 4 errors\n",
         folder.path().join("ready.toml").display()
     );
