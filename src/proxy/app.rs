@@ -28,7 +28,7 @@ use super::session::error_kind::ErrorKind;
 use super::session::forwarded_for;
 use crate::config::model::Target;
 use crate::logging;
-use crate::stats::Traffic;
+use crate::stats::Finished;
 
 /// One frontend's requests.
 pub(crate) struct App {
@@ -152,18 +152,6 @@ impl App {
         };
     }
 
-    fn count(&self, traffic: &Traffic, passed: Passed, status: Option<u16>) {
-        traffic.requests.increment();
-        traffic
-            .bytes_in
-            .add(u64::try_from(passed.sent).unwrap_or(u64::MAX));
-        traffic
-            .bytes_out
-            .add(u64::try_from(passed.received).unwrap_or(u64::MAX));
-        if let Some(status) = status {
-            traffic.responses.count(status);
-        }
-    }
 }
 
 #[async_trait]
@@ -216,13 +204,16 @@ impl ProxyHttp for App {
     async fn connected_to_upstream(
         &self,
         _session: &mut Session,
-        _reused: bool,
+        reused: bool,
         _peer: &HttpPeer,
         _fd: std::os::fd::RawFd,
         _digest: Option<&Digest>,
         context: &mut RequestContext,
     ) -> pingora::Result<()> {
         context.reached(Some(Instant::now()), None);
+        if let Some(server) = self.serving.current_server(context) {
+            server.stats.count_connection(reused);
+        }
         Ok(())
     }
 
@@ -338,19 +329,26 @@ impl ProxyHttp for App {
             sent: session.body_bytes_read() + context.tunneled.sent,
             received: session.body_bytes_sent() + context.tunneled.received,
         };
-        self.count(&self.serving.stats.traffic, passed, status);
+        context.times.total = context.started.elapsed();
+        let finished = Finished {
+            bytes_in: u64::try_from(passed.sent).unwrap_or(u64::MAX),
+            bytes_out: u64::try_from(passed.received).unwrap_or(u64::MAX),
+            status,
+            abort: context.termination.abort(),
+            durations: context.times.durations(),
+        };
+        self.serving.stats.traffic.count(&finished);
         let target = context
             .target
             .and_then(|target| self.serving.traffic(target));
         if let Some(target) = target {
-            self.count(target, passed, status);
+            target.count(&finished);
         }
         let server = self.serving.current_server(context);
         if let Some(server) = server {
-            self.count(&server.stats.traffic, passed, status);
+            server.stats.traffic.count(&finished);
         }
         if logging::has_access_log() {
-            context.times.total = context.started.elapsed();
             let frontends = &self.serving.shared.stats.frontends;
             let line = Line {
                 at: SystemTime::now() - context.times.total,

@@ -52,6 +52,7 @@ impl Serving {
     /// No connection could be made.
     pub(super) fn not_connected(&self, context: &mut RequestContext, mut error: BError) -> BError {
         if let Some(server) = self.current_server(context) {
+            server.stats.count_connection(false);
             server.stats.connect_errors.increment();
         }
         context.termination = Termination::NoServer;

@@ -120,8 +120,7 @@ impl Serving {
     pub(super) fn enter(&self, context: &mut RequestContext, target: Target) {
         context.target = Some(target);
         if let Some(traffic) = self.traffic(target) {
-            context.target_session = Some(traffic.sessions.enter());
-            traffic.sessions_total.increment();
+            context.target_session = Some(traffic.open_session());
         }
     }
 

@@ -7,6 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::Config;
 use crate::config::model::{Backend, Balance, Frontend, PoolServer, Probe, Relay, Udp};
+use crate::stats::outages::Outages;
 use crate::stats::{
     BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats, ReplicaState,
     ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus, Stats, Traffic, UdpStats,
@@ -46,7 +47,9 @@ fn frontend(frontend: &Frontend) -> FrontendStats {
     FrontendStats {
         name: frontend.name.clone(),
         bind: frontend.bind.iter().map(ToString::to_string).collect(),
+        session_limit: frontend.max_connections as u64,
         traffic: Traffic::default(),
+        intercepted: Counter::default(),
         request_errors: Counter::default(),
         malformed_requests: Counter::default(),
         slow_requests: Counter::default(),
@@ -67,6 +70,7 @@ fn backend(backend: &Backend) -> BackendStats {
         balance: balance.to_owned(),
         traffic: Traffic::default(),
         no_server: Counter::default(),
+        outages: Outages::default(),
         barrier: BarrierStats::default(),
         servers: backend
             .servers
@@ -92,13 +96,15 @@ fn server(server: &PoolServer, checked: bool) -> ServerStats {
         weight: server.weight,
         backup: server.backup,
         traffic: Traffic::default(),
+        connects: Counter::default(),
+        reuses: Counter::default(),
         connect_errors: Counter::default(),
         response_errors: Counter::default(),
         ends: Counter::default(),
         redispatches: Counter::default(),
         state: ArcSwap::from_pointee(state),
         check_failures: Counter::default(),
-        downs: Counter::default(),
+        outages: Outages::default(),
         last_check: ArcSwapOption::empty(),
     }
 }
@@ -108,6 +114,8 @@ fn relay(config: &Config, relay: &Relay) -> RelayStats {
     RelayStats {
         name: relay.name.clone(),
         pool: pool.name.clone(),
+        backlog_limit: relay.max_backlog as u64,
+        dead_letter_limit: relay.max_dead_letters as u64,
         replicas: pool
             .servers
             .iter()

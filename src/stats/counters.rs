@@ -6,6 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use super::outages::Outages;
+use super::rate::Rate;
+use super::times::{Average, Histogram};
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -140,14 +144,120 @@ pub struct Traffic {
     pub sessions: Arc<Gauge>,
     /// Sessions since the start.
     pub sessions_total: Counter,
+    /// Sessions a second.
+    pub session_rate: Rate,
     /// Requests since the start.
     pub requests: Counter,
+    /// Requests a second.
+    pub request_rate: Rate,
     /// Bytes of request bodies.
     pub bytes_in: Counter,
     /// Bytes of response bodies.
     pub bytes_out: Counter,
     /// Responses by class.
     pub responses: Responses,
+    /// Requests whose client left, or fell silent, before it had its answer.
+    pub client_aborts: Counter,
+    /// Requests whose server broke off, or fell silent, inside its answer.
+    pub server_aborts: Counter,
+    /// How long requests took.
+    pub times: RequestTimes,
+}
+
+impl Traffic {
+    /// Counts a session, which lasts until the guard is dropped.
+    pub fn open_session(&self) -> GaugeGuard {
+        self.sessions_total.increment();
+        self.session_rate.tick();
+        self.sessions.enter()
+    }
+
+    /// Counts a request that has ended.
+    pub fn count(&self, request: &Finished) {
+        self.requests.increment();
+        self.request_rate.tick();
+        self.bytes_in.add(request.bytes_in);
+        self.bytes_out.add(request.bytes_out);
+        if let Some(status) = request.status {
+            self.responses.count(status);
+        }
+        match request.abort {
+            Some(Abort::Client) => self.client_aborts.increment(),
+            Some(Abort::Server) => self.server_aborts.increment(),
+            None => {}
+        }
+        self.times.add(&request.durations);
+    }
+}
+
+/// How long requests took.
+#[derive(Debug, Default)]
+pub struct RequestTimes {
+    /// Until a server was chosen.
+    pub queue: Average,
+    /// From then on until the server was connected.
+    pub connect: Average,
+    /// From then on until the header of the answer was there.
+    pub response: Average,
+    /// The whole request.
+    pub total: Average,
+    /// The whole requests, by length.
+    pub histogram: Histogram,
+}
+
+impl RequestTimes {
+    fn add(&self, durations: &Durations) {
+        for (average, time) in [
+            (&self.queue, durations.queue),
+            (&self.connect, durations.connect),
+            (&self.response, durations.response),
+        ] {
+            if let Some(time) = time {
+                average.add(time);
+            }
+        }
+        if let Some(total) = durations.total {
+            self.total.add(total);
+            self.histogram.add(total);
+        }
+    }
+}
+
+/// The parts of one request's time; nothing for what it did not come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Durations {
+    /// Until a server was chosen.
+    pub queue: Option<Duration>,
+    /// From then on until the server was connected.
+    pub connect: Option<Duration>,
+    /// From then on until the header of the answer was there.
+    pub response: Option<Duration>,
+    /// The whole request.
+    pub total: Option<Duration>,
+}
+
+/// What is counted of a request that has ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Finished {
+    /// Bytes of its body.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body.
+    pub bytes_out: u64,
+    /// The status of the answer; nothing if none was sent.
+    pub status: Option<u16>,
+    /// Who gave it up, if it did not end as it should.
+    pub abort: Option<Abort>,
+    /// How long it took.
+    pub durations: Durations,
+}
+
+/// Who gave a request up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abort {
+    /// The client left or fell silent.
+    Client,
+    /// The server broke off or fell silent inside its answer.
+    Server,
 }
 
 /// The log.
@@ -175,8 +285,12 @@ pub struct FrontendStats {
     pub name: String,
     /// Its addresses, as text.
     pub bind: Vec<String>,
+    /// Most connections at once (`maxconn`).
+    pub session_limit: u64,
     /// What passed it.
     pub traffic: Traffic,
+    /// Requests for the status page or the metrics.
+    pub intercepted: Counter,
     /// Requests refused as malformed, too large or too slow.
     pub request_errors: Counter,
     /// Of those, the ones whose header is malformed.
@@ -190,6 +304,8 @@ pub struct FrontendStats {
 /// What the read barrier of a replicated backend did.
 #[derive(Debug, Default)]
 pub struct BarrierStats {
+    /// Reads that wait for a fresh replica now.
+    pub waiting: Arc<Gauge>,
     /// Reads that had to wait for a fresh replica.
     pub waits: Counter,
     /// How long they waited, in microseconds.
@@ -213,6 +329,8 @@ pub struct BackendStats {
     pub traffic: Traffic,
     /// Requests answered 503 because no server was up.
     pub no_server: Counter,
+    /// Times in which none of its servers was up.
+    pub outages: Outages,
     /// The read barrier, where a relay replicates to it.
     pub barrier: BarrierStats,
     /// Its servers, in the order of the configuration.
@@ -232,6 +350,10 @@ pub struct ServerStats {
     pub backup: bool,
     /// What passed it.
     pub traffic: Traffic,
+    /// Connections that were tried to be made.
+    pub connects: Counter,
+    /// Requests that went over a connection that was idle.
+    pub reuses: Counter,
     /// Connections that could not be made.
     pub connect_errors: Counter,
     /// Answers that broke off or never came.
@@ -244,10 +366,20 @@ pub struct ServerStats {
     pub state: ArcSwap<ServerState>,
     /// Failed checks.
     pub check_failures: Counter,
-    /// Times it went from up to down.
-    pub downs: Counter,
+    /// Times in which it was down.
+    pub outages: Outages,
     /// The last check.
     pub last_check: ArcSwapOption<LastCheck>,
+}
+
+impl ServerStats {
+    /// A request has got a connection that was idle, or one is tried to be made for it.
+    pub fn count_connection(&self, is_reused: bool) {
+        match is_reused {
+            true => self.reuses.increment(),
+            false => self.connects.increment(),
+        }
+    }
 }
 
 /// Whether a server is up, and since when.
@@ -300,6 +432,12 @@ pub struct RelayStats {
     pub head_offset: Gauge,
     /// Each two numbers between which no record lies; known when the journal is open.
     pub jumps: OnceLock<Vec<(u64, u64)>>,
+    /// Most bytes that a replica may be behind (`max_backlog`).
+    pub backlog_limit: u64,
+    /// Most dead letters that are kept (`max_dead_letters`).
+    pub dead_letter_limit: u64,
+    /// How long writes waited from the end of their body until they were acknowledged.
+    pub acknowledgement: Histogram,
     /// Bytes of bodies held for clients now.
     pub inflight: Arc<BudgetStats>,
     /// Lines that were made ones that every node refuses, because they would harm it.

@@ -13,9 +13,12 @@
 
 pub mod counters;
 pub mod json;
+pub mod outages;
 pub mod page;
+pub mod rate;
 pub mod server_handle;
 pub mod snapshot;
+pub mod times;
 pub mod units;
 
 #[cfg(test)]

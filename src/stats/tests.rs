@@ -6,6 +6,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::Value;
 
 use super::json::json;
+use super::outages::Outages;
 use super::page::html;
 use super::snapshot::{Snapshot, Status};
 use super::units::{Bytes, Count, Moment, Span};
@@ -44,7 +45,9 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
         weight: 1,
         backup: false,
         traffic: traffic(requests),
-        connect_errors: Counter::default(),
+        connects: Counter::default(),
+            reuses: Counter::default(),
+            connect_errors: Counter::default(),
         response_errors: Counter::default(),
         ends: Counter::default(),
         redispatches: Counter::default(),
@@ -64,7 +67,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
             },
         }),
         check_failures: Counter::default(),
-        downs: Counter::default(),
+        outages: Outages::default(),
         last_check: ArcSwapOption::from(None),
     };
     match status {
@@ -79,7 +82,10 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
             server.connect_errors.add(4);
             server.redispatches.add(3);
             server.check_failures.add(70);
-            server.downs.add(2);
+            for _ in 0..2 {
+                server.outages.note(true);
+                server.outages.note(false);
+            }
             server.last_check.store(Some(Arc::new(LastCheck {
                 at: ago(1),
                 took: Duration::from_micros(300),
@@ -157,6 +163,8 @@ fn lab() -> Stats {
             name: name.to_owned(),
             bind: bind.iter().map(|address| (*address).to_owned()).collect(),
             traffic: traffic(requests),
+            intercepted: Counter::default(),
+            session_limit: 2000,
             request_errors: Counter::default(),
             malformed_requests: Counter::default(),
             slow_requests: Counter::default(),
@@ -169,6 +177,7 @@ fn lab() -> Stats {
             balance: "roundrobin".to_owned(),
             traffic: traffic(1_732_650),
             no_server: Counter::default(),
+            outages: Outages::default(),
             barrier: BarrierStats::default(),
             servers,
         })

@@ -108,6 +108,7 @@ impl<'a> Chooser<'a> {
             let deadline = *self.deadline.get_or_insert(begun + longest);
             let wait = deadline.saturating_duration_since(begun);
             stats.waits.increment();
+            let _waiting = stats.waiting.enter();
             let chosen = freshness.wait_for(wait, || self.fresh(tried)).await;
             let waited = begun.elapsed().as_micros();
             stats

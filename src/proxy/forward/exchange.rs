@@ -106,6 +106,7 @@ impl Exchange<'_> {
             && let Some(stream) = self.server.idle.take(self.address)
         {
             progress.connected = Some(Instant::now());
+            self.server.stats.count_connection(true);
             match self.begin(stream).await {
                 Err(Failure::Broken(error)) => {
                     sent = true;
@@ -118,6 +119,7 @@ impl Exchange<'_> {
             }
         }
         let timeout = self.pool.config().connect_timeout;
+        self.server.stats.count_connection(false);
         let stream = connect(self.connector, self.address, timeout)
             .await
             .map_err(if sent {

@@ -27,7 +27,7 @@ use crate::proxy::app::App;
 use crate::proxy::client::{Client, Limits, Next, Refused, Sources};
 use crate::proxy::session::access_log::{Line, Termination, Times};
 use crate::proxy::session::in_flight::InFlight;
-use crate::stats::{FrontendStats, Stats};
+use crate::stats::{Finished, FrontendStats, Stats};
 
 /// After the stop, requests that are already on their way on kept connections are still answered for so long, and
 /// connections that the kernel had taken may still send theirs.
@@ -148,8 +148,7 @@ impl Connections {
         let Some(_slot) = self.slot().await else {
             return;
         };
-        let _session = self.stats.traffic.sessions.enter();
-        self.stats.traffic.sessions_total.increment();
+        let _session = self.stats.traffic.open_session();
         let mut is_over = self.is_over.subscribe();
         let mut next = Some(Client::new(stream, self.limits));
         while let Some(mut connection) = next.take() {
@@ -191,8 +190,10 @@ impl Connections {
             false => (&self.stats.malformed_requests, Termination::Refused),
         };
         counter.increment();
-        self.stats.traffic.requests.increment();
-        self.stats.traffic.responses.count(refused.status());
+        self.stats.traffic.count(&Finished {
+            status: Some(refused.status()),
+            ..Finished::default()
+        });
         if logging::has_access_log() {
             let frontends = &self.all_stats.frontends;
             let line = Line {

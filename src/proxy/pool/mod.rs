@@ -99,7 +99,11 @@ impl Pool {
                 None => (false, "name not resolved yet"),
             };
             pool.record(index, up, reason);
+            if let Some(server) = pool.server(index) {
+                server.stats.outages.begin(up);
+            }
         }
+        pool.stats.outages.begin(pool.has_server_up());
         Ok(pool)
     }
 
@@ -244,10 +248,9 @@ impl Pool {
         }
         // Who is woken by the change must find all of it.
         self.record(index, up, reason);
-        if !up {
-            server.stats.downs.increment();
-        }
+        server.stats.outages.note(up);
         server.handle.set_up(up);
+        self.stats.outages.note(self.has_server_up());
         let all = self.servers.len();
         let left = self.servers.iter().filter(|one| one.handle.is_up()).count();
         let (pool, name) = (self.name(), server.handle.name());
@@ -278,6 +281,11 @@ impl Pool {
             since: SystemTime::now(),
             reason: reason.to_owned(),
         }));
+    }
+
+    /// Whether some server is up, whatever its weight.
+    fn has_server_up(&self) -> bool {
+        self.servers.iter().any(|server| server.handle.is_up())
     }
 
     /// Whether the pool checks this server of it.

@@ -24,6 +24,7 @@ use percent_encoding::percent_decode;
 use serde::Serialize;
 
 use crate::logging::{AccessLine, rfc3339};
+use crate::stats::{Abort, Durations};
 
 /// Most bytes of a request's target that are logged.
 const MAX_TARGET: usize = 2048;
@@ -55,6 +56,20 @@ pub(crate) enum Termination {
 }
 
 impl Termination {
+    /// Who gave the request up, as HAProxy counts it.
+    pub(crate) fn abort(self) -> Option<Abort> {
+        match self {
+            Termination::ClientLeft | Termination::ClientSilent => Some(Abort::Client),
+            Termination::AnswerBroke | Termination::AnswerSilent => Some(Abort::Server),
+            Termination::Normal
+            | Termination::Refused
+            | Termination::Local
+            | Termination::NoServer
+            | Termination::ServerBroke
+            | Termination::ServerSilent => None,
+        }
+    }
+
     fn letters(self) -> &'static str {
         match self {
             Termination::Normal => "--",
@@ -89,6 +104,17 @@ impl Times {
             before = moment?;
             Some(step.as_millis())
         })
+    }
+
+    /// The parts between these moments.
+    pub(crate) fn durations(&self) -> Durations {
+        let part = |from: Option<Duration>, to: Option<Duration>| Some(to?.saturating_sub(from?));
+        Durations {
+            queue: self.chosen,
+            connect: part(self.chosen, self.connected),
+            response: part(self.connected, self.answered),
+            total: Some(self.total),
+        }
     }
 }
 

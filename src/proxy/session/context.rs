@@ -71,8 +71,7 @@ impl RequestContext {
             ..Times::default()
         };
         self.server = Some(index);
-        self.server_session = Some(server.stats.traffic.sessions.enter());
-        server.stats.traffic.sessions_total.increment();
+        self.server_session = Some(server.stats.traffic.open_session());
     }
 
     /// It reached the server, and got an answer.

@@ -27,6 +27,7 @@ use crate::influx::influxql::{Class, Request};
 use crate::proxy::{InFlight, Pool, Proxy, RelayHandler, StatusPage, build_pools};
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
+use crate::stats::outages::Outages;
 use crate::stats::{
     BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState, ServerStats,
     ServerStatus, Stats, Traffic,
@@ -198,6 +199,8 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             weight: server.weight,
             backup: server.backup,
             traffic: Traffic::default(),
+            connects: Counter::default(),
+            reuses: Counter::default(),
             connect_errors: Counter::default(),
             response_errors: Counter::default(),
             ends: Counter::default(),
@@ -208,7 +211,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
                 reason: String::new(),
             }),
             check_failures: Counter::default(),
-            downs: Counter::default(),
+            outages: Outages::default(),
             last_check: ArcSwapOption::empty(),
         })
     };
@@ -217,6 +220,8 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             name: frontend.name.clone(),
             bind: Vec::new(),
             traffic: Traffic::default(),
+            intercepted: Counter::default(),
+            session_limit: 2000,
             request_errors: Counter::default(),
             malformed_requests: Counter::default(),
             slow_requests: Counter::default(),
@@ -229,6 +234,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             balance: "roundrobin".into(),
             traffic: Traffic::default(),
             no_server: Counter::default(),
+            outages: Outages::default(),
             barrier: BarrierStats::default(),
             servers: backend.servers.iter().map(server).collect(),
         })

@@ -50,7 +50,7 @@ async fn a_server_that_refuses_falls_and_rises() {
     assert_eq!(state.status, ServerStatus::Down);
     assert_eq!(state.reason, "L4CON connection refused");
     assert!(stats.check_failures.get() >= 3, "fall is 3");
-    assert_eq!(stats.downs.get(), 1);
+    assert_eq!(stats.outages.read().count, 1);
     for _ in 0..4 {
         assert_eq!(proxy.get("/").await.body, "b");
     }

@@ -6,9 +6,13 @@
 use serde::Serialize;
 
 use super::counters::{ReplicaStatus, ServerStatus};
+use super::times::HistogramReading;
 use super::units::{Bytes, Count, Moment, Span};
 
+mod process;
 mod take;
+
+pub use process::ProcessView;
 
 /// Everything, at one moment. Serialised it is the JSON view.
 #[derive(Debug, Serialize)]
@@ -17,6 +21,8 @@ pub struct Snapshot {
     pub version: &'static str,
     /// The process id.
     pub pid: u32,
+    /// What the system says of the process.
+    pub process: ProcessView,
     /// When this was read.
     pub now: Moment,
     /// When the process started.
@@ -70,6 +76,12 @@ pub struct SessionsView {
     pub max: Count,
     /// Since the start.
     pub total: Count,
+    /// New ones in the last second.
+    pub rate: Count,
+    /// The most new ones in a second.
+    pub rate_max: Count,
+    /// How long ago the newest one began, in whole seconds; nothing if there was none.
+    pub last: Option<Span>,
 }
 
 /// Responses by the first digit of their status.
@@ -101,12 +113,46 @@ pub struct TrafficView {
     pub sessions: SessionsView,
     /// Requests since the start.
     pub requests: Count,
+    /// Requests in the last second.
+    pub requests_rate: Count,
+    /// The most requests in a second.
+    pub requests_rate_max: Count,
     /// Responses since the start.
     pub responses: ResponsesView,
     /// Bytes of request bodies.
     pub bytes_in: Bytes,
     /// Bytes of response bodies.
     pub bytes_out: Bytes,
+    /// Requests that their clients gave up.
+    pub client_aborts: Count,
+    /// Requests that their servers gave up inside an answer.
+    pub server_aborts: Count,
+    /// How long requests took.
+    pub times: TimesView,
+}
+
+/// How long requests took.
+#[derive(Debug, Serialize)]
+pub struct TimesView {
+    /// Until a server was chosen.
+    pub queue: TimeView,
+    /// From then on until the server was connected.
+    pub connect: TimeView,
+    /// From then on until the header of the answer was there.
+    pub response: TimeView,
+    /// The whole request.
+    pub total: TimeView,
+    /// The whole requests, by length.
+    pub histogram: HistogramReading,
+}
+
+/// One part of the time of requests.
+#[derive(Debug, Serialize)]
+pub struct TimeView {
+    /// The average of the last 1024 requests.
+    pub average: Span,
+    /// The longest since the start.
+    pub max: Span,
 }
 
 /// One frontend.
@@ -116,8 +162,12 @@ pub struct FrontendView {
     pub name: String,
     /// Its addresses.
     pub bind: Vec<String>,
+    /// Most connections at once.
+    pub session_limit: Count,
     /// What passed it.
     pub traffic: TrafficView,
+    /// Requests for the status page or the metrics.
+    pub intercepted: Count,
     /// Requests refused as malformed, too large or too slow.
     pub request_errors: Count,
     /// Of those, the ones whose header is malformed.
@@ -139,6 +189,12 @@ pub struct BackendView {
     pub up: bool,
     /// How many of its servers are up or not checked.
     pub servers_up: Count,
+    /// How often its last server that was up went down.
+    pub downs: Count,
+    /// How long none of its servers was up, in all.
+    pub down_for: Span,
+    /// How long ago its first server went up, or its last one down.
+    pub changed: Span,
     /// What passed it.
     pub traffic: TrafficView,
     /// Requests answered 503 because no server was up.
@@ -152,6 +208,10 @@ pub struct BackendView {
 /// What the read barrier of a backend did since the start.
 #[derive(Debug, Serialize)]
 pub struct BarrierView {
+    /// Reads that wait for a fresh replica now.
+    pub waiting: Count,
+    /// The most that waited at once.
+    pub waiting_max: Count,
     /// Reads that had to wait for a fresh replica.
     pub waits: Count,
     /// How long they waited, together; seconds when serialised.
@@ -183,6 +243,10 @@ pub struct ServerView {
     pub backup: bool,
     /// What passed it.
     pub traffic: TrafficView,
+    /// Connections that were tried to be made.
+    pub connects: Count,
+    /// Requests that went over a connection that was idle.
+    pub reuses: Count,
     /// Connections that could not be made.
     pub connect_errors: Count,
     /// Answers that broke off or never came.
@@ -197,6 +261,8 @@ pub struct ServerView {
     pub check_failures: Count,
     /// Times it went from up to down.
     pub downs: Count,
+    /// How long it was down, in all.
+    pub down_for: Span,
 }
 
 /// The outcome of one health check.
@@ -225,6 +291,10 @@ pub struct RelayView {
     pub traffic: TrafficView,
     /// Sequence of the newest durable record.
     pub head: Count,
+    /// Most bytes that a replica may be behind.
+    pub backlog_limit: Bytes,
+    /// How long writes waited from the end of their body until they were acknowledged.
+    pub acknowledgement: HistogramReading,
     /// Records appended since the start.
     pub records: Count,
     /// Statements among them.
@@ -255,6 +325,10 @@ pub struct RelayView {
     pub timeouts: Count,
     /// Records that one replica refused for good while another accepted them.
     pub dead_letters: Count,
+    /// Dead letters that nobody has settled.
+    pub open_dead_letters: Count,
+    /// Most dead letters that are kept.
+    pub dead_letter_limit: Count,
     /// Refused records that are remembered, because a replica may still be sent them.
     pub pending_refusals: Count,
     /// Whether refusals cannot be put on disk, so that cursors are not saved.

@@ -1,13 +1,16 @@
 //! Reading the counters into a [`Snapshot`].
+//!
+//! Each function takes its counters apart without a `..`: a counter that no view shows does not compile.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::stats::counters::{
-    BackendStats, FrontendStats, Gauge, JournalStats, LogStats, RelayStats, ReplicaStats,
-    ServerStats, Stats, Traffic, UdpStats,
+    BackendStats, BarrierStats, BudgetStats, FrontendStats, Gauge, JournalStats, LogStats,
+    LogTargetStats, RelayStats, ReplicaStats, RequestTimes, ServerStats, Stats, Traffic, UdpStats,
 };
+use crate::stats::times::Average;
 
 /// The longest text of an error or a check that is shown, in characters; what follows is cut off with an ellipsis.
 const LONGEST_TEXT: usize = 400;
@@ -15,21 +18,37 @@ const LONGEST_TEXT: usize = 400;
 impl Snapshot {
     /// Reads all counters. Ages are seen from `now`.
     pub fn take(stats: &Stats, now: SystemTime) -> Self {
+        let Stats {
+            started,
+            frontends,
+            backends,
+            relays,
+            udp,
+            query_inflight,
+            queries_refused,
+            log,
+        } = stats;
+        let BudgetStats {
+            held,
+            waits,
+            refused,
+        } = &**query_inflight;
         Snapshot {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
+            process: ProcessView::read(),
             now: Moment::new(now, now),
-            started: Moment::new(stats.started, now),
-            query_inflight: Bytes(stats.query_inflight.held.get()),
-            query_inflight_max: Bytes(stats.query_inflight.held.highest()),
-            query_inflight_waits: Count(stats.query_inflight.waits.get()),
-            query_inflight_refused: Count(stats.query_inflight.refused.get()),
-            queries_refused: Count(stats.queries_refused.get()),
-            log: log(&stats.log),
-            frontends: stats.frontends.iter().map(|f| frontend(f)).collect(),
-            relays: stats.relays.iter().map(|r| relay(r, now)).collect(),
-            backends: stats.backends.iter().map(|b| backend(b, now)).collect(),
-            udp: stats.udp.iter().map(|u| udp(u)).collect(),
+            started: Moment::new(*started, now),
+            query_inflight: Bytes(held.get()),
+            query_inflight_max: Bytes(held.highest()),
+            query_inflight_waits: Count(waits.get()),
+            query_inflight_refused: Count(refused.get()),
+            queries_refused: Count(queries_refused.get()),
+            log: log_view(log),
+            frontends: frontends.iter().map(|f| frontend(f)).collect(),
+            relays: relays.iter().map(|r| relay(r, now)).collect(),
+            backends: backends.iter().map(|b| backend(b, now)).collect(),
+            udp: udp.iter().map(|listener| udp_listener(listener)).collect(),
         }
     }
 
@@ -77,129 +96,241 @@ impl Snapshot {
     }
 }
 
-fn log(stats: &LogStats) -> LogView {
-    let targets = stats.targets.iter().map(|target| LogTargetView {
-        to: target.to.clone(),
-        dropped: Count(target.dropped.get()),
-    });
+fn log_view(stats: &LogStats) -> LogView {
+    let LogStats { held_back, targets } = stats;
     LogView {
-        held_back: Count(stats.held_back.get()),
-        targets: targets.collect(),
+        held_back: Count(held_back.get()),
+        targets: targets.iter().map(|target| log_target(target)).collect(),
+    }
+}
+
+fn log_target(stats: &LogTargetStats) -> LogTargetView {
+    let LogTargetStats { to, dropped } = stats;
+    LogTargetView {
+        to: to.clone(),
+        dropped: Count(dropped.get()),
     }
 }
 
 fn frontend(stats: &FrontendStats) -> FrontendView {
+    let FrontendStats {
+        name,
+        bind,
+        session_limit,
+        traffic,
+        intercepted,
+        request_errors,
+        malformed_requests,
+        slow_requests,
+        source_limit,
+    } = stats;
     FrontendView {
-        name: stats.name.clone(),
-        bind: stats.bind.clone(),
-        traffic: traffic(&stats.traffic),
-        request_errors: Count(stats.request_errors.get()),
-        malformed_requests: Count(stats.malformed_requests.get()),
-        slow_requests: Count(stats.slow_requests.get()),
-        source_limit: Count(stats.source_limit.get()),
+        name: name.clone(),
+        bind: bind.clone(),
+        session_limit: Count(*session_limit),
+        traffic: traffic_view(traffic),
+        intercepted: Count(intercepted.get()),
+        request_errors: Count(request_errors.get()),
+        malformed_requests: Count(malformed_requests.get()),
+        slow_requests: Count(slow_requests.get()),
+        source_limit: Count(source_limit.get()),
     }
 }
 
 fn backend(stats: &BackendStats, now: SystemTime) -> BackendView {
-    let servers: Vec<ServerView> = stats.servers.iter().map(|s| server(s, now)).collect();
+    let BackendStats {
+        name,
+        balance,
+        traffic,
+        no_server,
+        outages,
+        barrier,
+        servers,
+    } = stats;
+    let servers: Vec<ServerView> = servers.iter().map(|s| server(s, now)).collect();
     let running = || servers.iter().filter(|s| s.status != Status::Down);
+    let outages = outages.read();
     BackendView {
-        name: stats.name.clone(),
-        balance: stats.balance.clone(),
+        name: name.clone(),
+        balance: balance.clone(),
         up: running().any(|server| server.weight > 0),
         servers_up: count(running()),
-        traffic: traffic(&stats.traffic),
-        no_server: Count(stats.no_server.get()),
-        barrier: BarrierView {
-            waits: Count(stats.barrier.waits.get()),
-            waited: Span(Duration::from_micros(stats.barrier.waited_micros.get())),
-            stale: Count(stats.barrier.stale.get()),
-            rejected: Count(stats.barrier.rejected.get()),
-            repeated: Count(stats.barrier.repeated.get()),
-        },
+        downs: Count(outages.count),
+        down_for: Span(outages.time),
+        changed: Span(outages.since_change),
+        traffic: traffic_view(traffic),
+        no_server: Count(no_server.get()),
+        barrier: barrier_view(barrier),
         servers,
     }
 }
 
+fn barrier_view(stats: &BarrierStats) -> BarrierView {
+    let BarrierStats {
+        waiting,
+        waits,
+        waited_micros,
+        stale,
+        rejected,
+        repeated,
+    } = stats;
+    BarrierView {
+        waiting: Count(waiting.get()),
+        waiting_max: Count(waiting.highest()),
+        waits: Count(waits.get()),
+        waited: Span(Duration::from_micros(waited_micros.get())),
+        stale: Count(stale.get()),
+        rejected: Count(rejected.get()),
+        repeated: Count(repeated.get()),
+    }
+}
+
 fn server(stats: &ServerStats, now: SystemTime) -> ServerView {
-    let state = stats.state.load();
+    let ServerStats {
+        name,
+        address,
+        weight,
+        backup,
+        traffic,
+        connects,
+        reuses,
+        connect_errors,
+        response_errors,
+        ends,
+        redispatches,
+        state,
+        check_failures,
+        outages,
+        last_check,
+    } = stats;
+    let state = state.load();
+    let outages = outages.read();
     ServerView {
-        name: stats.name.clone(),
-        address: stats.address.clone(),
+        name: name.clone(),
+        address: address.clone(),
         status: state.status.into(),
         since: Moment::new(state.since, now),
         reason: clip(&state.reason),
-        weight: stats.weight,
-        backup: stats.backup,
-        traffic: traffic(&stats.traffic),
-        connect_errors: Count(stats.connect_errors.get()),
-        response_errors: Count(stats.response_errors.get()),
-        ends: Count(stats.ends.get()),
-        redispatches: Count(stats.redispatches.get()),
-        last_check: stats.last_check.load().as_deref().map(|check| CheckView {
+        weight: *weight,
+        backup: *backup,
+        traffic: traffic_view(traffic),
+        connects: Count(connects.get()),
+        reuses: Count(reuses.get()),
+        connect_errors: Count(connect_errors.get()),
+        response_errors: Count(response_errors.get()),
+        ends: Count(ends.get()),
+        redispatches: Count(redispatches.get()),
+        last_check: last_check.load().as_deref().map(|check| CheckView {
             code: check.code,
             at: Moment::new(check.at, now),
             took: Span(check.took),
             detail: clip(&check.detail),
         }),
-        check_failures: Count(stats.check_failures.get()),
-        downs: Count(stats.downs.get()),
+        check_failures: Count(check_failures.get()),
+        downs: Count(outages.count),
+        down_for: Span(outages.time),
     }
 }
 
 fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
-    let replicas: Vec<ReplicaView> = stats
-        .replicas
+    let RelayStats {
+        name,
+        pool,
+        traffic,
+        head,
+        head_offset: _,
+        jumps: _,
+        backlog_limit,
+        dead_letter_limit,
+        acknowledgement,
+        inflight,
+        defused_lines,
+        records,
+        statements,
+        lines,
+        stamped_lines,
+        acknowledged,
+        refused,
+        rejected,
+        judged,
+        judged_refused,
+        judging_overflows,
+        known_overflows,
+        statements_open,
+        statements_overflows,
+        timeouts,
+        dead_letters,
+        open_dead_letters,
+        pending_refusals,
+        unwritten_refusals,
+        failed_tasks,
+        streamed_answers,
+        slow_answers,
+        answer_buffer,
+        refusal_texts,
+        journal,
+        replicas,
+    } = stats;
+    let replicas: Vec<ReplicaView> = replicas
         .iter()
         .map(|replica_stats| replica(replica_stats, stats, now))
         .collect();
     RelayView {
-        name: stats.name.clone(),
-        pool: stats.pool.clone(),
+        name: name.clone(),
+        pool: pool.clone(),
         replicas_fresh: count(replicas.iter().filter(|r| r.status == Status::Fresh)),
-        traffic: traffic(&stats.traffic),
-        head: Count(stats.head.get()),
-        records: Count(stats.records.get()),
-        lines: Count(stats.lines.get()),
-        statements: Count(stats.statements.get()),
-        stamped_lines: Count(stats.stamped_lines.get()),
-        acknowledged: Count(stats.acknowledged.get()),
-        refused: Count(stats.refused.get()),
-        rejected: Count(stats.rejected.get()),
-        judged: Count(stats.judged.get()),
-        judged_refused: Count(stats.judged_refused.get()),
-        judging_overflows: Count(stats.judging_overflows.get()),
-        known_overflows: Count(stats.known_overflows.get()),
-        statements_open: Count(stats.statements_open.get()),
-        statements_overflows: Count(stats.statements_overflows.get()),
-        timeouts: Count(stats.timeouts.get()),
-        dead_letters: Count(stats.dead_letters.get()),
-        pending_refusals: Count(stats.pending_refusals.get()),
-        refusals_unwritten: stats.unwritten_refusals.get() > 0,
-        inflight: Bytes(stats.inflight.held.get()),
-        inflight_max: Bytes(stats.inflight.held.highest()),
-        inflight_waits: Count(stats.inflight.waits.get()),
-        inflight_refused: Count(stats.inflight.refused.get()),
-        defused_lines: Count(stats.defused_lines.get()),
-        failed_tasks: Count(stats.failed_tasks.get()),
-        streamed_answers: Count(stats.streamed_answers.get()),
-        slow_answers: Count(stats.slow_answers.get()),
-        answer_buffer: Bytes(stats.answer_buffer.get()),
-        answer_buffer_max: Bytes(stats.answer_buffer.highest()),
-        refusal_texts: Bytes(stats.refusal_texts.get()),
-        refusal_texts_max: Bytes(stats.refusal_texts.highest()),
-        journal: journal(&stats.journal, now),
+        traffic: traffic_view(traffic),
+        head: Count(head.get()),
+        backlog_limit: Bytes(*backlog_limit),
+        acknowledgement: acknowledgement.read(),
+        records: Count(records.get()),
+        lines: Count(lines.get()),
+        statements: Count(statements.get()),
+        stamped_lines: Count(stamped_lines.get()),
+        acknowledged: Count(acknowledged.get()),
+        refused: Count(refused.get()),
+        rejected: Count(rejected.get()),
+        judged: Count(judged.get()),
+        judged_refused: Count(judged_refused.get()),
+        judging_overflows: Count(judging_overflows.get()),
+        known_overflows: Count(known_overflows.get()),
+        statements_open: Count(statements_open.get()),
+        statements_overflows: Count(statements_overflows.get()),
+        timeouts: Count(timeouts.get()),
+        dead_letters: Count(dead_letters.get()),
+        open_dead_letters: Count(open_dead_letters.get()),
+        dead_letter_limit: Count(*dead_letter_limit),
+        pending_refusals: Count(pending_refusals.get()),
+        refusals_unwritten: unwritten_refusals.get() > 0,
+        inflight: Bytes(inflight.held.get()),
+        inflight_max: Bytes(inflight.held.highest()),
+        inflight_waits: Count(inflight.waits.get()),
+        inflight_refused: Count(inflight.refused.get()),
+        defused_lines: Count(defused_lines.get()),
+        failed_tasks: Count(failed_tasks.get()),
+        streamed_answers: Count(streamed_answers.get()),
+        slow_answers: Count(slow_answers.get()),
+        answer_buffer: Bytes(answer_buffer.get()),
+        answer_buffer_max: Bytes(answer_buffer.highest()),
+        refusal_texts: Bytes(refusal_texts.get()),
+        refusal_texts_max: Bytes(refusal_texts.highest()),
+        journal: journal_view(journal, now),
         replicas,
     }
 }
 
-fn journal(stats: &JournalStats, now: SystemTime) -> JournalView {
+fn journal_view(stats: &JournalStats, now: SystemTime) -> JournalView {
+    let JournalStats {
+        refuses,
+        on_disk,
+        errors,
+        last_error,
+    } = stats;
     JournalView {
-        takes_records: !stats.refuses.load(Ordering::Relaxed),
-        on_disk: Bytes(stats.on_disk.get()),
-        errors: Count(stats.errors.get()),
-        last_error: stats
-            .last_error
+        takes_records: !refuses.load(Ordering::Relaxed),
+        on_disk: Bytes(on_disk.get()),
+        errors: Count(errors.get()),
+        last_error: last_error
             .load()
             .as_deref()
             .map(|error| error_view(error, now)),
@@ -214,13 +345,32 @@ fn error_view((at, text): &(SystemTime, String), now: SystemTime) -> ErrorView {
 }
 
 fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> ReplicaView {
-    let state = stats.state.load();
-    let in_doubt = stats.in_doubt.get() != 0;
+    let ReplicaStats {
+        name,
+        cursor,
+        cursor_offset,
+        oldest_pending,
+        catch_up,
+        state,
+        in_doubt,
+        requests,
+        retries,
+        too_large,
+        request_limit,
+        applied,
+        refused,
+        expired,
+        tried,
+        set_aside,
+        last_error,
+    } = stats;
+    let state = state.load();
+    let in_doubt = in_doubt.get() != 0;
     // The replica's position is read before the head: in between the head can only grow, so the lag is never too small.
-    let cursor = stats.cursor.get();
-    let cursor_offset = stats.cursor_offset.get();
+    let cursor = cursor.get();
+    let cursor_offset = cursor_offset.get();
     ReplicaView {
-        name: stats.name.clone(),
+        name: name.clone(),
         status: state.status.into(),
         since: Moment::new(state.since, now),
         in_doubt,
@@ -228,54 +378,84 @@ fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> Replica
         lag: LagView {
             records: Count(relay.records_above(cursor)),
             bytes: Bytes(relay.head_offset.get().saturating_sub(cursor_offset)),
-            seconds: Span(waiting_since(&stats.oldest_pending, now)),
-            catch_up: match stats.catch_up.get() {
+            seconds: Span(waiting_since(oldest_pending, now)),
+            catch_up: match catch_up.get() {
                 0 => None,
                 left => Some(Span(Duration::from_millis(left))),
             },
         },
-        requests: Count(stats.requests.get()),
-        retries: Count(stats.retries.get()),
-        too_large: Count(stats.too_large.get()),
-        request_limit: Bytes(stats.request_limit.get()),
-        applied: Count(stats.applied.get()),
-        refused: Count(stats.refused.get()),
-        expired: Count(stats.expired.get()),
-        tried: Count(stats.tried.get()),
-        set_aside: Count(stats.set_aside.get()),
-        last_error: stats
-            .last_error
+        requests: Count(requests.get()),
+        retries: Count(retries.get()),
+        too_large: Count(too_large.get()),
+        request_limit: Bytes(request_limit.get()),
+        applied: Count(applied.get()),
+        refused: Count(refused.get()),
+        expired: Count(expired.get()),
+        tried: Count(tried.get()),
+        set_aside: Count(set_aside.get()),
+        last_error: last_error
             .load()
             .as_deref()
             .map(|error| error_view(error, now)),
     }
 }
 
-fn udp(stats: &UdpStats) -> UdpView {
+fn udp_listener(stats: &UdpStats) -> UdpView {
+    let UdpStats {
+        bind,
+        relay,
+        database,
+        packets,
+        bytes,
+        lines,
+        refused_lines,
+        dropped_packets,
+        kernel_drops,
+        read_errors,
+        records,
+    } = stats;
     UdpView {
-        bind: stats.bind.clone(),
-        relay: stats.relay.clone(),
-        database: stats.database.clone(),
-        packets: Count(stats.packets.get()),
-        bytes: Bytes(stats.bytes.get()),
-        lines: Count(stats.lines.get()),
-        refused_lines: Count(stats.refused_lines.get()),
-        dropped_packets: Count(stats.dropped_packets.get()),
-        kernel_drops: Count(stats.kernel_drops.get()),
-        read_errors: Count(stats.read_errors.get()),
-        records: Count(stats.records.get()),
+        bind: bind.clone(),
+        relay: relay.clone(),
+        database: database.clone(),
+        packets: Count(packets.get()),
+        bytes: Bytes(bytes.get()),
+        lines: Count(lines.get()),
+        refused_lines: Count(refused_lines.get()),
+        dropped_packets: Count(dropped_packets.get()),
+        kernel_drops: Count(kernel_drops.get()),
+        read_errors: Count(read_errors.get()),
+        records: Count(records.get()),
     }
 }
 
-fn traffic(stats: &Traffic) -> TrafficView {
-    let class = |class| Count(stats.responses.of_class(class));
+fn traffic_view(stats: &Traffic) -> TrafficView {
+    let Traffic {
+        sessions,
+        sessions_total,
+        session_rate,
+        requests,
+        request_rate,
+        bytes_in,
+        bytes_out,
+        responses,
+        client_aborts,
+        server_aborts,
+        times,
+    } = stats;
+    let class = |class| Count(responses.of_class(class));
     TrafficView {
         sessions: SessionsView {
-            current: Count(stats.sessions.get()),
-            max: Count(stats.sessions.highest()),
-            total: Count(stats.sessions_total.get()),
+            current: Count(sessions.get()),
+            max: Count(sessions.highest()),
+            total: Count(sessions_total.get()),
+            rate: Count(session_rate.get()),
+            rate_max: Count(session_rate.highest()),
+            last: session_rate.last().map(Span),
         },
-        requests: Count(stats.requests.get()),
+        requests: Count(requests.get()),
+        requests_rate: Count(request_rate.get()),
+        requests_rate_max: Count(request_rate.highest()),
         responses: ResponsesView {
             informational: class(1),
             successful: class(2),
@@ -284,8 +464,32 @@ fn traffic(stats: &Traffic) -> TrafficView {
             server_errors: class(5),
             other: class(0),
         },
-        bytes_in: Bytes(stats.bytes_in.get()),
-        bytes_out: Bytes(stats.bytes_out.get()),
+        bytes_in: Bytes(bytes_in.get()),
+        bytes_out: Bytes(bytes_out.get()),
+        client_aborts: Count(client_aborts.get()),
+        server_aborts: Count(server_aborts.get()),
+        times: times_view(times),
+    }
+}
+
+fn times_view(stats: &RequestTimes) -> TimesView {
+    let RequestTimes {
+        queue,
+        connect,
+        response,
+        total,
+        histogram,
+    } = stats;
+    let time = |average: &Average| TimeView {
+        average: Span(average.get()),
+        max: Span(average.longest()),
+    };
+    TimesView {
+        queue: time(queue),
+        connect: time(connect),
+        response: time(response),
+        total: time(total),
+        histogram: histogram.read(),
     }
 }
 

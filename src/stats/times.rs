@@ -1,0 +1,166 @@
+//! How long requests took: averages over the last ones, as HAProxy shows them, and histograms.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+/// Over how many requests an average goes, as HAProxy's.
+const WINDOW: u64 = 1024;
+
+/// The upper bounds of a histogram's buckets, in microseconds. What took longer is only in the count of all.
+pub const BOUNDS: [u64; 15] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000, 30_000_000,
+];
+
+/// The average of the last 1024 times or so, and the longest of all. An older time weighs less than a newer one.
+#[derive(Debug, Default)]
+pub struct Average {
+    seen: AtomicU64,
+    /// The average times the window, in microseconds.
+    sum: AtomicU64,
+    longest: AtomicU64,
+}
+
+impl Average {
+    /// Takes in one time.
+    pub fn add(&self, time: Duration) {
+        let relaxed = Ordering::Relaxed;
+        let time = micros(time);
+        let seen = self.seen.fetch_add(1, relaxed).saturating_add(1);
+        let _ = self.sum.fetch_update(relaxed, relaxed, |sum| {
+            let leaves = match seen > WINDOW {
+                true => sum.div_ceil(WINDOW),
+                false => 0,
+            };
+            Some(sum.saturating_sub(leaves).saturating_add(time))
+        });
+        self.longest.fetch_max(time, relaxed);
+    }
+
+    /// The average.
+    pub fn get(&self) -> Duration {
+        let window = self.seen.load(Ordering::Relaxed).clamp(1, WINDOW);
+        Duration::from_micros(self.sum.load(Ordering::Relaxed) / window)
+    }
+
+    /// The longest time.
+    pub fn longest(&self) -> Duration {
+        Duration::from_micros(self.longest.load(Ordering::Relaxed))
+    }
+}
+
+/// How many times lay in which range.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    /// Times up to each bound that are over the one before; then those over the last.
+    buckets: [AtomicU64; BOUNDS.len() + 1],
+    sum: AtomicU64,
+}
+
+/// A histogram as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistogramReading {
+    /// How many times were at most as long as the bound of the same position in [`BOUNDS`].
+    pub up_to: [u64; BOUNDS.len()],
+    /// How many times there were.
+    pub count: u64,
+    /// All of them together.
+    pub sum: Duration,
+}
+
+impl Serialize for HistogramReading {
+    /// `{"count": 3, "sum": 0.2, "up_to": {"0.0005": 1, …}}`, bounds and sum in seconds.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let up_to: BTreeMap<String, u64> = self
+            .buckets()
+            .map(|(bound, count)| (bound.to_string(), count))
+            .collect();
+        let mut object = serializer.serialize_struct("Histogram", 3)?;
+        object.serialize_field("count", &self.count)?;
+        object.serialize_field("sum", &self.sum.as_secs_f64())?;
+        object.serialize_field("up_to", &up_to)?;
+        object.end()
+    }
+}
+
+impl HistogramReading {
+    /// Each bound in seconds, with how many times were at most as long.
+    pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        let seconds = |bound: &u64| Duration::from_micros(*bound).as_secs_f64();
+        BOUNDS.iter().map(seconds).zip(self.up_to)
+    }
+}
+
+impl Histogram {
+    /// Takes in one time.
+    pub fn add(&self, time: Duration) {
+        let time = micros(time);
+        let bucket = BOUNDS.partition_point(|bound| *bound < time);
+        if let Some(bucket) = self.buckets.get(bucket) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+        self.sum.fetch_add(time, Ordering::Relaxed);
+    }
+
+    /// Reads it.
+    pub fn read(&self) -> HistogramReading {
+        let mut count = 0;
+        let mut cumulated = self.buckets.iter().map(|bucket| {
+            count += bucket.load(Ordering::Relaxed);
+            count
+        });
+        let up_to = std::array::from_fn(|_| cumulated.next().unwrap_or_default());
+        let count = cumulated.next().unwrap_or_default();
+        HistogramReading {
+            up_to,
+            count,
+            sum: Duration::from_micros(self.sum.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_average_follows_the_last_requests() {
+        let average = Average::default();
+        assert_eq!(average.get(), Duration::ZERO);
+        average.add(Duration::from_millis(1));
+        average.add(Duration::from_millis(3));
+        assert_eq!(average.get(), Duration::from_millis(2));
+        for _ in 0..20_000 {
+            average.add(Duration::from_millis(7));
+        }
+        let now = average.get();
+        assert!(now.abs_diff(Duration::from_millis(7)) < Duration::from_micros(10));
+        average.add(Duration::from_secs(1));
+        assert_eq!(average.longest(), Duration::from_secs(1));
+        assert!(average.get() < Duration::from_millis(9));
+    }
+
+    #[test]
+    fn a_histogram_is_cumulative() {
+        let histogram = Histogram::default();
+        for millis in [0, 1, 2, 400, 60_000] {
+            histogram.add(Duration::from_millis(millis));
+        }
+        let read = histogram.read();
+        let up_to = |micros: u64| read.up_to[BOUNDS.iter().position(|b| *b == micros).unwrap()];
+        assert_eq!(
+            [500, 1_000, 2_500, 250_000, 500_000, 30_000_000].map(up_to),
+            [1, 2, 3, 3, 4, 4]
+        );
+        assert_eq!(read.count, 5);
+        assert_eq!(read.sum, Duration::from_millis(60_403));
+    }
+}
