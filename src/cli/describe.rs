@@ -105,6 +105,9 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
     if let Some(uri) = &frontend.stats_uri {
         writeln!(f, "    {uri} is the status page")?;
     }
+    if let Some(uri) = &frontend.metrics_uri {
+        writeln!(f, "    {uri} is the metrics for Prometheus")?;
+    }
     for rule in &frontend.rules {
         writeln!(
             f,

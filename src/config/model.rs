@@ -20,7 +20,7 @@ use crate::influx::influxql::Limits;
 pub struct Config {
     /// `[server]`: the process.
     pub server: Server,
-    /// `[[frontend]]`, in the order of the file. Never empty.
+    /// `[[frontend]]`, in the order of the file; behind them one for `server.metrics_bind`, if that is set. Never empty.
     pub frontends: Vec<Frontend>,
     /// `[[relay]]`, in the order of the file.
     pub relays: Vec<Relay>,
@@ -233,6 +233,8 @@ pub struct Frontend {
     pub bind: Vec<SocketAddr>,
     /// `stats_uri`: path and query at which the status page is served, e.g. `/haproxy?stats`.
     pub stats_uri: Option<String>,
+    /// `metrics_uri`: path at which the metrics for Prometheus are served. It is another one than `stats_uri`.
+    pub metrics_uri: Option<String>,
     /// `use_backend`: first match wins.
     pub rules: Vec<Rule>,
     /// `default_backend`: where a request goes that no rule took.

@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use http::{HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -13,6 +13,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorSource, ErrorType};
 use tokio::time::Instant;
 
+use super::Rendered;
 use super::client::{BodyFault, Client};
 use super::forward::Forward;
 use super::forward::barrier::{Aim, Chooser};
@@ -40,14 +41,21 @@ impl App {
         Self { serving }
     }
 
-    async fn status_page(&self, session: &mut Session, options: &str) -> pingora::Result<()> {
+    /// Answers with a view of what is counted.
+    async fn view(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+        view: Rendered,
+    ) -> pingora::Result<()> {
+        context.termination = Termination::Local;
+        self.serving.stats.intercepted.increment();
         self.serving.close_if_stopping(session);
-        let (content_type, page) = self.serving.shared.status.render(options);
-        let mut header = ResponseHeader::build(StatusCode::OK, Some(5))?;
-        header.insert_header(CONTENT_TYPE, content_type)?;
-        header.insert_header(CONTENT_LENGTH, page.len())?;
+        let mut header = ResponseHeader::build(view.status, Some(5))?;
+        header.insert_header(CONTENT_TYPE, view.content_type)?;
+        header.insert_header(CONTENT_LENGTH, view.body.len())?;
         header.insert_header("Cache-Control", "no-cache")?;
-        send_whole(session, header, page).await
+        send_whole(session, header, view.body).await
     }
 
     /// Answers the request; false if Pingora's own path is to do it.
@@ -64,9 +72,12 @@ impl App {
         );
         match route {
             Route::Status(options) => {
-                let options = options.to_owned();
-                context.termination = Termination::Local;
-                self.status_page(session, &options).await?;
+                let view = self.serving.shared.status.render(options);
+                self.view(session, context, view).await?;
+            }
+            Route::Metrics => {
+                let view = self.serving.shared.status.metrics();
+                self.view(session, context, view).await?;
             }
             Route::Nowhere => {
                 context.termination = Termination::NoServer;
@@ -151,7 +162,6 @@ impl App {
             }
         };
     }
-
 }
 
 #[async_trait]

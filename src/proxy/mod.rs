@@ -67,6 +67,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 use pingora::connectors::TransportConnector;
 use pingora::proxy::Session;
 use tokio::sync::watch;
@@ -119,11 +120,24 @@ pub trait RelayHandler: Send + Sync {
     fn freshness(&self) -> Option<&Freshness>;
 }
 
-/// The status page at a frontend's `stats_uri`.
+/// The views of what is counted, at a frontend's `stats_uri` and `metrics_uri`.
 pub trait StatusPage: Send + Sync {
-    /// Renders it. `options` is what followed `stats_uri` in the request, as it came: empty, or like HAProxy's `;csv`.
-    /// Returns the content type and the page.
-    fn render(&self, options: &str) -> (&'static str, Bytes);
+    /// Renders the view that `options` ask for, which followed `stats_uri` in the request: empty, or like HAProxy's `;csv`.
+    fn render(&self, options: &str) -> Rendered;
+
+    /// Renders the metrics for Prometheus.
+    fn metrics(&self) -> Rendered;
+}
+
+/// A view of what is counted.
+#[derive(Debug)]
+pub struct Rendered {
+    /// The status that it is answered with.
+    pub status: StatusCode,
+    /// Its content type.
+    pub content_type: &'static str,
+    /// The view.
+    pub body: Bytes,
 }
 
 /// All frontends and pools of a configuration.

@@ -413,6 +413,8 @@ pub struct LastCheck {
     pub took: Duration,
     /// HAProxy's code: `L4OK`, `L4CON`, `L4TOUT`, `L7OK`, `L7STS`, `L7RSP`, `L7TOUT`.
     pub code: &'static str,
+    /// The HTTP status that the check was answered with, if any.
+    pub status: Option<u16>,
     /// For a person: what was wrong.
     pub detail: String,
 }

@@ -5,16 +5,21 @@
 //! - [`server_handle`]: where a server of a pool is now and whether it is up, for everybody who sends to it.
 //! - [`snapshot`]: one reading of all of it, as plain values.
 //! - [`units`]: how such a value is written, for a person and for a program.
-//! - [`page`], [`json`]: the views. A view only writes; whatever is derived (a lag, a backend's state) is derived in the
+//! - [`rate`], [`times`], [`outages`]: what is more than a counter: events a second, how long requests took, times down.
+//! - [`figures`]: the one list of what each figure of the snapshot says.
+//! - [`page`], [`json`], [`csv`](mod@csv), [`prometheus`]: the views. A view only writes; whatever is derived (a lag, a backend's state) is derived in the
 //!   snapshot, so that no two views can disagree about it.
 //!
 //! Names and errors in the counters may hold anything that a configuration or a server can say. A view escapes all of it for
 //! its format; nobody else has to.
 
 pub mod counters;
+pub mod csv;
+pub mod figures;
 pub mod json;
 pub mod outages;
 pub mod page;
+pub mod prometheus;
 pub mod rate;
 pub mod server_handle;
 pub mod snapshot;

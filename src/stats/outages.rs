@@ -87,7 +87,10 @@ mod tests {
     fn only_going_down_counts() {
         let outages = Outages::default();
         outages.note(true);
-        assert_eq!((outages.read().count, outages.read().time), (0, Duration::ZERO));
+        assert_eq!(
+            (outages.read().count, outages.read().time),
+            (0, Duration::ZERO)
+        );
         outages.note(false);
         std::thread::sleep(Duration::from_millis(2));
         outages.note(false);

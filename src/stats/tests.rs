@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -5,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::Value;
 
+use super::csv::csv;
 use super::json::json;
 use super::outages::Outages;
 use super::page::html;
@@ -15,7 +17,7 @@ use super::*;
 /// What an attacker would call a server, or have it answer.
 const HOSTILE: &str = r#"<script>alert('x')</script>"&{{ 7*7 }}"#;
 
-fn now() -> SystemTime {
+pub(super) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(1_767_225_600_250)
 }
 
@@ -46,8 +48,8 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
         backup: false,
         traffic: traffic(requests),
         connects: Counter::default(),
-            reuses: Counter::default(),
-            connect_errors: Counter::default(),
+        reuses: Counter::default(),
+        connect_errors: Counter::default(),
         response_errors: Counter::default(),
         ends: Counter::default(),
         redispatches: Counter::default(),
@@ -76,6 +78,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
             at: ago(1),
             took: Duration::from_millis(2),
             code: "L7OK",
+            status: Some(204),
             detail: "HTTP status 204".to_owned(),
         }))),
         ServerStatus::Down => {
@@ -90,6 +93,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
                 at: ago(1),
                 took: Duration::from_micros(300),
                 code: "L4CON",
+                status: None,
                 detail: "connection refused".to_owned(),
             })));
         }
@@ -128,7 +132,7 @@ fn replica(name: &str, status: ReplicaStatus, cursor: u64) -> Arc<ReplicaStats> 
 }
 
 /// The lab with one of its nodes down.
-fn lab() -> Stats {
+pub(super) fn lab() -> Stats {
     let behind = replica("influxlab2", ReplicaStatus::Down, 59_200);
     behind.oldest_pending.set(1_767_225_468_000);
     behind.retries.add(22);
@@ -235,6 +239,40 @@ fn lab() -> Stats {
     }
 }
 
+/// The same lab, in which everything that may be missing is there.
+pub(super) fn full() -> Stats {
+    let stats = lab();
+    for millis in [4, 40_000] {
+        let histogram = &stats.relays[0].acknowledgement;
+        histogram.add(Duration::from_millis(millis));
+    }
+    let failed = || Some(Arc::new((ago(9), "it failed".to_owned())));
+    for replica in &stats.relays[0].replicas {
+        replica.last_error.store(failed());
+        replica.catch_up.set(7_000);
+    }
+    let server = &stats.backends[1].servers[0];
+    let check = stats.backends[0].servers[0].last_check.load_full();
+    server.last_check.store(check.map(|check| {
+        Arc::new(LastCheck {
+            status: Some(204),
+            ..LastCheck::clone(&check)
+        })
+    }));
+    let servers = stats.backends.iter().flat_map(|backend| &backend.servers);
+    for traffic in stats
+        .frontends
+        .iter()
+        .map(|each| &each.traffic)
+        .chain(stats.relays.iter().map(|each| &each.traffic))
+        .chain(stats.backends.iter().map(|each| &each.traffic))
+        .chain(servers.map(|each| &each.traffic))
+    {
+        drop(traffic.open_session());
+    }
+    stats
+}
+
 /// The same lab, in which everything that is text is hostile.
 fn hostile_lab() -> Stats {
     let mut stats = lab();
@@ -267,6 +305,7 @@ fn hostile_lab() -> Stats {
                 at: now(),
                 took: Duration::ZERO,
                 code: "L7STS",
+                status: Some(500),
                 detail: HOSTILE.to_owned(),
             })));
         }
@@ -535,4 +574,145 @@ fn moments_follow_the_calendar() {
         "1970-01-01T00:00:00Z"
     );
     assert!(Moment::new(now(), before).age().is_zero());
+}
+
+/// The cells of `;csv` by proxy, service and column.
+fn cells(stats: &Stats) -> HashMap<(String, String, String), String> {
+    let text = csv(&Snapshot::take(stats, now()));
+    let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned));
+    let names: Vec<String> = lines.next().unwrap().collect();
+    let mut cells = HashMap::new();
+    for line in lines {
+        let line: Vec<String> = line.collect();
+        assert_eq!(line.len(), names.len());
+        for (name, cell) in names.iter().zip(&line).skip(2) {
+            let key = (line[0].clone(), line[1].clone(), name.clone());
+            assert!(cells.insert(key, cell.clone()).is_none() || name.is_empty());
+        }
+    }
+    cells
+}
+
+#[test]
+fn csv_says_what_haproxy_would() {
+    let stats = lab();
+    let open = stats.backends[0].servers[0].traffic.open_session();
+    stats.backends[0].traffic.count(&Finished {
+        status: Some(503),
+        abort: Some(Abort::Client),
+        durations: Durations {
+            queue: Some(Duration::from_millis(1)),
+            connect: Some(Duration::from_millis(2)),
+            response: Some(Duration::from_millis(3)),
+            total: Some(Duration::from_millis(6)),
+        },
+        ..Finished::default()
+    });
+    let cells = cells(&stats);
+    for (proxy, service, expected) in [
+        (
+            "http_front",
+            "FRONTEND",
+            "status=OPEN type=0 iid=1 sid=0 pid=1 mode=http slim=2000 stot=1240 weight= act= check_status=",
+        ),
+        (
+            "influx_front",
+            "FRONTEND",
+            "iid=2 bin=481431340 hrsp_2xx=1200 hrsp_4xx=1",
+        ),
+        (
+            "influx_relay",
+            "influxlab",
+            "type=2 iid=3 sid=1 status=UP qcur=0 stot=4958 check_status=L7OK",
+        ),
+        (
+            "influx_relay",
+            "influxlab2",
+            "sid=2 status=DOWN qcur=304 wretr=22 check_status=L4CON lastchg=132 addr=10.0.2.3:8086",
+        ),
+        (
+            "influx_relay",
+            "BACKEND",
+            "type=1 status=UP act=1 wretr=22 stot=59504",
+        ),
+        (
+            "influx_back",
+            "influxlab",
+            "iid=4 sid=1 status=UP check_status=L7OK check_code=204 check_duration=2 lastchg=93784 chkfail=0 lastsess=0",
+        ),
+        (
+            "influx_back",
+            "influxlab2",
+            "status=DOWN check_status=L4CON check_code= chkfail=70 chkdown=2 econ=4 wredis=3 lastsess=-1 last_chk=connection",
+        ),
+        (
+            "influx_back",
+            "BACKEND",
+            "status=UP act=1 bck=0 weight=1 econ=4 wredis=3 algo=roundrobin qtime=1 ctime=2 rtime=3 ttime=6 ttime_max=6 hrsp_5xx=1 cli_abrt=1 srv_abrt=0",
+        ),
+        (
+            "grafana_back",
+            "influxlab",
+            "iid=5 status=no check_status= lastsess=-1",
+        ),
+    ] {
+        for pair in expected.split(' ') {
+            let (column, value) = pair.split_once('=').unwrap();
+            let key = (proxy.to_owned(), service.to_owned(), column.to_owned());
+            let found = cells.get(&key).unwrap_or_else(|| panic!("no {key:?}"));
+            let first = found.split(' ').next().unwrap();
+            assert_eq!(first, value, "{proxy}/{service} {column}");
+        }
+    }
+    drop(open);
+}
+
+#[test]
+fn csv_has_haproxys_header() {
+    const HEADER: &str = include_str!("csv/haproxy-2.6-header.csv");
+    let text = csv(&Snapshot::take(&lab(), now()));
+    assert_eq!(text.lines().next(), HEADER.lines().next());
+}
+
+#[test]
+fn csv_quotes_every_text() {
+    let text = csv(&Snapshot::take(&hostile_lab(), now()));
+    let quoted = HOSTILE.replace('"', "\"\"");
+    assert!(text.contains(&format!("\"{quoted}\",")));
+    assert_eq!(
+        text.matches("alert(").count(),
+        text.matches(&quoted).count()
+    );
+    let stats = lab();
+    let check = stats.backends[0].servers[1].last_check.load_full();
+    let broken = LastCheck {
+        detail: "a\r\nb".to_owned(),
+        ..LastCheck::clone(&check.unwrap())
+    };
+    stats.backends[0].servers[1]
+        .last_check
+        .store(Some(Arc::new(broken)));
+    let broken = csv(&Snapshot::take(&stats, now()));
+    assert_eq!(broken.lines().count(), 11);
+    assert!(broken.contains(",\"a  b\","));
+}
+
+#[test]
+fn json_describes_each_number() {
+    let value: Value = serde_json::from_str(&json(&lab())).unwrap();
+    let figures = &value["figures"];
+    assert_eq!(
+        figures["relays[].replicas[].lag.bytes"],
+        serde_json::json!({
+            "kind": "gauge",
+            "unit": "bytes",
+            "prometheus": "haflux_replica_lag_bytes",
+            "description": "Size of those records in the journal.",
+        })
+    );
+    assert_eq!(figures["frontends[].name"]["kind"], "text");
+    assert_eq!(
+        value["frontends"][0]["traffic"]["times"]["histogram"]["count"],
+        0
+    );
 }

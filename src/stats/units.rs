@@ -17,6 +17,12 @@ impl Count {
     }
 }
 
+impl From<Count> for u64 {
+    fn from(value: Count) -> Self {
+        value.0
+    }
+}
+
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = self.0.to_string();
@@ -38,6 +44,12 @@ impl Bytes {
     /// Whether there is none, which the page shows faintly.
     pub fn is_zero(self) -> bool {
         self.0 == 0
+    }
+}
+
+impl From<Bytes> for u64 {
+    fn from(value: Bytes) -> Self {
+        value.0
     }
 }
 
@@ -116,6 +128,11 @@ impl Moment {
             at,
             age: now.duration_since(at).unwrap_or_default(),
         }
+    }
+
+    /// The moment itself.
+    pub fn at(self) -> SystemTime {
+        self.at
     }
 
     /// How long it lies back.

@@ -15,6 +15,7 @@ const KEYS: Keys = Keys::of(&[
     "name",
     "bind",
     "stats_uri",
+    "metrics_uri",
     "use_backend",
     "default_backend",
     "forwarded_for",
@@ -39,6 +40,12 @@ const RULE: Keys = Keys::of(&["backend", "if", "unless"]);
 const HEADER_SIZES: RangeInclusive<usize> = 1024..=512 * 1024;
 
 const ADDRESS: &str = "an address such as \"0.0.0.0:8086\" or \"[::]:8086\"";
+
+/// The name of the frontend of `server.metrics_bind`, which no frontend of a file can have.
+const METRICS_NAME: &str = "<METRICS>";
+
+/// Where that frontend serves the metrics, as Prometheus asks by default.
+const METRICS_PATH: &str = "/metrics";
 
 const EXAMPLES: &str = "\"0.0.0.0:8086\" or \"[::]:8086\"";
 
@@ -80,6 +87,9 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
     draft.frontend.stats_uri = table
         .get("stats_uri")
         .and_then(|field| path_and_query(&field));
+    draft.frontend.metrics_uri = table
+        .get("metrics_uri")
+        .and_then(|field| metrics_uri(&field, draft.frontend.stats_uri.as_deref()));
     draft.rules = rules(&table);
     let default_backend = table.get("default_backend");
     draft.default = default_backend.as_ref().and_then(target);
@@ -120,11 +130,44 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
     draft
 }
 
+/// The frontend that serves the metrics on an address of its own, and nothing else.
+pub(super) fn of_metrics<'a>(
+    address: SocketAddr,
+    field: Field<'a>,
+    max_connections: usize,
+) -> FrontendDraft<'a> {
+    FrontendDraft {
+        name: None,
+        frontend: Frontend {
+            name: METRICS_NAME.to_owned(),
+            bind: vec![address],
+            metrics_uri: Some(METRICS_PATH.to_owned()),
+            max_connections,
+            max_connections_per_source: max_connections,
+            ..default()
+        },
+        binds: vec![(address, field)],
+        rules: Vec::new(),
+        default: None,
+    }
+}
+
+/// A path that is not the status page's, which would hide it.
+fn metrics_uri(field: &Field<'_>, stats_uri: Option<&str>) -> Option<String> {
+    let uri = path_and_query(field)?;
+    if Some(uri.as_str()) == stats_uri {
+        field.expected("another path than stats_uri");
+        return None;
+    }
+    Some(uri)
+}
+
 fn default() -> Frontend {
     Frontend {
         name: String::new(),
         bind: Vec::new(),
         stats_uri: None,
+        metrics_uri: None,
         rules: Vec::new(),
         default_target: None,
         forwarded_for: false,

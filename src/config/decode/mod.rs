@@ -37,7 +37,11 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> (Config, Option<Origin>) {
     let Some(top) = root.table(TOP, "a table with \"frontend\"") else {
         return (empty(), None);
     };
-    let (mut server, data_dir) = server::decode(&top, sink);
+    let server::Decoded {
+        mut server,
+        data_dir,
+        metrics,
+    } = server::decode(&top, sink);
     server.log.targets = log::targets(&top);
     let frontends = top
         .require("frontend", "at least one frontend")
@@ -52,6 +56,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> (Config, Option<Origin>) {
     let drafts = resolve::Drafts {
         frontends: number(frontends, "frontend")
             .map(|field| frontend::decode(&field))
+            .chain(metrics)
             .collect(),
         relays: number(relays, "relay")
             .map(|field| relay::decode(&field))

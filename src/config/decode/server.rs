@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use super::frontend::{self, FrontendDraft};
 use super::sizes::{LARGEST_BODY, LARGEST_INFLIGHT, at_least, or_default, size};
 use crate::config::error::{Origin, Sink};
 use crate::config::field::{Field, Keys, Table};
@@ -22,6 +23,8 @@ const KEYS: Keys = Keys::of(&[
     "log_repeat_time",
     "log_repeat_messages",
     "stop_timeout",
+    "metrics_bind",
+    "metrics_maxconn",
     "max_query_body",
     "max_query_inflight",
     "max_query_share",
@@ -40,6 +43,9 @@ pub(super) const LEVELS: [(&str, LevelFilter); 5] = [
     ("info", LevelFilter::Info),
     ("debug", LevelFilter::Debug),
 ];
+
+/// Most connections at once to `metrics_bind`: a few scrapers, each with its retry.
+const METRICS_CONNECTIONS: usize = 20;
 
 /// The most that a limit on what a query repeats can be.
 const MOST_REPEATED: i128 = 10_000_000;
@@ -61,15 +67,28 @@ pub(super) fn default() -> Server {
     }
 }
 
-/// Reads the table, and says where `data_dir` is set, or would be; nowhere if it is set wrongly.
-pub(super) fn decode(top: &Table<'_>, sink: &Sink) -> (Server, Option<Origin>) {
+/// What stands in the table.
+pub(super) struct Decoded<'a> {
+    pub(super) server: Server,
+    /// Where `data_dir` is set, or would be; nowhere if it is set wrongly.
+    pub(super) data_dir: Option<Origin>,
+    /// The frontend of `metrics_bind`.
+    pub(super) metrics: Option<FrontendDraft<'a>>,
+}
+
+/// Reads the table.
+pub(super) fn decode<'a>(top: &Table<'a>, sink: &Sink) -> Decoded<'a> {
     let default = default();
     let unset = sink.origin(None, "server.data_dir".to_owned());
     let Some(table) = top
         .get("server")
         .and_then(|field| field.table(KEYS, "a table"))
     else {
-        return (default, Some(unset));
+        return Decoded {
+            server: default,
+            data_dir: Some(unset),
+            metrics: None,
+        };
     };
     let (max_query_body, max_query_inflight) = query_sizes(&table, &default);
     let given = size(&table, "max_query_share", LARGEST_INFLIGHT);
@@ -94,7 +113,19 @@ pub(super) fn decode(top: &Table<'_>, sink: &Sink) -> (Server, Option<Origin>) {
         body_wait: table.duration("body_wait", default.body_wait),
         query_limits: query_limits(&table),
     };
-    (server, origin)
+    Decoded {
+        server,
+        data_dir: origin,
+        metrics: metrics(&table),
+    }
+}
+
+/// `metrics_bind` and `metrics_maxconn`.
+fn metrics<'a>(table: &Table<'a>) -> Option<FrontendDraft<'a>> {
+    let max_connections = table.whole("metrics_maxconn", 1..=1_000_000, METRICS_CONNECTIONS);
+    let field = table.get("metrics_bind")?;
+    let address = frontend::bind(&field)?;
+    Some(frontend::of_metrics(address, field, max_connections))
 }
 
 /// `max_query_body` and `max_query_inflight`: what is not given follows what is.

@@ -109,6 +109,7 @@ fn config(frontend: &str, relay: &str, backend: &str, server: &str) -> Config {
 fn everything_that_can_be_set_is_set() {
     let text = with(
         r#"stats_uri = "/stats"
+metrics_uri = "/own-metrics"
 forwarded_for = true
 maxconn = 7
 maxconn_per_source = 3
@@ -147,7 +148,7 @@ on_stale = "reject"
 timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         "weight = 15\nbackup = true\ncheck = false",
     );
-    let server = "[server]\ndata_dir = \"/data\"\nthreads = 3\nlog_level = \"debug\"\naccess_log = false\nstop_timeout = \"1m\"\nmax_query_body = \"1MiB\"\nmax_query_inflight = \"2MiB\"\nmax_query_share = \"1MiB\"\nbody_wait = \"24s\"\nmax_query_parameters = 25\nmax_query_length = \"26KiB\"\nmax_query_statements = 27\nmax_query_terms = 28\nmax_query_depth = 29\nlog_levels = { relay = \"debug\" }\nlog_repeats = 31\nlog_repeat_time = \"32s\"\nlog_repeat_messages = 33\n";
+    let server = "[server]\ndata_dir = \"/data\"\nthreads = 3\nlog_level = \"debug\"\naccess_log = false\nstop_timeout = \"1m\"\nmetrics_bind = \"127.0.0.1:9\"\nmetrics_maxconn = 30\nmax_query_body = \"1MiB\"\nmax_query_inflight = \"2MiB\"\nmax_query_share = \"1MiB\"\nbody_wait = \"24s\"\nmax_query_parameters = 25\nmax_query_length = \"26KiB\"\nmax_query_statements = 27\nmax_query_terms = 28\nmax_query_depth = 29\nlog_levels = { relay = \"debug\" }\nlog_repeats = 31\nlog_repeat_time = \"32s\"\nlog_repeat_messages = 33\n";
     let config = toml(&format!("{server}{text}")).unwrap().config;
 
     let seconds = Duration::from_secs;
@@ -184,6 +185,14 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
     assert_eq!(
         (frontend.stats_uri.as_deref(), frontend.forwarded_for),
         (Some("/stats"), true)
+    );
+    assert_eq!(frontend.metrics_uri.as_deref(), Some("/own-metrics"));
+    let metrics = &config.frontends[1];
+    assert_eq!(metrics.metrics_uri.as_deref(), Some("/metrics"));
+    assert_eq!(metrics.bind, ["127.0.0.1:9".parse().unwrap()]);
+    assert_eq!(
+        (metrics.max_connections, metrics.default_target),
+        (30, None)
     );
     assert_eq!(
         (

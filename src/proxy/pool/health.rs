@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
@@ -46,7 +47,7 @@ impl PoolChecks {
     /// The checks of `pool`, or `None` if it has none.
     pub(crate) fn new(pool: &Arc<Pool>) -> Option<Self> {
         let check = &pool.config().check;
-        let probes: Vec<Option<Box<dyn HealthCheck + Send + Sync>>> = pool
+        let probes: Vec<Option<ServerProbe>> = pool
             .servers()
             .iter()
             .map(|server| {
@@ -117,7 +118,14 @@ impl ServiceDiscovery for CheckedServers {
 struct RecordedCheck {
     pool: Arc<Pool>,
     /// By position in the pool; `None` for servers without a check.
-    probes: Vec<Option<Box<dyn HealthCheck + Send + Sync>>>,
+    probes: Vec<Option<ServerProbe>>,
+}
+
+/// What is asked of one server.
+struct ServerProbe {
+    probe: Box<dyn HealthCheck + Send + Sync>,
+    /// The HTTP status of the newest answer; 0 if there is none.
+    status: Arc<AtomicU16>,
 }
 
 fn index_of(target: &Target) -> usize {
@@ -134,7 +142,8 @@ impl HealthCheck for RecordedCheck {
         };
         let check = &self.pool.config().check;
         let started = Instant::now();
-        let result = match tokio::time::timeout(check.timeout, probe.check(target)).await {
+        probe.status.store(0, Ordering::Relaxed);
+        let result = match tokio::time::timeout(check.timeout, probe.probe.check(target)).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(ErrorType::ReadTimedout)),
         };
@@ -149,6 +158,10 @@ impl HealthCheck for RecordedCheck {
             at: SystemTime::now(),
             took: started.elapsed(),
             code,
+            status: match probe.status.load(Ordering::Relaxed) {
+                0 => None,
+                status => Some(status),
+            },
             detail,
         })));
         result
@@ -201,7 +214,9 @@ fn describe(probe: &Probe, error: Option<&Error>) -> (&'static str, String) {
 }
 
 /// The probe of one server. `None` if there is none to make.
-fn probe(check: &Check, address: &ServerAddress) -> Option<Box<dyn HealthCheck + Send + Sync>> {
+fn probe(check: &Check, address: &ServerAddress) -> Option<ServerProbe> {
+    let answered = Arc::new(AtomicU16::new(0));
+    let status = Arc::clone(&answered);
     // A little less than the whole, so that what ran out can be told.
     let connect = check.timeout * 9 / 10;
     match &check.probe {
@@ -209,7 +224,7 @@ fn probe(check: &Check, address: &ServerAddress) -> Option<Box<dyn HealthCheck +
         Probe::Tcp => {
             let mut tcp = TcpHealthCheck::new();
             tcp.peer_template.options.connection_timeout = Some(connect);
-            Some(tcp)
+            Some(ServerProbe { probe: tcp, status })
         }
         Probe::Http { path, expect, host } => {
             let mut http = HttpHealthCheck::new("localhost", false);
@@ -220,6 +235,7 @@ fn probe(check: &Check, address: &ServerAddress) -> Option<Box<dyn HealthCheck +
             let expect = expect.clone();
             http.validator = Some(Box::new(move |answer| {
                 let status = answer.status.as_u16();
+                answered.store(status, Ordering::Relaxed);
                 let expected = expect
                     .iter()
                     .any(|(first, last)| (*first..=*last).contains(&status));
@@ -231,7 +247,10 @@ fn probe(check: &Check, address: &ServerAddress) -> Option<Box<dyn HealthCheck +
                     status,
                 )))
             }));
-            Some(Box::new(http))
+            Some(ServerProbe {
+                probe: Box::new(http),
+                status,
+            })
         }
     }
 }

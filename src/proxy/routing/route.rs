@@ -1,4 +1,4 @@
-//! Where a request goes: the status page, the first rule that matches, the frontend's default.
+//! Where a request goes: the status page or the metrics, the first rule that matches, the frontend's default.
 
 use std::net::IpAddr;
 
@@ -18,6 +18,8 @@ const WRITE_ENDPOINTS: [&[u8]; 3] = [b"/write", b"/api/v2/write", b"/api/v1/prom
 pub(crate) enum Route<'a> {
     /// The status page, with what followed its address.
     Status(&'a str),
+    /// The metrics for Prometheus.
+    Metrics,
     /// A relay answers.
     Relay(RelayId),
     /// A pool that this relay replicates to.
@@ -37,6 +39,9 @@ pub(crate) fn find<'a>(
 ) -> Route<'a> {
     if let Some(options) = status_options(frontend, request) {
         return Route::Status(options);
+    }
+    if asks_for_metrics(frontend, request) {
+        return Route::Metrics;
     }
     let target = if frontend.rules.is_empty() {
         frontend.default_target
@@ -64,11 +69,26 @@ pub(crate) fn find<'a>(
     }
 }
 
-/// What follows `stats_uri` in the request, if it asks for it: nothing, or HAProxy's `;csv` and the like.
+/// What follows `stats_uri` in the request, if it asks for it: nothing, or HAProxy's `;csv` and the like. HAProxy takes a slash
+/// before them too, and Telegraf asks so.
 fn status_options<'a>(frontend: &Frontend, request: &'a RequestHeader) -> Option<&'a str> {
-    let options = std::str::from_utf8(request.raw_path())
+    let rest = std::str::from_utf8(request.raw_path())
         .ok()?
         .strip_prefix(frontend.stats_uri.as_deref()?)?;
-    let asked = matches!(request.method, Method::GET | Method::HEAD);
-    (asked && (options.is_empty() || options.starts_with(';'))).then_some(options)
+    let behind_slash = rest.strip_prefix('/').filter(|rest| rest.starts_with(';'));
+    let options = behind_slash.unwrap_or(rest);
+    (is_read(request) && (options.is_empty() || options.starts_with(';'))).then_some(options)
+}
+
+/// Whether the request asks for `metrics_uri`, with a query or without one.
+fn asks_for_metrics(frontend: &Frontend, request: &RequestHeader) -> bool {
+    let Some(uri) = frontend.metrics_uri.as_deref() else {
+        return false;
+    };
+    let rest = request.raw_path().strip_prefix(uri.as_bytes());
+    is_read(request) && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"?"))
+}
+
+fn is_read(request: &RequestHeader) -> bool {
+    matches!(request.method, Method::GET | Method::HEAD)
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
@@ -24,7 +24,7 @@ use crate::config::model::{
 };
 use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
-use crate::proxy::{InFlight, Pool, Proxy, RelayHandler, StatusPage, build_pools};
+use crate::proxy::{InFlight, Pool, Proxy, RelayHandler, Rendered, StatusPage, build_pools};
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::outages::Outages;
@@ -88,6 +88,7 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         name: "front".into(),
         bind: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         stats_uri: Some("/haproxy?stats".into()),
+        metrics_uri: Some("/haflux/metrics".into()),
         rules: Vec::new(),
         default_target: Some(default_target),
         forwarded_for: false,
@@ -312,8 +313,20 @@ impl RelayHandler for EchoRelay {
 struct PlainStatus;
 
 impl StatusPage for PlainStatus {
-    fn render(&self, options: &str) -> (&'static str, Bytes) {
-        ("text/plain", Bytes::from(format!("status{options}")))
+    fn render(&self, options: &str) -> Rendered {
+        plain_text(format!("status{options}"))
+    }
+
+    fn metrics(&self) -> Rendered {
+        plain_text("metrics".to_owned())
+    }
+}
+
+fn plain_text(text: String) -> Rendered {
+    Rendered {
+        status: StatusCode::OK,
+        content_type: "text/plain",
+        body: Bytes::from(text),
     }
 }
 

@@ -20,6 +20,19 @@ async fn the_lab_s_routes() {
         client.get("/haproxy?stats;csv;norefresh").await.body,
         "status;csv;norefresh"
     );
+    assert_eq!(client.get("/haproxy?stats/;csv").await.body, "status;csv");
+    assert_eq!(
+        client
+            .get("http://front.example/haproxy?stats/;csv")
+            .await
+            .body,
+        "status;csv"
+    );
+    assert_eq!(client.get("/haflux/metrics").await.body, "metrics");
+    assert_eq!(client.get("/haflux/metrics?x=y").await.body, "metrics");
+    assert_eq!(proxy.stats.frontends[0].intercepted.get(), 6);
+    assert_eq!(client.get("/haflux/metricsx").await.body, "node");
+    assert_eq!(client.get("/haproxy?stats/").await.body, "node");
     assert_eq!(client.get("/haproxy?statsx").await.body, "node");
     assert_eq!(client.get("/haproxy").await.body, "node");
 
@@ -33,10 +46,10 @@ async fn the_lab_s_routes() {
     assert_eq!(client.get("/query?db=x&q=SHOW").await.body, "node");
 
     let pool = &proxy.stats.backends[0].traffic;
-    until("all are counted", || pool.requests.get() == 3).await;
+    until("all are counted", || pool.requests.get() == 5).await;
     assert_eq!(proxy.stats.relays[0].traffic.requests.get(), 2);
     assert_eq!(proxy.stats.relays[0].traffic.bytes_in.get(), 6);
-    assert_eq!(proxy.stats.frontends[0].traffic.requests.get(), 7);
+    assert_eq!(proxy.stats.frontends[0].traffic.requests.get(), 13);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

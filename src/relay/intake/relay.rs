@@ -4,6 +4,7 @@ mod body;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use parking_lot::Mutex;
@@ -266,6 +267,7 @@ impl Relay {
     /// Takes the whole body: unpacks it, appends its records and waits until the write may be answered.
     pub async fn finish(&self, mut admitted: Box<Admitted>, body: Pieces) -> Answer {
         admitted.reservation.settle();
+        let whole = Instant::now();
         let waits = match self.store(&mut admitted, body).await {
             Ok(waits) => waits,
             Err(answer) => return answer,
@@ -296,6 +298,7 @@ impl Relay {
         self.freshness
             .acknowledge_write(&admitted.request.database, newest);
         self.stats.acknowledged.increment();
+        self.stats.acknowledgement.add(whole.elapsed());
         self.dress(
             Answer::stored(admitted.asker.accept.as_ref()),
             &admitted.asker,

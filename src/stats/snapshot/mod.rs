@@ -3,7 +3,7 @@
 //! The counters go on while they are read, so two numbers of a snapshot may be a moment apart; where one is taken from
 //! another (a lag), the order of reading keeps the result from being too good.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::counters::{ReplicaStatus, ServerStatus};
 use super::times::HistogramReading;
@@ -270,6 +270,8 @@ pub struct ServerView {
 pub struct CheckView {
     /// HAProxy's code.
     pub code: &'static str,
+    /// The HTTP status that it was answered with, if any.
+    pub status: Option<u16>,
     /// When it ended.
     pub at: Moment,
     /// How long it took; seconds when serialised.
@@ -470,8 +472,7 @@ pub struct ErrorView {
 }
 
 /// A state of a server or a replica: the word that is shown, and how it is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// A server that is checked and well.
     Up,
@@ -488,6 +489,18 @@ pub enum Status {
 }
 
 impl Status {
+    /// Its word for a program, as JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Up => "up",
+            Status::Down => "down",
+            Status::NoCheck => "no_check",
+            Status::Fresh => "fresh",
+            Status::Lagging => "lagging",
+            Status::Diverged => "diverged",
+        }
+    }
+
     /// The word for a person.
     pub fn word(self) -> &'static str {
         match self {
@@ -508,6 +521,12 @@ impl Status {
             Status::Down | Status::Diverged => "bad",
             Status::NoCheck => "idle",
         }
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

@@ -222,6 +222,7 @@ fn server(stats: &ServerStats, now: SystemTime) -> ServerView {
         redispatches: Count(redispatches.get()),
         last_check: last_check.load().as_deref().map(|check| CheckView {
             code: check.code,
+            status: check.status,
             at: Moment::new(check.at, now),
             took: Span(check.took),
             detail: clip(&check.detail),

@@ -1,0 +1,99 @@
+//! The figures of the process.
+
+use super::figure::{About, Figure, Kind, Readable, Reading, figure, figure_by};
+use super::group::{Part, Typed};
+use crate::stats::snapshot::Snapshot;
+
+pub(super) fn process() -> Typed<Snapshot> {
+    Typed {
+        part: Part {
+            title: "The process",
+            path: "",
+            prefix: "haflux_",
+            labels: &[],
+        },
+        each: |snapshot| vec![(Vec::new(), snapshot)],
+        figures: vec![
+            figure_by!(
+                Info,
+                "version",
+                "build_info",
+                "",
+                "The version of haflux, as the label `version`.",
+                |snapshot: &Snapshot| Reading::Info(snapshot.version.to_owned())
+            ),
+            figure!(Gauge, pid, "", "process id", "The id of the process."),
+            figure!(Moment, now, "", "", "When all of this was read."),
+            figure!(
+                Moment,
+                started,
+                "start_time_seconds",
+                "",
+                "When the process started."
+            ),
+            figure!(
+                Gauge,
+                process.resident,
+                "resident_memory_bytes",
+                "bytes",
+                "Memory of the process that is resident."
+            ),
+            figure!(
+                Gauge,
+                process.open_files,
+                "open_files",
+                "files",
+                "File descriptors that are open, connections among them."
+            ),
+            figure!(
+                Gauge,
+                process.open_files_limit,
+                "open_files_limit",
+                "files",
+                "Most file descriptors that may be open."
+            ),
+            figure!(
+                Counter,
+                process.cpu,
+                "cpu_seconds_total",
+                "seconds",
+                "Processor time that the process used."
+            ),
+            figure!(
+                Gauge,
+                query_inflight,
+                "query_inflight_bytes",
+                "bytes",
+                "Bodies of requests to replicated pools that are held now."
+            ),
+            figure!(
+                Gauge,
+                query_inflight_max,
+                "query_inflight_max_bytes",
+                "bytes",
+                "The most bytes of such bodies that were held at once."
+            ),
+            figure!(
+                Counter,
+                query_inflight_waits,
+                "query_inflight_waits_total",
+                "bodies",
+                "Bodies of such requests that waited for room within `max_query_inflight`."
+            ),
+            figure!(
+                Counter,
+                query_inflight_refused,
+                "query_inflight_refused_total",
+                "bodies",
+                "Bodies of such requests that were refused for want of room."
+            ),
+            figure!(
+                Counter,
+                queries_refused,
+                "queries_refused_total",
+                "requests",
+                "Requests to replicated pools that were refused because they hold more than a `max_query_…` limit lets them."
+            ),
+        ],
+    }
+}

@@ -1,0 +1,340 @@
+//! The figures of frontends, backends and servers.
+
+use super::figure::{About, Figure, Kind, Readable, Reading, figure, figure_by, text};
+use super::group::{Part, Typed};
+use super::traffic;
+use crate::stats::snapshot::{BackendView, CheckView, FrontendView, ServerView, Status};
+
+pub(super) fn frontends() -> Typed<FrontendView> {
+    let mut figures: Vec<Figure<FrontendView>> = vec![
+        text!("name", "Its name."),
+        text!("bind", "Its addresses."),
+        figure!(
+            Gauge,
+            session_limit,
+            "session_limit",
+            "sessions",
+            "Most connections at once (`maxconn`)."
+        ),
+    ];
+    figures.extend(traffic::figures());
+    let own: Vec<Figure<FrontendView>> = vec![
+        figure!(
+            Counter,
+            intercepted,
+            "intercepted_requests_total",
+            "requests",
+            "Requests for the status page or the metrics."
+        ),
+        figure!(
+            Counter,
+            request_errors,
+            "request_errors_total",
+            "requests",
+            "Requests that were refused as malformed, too large or too slow."
+        ),
+        figure!(
+            Counter,
+            malformed_requests,
+            "malformed_requests_total",
+            "requests",
+            "Of those, requests that were malformed."
+        ),
+        figure!(
+            Counter,
+            slow_requests,
+            "slow_requests_total",
+            "requests",
+            "Of those, requests whose header or body did not come in time."
+        ),
+        figure!(
+            Counter,
+            source_limit,
+            "source_limit_connections_total",
+            "connections",
+            "Connections that were closed because their source had `maxconn_per_source` already."
+        ),
+    ];
+    figures.extend(own);
+    Typed {
+        part: Part {
+            title: "Frontends",
+            path: "frontends[].",
+            prefix: "haflux_frontend_",
+            labels: &["frontend"],
+        },
+        each: |snapshot| {
+            let each = snapshot.frontends.iter();
+            each.map(|frontend| (vec![frontend.name.clone()], frontend))
+                .collect()
+        },
+        figures,
+    }
+}
+
+pub(super) fn backends() -> Typed<BackendView> {
+    let mut figures: Vec<Figure<BackendView>> = vec![
+        text!("name", "Its name."),
+        text!("balance", "How it balances, as the configuration says it."),
+        figure!(
+            Gauge,
+            up,
+            "up",
+            "1 or 0",
+            "Whether a server with a weight is up, so that a request can be served (in JSON true or false)."
+        ),
+        figure!(
+            Gauge,
+            servers_up,
+            "servers_up",
+            "servers",
+            "Servers that are up or not checked."
+        ),
+        figure!(
+            Counter,
+            downs,
+            "downs_total",
+            "times",
+            "How often its last server that was up went down."
+        ),
+        figure!(
+            Counter,
+            down_for,
+            "down_seconds_total",
+            "seconds",
+            "How long none of its servers was up."
+        ),
+        figure!(
+            Gauge,
+            changed,
+            "state_age_seconds",
+            "seconds",
+            "How long ago its first server went up, or its last one down."
+        ),
+    ];
+    figures.extend(traffic::figures());
+    let own: Vec<Figure<BackendView>> = vec![
+        figure!(
+            Counter,
+            no_server,
+            "no_server_requests_total",
+            "requests",
+            "Requests that were answered 503 because no server was up."
+        ),
+        figure!(
+            Gauge,
+            barrier.waiting,
+            "barrier_waiting",
+            "reads",
+            "Reads that wait for a fresh replica now."
+        ),
+        figure!(
+            Gauge,
+            barrier.waiting_max,
+            "barrier_waiting_max",
+            "reads",
+            "The most reads that waited for a fresh replica at once."
+        ),
+        figure!(
+            Counter,
+            barrier.waits,
+            "barrier_waits_total",
+            "reads",
+            "Reads that had to wait for a fresh replica."
+        ),
+        figure!(
+            Counter,
+            barrier.waited,
+            "barrier_wait_seconds_total",
+            "seconds",
+            "How long reads waited for a fresh replica, together."
+        ),
+        figure!(
+            Counter,
+            barrier.stale,
+            "barrier_stale_reads_total",
+            "reads",
+            "Reads that were answered by a replica that was not fresh, and said so."
+        ),
+        figure!(
+            Counter,
+            barrier.rejected,
+            "barrier_rejected_reads_total",
+            "reads",
+            "Reads that were answered 503 because no replica was fresh in time."
+        ),
+        figure!(
+            Counter,
+            barrier.repeated,
+            "barrier_repeated_reads_total",
+            "reads",
+            "Answers that were thrown away because their replica was set back meanwhile; the reads were sent again."
+        ),
+    ];
+    figures.extend(own);
+    Typed {
+        part: Part {
+            title: "Backends",
+            path: "backends[].",
+            prefix: "haflux_backend_",
+            labels: &["backend"],
+        },
+        each: |snapshot| {
+            let each = snapshot.backends.iter();
+            each.map(|backend| (vec![backend.name.clone()], backend))
+                .collect()
+        },
+        figures,
+    }
+}
+
+/// The states of a server.
+const SERVER_STATES: &[Status] = &[Status::Up, Status::Down, Status::NoCheck];
+
+fn check(server: &ServerView, read: fn(&CheckView) -> Reading) -> Reading {
+    server.last_check.as_ref().map_or(Reading::Nothing, read)
+}
+
+pub(super) fn servers() -> Typed<ServerView> {
+    let mut figures: Vec<Figure<ServerView>> = vec![
+        text!("name", "Its name."),
+        text!("address", "Its address as configured."),
+        figure_by!(
+            State,
+            "status",
+            "state",
+            "",
+            "Whether its checks find it up or down, or do not look.",
+            |server: &ServerView| Reading::State(server.status, SERVER_STATES)
+        ),
+        figure!(
+            Moment,
+            since,
+            "state_since_timestamp_seconds",
+            "",
+            "Since when it is in this state."
+        ),
+        text!("reason", "Why it is in this state."),
+        figure!(Gauge, weight, "weight", "1", "Its share of the requests."),
+        figure!(
+            Gauge,
+            backup,
+            "backup",
+            "1 or 0",
+            "Whether it gets requests only while no other server is up (in JSON true or false)."
+        ),
+    ];
+    figures.extend(traffic::figures());
+    let own: Vec<Figure<ServerView>> = vec![
+        figure!(
+            Counter,
+            connects,
+            "connects_total",
+            "connections",
+            "Connections that were tried to be made for requests."
+        ),
+        figure!(
+            Counter,
+            reuses,
+            "reuses_total",
+            "requests",
+            "Requests that went over a connection that was idle."
+        ),
+        figure!(
+            Counter,
+            connect_errors,
+            "connect_errors_total",
+            "connections",
+            "Connections that could not be made."
+        ),
+        figure!(
+            Counter,
+            response_errors,
+            "response_errors_total",
+            "requests",
+            "Requests whose answer broke off or never came."
+        ),
+        figure!(
+            Counter,
+            ends,
+            "ends_total",
+            "times",
+            "Times that it ended while it had a request."
+        ),
+        figure!(
+            Counter,
+            redispatches,
+            "redispatches_total",
+            "requests",
+            "Requests that were moved from this server to another one."
+        ),
+        text!(
+            "last_check.code",
+            "The outcome of the last check, in HAProxy's code."
+        ),
+        figure_by!(
+            Gauge,
+            "last_check.status",
+            "last_check_status_code",
+            "HTTP status",
+            "The HTTP status that the last check was answered with; nothing if it got none.",
+            |server: &ServerView| check(server, |check| { check.status.map(u32::from).reading() })
+        ),
+        figure_by!(
+            Moment,
+            "last_check.at",
+            "last_check_timestamp_seconds",
+            "",
+            "When the last check ended.",
+            |server: &ServerView| check(server, |check| check.at.reading())
+        ),
+        figure_by!(
+            Gauge,
+            "last_check.took",
+            "last_check_duration_seconds",
+            "seconds",
+            "How long the last check took.",
+            |server: &ServerView| check(server, |check| check.took.reading())
+        ),
+        text!("last_check.detail", "What was wrong at the last check."),
+        figure!(
+            Counter,
+            check_failures,
+            "check_failures_total",
+            "checks",
+            "Checks that failed."
+        ),
+        figure!(
+            Counter,
+            downs,
+            "downs_total",
+            "times",
+            "How often it went from up to down."
+        ),
+        figure!(
+            Counter,
+            down_for,
+            "down_seconds_total",
+            "seconds",
+            "How long it was down."
+        ),
+    ];
+    figures.extend(own);
+    Typed {
+        part: Part {
+            title: "Servers",
+            path: "backends[].servers[].",
+            prefix: "haflux_server_",
+            labels: &["backend", "server"],
+        },
+        each: |snapshot| {
+            let of = |backend: &'_ BackendView| backend.name.clone();
+            let each = snapshot.backends.iter().flat_map(|backend| {
+                let servers = backend.servers.iter();
+                servers.map(move |server| (vec![of(backend), server.name.clone()], server))
+            });
+            each.collect()
+        },
+        figures,
+    }
+}
