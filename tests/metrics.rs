@@ -119,6 +119,7 @@ fn csv_is_what_haproxy_says_of_the_same_traffic() {
             "algo",
             "addr",
             "check_desc",
+            "last_chk",
             "econ",
             "eresp",
             "wretr",

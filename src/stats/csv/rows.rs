@@ -243,7 +243,11 @@ fn with_check(row: Row, server: &ServerView) -> Row {
                 .map_or_else(String::new, |status| status.to_string()),
             check_duration: milliseconds(check.took),
             check_desc: check_words(check).to_owned(),
-            last_chk: check.detail.clone(),
+            // HAProxy says nothing of a check that passed.
+            last_chk: match check.code.ends_with("OK") {
+                true => String::new(),
+                false => check.detail.clone(),
+            },
             ..row
         },
     }
