@@ -114,7 +114,7 @@ fn relay(config: &Config, relay: &Relay) -> RelayStats {
     RelayStats {
         name: relay.name.clone(),
         pool: pool.name.clone(),
-        backlog_limit: relay.max_backlog as u64,
+        max_backlog: relay.max_backlog as u64,
         dead_letter_limit: relay.max_dead_letters as u64,
         replicas: pool
             .servers

@@ -435,7 +435,7 @@ pub struct RelayStats {
     /// Each two numbers between which no record lies; known when the journal is open.
     pub jumps: OnceLock<Vec<(u64, u64)>>,
     /// Most bytes that a replica may be behind (`max_backlog`).
-    pub backlog_limit: u64,
+    pub max_backlog: u64,
     /// Most dead letters that are kept (`max_dead_letters`).
     pub dead_letter_limit: u64,
     /// How long writes waited from the end of their body until they were acknowledged.

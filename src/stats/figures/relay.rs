@@ -34,7 +34,7 @@ pub(super) fn relays() -> Typed<RelayView> {
         ),
         figure!(
             Gauge,
-            backlog_limit,
+            max_backlog,
             "backlog_limit_bytes",
             "bytes",
             "Most bytes that a replica may be behind before it is diverged (`max_backlog`)."

@@ -294,7 +294,7 @@ pub struct RelayView {
     /// Sequence of the newest durable record.
     pub head: Count,
     /// Most bytes that a replica may be behind.
-    pub backlog_limit: Bytes,
+    pub max_backlog: Bytes,
     /// How long writes waited from the end of their body until they were acknowledged.
     pub acknowledgement: HistogramReading,
     /// Records appended since the start.
