@@ -209,6 +209,19 @@ fn csv_is_what_haproxy_says_of_the_same_traffic() {
         assert_eq!(row["check_status"], "L4CON");
         assert_eq!(row["chkdown"], "1");
         assert_eq!(csv(url)[&key("BACKEND")]["act"], "1");
+        assert_eq!(csv(url)[&key("BACKEND")]["chkdown"], "0");
+    }
+
+    lab.node1.kill9();
+    for url in &urls {
+        wait_until("the backend is down", SOON, || {
+            csv(url)[&key("BACKEND")]["status"] == "DOWN"
+        });
+        let row = &csv(url)[&key("BACKEND")];
+        assert_eq!(
+            [&row["act"], &row["weight"], &row["chkdown"]],
+            ["0", "0", "1"]
+        );
     }
 }
 
