@@ -116,11 +116,13 @@ fn a_wrong_file_is_all_its_errors_and_starts_nothing() {
         );
     let file = write(folder.path(), "wrong.toml", &wrong);
     let name = file.display();
+    let line = |part: &str| 1 + wrong.lines().position(|line| line.contains(part)).unwrap();
+    let (default, balance, rise) = (line("\"grafana\""), line("roundrobbin"), line("rise = 0"));
     let errors = format!(
         "{name}:7:12: server.data_dir: {} is not a folder\n\
-         {name}:32:19: frontend \"http_front\", default_backend: no backend or relay is named \"grafana\"; did you mean \"grafana_back\"?\n\
-         {name}:72:11: backend \"influx_back\", balance: expected \"roundrobin\", \"leastconn\", \"random\" or \"source\", found \"roundrobbin\"; did you mean \"roundrobin\"?\n\
-         {name}:73:51: backend \"influx_back\", check.rise: expected a whole number from 1 to 1000, found 0\n\
+         {name}:{default}:19: frontend \"http_front\", default_backend: no backend or relay is named \"grafana\"; did you mean \"grafana_back\"?\n\
+         {name}:{balance}:11: backend \"influx_back\", balance: expected \"roundrobin\", \"leastconn\", \"random\" or \"source\", found \"roundrobbin\"; did you mean \"roundrobin\"?\n\
+         {name}:{rise}:51: backend \"influx_back\", check.rise: expected a whole number from 1 to 1000, found 0\n\
          {name}: 4 errors\n",
         folder.path().join("ready.toml").display()
     );

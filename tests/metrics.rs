@@ -5,7 +5,8 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -76,6 +77,19 @@ fn haproxy(lab: &Lab, port: u16) -> Process {
     Process::start("haproxy", &mut command, &folder.join("log"))
 }
 
+/// Six good requests and a bad one, once both servers are checked.
+fn drive(url: &str) {
+    wait_until("both servers are checked", SOON, || {
+        let answer = http::try_request("GET", &format!("{url}/haproxy?stats;csv"), &[], b"");
+        answer.is_ok_and(|answer| answer.text().matches(",L7OK,").count() >= 2)
+    });
+    for _ in 0..6 {
+        let answer = http::get(&format!("{url}/query?q=SHOW%20DATABASES"));
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(http::get(&format!("{url}/query")).status, 400);
+}
+
 #[test]
 fn csv_is_what_haproxy_says_of_the_same_traffic() {
     let mut lab = lab();
@@ -84,15 +98,7 @@ fn csv_is_what_haproxy_says_of_the_same_traffic() {
     let urls = [lab.influx_url(), format!("http://127.0.0.1:{port}")];
     let csv = |url: &str| rows(&http::get(&format!("{url}/haproxy?stats;csv")).text());
     for url in &urls {
-        wait_until("both servers are checked", SOON, || {
-            let answer = http::try_request("GET", &format!("{url}/haproxy?stats;csv"), &[], b"");
-            answer.is_ok_and(|answer| answer.text().matches(",L7OK,").count() >= 2)
-        });
-        for _ in 0..6 {
-            let answer = http::get(&format!("{url}/query?q=SHOW%20DATABASES"));
-            assert_eq!(answer.status, 200);
-        }
-        assert_eq!(http::get(&format!("{url}/query")).status, 400);
+        drive(url);
     }
     let [ours, theirs] = [csv(&urls[0]), csv(&urls[1])];
     let key = |service: &str| ("influx_back".to_owned(), service.to_owned());
@@ -380,4 +386,154 @@ fn prometheus_scrapes_it_and_its_alerts_fire() {
             "ALERTS{alertname=\"HafluxReplicaDown\",replica=\"influxlab2\",alertstate=\"firing\"}",
         )
     });
+}
+
+/// What `scripts/readers` has put where this variable says.
+fn reader(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| panic!("no {variable}; scripts/readers sets it"))
+}
+
+/// Rows by what they are called, each with the fields that a reader took.
+type Read = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// What a reader took of the pool must be the same of both, but for what depends on the clock or counts other bytes; and nothing
+/// may be taken of haflux that is not taken of HAProxy.
+fn assert_alike(ours: &Read, theirs: &Read, differs: &[&str]) {
+    assert_eq!(theirs.len(), 3, "{theirs:?}");
+    for (row, fields) in theirs {
+        let here = &ours[row];
+        let names: Vec<&String> = here
+            .keys()
+            .filter(|name| !fields.contains_key(*name))
+            .collect();
+        assert!(names.is_empty(), "only haflux has {names:?}");
+        let mut same = 0;
+        for (name, value) in fields {
+            if here.contains_key(name) && !differs.iter().any(|part| name.contains(part)) {
+                assert_eq!(&here[name], value, "{row} {name}");
+                same += 1;
+            }
+        }
+        assert!(same >= 15, "{row}: only {same} fields are the same");
+    }
+}
+
+#[test]
+#[ignore = "needs Telegraf: scripts/readers"]
+fn telegraf_takes_the_same_of_haflux_and_of_haproxy() {
+    let lab = lab();
+    let port = free_port();
+    let _haproxy = haproxy(&lab, port);
+    let urls = [lab.influx_url(), format!("http://127.0.0.1:{port}")];
+    let [ours, theirs] = urls.map(|url| {
+        drive(&url);
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("telegraf.conf");
+        let configuration = format!(
+            "[agent]\n omit_hostname = true\n[[inputs.haproxy]]\n servers = [\"{url}/haproxy?stats\"]\n\
+             [[outputs.file]]\n files = [\"{}\"]\n data_format = \"json\"\n",
+            folder.path().join("out").display()
+        );
+        fs::write(&file, configuration).expect("a file");
+        let telegraf = reader("HAFLUX_TELEGRAF");
+        succeeds(&run(&telegraf, &["--once", "--config", &file.display().to_string()]));
+        let out = fs::read_to_string(folder.path().join("out")).expect("what it took");
+        let mut read = Read::new();
+        for line in out.lines() {
+            let metric: Value = serde_json::from_str(line).expect("JSON");
+            if metric["tags"]["proxy"] == "influx_back" {
+                let fields = serde_json::from_value(metric["fields"].clone()).expect("fields");
+                let service = metric["tags"]["sv"].as_str().expect("a service");
+                read.insert(service.to_owned(), fields);
+            }
+        }
+        read
+    });
+    let differs = [
+        "iid", "bin", "bout", "time", "lastchg", "lastsess", "rate", "duration", "connect",
+        "reuse", "smax",
+    ];
+    assert_alike(&ours, &theirs, &differs);
+}
+
+#[test]
+#[ignore = "needs collectd-haproxy: scripts/readers"]
+fn collectd_takes_the_same_of_haflux_and_of_haproxy() {
+    let lab = lab();
+    let port = free_port();
+    let _haproxy = haproxy(&lab, port);
+    let urls = [lab.influx_url(), format!("http://127.0.0.1:{port}")];
+    let [ours, theirs] = urls.map(|url| {
+        drive(&url);
+        collectd(&url)
+    });
+    let differs = [
+        "bytes",
+        "time",
+        "last_change",
+        "rate",
+        "duration",
+        "sessions",
+        "peak",
+    ];
+    assert_alike(&ours, &theirs, &differs);
+}
+
+/// What collectd's plugin takes of the pool at `url`. It asks over HAProxy's socket, for which the CSV stands in here.
+fn collectd(url: &str) -> Read {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let socket = UnixListener::bind(folder.path().join("socket")).expect("a socket");
+    let csv = format!("{url}/haproxy?stats;csv");
+    std::thread::spawn(move || {
+        for connection in socket.incoming() {
+            let mut connection = connection.expect("a connection");
+            let mut asked = String::new();
+            let read = BufReader::new(&connection).read_line(&mut asked);
+            assert!(read.is_ok() && asked.contains("show stat"), "{asked}");
+            let text = http::get(&csv).text() + "\n";
+            // Collectd may leave before it has all.
+            let _ = connection.write_all(text.as_bytes());
+        }
+    });
+    // Below a folder whose name begins with a dot its plugin writes only by a relative path.
+    let configuration = format!(
+        "BaseDir \"{folder}\"\nPIDFile \"{folder}/pid\"\nTypesDB \"/usr/share/collectd/types.db\"\n\
+         Hostname \"host\"\nFQDNLookup false\nInterval 1\nLoadPlugin csv\n\
+         <Plugin csv>\nDataDir \"csv\"\n</Plugin>\n\
+         <LoadPlugin python>\nGlobals true\n</LoadPlugin>\n\
+         <Plugin python>\nModulePath \"{plugin}\"\nImport \"collectd_haproxy\"\n\
+         <Module haproxy>\nSocket \"{folder}/socket\"\nIncludeInfo false\n</Module>\n</Plugin>\n",
+        folder = folder.path().display(),
+        plugin = reader("HAFLUX_COLLECTD_HAPROXY"),
+    );
+    fs::write(folder.path().join("conf"), configuration).expect("a file");
+    let mut command = Command::new("/usr/sbin/collectd");
+    command.args(["-f", "-C", &at("conf")]);
+    let mut collectd = Process::start("collectd", &mut command, &folder.path().join("log"));
+    let rows = ["BACKEND", "influxlab", "influxlab2"];
+    let of = |row: &str| {
+        folder
+            .path()
+            .join(format!("csv/host/haproxy-influx_back.{row}"))
+    };
+    wait_until("collectd has read everything", SOON, || {
+        let files = |row: &&str| fs::read_dir(of(row)).map_or(0, Iterator::count);
+        rows.iter().all(|row| files(row) >= 25)
+    });
+    // What it still holds is written when it ends.
+    collectd.terminate(SOON);
+    let values = |row: &&str| {
+        let mut fields = BTreeMap::new();
+        for file in fs::read_dir(of(row)).expect("a folder") {
+            let file = file.expect("a file");
+            let text = fs::read_to_string(file.path()).expect("a text");
+            let value = text.lines().last().and_then(|line| line.rsplit(',').next());
+            let name = file.file_name().to_string_lossy().into_owned();
+            let value = Value::from(value.unwrap_or_default());
+            fields.insert(name, value);
+        }
+        ((*row).to_owned(), fields)
+    };
+    rows.iter().map(values).collect()
 }
