@@ -241,7 +241,14 @@ pub(super) fn lab() -> Stats {
 
 /// The same lab, in which everything that may be missing is there.
 pub(super) fn full() -> Stats {
-    let stats = lab();
+    let mut stats = lab();
+    stats.log = Arc::new(LogStats {
+        held_back: Counter::default(),
+        targets: vec![Arc::new(LogTargetStats {
+            to: "stderr".to_owned(),
+            dropped: Counter::default(),
+        })],
+    });
     for millis in [4, 40_000] {
         let histogram = &stats.relays[0].acknowledgement;
         histogram.add(Duration::from_millis(millis));

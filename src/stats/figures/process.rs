@@ -1,8 +1,8 @@
-//! The figures of the process.
+//! The figures of the process and of its log.
 
-use super::figure::{About, Figure, Kind, Readable, Reading, figure, figure_by};
+use super::figure::{About, Figure, Kind, Readable, Reading, figure, figure_by, text};
 use super::group::{Part, Typed};
-use crate::stats::snapshot::Snapshot;
+use crate::stats::snapshot::{LogTargetView, Snapshot};
 
 pub(super) fn process() -> Typed<Snapshot> {
     Typed {
@@ -93,6 +93,39 @@ pub(super) fn process() -> Typed<Snapshot> {
                 "queries_refused_total",
                 "requests",
                 "Requests to replicated pools that were refused because they hold more than a `max_query_…` limit lets them."
+            ),
+            figure!(
+                Counter,
+                log.held_back,
+                "log_held_back_messages_total",
+                "messages",
+                "Messages of the log that were held back because they repeat."
+            ),
+        ],
+    }
+}
+
+pub(super) fn log_targets() -> Typed<LogTargetView> {
+    Typed {
+        part: Part {
+            title: "Targets of the log",
+            path: "log.targets[].",
+            prefix: "haflux_log_",
+            labels: &["target"],
+        },
+        each: |snapshot| {
+            let each = snapshot.log.targets.iter();
+            each.map(|target| (vec![target.to.clone()], target))
+                .collect()
+        },
+        figures: vec![
+            text!("to", "Where its lines go."),
+            figure!(
+                Counter,
+                dropped,
+                "dropped_lines_total",
+                "lines",
+                "Lines that were dropped because the target did not take them."
             ),
         ],
     }
