@@ -4,11 +4,13 @@
 //! is not understood. What was asked for goes to standard output, errors and warnings to standard error.
 
 mod check;
+mod completions;
 mod dead_letters;
 mod describe;
 mod import;
 mod journal;
 mod log_level;
+mod man;
 mod ping;
 mod place;
 mod record;
@@ -104,6 +106,12 @@ enum Command {
     ///
     /// Changes last until the process ends or its configuration is read anew. Talks to haflux as `replica` does.
     LogLevel(log_level::Arguments),
+    /// Print what a shell needs to complete haflux's commands and options
+    Completions(completions::Arguments),
+    /// Print the manual page, or write the pages of all commands into a folder
+    ///
+    /// Pages name the day on which they are written; SOURCE_DATE_EPOCH in the environment names another one.
+    Man(man::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -124,5 +132,7 @@ pub fn main() -> ExitCode {
         Command::Journal(arguments) => journal::run(arguments),
         Command::Replica(arguments) => replica::run(&arguments),
         Command::LogLevel(arguments) => log_level::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! Counters, pools, relays (each opens its journal and recovers), the sockets of UDP, the proxy, its sockets: whatever fails, fails before
 //! anything is served. Then Pingora runs two services: the pools' checks and names, and the frontends, in whose runtime the
-//! relays' replicators and the UDP listeners run too.
+//! relays' replicators and the UDP listeners run too; in it the [service manager](service_manager) is told that haflux is ready.
 //!
 //! # Stop
 //!
@@ -14,6 +14,7 @@
 
 mod counters;
 mod replicas;
+pub mod service_manager;
 mod signals;
 mod status;
 mod stop;
@@ -39,6 +40,7 @@ use crate::relay::{Relay, RelayError, words_of};
 use crate::stats::Stats;
 
 use replicas::AllReplicas;
+use service_manager::ServiceManager;
 use stop::Stop;
 
 /// Why the program cannot run.
@@ -74,6 +76,7 @@ pub enum RunError {
 /// [`RunError`] before anything is served; later only [`RunError::Task`].
 pub fn run(config: Config) -> Result<(), RunError> {
     let asked = signals::heed()?;
+    let service_manager = Arc::new(ServiceManager::from_environment());
     let config = Arc::new(config);
     let stats = Arc::new(counters::of(&config));
     let pools = build_pools(&config, &stats)?;
@@ -111,11 +114,15 @@ pub fn run(config: Config) -> Result<(), RunError> {
         ));
     }
     tasks.extend(listen(&config, &stats, &relays, &replicating)?);
-    let tasks = tasks
+    let mut tasks: Vec<BoxFuture<'static, ()>> = tasks
         .into_iter()
         .map(|task| until_the_end(task, ended.clone(), Arc::clone(&failed)))
         .collect();
     drop(ended);
+    // The stop does not wait for this one: it must say that the process lives until the end.
+    tasks.push(Box::pin(
+        Arc::clone(&service_manager).attend(Arc::clone(&stats)),
+    ));
 
     let handlers = relays
         .iter()
@@ -142,6 +149,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
     frontends.add_dependency(&checks);
     let stop = Stop::new(
         asked,
+        service_manager,
         serving,
         replicating,
         proxy,

@@ -8,6 +8,7 @@ use log::{error, info, warn};
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::sync::{Mutex, mpsc, watch};
 
+use super::service_manager::ServiceManager;
 use super::signals::Asked;
 use crate::proxy::Proxy;
 use crate::relay::Relay;
@@ -18,6 +19,7 @@ const RELAYS_END: Duration = Duration::from_secs(15);
 /// Waits for a signal, then ends everything; Pingora is told only when all is done.
 pub(super) struct Stop {
     asked: Asked,
+    service_manager: Arc<ServiceManager>,
     serving: watch::Sender<bool>,
     replicating: watch::Sender<bool>,
     proxy: Proxy,
@@ -30,6 +32,7 @@ pub(super) struct Stop {
 impl Stop {
     pub(super) fn new(
         asked: Asked,
+        service_manager: Arc<ServiceManager>,
         serving: watch::Sender<bool>,
         replicating: watch::Sender<bool>,
         proxy: Proxy,
@@ -39,6 +42,7 @@ impl Stop {
     ) -> Stop {
         Stop {
             asked,
+            service_manager,
             serving,
             replicating,
             proxy,
@@ -93,6 +97,7 @@ impl ShutdownSignalWatch for Stop {
             Err(_) => "the loss of its signals",
         };
         info!("stopping on {name}");
+        self.service_manager.stopping();
         self.end().await;
         ShutdownSignal::FastShutdown
     }

@@ -194,6 +194,16 @@ impl Haflux {
         }
     }
 
+    /// Stops it in its tracks: it keeps its connections and answers nothing.
+    pub fn pause(&mut self) {
+        self.running().pause();
+    }
+
+    /// Lets it go on.
+    pub fn resume(&mut self) {
+        self.running().resume();
+    }
+
     /// Starts it again on the same ports and data, after stopping it gracefully if it runs.
     pub fn restart(&mut self) {
         if self.process.is_some() {
