@@ -22,6 +22,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut command = super::Arguments::command().disable_help_subcommand(true);
     command.build();
+    let command = with_values_in_line(command);
     let done = match &arguments.folder {
         Some(folder) => std::fs::create_dir_all(folder)
             .and_then(|()| write_all(&command, folder))
@@ -37,6 +38,22 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The values that an option takes at the end of its text: the list that clap_mangen would make has breaks that mandoc rejects.
+fn with_values_in_line(command: Command) -> Command {
+    let command = command.mut_args(|option| {
+        let values = option.get_possible_values();
+        let names: Vec<&str> = values.iter().map(|value| value.get_name()).collect();
+        if names.is_empty() || option.is_hide_possible_values_set() {
+            return option;
+        }
+        let text = option.get_long_help().or_else(|| option.get_help());
+        let text = text.map(ToString::to_string).unwrap_or_default();
+        let text = format!("{text} ({})", names.join(", "));
+        option.hide_possible_values(true).long_help(text)
+    });
+    command.mut_subcommands(with_values_in_line)
 }
 
 /// Writes the page of a command, and those of the commands below it.
