@@ -76,7 +76,6 @@ pub enum RunError {
 /// [`RunError`] before anything is served; later only [`RunError::Task`].
 pub fn run(config: Config) -> Result<(), RunError> {
     let asked = signals::heed()?;
-    let service_manager = Arc::new(ServiceManager::from_environment());
     let config = Arc::new(config);
     let stats = Arc::new(counters::of(&config));
     let pools = build_pools(&config, &stats)?;
@@ -120,9 +119,11 @@ pub fn run(config: Config) -> Result<(), RunError> {
         .collect();
     drop(ended);
     // The stop does not wait for this one: it must say that the process lives until the end.
-    tasks.push(Box::pin(
-        Arc::clone(&service_manager).attend(Arc::clone(&stats)),
-    ));
+    let counted = Arc::clone(&stats);
+    tasks.push(Box::pin(ServiceManager::from_environment().attend(
+        move || service_manager::status(&counted),
+        serving.subscribe(),
+    )));
 
     let handlers = relays
         .iter()
@@ -149,7 +150,6 @@ pub fn run(config: Config) -> Result<(), RunError> {
     frontends.add_dependency(&checks);
     let stop = Stop::new(
         asked,
-        service_manager,
         serving,
         replicating,
         proxy,

@@ -6,7 +6,7 @@
 //! # Invariants
 //!
 //! - Nothing here waits: a service manager that does not read its socket stops no request. A message that finds no room is
-//!   sent again with the next beat if it must arrive (`READY=1`, `WATCHDOG=1`, `STATUS=`), and given up otherwise.
+//!   sent again with the next beat; what a reload says is given up.
 //! - `WATCHDOG=1` is sent by a task of the runtime that serves. A runtime whose threads all hang sends none, and the service
 //!   manager ends the process. The task goes on while a stop answers what is in flight.
 
@@ -16,12 +16,11 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use log::{debug, warn};
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::stats::Stats;
@@ -39,7 +38,6 @@ pub struct ServiceManager {
     socket: Option<UnixDatagram>,
     /// The longest time between two beats that it takes for life.
     watchdog: Option<Duration>,
-    is_stopping: AtomicBool,
 }
 
 impl ServiceManager {
@@ -60,7 +58,6 @@ impl ServiceManager {
             Ok(socket) => ServiceManager {
                 socket: Some(socket),
                 watchdog: watchdog.filter(|usec| *usec > 0).map(Duration::from_micros),
-                is_stopping: AtomicBool::new(false),
             },
             Err(error) => {
                 warn!("the service manager at NOTIFY_SOCKET cannot be reached: {error}");
@@ -69,9 +66,14 @@ impl ServiceManager {
         }
     }
 
-    /// Says that everything is recovered and served, then keeps saying that the runtime lives and how the replicas stand.
-    /// Runs until it is dropped; for the runtime that serves. Returns at once if there is no service manager.
-    pub(super) async fn attend(self: Arc<Self>, stats: Arc<Stats>) {
+    /// Says that everything is recovered and served, then keeps saying that the runtime lives and how haflux is (`status`, a
+    /// line), and once that `stop` has become true. Runs until it is dropped; for the runtime that serves. Returns at once if
+    /// there is no service manager.
+    pub(super) async fn attend(
+        self,
+        status: impl Fn() -> String + Send,
+        mut stop: watch::Receiver<bool>,
+    ) {
         if self.socket.is_none() {
             return;
         }
@@ -80,20 +82,30 @@ impl ServiceManager {
         });
         let mut beats = interval(beat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut first = "READY=1\n";
+        let mut unsaid = "READY=1\n";
         let mut said = String::new();
+        let mut is_stopping = false;
         loop {
-            beats.tick().await;
-            let status = status(&stats);
-            let mut message = first.to_owned();
+            tokio::select! {
+                _ = beats.tick() => {}
+                _ = stop.wait_for(|stop| *stop), if !is_stopping => {
+                    is_stopping = true;
+                    unsaid = "STOPPING=1\n";
+                }
+            }
+            let status = match is_stopping {
+                false => status(),
+                true => "stops: answers what is in flight, then closes the journal".to_owned(),
+            };
+            let mut message = unsaid.to_owned();
             if self.watchdog.is_some() {
                 message.push_str("WATCHDOG=1\n");
             }
-            if status != said && !self.is_stopping.load(Ordering::Relaxed) {
+            if status != said {
                 message.push_str(&format!("STATUS={status}\n"));
             }
             if message.is_empty() || self.send(&message) {
-                first = "";
+                unsaid = "";
                 said = status;
             }
         }
@@ -112,12 +124,6 @@ impl ServiceManager {
     pub fn ready(&self, status: &str) {
         let status = status.replace('\n', " ");
         self.send(&format!("READY=1\nSTATUS={status}\n"));
-    }
-
-    /// Says that the process ends; the replicas do not change that status any more.
-    pub(super) fn stopping(&self) {
-        self.is_stopping.store(true, Ordering::Relaxed);
-        self.send("STOPPING=1\nSTATUS=stops: answers what is in flight, then closes the journal\n");
     }
 
     /// Whether the service manager has it, or there is none.
@@ -148,7 +154,7 @@ fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
 }
 
 /// One line for `systemctl status`: which replicas want a look.
-fn status(stats: &Stats) -> String {
+pub(super) fn status(stats: &Stats) -> String {
     let mut behind = Vec::new();
     for relay in &stats.relays {
         for replica in &relay.replicas {
@@ -176,16 +182,15 @@ mod tests {
 
     use super::*;
 
-    fn manager(folder: &TempDir, watchdog: Duration) -> (Arc<ServiceManager>, UnixDatagram) {
+    fn manager(folder: &TempDir, watchdog: Duration) -> (ServiceManager, UnixDatagram) {
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         let manager = ServiceManager {
             socket: Some(connect(path.as_os_str()).unwrap()),
             watchdog: Some(watchdog),
-            is_stopping: AtomicBool::new(false),
         };
         socket.set_nonblocking(true).unwrap();
-        (Arc::new(manager), socket)
+        (manager, socket)
     }
 
     fn heard(socket: &UnixDatagram) -> Vec<String> {
@@ -207,7 +212,8 @@ mod tests {
             .enable_time()
             .build()
             .unwrap();
-        runtime.spawn(manager.attend(Arc::default()));
+        let (_stop, stopped) = watch::channel(false);
+        runtime.spawn(manager.attend(|| "serves".to_owned(), stopped));
         let begun = std::time::Instant::now();
         while heard(&socket).is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(30), "no beat");
@@ -234,7 +240,6 @@ mod tests {
         let (manager, socket) = manager(&folder, Duration::from_secs(1));
         manager.reloading();
         manager.ready("the file is wrong:\nline 3");
-        manager.stopping();
         let said = heard(&socket);
         let now = clock_gettime(ClockId::Monotonic).tv_sec;
         let began = said[0]
@@ -246,7 +251,6 @@ mod tests {
             "{said:?}"
         );
         assert_eq!(said[1], "READY=1\nSTATUS=the file is wrong: line 3\n");
-        assert!(said[2].starts_with("STOPPING=1\nSTATUS=stops"), "{said:?}");
     }
 
     #[test]

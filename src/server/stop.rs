@@ -8,7 +8,6 @@ use log::{error, info, warn};
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::service_manager::ServiceManager;
 use super::signals::Asked;
 use crate::proxy::Proxy;
 use crate::relay::Relay;
@@ -19,7 +18,6 @@ const RELAYS_END: Duration = Duration::from_secs(15);
 /// Waits for a signal, then ends everything; Pingora is told only when all is done.
 pub(super) struct Stop {
     asked: Asked,
-    service_manager: Arc<ServiceManager>,
     serving: watch::Sender<bool>,
     replicating: watch::Sender<bool>,
     proxy: Proxy,
@@ -32,7 +30,6 @@ pub(super) struct Stop {
 impl Stop {
     pub(super) fn new(
         asked: Asked,
-        service_manager: Arc<ServiceManager>,
         serving: watch::Sender<bool>,
         replicating: watch::Sender<bool>,
         proxy: Proxy,
@@ -42,7 +39,6 @@ impl Stop {
     ) -> Stop {
         Stop {
             asked,
-            service_manager,
             serving,
             replicating,
             proxy,
@@ -97,7 +93,6 @@ impl ShutdownSignalWatch for Stop {
             Err(_) => "the loss of its signals",
         };
         info!("stopping on {name}");
-        self.service_manager.stopping();
         self.end().await;
         ShutdownSignal::FastShutdown
     }
