@@ -5,7 +5,11 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use haflux::control::{ControlError, ControlSocket, ReplicaReport, Replicas};
+use haflux::control::{
+    ControlError, ControlSocket, Orders, ReplicaReport, Replicas, ServerReport, Servers,
+    SocketSettings,
+};
+use haflux::stats::AdminState;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -109,6 +113,29 @@ impl Replicas for Pretended {
     }
 }
 
+#[async_trait]
+impl Servers for Pretended {
+    fn servers(&self) -> Vec<ServerReport> {
+        Vec::new()
+    }
+
+    fn statistics(&self) -> String {
+        String::new()
+    }
+
+    fn process(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    async fn set_state(&self, _: &str, _: &str, _: AdminState) -> Result<String, ControlError> {
+        Ok(String::new())
+    }
+
+    async fn set_weight(&self, _: &str, _: &str, _: &str) -> Result<String, ControlError> {
+        Ok(String::new())
+    }
+}
+
 /// A folder with a configuration, which is its data_dir too.
 fn configured() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -126,8 +153,12 @@ fn serve(folder: &Path) -> (Runtime, watch::Sender<bool>) {
         .build()
         .unwrap();
     let (stop, stopped) = watch::channel(false);
-    let socket = ControlSocket::bind(folder).unwrap();
-    runtime.spawn(socket.serve(Arc::new(Pretended), stopped));
+    let socket = ControlSocket::bind(SocketSettings::of_data_dir(folder)).unwrap();
+    let orders = Orders {
+        replicas: Arc::new(Pretended),
+        servers: Arc::new(Pretended),
+    };
+    runtime.spawn(socket.serve(orders, stopped));
     (runtime, stop)
 }
 

@@ -69,6 +69,15 @@ fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Resul
     for target in &server.log.targets {
         log_target(f, target)?;
     }
+    if let Some(socket) = &server.stats_socket {
+        writeln!(
+            f,
+            "    runtime socket {}, mode {:o}, level {}",
+            socket.path.display(),
+            socket.mode,
+            socket.level.word()
+        )?;
+    }
     writeln!(
         f,
         "    a graceful stop waits up to {}",

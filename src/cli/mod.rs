@@ -11,11 +11,13 @@ mod import;
 mod journal;
 mod log_level;
 mod man;
+mod names;
 mod ping;
 mod place;
 mod record;
 mod replica;
 mod run;
+mod server;
 mod text;
 
 use std::path::PathBuf;
@@ -112,6 +114,11 @@ enum Command {
     ///
     /// Pages name the day on which they are written; SOURCE_DATE_EPOCH in the environment names another one.
     Man(man::Arguments),
+    /// Take a server of a running haflux out of service and back, or change its weight
+    ///
+    /// Talks to the haflux that runs on this machine, through a socket in its data_dir: so as its user, or as root. An order
+    /// counts at once and over restarts. Exit status 0 if it was carried out, 1 if not.
+    Server(server::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -134,5 +141,6 @@ pub fn main() -> ExitCode {
         Command::LogLevel(arguments) => log_level::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
+        Command::Server(arguments) => server::run(&arguments),
     }
 }

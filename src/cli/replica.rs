@@ -1,6 +1,5 @@
 //! `haflux replica`: how the replicas of a running haflux stand, and a person's decisions about those that diverged.
 
-use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 
 use super::DEFAULT_CONFIG;
-use crate::config::{Config, nearest};
+use super::names::{DidYouMean, Names, OneLine, Quoted};
+use crate::config::Config;
 use crate::control::{Answer, AskError, ControlError, ReplicaReport, Request, ask};
 use crate::stats::units::{Bytes, Count, Span};
 
@@ -189,10 +189,15 @@ fn carry_out(arguments: &Arguments, config: &Config) -> Result<String, OrderErro
                 OrderError::UnknownReplica { name, known }
             }
             ControlError::Ambiguous { name, relays } => OrderError::Ambiguous { name, relays },
-            ControlError::NotNow { .. } | ControlError::Failed { .. } => OrderError::Refused(error),
+            ControlError::NotNow { .. }
+            | ControlError::Failed { .. }
+            | ControlError::Invalid { .. }
+            | ControlError::NotAllowed { .. }
+            | ControlError::UnknownBackend { .. }
+            | ControlError::UnknownServer { .. } => OrderError::Refused(error),
         }),
         (Answer::Misunderstood(why), _) => Err(OrderError::Misunderstood(Some(why))),
-        (Answer::Replicas(_) | Answer::Done(_), _) => Err(OrderError::Misunderstood(None)),
+        (_, _) => Err(OrderError::Misunderstood(None)),
     }
 }
 
@@ -245,57 +250,6 @@ fn row(replica: &ReplicaReport, now: SystemTime) -> [String; HEADER.len()] {
         },
         OneLine(replica.reason.as_deref().unwrap_or("-")).to_string(),
     ]
-}
-
-/// Text from elsewhere, fit for a terminal: a node's answer may hold line ends and what moves the cursor.
-struct OneLine<'a>(&'a str);
-
-impl Display for OneLine<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            let printed = if character.is_control() {
-                ' '
-            } else {
-                character
-            };
-            write!(f, "{printed}")?;
-        }
-        Ok(())
-    }
-}
-
-struct Quoted<'a>(&'a str);
-
-impl Display for Quoted<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", OneLine(self.0))
-    }
-}
-
-struct Names<'a>(&'a [String]);
-
-impl Display for Names<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (position, name) in self.0.iter().enumerate() {
-            let separator = if position == 0 { "" } else { ", " };
-            write!(f, "{separator}{}", OneLine(name))?;
-        }
-        Ok(())
-    }
-}
-
-struct DidYouMean<'a> {
-    found: &'a str,
-    known: &'a [String],
-}
-
-impl Display for DidYouMean<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match nearest(self.found, self.known.iter().map(String::as_str)) {
-            Some(name) => write!(f, "; did you mean {}?", Quoted(name)),
-            None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 use crate::budget::Bounds;
+use crate::control::SocketSettings;
 use crate::influx::Precision;
 use crate::influx::influxql::Limits;
 
@@ -78,6 +79,8 @@ pub struct Server {
     pub access_log: bool,
     /// The keys that begin with `log_`, but for `log_level`, and the tables `[[log]]`.
     pub log: LogSettings,
+    /// `stats_socket`: HAProxy's runtime socket. Default none.
+    pub stats_socket: Option<SocketSettings>,
     /// `stop_timeout`: how long a graceful stop waits for requests in flight. Default 30 s.
     pub stop_timeout: Duration,
     /// `max_query_body`: most bytes of the body of a request to a replicated pool, which is held until it is answered; past it

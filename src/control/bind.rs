@@ -1,39 +1,50 @@
-//! Binding the socket: nobody else's, nobody else able to connect.
+//! Binding a socket: nobody else's, and nobody able to connect before its mode and group are set.
 
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::warn;
 
-use super::SOCKET_NAME;
+use super::settings::SocketSettings;
 
-/// Why there is no control socket.
+/// Where the system's groups are.
+const GROUPS: &str = "/etc/group";
+
+/// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlBindError {
     /// Another haflux answers on it.
-    #[error("another haflux runs on the same data_dir: it answers on {}", path.display())]
+    #[error("another haflux answers on {}: is it the same configuration?", path.display())]
     InUse {
         /// The socket.
         path: PathBuf,
     },
     /// Something that is no socket has its name.
-    #[error("{} is not a socket: haflux needs that name for its control socket", path.display())]
+    #[error("{} is not a socket: haflux needs that name for one", path.display())]
     NotASocket {
         /// What is in the way.
         path: PathBuf,
     },
     /// The operating system does not allow it.
-    #[error("the control socket {} cannot be made: {reason}", path.display())]
+    #[error("the socket {} cannot be made: {reason}", path.display())]
     Socket {
         /// The socket.
         path: PathBuf,
         /// The operating system's reason.
         reason: io::Error,
+    },
+    /// The group that is to have it does not exist.
+    #[error("the socket {} cannot be given to group {group:?}: {GROUPS} has no such group; its number does as well", path.display())]
+    UnknownGroup {
+        /// The socket.
+        path: PathBuf,
+        /// The group's name.
+        group: String,
     },
 }
 
@@ -70,11 +81,39 @@ impl Drop for Place {
     }
 }
 
-/// Binds the socket of `data_dir`.
-pub(super) fn bind(data_dir: &Path) -> Result<(UnixListener, Place), ControlBindError> {
-    let path = data_dir.join(SOCKET_NAME);
-    make_way(&path)?;
-    listen(data_dir, &path).map_err(|reason| ControlBindError::Socket { path, reason })
+/// Binds a socket as `settings` say.
+pub(super) fn bind(settings: &SocketSettings) -> Result<(UnixListener, Place), ControlBindError> {
+    let path = &settings.path;
+    let failed = |reason| ControlBindError::Socket {
+        path: path.clone(),
+        reason,
+    };
+    let group =
+        match &settings.group {
+            None => None,
+            Some(name) => Some(group_id(name).map_err(failed)?.ok_or_else(|| {
+                ControlBindError::UnknownGroup {
+                    path: path.clone(),
+                    group: name.clone(),
+                }
+            })?),
+        };
+    make_way(path)?;
+    listen(path, settings.mode, group).map_err(failed)
+}
+
+/// The number of a group, which may be given itself.
+fn group_id(name: &str) -> io::Result<Option<u32>> {
+    if let Ok(number) = name.parse() {
+        return Ok(Some(number));
+    }
+    let groups = fs::read_to_string(GROUPS)?;
+    let mut fields = groups.lines().map(|line| line.split(':'));
+    let found = fields.find_map(|mut fields| {
+        let is_it = fields.next() == Some(name);
+        is_it.then(|| fields.nth(1)?.parse().ok()).flatten()
+    });
+    Ok(found)
 }
 
 /// Finds out that nobody uses `path`. A socket that was left behind stays, to be replaced.
@@ -118,8 +157,10 @@ fn probe(path: &Path) -> io::Result<()> {
     }
 }
 
-fn listen(data_dir: &Path, path: &Path) -> io::Result<(UnixListener, Place)> {
-    let new = data_dir.join(format!("{SOCKET_NAME}.{}", std::process::id()));
+fn listen(path: &Path, mode: u32, group: Option<u32>) -> io::Result<(UnixListener, Place)> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(format!(".{}", std::process::id()));
+    let new = PathBuf::from(new);
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -127,7 +168,11 @@ fn listen(data_dir: &Path, path: &Path) -> io::Result<(UnixListener, Place)> {
     let listener = UnixListener::bind(&new)?;
     let made_ready = listener
         .set_nonblocking(true)
-        .and_then(|()| fs::set_permissions(&new, fs::Permissions::from_mode(0o600)))
+        .and_then(|()| match group {
+            None => Ok(()),
+            Some(group) => chown(&new, None, Some(group)),
+        })
+        .and_then(|()| fs::set_permissions(&new, fs::Permissions::from_mode(mode)))
         .and_then(|()| fs::rename(&new, path));
     if let Err(error) = made_ready {
         let _ = fs::remove_file(&new);

@@ -1,8 +1,11 @@
-//! The two documents that cross the socket.
+//! What crosses a socket: a request and its answer, in whichever phrasing.
 
 use serde::{Deserialize, Serialize};
 
 use super::replicas::{ControlError, ReplicaReport};
+use super::servers::{ServerReport, StatFilter};
+use super::settings::Level;
+use crate::stats::AdminState;
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +47,47 @@ pub enum Request {
         #[serde(default)]
         relay: Option<String>,
     },
+    /// How does every server stand?
+    Servers {},
+    /// [`Servers::set_state`](super::Servers::set_state).
+    ServerState {
+        /// Its backend.
+        backend: String,
+        /// The server.
+        server: String,
+        /// The state.
+        state: AdminState,
+    },
+    /// [`Servers::set_weight`](super::Servers::set_weight).
+    ServerWeight {
+        /// Its backend.
+        backend: String,
+        /// The server.
+        server: String,
+        /// The weight, or a percentage of the configuration's.
+        weight: String,
+    },
+    /// [`Servers::statistics`](super::Servers::statistics).
+    Statistics(StatFilter),
+    /// [`Servers::process`](super::Servers::process).
+    Process {},
+}
+
+impl Request {
+    /// Who may ask for it.
+    pub(super) fn level(&self) -> Level {
+        match self {
+            Request::Statistics(_) | Request::Process {} => Level::User,
+            Request::Status {} | Request::Servers {} => Level::Operator,
+            Request::LogLevel { levels } if levels.is_empty() => Level::Operator,
+            Request::LogLevel { .. }
+            | Request::RebuildBegin { .. }
+            | Request::Readmit { .. }
+            | Request::Skip { .. }
+            | Request::ServerState { .. }
+            | Request::ServerWeight { .. } => Level::Admin,
+        }
+    }
 }
 
 /// What a client is told.
@@ -52,6 +96,12 @@ pub enum Request {
 pub enum Answer {
     /// To [`Request::Status`].
     Replicas(Vec<ReplicaReport>),
+    /// To [`Request::Servers`].
+    Servers(Vec<ServerReport>),
+    /// To [`Request::Statistics`].
+    Statistics(String),
+    /// To [`Request::Process`].
+    Process(Vec<(String, String)>),
     /// The order was carried out; what to do or expect next.
     Done(String),
     /// The order was not carried out.

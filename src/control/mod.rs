@@ -40,20 +40,28 @@
 //!   a task of its own, so that it is never dropped half-way. The place among the connections is held until it ends.
 
 mod bind;
+mod carry_out;
 mod client;
 mod line;
 mod message;
 mod replicas;
+mod servers;
+mod settings;
 mod socket;
+mod statistics;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::time::Duration;
 
 pub use bind::ControlBindError;
+pub use carry_out::Orders;
 pub use client::{AskError, ask};
 pub use message::{Answer, Request};
 pub use replicas::{ControlError, ReplicaReport, Replicas};
+pub use servers::{ServerReport, Servers, StatFilter};
+pub use settings::{Level, SocketSettings};
 pub use socket::ControlSocket;
 
 /// The socket's name in `data_dir`.

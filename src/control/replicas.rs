@@ -48,6 +48,36 @@ pub enum ControlError {
         /// The relays that have one.
         relays: Vec<String>,
     },
+    /// No backend has this name.
+    #[error("there is no backend {name:?}; there are: {}", known.join(", "))]
+    UnknownBackend {
+        /// The name that was given.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// The backend has no server of this name.
+    #[error("backend {backend:?} has no server {name:?}; it has: {}", known.join(", "))]
+    UnknownServer {
+        /// The backend.
+        backend: String,
+        /// The name that was given.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// What was asked for has a value that cannot be.
+    #[error("{reason}")]
+    Invalid {
+        /// What is wrong with it, for a person.
+        reason: String,
+    },
+    /// The socket's level does not allow it.
+    #[error("this socket does not allow it: its level is {level}")]
+    NotAllowed {
+        /// The socket's level.
+        level: String,
+    },
     /// The replica's state, or that of the others, does not allow it.
     #[error("not now: {reason}")]
     NotNow {

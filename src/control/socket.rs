@@ -1,48 +1,58 @@
-//! Serving the socket.
+//! Serving a socket.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::logging;
-use log::{info, warn};
+use log::warn;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::LONGEST_REQUEST;
 use super::bind::{self, ControlBindError, Place};
+use super::carry_out::{Orders, carry_out};
 use super::line::{self, LineError};
 use super::message::{Answer, Request};
-use super::replicas::{ControlError, Replicas};
-use super::{DEADLINE, LONGEST_REQUEST, MOST_CONNECTIONS};
+use super::replicas::ControlError;
+use super::settings::{Level, SocketSettings};
+use super::text::{self, Step};
 
 /// How long to wait when the system has no room for another connection.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The bound socket of one data_dir. Dropped, or served to its end, it is removed.
+/// A bound socket. Dropped, or served to its end, it is removed.
 #[derive(Debug)]
 pub struct ControlSocket {
     listener: std::os::unix::net::UnixListener,
     place: Place,
+    settings: SocketSettings,
 }
 
 impl ControlSocket {
-    /// Binds the socket in `data_dir`, a folder that exists. Connections wait until it is served.
+    /// Binds a socket, in a folder that exists. Connections wait until it is served.
     ///
     /// # Errors
     /// [`ControlBindError`]; in particular if another haflux answers there.
-    pub fn bind(data_dir: &Path) -> Result<ControlSocket, ControlBindError> {
-        let (listener, place) = bind::bind(data_dir)?;
-        Ok(ControlSocket { listener, place })
+    pub fn bind(settings: SocketSettings) -> Result<ControlSocket, ControlBindError> {
+        let (listener, place) = bind::bind(&settings)?;
+        Ok(ControlSocket {
+            listener,
+            place,
+            settings,
+        })
     }
 
-    /// Answers with `replicas` until `stop` is true (or its sender is gone), then ends connections after the answer that is
+    /// Carries out `orders` until `stop` is true (or its sender is gone), then ends connections after the answer that is
     /// under way, and removes the socket. Must run in a tokio runtime with I/O and time.
-    pub async fn serve(self, replicas: Arc<dyn Replicas>, mut stop: watch::Receiver<bool>) {
-        let ControlSocket { listener, place } = self;
+    pub async fn serve(self, orders: Orders, mut stop: watch::Receiver<bool>) {
+        let ControlSocket {
+            listener,
+            place,
+            settings,
+        } = self;
         let listener = match UnixListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => {
@@ -50,7 +60,7 @@ impl ControlSocket {
                 return;
             }
         };
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let places = Arc::new(Semaphore::new(settings.connections));
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -60,15 +70,18 @@ impl ControlSocket {
             while connections.try_join_next().is_some() {}
             match accepted {
                 Ok((connection, place)) => {
-                    connections.spawn(converse(
-                        connection,
-                        Arc::clone(&replicas),
-                        stop.clone(),
-                        Arc::new(place),
-                    ));
+                    let conversation = Conversation {
+                        orders: orders.clone(),
+                        place: Arc::new(place),
+                        level: settings.level,
+                        timeout: settings.timeout,
+                        deadline: Instant::now() + settings.timeout,
+                        is_interactive: false,
+                    };
+                    connections.spawn(conversation.hold(connection, stop.clone()));
                 }
                 Err(error) => {
-                    warn!("the control socket takes no connection: {error}");
+                    warn!("{} takes no connection: {error}", settings.path.display());
                     sleep(PAUSE).await;
                 }
             }
@@ -92,107 +105,151 @@ async fn accept(
     Ok((connection, place))
 }
 
-/// Answers the requests of one connection.
-async fn converse(
-    mut connection: UnixStream,
-    replicas: Arc<dyn Replicas>,
-    mut stop: watch::Receiver<bool>,
+/// One connection.
+struct Conversation {
+    orders: Orders,
     place: Arc<OwnedSemaphorePermit>,
-) {
-    let deadline = Instant::now() + DEADLINE;
-    let (from, mut to) = connection.split();
-    let mut from = BufReader::new(from);
-    loop {
-        let read = tokio::select! {
-            biased;
-            read = timeout_at(deadline, line::read(&mut from, LONGEST_REQUEST)) => read,
-            _ = stop.wait_for(|stop| *stop) => return,
-        };
-        let (answer, last) = match read {
-            Ok(Ok(Some(line))) => match serde_json::from_slice(&line) {
-                Ok(request) => {
-                    let carried_out = tokio::spawn(carry_out(
-                        request,
-                        Arc::clone(&replicas),
-                        Arc::clone(&place),
-                    ));
-                    match timeout_at(deadline, carried_out).await {
-                        Ok(Ok(answer)) => (answer, false),
-                        Ok(Err(broken)) => (failed(&broken), true),
-                        Err(_) => (late(), true),
-                    }
+    level: Level,
+    /// How long it may last; in interactive mode, its silence.
+    timeout: Duration,
+    deadline: Instant,
+    /// A person types: each answer is followed by a prompt.
+    is_interactive: bool,
+}
+
+/// What was answered to a line.
+struct Said {
+    answer: Vec<u8>,
+    /// The connection ends.
+    is_last: bool,
+}
+
+impl Conversation {
+    /// Answers the requests of the connection until its end.
+    async fn hold(mut self, mut connection: UnixStream, mut stop: watch::Receiver<bool>) {
+        let (from, mut to) = connection.split();
+        let mut from = BufReader::new(from);
+        loop {
+            let read = tokio::select! {
+                biased;
+                read = timeout_at(self.deadline, line::read(&mut from, LONGEST_REQUEST)) => read,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            let said = match read {
+                Ok(Ok(Some(line))) => match is_document(&line) {
+                    true => self.answer_document(&line).await,
+                    false => self.answer_text(&line).await,
+                },
+                Ok(Err(error @ (LineError::TooLong { .. } | LineError::Unfinished))) => {
+                    Said::document(&Answer::Misunderstood(error.to_string()), true)
                 }
-                Err(error) => (Answer::Misunderstood(error.to_string()), true),
-            },
-            Ok(Err(error @ (LineError::TooLong { .. } | LineError::Unfinished))) => {
-                (Answer::Misunderstood(error.to_string()), true)
+                // The other side has left, is silent for too long, or the connection broke: nobody to tell.
+                Ok(Ok(None) | Err(LineError::Network(_))) | Err(_) => return,
+            };
+            // After the deadline there is still a moment to say so.
+            let until = self.deadline.max(Instant::now() + PAUSE);
+            let sent = timeout_at(until, send(&mut to, &said.answer)).await;
+            // One who speaks text and is no person is answered what came together, as HAProxy does.
+            let is_last = said.is_last && !from.buffer().contains(&b'\n');
+            if is_last || !matches!(sent, Ok(Ok(()))) {
+                return;
             }
-            // The other side has left, is silent for too long, or the connection broke: nobody to tell.
-            Ok(Ok(None) | Err(LineError::Network(_))) | Err(_) => return,
+            if self.is_interactive {
+                self.deadline = Instant::now() + self.timeout;
+            }
+        }
+    }
+
+    async fn answer_document(&self, line: &[u8]) -> Said {
+        let request = match serde_json::from_slice(line) {
+            Ok(request) => request,
+            Err(error) => {
+                return Said::document(&Answer::Misunderstood(error.to_string()), true);
+            }
         };
-        // After the deadline there is still a moment to say so.
-        let until = deadline.max(Instant::now() + PAUSE);
-        let sent = timeout_at(until, send(&mut to, &answer)).await;
-        if last || !matches!(sent, Ok(Ok(()))) {
-            return;
-        }
+        let (answer, is_whole) = self.ask(request).await;
+        Said::document(&answer, !is_whole)
     }
-}
 
-/// Carries out one request to its end, whether or not somebody still waits for the answer.
-async fn carry_out(
-    request: Request,
-    replicas: Arc<dyn Replicas>,
-    _place: Arc<OwnedSemaphorePermit>,
-) -> Answer {
-    let (order, name, result) = match request {
-        Request::Status {} => return Answer::Replicas(replicas.status().await),
-        Request::LogLevel { levels } => return log_level(&levels),
-        Request::RebuildBegin { name, relay } => {
-            let result = replicas.rebuild_begin(relay.as_deref(), &name).await;
-            ("rebuild-begin", name, result)
-        }
-        Request::Readmit {
-            name,
-            relay,
-            as_it_is,
-        } => {
-            let result = replicas.readmit(relay.as_deref(), &name, as_it_is).await;
-            ("readmit", name, result)
-        }
-        Request::Skip {
-            name,
-            sequence,
-            relay,
-        } => {
-            let result = replicas.skip(relay.as_deref(), &name, sequence).await;
-            ("skip", name, result)
-        }
-    };
-    match result {
-        Ok(next) => {
-            info!("{order} {name:?}: {next}");
-            Answer::Done(next)
-        }
-        Err(error) => {
-            warn!("{order} {name:?}: {error}");
-            Answer::Refused(error)
-        }
-    }
-}
-
-fn log_level(levels: &str) -> Answer {
-    match logging::change_levels(levels) {
-        Ok(now) => {
-            if !levels.is_empty() {
-                info!("log levels are {now} from now on");
+    async fn answer_text(&mut self, line: &[u8]) -> Said {
+        let mut answer = Vec::new();
+        let mut is_last = false;
+        for command in text::commands(&String::from_utf8_lossy(line)) {
+            let said = match text::read(&command, self.level) {
+                Step::Ask(request, view) => {
+                    let (answer, _) = self.ask(request).await;
+                    text::show(answer, &view)
+                }
+                Step::Say(said) => said,
+                Step::Prompt => {
+                    self.is_interactive = !self.is_interactive;
+                    String::new()
+                }
+                Step::Lower(level) => {
+                    self.level = self.level.min(level);
+                    String::new()
+                }
+                Step::Timeout(timeout) => {
+                    self.timeout = timeout;
+                    String::new()
+                }
+                Step::Quit => {
+                    is_last = true;
+                    break;
+                }
+            };
+            answer.extend_from_slice(said.as_bytes());
+            answer.push(b'\n');
+            if self.is_interactive {
+                answer.extend_from_slice(b"> ");
             }
-            Answer::Done(now)
         }
-        Err(error) => Answer::Refused(ControlError::Failed {
-            reason: error.to_string(),
-        }),
+        Said {
+            answer,
+            is_last: is_last || !self.is_interactive,
+        }
     }
+
+    /// Carries the request out; the answer, and whether that came to its end.
+    async fn ask(&self, request: Request) -> (Answer, bool) {
+        if request.level() > self.level {
+            let level = self.level.word().to_owned();
+            return (Answer::Refused(ControlError::NotAllowed { level }), true);
+        }
+        let place = Arc::clone(&self.place);
+        let orders = self.orders.clone();
+        let carried_out = tokio::spawn(async move {
+            let _place = place;
+            carry_out(request, &orders).await
+        });
+        match timeout_at(self.deadline, carried_out).await {
+            Ok(Ok(answer)) => (answer, true),
+            Ok(Err(broken)) => (failed(&broken), false),
+            Err(_) => (self.late(), false),
+        }
+    }
+
+    fn late(&self) -> Answer {
+        Answer::Refused(ControlError::Failed {
+            reason: format!(
+                "it takes longer than {} s and goes on; the log and the status say what became of it",
+                self.timeout.as_secs()
+            ),
+        })
+    }
+}
+
+impl Said {
+    fn document(answer: &Answer, is_last: bool) -> Said {
+        let mut answer = serde_json::to_vec(answer).unwrap_or_default();
+        answer.push(b'\n');
+        Said { answer, is_last }
+    }
+}
+
+/// Whether the line is a JSON document, and not one of HAProxy's commands.
+fn is_document(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"{")
 }
 
 fn failed(broken: &tokio::task::JoinError) -> Answer {
@@ -202,18 +259,7 @@ fn failed(broken: &tokio::task::JoinError) -> Answer {
     })
 }
 
-fn late() -> Answer {
-    Answer::Refused(ControlError::Failed {
-        reason: format!(
-            "it takes longer than {} s and goes on; the log and the replica's status say what became of it",
-            DEADLINE.as_secs()
-        ),
-    })
-}
-
-async fn send(to: &mut (impl tokio::io::AsyncWrite + Unpin), answer: &Answer) -> io::Result<()> {
-    let mut line = serde_json::to_vec(answer)?;
-    line.push(b'\n');
-    to.write_all(&line).await?;
+async fn send(to: &mut (impl tokio::io::AsyncWrite + Unpin), answer: &[u8]) -> io::Result<()> {
+    to.write_all(answer).await?;
     to.flush().await
 }

@@ -1,6 +1,6 @@
 //! A real socket, and something that pretends to keep replicas.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::stats::AdminState;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -98,6 +99,43 @@ impl Replicas for Pretended {
     }
 }
 
+#[async_trait]
+impl Servers for Pretended {
+    fn servers(&self) -> Vec<ServerReport> {
+        Vec::new()
+    }
+
+    fn statistics(&self) -> String {
+        "# pxname,\nback,\n".to_owned()
+    }
+
+    fn process(&self) -> Vec<(&'static str, String)> {
+        vec![("Name", "haflux".to_owned())]
+    }
+
+    async fn set_state(
+        &self,
+        backend: &str,
+        server: &str,
+        state: AdminState,
+    ) -> Result<String, ControlError> {
+        self.note(state.word(), Some(backend), server);
+        Ok(String::new())
+    }
+
+    async fn set_weight(&self, _: &str, name: &str, _: &str) -> Result<String, ControlError> {
+        Err(ControlError::UnknownServer {
+            backend: "back".to_owned(),
+            name: name.to_owned(),
+            known: Vec::new(),
+        })
+    }
+}
+
+fn bind(folder: &Path) -> Result<ControlSocket, ControlBindError> {
+    ControlSocket::bind(SocketSettings::of_data_dir(folder))
+}
+
 struct Served {
     folder: TempDir,
     runtime: Runtime,
@@ -122,9 +160,12 @@ impl Served {
             permits: Semaphore::new(0),
         });
         let (stop, stopped) = watch::channel(false);
-        let socket = ControlSocket::bind(folder.path()).unwrap();
-        let kept = Arc::clone(&replicas) as Arc<dyn Replicas>;
-        let task = runtime.spawn(socket.serve(kept, stopped));
+        let socket = bind(folder.path()).unwrap();
+        let orders = Orders {
+            replicas: Arc::clone(&replicas) as Arc<dyn Replicas>,
+            servers: Arc::clone(&replicas) as Arc<dyn Servers>,
+        };
+        let task = runtime.spawn(socket.serve(orders, stopped));
         Served {
             folder,
             runtime,
@@ -234,7 +275,7 @@ fn the_socket_is_its_owners_alone_and_gone_after_a_stop() {
 #[test]
 fn a_socket_that_answers_is_not_taken_over() {
     let served = Served::start();
-    let error = ControlSocket::bind(served.folder.path()).unwrap_err();
+    let error = bind(served.folder.path()).unwrap_err();
     assert!(matches!(error, ControlBindError::InUse { .. }), "{error}");
     served
         .ask(&Request::Status {})
@@ -252,7 +293,7 @@ fn one_whose_queue_is_full_is_not_taken_over() {
         .unwrap();
     socket.listen(0).unwrap();
     let _first = UnixStream::connect(&path).unwrap();
-    let error = ControlSocket::bind(folder.path()).unwrap_err();
+    let error = bind(folder.path()).unwrap_err();
     assert!(matches!(error, ControlBindError::InUse { .. }), "{error}");
     let begun = Instant::now();
     let limit = Duration::from_millis(50);
@@ -276,7 +317,7 @@ fn a_socket_left_behind_is_replaced() {
         ),
         "{dead}"
     );
-    let _socket = ControlSocket::bind(folder.path()).unwrap();
+    let _socket = bind(folder.path()).unwrap();
     UnixStream::connect(folder.path().join(SOCKET_NAME)).unwrap();
 }
 
@@ -285,13 +326,13 @@ fn what_is_no_socket_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(SOCKET_NAME);
     std::fs::write(&path, "precious").unwrap();
-    let error = ControlSocket::bind(folder.path()).unwrap_err();
+    let error = bind(folder.path()).unwrap_err();
     assert!(
         matches!(error, ControlBindError::NotASocket { .. }),
         "{error}"
     );
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
-    let nowhere = ControlSocket::bind(Path::new("/nonexistent")).unwrap_err();
+    let nowhere = bind(Path::new("/nonexistent")).unwrap_err();
     assert!(
         matches!(nowhere, ControlBindError::Socket { .. }),
         "{nowhere}"
@@ -302,7 +343,7 @@ fn what_is_no_socket_is_left_alone() {
 fn another_socket_of_that_name_is_not_removed_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(SOCKET_NAME);
-    let ours = ControlSocket::bind(folder.path()).unwrap();
+    let ours = bind(folder.path()).unwrap();
     std::fs::rename(&path, folder.path().join("moved")).unwrap();
     let _theirs = UnixListener::bind(&path).unwrap();
     drop(ours);
@@ -333,9 +374,8 @@ fn several_requests_share_a_connection() {
 fn what_is_no_request_is_said_to_be_none() {
     let served = Served::start();
     for sent in [
-        &b"\n"[..],
-        b"{}\n",
-        b"\xff\xfe\n",
+        &b"{}\n"[..],
+        b" {\xff\xfe\n",
         b"{\"command\":\"reboot\"}\n",
         b"{\"command\":\"status\",\"force\":true}\n",
         b"{\"command\":\"readmit\"}\n",
@@ -361,6 +401,60 @@ fn what_is_no_request_is_said_to_be_none() {
     ));
     assert_eq!(served.say(b""), (None, true));
     assert_eq!(served.replicas.orders(), [""; 0]);
+    served.stop();
+}
+
+/// All that is said to these bytes of text, until the connection ends.
+fn text(served: &Served, sent: &[u8]) -> String {
+    let mut connection = served.connect();
+    connection.write_all(sent).unwrap();
+    let mut said = String::new();
+    connection.read_to_string(&mut said).unwrap();
+    said
+}
+
+#[test]
+fn haproxys_commands_are_answered_on_the_same_socket() {
+    let served = Served::start();
+    assert_eq!(text(&served, b"show info\n"), "Name: haflux\n\n");
+    assert_eq!(
+        text(
+            &served,
+            b"set server b/s state drain;show info;set server b/t weight 5\n"
+        ),
+        "\nName: haflux\n\nNo such server.\n\n"
+    );
+    assert_eq!(served.replicas.orders(), ["drain b s"]);
+    assert_eq!(
+        text(&served, b"show info\nuser;disable server b/s\n"),
+        "Name: haflux\n\n\nPermission denied\n\n",
+        "what comes together is answered together"
+    );
+    assert!(text(&served, b"\xff\n").starts_with("Unknown command."));
+    assert_eq!(
+        text(&served, b"replica skip one 41\n"),
+        "record 41 is set aside\n\n"
+    );
+    served.stop();
+}
+
+#[test]
+fn a_person_is_prompted_until_the_end() {
+    let served = Served::start();
+    let mut connection = served.connect();
+    let mut heard = |sent: &str, expected: &str| {
+        connection.write_all(sent.as_bytes()).unwrap();
+        let mut said = vec![0; expected.len()];
+        connection.read_exact(&mut said).unwrap();
+        assert_eq!(String::from_utf8_lossy(&said), expected);
+    };
+    heard("prompt\n", "\n> ");
+    heard("show info\n", "Name: haflux\n\n> ");
+    heard("set timeout cli 1\n", "\n> ");
+    connection.write_all(b"quit\n").unwrap();
+    let mut rest = String::new();
+    connection.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
     served.stop();
 }
 

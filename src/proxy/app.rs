@@ -110,7 +110,7 @@ impl App {
                     pool.stats().no_server.increment();
                     context.termination = Termination::NoServer;
                     self.serving
-                        .answer(session, &ErrorAnswer::no_server(pool.name()))
+                        .answer(session, &ErrorAnswer::none_of(pool))
                         .await?;
                     return Ok(true);
                 }

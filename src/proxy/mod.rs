@@ -82,6 +82,7 @@ use crate::stats::Stats;
 
 pub use frontend::listener::{BindError, BoundListeners, ListeningService};
 pub use pool::background::PoolService;
+pub use pool::orders::{Ordered, ServerOrderError, ServerOrders, ServerPlace, Weight, WeightError};
 pub use pool::{CheckError, Pool, build_pools};
 pub use session::in_flight::InFlight;
 pub use session::request_body::{BodyError, HeldBody, read_request_body};

@@ -510,7 +510,10 @@ async fn keep_time(
             let behind = durable.offset.saturating_sub(replica.cursor_offset.get());
             let left = match replica.state.load().status {
                 ReplicaStatus::Lagging => progress.look(Instant::now(), behind),
-                ReplicaStatus::Fresh | ReplicaStatus::Down | ReplicaStatus::Diverged => {
+                ReplicaStatus::Fresh
+                | ReplicaStatus::Down
+                | ReplicaStatus::Maint
+                | ReplicaStatus::Diverged => {
                     *progress = Progress::default();
                     None
                 }

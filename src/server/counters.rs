@@ -9,8 +9,9 @@ use crate::config::Config;
 use crate::config::model::{Backend, Balance, Frontend, PoolServer, Probe, Relay, Udp};
 use crate::stats::outages::Outages;
 use crate::stats::{
-    BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats, ReplicaState,
-    ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus, Stats, Traffic, UdpStats,
+    AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats,
+    ReplicaState, ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus, Stats,
+    Traffic, UdpStats,
 };
 
 /// Everything at zero.
@@ -87,13 +88,14 @@ fn server(server: &PoolServer, checked: bool) -> ServerStats {
         } else {
             ServerStatus::NoCheck
         },
+        admin: AdminState::Ready,
         since: SystemTime::now(),
         reason: "start".to_owned(),
     };
     ServerStats {
         name: server.name.clone(),
         address: server.address.to_string(),
-        weight: server.weight,
+        weight: server.weight.into(),
         backup: server.backup,
         traffic: Traffic::default(),
         connects: Counter::default(),

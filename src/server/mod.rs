@@ -15,6 +15,7 @@
 mod counters;
 mod replicas;
 pub mod service_manager;
+mod servers;
 mod signals;
 mod status;
 mod stop;
@@ -32,8 +33,8 @@ use rustix::process::Signal;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
-use crate::control::{ControlBindError, ControlSocket};
-use crate::proxy::{BindError, CheckError, Proxy, RelayHandler, build_pools};
+use crate::control::{ControlBindError, ControlSocket, Orders, SocketSettings};
+use crate::proxy::{BindError, CheckError, Proxy, RelayHandler, ServerOrders, build_pools};
 use crate::relay::udp::{Bound, Listener, UdpBindError, watch_drops};
 use crate::relay::{Relay, RelayError, words_of};
 
@@ -41,6 +42,7 @@ use crate::stats::Stats;
 
 use replicas::AllReplicas;
 use service_manager::ServiceManager;
+use servers::AllServers;
 use stop::Stop;
 
 /// Why the program cannot run.
@@ -79,6 +81,11 @@ pub fn run(config: Config) -> Result<(), RunError> {
     let config = Arc::new(config);
     let stats = Arc::new(counters::of(&config));
     let pools = build_pools(&config, &stats)?;
+    // Without a relay `data_dir` need not be there.
+    let data_dir = config.server.data_dir.as_path();
+    let keeps = !config.relays.is_empty() || data_dir.is_dir();
+    let server_orders = ServerOrders::open(keeps.then_some(data_dir), pools.clone());
+    let server_orders = Arc::new(server_orders);
     let serving = watch::Sender::new(false);
     let replicating = watch::Sender::new(false);
     let (ended, tasks_ended) = mpsc::channel::<()>(1);
@@ -101,16 +108,20 @@ pub fn run(config: Config) -> Result<(), RunError> {
         relays.push(relay);
         tasks.extend(relay_tasks);
     }
-    if !relays.is_empty() {
-        // After the journals: their locks say whether another haflux runs on this folder.
-        let socket = ControlSocket::bind(&config.server.data_dir)?;
-        let replicas = AllReplicas {
+    let orders = Orders {
+        replicas: Arc::new(AllReplicas {
             config: Arc::clone(&config),
             relays: relays.clone(),
-        };
-        tasks.push(Box::pin(
-            socket.serve(Arc::new(replicas), serving.subscribe()),
-        ));
+        }),
+        servers: Arc::new(AllServers {
+            config: Arc::clone(&config),
+            stats: Arc::clone(&stats),
+            orders: server_orders,
+        }),
+    };
+    // After the journals: their locks say whether another haflux runs on this folder.
+    for socket in sockets(&config, keeps)? {
+        tasks.push(Box::pin(socket.serve(orders.clone(), serving.subscribe())));
     }
     tasks.extend(listen(&config, &stats, &relays, &replicating)?);
     let mut tasks: Vec<BoxFuture<'static, ()>> = tasks
@@ -165,6 +176,20 @@ pub fn run(config: Config) -> Result<(), RunError> {
         false => Ok(()),
         true => Err(RunError::Task),
     }
+}
+
+/// Binds the sockets for orders: the one in `data_dir`, if haflux `keeps` anything there, and `stats_socket`.
+fn sockets(config: &Config, keeps: bool) -> Result<Vec<ControlSocket>, ControlBindError> {
+    let control = keeps.then(|| SocketSettings::of_data_dir(&config.server.data_dir));
+    let stats = config.server.stats_socket.as_ref().map(|settings| {
+        info!("stats_socket {}", settings.path.display());
+        settings.clone()
+    });
+    control
+        .into_iter()
+        .chain(stats)
+        .map(ControlSocket::bind)
+        .collect()
 }
 
 /// Binds the UDP listeners; the tasks that serve them.

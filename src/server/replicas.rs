@@ -100,6 +100,7 @@ fn report(
         (_, ReplicaStatus::Fresh) => "fresh",
         (_, ReplicaStatus::Lagging) => "lagging",
         (_, ReplicaStatus::Down) => "down",
+        (_, ReplicaStatus::Maint) => "maint",
     };
     let trouble = || {
         let error = replica.last_error.load();
@@ -107,6 +108,13 @@ fn report(
             .as_ref()
             .filter(|_| state.status == ReplicaStatus::Down);
         error.map(|error| error.1.clone())
+    };
+    let maint = || {
+        let is_in_maint = state.status == ReplicaStatus::Maint;
+        is_in_maint.then(|| {
+            "its server is in maint: nothing is sent to it, and its backlog grows until: haflux server ready"
+                .to_owned()
+        })
     };
     ReplicaReport {
         relay: stats.name.clone(),
@@ -128,6 +136,7 @@ fn report(
         reason: place
             .divergence()
             .map(|divergence| divergence.reason.clone())
+            .or_else(maint)
             .or_else(trouble)
             .or_else(|| to_go(replica)),
     }

@@ -1,6 +1,6 @@
 //! What is counted. Plain atomics, `Relaxed`: a view may be a moment apart from another.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::outages::Outages;
 use super::rate::Rate;
 use super::times::{Average, Histogram};
+use super::admin_state::AdminState;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -344,8 +345,8 @@ pub struct ServerStats {
     pub name: String,
     /// Its address as configured.
     pub address: String,
-    /// Its weight.
-    pub weight: u32,
+    /// Its weight now: the configuration's until a person changes it.
+    pub weight: AtomicU32,
     /// Whether it is a backup.
     pub backup: bool,
     /// What passed it.
@@ -385,8 +386,10 @@ impl ServerStats {
 /// Whether a server is up, and since when.
 #[derive(Debug, Clone)]
 pub struct ServerState {
-    /// Up, down or not checked.
+    /// What its checks say and a person ordered, in one word.
     pub status: ServerStatus,
+    /// What a person ordered.
+    pub admin: AdminState,
     /// Since when.
     pub since: SystemTime,
     /// Why, as the log said it.
@@ -402,6 +405,10 @@ pub enum ServerStatus {
     Down,
     /// Not checked: counts as up.
     NoCheck,
+    /// Up or not checked, and gets no new requests because a person ordered so.
+    Drain,
+    /// Gets nothing because a person ordered so.
+    Maint,
 }
 
 /// The outcome of one health check.
@@ -583,6 +590,8 @@ pub enum ReplicaStatus {
     Lagging,
     /// Cannot be reached or does not accept.
     Down,
+    /// Its server is in maint: nothing is sent to it because a person ordered so.
+    Maint,
     /// Missed records for good, or is not the node it was: to be rebuilt.
     Diverged,
 }

@@ -2,6 +2,7 @@
 //! CSV, JSON, Prometheus) reads the same structs.
 //!
 //! - [`counters`]: what is counted, in atomics that the program's parts hold.
+//! - [`admin_state`]: what a person has ordered for a server.
 //! - [`server_handle`]: where a server of a pool is now and whether it is up, for everybody who sends to it.
 //! - [`snapshot`]: one reading of all of it, as plain values.
 //! - [`units`]: how such a value is written, for a person and for a program.
@@ -13,6 +14,7 @@
 //! Names and errors in the counters may hold anything that a configuration or a server can say. A view escapes all of it for
 //! its format; nobody else has to.
 
+pub mod admin_state;
 pub mod counters;
 pub mod csv;
 pub mod figures;
@@ -29,5 +31,6 @@ pub mod units;
 #[cfg(test)]
 mod tests;
 
+pub use admin_state::AdminState;
 pub use counters::*;
 pub use server_handle::ServerHandle;

@@ -1,6 +1,6 @@
-//! What everybody may know of a server of a pool: its name, where it is now, and whether it is up.
+//! What everybody may know of a server of a pool: its name, where it is now, whether it is up, and what a person ordered.
 //!
-//! The proxy's checks and name resolution write it; whoever sends to the server reads it and can wait for a change.
+//! The proxy's checks, name resolution and orders write it; whoever sends to the server reads it and can wait for a change.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
+use super::admin_state::{AdminState, AtomicAdminState};
+
 /// The current address and state of one server of a pool.
 #[derive(Debug)]
 pub struct ServerHandle {
@@ -17,6 +19,7 @@ pub struct ServerHandle {
     address: ArcSwapOption<SocketAddr>,
     up: AtomicBool,
     set_aside: AtomicBool,
+    admin: AtomicAdminState,
     /// When this was made.
     begun: Instant,
     /// The newest answer, in milliseconds since then; 0 before the first.
@@ -32,6 +35,7 @@ impl ServerHandle {
             address: ArcSwapOption::from(address.map(Arc::new)),
             up: AtomicBool::new(up),
             set_aside: AtomicBool::new(false),
+            admin: AtomicAdminState::default(),
             begun: Instant::now(),
             answered: AtomicU64::new(0),
             changes: watch::Sender::new(0),
@@ -56,6 +60,16 @@ impl ServerHandle {
     /// Whether it must not be asked, though it may be up: it lacks data that the pool's other servers have.
     pub fn is_set_aside(&self) -> bool {
         self.set_aside.load(Ordering::Acquire)
+    }
+
+    /// What a person ordered for it.
+    pub fn admin(&self) -> AdminState {
+        self.admin.get()
+    }
+
+    /// Whether nothing at all may be sent to it.
+    pub fn is_in_maint(&self) -> bool {
+        self.admin() == AdminState::Maint
     }
 
     /// It gave an answer to anything just now.
@@ -88,6 +102,15 @@ impl ServerHandle {
         if self.set_aside.swap(aside, Ordering::AcqRel) != aside {
             self.tick();
         }
+    }
+
+    /// A person orders this; true if that changed something.
+    pub fn set_admin(&self, admin: AdminState) -> bool {
+        let changed = self.admin.swap(admin) != admin;
+        if changed {
+            self.tick();
+        }
+        changed
     }
 
     /// Sets the address; true if that changed it.
@@ -131,5 +154,11 @@ mod tests {
         assert!(!server.is_set_aside());
         server.set_aside(true);
         assert!(server.is_set_aside());
+
+        changes.mark_unchanged();
+        assert!(!server.set_admin(AdminState::Ready));
+        assert!(!changes.has_changed().unwrap());
+        assert!(server.set_admin(AdminState::Maint));
+        assert!(changes.has_changed().unwrap() && server.is_in_maint());
     }
 }

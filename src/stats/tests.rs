@@ -44,7 +44,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
     let server = ServerStats {
         name: name.to_owned(),
         address: address.to_owned(),
-        weight: 1,
+        weight: 1.into(),
         backup: false,
         traffic: traffic(requests),
         connects: Counter::default(),
@@ -55,6 +55,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
         redispatches: Counter::default(),
         state: ArcSwap::from_pointee(ServerState {
             status,
+            admin: AdminState::Ready,
             since: ago(if status == ServerStatus::Down {
                 132
             } else {
@@ -65,7 +66,9 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
                 ServerStatus::Down => {
                     "check failed 3 times in a row: connection refused".to_owned()
                 }
-                ServerStatus::NoCheck => "not checked".to_owned(),
+                ServerStatus::NoCheck | ServerStatus::Drain | ServerStatus::Maint => {
+                    "not checked".to_owned()
+                }
             },
         }),
         check_failures: Counter::default(),
@@ -73,7 +76,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
         last_check: ArcSwapOption::from(None),
     };
     match status {
-        ServerStatus::NoCheck => {}
+        ServerStatus::NoCheck | ServerStatus::Drain | ServerStatus::Maint => {}
         ServerStatus::Up => server.last_check.store(Some(Arc::new(LastCheck {
             at: ago(1),
             took: Duration::from_millis(2),
@@ -305,6 +308,7 @@ fn hostile_lab() -> Stats {
             server.address = HOSTILE.to_owned();
             server.state.store(Arc::new(ServerState {
                 status: ServerStatus::Down,
+                admin: AdminState::Ready,
                 since: now(),
                 reason: HOSTILE.to_owned(),
             }));
@@ -463,7 +467,7 @@ fn json_escapes_every_text() {
 fn backend_is_down_when_nothing_with_a_weight_is_up() {
     let mut stats = lab();
     let backend = Arc::get_mut(&mut stats.backends[0]).unwrap();
-    Arc::get_mut(&mut backend.servers[0]).unwrap().weight = 0;
+    backend.servers[0].weight.store(0, Ordering::Relaxed);
     let snapshot = Snapshot::take(&stats, now());
     assert!(!snapshot.backends[0].up);
     assert!(snapshot.backends[1].up, "an unchecked server counts as up");

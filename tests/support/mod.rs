@@ -13,7 +13,7 @@
 //! - [`neighbours`]: a good client beside bad ones.
 //! - [`file_system`]: disks that fill and fail; [`wire`]: a network that loses packets.
 //! - [`beside`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
-//! - [`programs`]: other people's clients.
+//! - [`programs`]: other people's clients; [`haproxy`]: what haflux is compared with.
 //! - [`ports`], [`process`]: what the others need to start something and to end it.
 //!
 //! Everything listens on loopback, keeps its files and logs in the folder it was given, is ended by its own process id when it
@@ -25,6 +25,7 @@
 pub mod beside;
 pub mod file_system;
 pub mod haflux;
+pub mod haproxy;
 pub mod http;
 pub mod influxd;
 pub mod lab;
@@ -50,6 +51,7 @@ pub mod write;
 pub use beside::beside;
 pub use file_system::FileSystem;
 pub use haflux::Haflux;
+pub use haproxy::Haproxy;
 pub use influxd::{Influxd, Options};
 pub use lab::Lab;
 pub use level::{is_level, wait_until_level};

@@ -1,5 +1,5 @@
-//! The tree becomes a configuration: `server`, `log`, `frontend`, `condition`, `backend`, `check`, `relay` and `udp` each read one
-//! kind of table; names of other tables stay names until `resolve` has seen all of them.
+//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `condition`, `backend`, `check`, `relay` and `udp`
+//! each read one kind of table; names of other tables stay names until `resolve` has seen all of them.
 
 mod backend;
 mod check;
@@ -11,6 +11,7 @@ mod resolve;
 mod server;
 mod shadow;
 mod sizes;
+mod stats_socket;
 mod udp;
 
 use super::error::{Origin, Sink};

@@ -8,6 +8,7 @@ use log::LevelFilter;
 
 use super::frontend::{self, FrontendDraft};
 use super::sizes::{LARGEST_BODY, LARGEST_INFLIGHT, at_least, or_default, size};
+use super::stats_socket;
 use crate::config::error::{Origin, Sink};
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{LogSettings, Server};
@@ -22,6 +23,7 @@ const KEYS: Keys = Keys::of(&[
     "log_repeats",
     "log_repeat_time",
     "log_repeat_messages",
+    "stats_socket",
     "stop_timeout",
     "metrics_bind",
     "metrics_maxconn",
@@ -58,6 +60,7 @@ pub(super) fn default() -> Server {
         log_level: LevelFilter::Info,
         access_log: true,
         log: LogSettings::default(),
+        stats_socket: None,
         stop_timeout: Duration::from_secs(30),
         max_query_body: 16 << 20,
         max_query_inflight: 16 << 20,
@@ -95,7 +98,7 @@ pub(super) fn decode<'a>(top: &Table<'a>, sink: &Sink) -> Decoded<'a> {
     let (max_query_share, _) = or_default(&given, max_query_inflight / 2);
     let (data_dir, origin) = match table.get("data_dir") {
         None => (default.data_dir, Some(unset)),
-        Some(field) => match absolute_path(&field) {
+        Some(field) => match absolute_path(&field, "an absolute path of a folder") {
             Some(path) => (path, Some(field.origin())),
             None => (default.data_dir, None),
         },
@@ -106,6 +109,9 @@ pub(super) fn decode<'a>(top: &Table<'a>, sink: &Sink) -> Decoded<'a> {
         log_level: table.choice("log_level", &LEVELS, default.log_level),
         access_log: table.boolean("access_log", default.access_log),
         log: super::log::of_server(&table),
+        stats_socket: table
+            .get("stats_socket")
+            .and_then(|field| stats_socket::decode(&field)),
         stop_timeout: table.duration("stop_timeout", default.stop_timeout),
         max_query_body,
         max_query_inflight,
@@ -154,12 +160,11 @@ fn query_limits(table: &Table<'_>) -> Limits {
 }
 
 /// Relative paths would depend on where haflux was started.
-fn absolute_path(field: &Field<'_>) -> Option<PathBuf> {
-    const EXPECTED: &str = "an absolute path of a folder";
-    let text = field.text(EXPECTED)?;
+pub(super) fn absolute_path(field: &Field<'_>, expected: &str) -> Option<PathBuf> {
+    let text = field.text(expected)?;
     let path = PathBuf::from(&text.value);
     if !path.is_absolute() || text.value.contains('\0') {
-        field.expected(EXPECTED);
+        field.expected(expected);
         return None;
     }
     Some(path)

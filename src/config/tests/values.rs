@@ -148,7 +148,7 @@ on_stale = "reject"
 timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         "weight = 15\nbackup = true\ncheck = false",
     );
-    let server = "[server]\ndata_dir = \"/data\"\nthreads = 3\nlog_level = \"debug\"\naccess_log = false\nstop_timeout = \"1m\"\nmetrics_bind = \"127.0.0.1:9\"\nmetrics_maxconn = 30\nmax_query_body = \"1MiB\"\nmax_query_inflight = \"2MiB\"\nmax_query_share = \"1MiB\"\nbody_wait = \"24s\"\nmax_query_parameters = 25\nmax_query_length = \"26KiB\"\nmax_query_statements = 27\nmax_query_terms = 28\nmax_query_depth = 29\nlog_levels = { relay = \"debug\" }\nlog_repeats = 31\nlog_repeat_time = \"32s\"\nlog_repeat_messages = 33\n";
+    let server = "[server]\ndata_dir = \"/data\"\nthreads = 3\nlog_level = \"debug\"\naccess_log = false\nstop_timeout = \"1m\"\nmetrics_bind = \"127.0.0.1:9\"\nmetrics_maxconn = 30\nmax_query_body = \"1MiB\"\nmax_query_inflight = \"2MiB\"\nmax_query_share = \"1MiB\"\nbody_wait = \"24s\"\nmax_query_parameters = 25\nmax_query_length = \"26KiB\"\nmax_query_statements = 27\nmax_query_terms = 28\nmax_query_depth = 29\nlog_levels = { relay = \"debug\" }\nlog_repeats = 31\nlog_repeat_time = \"32s\"\nlog_repeat_messages = 33\nstats_socket = { path = \"/run/s.sock\", mode = \"660\", group = \"adm\", level = \"admin\", maxconn = 30, timeout = \"31s\" }\n";
     let config = toml(&format!("{server}{text}")).unwrap().config;
 
     let seconds = Duration::from_secs;
@@ -160,6 +160,15 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
     assert_eq!(
         (config.server.access_log, config.server.stop_timeout),
         (false, seconds(60))
+    );
+    let socket = config.server.stats_socket.unwrap();
+    assert_eq!(
+        (socket.path.to_str(), socket.mode, socket.group.as_deref()),
+        (Some("/run/s.sock"), 0o660, Some("adm"))
+    );
+    assert_eq!(
+        (socket.level, socket.connections, socket.timeout),
+        (crate::control::Level::Admin, 30, seconds(31))
     );
     let limits = (
         config.server.max_query_body,

@@ -158,7 +158,7 @@ impl<'a> Chooser<'a> {
     /// Whether the read that this server has would better be sent to another one: this one has been marked down since, and
     /// another one could answer.
     pub(in crate::proxy) fn is_lost(&self, server: usize, tried: &[usize]) -> bool {
-        let is_down = !self.pool.is_usable(server, &[])
+        let is_down = !self.pool.may_finish(server)
             || matches!(&self.aim, Aim::Fresh { freshness, .. } if !freshness.is_trusted(server));
         let is_other = |index: usize| {
             index != server

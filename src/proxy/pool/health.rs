@@ -140,6 +140,13 @@ impl HealthCheck for RecordedCheck {
         else {
             return Ok(());
         };
+        if server.handle.is_in_maint() {
+            // It is not asked, and stays what it was before.
+            return match server.handle.is_up() {
+                true => Ok(()),
+                false => Err(Error::new(ErrorType::ConnectError)),
+            };
+        }
         let check = &self.pool.config().check;
         let started = Instant::now();
         probe.status.store(0, Ordering::Relaxed);

@@ -1,9 +1,15 @@
 //! A pool: its servers, their states, and the choice among them.
+//!
+//! A server takes new requests if its checks say that it is up **and** no order of a person stands against it ([`orders`]): the
+//! two are kept apart, so that neither is lost to the other. What is under way on a server that is put in drain or maint is
+//! finished there.
 
 pub(super) mod background;
 mod balance;
 mod health;
+mod kept_orders;
 pub(super) mod known_reads;
+pub(super) mod orders;
 mod resolve;
 pub(super) mod upstream_pool;
 
@@ -17,7 +23,9 @@ use self::known_reads::KnownReads;
 use self::upstream_pool::IdleConnections;
 use crate::config::Config;
 use crate::config::model::{Backend, PoolServer, Probe, ServerAddress};
-use crate::stats::{BackendStats, ServerHandle, ServerState, ServerStats, ServerStatus, Stats};
+use crate::stats::{
+    AdminState, BackendStats, ServerHandle, ServerState, ServerStats, ServerStatus, Stats,
+};
 
 /// A check that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +145,17 @@ impl Pool {
         self.servers.get(index)?.handle.address()
     }
 
+    /// Its part of the configuration.
+    pub fn settings(&self) -> &Backend {
+        &self.config
+    }
+
+    /// The server at `index`: its part of the configuration, and what is counted of it.
+    pub fn server_at(&self, index: usize) -> Option<(&PoolServer, &ServerStats)> {
+        let server = self.servers.get(index)?;
+        Some((&server.config, &server.stats))
+    }
+
     pub(crate) fn config(&self) -> &Backend {
         &self.config
     }
@@ -192,7 +211,7 @@ impl Pool {
                 let eligible =
                     there.contains(&index) && !server.config.backup && !tried.contains(&index);
                 eligible.then(|| Share {
-                    weight: server.config.weight,
+                    weight: server.weight(),
                     load: server.stats.traffic.sessions.get(),
                 })
             })
@@ -224,6 +243,19 @@ impl Pool {
     pub(crate) fn is_usable(&self, index: usize, tried: &[usize]) -> bool {
         let server = self.servers.get(index);
         server.is_some_and(Server::is_usable) && !tried.contains(&index)
+    }
+
+    /// Whether what the server at `index` has been sent may be waited for: it is up. An order against new requests changes nothing
+    /// for those that it has.
+    pub(crate) fn may_finish(&self, index: usize) -> bool {
+        self.servers.get(index).is_some_and(Server::is_there)
+    }
+
+    /// Whether every server that is up is kept from new requests by an order.
+    pub(crate) fn is_ordered_away(&self) -> bool {
+        let mut up = self.servers.iter().filter(|server| server.is_there());
+        let first = up.next();
+        first.is_some_and(Server::is_ordered_away) && up.all(Server::is_ordered_away)
     }
 
     /// Whether a server that is not in `tried` could be chosen.
@@ -267,17 +299,68 @@ impl Pool {
         }
     }
 
+    /// A person orders this for the server at `index`. Nothing happens if it was so before.
+    pub(crate) fn set_admin(&self, index: usize, admin: AdminState) {
+        let Some(server) = self.servers.get(index) else {
+            return;
+        };
+        if !server.handle.set_admin(admin) {
+            return;
+        }
+        self.record(index, server.handle.is_up(), "an order");
+        if admin != AdminState::Ready {
+            server.idle.clear();
+        }
+        let (all, left) = (self.servers.len(), self.taking_requests());
+        let (pool, name) = (self.name(), server.handle.name());
+        match admin {
+            AdminState::Ready => log::info!(
+                "server {pool}/{name} is ready by order, {left} of {all} servers take requests"
+            ),
+            AdminState::Drain | AdminState::Maint => log::warn!(
+                "server {pool}/{name} is in {} by order, {left} of {all} servers take requests",
+                admin.word()
+            ),
+        }
+        if left == 0 {
+            log::error!("backend {pool} has no server left");
+        }
+    }
+
+    /// A person gives the server at `index` this weight.
+    pub(crate) fn set_weight(&self, index: usize, weight: u32) {
+        let Some(server) = self.servers.get(index) else {
+            return;
+        };
+        let before = server.stats.weight.swap(weight, Ordering::Relaxed);
+        if before != weight {
+            log::info!(
+                "server {}/{} has weight {weight} by order; it had {before}",
+                self.name(),
+                server.handle.name()
+            );
+        }
+    }
+
+    fn taking_requests(&self) -> usize {
+        self.servers.iter().filter(|one| one.is_usable()).count()
+    }
+
     fn record(&self, index: usize, up: bool, reason: &str) {
         let Some(server) = self.servers.get(index) else {
             return;
         };
-        let status = match up {
-            false => ServerStatus::Down,
-            true if self.is_checked(server) => ServerStatus::Up,
-            true => ServerStatus::NoCheck,
+        let admin = server.handle.admin();
+        let status = match (admin, up) {
+            (AdminState::Maint, _) => ServerStatus::Maint,
+            (_, false) => ServerStatus::Down,
+            (AdminState::Drain, true) => ServerStatus::Drain,
+            (AdminState::Ready, true) if self.is_checked(server) => ServerStatus::Up,
+            (AdminState::Ready, true) => ServerStatus::NoCheck,
         };
         server.stats.state.store(Arc::new(ServerState {
             status,
+            admin,
             since: SystemTime::now(),
             reason: reason.to_owned(),
         }));
@@ -295,11 +378,23 @@ impl Pool {
 }
 
 impl Server {
-    /// Up, somewhere, and with a weight that lets it take requests.
+    /// Up, somewhere, and no order stands against new requests.
     fn is_usable(&self) -> bool {
-        self.config.weight > 0
-            && self.handle.is_up()
-            && !self.handle.is_set_aside()
-            && self.handle.address().is_some()
+        self.is_there() && !self.is_ordered_away()
+    }
+
+    /// Up, and somewhere.
+    fn is_there(&self) -> bool {
+        self.handle.is_up() && !self.handle.is_set_aside() && self.handle.address().is_some()
+    }
+
+    /// By its state or its weight.
+    fn is_ordered_away(&self) -> bool {
+        self.weight() == 0 || self.handle.admin() != AdminState::Ready
+    }
+
+    /// Its weight now.
+    pub(crate) fn weight(&self) -> u32 {
+        self.stats.weight.load(Ordering::Relaxed)
     }
 }

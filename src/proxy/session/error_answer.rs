@@ -37,9 +37,12 @@ impl ErrorAnswer {
 
     /// No server of the pool may be asked.
     pub(crate) fn none_of(pool: &Pool) -> Self {
-        match pool.is_set_aside() {
-            true => Self::none_follows(pool.name()),
-            false => Self::no_server(pool.name()),
+        if pool.is_set_aside() {
+            Self::none_follows(pool.name())
+        } else if pool.is_ordered_away() {
+            Self::none_ready(pool.name())
+        } else {
+            Self::no_server(pool.name())
         }
     }
 
@@ -49,6 +52,16 @@ impl ErrorAnswer {
             StatusCode::SERVICE_UNAVAILABLE,
             format!(
                 "every server of backend \"{backend}\" has diverged or is held, so none may answer before a person has looked: haflux replica status"
+            ),
+        )
+    }
+
+    /// Every server that is up is in drain or maint, or has no weight.
+    fn none_ready(backend: &str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!(
+                "no server of backend \"{backend}\" takes requests: those that are up are in drain or maint, or have weight 0: haflux server list"
             ),
         )
     }

@@ -29,8 +29,8 @@ use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::outages::Outages;
 use crate::stats::{
-    BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState, ServerStats,
-    ServerStatus, Stats, Traffic,
+    AdminState, BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState,
+    ServerStats, ServerStatus, Stats, Traffic,
 };
 
 /// For whatever must happen at once but for the machine.
@@ -129,6 +129,7 @@ pub(crate) fn plain(servers: Vec<PoolServer>) -> Config {
             log_level: log::LevelFilter::Info,
             access_log: true,
             log: Default::default(),
+            stats_socket: None,
             stop_timeout: Duration::from_secs(30),
             max_query_body: 16 << 20,
             max_query_inflight: 64 << 20,
@@ -197,7 +198,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
         Arc::new(ServerStats {
             name: server.name.clone(),
             address: server.address.to_string(),
-            weight: server.weight,
+            weight: server.weight.into(),
             backup: server.backup,
             traffic: Traffic::default(),
             connects: Counter::default(),
@@ -208,6 +209,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             redispatches: Counter::default(),
             state: ArcSwap::from_pointee(ServerState {
                 status: ServerStatus::Up,
+                admin: AdminState::Ready,
                 since: SystemTime::now(),
                 reason: String::new(),
             }),

@@ -1,6 +1,7 @@
 //! What the parts of a relay share about one replica.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -23,7 +24,7 @@ use crate::relay::replica::membership::{Divergence, Membership, MembershipFile};
 pub(in crate::relay) struct Replica {
     /// Its place among the relay's replicas.
     pub(in crate::relay) index: usize,
-    pub(in crate::relay) server: Arc<ServerHandle>,
+    server: Arc<ServerHandle>,
     pub(in crate::relay) client: ReplicaClient,
     pub(in crate::relay) stats: Arc<ReplicaStats>,
     pub(in crate::relay) relay_stats: Arc<RelayStats>,
@@ -61,6 +62,40 @@ impl Replica {
             skips: watch::Sender::default(),
             version: ArcSwapOption::empty(),
         }
+    }
+
+    /// Where it may be sent something now; nowhere while its name is not resolved, or its server is in maint.
+    pub(in crate::relay) fn address(&self) -> Option<SocketAddr> {
+        let address = self.server.address();
+        address.filter(|_| !self.is_in_maint())
+    }
+
+    /// Why it has no address.
+    pub(in crate::relay) fn why_nowhere(&self) -> &'static str {
+        match self.is_in_maint() {
+            true => "its server is in maint",
+            false => "its name cannot be resolved",
+        }
+    }
+
+    /// Whether a person has ordered that nothing is sent to it.
+    pub(in crate::relay) fn is_in_maint(&self) -> bool {
+        self.server.is_in_maint()
+    }
+
+    /// The name, the address or the state of its server has changed, each time.
+    pub(in crate::relay) fn watch_server(&self) -> watch::Receiver<u64> {
+        self.server.changed()
+    }
+
+    /// Whether its health checks say that it is well.
+    pub(in crate::relay) fn is_up(&self) -> bool {
+        self.server.is_up()
+    }
+
+    /// It gave an answer to anything just now.
+    pub(in crate::relay) fn note_answer(&self) {
+        self.server.note_answer();
     }
 
     /// A person wants it to pass over this record.

@@ -103,7 +103,7 @@ fn first_text(row: &Row) -> Option<&str> {
 fn asked(replica: &Replica) -> Option<Asked<'_>> {
     Some(Asked {
         client: &replica.client,
-        address: replica.server.address()?,
+        address: replica.address()?,
     })
 }
 
@@ -130,7 +130,7 @@ pub(in crate::relay) async fn check(
     others: &[&Replica],
     begin: &CursorMetadata,
 ) -> Result<(), String> {
-    let copy = asked(target).ok_or("its name cannot be resolved")?;
+    let copy = asked(target).ok_or_else(|| target.why_nowhere())?;
     let unanswered = |error: Unanswered| error.to_string();
     let sources: Vec<(&Replica, Asked<'_>)> = others
         .iter()

@@ -74,7 +74,7 @@ impl Replicator {
     pub(super) fn reach(&self, now: Instant) -> Reach {
         match self.link.state() {
             LinkState::Unasked => Reach::Unasked,
-            LinkState::Away { .. } => Reach::Away,
+            LinkState::Away { .. } | LinkState::Closed => Reach::Away,
             LinkState::Handshake { before } => before,
             LinkState::Linked if self.is_near() && !self.barriers.hold_all_up(now) => Reach::Near,
             LinkState::Linked => Reach::Behind,

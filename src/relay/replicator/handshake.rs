@@ -231,7 +231,7 @@ impl Handshake {
         }
         let mut taken_by = None;
         for other in others {
-            let Some(address) = other.server.address() else {
+            let Some(address) = other.address() else {
                 continue;
             };
             let asked = Asked {

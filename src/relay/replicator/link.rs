@@ -6,6 +6,7 @@
 //! | away: nothing is sent | its moment has come: then a handshake begins |
 //! | handshake: the node is asked who it is | the node answers: linked; or not: away |
 //! | linked | the way to the node is lost: away |
+//! | closed: its server is in maint | the server is in maint no longer: then a handshake begins |
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ pub(super) enum LinkState {
     Away { until: Instant },
     /// A handshake is under way; others go on taking the replica for what it was.
     Handshake { before: Reach },
+    /// Its server is in maint.
+    Closed,
     /// The node answers.
     Linked,
 }
@@ -91,13 +94,26 @@ impl Link {
     pub(super) fn away_until(&self) -> Option<Instant> {
         match self.state {
             LinkState::Away { until } => Some(until),
-            LinkState::Unasked | LinkState::Handshake { .. } | LinkState::Linked => None,
+            LinkState::Unasked
+            | LinkState::Handshake { .. }
+            | LinkState::Closed
+            | LinkState::Linked => None,
         }
     }
 
     /// A handshake begins, not before the moment.
     pub(super) fn stay_away(&mut self, until: Instant) {
         self.state = LinkState::Away { until };
+    }
+
+    /// Its server is in maint. False if that is known, or a handshake is still under way.
+    pub(super) fn close(&mut self) -> bool {
+        if matches!(self.state, LinkState::Closed | LinkState::Handshake { .. }) {
+            return false;
+        }
+        self.state = LinkState::Closed;
+        self.backoff.reset();
+        true
     }
 
     /// Whether the node is where it was asked last, and was watched since.
@@ -142,6 +158,13 @@ impl Link {
 
     /// Trouble of the whole node. The wait grows until something is applied, or nothing was amiss for as long as the wait may grow.
     pub(super) fn lose(&mut self, now: Instant, retry_after: Option<Duration>) -> Loss {
+        if self.state == LinkState::Closed {
+            // What was under way came to no good end; nothing more is sent in any case.
+            return Loss {
+                was_linked: false,
+                is_news: false,
+            };
+        }
         let was_linked = self.is_linked();
         if was_linked && now.saturating_duration_since(self.since) >= self.retry_max {
             self.backoff.reset();

@@ -27,8 +27,8 @@ impl Replicator {
             self.link.stay_away(now + self.pace.retry_min);
             return;
         }
-        let Some(address) = self.replica.server.address() else {
-            self.lost(now, "its name cannot be resolved".to_owned(), None);
+        let Some(address) = self.replica.address() else {
+            self.lost(now, self.replica.why_nowhere().to_owned(), None);
             return;
         };
         // What nobody watched, or what is somewhere else now, may be another node, however often it has to be asked.
@@ -154,9 +154,27 @@ impl Replicator {
         self.replica.note_error(reason);
     }
 
-    /// The health check's word: a server that came up is tried at once.
+    /// A person has put its server in maint: nothing is sent from here on, and what is under way comes to its end.
+    pub(super) fn close(&mut self) {
+        if !self.link.close() {
+            return;
+        }
+        warn!(
+            "replica {}: its server is in maint: nothing is sent to it, and its backlog grows",
+            self.replica.stats.name
+        );
+        self.distrust();
+        self.give_turn_back();
+        if !self.barriers.is_under_way() {
+            // Nobody waits for its verdict any longer.
+            self.pending_clients.carries_out(self.replica.index, None);
+        }
+        self.replica.client.drop_idle();
+    }
+
+    /// The health check's word, or a person's: a server that came up is tried at once.
     pub(super) fn server_changed(&mut self) {
-        if !self.replica.server.is_up() {
+        if !self.replica.is_up() {
             self.give_turn_back();
         } else {
             self.link.hurry(Instant::now());

@@ -358,7 +358,7 @@ impl Replicator {
         stop: &mut watch::Receiver<bool>,
         place: &mut watch::Receiver<Membership>,
     ) {
-        let mut server_changed = self.replica.server.changed();
+        let mut server_changed = self.replica.watch_server();
         let mut skips = self.replica.watch_skips();
         let mut turns_changed = self.turns.watch();
         self.publish().await;
@@ -413,14 +413,14 @@ impl Replicator {
     /// Starts what can be started; says when there will be more to start.
     fn start_requests(&mut self) -> Option<Instant> {
         let now = Instant::now();
+        if self.replica.is_in_maint() {
+            return None;
+        }
         match self.link.state() {
             LinkState::Handshake { .. } => return None,
             LinkState::Away { until } if until > now => return Some(until),
-            LinkState::Linked
-                if !self
-                    .link
-                    .needs_handshake(now, self.replica.server.address()) => {}
-            LinkState::Unasked | LinkState::Away { .. } | LinkState::Linked => {
+            LinkState::Linked if !self.link.needs_handshake(now, self.replica.address()) => {}
+            LinkState::Unasked | LinkState::Away { .. } | LinkState::Closed | LinkState::Linked => {
                 self.begin_handshake(now);
                 return self.link.away_until();
             }
@@ -428,8 +428,8 @@ impl Replicator {
         if self.going_back.is_some() {
             return None;
         }
-        let Some(address) = self.replica.server.address() else {
-            self.lost(now, "its name cannot be resolved".to_owned(), None);
+        let Some(address) = self.replica.address() else {
+            self.lost(now, self.replica.why_nowhere().to_owned(), None);
             return self.link.away_until();
         };
         let mut wake: Option<Instant> = None;

@@ -17,6 +17,9 @@ impl Replicator {
     /// Puts where it stands where others read it, and saves the cursor: as far back as would have to be sent again.
     pub(super) async fn publish(&mut self) {
         let now = Instant::now();
+        if self.replica.is_in_maint() {
+            self.close();
+        }
         self.show_doubt();
         self.show_held(now);
         self.heads.look(now, self.journal.durable().sequence);
@@ -45,6 +48,7 @@ impl Replicator {
             LinkState::Unasked | LinkState::Away { .. } | LinkState::Handshake { .. } => {
                 ReplicaStatus::Down
             }
+            LinkState::Closed => ReplicaStatus::Maint,
             LinkState::Linked if self.is_near() && !is_slow => ReplicaStatus::Fresh,
             LinkState::Linked => ReplicaStatus::Lagging,
         };

@@ -188,8 +188,7 @@ impl Replicator {
     }
 
     fn ask_what_runs(&mut self) {
-        let (Some(barrier), Some(address)) =
-            (self.barriers.next_mut(), self.replica.server.address())
+        let (Some(barrier), Some(address)) = (self.barriers.next_mut(), self.replica.address())
         else {
             return;
         };
@@ -230,8 +229,7 @@ impl Replicator {
     }
 
     fn send_statement(&mut self) {
-        let (Some(barrier), Some(address)) =
-            (self.barriers.next_mut(), self.replica.server.address())
+        let (Some(barrier), Some(address)) = (self.barriers.next_mut(), self.replica.address())
         else {
             return;
         };

@@ -64,7 +64,7 @@ impl Replicator {
     fn note_hearing(&mut self, now: Instant, result: &Result<ReplicaAnswer, SendError>) {
         if result.is_ok() && self.is_linked() {
             self.doubts.heard(now);
-            self.replica.server.note_answer();
+            self.replica.note_answer();
         }
     }
 

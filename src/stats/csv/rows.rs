@@ -44,11 +44,16 @@ fn word(status: Status) -> &'static str {
         Status::Up | Status::Fresh | Status::Lagging => "UP",
         Status::Down | Status::Diverged => "DOWN",
         Status::NoCheck => "no check",
+        Status::Drain => "DRAIN",
+        Status::Maint => "MAINT",
     }
 }
 
 fn is_up(status: Status) -> bool {
-    !matches!(status, Status::Down | Status::Diverged)
+    !matches!(
+        status,
+        Status::Down | Status::Diverged | Status::Drain | Status::Maint
+    )
 }
 
 fn named(proxy: &str, service: &str, kind: u8) -> Row {

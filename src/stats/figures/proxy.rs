@@ -189,7 +189,13 @@ pub(super) fn backends() -> Typed<BackendView> {
 }
 
 /// The states of a server.
-const SERVER_STATES: &[Status] = &[Status::Up, Status::Down, Status::NoCheck];
+const SERVER_STATES: &[Status] = &[
+    Status::Up,
+    Status::Down,
+    Status::NoCheck,
+    Status::Drain,
+    Status::Maint,
+];
 
 fn check(server: &ServerView, read: fn(&CheckView) -> Reading) -> Reading {
     server.last_check.as_ref().map_or(Reading::Nothing, read)
@@ -204,7 +210,7 @@ pub(super) fn servers() -> Typed<ServerView> {
             "status",
             "state",
             "",
-            "Whether its checks find it up or down, or do not look.",
+            "Whether its checks find it up or down, or do not look; or what a person ordered.",
             |server: &ServerView| Reading::State(server.status, SERVER_STATES)
         ),
         figure!(
@@ -214,6 +220,7 @@ pub(super) fn servers() -> Typed<ServerView> {
             "",
             "Since when it is in this state."
         ),
+        text!("admin", "What is ordered: ready, drain or maint."),
         text!("reason", "Why it is in this state."),
         figure!(Gauge, weight, "weight", "1", "Its share of the requests."),
         figure!(

@@ -310,6 +310,7 @@ const REPLICA_STATES: &[Status] = &[
     Status::Fresh,
     Status::Lagging,
     Status::Down,
+    Status::Maint,
     Status::Diverged,
 ];
 
@@ -321,7 +322,7 @@ pub(super) fn replicas() -> Typed<ReplicaView> {
             "status",
             "state",
             "",
-            "Whether it has applied everything, is catching up, cannot be reached, or has diverged.",
+            "Whether it has applied everything, is catching up, cannot be reached, is sent nothing by order, or has diverged.",
             |replica: &ReplicaView| Reading::State(replica.status, REPLICA_STATES)
         ),
         figure!(

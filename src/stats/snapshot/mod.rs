@@ -5,6 +5,7 @@
 
 use serde::{Serialize, Serializer};
 
+use super::admin_state::AdminState;
 use super::counters::{ReplicaStatus, ServerStatus};
 use super::times::HistogramReading;
 use super::units::{Bytes, Count, Moment, Span};
@@ -187,7 +188,7 @@ pub struct BackendView {
     pub balance: String,
     /// Whether a request can be served now: some server with a weight is up.
     pub up: bool,
-    /// How many of its servers are up or not checked.
+    /// How many of its servers take requests: they are up or not checked, and no order stands against it.
     pub servers_up: Count,
     /// How often its last server that was up went down.
     pub downs: Count,
@@ -231,13 +232,15 @@ pub struct ServerView {
     pub name: String,
     /// Its address as configured.
     pub address: String,
-    /// Up, down or not checked.
+    /// Up, down, not checked, or what a person ordered.
     pub status: Status,
+    /// What a person ordered.
+    pub admin: AdminState,
     /// Since when it is so.
     pub since: Moment,
     /// Why it is so.
     pub reason: String,
-    /// Its weight.
+    /// Its weight now.
     pub weight: u32,
     /// Whether it is a backup.
     pub backup: bool,
@@ -480,6 +483,10 @@ pub enum Status {
     Down,
     /// A server that is not checked.
     NoCheck,
+    /// A server that a person has taken out of service; what is under way is finished.
+    Drain,
+    /// A server, or a replica, to which nothing is sent because a person ordered so.
+    Maint,
     /// A replica that has applied everything.
     Fresh,
     /// A replica that is applying what it missed.
@@ -495,6 +502,8 @@ impl Status {
             Status::Up => "up",
             Status::Down => "down",
             Status::NoCheck => "no_check",
+            Status::Drain => "drain",
+            Status::Maint => "maint",
             Status::Fresh => "fresh",
             Status::Lagging => "lagging",
             Status::Diverged => "diverged",
@@ -507,17 +516,24 @@ impl Status {
             Status::Up => "UP",
             Status::Down => "DOWN",
             Status::NoCheck => "no check",
+            Status::Drain => "DRAIN",
+            Status::Maint => "MAINT",
             Status::Fresh => "fresh",
             Status::Lagging => "lagging",
             Status::Diverged => "DIVERGED",
         }
     }
 
+    /// Whether a server in this state takes new requests.
+    pub fn takes_requests(self) -> bool {
+        matches!(self, Status::Up | Status::NoCheck)
+    }
+
     /// How it is meant: `good`, `warn`, `bad` or `idle`; the page's colours go by these names.
     pub fn mood(self) -> &'static str {
         match self {
             Status::Up | Status::Fresh => "good",
-            Status::Lagging => "warn",
+            Status::Lagging | Status::Drain | Status::Maint => "warn",
             Status::Down | Status::Diverged => "bad",
             Status::NoCheck => "idle",
         }
@@ -536,6 +552,8 @@ impl From<ServerStatus> for Status {
             ServerStatus::Up => Status::Up,
             ServerStatus::Down => Status::Down,
             ServerStatus::NoCheck => Status::NoCheck,
+            ServerStatus::Drain => Status::Drain,
+            ServerStatus::Maint => Status::Maint,
         }
     }
 }
@@ -546,6 +564,7 @@ impl From<ReplicaStatus> for Status {
             ReplicaStatus::Fresh => Status::Fresh,
             ReplicaStatus::Lagging => Status::Lagging,
             ReplicaStatus::Down => Status::Down,
+            ReplicaStatus::Maint => Status::Maint,
             ReplicaStatus::Diverged => Status::Diverged,
         }
     }

@@ -148,7 +148,7 @@ fn backend(stats: &BackendStats, now: SystemTime) -> BackendView {
         servers,
     } = stats;
     let servers: Vec<ServerView> = servers.iter().map(|s| server(s, now)).collect();
-    let running = || servers.iter().filter(|s| s.status != Status::Down);
+    let running = || servers.iter().filter(|s| s.status.takes_requests());
     let outages = outages.read();
     BackendView {
         name: name.clone(),
@@ -209,9 +209,10 @@ fn server(stats: &ServerStats, now: SystemTime) -> ServerView {
         name: name.clone(),
         address: address.clone(),
         status: state.status.into(),
+        admin: state.admin,
         since: Moment::new(state.since, now),
         reason: clip(&state.reason),
-        weight: *weight,
+        weight: weight.load(Ordering::Relaxed),
         backup: *backup,
         traffic: traffic_view(traffic),
         connects: Count(connects.get()),

@@ -1,0 +1,246 @@
+//! What the sockets may ask and order of the servers of all backends.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+
+use crate::config::Config;
+use crate::config::model::{Backend, PoolServer, Probe, ServerAddress};
+use crate::control::{ControlError, ServerReport, Servers};
+use crate::proxy::{Pool, ServerOrderError, ServerOrders, ServerPlace, Weight};
+use crate::stats::snapshot::{Snapshot, Status};
+use crate::stats::{AdminState, ServerStats, Stats, csv};
+
+/// The orders, and what is counted.
+pub(super) struct AllServers {
+    pub(super) config: Arc<Config>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) orders: Arc<ServerOrders>,
+}
+
+impl AllServers {
+    /// Gives an order where it may wait for the disk.
+    async fn order<T: Send + 'static>(
+        &self,
+        order: impl FnOnce(&ServerOrders) -> T + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let orders = Arc::clone(&self.orders);
+        let given = tokio::task::spawn_blocking(move || order(&orders)).await;
+        given.map_err(|broken| ControlError::Failed {
+            reason: broken.to_string(),
+        })
+    }
+
+    /// The number of a backend in the statistics: frontends come first, from 1 on, and then relays.
+    fn backend_id(&self, index: usize) -> usize {
+        self.stats.frontends.len() + self.stats.relays.len() + index + 1
+    }
+}
+
+#[async_trait]
+impl Servers for AllServers {
+    fn servers(&self) -> Vec<ServerReport> {
+        let now = SystemTime::now();
+        let mut reports = Vec::new();
+        for (index, pool) in self.orders.pools().iter().enumerate() {
+            let backend_id = self.backend_id(index);
+            for position in 0..pool.handles().len() {
+                reports.extend(report(pool, position, backend_id, now));
+            }
+        }
+        reports
+    }
+
+    fn statistics(&self) -> String {
+        csv::csv(&Snapshot::take(&self.stats, SystemTime::now()))
+    }
+
+    fn process(&self) -> Vec<(&'static str, String)> {
+        process(&self.config, &self.stats)
+    }
+
+    async fn set_state(
+        &self,
+        backend: &str,
+        server: &str,
+        state: AdminState,
+    ) -> Result<String, ControlError> {
+        let (backend, server) = (backend.to_owned(), server.to_owned());
+        let shown = format!("{backend}/{server}");
+        let ordered = self
+            .order(move |orders| {
+                let place = ServerPlace {
+                    backend: &backend,
+                    server: &server,
+                };
+                orders.set_state(place, state)
+            })
+            .await?
+            .map_err(refused)?;
+        let next = match state {
+            AdminState::Ready => "is ready: it serves as its checks say",
+            AdminState::Drain => {
+                "is in drain: no new requests; its checks go on, and a relay writes to it"
+            }
+            AdminState::Maint => {
+                "is in maint: it gets nothing, no checks and no writes, and a relay's backlog for it grows"
+            }
+        };
+        Ok(told(&shown, next, ordered.unkept))
+    }
+
+    async fn set_weight(
+        &self,
+        backend: &str,
+        server: &str,
+        weight: &str,
+    ) -> Result<String, ControlError> {
+        let parsed = Weight::parse(weight).map_err(|error| ControlError::Invalid {
+            reason: error.to_string(),
+        })?;
+        let (backend, server) = (backend.to_owned(), server.to_owned());
+        let shown = format!("{backend}/{server}");
+        let ordered = self
+            .order(move |orders| {
+                let place = ServerPlace {
+                    backend: &backend,
+                    server: &server,
+                };
+                orders.set_weight(place, parsed)
+            })
+            .await?
+            .map_err(refused)?;
+        Ok(told(
+            &shown,
+            &format!("has weight {weight}"),
+            ordered.unkept,
+        ))
+    }
+}
+
+/// For a person.
+fn told(server: &str, next: &str, unkept: Option<String>) -> String {
+    match unkept {
+        None => format!("{server} {next}"),
+        Some(reason) => format!("{server} {next}; a restart forgets it: {reason}"),
+    }
+}
+
+fn refused(error: ServerOrderError) -> ControlError {
+    match error {
+        ServerOrderError::UnknownBackend { name, known } => {
+            ControlError::UnknownBackend { name, known }
+        }
+        ServerOrderError::UnknownServer {
+            backend,
+            name,
+            known,
+        } => ControlError::UnknownServer {
+            backend,
+            name,
+            known,
+        },
+    }
+}
+
+fn report(
+    pool: &Pool,
+    position: usize,
+    backend_id: usize,
+    now: SystemTime,
+) -> Option<ServerReport> {
+    let (config, stats) = pool.server_at(position)?;
+    let state = stats.state.load();
+    let (fqdn, port) = match &config.address {
+        ServerAddress::Ip(address) => (None, address.port()),
+        ServerAddress::Dns { host, port } => (Some(host.clone()), *port),
+    };
+    let since = now.duration_since(state.since).unwrap_or_default();
+    Some(ServerReport {
+        backend_id,
+        backend: pool.name().to_owned(),
+        id: position + 1,
+        name: config.name.clone(),
+        address: config.address.to_string(),
+        ip: pool
+            .address(position)
+            .map(|address| address.ip().to_string()),
+        fqdn,
+        port,
+        status: Status::from(state.status).word().to_owned(),
+        admin: state.admin,
+        up: pool.server_is_up(position),
+        checked: is_checked(pool.settings(), config),
+        last_check: last_check(stats),
+        rise: pool.settings().check.rise,
+        fall: pool.settings().check.fall,
+        weight: stats.weight.load(Ordering::Relaxed),
+        initial_weight: config.weight,
+        sessions: stats.traffic.sessions.get(),
+        since: since.as_secs(),
+    })
+}
+
+fn is_checked(backend: &Backend, server: &PoolServer) -> bool {
+    server.check && !matches!(backend.check.probe, Probe::None)
+}
+
+fn last_check(stats: &ServerStats) -> Option<String> {
+    let check = stats.last_check.load();
+    check.as_deref().map(|check| check.code.to_owned())
+}
+
+/// HAProxy's names, as far as haflux has what they stand for.
+fn process(config: &Config, stats: &Stats) -> Vec<(&'static str, String)> {
+    let uptime = stats.started.elapsed().unwrap_or_default().as_secs();
+    let started = stats.started.duration_since(UNIX_EPOCH);
+    let frontends = || stats.frontends.iter().map(|frontend| &frontend.traffic);
+    let most: usize = config
+        .frontends
+        .iter()
+        .map(|frontend| frontend.max_connections)
+        .sum();
+    let sum = |of: fn(&crate::stats::Traffic) -> u64| frontends().map(of).sum::<u64>().to_string();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    vec![
+        ("Name", "haflux".to_owned()),
+        ("Version", version),
+        ("Nbthread", config.server.threads.to_string()),
+        ("Nbproc", "1".to_owned()),
+        ("Process_num", "1".to_owned()),
+        ("Pid", std::process::id().to_string()),
+        (
+            "Uptime",
+            format!(
+                "{}d {}h{:02}m{:02}s",
+                uptime / 86_400,
+                uptime / 3600 % 24,
+                uptime / 60 % 60,
+                uptime % 60
+            ),
+        ),
+        ("Uptime_sec", uptime.to_string()),
+        ("Maxconn", most.to_string()),
+        ("Hard_maxconn", most.to_string()),
+        ("CurrConns", sum(|traffic| traffic.sessions.get())),
+        ("CumConns", sum(|traffic| traffic.sessions_total.get())),
+        ("CumReq", sum(|traffic| traffic.requests.get())),
+        (
+            "Listeners",
+            config
+                .frontends
+                .iter()
+                .map(|one| one.bind.len())
+                .sum::<usize>()
+                .to_string(),
+        ),
+        ("TotalBytesOut", sum(|traffic| traffic.bytes_out.get())),
+        ("Stopping", "0".to_owned()),
+        (
+            "Start_time_sec",
+            started.map_or(0, |since| since.as_secs()).to_string(),
+        ),
+    ]
+}
