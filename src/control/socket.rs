@@ -135,6 +135,7 @@ impl Conversation {
                 read = timeout_at(self.deadline, line::read(&mut from, LONGEST_REQUEST)) => read,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
+            self.renew();
             let said = match read {
                 Ok(Ok(Some(line))) => match is_document(&line) {
                     true => self.answer_document(&line).await,
@@ -154,9 +155,14 @@ impl Conversation {
             if is_last || !matches!(sent, Ok(Ok(()))) {
                 return;
             }
-            if self.is_interactive {
-                self.deadline = Instant::now() + self.timeout;
-            }
+            self.renew();
+        }
+    }
+
+    /// A person has all the time again for the next line, and haflux for its answer.
+    fn renew(&mut self) {
+        if self.is_interactive {
+            self.deadline = Instant::now() + self.timeout;
         }
     }
 

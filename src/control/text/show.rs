@@ -89,13 +89,14 @@ fn servers_state(servers: &[ServerReport], backend: Option<&str>) -> String {
 fn server_state(server: &ServerReport) -> String {
     let (status, result) = check(server);
     let is_in_maint = server.admin == AdminState::Maint;
-    let operational = if server.up && !is_in_maint { 2 } else { 0 };
+    let runs = server.up && !is_in_maint;
+    let operational = if runs { 2 } else { 0 };
     let admin = match server.admin {
         AdminState::Ready => 0,
         AdminState::Drain => 8,
         AdminState::Maint => 1,
     };
-    let health = match (server.up, server.checked) {
+    let health = match (runs, server.checked) {
         (false, _) => 0,
         (true, true) => (server.rise + server.fall).saturating_sub(1),
         (true, false) => server.rise,
