@@ -14,8 +14,8 @@
 
 mod counters;
 mod replicas;
-pub mod service_manager;
 mod servers;
+pub mod service_manager;
 mod signals;
 mod status;
 mod stop;
@@ -41,8 +41,8 @@ use crate::relay::{Relay, RelayError, words_of};
 use crate::stats::Stats;
 
 use replicas::AllReplicas;
-use service_manager::ServiceManager;
 use servers::AllServers;
+use service_manager::ServiceManager;
 use stop::Stop;
 
 /// Why the program cannot run.

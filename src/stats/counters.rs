@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use super::admin_state::AdminState;
 use super::outages::Outages;
 use super::rate::Rate;
 use super::times::{Average, Histogram};
-use super::admin_state::AdminState;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
