@@ -99,7 +99,7 @@ fn good_lines_are_on_both_nodes_with_the_same_times_and_bad_ones_on_none() {
     let records = counters["records"].as_u64().expect("a number");
     assert!((1..150).contains(&records), "{records} records");
     let page = http::get(&format!("{}/haproxy?stats", lab.influx_url())).text();
-    assert!(page.contains("<h2>UDP</h2>"));
+    assert!(page.contains("<h2 id=\"udp\">UDP</h2>"));
     wait_until("the refused lines in the log", SOON, || {
         lab.haflux.log().contains("lines were no line protocol")
     });

@@ -112,7 +112,12 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
         addresses.join(", ")
     )?;
     if let Some(uri) = &frontend.stats_uri {
-        writeln!(f, "    {uri} is the status page")?;
+        let access = match (frontend.stats_auth.is_empty(), frontend.stats_admin) {
+            (true, _) => "",
+            (false, false) => ", with a password",
+            (false, true) => ", with a password; servers can be drained there",
+        };
+        writeln!(f, "    {uri} is the status page{access}")?;
     }
     if let Some(uri) = &frontend.metrics_uri {
         writeln!(f, "    {uri} is the metrics for Prometheus")?;

@@ -240,6 +240,12 @@ pub enum Problem {
     /// A frontend that leads nowhere.
     #[error("leads nowhere; expected default_backend, use_backend or stats_uri")]
     LeadsNowhere,
+    /// A key that means nothing without another one.
+    #[error("needs {other} beside it")]
+    Needs { other: &'static str },
+    /// `stats_auth` without a user or a password. What is there is a secret.
+    #[error("expected \"user:password\"")]
+    NoUser,
     /// Both `if` and `unless`.
     #[error("has both \"if\" and \"unless\"; expected one of them")]
     IfAndUnless,

@@ -32,6 +32,7 @@ mod from_toml;
 mod from_yaml;
 mod key_path;
 pub mod model;
+mod stats_user;
 mod suggest;
 mod tree;
 pub mod units;

@@ -11,6 +11,7 @@ use http::Method;
 use ipnet::IpNet;
 use regex::Regex;
 
+pub use super::stats_user::StatsUser;
 use crate::budget::Bounds;
 use crate::control::SocketSettings;
 use crate::influx::Precision;
@@ -238,6 +239,12 @@ pub struct Frontend {
     pub stats_uri: Option<String>,
     /// `metrics_uri`: path at which the metrics for Prometheus are served. It is another one than `stats_uri`.
     pub metrics_uri: Option<String>,
+    /// `stats_refresh`: how often a browser without script loads that page anew. Default 5 s.
+    pub stats_refresh: Duration,
+    /// `stats_auth`: who may see that page; everybody if it is empty.
+    pub stats_auth: Vec<StatsUser>,
+    /// `stats_admin`: whether they may give orders to servers there. Default false; needs `stats_auth`.
+    pub stats_admin: bool,
     /// `use_backend`: first match wins.
     pub rules: Vec<Rule>,
     /// `default_backend`: where a request goes that no rule took.

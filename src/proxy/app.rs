@@ -27,6 +27,7 @@ use super::session::context::{Passed, RequestContext};
 use super::session::error_answer::{ErrorAnswer, send_whole};
 use super::session::error_kind::ErrorKind;
 use super::session::forwarded_for;
+use super::status_page;
 use crate::config::model::Target;
 use crate::logging;
 use crate::stats::Finished;
@@ -72,8 +73,9 @@ impl App {
         );
         match route {
             Route::Status(options) => {
-                let view = self.serving.shared.status.render(options);
-                self.view(session, context, view).await?;
+                let options = options.to_owned();
+                context.termination = Termination::Local;
+                status_page::serve(&self.serving, session, context, &options).await?;
             }
             Route::Metrics => {
                 let view = self.serving.shared.status.metrics();

@@ -9,6 +9,7 @@
 //! | `frontend` | the sockets, a frontend's connections, and their end at a stop |
 //! | `app` | what is done with each request |
 //! | `replicated`, `plain_pool`, `relay_handler` | the three ways to do it |
+//! | `status_page` | who may see the status page, and give orders there |
 //! | `forward` | a request goes to a server by own code: the read `barrier`'s choice, one `exchange`, a `tunnel` |
 //! | `serving` | what a request is served with, and how its client is answered |
 //! | `session` | what a request carries with it, its body, its error answers, its line in the log |
@@ -57,12 +58,14 @@ mod replicated;
 mod routing;
 mod serving;
 mod session;
+mod status_page;
 
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -123,11 +126,31 @@ pub trait RelayHandler: Send + Sync {
 
 /// The views of what is counted, at a frontend's `stats_uri` and `metrics_uri`.
 pub trait StatusPage: Send + Sync {
-    /// Renders the view that `options` ask for, which followed `stats_uri` in the request: empty, or like HAProxy's `;csv`.
-    fn render(&self, options: &str) -> Rendered;
+    /// Renders it.
+    fn render(&self, asked: &PageRequest<'_>) -> Rendered;
 
     /// Renders the metrics for Prometheus.
     fn metrics(&self) -> Rendered;
+
+    /// Carries out the order for a server that this body of a form holds. May wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`PageOrderError`]; nothing has changed.
+    fn order(&self, form: &[u8]) -> Result<(), PageOrderError>;
+}
+
+/// What is asked of the status page.
+#[derive(Debug, Clone, Copy)]
+pub struct PageRequest<'a> {
+    /// `stats_uri`.
+    pub uri: &'a str,
+    /// What followed it in the request, as it came: empty, or like HAProxy's `;csv`.
+    pub options: &'a str,
+    /// `stats_refresh`.
+    pub refresh: Duration,
+    /// Whether who asks may give orders to servers.
+    pub admin: bool,
 }
 
 /// A view of what is counted.
@@ -137,8 +160,27 @@ pub struct Rendered {
     pub status: StatusCode,
     /// Its content type.
     pub content_type: &'static str,
+    /// What a browser may do with it: a Content-Security-Policy.
+    pub policy: Option<String>,
     /// The view.
     pub body: Bytes,
+}
+
+/// Why an order that was given on the status page is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PageOrderError {
+    /// It bears no token of this process: another page sent it, or one from before a restart.
+    #[error("this order does not come from the status page as it is now; load the page again")]
+    NotFromPage,
+    /// It is no order.
+    #[error("an order is drain, ready or maint and the name of a server")]
+    NoOrder,
+    /// The server is not there, or cannot be ordered.
+    #[error("{reason}")]
+    Refused {
+        /// Why, for a person.
+        reason: String,
+    },
 }
 
 /// All frontends and pools of a configuration.

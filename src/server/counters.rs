@@ -117,6 +117,7 @@ fn relay(config: &Config, relay: &Relay) -> RelayStats {
         name: relay.name.clone(),
         pool: pool.name.clone(),
         max_backlog: relay.max_backlog as u64,
+        max_backlog_age: relay.max_backlog_age,
         dead_letter_limit: relay.max_dead_letters as u64,
         replicas: pool
             .servers

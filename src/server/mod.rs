@@ -145,7 +145,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
         Arc::clone(&stats),
         pools,
         handlers,
-        Arc::new(status::Page(stats)),
+        Arc::new(status::Page::new(stats, None)?),
     );
     let bound = proxy.bind()?;
     for (frontend, addresses) in config.frontends.iter().zip(bound.addresses()) {

@@ -1,12 +1,16 @@
 //! The views of what is counted behind a frontend's `stats_uri` and `metrics_uri`.
 
+use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::StatusCode;
+use percent_encoding::percent_decode;
+use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::proxy::{Rendered, StatusPage};
+use crate::proxy::{PageOrderError, PageRequest, Rendered, StatusPage};
+use crate::stats::page::{Shown, View};
 use crate::stats::snapshot::Snapshot;
 use crate::stats::{self, Stats};
 
@@ -20,39 +24,121 @@ const UNKNOWN: &str = "There is no such view. Behind stats_uri haflux has: nothi
 const PAGE_OPTIONS: [&str; 4] = ["", "norefresh", "up", "no-maint"];
 const PAGE_OPTIONS_WITH_VALUE: [&str; 2] = ["st=", "scope="];
 
-/// The views over these counters.
-pub(super) struct Page(pub(super) Arc<Stats>);
+/// Bytes of a token and of a nonce.
+const RANDOM: usize = 16;
+
+/// What a person orders for a server on the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PageOrder {
+    /// No new requests.
+    Drain,
+    /// As its checks say.
+    Ready,
+    /// Nothing at all.
+    Maint,
+}
+
+/// Gives orders to servers.
+pub(super) trait GivesOrders: Send + Sync {
+    /// Orders this of a server of a backend.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for a person.
+    fn give(&self, backend: &str, server: &str, order: PageOrder) -> Result<(), String>;
+}
+
+/// The page over these counters: HTML, its inside for its script (`;inside`), or JSON (`;json`).
+pub(super) struct Page {
+    stats: Arc<Stats>,
+    orders: Option<Arc<dyn GivesOrders>>,
+    /// What the forms of this process's pages bear.
+    token: String,
+}
+
+impl Page {
+    /// Over these counters. Orders are taken if somebody gives them.
+    ///
+    /// # Errors
+    ///
+    /// The system has nothing random to say.
+    pub(super) fn new(stats: Arc<Stats>, orders: Option<Arc<dyn GivesOrders>>) -> io::Result<Page> {
+        let token = random()?;
+        Ok(Page {
+            stats,
+            orders,
+            token,
+        })
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::take(&self.stats, SystemTime::now())
+    }
+
+    fn html(&self, asked: &PageRequest<'_>, nonce: &str, shown: Shown) -> Rendered {
+        let is_still = has(asked.options, "norefresh");
+        let view = View {
+            uri: asked.uri,
+            refresh: (!is_still).then_some(asked.refresh),
+            nonce,
+            token: (asked.admin && self.orders.is_some()).then_some(self.token.as_str()),
+        };
+        let page = stats::page::html(&self.stats, SystemTime::now(), view, shown);
+        Rendered {
+            status: StatusCode::OK,
+            content_type: "text/html; charset=utf-8",
+            policy: Some(policy(nonce)),
+            body: Bytes::from(page),
+        }
+    }
+}
 
 impl StatusPage for Page {
     /// Options may follow each other; the first that names a view decides, as in HAProxy.
-    fn render(&self, options: &str) -> Rendered {
-        for option in options.split(';') {
+    fn render(&self, asked: &PageRequest<'_>) -> Rendered {
+        for option in asked.options.split(';') {
             match option {
                 "csv" => {
                     let text = stats::csv::csv(&self.snapshot());
                     return rendered(StatusCode::OK, stats::csv::CONTENT_TYPE, text);
                 }
                 "json" => {
-                    let text = stats::json::json(&self.0);
+                    let text = stats::json::json(&self.stats);
                     return rendered(StatusCode::OK, "application/json", text);
                 }
+                "inside" => return self.html(asked, "", Shown::Inside),
                 other if is_of_the_page(other) => {}
                 _ => return rendered(StatusCode::NOT_FOUND, "text/plain", UNKNOWN),
             }
         }
-        let page = stats::page::html(&self.0, SystemTime::now());
-        rendered(StatusCode::OK, "text/html; charset=utf-8", page)
+        // Without anything random the page comes without style and script, and is as complete.
+        self.html(asked, &random().unwrap_or_default(), Shown::Page)
     }
 
     fn metrics(&self) -> Rendered {
         let text = stats::prometheus::text(&self.snapshot());
         rendered(StatusCode::OK, stats::prometheus::CONTENT_TYPE, text)
     }
-}
 
-impl Page {
-    fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.0, SystemTime::now())
+    fn order(&self, form: &[u8]) -> Result<(), PageOrderError> {
+        let token = field(form, "token").ok_or(PageOrderError::NotFromPage)?;
+        if !is_same(token.as_bytes(), self.token.as_bytes()) {
+            return Err(PageOrderError::NotFromPage);
+        }
+        let order = field(form, "order").ok_or(PageOrderError::NoOrder)?;
+        let (word, place) = order.split_once(' ').ok_or(PageOrderError::NoOrder)?;
+        let (backend, server) = place.split_once('/').ok_or(PageOrderError::NoOrder)?;
+        let order = match word {
+            "drain" => PageOrder::Drain,
+            "ready" => PageOrder::Ready,
+            "maint" => PageOrder::Maint,
+            _ => return Err(PageOrderError::NoOrder),
+        };
+        let given = match &self.orders {
+            Some(orders) => orders.give(backend, server, order),
+            None => Err("this haflux takes no orders".to_owned()),
+        };
+        given.map_err(|reason| PageOrderError::Refused { reason })
     }
 }
 
@@ -65,6 +151,168 @@ fn rendered(status: StatusCode, content_type: &'static str, body: impl Into<Byte
     Rendered {
         status,
         content_type,
+        policy: None,
         body: body.into(),
+    }
+}
+
+/// Whether one of the options is this.
+fn has(options: &str, wanted: &str) -> bool {
+    options.split(';').any(|option| option == wanted)
+}
+
+/// What a browser may do with the page: only its own style and script, only with this haflux, in no other page's frame.
+fn policy(nonce: &str) -> String {
+    let own = match nonce {
+        "" => String::new(),
+        nonce => format!("; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'"),
+    };
+    format!(
+        "default-src 'none'{own}; img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+}
+
+/// A field of a form as a browser sends it; the first of that name.
+fn field(form: &[u8], name: &str) -> Option<String> {
+    let mut fields = form.split(|byte| *byte == b'&');
+    let value = fields.find_map(|field| field.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    let spaced: Vec<u8> = value
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
+    let decoded = percent_decode(&spaced).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
+
+/// Whether both are the same, in a time that does not tell where they differ.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let differences = one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b));
+    one.len() == other.len() && std::hint::black_box(differences) == 0
+}
+
+/// Random bytes as text, in hexadecimal digits.
+fn random() -> io::Result<String> {
+    let mut bytes = [0_u8; RANDOM];
+    let mut filled = 0;
+    while filled < RANDOM {
+        let rest = bytes.get_mut(filled..).unwrap_or_default();
+        filled += getrandom(rest, GetRandomFlags::empty())?;
+    }
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::stats::tests::nothing;
+
+    #[derive(Default)]
+    struct Given(Mutex<Vec<(String, String, PageOrder)>>);
+
+    impl GivesOrders for Given {
+        fn give(&self, backend: &str, server: &str, order: PageOrder) -> Result<(), String> {
+            if server == "none" {
+                return Err("no such server".to_owned());
+            }
+            let order = (backend.to_owned(), server.to_owned(), order);
+            self.0.lock().push(order);
+            Ok(())
+        }
+    }
+
+    fn page() -> (Page, Arc<Given>) {
+        let given = Arc::new(Given::default());
+        let orders = Arc::clone(&given) as Arc<dyn GivesOrders>;
+        let page = Page::new(Arc::new(nothing()), Some(orders)).unwrap();
+        (page, given)
+    }
+
+    fn asked(options: &str) -> PageRequest<'_> {
+        PageRequest {
+            uri: "/haproxy?stats",
+            options,
+            refresh: std::time::Duration::from_secs(7),
+            admin: true,
+        }
+    }
+
+    #[test]
+    fn an_order_needs_the_token_of_this_process() {
+        let (page, given) = page();
+        let (other, _) = super::tests::page();
+        let order = |token: &str, order: &str| {
+            page.order(format!("token={token}&order={order}").as_bytes())
+        };
+        let shown = page.render(&asked(""));
+        let shown = String::from_utf8(shown.body.to_vec()).unwrap();
+        assert!(shown.contains(&format!(r#"name="token" value="{}""#, page.token)));
+        let good = "drain+pool%2Fone";
+        for wrong in [
+            "",
+            "x",
+            &other.token,
+            &page.token[1..],
+            &format!("{}0", page.token),
+        ] {
+            assert_eq!(
+                order(wrong, good),
+                Err(PageOrderError::NotFromPage),
+                "{wrong}"
+            );
+        }
+        assert_eq!(
+            page.order(b"order=drain+pool%2Fone"),
+            Err(PageOrderError::NotFromPage)
+        );
+        for no_order in ["", "drain", "drain+one", "stop+pool%2Fone", "%ff"] {
+            assert_eq!(
+                order(&page.token, no_order),
+                Err(PageOrderError::NoOrder),
+                "{no_order}"
+            );
+        }
+        let refused = order(&page.token, "maint+pool%2Fnone");
+        assert!(matches!(refused, Err(PageOrderError::Refused { .. })));
+        assert!(given.0.lock().is_empty());
+
+        for (text, meant) in [
+            ("drain", PageOrder::Drain),
+            ("maint", PageOrder::Maint),
+            ("ready", PageOrder::Ready),
+        ] {
+            assert_eq!(order(&page.token, &format!("{text}+pool%2Fone")), Ok(()));
+            let last = given.0.lock().pop();
+            assert_eq!(last, Some(("pool".to_owned(), "one".to_owned(), meant)));
+        }
+    }
+
+    #[test]
+    fn the_policy_bears_the_nonce_of_its_page_alone() {
+        let (page, _) = page();
+        let nonce_of = |answer: &Rendered| {
+            let policy = answer.policy.clone().unwrap();
+            let (_, rest) = policy.split_once("script-src 'nonce-").unwrap();
+            rest.split_once('\'').unwrap().0.to_owned()
+        };
+        let (one, other) = (page.render(&asked("")), page.render(&asked("")));
+        let nonce = nonce_of(&one);
+        assert_ne!(nonce, nonce_of(&other));
+        let shown = String::from_utf8(one.body.to_vec()).unwrap();
+        assert_eq!(shown.matches(&format!(r#"nonce="{nonce}""#)).count(), 2);
+        assert!(shown.contains(r#"<meta http-equiv="refresh" content="7">"#));
+        let still = page.render(&asked(";norefresh"));
+        assert!(
+            !String::from_utf8(still.body.to_vec())
+                .unwrap()
+                .contains("http-equiv")
+        );
+        let inside = page.render(&asked(";inside"));
+        assert!(inside.body.starts_with(b"<main"));
+        assert_eq!(
+            page.render(&asked(";json")).content_type,
+            "application/json"
+        );
     }
 }

@@ -483,6 +483,8 @@ pub struct RelayStats {
     pub dead_letters: Counter,
     /// Dead letters that nobody has settled yet.
     pub open_dead_letters: Gauge,
+    /// How long a replica may be behind (`max_backlog_age`).
+    pub max_backlog_age: Duration,
     /// Refused records that are remembered: another replica has not judged them, or may be sent them again.
     pub pending_refusals: Gauge,
     /// 1 while what a replica refused cannot be put on disk, and cursors are not saved for it.

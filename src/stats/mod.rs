@@ -21,6 +21,7 @@ pub mod figures;
 pub mod json;
 pub mod outages;
 pub mod page;
+mod picture;
 pub mod prometheus;
 pub mod rate;
 pub mod server_handle;
@@ -29,7 +30,7 @@ pub mod times;
 pub mod units;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use admin_state::AdminState;
 pub use counters::*;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::csv::csv;
 use super::json::json;
 use super::outages::Outages;
-use super::page::html;
+use super::page::{self, Shown, View};
 use super::snapshot::{Snapshot, Status};
 use super::units::{Bytes, Count, Moment, Span};
 use super::*;
@@ -333,9 +333,33 @@ fn hostile_lab() -> Stats {
     stats
 }
 
+/// A program without anything.
+pub(crate) fn nothing() -> Stats {
+    Stats {
+        started: now(),
+        frontends: Vec::new(),
+        backends: Vec::new(),
+        relays: Vec::new(),
+        udp: Vec::new(),
+        query_inflight: Arc::default(),
+        queries_refused: Counter::default(),
+        log: Arc::default(),
+    }
+}
+
+fn html(stats: &Stats) -> String {
+    let view = View {
+        uri: "/haproxy?stats",
+        refresh: Some(Duration::from_secs(5)),
+        nonce: "4711",
+        token: None,
+    };
+    page::html(stats, now(), view, Shown::Page)
+}
+
 /// What stands between the tags, tags and their attributes gone.
 fn text_of(page: &str) -> String {
-    let body = page.split_once("<body>").unwrap().1;
+    let body = page.split_once("<body").unwrap().1;
     let mut text = String::new();
     for piece in body.split('<') {
         text.push_str(piece.split_once('>').map_or(piece, |(_, after)| after));
@@ -346,19 +370,28 @@ fn text_of(page: &str) -> String {
 
 #[test]
 fn page_says_what_is_down_in_words() {
-    let text = text_of(&html(&lab(), now()));
+    let text = text_of(&html(&lab()));
     for expected in [
-        "Servers DOWN: 1",
-        "Replicas not fresh: 1",
-        "Journals that take no writes: 1",
-        "takes NO writes 96.0 MiB 7 5.0 s ago cannot prepare a segment: No space left on device",
-        "No dead letters",
+        // what is wrong stands first, the worst before the rest
+        "To the state of things haflux",
+        "Relay influx_relay takes no writes, and one thing more.",
+        "Records on one node only 304 89.0 KiB, lost if that node is lost none waits for its first node",
+        "Replicas fresh 1 of 2",
+        "Journal 96.0 MiB takes NO writes",
+        "Servers up 2 of 3 2 of 2 backends serve",
+        "error Relay influx_relay takes no writes Its disk is full, read-only, ill or gone",
+        "error Replica influxlab2 is DOWN For 2 min 12 s. 304 records (89.0 KiB) in the journal, which",
+        "curl -i http://10.0.2.3:8086/ping systemctl status influxdb # on influxlab2 haflux replica status",
+        "cannot prepare a segment: No space left on device",
         "influxlab2 10.0.2.3:8086 DOWN 2 min 12 s check failed 3 times in a row: connection refused",
         "influxlab 10.0.2.2:8086 UP 1 d 2 h",
         "influxlab 10.0.2.2:3000 no check",
         "L4CON in < 1 ms, 1.0 s ago connection refused",
         "0.0.0.0:8086, [::]:8086",
         "influx_back UP roundrobin · 1 of 2 servers up",
+        // the picture
+        "influxlab2 DOWN 2 min 12 s behind 304 records, 89.0 KiB to go",
+        "influxlab fresh at the head record 59,504",
         // cursor, lag in records, bytes and time
         "influxlab2 DOWN 2 min 12 s 59,200 304 89.0 KiB 2 min 12 s",
         "influxlab fresh 2 min 12 s 59,504 0 0 B 0 s",
@@ -372,44 +405,59 @@ fn page_says_what_is_down_in_words() {
 
 #[test]
 fn page_is_small_and_needs_nothing_else() {
-    let page = html(&lab(), now());
-    assert!(page.len() < 32_768, "{} bytes", page.len());
-    for forbidden in ["<script", "http://", "https://", "src=", "@import", "url("] {
+    let page = html(&lab());
+    assert!(page.len() < 64 << 10, "{} bytes", page.len());
+    for forbidden in [
+        "http://www",
+        "https://",
+        " src=",
+        "@import",
+        "url(h",
+        " style=",
+        " onclick=",
+    ] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
-    assert!(page.contains(r#"<meta http-equiv="refresh" content="5">"#));
+    assert!(page.contains(r#"<noscript><meta http-equiv="refresh" content="5"></noscript>"#));
+}
+
+#[test]
+fn page_of_a_hundred_servers_stays_small() {
+    let mut stats = lab();
+    let servers = (0..100).map(|number| {
+        let name = format!("server-{number:03}");
+        server(&name, "10.0.2.3:8086", ServerStatus::Down, 866_325)
+    });
+    Arc::get_mut(&mut stats.backends[0]).unwrap().servers = servers.collect();
+    let page = html(&stats);
+    println!("{} bytes", page.len());
+    assert!(page.len() < 400 << 10, "{} bytes", page.len());
 }
 
 #[test]
 fn page_escapes_every_text() {
-    let page = html(&hostile_lab(), now());
-    assert!(!page.contains("<script"), "a tag came through");
-    assert!(!page.contains("alert('x')"), "a quote came through");
-    // relay: name, pool, error of the journal, 2 × (name, error); backends: 2 × (name, balance), 3 × (name, address, reason, detail); frontends: 2 × (name, bind);
-    // udp: bind, relay, database
-    assert_eq!(page.matches("alert(").count(), 3 + 4 + 4 + 12 + 4 + 3);
-    assert_eq!(
-        page.matches("{{ 7*7 }}").count(),
-        30,
-        "taken for a template"
-    );
+    let page = html(&hostile_lab());
+    let inside = page
+        .split_once("<main")
+        .unwrap()
+        .1
+        .split_once("</main>")
+        .unwrap()
+        .0;
+    assert!(!inside.contains("<script"), "a tag came through");
+    assert!(!inside.contains("alert('x')"), "a quote came through");
+    assert!(inside.contains("{{ 7*7 }}"), "taken for a template");
+    for value in inside.split('"').skip(1).step_by(2) {
+        assert!(
+            !value.contains(['<', '>', '\'']),
+            "{value:?} leaves its attribute"
+        );
+    }
 }
 
 #[test]
 fn page_of_an_empty_program_is_whole() {
-    let page = html(
-        &Stats {
-            started: now(),
-            frontends: Vec::new(),
-            backends: Vec::new(),
-            relays: Vec::new(),
-            udp: Vec::new(),
-            query_inflight: Arc::default(),
-            queries_refused: Counter::default(),
-            log: Arc::default(),
-        },
-        now(),
-    );
+    let page = html(&nothing());
     assert!(page.trim_end().ends_with("</html>"));
     assert!(!page.contains("replicas fresh"));
     assert!(!page.contains("<h2>UDP</h2>"));
@@ -471,7 +519,7 @@ fn backend_is_down_when_nothing_with_a_weight_is_up() {
     let snapshot = Snapshot::take(&stats, now());
     assert!(!snapshot.backends[0].up);
     assert!(snapshot.backends[1].up, "an unchecked server counts as up");
-    assert_eq!(snapshot.backends_down(), Count(1));
+    assert_eq!(snapshot.backends_up(), Count(1));
 }
 
 #[test]
@@ -726,4 +774,127 @@ fn json_describes_each_number() {
         value["frontends"][0]["traffic"]["times"]["histogram"]["count"],
         0
     );
+}
+
+/// What the page's list of problems says of this lab.
+fn problems(stats: &Stats) -> Vec<String> {
+    let snapshot = Snapshot::take(stats, now());
+    let word =
+        |problem: &snapshot::Problem| format!("{}: {}", problem.severity.word(), problem.what);
+    snapshot.problems.iter().map(word).collect()
+}
+
+#[test]
+fn nothing_is_wrong_with_a_lab_that_is_well() {
+    let mut stats = lab();
+    let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
+    relay.journal.refuses.store(false, Ordering::Relaxed);
+    relay.journal.errors.set(0);
+    relay.replicas[1] = replica("influxlab2", ReplicaStatus::Fresh, 59_504);
+    let backend = Arc::get_mut(&mut stats.backends[0]).unwrap();
+    backend.servers[1] = server("influxlab2", "10.0.2.3:8086", ServerStatus::Up, 1);
+    assert_eq!(problems(&stats), [""; 0]);
+    let snapshot = Snapshot::take(&stats, now());
+    assert!(snapshot.spread.is_safe());
+    assert_eq!(snapshot.mood(), "good");
+    assert!(snapshot.headline().starts_with("All is well"));
+}
+
+#[test]
+fn each_problem_is_named_the_worst_first() {
+    let mut stats = lab();
+    let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
+    relay.journal.refuses.store(false, Ordering::Relaxed);
+    relay.open_dead_letters.set(3);
+    relay.unwritten_refusals.set(1);
+    relay.failed_tasks.add(1);
+    // 91,200 bytes are behind.
+    relay.max_backlog = 100_000;
+    relay.replicas[1].tried.set(2);
+    let status = |status| ReplicaState {
+        status,
+        since: ago(9),
+    };
+    relay.replicas[0]
+        .state
+        .store(Arc::new(status(ReplicaStatus::Diverged)));
+    assert_eq!(
+        problems(&stats),
+        [
+            "error: No replica of relay influx_relay is fresh",
+            "error: Replica influxlab is diverged",
+            "error: Replica influxlab2 is DOWN",
+            "error: The backlog of influxlab2 is at 91 % of max_backlog (97.6 KiB)",
+            "error: 3 dead letters of relay influx_relay",
+            "error: Relay influx_relay cannot write down what nodes refused",
+            "warning: The disk of relay influx_relay has failed 7 times",
+            "warning: 2 records without a verdict at influxlab2",
+            "warning: 1 task of relay influx_relay failed",
+        ]
+    );
+    let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
+    relay.replicas[0]
+        .state
+        .store(Arc::new(status(ReplicaStatus::Fresh)));
+    relay.replicas[1]
+        .state
+        .store(Arc::new(status(ReplicaStatus::Lagging)));
+    relay.max_backlog = 140_000;
+    let found = problems(&stats);
+    assert!(
+        found.contains(&"warning: Replica influxlab2 is behind".to_owned()),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|one| one.starts_with("warning: The backlog")),
+        "{found:?}"
+    );
+    // The server that is down is no replica's that is down, so it is named itself.
+    assert!(found.contains(&"warning: Server influx_back/influxlab2 is DOWN".to_owned()));
+    // A replica that is at work is no problem.
+    relay.replicas[1].oldest_pending.set(1_767_225_600_000);
+    assert!(!problems(&stats).iter().any(|one| one.contains("is behind")));
+}
+
+#[test]
+fn records_are_counted_by_the_nodes_that_have_them() {
+    let mut stats = lab();
+    let spread = |stats: &Stats| Snapshot::take(stats, now()).spread;
+    let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
+    relay.head.set(60_000);
+    relay.head_offset.set(60_000 * 300);
+    relay.open_dead_letters.set(2);
+    let counted = spread(&stats);
+    assert_eq!(counted.one_node, Count(304 + 2));
+    assert_eq!(counted.one_node_bytes, Bytes(91_200));
+    assert_eq!(
+        (counted.no_node, counted.no_node_bytes),
+        (Count(496), Bytes(148_800))
+    );
+    assert!(!counted.at_least && !counted.is_safe());
+
+    // Three nodes: what the two that are ahead have is on two; a dead letter is too.
+    let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
+    relay
+        .replicas
+        .push(replica("influxlab3", ReplicaStatus::Fresh, 59_500));
+    assert_eq!(spread(&stats).one_node, Count(4));
+
+    // A diverged one may lack anything.
+    let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
+    relay.replicas.truncate(1);
+    relay
+        .replicas
+        .push(replica("influxlab2", ReplicaStatus::Diverged, 59_000));
+    let counted = spread(&stats);
+    assert_eq!((counted.one_node, counted.at_least), (Count(504 + 2), true));
+
+    // With one node all is on it, as configured.
+    let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
+    relay.replicas.truncate(1);
+    relay.open_dead_letters.set(0);
+    assert_eq!(spread(&stats).one_node, Count(0));
+    assert!(!spread(&stats).at_least);
 }

@@ -13,7 +13,7 @@
 //! - [`neighbours`]: a good client beside bad ones.
 //! - [`file_system`]: disks that fill and fail; [`wire`]: a network that loses packets.
 //! - [`beside`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
-//! - [`programs`]: other people's clients; [`haproxy`]: what haflux is compared with.
+//! - [`programs`]: other people's clients; [`browser`]: a headless Chromium; [`haproxy`]: what haflux is compared with.
 //! - [`ports`], [`process`]: what the others need to start something and to end it.
 //!
 //! Everything listens on loopback, keeps its files and logs in the folder it was given, is ended by its own process id when it
@@ -23,6 +23,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod beside;
+pub mod browser;
 pub mod file_system;
 pub mod haflux;
 pub mod haproxy;
@@ -49,6 +50,7 @@ pub mod wire;
 pub mod write;
 
 pub use beside::beside;
+pub use browser::Browser;
 pub use file_system::FileSystem;
 pub use haflux::Haflux;
 pub use haproxy::Haproxy;

@@ -9,13 +9,16 @@ use super::{Spelled, name, path_and_query};
 use crate::config::address::parse_bind;
 use crate::config::error::Problem;
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{Condition, Frontend};
+use crate::config::model::{Condition, Frontend, StatsUser};
 
 const KEYS: Keys = Keys::of(&[
     "name",
     "bind",
     "stats_uri",
     "metrics_uri",
+    "stats_refresh",
+    "stats_auth",
+    "stats_admin",
     "use_backend",
     "default_backend",
     "forwarded_for",
@@ -90,6 +93,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
     draft.frontend.metrics_uri = table
         .get("metrics_uri")
         .and_then(|field| metrics_uri(&field, draft.frontend.stats_uri.as_deref()));
+    status_page(&table, &mut draft.frontend);
     draft.rules = rules(&table);
     let default_backend = table.get("default_backend");
     draft.default = default_backend.as_ref().and_then(target);
@@ -162,12 +166,46 @@ fn metrics_uri(field: &Field<'_>, stats_uri: Option<&str>) -> Option<String> {
     Some(uri)
 }
 
+/// Who may do what on the status page.
+fn status_page(table: &Table<'_>, frontend: &mut Frontend) {
+    frontend.stats_refresh = table.duration("stats_refresh", frontend.stats_refresh);
+    frontend.stats_admin = table.boolean("stats_admin", false);
+    let users = table.get("stats_auth");
+    if let Some(field) = &users {
+        let fields = field.one_or_more("one or more \"user:password\"");
+        frontend.stats_auth = fields.unwrap_or_default().iter().filter_map(user).collect();
+        if table.get("stats_uri").is_none() {
+            field.report(Problem::Needs { other: "stats_uri" });
+        }
+    }
+    if frontend.stats_admin
+        && users.is_none()
+        && let Some(field) = table.get("stats_admin")
+    {
+        field.report(Problem::Needs {
+            other: "stats_auth",
+        });
+    }
+}
+
+/// A user and a password, of which no error says anything.
+fn user(field: &Field<'_>) -> Option<StatsUser> {
+    let user = field.as_text().and_then(|text| StatsUser::new(&text.value));
+    if user.is_none() {
+        field.report(Problem::NoUser);
+    }
+    user
+}
+
 fn default() -> Frontend {
     Frontend {
         name: String::new(),
         bind: Vec::new(),
         stats_uri: None,
         metrics_uri: None,
+        stats_refresh: Duration::from_secs(5),
+        stats_auth: Vec::new(),
+        stats_admin: false,
         rules: Vec::new(),
         default_target: None,
         forwarded_for: false,

@@ -722,3 +722,46 @@ fn durations_and_sizes() {
         ("25MB".to_owned(), "1MiB".to_owned())
     );
 }
+
+#[test]
+fn status_page_s_users_are_read_and_never_shown() {
+    let keys = "stats_uri = \"/s\"\nstats_auth = [\"guest:one\", \"admin:${SECRET}\"]\nstats_admin = true\nstats_refresh = \"9s\"";
+    let config = toml(&with(keys, "", "", "")).expect("sound").config;
+    let frontend = &config.frontends[0];
+    assert_eq!(frontend.stats_refresh, std::time::Duration::from_secs(9));
+    assert!(frontend.stats_admin);
+    let is_known = |header: &[u8]| {
+        frontend
+            .stats_auth
+            .iter()
+            .any(|user| user.is_meant_by(header))
+    };
+    assert!(is_known(b"Basic YWRtaW46czNjcmV0"), "admin:s3cret");
+    assert!(is_known(b"Basic Z3Vlc3Q6b25l"), "guest:one");
+    assert!(!format!("{config:?}").contains("one"));
+
+    for (keys, said) in [
+        (
+            "stats_auth = \"guest:one\"",
+            "stats_auth: needs stats_uri beside it",
+        ),
+        (
+            "stats_uri = \"/s\"\nstats_admin = true",
+            "stats_admin: needs stats_auth beside it",
+        ),
+        (
+            "stats_uri = \"/s\"\nstats_auth = \"hidden\"",
+            "stats_auth: expected \"user:password\"",
+        ),
+        (
+            "stats_uri = \"/s\"\nstats_auth = [\"a:b\", \"hidden:\"]",
+            "stats_auth[1]: expected \"user:password\"",
+        ),
+    ] {
+        let errors = toml(&with(keys, "", "", ""))
+            .expect_err("an error")
+            .to_string();
+        assert!(errors.contains(said), "{errors}");
+        assert!(!errors.contains("hidden"), "{errors}");
+    }
+}

@@ -77,7 +77,8 @@ fn status_options<'a>(frontend: &Frontend, request: &'a RequestHeader) -> Option
         .strip_prefix(frontend.stats_uri.as_deref()?)?;
     let behind_slash = rest.strip_prefix('/').filter(|rest| rest.starts_with(';'));
     let options = behind_slash.unwrap_or(rest);
-    (is_read(request) && (options.is_empty() || options.starts_with(';'))).then_some(options)
+    let asked = is_read(request) || (request.method == Method::POST && frontend.stats_admin);
+    (asked && (options.is_empty() || options.starts_with(';'))).then_some(options)
 }
 
 /// Whether the request asks for `metrics_uri`, with a query or without one.

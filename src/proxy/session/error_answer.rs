@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use askama::Template;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
+use crate::proxy::PageOrderError;
 use crate::proxy::client::BodyFault;
 use crate::proxy::pool::Pool;
 use crate::proxy::routing::acl;
@@ -118,6 +119,24 @@ impl ErrorAnswer {
         )
     }
 
+    /// The status page wants a user and a password.
+    pub(crate) fn wants_password() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "the status page wants a user and a password".into(),
+        )
+    }
+
+    /// An order that is not carried out.
+    pub(crate) fn order(error: &PageOrderError) -> Self {
+        let status = match error {
+            PageOrderError::NotFromPage => StatusCode::FORBIDDEN,
+            PageOrderError::NoOrder => StatusCode::BAD_REQUEST,
+            PageOrderError::Refused { .. } => StatusCode::NOT_FOUND,
+        };
+        Self::new(status, error.to_string())
+    }
+
     /// The request's own fault.
     pub(crate) fn bad_request() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "the request is malformed".into())
@@ -201,6 +220,10 @@ impl ErrorAnswer {
         let mut header = ResponseHeader::build(self.status, Some(5))?;
         header.insert_header(CONTENT_TYPE, content_type)?;
         header.insert_header(CONTENT_LENGTH, body.len())?;
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = "Basic realm=\"haflux\", charset=\"UTF-8\"";
+            header.insert_header(WWW_AUTHENTICATE, challenge)?;
+        }
         if self.is_passing() {
             header.insert_header(RETRY_AFTER, RETRY_AFTER_SECONDS)?;
         }

@@ -24,7 +24,10 @@ use crate::config::model::{
 };
 use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
-use crate::proxy::{InFlight, Pool, Proxy, RelayHandler, Rendered, StatusPage, build_pools};
+use crate::proxy::{
+    InFlight, PageOrderError, PageRequest, Pool, Proxy, RelayHandler, Rendered, StatusPage,
+    build_pools,
+};
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::outages::Outages;
@@ -89,6 +92,9 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         bind: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         stats_uri: Some("/haproxy?stats".into()),
         metrics_uri: Some("/haflux/metrics".into()),
+        stats_refresh: Duration::from_secs(5),
+        stats_auth: Vec::new(),
+        stats_admin: false,
         rules: Vec::new(),
         default_target: Some(default_target),
         forwarded_for: false,
@@ -315,12 +321,19 @@ impl RelayHandler for EchoRelay {
 struct PlainStatus;
 
 impl StatusPage for PlainStatus {
-    fn render(&self, options: &str) -> Rendered {
-        plain_text(format!("status{options}"))
+    fn render(&self, asked: &PageRequest<'_>) -> Rendered {
+        plain_text(format!("status{}", asked.options))
     }
 
     fn metrics(&self) -> Rendered {
         plain_text("metrics".to_owned())
+    }
+
+    fn order(&self, form: &[u8]) -> Result<(), PageOrderError> {
+        match form {
+            b"order" => Ok(()),
+            _ => Err(PageOrderError::NotFromPage),
+        }
     }
 }
 
@@ -328,6 +341,7 @@ fn plain_text(text: String) -> Rendered {
     Rendered {
         status: StatusCode::OK,
         content_type: "text/plain",
+        policy: None,
         body: Bytes::from(text),
     }
 }

@@ -4,6 +4,7 @@ use super::harness::{
     BACKEND, RELAY, Running, frontend, path_rule, plain, replicated, server, until,
 };
 use super::stand_in::{Behaviour, StandIn};
+use crate::config::model::StatsUser;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_lab_s_routes() {
@@ -119,4 +120,49 @@ async fn without_a_backend_the_answer_says_so() {
     let mut second = super::client::Client::connect(proxy.addresses[1][0]).await;
     assert_eq!(second.get("/other").await.body, "node");
     assert_eq!(second.get("/haproxy?stats").await.body, "node");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_are_for_a_page_of_a_user() {
+    let node = StandIn::start("node", Behaviour::Answer).await;
+    let mut config = plain(vec![server("a", node.address)]);
+    let user = StatsUser::new("admin:sesame");
+    config.frontends[0].stats_auth = user.into_iter().collect();
+    // Without `stats_admin` a POST is no request for the page.
+    let proxy = Running::start(config.clone());
+    let mut client = proxy.connect().await;
+    assert_eq!(client.post("/haproxy?stats", "order").await.body, "node");
+
+    config.frontends[0].stats_admin = true;
+    let proxy = Running::start(config);
+    let order = |headers: &str, body: &str| {
+        format!(
+            "POST /haproxy?stats HTTP/1.1\r\nHost: lab\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+            body.len()
+        )
+    };
+    let known = "Authorization: Basic YWRtaW46c2VzYW1l\r\n";
+    let page = format!("{known}Origin: http://lab\r\nSec-Fetch-Site: same-origin\r\n");
+    for (headers, body, status) in [
+        ("", "order", 401),
+        ("Authorization: Basic YWRtaW46c2VzYW1m\r\n", "order", 401),
+        (&format!("{known}Origin: http://evil\r\n"), "order", 403),
+        (
+            &format!("{known}Sec-Fetch-Site: cross-site\r\n"),
+            "order",
+            403,
+        ),
+        (&page, "anything", 403),
+        (&page, "order", 303),
+        (known, "order", 303),
+    ] {
+        let mut client = proxy.connect().await;
+        client.send(&order(headers, body)).await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status, status, "{headers} {body}");
+        let location = (status == 303).then_some("/haproxy?stats");
+        assert_eq!(answer.header("location"), location, "{headers} {body}");
+    }
+    // The one without `stats_admin`.
+    assert_eq!(node.requests().len(), 1);
 }

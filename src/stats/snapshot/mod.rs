@@ -10,14 +10,22 @@ use super::counters::{ReplicaStatus, ServerStatus};
 use super::times::HistogramReading;
 use super::units::{Bytes, Count, Moment, Span};
 
+mod problems;
 mod process;
+mod spread;
 mod take;
 
+pub use problems::{Problem, Severity};
 pub use process::ProcessView;
+pub use spread::Spread;
 
 /// Everything, at one moment. Serialised it is the JSON view.
 #[derive(Debug, Serialize)]
 pub struct Snapshot {
+    /// What is wrong and what to do, the worst first; empty when all is well.
+    pub problems: Vec<Problem>,
+    /// How many nodes have what was written, over all relays.
+    pub spread: Spread,
     /// haflux's version.
     pub version: &'static str,
     /// The process id.
@@ -292,12 +300,20 @@ pub struct RelayView {
     pub pool: String,
     /// How many of its replicas are fresh.
     pub replicas_fresh: Count,
+    /// How many nodes have what was written.
+    pub spread: Spread,
+    /// How far the replica is behind that is farthest behind, of those that follow.
+    pub backlog: Bytes,
+    /// Most bytes that are kept for a replica that is behind; past it, it is diverged. 0: not known.
+    pub max_backlog: Bytes,
+    /// How long a replica may be behind; past it, it is diverged. 0: not known.
+    pub max_backlog_age: Span,
     /// What passed it.
     pub traffic: TrafficView,
     /// Sequence of the newest durable record.
     pub head: Count,
-    /// Most bytes that a replica may be behind.
-    pub max_backlog: Bytes,
+    /// Bytes of the journal's records up to the head, since its birth.
+    pub head_offset: Bytes,
     /// How long writes waited from the end of their body until they were acknowledged.
     pub acknowledgement: HistogramReading,
     /// Records appended since the start.
@@ -394,6 +410,8 @@ pub struct ReplicaView {
     pub in_doubt: bool,
     /// Every record up to this sequence has a verdict here.
     pub cursor: Count,
+    /// Bytes of the journal's records up to the cursor, since its birth.
+    pub cursor_offset: Bytes,
     /// How far it is behind.
     pub lag: LagView,
     /// Requests sent.

@@ -33,7 +33,10 @@ impl Snapshot {
             waits,
             refused,
         } = &**query_inflight;
-        Snapshot {
+        let relays: Vec<RelayView> = relays.iter().map(|r| relay(r, now)).collect();
+        let mut all = Snapshot {
+            problems: Vec::new(),
+            spread: relays.iter().map(|relay| relay.spread).sum(),
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             process: ProcessView::read(),
@@ -46,53 +49,27 @@ impl Snapshot {
             queries_refused: Count(queries_refused.get()),
             log: log_view(log),
             frontends: frontends.iter().map(|f| frontend(f)).collect(),
-            relays: relays.iter().map(|r| relay(r, now)).collect(),
+            relays,
             backends: backends.iter().map(|b| backend(b, now)).collect(),
             udp: udp.iter().map(|listener| udp_listener(listener)).collect(),
-        }
+        };
+        all.problems = problems::of(&all);
+        all
     }
 
-    /// How many servers of all backends are down.
-    pub fn servers_down(&self) -> Count {
-        let servers = self.backends.iter().flat_map(|backend| &backend.servers);
-        count(servers.filter(|server| server.status == Status::Down))
+    /// How many servers the backends have.
+    pub fn servers(&self) -> Count {
+        count(self.backends.iter().flat_map(|backend| &backend.servers))
     }
 
-    /// How many replicas of all relays are not fresh.
-    pub fn replicas_behind(&self) -> Count {
-        let replicas = self.relays.iter().flat_map(|relay| &relay.replicas);
-        count(replicas.filter(|replica| replica.status != Status::Fresh))
+    /// How many of them are up or not checked.
+    pub fn servers_up(&self) -> Count {
+        Count(self.backends.iter().map(|one| one.servers_up.0).sum())
     }
 
-    /// Journals that take nothing new.
-    pub fn journals_refusing(&self) -> Count {
-        count(
-            self.relays
-                .iter()
-                .filter(|relay| !relay.journal.takes_records),
-        )
-    }
-
-    /// Relays that cannot put refusals on disk.
-    pub fn refusals_unwritten(&self) -> Count {
-        let unwritten = self.relays.iter().filter(|relay| relay.refusals_unwritten);
-        Count(unwritten.count() as u64)
-    }
-
-    /// Dead letters of all relays.
-    pub fn dead_letters(&self) -> Count {
-        Count(self.relays.iter().map(|relay| relay.dead_letters.0).sum())
-    }
-
-    /// Records that replicas leave without a verdict.
-    pub fn records_tried(&self) -> Count {
-        let replicas = self.relays.iter().flat_map(|relay| &relay.replicas);
-        Count(replicas.map(|replica| replica.tried.0).sum())
-    }
-
-    /// Backends that can serve nothing now.
-    pub fn backends_down(&self) -> Count {
-        count(self.backends.iter().filter(|backend| !backend.up))
+    /// Backends that can serve.
+    pub fn backends_up(&self) -> Count {
+        count(self.backends.iter().filter(|backend| backend.up))
     }
 }
 
@@ -240,9 +217,10 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         pool,
         traffic,
         head,
-        head_offset: _,
+        head_offset,
         jumps: _,
         max_backlog,
+        max_backlog_age,
         dead_letter_limit,
         acknowledgement,
         inflight,
@@ -277,13 +255,27 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         .iter()
         .map(|replica_stats| replica(replica_stats, stats, now))
         .collect();
+    let following = || replicas.iter().filter(|r| r.status != Status::Diverged);
+    let open_dead_letters = Count(open_dead_letters.get());
     RelayView {
+        spread: Spread::of(
+            &replicas,
+            head.get(),
+            head_offset.get(),
+            open_dead_letters,
+        ),
+        backlog: following()
+            .map(|replica| replica.lag.bytes)
+            .max()
+            .unwrap_or(Bytes(0)),
         name: name.clone(),
         pool: pool.clone(),
         replicas_fresh: count(replicas.iter().filter(|r| r.status == Status::Fresh)),
         traffic: traffic_view(traffic),
         head: Count(head.get()),
+        head_offset: Bytes(head_offset.get()),
         max_backlog: Bytes(*max_backlog),
+        max_backlog_age: Span(*max_backlog_age),
         acknowledgement: acknowledgement.read(),
         records: Count(records.get()),
         lines: Count(lines.get()),
@@ -300,7 +292,7 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         statements_overflows: Count(statements_overflows.get()),
         timeouts: Count(timeouts.get()),
         dead_letters: Count(dead_letters.get()),
-        open_dead_letters: Count(open_dead_letters.get()),
+        open_dead_letters,
         dead_letter_limit: Count(*dead_letter_limit),
         pending_refusals: Count(pending_refusals.get()),
         refusals_unwritten: unwritten_refusals.get() > 0,
@@ -377,6 +369,7 @@ fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> Replica
         since: Moment::new(state.since, now),
         in_doubt,
         cursor: Count(cursor),
+        cursor_offset: Bytes(cursor_offset),
         lag: LagView {
             records: Count(relay.records_above(cursor)),
             bytes: Bytes(relay.head_offset.get().saturating_sub(cursor_offset)),

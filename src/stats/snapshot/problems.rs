@@ -1,0 +1,412 @@
+//! What is wrong now, and what a person does about it: the top of every view. The words are those of `docs/operation.md`.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{BackendView, ErrorView, RelayView, ReplicaView, ServerView, Snapshot, Status};
+use crate::stats::units::Count;
+
+/// A replica that is behind for less than this is at work, and no problem.
+const BEHIND: Duration = Duration::from_secs(5);
+
+/// From this part of a limit on, in percent, it is said that the limit is near; from the second on it is an error.
+const NEAR: [u64; 2] = [60, 85];
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Something does not work, or data is in danger.
+    Error,
+    /// Something needs a look, or will pass by itself.
+    Warning,
+}
+
+impl Severity {
+    /// The word for a person.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+
+    /// The page's colour, as [`Status::mood`].
+    pub fn mood(self) -> &'static str {
+        match self {
+            Severity::Error => "bad",
+            Severity::Warning => "warn",
+        }
+    }
+}
+
+/// Something that is wrong.
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in one line.
+    pub what: String,
+    /// What it means and why it is so.
+    pub why: String,
+    /// What to do.
+    pub action: String,
+    /// The commands for that, on haflux's host unless they say otherwise.
+    pub commands: Vec<String>,
+}
+
+/// All of them, the worst first.
+pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
+    let mut found = Found {
+        several_relays: all.relays.len() > 1,
+        problems: Vec::new(),
+    };
+    for relay in &all.relays {
+        found.journal(relay);
+    }
+    for backend in &all.backends {
+        found.backend(backend);
+    }
+    for relay in &all.relays {
+        found.freshness(relay);
+        let pool = all.backends.iter().find(|pool| pool.name == relay.pool);
+        for replica in &relay.replicas {
+            found.replica(relay, replica, pool);
+        }
+        found.letters(relay);
+        found.faults(relay);
+    }
+    for backend in &all.backends {
+        for server in &backend.servers {
+            found.server(all, backend, server);
+        }
+    }
+    found.problems.sort_by_key(|problem| problem.severity);
+    found.problems
+}
+
+struct Found {
+    several_relays: bool,
+    problems: Vec<Problem>,
+}
+
+impl Found {
+    fn say(
+        &mut self,
+        severity: Severity,
+        what: String,
+        why: impl Into<String>,
+        action: impl Into<String>,
+        commands: Vec<String>,
+    ) {
+        self.problems.push(Problem {
+            severity,
+            what,
+            why: why.into(),
+            action: action.into(),
+            commands,
+        });
+    }
+
+    /// A command of haflux, with the relay where its name is needed.
+    fn told(&self, relay: &RelayView, command: impl Display) -> String {
+        match self.several_relays {
+            true => format!("haflux {command} --relay {}", relay.name),
+            false => format!("haflux {command}"),
+        }
+    }
+
+    fn journal(&mut self, relay: &RelayView) {
+        let last = text_of(relay.journal.last_error.as_ref());
+        if !relay.journal.takes_records {
+            self.say(
+                Severity::Error,
+                format!("Relay {} takes no writes", relay.name),
+                format!(
+                    "Its disk is full, read-only, ill or gone: writes and statements get 503, reads go on. {last}"
+                ),
+                "Make room under data_dir or mend the disk. Writes go on by themselves then, without a restart.",
+                vec!["haflux journal inspect".to_owned(), "df -h".to_owned()],
+            );
+        } else if !relay.journal.errors.is_zero() {
+            self.say(
+                Severity::Warning,
+                format!("The disk of relay {} has failed {}", relay.name, counted(relay.journal.errors, "time")),
+                last,
+                "It takes writes again. Ask the journal whether anything is lost, and look at the disk.",
+                vec!["haflux journal verify".to_owned()],
+            );
+        }
+    }
+
+    fn backend(&mut self, backend: &BackendView) {
+        if !backend.up {
+            self.say(
+                Severity::Error,
+                format!("Backend {} is DOWN", backend.name),
+                format!(
+                    "None of its {} servers can serve: its requests are answered 503.",
+                    backend.servers.len()
+                ),
+                "Bring a server back; its last check below says what is wrong with it.",
+                Vec::new(),
+            );
+        }
+    }
+
+    fn freshness(&mut self, relay: &RelayView) {
+        let serves = |replica: &ReplicaView| match replica.status {
+            Status::Fresh => true,
+            Status::Lagging => replica.lag.seconds.0 < BEHIND,
+            _ => false,
+        };
+        if !relay.replicas.is_empty() && !relay.replicas.iter().any(serves) {
+            self.say(
+                Severity::Error,
+                format!("No replica of relay {} is fresh", relay.name),
+                "None has everything that was acknowledged, so queries wait, and are then answered stale or 503, as on_stale says.",
+                "Bring the replica back that was fresh last, or wait for one to catch up.",
+                vec![self.told(relay, "replica status")],
+            );
+        }
+    }
+
+    fn replica(&mut self, relay: &RelayView, replica: &ReplicaView, pool: Option<&BackendView>) {
+        let name = &replica.name;
+        let address = pool
+            .and_then(|pool| pool.servers.iter().find(|server| server.name == *name))
+            .map(|server| server.address.as_str());
+        let last = text_of(replica.last_error.as_ref());
+        match replica.status {
+            Status::Diverged => {
+                let source = relay
+                    .replicas
+                    .iter()
+                    .find(|other| other.status == Status::Fresh);
+                let copy = match source {
+                    Some(source) => format!("copy the data of {} to it", source.name),
+                    None => "copy the data of the replica that follows to it".to_owned(),
+                };
+                self.say(
+                    Severity::Error,
+                    format!("Replica {name} is diverged"),
+                    format!(
+                        "It missed records for good, or is not the node it was: it gets no writes, answers no queries and counts for no acknowledgement. {last}"
+                    ),
+                    format!("Rebuild it: begin, {copy} (docs/operation.md, \"Diverged replicas and rebuilding\"), and take it back."),
+                    vec![
+                        self.told(relay, format_args!("replica rebuild-begin {name}")),
+                        self.told(relay, format_args!("replica readmit {name}")),
+                    ],
+                );
+            }
+            Status::Down => {
+                self.say(
+                    Severity::Error,
+                    format!("Replica {name} is DOWN"),
+                    format!(
+                        "For {}. {} ({}) in the journal, which is sent to it in order when it is back; the others go on. {last}",
+                        replica.since.age(), counted(replica.lag.records, "record"), replica.lag.bytes
+                    ),
+                    "Bring the node back with its data; it catches up by itself.",
+                    address
+                        .map(|address| format!("curl -i http://{address}/ping"))
+                        .into_iter()
+                        .chain([
+                            format!("systemctl status influxdb   # on {name}"),
+                            self.told(relay, "replica status"),
+                        ])
+                        .collect(),
+                );
+            }
+            Status::Lagging if replica.lag.seconds.0 >= BEHIND => {
+                let left = match replica.lag.catch_up {
+                    Some(left) => {
+                        format!("It is fresh in about {left}, at the pace of the last ten seconds.")
+                    }
+                    None => "It does not catch up at the pace of the last ten seconds.".to_owned(),
+                };
+                self.say(
+                    Severity::Warning,
+                    format!("Replica {name} is behind"),
+                    format!(
+                        "By {}: it is applying what it missed; to go: {} ({}). {left}",
+                        replica.lag.seconds,
+                        counted(replica.lag.records, "record"),
+                        replica.lag.bytes
+                    ),
+                    "Nothing; other nodes answer what it has not.",
+                    Vec::new(),
+                );
+            }
+            _ => {}
+        }
+        if replica.status != Status::Diverged {
+            self.backlog(relay, replica);
+        }
+        if !replica.tried.is_zero() {
+            self.say(
+                Severity::Warning,
+                format!("{} without a verdict at {name}", counted(replica.tried, "record")),
+                "The node ended over them, cut its connection or did not answer. Each is tried again, alone; after max_attempts it is set aside there.",
+                "Look at the log, which names the records. One that is not wanted can be passed over.",
+                vec![self.told(relay, format_args!("replica skip {name} SEQUENCE"))],
+            );
+        }
+    }
+
+    fn backlog(&mut self, relay: &RelayView, replica: &ReplicaView) {
+        let (age, most_age) = (replica.lag.seconds.0, relay.max_backlog_age.0);
+        let bytes = percent(replica.lag.bytes.0.into(), relay.max_backlog.0.into());
+        let time = percent(age.as_millis(), most_age.as_millis());
+        let severity = match bytes.max(time) {
+            used if used >= NEAR[1] => Severity::Error,
+            used if used >= NEAR[0] => Severity::Warning,
+            _ => return,
+        };
+        let used = match bytes >= time {
+            true => format!("{bytes} % of max_backlog ({})", relay.max_backlog),
+            false => format!("{time} % of max_backlog_age ({})", relay.max_backlog_age),
+        };
+        self.say(
+            severity,
+            format!("The backlog of {} is at {used}", replica.name),
+            "Past the limit the replica is diverged, its backlog is let go, and it must be rebuilt.",
+            "Bring the node back before that, or raise the limit if the disk has room.",
+            vec!["df -h".to_owned(), self.told(relay, "replica status")],
+        );
+    }
+
+    fn letters(&mut self, relay: &RelayView) {
+        if !relay.open_dead_letters.is_zero() {
+            let aside: Vec<String> = relay
+                .replicas
+                .iter()
+                .filter(|replica| !replica.set_aside.is_zero())
+                .map(|replica| {
+                    format!(
+                        " {} were set aside for {}.",
+                        replica.set_aside, replica.name
+                    )
+                })
+                .collect();
+            self.say(
+                Severity::Error,
+                format!("{} of relay {}", counted(relay.open_dead_letters, "dead letter"), relay.name),
+                format!(
+                    "Records that one node applied and another refused for good, or left without a verdict: the nodes differ in them, and the one that lacks them answers no reads of these databases.{}",
+                    aside.concat()
+                ),
+                "Look at them, mend the cause on the node that refused, then replay or drop them.",
+                vec![
+                    self.told(relay, "dead-letters list"),
+                    self.told(relay, "dead-letters show ID"),
+                    self.told(relay, "dead-letters replay ID"),
+                ],
+            );
+        }
+    }
+
+    fn faults(&mut self, relay: &RelayView) {
+        if relay.refusals_unwritten {
+            self.say(
+                Severity::Error,
+                format!("Relay {} cannot write down what nodes refused", relay.name),
+                "The nodes' places are not saved, so the journal grows, and a restart sends more again; nothing is forgotten.",
+                "See the log for the reason: disk full, folder gone, too many open files. It heals by itself.",
+                vec!["df -h".to_owned()],
+            );
+        }
+        if !relay.failed_tasks.is_zero() {
+            self.say(
+                Severity::Warning,
+                format!(
+                    "{} of relay {} failed",
+                    counted(relay.failed_tasks, "task"),
+                    relay.name
+                ),
+                "A fault of haflux: each began again where its cursor is saved.",
+                "Report it with the log, which has the reason.",
+                Vec::new(),
+            );
+        }
+    }
+
+    /// A server that is down, unless its replica says so already.
+    fn server(&mut self, all: &Snapshot, backend: &BackendView, server: &ServerView) {
+        let is_said = all.relays.iter().any(|relay| {
+            relay.pool == backend.name
+                && relay.replicas.iter().any(|replica| {
+                    replica.name == server.name
+                        && matches!(replica.status, Status::Down | Status::Diverged)
+                })
+        });
+        if server.status == Status::Down && !is_said {
+            let check = match &server.last_check {
+                Some(check) => format!(" Last check: {} {}.", check.code, check.detail),
+                None => String::new(),
+            };
+            self.say(
+                Severity::Warning,
+                format!("Server {}/{} is DOWN", backend.name, server.name),
+                format!(
+                    "For {}: {}.{check}",
+                    server.since.age(),
+                    server.reason.trim_end_matches('.')
+                ),
+                match backend.up {
+                    true => "The other servers of its backend serve meanwhile. Bring it back.",
+                    false => "Bring it back.",
+                },
+                vec![format!("curl -i http://{}/", server.address)],
+            );
+        }
+    }
+}
+
+/// An error with the time since then, as a sentence; nothing if there is none.
+fn text_of(error: Option<&ErrorView>) -> String {
+    error.map_or_else(String::new, |error| {
+        format!("{} ago: {}", error.at.age(), error.text)
+    })
+}
+
+/// So many of them.
+fn counted(count: Count, what: &str) -> String {
+    match count.0 {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+/// How much of `most` it is; 0 without a limit.
+fn percent(value: u128, most: u128) -> u64 {
+    let part = value.saturating_mul(100).checked_div(most).unwrap_or(0);
+    part.try_into().unwrap_or(u64::MAX)
+}
+
+impl Snapshot {
+    /// The state of everything in one line.
+    pub fn headline(&self) -> String {
+        let Some(first) = self.problems.first() else {
+            return match self.relays.is_empty() {
+                true => "All is well: every server is up.".to_owned(),
+                false => "All is well: every server is up and every replica follows.".to_owned(),
+            };
+        };
+        match self.problems.len() - 1 {
+            0 => format!("{}.", first.what),
+            1 => format!("{}, and one thing more.", first.what),
+            more => format!("{}, and {more} things more.", first.what),
+        }
+    }
+
+    /// How bad the worst problem is, as [`Status::mood`].
+    pub fn mood(&self) -> &'static str {
+        self.problems
+            .first()
+            .map_or("good", |problem| problem.severity.mood())
+    }
+}
