@@ -116,7 +116,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
         servers: Arc::new(AllServers {
             config: Arc::clone(&config),
             stats: Arc::clone(&stats),
-            orders: server_orders,
+            orders: Arc::clone(&server_orders),
         }),
     };
     // After the journals: their locks say whether another haflux runs on this folder.
@@ -145,7 +145,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
         Arc::clone(&stats),
         pools,
         handlers,
-        Arc::new(status::Page::new(stats, None)?),
+        Arc::new(status::Page::new(stats, Some(server_orders))?),
     );
     let bound = proxy.bind()?;
     for (frontend, addresses) in config.frontends.iter().zip(bound.addresses()) {

@@ -9,7 +9,8 @@ use http::StatusCode;
 use percent_encoding::percent_decode;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::proxy::{PageOrderError, PageRequest, Rendered, StatusPage};
+use crate::proxy::{PageOrderError, PageRequest, Rendered, ServerOrders, ServerPlace, StatusPage};
+use crate::stats::AdminState;
 use crate::stats::page::{Shown, View};
 use crate::stats::snapshot::Snapshot;
 use crate::stats::{self, Stats};
@@ -27,17 +28,6 @@ const PAGE_OPTIONS_WITH_VALUE: [&str; 2] = ["st=", "scope="];
 /// Bytes of a token and of a nonce.
 const RANDOM: usize = 16;
 
-/// What a person orders for a server on the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PageOrder {
-    /// No new requests.
-    Drain,
-    /// As its checks say.
-    Ready,
-    /// Nothing at all.
-    Maint,
-}
-
 /// Gives orders to servers.
 pub(super) trait GivesOrders: Send + Sync {
     /// Orders this of a server of a backend.
@@ -45,7 +35,16 @@ pub(super) trait GivesOrders: Send + Sync {
     /// # Errors
     ///
     /// Why not, for a person.
-    fn give(&self, backend: &str, server: &str, order: PageOrder) -> Result<(), String>;
+    fn give(&self, backend: &str, server: &str, order: AdminState) -> Result<(), String>;
+}
+
+impl GivesOrders for ServerOrders {
+    fn give(&self, backend: &str, server: &str, order: AdminState) -> Result<(), String> {
+        // An order that could not be kept counts, and the log says that it ends with the process.
+        self.set_state(ServerPlace { backend, server }, order)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
 }
 
 /// The page over these counters: HTML, its inside for its script (`;inside`), or JSON (`;json`).
@@ -128,12 +127,7 @@ impl StatusPage for Page {
         let order = field(form, "order").ok_or(PageOrderError::NoOrder)?;
         let (word, place) = order.split_once(' ').ok_or(PageOrderError::NoOrder)?;
         let (backend, server) = place.split_once('/').ok_or(PageOrderError::NoOrder)?;
-        let order = match word {
-            "drain" => PageOrder::Drain,
-            "ready" => PageOrder::Ready,
-            "maint" => PageOrder::Maint,
-            _ => return Err(PageOrderError::NoOrder),
-        };
+        let order = AdminState::of(word).ok_or(PageOrderError::NoOrder)?;
         let given = match &self.orders {
             Some(orders) => orders.give(backend, server, order),
             None => Err("this haflux takes no orders".to_owned()),
@@ -209,10 +203,10 @@ mod tests {
     use crate::stats::tests::nothing;
 
     #[derive(Default)]
-    struct Given(Mutex<Vec<(String, String, PageOrder)>>);
+    struct Given(Mutex<Vec<(String, String, AdminState)>>);
 
     impl GivesOrders for Given {
-        fn give(&self, backend: &str, server: &str, order: PageOrder) -> Result<(), String> {
+        fn give(&self, backend: &str, server: &str, order: AdminState) -> Result<(), String> {
             if server == "none" {
                 return Err("no such server".to_owned());
             }
@@ -278,9 +272,9 @@ mod tests {
         assert!(given.0.lock().is_empty());
 
         for (text, meant) in [
-            ("drain", PageOrder::Drain),
-            ("maint", PageOrder::Maint),
-            ("ready", PageOrder::Ready),
+            ("drain", AdminState::Drain),
+            ("maint", AdminState::Maint),
+            ("ready", AdminState::Ready),
         ] {
             assert_eq!(order(&page.token, &format!("{text}+pool%2Fone")), Ok(()));
             let last = given.0.lock().pop();

@@ -520,13 +520,17 @@ impl RelayStats {
 
     /// Records above the one with this number, up to the head. Read the number before: the head only grows.
     pub fn records_above(&self, cursor: u64) -> u64 {
-        let head = self.head.get();
+        self.records_between(cursor, self.head.get())
+    }
+
+    /// Records above the one number, up to the other.
+    pub fn records_between(&self, above: u64, last: u64) -> u64 {
         let jumps = self.jumps.get().map_or(&[][..], Vec::as_slice);
-        let missing = jumps.iter().map(|&(last, next)| {
-            let (from, to) = (last.max(cursor), next.saturating_sub(1).min(head));
+        let missing = jumps.iter().map(|&(before, next)| {
+            let (from, to) = (before.max(above), next.saturating_sub(1).min(last));
             to.saturating_sub(from)
         });
-        head.saturating_sub(cursor)
+        last.saturating_sub(above)
             .saturating_sub(missing.sum::<u64>())
     }
 }

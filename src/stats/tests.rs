@@ -854,7 +854,9 @@ fn each_problem_is_named_the_worst_first() {
     // The server that is down is no replica's that is down, so it is named itself.
     assert!(found.contains(&"warning: Server influx_back/influxlab2 is DOWN".to_owned()));
     // A replica that is at work is no problem.
-    relay.replicas[1].oldest_pending.set(1_767_225_600_000);
+    stats.relays[0].replicas[1]
+        .oldest_pending
+        .set(1_767_225_600_000);
     assert!(!problems(&stats).iter().any(|one| one.contains("is behind")));
 }
 
@@ -874,6 +876,16 @@ fn records_are_counted_by_the_nodes_that_have_them() {
         (Count(496), Bytes(148_800))
     );
     assert!(!counted.at_least && !counted.is_safe());
+
+    // Numbers that a start left out are no records.
+    stats.relays[0].show_jumps([(59_300, 59_401), (59_600, 59_701)].into_iter());
+    let counted = spread(&stats);
+    assert_eq!(
+        (counted.one_node, counted.no_node),
+        (Count(204 + 2), Count(396))
+    );
+    let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
+    relay.jumps = Default::default();
 
     // Three nodes: what the two that are ahead have is on two; a dead letter is too.
     let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();

@@ -30,6 +30,7 @@ pub fn groups() -> &'static [Box<dyn Group>] {
     static GROUPS: LazyLock<Vec<Box<dyn Group>>> = LazyLock::new(|| {
         vec![
             Box::new(process::process()),
+            Box::new(process::problems()),
             Box::new(process::log_targets()),
             Box::new(proxy::frontends()),
             Box::new(proxy::backends()),

@@ -2,7 +2,7 @@
 
 use super::figure::{About, Figure, Kind, Readable, Reading, figure, figure_by, text};
 use super::group::{Part, Typed};
-use crate::stats::snapshot::{LogTargetView, Snapshot};
+use crate::stats::snapshot::{LogTargetView, Problem, Snapshot};
 
 pub(super) fn process() -> Typed<Snapshot> {
     Typed {
@@ -101,6 +101,63 @@ pub(super) fn process() -> Typed<Snapshot> {
                 "messages",
                 "Messages of the log that were held back because they repeat."
             ),
+            figure!(
+                Gauge,
+                spread.one_node,
+                "one_node_records",
+                "records",
+                "Records that one node has and no other, of all relays."
+            ),
+            figure!(
+                Gauge,
+                spread.one_node_bytes,
+                "one_node_bytes",
+                "bytes",
+                "Size of those records in the journals."
+            ),
+            figure!(
+                Gauge,
+                spread.no_node,
+                "no_node_records",
+                "records",
+                "Records that stand in a journal and at no node."
+            ),
+            figure!(
+                Gauge,
+                spread.no_node_bytes,
+                "no_node_bytes",
+                "bytes",
+                "Size of those records in the journals."
+            ),
+            figure!(
+                Gauge,
+                spread.at_least,
+                "one_node_records_at_least",
+                "1 or 0",
+                "Whether there may be more records on one node only, because a replica is diverged (in JSON true or false)."
+            ),
+        ],
+    }
+}
+
+pub(super) fn problems() -> Typed<Problem> {
+    Typed {
+        part: Part {
+            title: "What is wrong",
+            path: "problems[].",
+            prefix: "haflux_problem_",
+            labels: &[],
+        },
+        each: |snapshot| {
+            let each = snapshot.problems.iter();
+            each.map(|problem| (Vec::new(), problem)).collect()
+        },
+        figures: vec![
+            text!("severity", "How bad it is: error or warning."),
+            text!("what", "What is wrong; the worst stands first."),
+            text!("why", "Why, as far as that is known."),
+            text!("action", "What to do."),
+            text!("commands", "The commands for it."),
         ],
     }
 }

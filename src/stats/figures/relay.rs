@@ -40,6 +40,62 @@ pub(super) fn relays() -> Typed<RelayView> {
             "Most bytes that a replica may be behind before it is diverged (`max_backlog`)."
         ),
         figure!(
+            Gauge,
+            max_backlog_age,
+            "backlog_age_limit_seconds",
+            "seconds",
+            "How long a replica may be behind before it is diverged (`max_backlog_age`)."
+        ),
+        figure!(
+            Gauge,
+            backlog,
+            "backlog_bytes",
+            "bytes",
+            "How far the replica that is furthest behind, and not diverged, is behind."
+        ),
+        figure!(
+            Gauge,
+            head_offset,
+            "head_offset_bytes",
+            "bytes",
+            "Bytes of the journal's records up to the head, since its birth."
+        ),
+        figure!(
+            Gauge,
+            spread.one_node,
+            "one_node_records",
+            "records",
+            "Records that one node has and no other."
+        ),
+        figure!(
+            Gauge,
+            spread.one_node_bytes,
+            "one_node_bytes",
+            "bytes",
+            "Size of those records in the journal."
+        ),
+        figure!(
+            Gauge,
+            spread.no_node,
+            "no_node_records",
+            "records",
+            "Records that stand in the journal and at no node."
+        ),
+        figure!(
+            Gauge,
+            spread.no_node_bytes,
+            "no_node_bytes",
+            "bytes",
+            "Size of those records in the journal."
+        ),
+        figure!(
+            Gauge,
+            spread.at_least,
+            "one_node_records_at_least",
+            "1 or 0",
+            "Whether there may be more records on one node only, because a replica is diverged (in JSON true or false)."
+        ),
+        figure!(
             Histogram,
             acknowledgement,
             "acknowledgement_duration_seconds",
@@ -345,6 +401,13 @@ pub(super) fn replicas() -> Typed<ReplicaView> {
             "cursor_sequence",
             "sequence",
             "Every record up to this sequence has a verdict here."
+        ),
+        figure!(
+            Gauge,
+            cursor_offset,
+            "cursor_offset_bytes",
+            "bytes",
+            "Bytes of the journal's records up to the cursor, since the journal's birth."
         ),
         figure!(
             Gauge,

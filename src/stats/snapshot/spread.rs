@@ -33,12 +33,14 @@ impl Spread {
         at_least: false,
     };
 
-    /// What the cursors of a relay's replicas say, its journal's head being at `head`.
+    /// What the cursors of a relay's replicas say, its journal's head being at `head`. `records_between`: how many there are
+    /// above the one number, up to the other.
     pub(super) fn of(
         replicas: &[ReplicaView],
         head: u64,
         head_offset: u64,
         open_dead_letters: Count,
+        records_between: impl Fn(u64, u64) -> u64,
     ) -> Spread {
         let first_two = |places: &mut dyn Iterator<Item = u64>| {
             places.fold((0, 0), |(first, second), place| match place > first {
@@ -60,11 +62,11 @@ impl Spread {
         let follow = replicas.iter().filter(|r| r.status != Status::Diverged);
         Spread {
             one_node: Count(match has_two {
-                true => (first - second).saturating_add(letters),
+                true => records_between(second, first).saturating_add(letters),
                 false => 0,
             }),
             one_node_bytes: Bytes(if has_two { far - near } else { 0 }),
-            no_node: Count(head - first),
+            no_node: Count(records_between(first, head)),
             no_node_bytes: Bytes(head_offset - far),
             at_least: has_two && follow.count() < 2,
         }

@@ -263,6 +263,7 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
             head.get(),
             head_offset.get(),
             open_dead_letters,
+            |above, last| stats.records_between(above, last),
         ),
         backlog: following()
             .map(|replica| replica.lag.bytes)
