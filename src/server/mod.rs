@@ -15,7 +15,7 @@
 mod counters;
 mod replicas;
 mod servers;
-pub mod service_manager;
+mod service_manager;
 mod signals;
 mod status;
 mod stop;

@@ -6,7 +6,7 @@
 //! # Invariants
 //!
 //! - Nothing here waits: a service manager that does not read its socket stops no request. A message that finds no room is
-//!   sent again with the next beat; what a reload says is given up.
+//!   sent again with the next beat.
 //! - `WATCHDOG=1` is sent by a task of the runtime that serves. A runtime whose threads all hang sends none, and the service
 //!   manager ends the process. The task goes on while a stop answers what is in flight.
 
@@ -19,7 +19,6 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use log::{debug, warn};
-use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -34,7 +33,7 @@ const BEATS: u32 = 3;
 
 /// The service manager that started the process, if one did.
 #[derive(Debug, Default)]
-pub struct ServiceManager {
+pub(super) struct ServiceManager {
     socket: Option<UnixDatagram>,
     /// The longest time between two beats that it takes for life.
     watchdog: Option<Duration>,
@@ -43,7 +42,7 @@ pub struct ServiceManager {
 impl ServiceManager {
     /// The one that the environment names: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`. One that cannot be reached is
     /// logged and told nothing.
-    pub fn from_environment() -> ServiceManager {
+    pub(super) fn from_environment() -> ServiceManager {
         let Some(name) = env::var_os("NOTIFY_SOCKET") else {
             return ServiceManager::default();
         };
@@ -109,21 +108,6 @@ impl ServiceManager {
                 said = status;
             }
         }
-    }
-
-    /// Says that the configuration is being read again. [`ServiceManager::ready`] must follow, whether or not it is taken.
-    pub fn reloading(&self) {
-        let now = clock_gettime(ClockId::Monotonic);
-        let microseconds = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
-        self.send(&format!(
-            "RELOADING=1\nMONOTONIC_USEC={microseconds}\nSTATUS=reloads its configuration\n"
-        ));
-    }
-
-    /// Says that a reload is over, and what became of it in a line of text.
-    pub fn ready(&self, status: &str) {
-        let status = status.replace('\n', " ");
-        self.send(&format!("READY=1\nSTATUS={status}\n"));
     }
 
     /// Whether the service manager has it, or there is none.
@@ -232,25 +216,6 @@ mod tests {
         while heard(&socket).is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(30), "no beat");
         }
-    }
-
-    #[test]
-    fn a_reload_says_when_it_began() {
-        let folder = tempfile::tempdir().unwrap();
-        let (manager, socket) = manager(&folder, Duration::from_secs(1));
-        manager.reloading();
-        manager.ready("the file is wrong:\nline 3");
-        let said = heard(&socket);
-        let now = clock_gettime(ClockId::Monotonic).tv_sec;
-        let began = said[0]
-            .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
-            .and_then(|rest| rest.split_once('\n'))
-            .map(|(usec, _)| usec.parse::<i64>().unwrap() / 1_000_000);
-        assert!(
-            began.is_some_and(|began| (now - 60..=now).contains(&began)),
-            "{said:?}"
-        );
-        assert_eq!(said[1], "READY=1\nSTATUS=the file is wrong: line 3\n");
     }
 
     #[test]
