@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
 use super::process::Process;
-use super::wait::{SOON, wait_for, wait_until};
+use super::wait::{SOON, wait_until};
 
 /// How long the browser may take to carry out one command.
 const COMMAND: Duration = Duration::from_secs(60);
@@ -24,34 +25,56 @@ pub struct Browser {
     last: u64,
     events: Vec<Value>,
     _process: Process,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Several that start at once keep each other from listening on a machine of two cores.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// How often a start is tried.
+const STARTS: usize = 4;
+
+/// A browser, its port and the path of its protocol; nothing if it does not listen.
+fn listening(folder: &Path) -> Option<(Process, u16, String)> {
+    std::fs::create_dir_all(folder).expect("a folder for the browser");
+    let profile = folder.join("profile");
+    let process = Process::start(
+        "chromium",
+        Command::new("chromium")
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+            ])
+            .args(["--no-first-run", "--disable-background-networking"])
+            .args(["--disable-component-update", "--disable-sync"])
+            .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .arg("about:blank"),
+        &folder.join("chromium.log"),
+    );
+    let end = Instant::now() + SOON;
+    while Instant::now() < end {
+        let file = std::fs::read_to_string(profile.join("DevToolsActivePort")).ok();
+        let said = file.as_deref().and_then(|file| file.split_once('\n'));
+        if let Some((port, path)) = said
+            && let Ok(port) = port.parse()
+        {
+            return Some((process, port, path.trim().to_owned()));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    None
 }
 
 impl Browser {
     /// Starts one that keeps everything in `folder`.
     pub fn start(folder: &Path) -> Browser {
-        std::fs::create_dir_all(folder).expect("a folder for the browser");
-        let profile = folder.join("profile");
-        let process = Process::start(
-            "chromium",
-            Command::new("chromium")
-                .args([
-                    "--headless",
-                    "--no-sandbox",
-                    "--disable-gpu",
-                    "--disable-quic",
-                ])
-                .args(["--no-first-run", "--disable-background-networking"])
-                .args(["--disable-component-update", "--disable-sync"])
-                .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
-                .arg(format!("--user-data-dir={}", profile.display()))
-                .arg("about:blank"),
-            &folder.join("chromium.log"),
-        );
-        let (port, path) = wait_for("chromium to listen", SOON, || {
-            let file = std::fs::read_to_string(profile.join("DevToolsActivePort")).ok()?;
-            let (port, path) = file.split_once('\n')?;
-            Some((port.parse::<u16>().ok()?, path.trim().to_owned()))
-        });
+        let turn = super::lock(&ONE_AT_A_TIME);
+        // One that has just been installed may hang at its first start.
+        let started = (0..STARTS).find_map(|number| listening(&folder.join(number.to_string())));
+        let (process, port, path) = started.expect("a browser that listens");
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("DevTools");
         stream.set_read_timeout(Some(COMMAND)).expect("a limit");
         let (socket, _) =
@@ -62,6 +85,7 @@ impl Browser {
             last: 0,
             events: Vec::new(),
             _process: process,
+            _turn: turn,
         };
         let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
         let attached = browser.call(
