@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use haflux::control::{
     ControlError, ControlSocket, Orders, ReplicaReport, Replicas, ServerReport, Servers,
-    SocketSettings,
+    of_data_dir,
 };
 use haflux::stats::AdminState;
 use tempfile::TempDir;
@@ -153,7 +153,7 @@ fn serve(folder: &Path) -> (Runtime, watch::Sender<bool>) {
         .build()
         .unwrap();
     let (stop, stopped) = watch::channel(false);
-    let socket = ControlSocket::bind(SocketSettings::of_data_dir(folder)).unwrap();
+    let socket = ControlSocket::bind(of_data_dir(folder)).unwrap();
     let orders = Orders {
         replicas: Arc::new(Pretended),
         servers: Arc::new(Pretended),

@@ -31,6 +31,7 @@ mod field;
 mod from_toml;
 mod from_yaml;
 mod key_path;
+pub(crate) mod log_parts;
 pub mod model;
 mod stats_user;
 mod suggest;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use log::warn;
 
-use super::settings::SocketSettings;
+use crate::config::model::SocketSettings;
 
 /// Where the system's groups are.
 const GROUPS: &str = "/etc/group";

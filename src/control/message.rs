@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::replicas::{ControlError, ReplicaReport};
 use super::servers::{ServerReport, StatFilter};
-use super::settings::Level;
+use crate::config::model::Level;
 use crate::stats::AdminState;
 
 /// What a client asks for.

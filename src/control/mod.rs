@@ -61,7 +61,7 @@ pub use client::{AskError, ask};
 pub use message::{Answer, Request};
 pub use replicas::{ControlError, ReplicaReport, Replicas};
 pub use servers::{ServerReport, Servers, StatFilter};
-pub use settings::{Level, SocketSettings};
+pub use settings::of_data_dir;
 pub use socket::ControlSocket;
 
 /// The socket's name in `data_dir`.

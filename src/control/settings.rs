@@ -1,66 +1,18 @@
-//! Where a socket is, and what whoever may connect to it may do.
+//! The socket that no key describes.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use super::{DEADLINE, MOST_CONNECTIONS, SOCKET_NAME};
+use crate::config::model::{Level, SocketSettings};
 
-/// What may be done on a socket, in HAProxy's words. Each level may do what those before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Read statistics.
-    User,
-    /// Read everything.
-    Operator,
-    /// Give orders.
-    Admin,
-}
-
-impl Level {
-    /// The words for them.
-    pub const WORDS: [(&str, Level); 3] = [
-        ("user", Level::User),
-        ("operator", Level::Operator),
-        ("admin", Level::Admin),
-    ];
-
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Level::User => "user",
-            Level::Operator => "operator",
-            Level::Admin => "admin",
-        }
-    }
-}
-
-/// One socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SocketSettings {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its permissions.
-    pub mode: u32,
-    /// The name or the number of the group that it is given to.
-    pub group: Option<String>,
-    /// What may be done on it.
-    pub level: Level,
-    /// Connections at once; more wait in the kernel's queue.
-    pub connections: usize,
-    /// How long a connection may last; in interactive mode, how long its silence and each answer may.
-    pub timeout: Duration,
-}
-
-impl SocketSettings {
-    /// The socket of a `data_dir`, for haflux's own user.
-    pub fn of_data_dir(data_dir: &Path) -> SocketSettings {
-        SocketSettings {
-            path: data_dir.join(SOCKET_NAME),
-            mode: 0o600,
-            group: None,
-            level: Level::Admin,
-            connections: MOST_CONNECTIONS,
-            timeout: DEADLINE,
-        }
+/// The socket of a `data_dir`, for haflux's own user.
+pub fn of_data_dir(data_dir: &Path) -> SocketSettings {
+    SocketSettings {
+        path: data_dir.join(SOCKET_NAME),
+        mode: 0o600,
+        group: None,
+        level: Level::Admin,
+        connections: MOST_CONNECTIONS,
+        timeout: DEADLINE,
     }
 }

@@ -17,8 +17,8 @@ use super::carry_out::{Orders, carry_out};
 use super::line::{self, LineError};
 use super::message::{Answer, Request};
 use super::replicas::ControlError;
-use super::settings::{Level, SocketSettings};
 use super::text::{self, Step};
+use crate::config::model::{Level, SocketSettings};
 
 /// How long to wait when the system has no room for another connection.
 const PAUSE: Duration = Duration::from_millis(200);

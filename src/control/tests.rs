@@ -133,7 +133,7 @@ impl Servers for Pretended {
 }
 
 fn bind(folder: &Path) -> Result<ControlSocket, ControlBindError> {
-    ControlSocket::bind(SocketSettings::of_data_dir(folder))
+    ControlSocket::bind(of_data_dir(folder))
 }
 
 struct Served {

@@ -4,17 +4,8 @@ use std::fmt;
 
 use log::{Level, LevelFilter};
 
+use crate::config::log_parts::{ACCESS, MOST_PARTS, UnknownPart, is_library, known};
 use crate::config::model::Server;
-use crate::config::nearest;
-
-/// The part of the access log.
-pub(crate) const ACCESS: &str = "access";
-
-/// The parts of haflux are its modules: this page names them.
-const MODULES: &str = include_str!("../lib.rs");
-
-/// The most parts that have a level of their own.
-pub(crate) const MOST_PARTS: usize = 64;
 
 /// Libraries may say no more than this, whatever is asked for: in `debug` they quote whole requests, credentials included.
 const MOST_OF_LIBRARIES: LevelFilter = LevelFilter::Info;
@@ -34,15 +25,8 @@ pub enum LevelsError {
     #[error("{0:?} is no level: off, error, warn, info, debug or trace")]
     Level(String),
     /// There is no such part.
-    #[error("there is no part {name:?}{}; parts are {known}", suggestion.as_deref().map(|one| format!(" (did you mean {one:?}?)")).unwrap_or_default())]
-    Part {
-        /// The name that was given.
-        name: String,
-        /// What may have been meant.
-        suggestion: Option<String>,
-        /// The names that there are.
-        known: String,
-    },
+    #[error(transparent)]
+    Part(#[from] UnknownPart),
     /// Too many parts have a level of their own.
     #[error("more than {MOST_PARTS} parts with a level of their own")]
     TooMany,
@@ -189,40 +173,6 @@ fn word(level: LevelFilter) -> &'static str {
         LevelFilter::Debug => "debug",
         LevelFilter::Trace => "trace",
     }
-}
-
-/// The part's name without the crate's before it.
-///
-/// # Errors
-/// There is no such part: a level for it would change nothing.
-pub(crate) fn known(part: &str) -> Result<String, LevelsError> {
-    let part = part.strip_prefix("haflux::").unwrap_or(part);
-    let module = part.split_once("::").map_or(part, |(module, _)| module);
-    if is_library(module) || parts().any(|known| known == module) {
-        return Ok(part.to_owned());
-    }
-    Err(LevelsError::Part {
-        name: part.to_owned(),
-        suggestion: nearest(module, parts()).map(str::to_owned),
-        known: parts().collect::<Vec<_>>().join(", "),
-    })
-}
-
-/// The libraries that may have a level of their own: those that are known to say something.
-fn is_library(part: &str) -> bool {
-    part.starts_with("pingora")
-}
-
-/// The parts that may have a level of their own, libraries not among them.
-fn parts() -> impl Iterator<Item = &'static str> {
-    let modules = MODULES.lines().filter_map(|line| {
-        let (visibility, rest) = line.split_once("mod ")?;
-        visibility
-            .starts_with("pub")
-            .then_some(rest)?
-            .strip_suffix(';')
-    });
-    modules.chain([ACCESS])
 }
 
 #[cfg(test)]

@@ -31,7 +31,6 @@ use repeats::{Bounds, Repeats};
 use sink::Sink;
 
 pub use levels::{Levels, LevelsError};
-pub(crate) use levels::{MOST_PARTS, known as known_part};
 pub(crate) use render::{AccessLine, rfc3339};
 
 /// How often messages are looked for whose interval is over.

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use log::Level;
 use serde::Serialize;
 
-use super::levels::ACCESS;
+use crate::config::log_parts::ACCESS;
 use crate::config::model::{LogFormat, LogTarget, LogTo, SyslogForm};
 
 /// The most bytes of a message's text; the rest is cut off.

@@ -33,7 +33,7 @@ use rustix::process::Signal;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
-use crate::control::{ControlBindError, ControlSocket, Orders, SocketSettings};
+use crate::control::{ControlBindError, ControlSocket, Orders, of_data_dir};
 use crate::proxy::{BindError, CheckError, Proxy, RelayHandler, ServerOrders, build_pools};
 use crate::relay::udp::{Bound, Listener, UdpBindError, watch_drops};
 use crate::relay::{Relay, RelayError, words_of};
@@ -180,7 +180,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
 
 /// Binds the sockets for orders: the one in `data_dir`, if haflux `keeps` anything there, and `stats_socket`.
 fn sockets(config: &Config, keeps: bool) -> Result<Vec<ControlSocket>, ControlBindError> {
-    let control = keeps.then(|| SocketSettings::of_data_dir(&config.server.data_dir));
+    let control = keeps.then(|| of_data_dir(&config.server.data_dir));
     let stats = config.server.stats_socket.as_ref().map(|settings| {
         info!("stats_socket {}", settings.path.display());
         settings.clone()

@@ -7,8 +7,8 @@ use log::LevelFilter;
 use super::server::LEVELS;
 use crate::config::address::parse_bind;
 use crate::config::field::{Field, Keys, Table};
+use crate::config::log_parts::{MOST_PARTS, known};
 use crate::config::model::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
-use crate::logging::{MOST_PARTS, known_part};
 
 const KEYS: Keys = Keys::of(&["to", "lines", "format", "facility", "syslog", "queue"]);
 
@@ -64,7 +64,7 @@ fn levels(table: &Table<'_>) -> Option<Vec<(String, LevelFilter)>> {
             .expected(format!("at most {MOST_PARTS} parts"));
     }
     let entries = entries.into_iter();
-    let levels = entries.filter_map(|(part, field)| match known_part(part) {
+    let levels = entries.filter_map(|(part, field)| match known(part) {
         Ok(part) => Some((part, field.choice(&LEVELS)?)),
         Err(error) => {
             field.expected(format!("a level of a part: {error}"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::server::absolute_path;
 use crate::config::field::{Field, Keys, Table};
-use crate::control::{Level, SocketSettings};
+use crate::config::model::{Level, SocketSettings};
 
 const KEYS: Keys = Keys::of(&["path", "mode", "group", "level", "maxconn", "timeout"]);
 

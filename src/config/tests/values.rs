@@ -168,7 +168,7 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
     );
     assert_eq!(
         (socket.level, socket.connections, socket.timeout),
-        (crate::control::Level::Admin, 30, seconds(31))
+        (crate::config::model::Level::Admin, 30, seconds(31))
     );
     let limits = (
         config.server.max_query_body,

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{Step, View};
+use crate::config::model::Level;
 use crate::control::message::Request;
 use crate::control::servers::StatFilter;
-use crate::control::settings::Level;
 use crate::stats::AdminState;
 
 /// The longest silence that a session may ask for.

@@ -11,7 +11,7 @@ mod tests;
 use std::time::Duration;
 
 use super::message::Request;
-use super::settings::Level;
+use crate::config::model::Level;
 
 pub(super) use commands::read;
 pub(super) use show::show;
