@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use log::warn;
 use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::unix::WriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -117,12 +118,18 @@ struct Conversation {
     is_interactive: bool,
 }
 
-/// What was answered to a line.
-struct Said {
-    answer: Vec<u8>,
-    /// The connection ends.
-    is_last: bool,
+/// What follows the answers to a line.
+enum Next {
+    /// The next line.
+    Line,
+    /// The next line, if it has come already: one who speaks text and is no person is answered what came together, as HAProxy does.
+    LineThatCame,
+    /// The end of the connection.
+    End,
 }
+
+/// Nobody takes the answer.
+struct Gone;
 
 impl Conversation {
     /// Answers the requests of the connection until its end.
@@ -136,26 +143,23 @@ impl Conversation {
                 _ = stop.wait_for(|stop| *stop) => return,
             };
             self.renew();
-            let said = match read {
+            let next = match read {
                 Ok(Ok(Some(line))) => match is_document(&line) {
-                    true => self.answer_document(&line).await,
-                    false => self.answer_text(&line).await,
+                    true => self.answer_document(&line, &mut to).await,
+                    false => self.answer_text(&line, &mut to).await,
                 },
                 Ok(Err(error @ (LineError::TooLong { .. } | LineError::Unfinished))) => {
-                    Said::document(&Answer::Misunderstood(error.to_string()), true)
+                    let answer = document(&Answer::Misunderstood(error.to_string()));
+                    self.say(&answer, &mut to).await.map(|()| Next::End)
                 }
                 // The other side has left, is silent for too long, or the connection broke: nobody to tell.
                 Ok(Ok(None) | Err(LineError::Network(_))) | Err(_) => return,
             };
-            // After the deadline there is still a moment to say so.
-            let until = self.deadline.max(Instant::now() + PAUSE);
-            let sent = timeout_at(until, send(&mut to, &said.answer)).await;
-            // One who speaks text and is no person is answered what came together, as HAProxy does.
-            let is_last = said.is_last && !from.buffer().contains(&b'\n');
-            if is_last || !matches!(sent, Ok(Ok(()))) {
-                return;
+            match next {
+                Ok(Next::Line) => self.renew(),
+                Ok(Next::LineThatCame) if from.buffer().contains(&b'\n') => {}
+                Ok(Next::LineThatCame | Next::End) | Err(Gone) => return,
             }
-            self.renew();
         }
     }
 
@@ -166,24 +170,26 @@ impl Conversation {
         }
     }
 
-    async fn answer_document(&self, line: &[u8]) -> Said {
-        let request = match serde_json::from_slice(line) {
-            Ok(request) => request,
-            Err(error) => {
-                return Said::document(&Answer::Misunderstood(error.to_string()), true);
-            }
+    async fn answer_document(&self, line: &[u8], to: &mut WriteHalf<'_>) -> Result<Next, Gone> {
+        let (answer, is_whole) = match serde_json::from_slice(line) {
+            Ok(request) => self.ask(request).await,
+            Err(error) => (Answer::Misunderstood(error.to_string()), false),
         };
-        let (answer, is_whole) = self.ask(request).await;
-        Said::document(&answer, !is_whole)
+        self.say(&document(&answer), to).await?;
+        Ok(match is_whole {
+            true => Next::Line,
+            false => Next::End,
+        })
     }
 
-    async fn answer_text(&mut self, line: &[u8]) -> Said {
-        let mut answer = Vec::new();
-        let mut is_last = false;
+    /// Each command's answer goes before the next command is carried out, so that no more than one answer is held.
+    async fn answer_text(&mut self, line: &[u8], to: &mut WriteHalf<'_>) -> Result<Next, Gone> {
         for command in text::commands(&String::from_utf8_lossy(line)) {
-            let said = match text::read(&command, self.level) {
+            let mut is_whole = true;
+            let mut said = match text::read(&command, self.level) {
                 Step::Ask(request, view) => {
-                    let (answer, _) = self.ask(request).await;
+                    let (answer, whole) = self.ask(request).await;
+                    is_whole = whole;
                     text::show(answer, &view)
                 }
                 Step::Say(said) => said,
@@ -199,20 +205,31 @@ impl Conversation {
                     self.timeout = timeout;
                     String::new()
                 }
-                Step::Quit => {
-                    is_last = true;
-                    break;
-                }
+                Step::Quit => return Ok(Next::End),
             };
-            answer.extend_from_slice(said.as_bytes());
-            answer.push(b'\n');
+            said.push('\n');
             if self.is_interactive {
-                answer.extend_from_slice(b"> ");
+                said.push_str("> ");
+            }
+            self.say(said.as_bytes(), to).await?;
+            if !is_whole {
+                // The order goes on, and nothing is to overtake it.
+                return Ok(Next::End);
             }
         }
-        Said {
-            answer,
-            is_last: is_last || !self.is_interactive,
+        Ok(match self.is_interactive {
+            true => Next::Line,
+            false => Next::LineThatCame,
+        })
+    }
+
+    /// Sends an answer.
+    async fn say(&self, answer: &[u8], to: &mut WriteHalf<'_>) -> Result<(), Gone> {
+        // After the deadline there is still a moment to say so.
+        let until = self.deadline.max(Instant::now() + PAUSE);
+        match timeout_at(until, send(to, answer)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Gone),
         }
     }
 
@@ -245,12 +262,10 @@ impl Conversation {
     }
 }
 
-impl Said {
-    fn document(answer: &Answer, is_last: bool) -> Said {
-        let mut answer = serde_json::to_vec(answer).unwrap_or_default();
-        answer.push(b'\n');
-        Said { answer, is_last }
-    }
+fn document(answer: &Answer) -> Vec<u8> {
+    let mut line = serde_json::to_vec(answer).unwrap_or_default();
+    line.push(b'\n');
+    line
 }
 
 /// Whether the line is a JSON document, and not one of HAProxy's commands.
@@ -265,7 +280,7 @@ fn failed(broken: &tokio::task::JoinError) -> Answer {
     })
 }
 
-async fn send(to: &mut (impl tokio::io::AsyncWrite + Unpin), answer: &[u8]) -> io::Result<()> {
+async fn send(to: &mut WriteHalf<'_>, answer: &[u8]) -> io::Result<()> {
     to.write_all(answer).await?;
     to.flush().await
 }

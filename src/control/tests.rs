@@ -439,6 +439,57 @@ fn haproxys_commands_are_answered_on_the_same_socket() {
 }
 
 #[test]
+fn each_answer_goes_before_the_next_command_is_carried_out() {
+    let served = Served::start();
+    let mut connection = served.connect();
+    connection
+        .write_all(b"show info;replica rebuild-begin slow;show info\n")
+        .unwrap();
+    let mut first = [0; "Name: haflux\n\n".len()];
+    connection.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"Name: haflux\n\n");
+    served.begun.recv_timeout(LIMIT).unwrap();
+    assert_eq!(served.replicas.orders(), [""; 0], "it is under way");
+    served.replicas.permits.add_permits(1);
+    let mut rest = String::new();
+    connection.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "copy the data to slow\n\nName: haflux\n\n");
+    served.stop();
+}
+
+#[test]
+fn what_follows_a_line_that_cannot_be_read_is_no_order() {
+    let served = Served::start();
+    let long = [
+        b"x".repeat(LONGEST_REQUEST + 10),
+        b"\ndisable server b/s\n".to_vec(),
+    ]
+    .concat();
+    for sent in [
+        &long[..],
+        b"{\"command\":\"x\"}\ndisable server b/s\n",
+        b"quit\ndisable server b/s\n",
+    ] {
+        let mut connection = served.connect();
+        let _ = connection.write_all(sent);
+        // The end may come before all of it was read, which is an error here.
+        let _ = connection.read_to_end(&mut Vec::new());
+        assert_eq!(served.replicas.orders(), [""; 0]);
+    }
+    served.stop();
+}
+
+#[test]
+fn nothing_of_a_line_overtakes_an_order_that_is_late() {
+    let served = Served::start();
+    let said = text(&served, b"replica rebuild-begin slow;replica skip one 41\n");
+    assert!(said.contains("goes on"), "{said}");
+    assert_eq!(served.replicas.orders(), [""; 0]);
+    served.replicas.permits.add_permits(1);
+    served.stop();
+}
+
+#[test]
 fn a_person_is_prompted_until_the_end() {
     let served = Served::start();
     let mut connection = served.connect();
