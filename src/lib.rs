@@ -21,6 +21,8 @@ pub mod offload;
 pub(crate) mod per_source;
 pub mod pieces;
 pub mod proxy;
+pub(crate) mod random;
 pub mod relay;
+pub(crate) mod secret;
 pub mod server;
 pub mod stats;

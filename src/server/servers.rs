@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::config::Config;
 use crate::config::model::{Backend, PoolServer, Probe, ServerAddress};
 use crate::control::{ControlError, ServerReport, Servers};
-use crate::proxy::{Pool, ServerOrderError, ServerOrders, ServerPlace, Weight};
+use crate::proxy::{Ordered, Pool, ServerOrderError, ServerOrders, ServerPlace, Weight};
 use crate::stats::snapshot::{Snapshot, Status};
 use crate::stats::{AdminState, ServerStats, Stats, csv};
 
@@ -21,15 +21,32 @@ pub(super) struct AllServers {
 }
 
 impl AllServers {
-    /// Gives an order where it may wait for the disk.
-    async fn order<T: Send + 'static>(
+    /// Gives an order for a server where it may wait for the disk; `next` is what a person is told that the server does then.
+    async fn order(
         &self,
-        order: impl FnOnce(&ServerOrders) -> T + Send + 'static,
-    ) -> Result<T, ControlError> {
+        backend: &str,
+        server: &str,
+        next: &str,
+        order: impl FnOnce(&ServerOrders, ServerPlace<'_>) -> Result<Ordered, ServerOrderError>
+        + Send
+        + 'static,
+    ) -> Result<String, ControlError> {
+        let shown = format!("{backend}/{server} {next}");
         let orders = Arc::clone(&self.orders);
-        let given = tokio::task::spawn_blocking(move || order(&orders)).await;
-        given.map_err(|broken| ControlError::Failed {
+        let (backend, server) = (backend.to_owned(), server.to_owned());
+        let given = tokio::task::spawn_blocking(move || {
+            let place = ServerPlace {
+                backend: &backend,
+                server: &server,
+            };
+            order(&orders, place)
+        });
+        let given = given.await.map_err(|broken| ControlError::Failed {
             reason: broken.to_string(),
+        })?;
+        Ok(match given.map_err(refused)?.unkept {
+            None => shown,
+            Some(reason) => format!("{shown}; a restart forgets it: {reason}"),
         })
     }
 
@@ -67,18 +84,6 @@ impl Servers for AllServers {
         server: &str,
         state: AdminState,
     ) -> Result<String, ControlError> {
-        let (backend, server) = (backend.to_owned(), server.to_owned());
-        let shown = format!("{backend}/{server}");
-        let ordered = self
-            .order(move |orders| {
-                let place = ServerPlace {
-                    backend: &backend,
-                    server: &server,
-                };
-                orders.set_state(place, state)
-            })
-            .await?
-            .map_err(refused)?;
         let next = match state {
             AdminState::Ready => "is ready: it serves as its checks say",
             AdminState::Drain => {
@@ -88,7 +93,10 @@ impl Servers for AllServers {
                 "is in maint: it gets nothing, no checks and no writes, and a relay's backlog for it grows"
             }
         };
-        Ok(told(&shown, next, ordered.unkept))
+        self.order(backend, server, next, move |orders, place| {
+            orders.set_state(place, state)
+        })
+        .await
     }
 
     async fn set_weight(
@@ -100,31 +108,11 @@ impl Servers for AllServers {
         let parsed = Weight::parse(weight).map_err(|error| ControlError::Invalid {
             reason: error.to_string(),
         })?;
-        let (backend, server) = (backend.to_owned(), server.to_owned());
-        let shown = format!("{backend}/{server}");
-        let ordered = self
-            .order(move |orders| {
-                let place = ServerPlace {
-                    backend: &backend,
-                    server: &server,
-                };
-                orders.set_weight(place, parsed)
-            })
-            .await?
-            .map_err(refused)?;
-        Ok(told(
-            &shown,
-            &format!("has weight {weight}"),
-            ordered.unkept,
-        ))
-    }
-}
-
-/// For a person.
-fn told(server: &str, next: &str, unkept: Option<String>) -> String {
-    match unkept {
-        None => format!("{server} {next}"),
-        Some(reason) => format!("{server} {next}; a restart forgets it: {reason}"),
+        let next = format!("has weight {weight}");
+        self.order(backend, server, &next, move |orders, place| {
+            orders.set_weight(place, parsed)
+        })
+        .await
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::StatusCode;
-use percent_encoding::percent_decode;
-use rustix::rand::{GetRandomFlags, getrandom};
 
+use crate::influx::Parameters;
 use crate::proxy::{PageOrderError, PageRequest, Rendered, ServerOrders, ServerPlace, StatusPage};
+use crate::random;
+use crate::secret::Secret;
 use crate::stats::AdminState;
 use crate::stats::page::{Shown, View};
 use crate::stats::snapshot::Snapshot;
@@ -53,6 +54,7 @@ pub(super) struct Page {
     orders: Option<Arc<dyn GivesOrders>>,
     /// What the forms of this process's pages bear.
     token: String,
+    token_hash: Secret,
 }
 
 impl Page {
@@ -62,10 +64,11 @@ impl Page {
     ///
     /// The system has nothing random to say.
     pub(super) fn new(stats: Arc<Stats>, orders: Option<Arc<dyn GivesOrders>>) -> io::Result<Page> {
-        let token = random()?;
+        let token = random_text()?;
         Ok(Page {
             stats,
             orders,
+            token_hash: Secret::new(token.as_bytes()),
             token,
         })
     }
@@ -111,7 +114,7 @@ impl StatusPage for Page {
             }
         }
         // Without anything random the page comes without style and script, and is as complete.
-        self.html(asked, &random().unwrap_or_default(), Shown::Page)
+        self.html(asked, &random_text().unwrap_or_default(), Shown::Page)
     }
 
     fn metrics(&self) -> Rendered {
@@ -120,11 +123,13 @@ impl StatusPage for Page {
     }
 
     fn order(&self, form: &[u8]) -> Result<(), PageOrderError> {
-        let token = field(form, "token").ok_or(PageOrderError::NotFromPage)?;
-        if !is_same(token.as_bytes(), self.token.as_bytes()) {
+        let form = std::str::from_utf8(form).unwrap_or_default();
+        let form = Parameters::parse(form);
+        let token = form.first_bytes("token").unwrap_or_default();
+        if !self.token_hash.is(token) {
             return Err(PageOrderError::NotFromPage);
         }
-        let order = field(form, "order").ok_or(PageOrderError::NoOrder)?;
+        let order = form.first("order").ok_or(PageOrderError::NoOrder)?;
         let (word, place) = order.split_once(' ').ok_or(PageOrderError::NoOrder)?;
         let (backend, server) = place.split_once('/').ok_or(PageOrderError::NoOrder)?;
         let order = AdminState::of(word).ok_or(PageOrderError::NoOrder)?;
@@ -166,32 +171,9 @@ fn policy(nonce: &str) -> String {
     )
 }
 
-/// A field of a form as a browser sends it; the first of that name.
-fn field(form: &[u8], name: &str) -> Option<String> {
-    let mut fields = form.split(|byte| *byte == b'&');
-    let value = fields.find_map(|field| field.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-    let spaced: Vec<u8> = value
-        .iter()
-        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-        .collect();
-    let decoded = percent_decode(&spaced).decode_utf8().ok()?;
-    Some(decoded.into_owned())
-}
-
-/// Whether both are the same, in a time that does not tell where they differ.
-fn is_same(one: &[u8], other: &[u8]) -> bool {
-    let differences = one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b));
-    one.len() == other.len() && std::hint::black_box(differences) == 0
-}
-
 /// Random bytes as text, in hexadecimal digits.
-fn random() -> io::Result<String> {
-    let mut bytes = [0_u8; RANDOM];
-    let mut filled = 0;
-    while filled < RANDOM {
-        let rest = bytes.get_mut(filled..).unwrap_or_default();
-        filled += getrandom(rest, GetRandomFlags::empty())?;
-    }
+fn random_text() -> io::Result<String> {
+    let bytes = random::bytes::<RANDOM>()?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

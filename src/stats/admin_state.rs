@@ -47,25 +47,25 @@ pub(super) struct AtomicAdminState(AtomicU8);
 
 impl AtomicAdminState {
     pub(super) fn get(&self) -> AdminState {
-        match self.0.load(Ordering::Acquire) {
-            1 => AdminState::Drain,
-            2 => AdminState::Maint,
-            _ => AdminState::Ready,
-        }
+        state_of(self.0.load(Ordering::Acquire))
     }
 
     /// Sets it; returns the one before.
     pub(super) fn swap(&self, state: AdminState) -> AdminState {
-        let before = self.get();
-        self.0.store(
-            match state {
-                AdminState::Ready => 0,
-                AdminState::Drain => 1,
-                AdminState::Maint => 2,
-            },
-            Ordering::Release,
-        );
-        before
+        let number = match state {
+            AdminState::Ready => 0,
+            AdminState::Drain => 1,
+            AdminState::Maint => 2,
+        };
+        state_of(self.0.swap(number, Ordering::AcqRel))
+    }
+}
+
+fn state_of(number: u8) -> AdminState {
+    match number {
+        1 => AdminState::Drain,
+        2 => AdminState::Maint,
+        _ => AdminState::Ready,
     }
 }
 

@@ -31,9 +31,9 @@ use blake2::Blake2sMac;
 use blake2::digest::consts::U16;
 use blake2::digest::{FixedOutput, Mac};
 use parking_lot::{Mutex, MutexGuard};
-use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::influx::Credentials;
+use crate::random;
 use file::{Saved, SavedEntry, TrustFile};
 
 /// What makes the hashes of this journal its own.
@@ -165,7 +165,7 @@ impl TrustTable {
                 let passed = wall.duration_since(saved.moment).ok();
                 (saved.key, passed, saved.entries)
             }
-            None => (new_key()?, None, Vec::new()),
+            None => (random::bytes()?, None, Vec::new()),
         };
         let restored = passed.into_iter().flat_map(|passed| {
             entries.iter().map(move |entry| {
@@ -352,16 +352,6 @@ impl fmt::Debug for TrustTable {
             .field("known", &self.known().entries.len())
             .finish_non_exhaustive()
     }
-}
-
-fn new_key() -> io::Result<Key> {
-    let mut key = [0; KEY_SIZE];
-    let mut filled = 0;
-    while filled < KEY_SIZE {
-        let rest = key.get_mut(filled..).unwrap_or_default();
-        filled += getrandom(rest, GetRandomFlags::empty())?;
-    }
-    Ok(key)
 }
 
 #[cfg(test)]
