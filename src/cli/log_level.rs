@@ -2,16 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 
-use super::DEFAULT_CONFIG;
-use crate::config::Config;
+use super::names::OneLine;
+use super::{DEFAULT_CONFIG, running};
 use crate::control::{Answer, ControlError, Request, ask};
-
-/// How long haflux may take to answer: more than it allows itself.
-const LIMIT: Duration = Duration::from_secs(30);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,17 +36,14 @@ pub(super) struct Arguments {
 
 /// Asks the haflux that runs. The exit status is 0 if it did what was asked, and 1 otherwise.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let config = match Config::load_unprobed(&arguments.config) {
-        Ok(loaded) => loaded.config,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return ExitCode::FAILURE;
-        }
+    let config = match running::configuration(&arguments.config) {
+        Ok(config) => config,
+        Err(status) => return status,
     };
     let request = Request::LogLevel {
         levels: arguments.levels.clone(),
     };
-    let error = match ask(&config.server.data_dir, &request, LIMIT) {
+    let error = match ask(&config.server.data_dir, &request, running::LIMIT) {
         Ok(Answer::Done(levels)) => {
             println!("{levels}");
             return ExitCode::SUCCESS;
@@ -62,6 +55,6 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
         Err(error) => error.to_string(),
     };
-    eprintln!("haflux: {error}");
+    eprintln!("haflux: {}", OneLine(&error));
     ExitCode::FAILURE
 }

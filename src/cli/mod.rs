@@ -17,6 +17,7 @@ mod place;
 mod record;
 mod replica;
 mod run;
+mod running;
 mod server;
 mod text;
 

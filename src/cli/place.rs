@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{ConfigFile, USAGE};
+use super::{ConfigFile, USAGE, running};
 use crate::config::Config;
 use crate::config::model::{PoolServer, Relay};
 
@@ -30,13 +30,7 @@ impl Place {
     /// Reads the configuration, without trying the folder, and finds the relay; or says what is wrong and gives the exit
     /// status.
     pub(super) fn choose(&self) -> Result<Chosen, ExitCode> {
-        let config = match Config::load_unprobed(&self.file.config) {
-            Ok(loaded) => loaded.config,
-            Err(errors) => {
-                eprintln!("{errors}");
-                return Err(ExitCode::FAILURE);
-            }
-        };
+        let config = running::configuration(&self.file.config)?;
         let file = self.file.config.display();
         let names: Vec<&str> = config
             .relays

@@ -6,14 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 
-use super::DEFAULT_CONFIG;
 use super::names::{DidYouMean, Names, OneLine, Quoted};
+use super::{DEFAULT_CONFIG, running};
 use crate::config::Config;
 use crate::control::{Answer, AskError, ControlError, ReplicaReport, Request, ask};
 use crate::stats::units::{Bytes, Count, Span};
-
-/// How long haflux may take to answer: more than it allows itself.
-const LIMIT: Duration = Duration::from_secs(30);
 
 const EXAMPLES: &str = "\
 Rebuilding a replica whose data differs, while the others serve:
@@ -73,12 +70,9 @@ enum Order {
 
 /// Asks the haflux that runs. The exit status is 0 if it did what was asked, and 1 otherwise.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let config = match Config::load_unprobed(&arguments.config) {
-        Ok(loaded) => loaded.config,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return ExitCode::FAILURE;
-        }
+    let config = match running::configuration(&arguments.config) {
+        Ok(config) => config,
+        Err(status) => return status,
     };
     if config.relays.is_empty() {
         eprintln!(
@@ -173,7 +167,10 @@ fn carry_out(arguments: &Arguments, config: &Config) -> Result<String, OrderErro
             relay,
         },
     };
-    match (ask(&config.server.data_dir, &request, LIMIT)?, &request) {
+    match (
+        ask(&config.server.data_dir, &request, running::LIMIT)?,
+        &request,
+    ) {
         (Answer::Replicas(mut replicas), Request::Status {}) => {
             if let Some(relay) = &arguments.relay {
                 replicas.retain(|replica| replica.relay == *relay);

@@ -7,16 +7,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::DEFAULT_CONFIG;
 use super::names::{DidYouMean, Names, OneLine, Quoted};
 use super::text::table;
+use super::{DEFAULT_CONFIG, running};
 use crate::config::Config;
 use crate::control::{Answer, AskError, ControlError, Request, ServerReport, ask};
 use crate::stats::AdminState;
 use crate::stats::units::Span;
-
-/// How long haflux may take to answer: more than it allows itself.
-const LIMIT: Duration = Duration::from_secs(30);
 
 const EXAMPLES: &str = "\
 Upgrading a node while the others serve:
@@ -88,12 +85,9 @@ enum OrderError {
 
 /// Asks the haflux that runs. The exit status is 0 if it did what was asked, and 1 otherwise.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let config = match Config::load_unprobed(&arguments.config) {
-        Ok(loaded) => loaded.config,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return ExitCode::FAILURE;
-        }
+    let config = match running::configuration(&arguments.config) {
+        Ok(config) => config,
+        Err(status) => return status,
     };
     match carry_out(&arguments.order, &config) {
         Ok(said) => match io::stdout().write_all(said.as_bytes()) {
@@ -123,7 +117,10 @@ fn carry_out(order: &Order, config: &Config) -> Result<String, OrderError> {
             }
         }
     };
-    match (ask(&config.server.data_dir, &request, LIMIT)?, &request) {
+    match (
+        ask(&config.server.data_dir, &request, running::LIMIT)?,
+        &request,
+    ) {
         (Answer::Servers(servers), Request::Servers {}) => Ok(list(&servers)),
         (Answer::Done(next), Request::ServerState { .. } | Request::ServerWeight { .. }) => {
             Ok(format!("{}\n", OneLine(&next)))
