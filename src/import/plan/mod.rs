@@ -1,21 +1,22 @@
 //! What is written: every name resolved, everything that haflux would refuse left out.
 
+mod rules;
+
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::bind::Bind;
-use super::condition::{self, Acls};
-use super::criterion::ReadFile;
-use super::decision::{self, Parts, Rule};
-use super::formula::Key;
-use super::front::{self, Front};
-use super::ledger::Ledger;
-use super::pool::{self, Pool};
-use super::recognise::{self, Relays};
-use super::relay_file::RelayFile;
-use super::statement::{Kind, Script, Section, Statement, StatementId};
-use super::value::{self, Toml, quoted};
 use crate::config::address::overlap;
+use crate::import::bind::Bind;
+use crate::import::criterion::ReadFile;
+use crate::import::decision::Rule;
+use crate::import::formula::Key;
+use crate::import::front::{self, Front};
+use crate::import::ledger::Ledger;
+use crate::import::pool::{self, Pool};
+use crate::import::recognise::{self, Relays};
+use crate::import::relay_file::RelayFile;
+use crate::import::statement::{Kind, Script, Section, Statement, StatementId};
+use crate::import::value::{self, Toml, quoted};
 
 /// Everything that is written.
 #[derive(Debug, Default)]
@@ -322,109 +323,6 @@ impl Planner<'_> {
         };
         // The pool of a `listen` stays, because other sections may name it.
         leave_out(script, section, self.ledger, reason);
-    }
-
-    fn rules(
-        &mut self,
-        front: &Front,
-        own_pool: Option<&str>,
-        read: ReadFile<'_>,
-    ) -> (Vec<Rule>, Option<String>) {
-        let script = self.script;
-        let acls = Acls::read(script, &front.acls, read);
-        let mut default = own_pool.and_then(|name| self.plan.target(name));
-        if let Some((id, name)) = &front.default {
-            match self.plan.target(name) {
-                Some(target) => {
-                    default = Some(target);
-                    self.ledger.used(script.statement(*id));
-                }
-                None => self.ledger.warn(
-                    script.statement(*id),
-                    "no backend of that name is left: these requests get 503",
-                ),
-            }
-        }
-        let mut parts: Vec<(usize, Parts)> = Vec::new();
-        let mut named: Vec<Vec<StatementId>> = vec![Vec::new(); front.rules.len()];
-        let mut takes_all = false;
-        for (at, id) in front.rules.iter().enumerate() {
-            let statement = script.statement(*id);
-            if takes_all {
-                self.ledger.note(
-                    statement,
-                    "never reached: a rule before it takes everything",
-                );
-                continue;
-            }
-            let Some(target) = self.plan.target(statement.word(1)) else {
-                let reason = if statement.word(1).contains("%[") {
-                    "haflux computes no names of backends"
-                } else {
-                    "no backend of that name is left"
-                };
-                self.not_translated(statement, reason);
-                continue;
-            };
-            let condition = condition::read(statement.from(2), &acls, read);
-            if let Some(slot) = named.get_mut(at) {
-                *slot = condition.named;
-            }
-            match condition
-                .condition
-                .and_then(|condition| Parts::new(&target, &condition))
-            {
-                Ok(taken) if taken.takes_all() => {
-                    takes_all = true;
-                    default = Some(target);
-                    self.mark(statement, named.get(at));
-                    if let Some((id, _)) = &front.default {
-                        self.ledger.note(
-                            script.statement(*id),
-                            "never reached: a rule before it takes everything",
-                        );
-                    }
-                }
-                Ok(taken) => parts.push((at, taken)),
-                Err(reason) => self.not_translated(statement, &reason),
-            }
-        }
-        let translated: Vec<usize> = parts.iter().map(|(at, _)| *at).collect();
-        let (rules, failures) = decision::rules(parts, default.as_deref());
-        for (at, reason) in &failures {
-            if let Some(id) = front.rules.get(*at) {
-                self.not_translated(script.statement(*id), reason);
-            }
-        }
-        for at in translated {
-            if let Some(id) = front.rules.get(at)
-                && !failures.iter().any(|(failed, _)| *failed == at)
-            {
-                self.mark(script.statement(*id), named.get(at));
-            }
-        }
-        for id in &front.acls {
-            let statement = script.statement(*id);
-            if self.ledger.is_unread(statement) {
-                self.ledger
-                    .note(statement, "no rule that is translated asks for it");
-            }
-        }
-        (rules, default)
-    }
-
-    fn mark(&mut self, rule: &Statement, acls: Option<&Vec<StatementId>>) {
-        self.ledger.used(rule);
-        for id in acls.into_iter().flatten() {
-            self.ledger.used(self.script.statement(*id));
-        }
-    }
-
-    fn not_translated(&mut self, statement: &Statement, reason: &str) {
-        self.ledger.warn(
-            statement,
-            format!("not translated: {reason}; what it takes goes where the rules after it say"),
-        );
     }
 
     /// Leaves out addresses that another frontend has, and gives one that listens with TLS only an address of this machine.
