@@ -1,11 +1,13 @@
-//! The control socket: how a command on the same machine talks to the haflux that runs.
+//! The sockets for orders: how a command on the same machine, or one of HAProxy's tools, talks to the haflux that runs.
 //!
 //! What ends the divergence of a replica is a person's decision, so there must be a way to tell a running haflux of it. That
 //! way is a Unix stream socket, [`SOCKET_NAME`] in `data_dir`: whoever may use it is whom the operating system lets into that
-//! folder, and there is no port, no password and no page that a stranger could find.
+//! folder, and there is no port, no password and no page that a stranger could find. `server.stats_socket` is a second one, at a
+//! path, with a mode, a group and a [`Level`](crate::config::model::Level) of its own. Both are one piece of machinery, and both
+//! speak both phrasings.
 //!
-//! This part knows nothing of relays. Whatever keeps the replicas implements [`Replicas`]; [`ControlSocket`] puts questions to
-//! it, and [`ask`] is the other end, for the commands.
+//! This part knows nothing of relays and pools. Whatever keeps the replicas implements [`Replicas`], and whatever keeps the servers
+//! implements [`Servers`]; [`ControlSocket`] puts questions to them, and [`ask`] is the other end, for the commands.
 //!
 //! # Protocol
 //!
@@ -22,19 +24,24 @@
 //! < {"done":"record 41 is set aside …"}
 //! ```
 //!
-//! More lines may follow on the same connection; each is answered before the next is read. A line that is no request gets
-//! `{"misunderstood":"why"}` and the connection ends.
+//! More lines may follow on the same connection; each is answered before the next is read. A document that is no request gets
+//! `{"misunderstood":"why"}` and the connection ends; what follows it is not read.
+//!
+//! A line that does not begin with `{` holds HAProxy's commands, separated by `;` (its management guide, section 9.3, and `text`).
+//! Each answer goes before the next command is carried out, then the connection ends unless `prompt` was said. After an order that
+//! takes longer than the connection may last, nothing more of the line is carried out.
 //!
 //! # Invariants
 //!
 //! - There is one socket for a data_dir: one that answers belongs to another haflux, and [`ControlSocket::bind`] fails; one
 //!   that refuses connections was left by a haflux that was killed, and is replaced. Anything else of that name is left
 //!   alone. Two that start in the same instant are told apart by the journal's lock, which is taken before.
-//! - The socket is its owner's alone (mode 0600) from its first instant: it is made under another name and renamed when its
-//!   mode is set, so nobody finds one that is not ready.
+//! - The socket has its mode (of `data_dir`'s: 0600) and its group from its first instant: it is made under another name and renamed
+//!   when both are set, so nobody finds one that is not ready.
 //! - At its end the socket is removed, but only if the path still leads to the one that was bound.
-//! - A request has at most [`LONGEST_REQUEST`] bytes, there are at most [`MOST_CONNECTIONS`] connections (more wait in the
-//!   kernel's queue, which is bounded too), and each has [`DEADLINE`] in all, so nobody can keep the others out for longer.
+//! - A line has at most [`LONGEST_REQUEST`] bytes. The socket of `data_dir` has at most [`MOST_CONNECTIONS`] connections (more wait in
+//!   the kernel's queue, which is bounded too), and each has [`DEADLINE`] in all, so nobody can keep the others out for longer;
+//!   `stats_socket` has keys for both. Of a line's answers one is held.
 //! - Nothing that comes in makes it panic, and no failure of a connection ends the socket.
 //! - An order that was given is carried out even if whoever gave it has left or its deadline passes: [`Replicas`] decides in
 //!   a task of its own, so that it is never dropped half-way. The place among the connections is held until it ends.
