@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::config::model::{OnStale, Reads};
 use crate::influx::influxql::Databases;
 use crate::proxy::pool::Pool;
-use crate::relay::verdict::freshness::{Demand, Freshness, SetBacks};
+use crate::relay::verdict::freshness::{Demand, Freshness, Permit};
 
 /// What the choice must heed.
 pub(in crate::proxy) enum Aim<'a> {
@@ -47,7 +47,7 @@ pub(in crate::proxy) struct Chooser<'a> {
     /// Until when it may wait.
     deadline: Option<Instant>,
     /// Of the fresh server that was chosen last.
-    sent: Option<SetBacks>,
+    permit: Option<Permit>,
 }
 
 impl<'a> Chooser<'a> {
@@ -57,7 +57,7 @@ impl<'a> Chooser<'a> {
             aim,
             client,
             deadline: None,
-            sent: None,
+            permit: None,
         }
     }
 
@@ -83,7 +83,7 @@ impl<'a> Chooser<'a> {
 
     /// The server for the next try, none of those in `tried`.
     pub(in crate::proxy) async fn choose(&mut self, tried: &[usize]) -> Chosen {
-        self.sent = None;
+        self.permit = None;
         let (freshness, demand) = match &self.aim {
             Aim::Any => return found(self.pool.choose(self.client, tried)),
             Aim::Pinned => return found(self.pool.choose_pinned(tried, |_| true)),
@@ -91,9 +91,8 @@ impl<'a> Chooser<'a> {
                 freshness, demand, ..
             } => (*freshness, demand),
         };
-        if let Some((index, address, sent)) = self.fresh(tried) {
-            self.sent = Some(sent);
-            return Chosen::Server(index, address);
+        if let Some((index, permit)) = self.fresh(tried) {
+            return self.permitted(index, permit);
         }
         if !self.pool.choose_exists(tried) {
             return Chosen::None;
@@ -114,9 +113,8 @@ impl<'a> Chooser<'a> {
             stats
                 .waited_micros
                 .add(u64::try_from(waited).unwrap_or(u64::MAX));
-            if let Some((index, address, sent)) = chosen {
-                self.sent = Some(sent);
-                return Chosen::Server(index, address);
+            if let Some((index, permit)) = chosen {
+                return self.permitted(index, permit);
             }
         }
         if self.rejects_stale() {
@@ -144,13 +142,13 @@ impl<'a> Chooser<'a> {
 
     /// Whether the answer of the server that was chosen last, which has begun, may be passed on as a fresh one.
     pub(in crate::proxy) fn is_still_fresh(&self, server: usize) -> bool {
-        match (&self.aim, self.sent) {
+        match (&self.aim, self.permit) {
             (
                 Aim::Fresh {
                     freshness, demand, ..
                 },
-                Some(sent),
-            ) => freshness.is_fresh_since(sent, server, demand),
+                Some(permit),
+            ) => freshness.is_fresh_since(permit, server, demand),
             _ => true,
         }
     }
@@ -193,7 +191,13 @@ impl<'a> Chooser<'a> {
         }
     }
 
-    fn fresh(&self, tried: &[usize]) -> Option<(usize, SocketAddr, SetBacks)> {
+    /// A server that is fresh is asked where it was proven to be, wherever the pool has it by now.
+    fn permitted(&mut self, index: usize, permit: Permit) -> Chosen {
+        self.permit = Some(permit);
+        Chosen::Server(index, permit.address())
+    }
+
+    fn fresh(&self, tried: &[usize]) -> Option<(usize, Permit)> {
         let Aim::Fresh {
             freshness,
             demand,
@@ -203,13 +207,13 @@ impl<'a> Chooser<'a> {
             return None;
         };
         let is_fresh = |index| freshness.is_fresh(index, demand);
-        let (index, address) = if *pinned {
+        let (index, _) = if *pinned {
             self.pool.choose_pinned(tried, is_fresh)
         } else {
             self.pool.choose_where(self.client, tried, is_fresh)
         }?;
         // It may have been set back since it was asked.
-        Some((index, address, freshness.send(index, demand)?))
+        Some((index, freshness.send(index, demand)?))
     }
 }
 

@@ -248,7 +248,7 @@ impl Judge {
             .unwrap_or(all)
             .into_iter()
             .filter_map(|replica| {
-                let address = replica.address()?;
+                let address = replica.trusted_address()?;
                 let mut request = Pieces::default();
                 request.push(question.request(address));
                 Some(async move { replica.client.exchange(address, request).await })

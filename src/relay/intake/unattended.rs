@@ -67,7 +67,7 @@ impl Relay {
         self.ready().await;
         let mut answered = false;
         for replica in &self.replicas {
-            let Some(address) = replica.address().filter(|_| replica.follows()) else {
+            let Some(address) = replica.trusted_address().filter(|_| replica.follows()) else {
                 continue;
             };
             let mut request = Pieces::default();

@@ -30,7 +30,8 @@ pub(in crate::relay) struct Replica {
     pub(in crate::relay) relay_stats: Arc<RelayStats>,
     membership_file: Arc<MembershipFile>,
     membership: watch::Sender<Membership>,
-    trusted: AtomicBool,
+    /// Where it was proven to be the node it was.
+    trusted_at: ArcSwapOption<SocketAddr>,
     /// A person says that it is what it was, whatever it can prove.
     as_it_is: AtomicBool,
     /// Records that a person wants this replica to pass over.
@@ -57,7 +58,7 @@ impl Replica {
             client: ReplicaClient::new(timeout),
             stats,
             relay_stats,
-            trusted: AtomicBool::new(false),
+            trusted_at: ArcSwapOption::empty(),
             as_it_is: AtomicBool::new(false),
             skips: watch::Sender::default(),
             version: ArcSwapOption::empty(),
@@ -213,11 +214,22 @@ impl Replica {
     /// Whether it is known to be the node it was (rule R1): not before its first handshake, and not while the way to it is
     /// interrupted.
     pub(in crate::relay) fn is_trusted(&self) -> bool {
-        self.trusted.load(Ordering::Acquire)
+        self.trusted_at.load().is_some()
     }
 
-    pub(in crate::relay) fn set_trusted(&self, trusted: bool) {
-        self.trusted.store(trusted, Ordering::Release);
+    /// Where it is known to be the node it was. Its server's address may have changed since, and another node may be there.
+    pub(in crate::relay) fn trusted_at(&self) -> Option<SocketAddr> {
+        self.trusted_at.load().as_deref().copied()
+    }
+
+    /// Where what only the node that it was may get may be sent now.
+    pub(in crate::relay) fn trusted_address(&self) -> Option<SocketAddr> {
+        self.trusted_at().filter(|_| !self.is_in_maint())
+    }
+
+    /// It was proven at this address; nowhere, if the way to it is interrupted.
+    pub(in crate::relay) fn trust(&self, at: Option<SocketAddr>) {
+        self.trusted_at.store(at.map(Arc::new));
     }
 
     /// A person says that it is what it was: what it must prove is forgotten before the next handshake.

@@ -107,8 +107,8 @@ impl Replicator {
 
     /// Whether it is there, and is who it was.
     pub(super) fn show_trust(&mut self) {
-        let trusted = self.replica.is_trusted();
+        let trusted_at = self.replica.trusted_at();
         self.freshness
-            .update(self.replica.index, |view| view.trusted = trusted);
+            .update(self.replica.index, |view| view.trusted_at = trusted_at);
     }
 }

@@ -80,7 +80,7 @@ impl Replicator {
     /// It may be another node from here on, until the next handshake.
     pub(super) fn distrust(&mut self) {
         self.doubts.interrupted();
-        self.replica.set_trusted(false);
+        self.replica.trust(None);
         self.show_trust();
         self.link.distrust();
     }

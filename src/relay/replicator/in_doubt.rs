@@ -56,7 +56,7 @@ impl Replicator {
         if moment > Instant::now() {
             return Some(moment);
         }
-        let address = self.replica.address()?;
+        let address = self.replica.trusted_address()?;
         let replica = Arc::clone(&self.replica);
         let longest = self.doubts.step();
         self.is_pinged = true;

@@ -85,6 +85,11 @@ impl Link {
         self.state
     }
 
+    /// Where it was asked last.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
     /// Whether the node answers.
     pub(super) fn is_linked(&self) -> bool {
         self.state == LinkState::Linked

@@ -95,7 +95,7 @@ impl Replicator {
         self.attempts.was_away();
         self.is_held = false;
         self.replica.set_held(false);
-        self.replica.set_trusted(true);
+        self.replica.trust(self.link.address());
         self.show_trust();
         self.link.linked(now);
         self.replica.stats.request_limit.set(0);

@@ -428,7 +428,7 @@ impl Replicator {
         if self.going_back.is_some() {
             return None;
         }
-        let Some(address) = self.replica.address() else {
+        let Some(address) = self.replica.trusted_address() else {
             self.lost(now, self.replica.why_nowhere().to_owned(), None);
             return self.link.away_until();
         };

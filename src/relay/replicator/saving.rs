@@ -91,7 +91,7 @@ impl Replicator {
         common.pending_clients.carries_out(index, None);
         common.pending_clients.unstall_all(index);
         common.pending_clients.go_back(index, position.sequence);
-        replica.set_trusted(false);
+        replica.trust(None);
         replica
             .note_error("its task failed, and begins again where its cursor is saved".to_owned());
         let mut replicator = Replicator::new(replica, common, place);

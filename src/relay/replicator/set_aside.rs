@@ -62,7 +62,7 @@ impl Replicator {
         self.attempts.failed(sequence, reason.clone());
         self.replica.stats.retries.increment();
         self.replica.note_error(reason);
-        if let Some(address) = self.replica.address() {
+        if let Some(address) = self.replica.trusted_address() {
             let mut request = Pieces::default();
             request.push(get_request("/ping", address));
             self.send_check(String::new(), vec![sequence], address, request);
@@ -71,7 +71,8 @@ impl Replicator {
 
     /// Asks whether the node takes anything from who sent these records.
     fn check(&mut self, name: &str, sequences: Vec<Sequence>) {
-        let (Some(lane), Some(address)) = (self.lanes.get(name), self.replica.address()) else {
+        let address = self.replica.trusted_address();
+        let (Some(lane), Some(address)) = (self.lanes.get(name), address) else {
             return;
         };
         let Some((destination, size)) = lane.next() else {

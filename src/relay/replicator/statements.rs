@@ -188,8 +188,8 @@ impl Replicator {
     }
 
     fn ask_what_runs(&mut self) {
-        let (Some(barrier), Some(address)) = (self.barriers.next_mut(), self.replica.address())
-        else {
+        let address = self.replica.trusted_address();
+        let (Some(barrier), Some(address)) = (self.barriers.next_mut(), address) else {
             return;
         };
         barrier.stage = Stage::UnderWay;
@@ -229,8 +229,8 @@ impl Replicator {
     }
 
     fn send_statement(&mut self) {
-        let (Some(barrier), Some(address)) = (self.barriers.next_mut(), self.replica.address())
-        else {
+        let address = self.replica.trusted_address();
+        let (Some(barrier), Some(address)) = (self.barriers.next_mut(), address) else {
             return;
         };
         barrier.stage = Stage::UnderWay;

@@ -93,7 +93,9 @@ fn fixture() -> Fixture {
     );
     for replica in 0..2 {
         pending_clients.set_reach(replica, Reach::Near);
-        freshness.update(replica, |view| view.trusted = true);
+        freshness.update(replica, |view| {
+            view.trusted_at = Some(([127, 0, 0, 1], 1).into())
+        });
     }
     letters.set_follows("b", true);
     let replica = Replica::new(

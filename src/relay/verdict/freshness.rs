@@ -36,6 +36,7 @@
 //! Marks of databases beyond [`MOST_DATABASES`] are not told apart. A replica's lanes are bounded by its replicator's window.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -115,15 +116,27 @@ enum Writes {
     All(Sequence),
 }
 
-/// How many times something of a replica had been set back when a read was sent to it.
+/// A read may be sent to a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SetBacks(u64);
+pub struct Permit {
+    /// Where the replica was proven to be the node that it was.
+    address: SocketAddr,
+    /// How many times something of it had been set back.
+    set_backs: u64,
+}
+
+impl Permit {
+    /// Where the read is to be sent. The replica's server may have another address by now, at which nobody has proven anything.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
 
 /// What a replicator shows of its replica.
 #[derive(Debug)]
 pub(in crate::relay) struct View {
-    /// It has answered since it was away, and is the node that it was.
-    pub(in crate::relay) trusted: bool,
+    /// Where it has answered since it was away, and is the node that it was.
+    pub(in crate::relay) trusted_at: Option<SocketAddr>,
     /// It has a verdict on every record up to here.
     pub(in crate::relay) cursor: Sequence,
     /// Every record up to here has a verdict or stands in `pending` or `statements`.
@@ -265,7 +278,7 @@ impl Freshness {
         head: Sequence,
     ) -> Freshness {
         let view = || View {
-            trusted: false,
+            trusted_at: None,
             cursor: Sequence::ZERO,
             read: Sequence::ZERO,
             had: head,
@@ -348,7 +361,7 @@ impl Freshness {
     pub(in crate::relay) fn has_carried_out(&self, replica: usize, statement: Sequence) -> bool {
         self.replicas.get(replica).is_some_and(|replica| {
             let view = replica.view();
-            view.trusted && view.has_passed(statement)
+            view.trusted_at.is_some() && view.has_passed(statement)
         })
     }
 
@@ -383,9 +396,12 @@ impl Freshness {
     }
 
     /// A read with this demand is about to be sent to this replica. Nothing if the replica may not answer it.
-    pub fn send(&self, replica: usize, demand: &Demand) -> Option<SetBacks> {
+    pub fn send(&self, replica: usize, demand: &Demand) -> Option<Permit> {
         let view = self.fresh_view(replica, demand)?;
-        Some(SetBacks(view.set_backs))
+        Some(Permit {
+            address: view.trusted_at?,
+            set_backs: view.set_backs,
+        })
     }
 
     /// What is known of this replica, if it may answer.
@@ -404,17 +420,17 @@ impl Freshness {
         is_fresh.then_some(view)
     }
 
-    /// Whether the answer to a read may be passed on that was sent to this replica at `sent`: the replica has been fresh for it
+    /// Whether the answer to a read may be passed on that was sent to this replica by `permit`: the replica has been fresh for it
     /// all the time. One that was set back and has come where it was may have executed the read in between.
-    pub fn is_fresh_since(&self, sent: SetBacks, replica: usize, demand: &Demand) -> bool {
+    pub fn is_fresh_since(&self, permit: Permit, replica: usize, demand: &Demand) -> bool {
         self.fresh_view(replica, demand)
-            .is_some_and(|view| view.last_set_back(&demand.writes) <= sent.0)
+            .is_some_and(|view| view.last_set_back(&demand.writes) <= permit.set_backs)
     }
 
     /// Whether this replica answers, and is known to be the node that it was.
     pub fn is_trusted(&self, replica: usize) -> bool {
         let replica = self.replicas.get(replica);
-        replica.is_some_and(|replica| replica.view().trusted)
+        replica.is_some_and(|replica| replica.view().trusted_at.is_some())
     }
 
     /// Whether this replica has a verdict on every record of the database up to here.
@@ -436,7 +452,7 @@ impl Freshness {
     }
 
     fn is_sound(&self, replica: &Replica, view: &View, demand: &Demand) -> bool {
-        view.trusted
+        view.trusted_at.is_some()
             && view.unsettled == 0
             && !view.is_going_back
             && match &demand.writes {

@@ -370,7 +370,7 @@ async fn a_large_body_goes_on_when_the_replicas_in_reach_have_what_went_before()
     }
     // Out of reach, nobody waits for it.
     relay.pending_clients.set_reach(0, Reach::Away);
-    relay.freshness.update(0, |view| view.trusted = false);
+    relay.freshness.update(0, |view| view.trusted_at = None);
     assert_eq!(answer.await.status, 204);
     assert!(relay.stats.records.get() > 8);
     relay.close().await;
@@ -390,7 +390,7 @@ async fn large_bodies_take_turns_piece_by_piece() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         relay.pending_clients.set_reach(0, Reach::Away);
-        relay.freshness.update(0, |view| view.trusted = false);
+        relay.freshness.update(0, |view| view.trusted_at = None);
     };
     let (one, two, ()) = tokio::join!(
         relay.finish(admit_to(&relay, "db=one"), body.clone().into()),

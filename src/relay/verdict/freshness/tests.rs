@@ -1,7 +1,11 @@
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::*;
 use crate::relay::dead_letters::Limits;
+
+/// Where both replicas are.
+const SOMEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> Databases {
     Databases::Named {
@@ -31,7 +35,7 @@ fn fixture() -> Fixture {
     let freshness = Freshness::new(replicas, letters, at(10));
     for replica in 0..2 {
         freshness.update(replica, |view| {
-            view.trusted = true;
+            view.trusted_at = Some(SOMEWHERE);
             view.cursor = at(10);
             view.read = at(10);
         });
@@ -155,11 +159,11 @@ fn doubt_distrust_and_open_refusals_keep_it_from_reads() {
     assert!(!freshness.may_become_fresh(0, &demand));
     freshness.update(0, |view| {
         view.doubt(HashSet::new());
-        view.trusted = false;
+        view.trusted_at = None;
     });
     assert_eq!(fresh(&freshness, &names(["other"])), [false, true]);
     freshness.update(0, |view| {
-        view.trusted = true;
+        view.trusted_at = Some(SOMEWHERE);
         view.unsettled = 1;
     });
     assert_eq!(fresh(&freshness, &names(["other"])), [false, true]);
