@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -44,7 +45,7 @@ pub struct Bounds {
 /// Bytes of bodies that may be held.
 #[derive(Debug)]
 pub struct Budget {
-    bounds: Bounds,
+    bounds: ArcSwap<Bounds>,
     stats: Arc<BudgetStats>,
     accounts: Mutex<Accounts>,
     seat: Arc<Semaphore>,
@@ -112,7 +113,7 @@ impl Budget {
     /// An empty one.
     pub fn new(bounds: Bounds, stats: Arc<BudgetStats>) -> Arc<Self> {
         Arc::new(Self {
-            bounds,
+            bounds: ArcSwap::from_pointee(bounds),
             stats,
             accounts: Mutex::default(),
             seat: Arc::new(Semaphore::new(1)),
@@ -121,6 +122,16 @@ impl Budget {
             wanted: Notify::new(),
             freed: Notify::new(),
         })
+    }
+
+    /// Other bounds from now on. What is held already stays, also where it is past them.
+    pub fn change(&self, bounds: Bounds) {
+        self.bounds.store(Arc::new(bounds));
+        self.tell_freed();
+    }
+
+    fn wait(&self) -> Duration {
+        self.bounds.load().wait
     }
 
     /// A body of `source` of which nothing has come.
@@ -138,15 +149,16 @@ impl Budget {
     }
 
     fn take(&self, source: Option<IpAddr>, bytes: u64) -> bool {
+        let bounds = **self.bounds.load();
         let mut accounts = self.accounts();
         let held = accounts.held.saturating_add(bytes);
-        if held > self.bounds.limit as u64 {
+        if held > bounds.limit as u64 {
             return false;
         }
         if let Some(source) = source {
             let own = accounts.sources.get(&source).copied().unwrap_or(0);
             let own = own.saturating_add(bytes);
-            if own > self.bounds.share as u64 {
+            if own > bounds.share as u64 {
                 return false;
             }
             accounts.sources.insert(source, own);
@@ -187,7 +199,7 @@ impl Reservation {
             return Ok(());
         }
         let budget = Arc::clone(&self.budget);
-        let deadline = Instant::now() + budget.bounds.wait;
+        let deadline = Instant::now() + budget.wait();
         let _waiting = Waiting::begin(&budget);
         loop {
             let mut freed = std::pin::pin!(budget.freed.notified());
@@ -218,13 +230,13 @@ impl Reservation {
             };
             self.budget.give_back(self.source, self.bytes);
             self.seat = Some(Seat {
-                until: Instant::now() + self.budget.bounds.wait,
+                until: Instant::now() + self.budget.wait(),
                 _permit: permit,
             });
         }
         if let Some(seat) = &mut self.seat {
             let earned = Duration::from_micros(more.saturating_mul(1_000_000) / PACE);
-            let latest = Instant::now() + self.budget.bounds.wait;
+            let latest = Instant::now() + self.budget.wait();
             seat.until = (seat.until + earned).min(latest);
         }
         self.bytes += more;

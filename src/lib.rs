@@ -15,6 +15,7 @@ pub mod control;
 pub(crate) mod durable_file;
 pub mod import;
 pub mod influx;
+pub mod inherited;
 pub mod journal;
 pub mod logging;
 pub mod offload;

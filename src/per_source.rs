@@ -9,13 +9,13 @@ use parking_lot::{Mutex, MutexGuard};
 /// Limits on what is under way at once.
 #[derive(Debug)]
 pub(crate) struct PerSource {
-    most: usize,
-    most_of_one: usize,
     counts: Mutex<Counts>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
+    most: usize,
+    most_of_one: usize,
     all: usize,
     by_source: HashMap<IpAddr, usize>,
 }
@@ -31,10 +31,20 @@ impl PerSource {
     /// At most `most` at once, and `most_of_one` of them from one source.
     pub(crate) fn new(most: usize, most_of_one: usize) -> Arc<PerSource> {
         Arc::new(PerSource {
-            most,
-            most_of_one,
-            counts: Mutex::default(),
+            counts: Mutex::new(Counts {
+                most,
+                most_of_one,
+                all: 0,
+                by_source: HashMap::new(),
+            }),
         })
+    }
+
+    /// Other limits from now on. What is under way already stays, also where it is past them.
+    pub(crate) fn change(&self, most: usize, most_of_one: usize) {
+        let mut counts = self.counts();
+        counts.most = most;
+        counts.most_of_one = most_of_one;
     }
 
     /// One more from this source; nothing if there is no room for it.
@@ -42,7 +52,7 @@ impl PerSource {
         let source = source.to_canonical();
         let mut counts = self.counts();
         let of_source = counts.by_source.get(&source).copied().unwrap_or(0);
-        if counts.all >= self.most || of_source >= self.most_of_one {
+        if counts.all >= counts.most || of_source >= counts.most_of_one {
             return None;
         }
         counts.all += 1;

@@ -9,7 +9,7 @@ use blake2::digest::{CtOutput, Mac};
 type Hash = Blake2sMac<U32>;
 
 /// The hash of a secret. No view of it shows anything, and a comparison takes the same time whatever was said.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(CtOutput<Hash>);
 
 impl Secret {

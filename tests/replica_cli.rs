@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use haflux::control::{
-    ControlError, ControlSocket, Orders, ReplicaReport, Replicas, ServerReport, Servers,
-    of_data_dir,
+    Configuration, ControlError, ControlSocket, Orders, ReplicaReport, Replicas, ServerReport,
+    Servers, of_data_dir,
 };
 use haflux::stats::AdminState;
 use tempfile::TempDir;
@@ -114,6 +114,13 @@ impl Replicas for Pretended {
 }
 
 #[async_trait]
+impl Configuration for Pretended {
+    async fn reload(&self, _: bool) -> Result<String, ControlError> {
+        Ok("taken".to_owned())
+    }
+}
+
+#[async_trait]
 impl Servers for Pretended {
     fn servers(&self) -> Vec<ServerReport> {
         Vec::new()
@@ -157,6 +164,7 @@ fn serve(folder: &Path) -> (Runtime, watch::Sender<bool>) {
     let orders = Orders {
         replicas: Arc::new(Pretended),
         servers: Arc::new(Pretended),
+        configuration: Arc::new(Pretended),
     };
     runtime.spawn(socket.serve(orders, stopped));
     (runtime, stop)

@@ -15,6 +15,7 @@ mod names;
 mod ping;
 mod place;
 mod record;
+mod reload;
 mod replica;
 mod run;
 mod running;
@@ -77,6 +78,12 @@ enum Command {
     /// On either signal requests in flight are answered and the journal is synced before the process ends. A configuration
     /// with errors starts nothing. What is logged goes where the configuration says, standard error by default; RUST_LOG changes levels.
     Run(ConfigFile),
+    /// Have the haflux that runs read its configuration again, without closing a connection
+    ///
+    /// A file with errors, or with a change that needs a restart, changes nothing. Talks to the haflux that runs on this machine, through a
+    /// socket in its data_dir: so as its user, or as root; SIGHUP does the same and answers in the log. Exit status 0 if all of the file is
+    /// taken, or with --dry-run would be, and 1 if nothing is.
+    Reload(reload::Arguments),
     /// Say what would run, or every error of the configuration
     ///
     /// Opens no port and talks to no server. Finds out whether the journal's folder can be written. Exit status 0 if the
@@ -133,6 +140,7 @@ struct ConfigFile {
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(file) => run::run(&file.config),
+        Command::Reload(arguments) => reload::run(&arguments),
         Command::Check(file) => check::check(&file.config),
         Command::Import(arguments) => import::run(&arguments),
         Command::Ping(arguments) => ping::run(&arguments),

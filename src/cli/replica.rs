@@ -188,6 +188,7 @@ fn carry_out(arguments: &Arguments, config: &Config) -> Result<String, OrderErro
             ControlError::Ambiguous { name, relays } => OrderError::Ambiguous { name, relays },
             ControlError::NotNow { .. }
             | ControlError::Failed { .. }
+            | ControlError::Configuration { .. }
             | ControlError::Invalid { .. }
             | ControlError::NotAllowed { .. }
             | ControlError::UnknownBackend { .. }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::config::{Config, create_data_dir};
 use crate::logging;
+use crate::server::Source;
 
 /// Loads the configuration, then serves until the process is told to stop.
 pub(super) fn run(file: &Path) -> ExitCode {
@@ -36,7 +37,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
-    let done = serve(loaded.config);
+    let done = serve(loaded.config, file);
     if let Err(error) = &done {
         log::error!("{error}");
         if !says_all {
@@ -51,9 +52,13 @@ pub(super) fn run(file: &Path) -> ExitCode {
 }
 
 /// Serves until the process is told to stop.
-fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+fn serve(config: Config, file: &Path) -> Result<(), Box<dyn Error>> {
     if !config.relays.is_empty() {
         create_data_dir(&config.server.data_dir)?;
     }
-    Ok(crate::server::run(config)?)
+    let source = Source {
+        file: file.to_owned(),
+        set_levels: logging::reload_levels,
+    };
+    Ok(crate::server::run(config, source)?)
 }

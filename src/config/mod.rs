@@ -25,6 +25,7 @@
 pub(crate) mod address;
 mod data_dir;
 mod decode;
+mod difference;
 mod environment;
 mod error;
 mod field;
@@ -46,6 +47,7 @@ use std::io::Read;
 use std::path::Path;
 
 pub use data_dir::{DataDirError, create as create_data_dir};
+pub use difference::{Change, changes};
 pub use error::{Error, Errors, Located, Notice, Position, Problem, Suggestion, Warning};
 pub use model::Config;
 pub(crate) use suggest::nearest;

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::secret::Secret;
 
 /// A user and the password, as HTTP's Basic authentication sends them. No view of it shows either.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatsUser {
     credentials: Secret,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use log::{info, warn};
 
+use super::configuration::Configuration;
 use super::message::{Answer, Request};
 use super::replicas::{ControlError, Replicas};
 use super::servers::Servers;
@@ -17,14 +18,27 @@ pub struct Orders {
     pub replicas: Arc<dyn Replicas>,
     /// Of the servers.
     pub servers: Arc<dyn Servers>,
+    /// Of the configuration.
+    pub configuration: Arc<dyn Configuration>,
 }
 
 /// Carries out one request to its end.
 pub(super) async fn carry_out(request: Request, orders: &Orders) -> Answer {
-    let Orders { replicas, servers } = orders;
+    let Orders {
+        replicas,
+        servers,
+        configuration,
+    } = orders;
     let (order, name, result) = match request {
         Request::Status {} => return Answer::Replicas(replicas.status().await),
         Request::LogLevel { levels } => return log_level(&levels),
+        Request::Reload { dry_run } => {
+            // It says in the log what it changes.
+            return match configuration.reload(dry_run).await {
+                Ok(said) => Answer::Done(said),
+                Err(error) => Answer::Refused(error),
+            };
+        }
         Request::Servers {} => return Answer::Servers(servers.servers()),
         Request::Statistics(filter) => {
             return match filtered(&servers.statistics(), &filter) {

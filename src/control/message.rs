@@ -18,6 +18,12 @@ pub enum Request {
         /// `LEVEL` or `PART=LEVEL`, separated by commas; empty to change nothing.
         levels: String,
     },
+    /// [`Configuration::reload`](super::Configuration::reload).
+    Reload {
+        /// Say what it would do.
+        #[serde(default)]
+        dry_run: bool,
+    },
     /// [`Replicas::rebuild_begin`](super::Replicas::rebuild_begin).
     RebuildBegin {
         /// The replica.
@@ -81,6 +87,7 @@ impl Request {
             Request::Status {} | Request::Servers {} => Level::Operator,
             Request::LogLevel { levels } if levels.is_empty() => Level::Operator,
             Request::LogLevel { .. }
+            | Request::Reload { .. }
             | Request::RebuildBegin { .. }
             | Request::Readmit { .. }
             | Request::Skip { .. }

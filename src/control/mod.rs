@@ -20,6 +20,8 @@
 //! < {"done":"the journal is kept from …"}
 //! > {"command":"readmit","name":"influxlab3"}
 //! < {"refused":{"unknown_replica":{"name":"influxlab3","known":["influxlab","influxlab2"]}}}
+//! > {"command":"reload","dry_run":true}
+//! < {"done":"frontend \"front\", maxconn: 2000 -> 700\na reload takes all of it"}
 //! > {"command":"skip","name":"influxlab2","sequence":41}
 //! < {"done":"record 41 is set aside …"}
 //! ```
@@ -49,6 +51,7 @@
 mod bind;
 mod carry_out;
 mod client;
+mod configuration;
 mod line;
 mod message;
 mod replicas;
@@ -65,6 +68,7 @@ use std::time::Duration;
 pub use bind::ControlBindError;
 pub use carry_out::Orders;
 pub use client::{AskError, ask};
+pub use configuration::Configuration;
 pub use message::{Answer, Request};
 pub use replicas::{ControlError, ReplicaReport, Replicas};
 pub use servers::{ServerReport, Servers, StatFilter};

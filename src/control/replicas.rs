@@ -84,6 +84,12 @@ pub enum ControlError {
         /// What stands against it, for a person.
         reason: String,
     },
+    /// The configuration file cannot be taken; nothing was changed.
+    #[error("{reason}")]
+    Configuration {
+        /// Everything that stands against it, for a person.
+        reason: String,
+    },
     /// It was tried, and failed.
     #[error("it failed: {reason}")]
     Failed {

@@ -100,6 +100,13 @@ impl Replicas for Pretended {
 }
 
 #[async_trait]
+impl Configuration for Pretended {
+    async fn reload(&self, dry_run: bool) -> Result<String, ControlError> {
+        Ok(format!("dry run: {dry_run}"))
+    }
+}
+
+#[async_trait]
 impl Servers for Pretended {
     fn servers(&self) -> Vec<ServerReport> {
         Vec::new()
@@ -164,6 +171,7 @@ impl Served {
         let orders = Orders {
             replicas: Arc::clone(&replicas) as Arc<dyn Replicas>,
             servers: Arc::clone(&replicas) as Arc<dyn Servers>,
+            configuration: Arc::clone(&replicas) as Arc<dyn Configuration>,
         };
         let task = runtime.spawn(socket.serve(orders, stopped));
         Served {

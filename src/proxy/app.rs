@@ -1,7 +1,9 @@
 //! What is done with each request of a frontend.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
@@ -34,14 +36,24 @@ use crate::stats::Finished;
 
 /// One frontend's requests.
 pub(crate) struct App {
-    serving: Serving,
+    /// Replaced by a reload.
+    serving: Arc<ArcSwap<Serving>>,
+}
+
+/// A request that is under way.
+pub(crate) struct UnderWay {
+    /// What it is served with from its beginning to its end, whatever is reloaded meanwhile.
+    serving: Arc<Serving>,
+    context: RequestContext,
 }
 
 impl App {
-    pub(super) fn new(serving: Serving) -> Self {
+    pub(super) fn new(serving: Arc<ArcSwap<Serving>>) -> Self {
         Self { serving }
     }
+}
 
+impl Serving {
     /// Answers with a view of what is counted.
     async fn view(
         &self,
@@ -50,8 +62,8 @@ impl App {
         view: Rendered,
     ) -> pingora::Result<()> {
         context.termination = Termination::Local;
-        self.serving.stats.intercepted.increment();
-        self.serving.close_if_stopping(session);
+        self.stats.intercepted.increment();
+        self.close_if_stopping(session);
         let mut header = ResponseHeader::build(view.status, Some(5))?;
         header.insert_header(CONTENT_TYPE, view.content_type)?;
         header.insert_header(CONTENT_LENGTH, view.body.len())?;
@@ -66,8 +78,8 @@ impl App {
         context: &mut RequestContext,
     ) -> pingora::Result<bool> {
         let route = route::find(
-            &self.serving.shared.config,
-            &self.serving.config,
+            &self.shared.config,
+            &self.config,
             session.req_header(),
             context.source(),
         );
@@ -75,45 +87,42 @@ impl App {
             Route::Status(options) => {
                 let options = options.to_owned();
                 context.termination = Termination::Local;
-                status_page::serve(&self.serving, session, context, &options).await?;
+                status_page::serve(self, session, context, &options).await?;
             }
             Route::Metrics => {
-                let view = self.serving.shared.status.metrics();
+                let view = self.shared.status.metrics();
                 self.view(session, context, view).await?;
             }
             Route::Nowhere => {
                 context.termination = Termination::NoServer;
-                self.serving
-                    .answer(session, &ErrorAnswer::no_backend(&self.serving.config.name))
+                self.answer(session, &ErrorAnswer::no_backend(&self.config.name))
                     .await?;
             }
             Route::Relay(id) => {
-                self.serving.enter(context, Target::Relay(id));
-                let Some(relay) = self.serving.relay(id) else {
+                self.enter(context, Target::Relay(id));
+                let Some(relay) = self.relay(id) else {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
-                self.serving.close_if_stopping(session);
+                self.close_if_stopping(session);
                 relay.handle(session, context.source()).await?;
             }
             Route::Replicated(id, relay) => {
                 let target = Target::Backend(id);
-                let Some(pool) = self.serving.pool(Some(target)) else {
+                let Some(pool) = self.pool(Some(target)) else {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
-                replicated::serve(&self.serving, session, context, target, pool, relay).await?;
+                replicated::serve(self, session, context, target, pool, relay).await?;
             }
             Route::Plain(id) => {
                 let target = Target::Backend(id);
-                self.serving.enter(context, target);
-                let Some(pool) = self.serving.pool(Some(target)) else {
+                self.enter(context, target);
+                let Some(pool) = self.pool(Some(target)) else {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
                 if !pool.is_available() {
                     pool.stats().no_server.increment();
                     context.termination = Termination::NoServer;
-                    self.serving
-                        .answer(session, &ErrorAnswer::none_of(pool))
-                        .await?;
+                    self.answer(session, &ErrorAnswer::none_of(pool)).await?;
                     return Ok(true);
                 }
                 let Some(upgrade) = tunnel::wanted(session) else {
@@ -133,7 +142,7 @@ impl App {
         pool: &Pool,
         upgrade: HeaderValue,
     ) -> pingora::Result<()> {
-        let Some(body) = forward::read_body(&self.serving, session, context).await? else {
+        let Some(body) = forward::read_body(self, session, context).await? else {
             return Ok(());
         };
         let chooser = Chooser::new(pool, Aim::Any, context.source());
@@ -143,7 +152,7 @@ impl App {
             repeatable: true,
             upgrade: Some(upgrade),
         };
-        forward.run(&self.serving, session, context, chooser).await
+        forward.run(self, session, context, chooser).await
     }
 
     /// Notes and counts what was wrong with the request's body.
@@ -151,15 +160,15 @@ impl App {
         let Some(fault) = Client::body_fault(session.as_downstream()) else {
             return;
         };
-        self.serving.stats.request_errors.increment();
+        self.stats.request_errors.increment();
         context.termination = match fault {
             BodyFault::Ended => Termination::ClientLeft,
             BodyFault::Slow => {
-                self.serving.stats.slow_requests.increment();
+                self.stats.slow_requests.increment();
                 Termination::ClientSilent
             }
             BodyFault::Malformed => {
-                self.serving.stats.malformed_requests.increment();
+                self.stats.malformed_requests.increment();
                 Termination::Refused
             }
         };
@@ -168,10 +177,14 @@ impl App {
 
 #[async_trait]
 impl ProxyHttp for App {
-    type CTX = RequestContext;
+    type CTX = UnderWay;
 
-    fn new_ctx(&self) -> RequestContext {
-        RequestContext::new(self.serving.shared.in_flight.enter())
+    fn new_ctx(&self) -> UnderWay {
+        let serving = self.serving.load_full();
+        UnderWay {
+            context: RequestContext::new(serving.shared.in_flight.enter()),
+            serving,
+        }
     }
 
     /// None: the compression that is there by default costs each request an allocation.
@@ -180,22 +193,24 @@ impl ProxyHttp for App {
     async fn early_request_filter(
         &self,
         session: &mut Session,
-        context: &mut RequestContext,
+        under_way: &mut UnderWay,
     ) -> pingora::Result<()> {
+        let UnderWay { serving, context } = under_way;
         context.client = session
             .client_addr()
             .and_then(|address| address.as_inet().copied());
-        session.set_read_timeout(Some(self.serving.config.client_timeout));
-        session.set_write_timeout(Some(self.serving.config.client_timeout));
+        session.set_read_timeout(Some(serving.config.client_timeout));
+        session.set_write_timeout(Some(serving.config.client_timeout));
         Ok(())
     }
 
     async fn request_filter(
         &self,
         session: &mut Session,
-        context: &mut RequestContext,
+        under_way: &mut UnderWay,
     ) -> pingora::Result<bool> {
-        let handled = self.handle(session, context).await;
+        let UnderWay { serving, context } = under_way;
+        let handled = serving.handle(session, context).await;
         handled.map_err(|mut error| {
             // What is not said to be somebody else's is the client's: reading it and writing to it is all that is left.
             if *error.esource() == ErrorSource::Unset {
@@ -208,9 +223,10 @@ impl ProxyHttp for App {
     async fn upstream_peer(
         &self,
         _session: &mut Session,
-        context: &mut RequestContext,
+        under_way: &mut UnderWay,
     ) -> pingora::Result<Box<HttpPeer>> {
-        self.serving.peer(context)
+        let UnderWay { serving, context } = under_way;
+        serving.peer(context)
     }
 
     async fn connected_to_upstream(
@@ -220,10 +236,11 @@ impl ProxyHttp for App {
         _peer: &HttpPeer,
         _fd: std::os::fd::RawFd,
         _digest: Option<&Digest>,
-        context: &mut RequestContext,
+        under_way: &mut UnderWay,
     ) -> pingora::Result<()> {
+        let UnderWay { serving, context } = under_way;
         context.reached(Some(Instant::now()), None);
-        if let Some(server) = self.serving.current_server(context) {
+        if let Some(server) = serving.current_server(context) {
             server.stats.count_connection(reused);
         }
         Ok(())
@@ -233,16 +250,15 @@ impl ProxyHttp for App {
         &self,
         _session: &mut Session,
         request: &mut RequestHeader,
-        context: &mut RequestContext,
+        under_way: &mut UnderWay,
     ) -> pingora::Result<()> {
-        if self.serving.config.forwarded_for {
+        let UnderWay { serving, context } = under_way;
+        if serving.config.forwarded_for {
             forwarded_for::apply(request, context.source())?;
         }
         if !request.headers.contains_key(HOST)
-            && let Some(address) = self
-                .serving
-                .current_server(context)
-                .and_then(|server| server.handle.address())
+            && let Some(server) = serving.current_server(context)
+            && let Some(address) = server.handle.address()
         {
             request.insert_header(HOST, address.to_string())?;
         }
@@ -253,10 +269,11 @@ impl ProxyHttp for App {
         &self,
         session: &mut Session,
         _response: &mut ResponseHeader,
-        context: &mut RequestContext,
+        under_way: &mut UnderWay,
     ) -> pingora::Result<()> {
+        let UnderWay { serving, context } = under_way;
         context.times.answered = Some(context.started.elapsed());
-        self.serving.close_if_stopping(session);
+        serving.close_if_stopping(session);
         Ok(())
     }
 
@@ -264,10 +281,11 @@ impl ProxyHttp for App {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        context: &mut RequestContext,
+        under_way: &mut UnderWay,
         error: BError,
     ) -> BError {
-        self.serving.not_connected(context, error)
+        let UnderWay { serving, context } = under_way;
+        serving.not_connected(context, error)
     }
 
     fn error_while_proxy(
@@ -275,24 +293,26 @@ impl ProxyHttp for App {
         _peer: &HttpPeer,
         session: &mut Session,
         error: BError,
-        context: &mut RequestContext,
+        under_way: &mut UnderWay,
         reused: bool,
     ) -> BError {
-        self.serving.broken(session, error, context, reused)
+        let UnderWay { serving, context } = under_way;
+        serving.broken(session, error, context, reused)
     }
 
     async fn fail_to_proxy(
         &self,
         session: &mut Session,
         error: &Error,
-        context: &mut RequestContext,
+        under_way: &mut UnderWay,
     ) -> FailToProxy {
-        log::debug!("{}: {}", self.serving.config.name, ErrorKind(error));
-        if let Some(answer) = self.serving.failure_answer(error, context) {
+        let UnderWay { serving, context } = under_way;
+        log::debug!("{}: {}", serving.config.name, ErrorKind(error));
+        if let Some(answer) = serving.failure_answer(error, context) {
             // The state of the connection is unknown: it ends with this answer.
             session.set_keepalive(None);
             if let Err(error) = answer.send(session).await {
-                log::debug!("{}: {}", self.serving.config.name, ErrorKind(&error));
+                log::debug!("{}: {}", serving.config.name, ErrorKind(&error));
             }
         }
         FailToProxy {
@@ -304,19 +324,19 @@ impl ProxyHttp for App {
     }
 
     /// What Pingora puts into its log of a request: nothing that the client chose.
-    fn request_summary(&self, _: &Session, _: &RequestContext) -> String {
-        self.serving.config.name.clone()
+    fn request_summary(&self, _: &Session, under_way: &UnderWay) -> String {
+        under_way.serving.config.name.clone()
     }
 
     /// Its line in the access log says it, and the check's.
-    fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &UnderWay, _: &Error) -> bool {
         true
     }
 
     fn suppress_proxy_warn_log(
         &self,
         _: &Session,
-        _: &RequestContext,
+        _: &UnderWay,
         _: &Error,
         _: ProxyWarnLogContext,
     ) -> bool {
@@ -327,12 +347,13 @@ impl ProxyHttp for App {
         &self,
         session: &mut Session,
         error: Option<&Error>,
-        context: &mut RequestContext,
+        under_way: &mut UnderWay,
     ) {
+        let UnderWay { serving, context } = under_way;
         if error.is_some() && context.termination == Termination::Normal {
             context.termination = Termination::ClientLeft;
         }
-        self.judge_body(session, context);
+        serving.judge_body(session, context);
         let status = session
             .response_written()
             .map(|answer| answer.status.as_u16())
@@ -349,26 +370,24 @@ impl ProxyHttp for App {
             abort: context.termination.abort(),
             durations: context.times.durations(),
         };
-        self.serving.stats.traffic.count(&finished);
-        let target = context
-            .target
-            .and_then(|target| self.serving.traffic(target));
+        serving.stats.traffic.count(&finished);
+        let target = context.target.and_then(|target| serving.traffic(target));
         if let Some(target) = target {
             target.count(&finished);
         }
-        let server = self.serving.current_server(context);
+        let server = serving.current_server(context);
         if let Some(server) = server {
             server.stats.traffic.count(&finished);
         }
         if logging::has_access_log() {
-            let frontends = &self.serving.shared.stats.frontends;
+            let frontends = &serving.shared.stats.frontends;
             let line = Line {
                 at: SystemTime::now() - context.times.total,
                 client: context.client,
-                frontend: &self.serving.config.name,
+                frontend: &serving.config.name,
                 backend: context
                     .target
-                    .and_then(|target| self.serving.target_name(target)),
+                    .and_then(|target| serving.target_name(target)),
                 server: match context.target {
                     Some(Target::Relay(_)) => Some("<RELAY>"),
                     _ => server.map(|server| server.handle.name()),
@@ -380,7 +399,7 @@ impl ProxyHttp for App {
                 termination: context.termination,
                 sessions: [
                     frontends.iter().map(|one| one.traffic.sessions.get()).sum(),
-                    self.serving.stats.traffic.sessions.get(),
+                    serving.stats.traffic.sessions.get(),
                     target.map_or(0, |target| target.sessions.get()),
                     server.map_or(0, |server| server.stats.traffic.sessions.get()),
                 ],

@@ -44,6 +44,8 @@
 //! - With no server up, the answer is 503 at once and names the backend.
 //! - Everything has a limit: connections a frontend, waiting connections, bytes of held bodies (a request and in all),
 //!   idle connections to a server, and each wait.
+//! - A reload replaces what requests are served with, in one step for each frontend. A request that is under way, and its pool, stay what they
+//!   were until it has ended; a server that stays keeps its state and its counters; a pool that nothing was changed about stays itself.
 //! - From the moment the stop watch flips, every answer closes its connection; what is in flight is finished.
 //! - No query string's credentials or statements and no header value reach the log.
 
@@ -67,6 +69,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -79,11 +82,16 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
+use crate::inherited::Inherited;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::Stats;
 
-pub use frontend::listener::{BindError, BoundListeners, ListeningService};
+use frontend::admission::Admission;
+use pool::background::resolve_all;
+use serving::Serving;
+
+pub use frontend::listener::{BACKLOG, BindError, BoundListeners, ListeningService};
 pub use pool::background::PoolService;
 pub use pool::orders::{Ordered, ServerOrderError, ServerOrders, ServerPlace, Weight, WeightError};
 pub use pool::{CheckError, Pool, build_pools};
@@ -185,7 +193,12 @@ pub enum PageOrderError {
 
 /// All frontends and pools of a configuration.
 pub struct Proxy {
-    shared: Arc<Shared>,
+    shared: ArcSwap<Shared>,
+    /// In the order in which they listen.
+    frontends: Vec<Arc<ArcSwap<Serving>>>,
+    /// Those of `shared`, for what looks after them.
+    pools: watch::Sender<Vec<Arc<Pool>>>,
+    stop: watch::Receiver<bool>,
 }
 
 /// What every request of every frontend needs.
@@ -195,7 +208,7 @@ pub(crate) struct Shared {
     pools: Vec<Arc<Pool>>,
     relays: Vec<Arc<dyn RelayHandler>>,
     status: Arc<dyn StatusPage>,
-    connector: TransportConnector,
+    connector: Arc<TransportConnector>,
     held_bodies: Arc<Budget>,
     /// Requests.
     in_flight: InFlight,
@@ -205,66 +218,137 @@ pub(crate) struct Shared {
 
 impl Proxy {
     /// A proxy for `config`. `pools` are those of [`build_pools`] for the same configuration and counters; `relays` are in
-    /// the order of the configuration.
+    /// the order of the configuration. Once `stop` is true, its services stop accepting and checking, and close each connection after
+    /// its answer.
     pub fn new(
         config: Arc<Config>,
         stats: Arc<Stats>,
         pools: Vec<Arc<Pool>>,
         relays: Vec<Arc<dyn RelayHandler>>,
         status: Arc<dyn StatusPage>,
+        stop: watch::Receiver<bool>,
     ) -> Self {
+        let shared = Arc::new(Shared {
+            held_bodies: Budget::new(
+                config.server.query_budget(),
+                Arc::clone(&stats.query_inflight),
+            ),
+            config,
+            stats,
+            pools,
+            relays,
+            status,
+            connector: Arc::new(TransportConnector::new(None)),
+            in_flight: InFlight::default(),
+            accepting: InFlight::default(),
+        });
+        let frontends = shared.config.frontends.iter().zip(&shared.stats.frontends);
+        let frontends = frontends.map(|(config, stats)| {
+            let admission = Admission::new(config);
+            let (shared, stats) = (Arc::clone(&shared), Arc::clone(stats));
+            let serving = Serving::new(shared, config.clone(), stats, admission, stop.clone());
+            Arc::new(ArcSwap::from_pointee(serving))
+        });
         Self {
-            shared: Arc::new(Shared {
-                held_bodies: Budget::new(
-                    config.server.query_budget(),
-                    Arc::clone(&stats.query_inflight),
-                ),
-                config,
-                stats,
-                pools,
-                relays,
-                status,
-                connector: TransportConnector::new(None),
-                in_flight: InFlight::default(),
-                accepting: InFlight::default(),
-            }),
+            frontends: frontends.collect(),
+            pools: watch::Sender::new(shared.pools.clone()),
+            shared: ArcSwap::new(shared),
+            stop,
         }
     }
 
-    /// Binds every address of every frontend.
+    /// Serves new requests by `config` from now on, which has the same frontends, addresses and relays as the one before; the rest as for
+    /// [`Proxy::new`]. `pools` were built after those that there are. The names in them are asked for first.
+    pub async fn reload(
+        &self,
+        config: Arc<Config>,
+        stats: Arc<Stats>,
+        pools: Vec<Arc<Pool>>,
+        relays: Vec<Arc<dyn RelayHandler>>,
+    ) {
+        let before = self.shared.load_full();
+        let is_new = |pool: &&Arc<Pool>| before.pools.iter().all(|one| !Arc::ptr_eq(one, pool));
+        let changed: Vec<Arc<Pool>> = pools.iter().filter(is_new).cloned().collect();
+        resolve_all(&changed).await;
+        before.held_bodies.change(config.server.query_budget());
+        let shared = Arc::new(Shared {
+            config,
+            stats,
+            pools,
+            relays,
+            status: Arc::clone(&before.status),
+            connector: Arc::clone(&before.connector),
+            held_bodies: Arc::clone(&before.held_bodies),
+            in_flight: before.in_flight.clone(),
+            accepting: before.accepting.clone(),
+        });
+        for pool in &changed {
+            pool.take_over();
+        }
+        for frontend in &self.frontends {
+            if let Some(serving) = frontend.load().reloaded(&shared) {
+                serving.admission.change(&serving.config);
+                frontend.store(Arc::new(serving));
+            }
+        }
+        self.pools.send_replace(shared.pools.clone());
+        self.shared.store(shared);
+    }
+
+    /// What it runs by now.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.shared.load().config)
+    }
+
+    /// What counts now.
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.shared.load().stats)
+    }
+
+    /// The pools as they are now, in the order of the configuration.
+    pub fn pools(&self) -> Vec<Arc<Pool>> {
+        self.shared.load().pools.clone()
+    }
+
+    /// Binds every address of every frontend, or takes it from what is `inherited`.
     ///
     /// # Errors
     ///
     /// The first address that cannot be had, with its frontend and the reason; nothing stays bound then.
-    pub fn bind(&self) -> Result<BoundListeners, BindError> {
-        BoundListeners::bind(&self.shared.config.frontends)
+    pub fn bind(&self, inherited: &mut Inherited) -> Result<BoundListeners, BindError> {
+        BoundListeners::bind(&self.shared.load().config.frontends, inherited)
     }
 
     /// The service that accepts on `bound` and answers, in one runtime. `tasks` are spawned in that runtime when it starts.
-    /// Once `stop` is true, it stops accepting and closes each connection after its answer.
     pub fn listening_service(
         &self,
         bound: BoundListeners,
-        stop: watch::Receiver<bool>,
         tasks: Vec<BoxFuture<'static, ()>>,
     ) -> ListeningService {
-        ListeningService::new(Arc::clone(&self.shared), bound, stop, tasks)
+        ListeningService::new(
+            self.frontends.clone(),
+            self.pools.subscribe(),
+            bound,
+            self.stop.clone(),
+            tasks,
+        )
     }
 
-    /// The service that checks the servers of all pools and resolves their names, until `stop` is true. It is ready when
-    /// each name has been asked for once; the listening service should depend on it.
-    pub fn background_service(&self, stop: watch::Receiver<bool>) -> PoolService {
-        PoolService::new(self.shared.pools.clone(), stop)
+    /// The service that checks the servers of all pools and resolves their names. It is ready when each name has been asked for
+    /// once; the listening service should depend on it.
+    pub fn background_service(&self) -> PoolService {
+        PoolService::new(self.pools.subscribe(), self.stop.clone())
     }
 
     /// Returns when nothing is accepted any more and the requests under way are answered; for a stop.
     pub async fn served(&self) {
-        self.shared.accepting.none_left().await;
-        self.shared.in_flight.none_left().await;
+        let shared = self.shared.load_full();
+        shared.accepting.none_left().await;
+        shared.in_flight.none_left().await;
     }
 
     /// The requests under way.
     pub fn in_flight(&self) -> InFlight {
-        self.shared.in_flight.clone()
+        self.shared.load().in_flight.clone()
     }
 }

@@ -1,6 +1,7 @@
 //! What a request of a frontend is served with: the frontend, what all frontends share, and how its client is answered.
 //!
-//! [`App`](super::app::App) decides what is done with a request; whatever does it is handed this.
+//! [`App`](super::app::App) decides what is done with a request; whatever does it is handed this. A reload makes a new one for each
+//! frontend; requests that are under way keep theirs.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use pingora::connectors::TransportConnector;
 use pingora::proxy::Session;
 use tokio::sync::watch;
 
+use super::frontend::admission::Admission;
 use super::pool::{Pool, Server};
 use super::session::context::RequestContext;
 use super::session::error_answer::ErrorAnswer;
@@ -22,6 +24,8 @@ pub(crate) struct Serving {
     pub(super) shared: Arc<Shared>,
     pub(super) config: model::Frontend,
     pub(super) stats: Arc<FrontendStats>,
+    /// The same one over reloads.
+    pub(super) admission: Arc<Admission>,
     stop: watch::Receiver<bool>,
 }
 
@@ -30,14 +34,29 @@ impl Serving {
         shared: Arc<Shared>,
         config: model::Frontend,
         stats: Arc<FrontendStats>,
+        admission: Arc<Admission>,
         stop: watch::Receiver<bool>,
     ) -> Self {
         Self {
             shared,
             config,
             stats,
+            admission,
             stop,
         }
+    }
+
+    /// The same frontend as a reload has it.
+    pub(super) fn reloaded(&self, shared: &Arc<Shared>) -> Option<Self> {
+        let mut frontends = shared.config.frontends.iter().zip(&shared.stats.frontends);
+        let (config, stats) = frontends.find(|(config, _)| config.name == self.config.name)?;
+        Some(Self {
+            shared: Arc::clone(shared),
+            config: config.clone(),
+            stats: Arc::clone(stats),
+            admission: Arc::clone(&self.admission),
+            stop: self.stop.clone(),
+        })
     }
 
     pub(super) fn connector(&self) -> &TransportConnector {

@@ -1,4 +1,7 @@
 //! The counters of a configuration, one for each of its parts, in its order.
+//!
+//! After a reload they go on: what has the same name counts on, whatever else the file says of it now. What a removed part has counted
+//! is forgotten with it.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -7,7 +10,6 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::Config;
 use crate::config::model::{Backend, Balance, Frontend, PoolServer, Probe, Relay, Udp};
-use crate::stats::outages::Outages;
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats,
     ReplicaState, ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus, Stats,
@@ -21,12 +23,12 @@ pub(super) fn of(config: &Config) -> Stats {
         frontends: config
             .frontends
             .iter()
-            .map(|each| Arc::new(frontend(each)))
+            .map(|each| Arc::new(frontend(each, None)))
             .collect(),
         backends: config
             .backends
             .iter()
-            .map(|each| Arc::new(backend(each)))
+            .map(|each| Arc::new(backend(each, None)))
             .collect(),
         relays: config
             .relays
@@ -44,21 +46,54 @@ pub(super) fn of(config: &Config) -> Stats {
     }
 }
 
-fn frontend(frontend: &Frontend) -> FrontendStats {
-    FrontendStats {
+/// The counters of `config`, which takes the place of the configuration that `before` belongs to. Both have the same frontends, relays and
+/// listeners of UDP, in whatever order.
+pub(super) fn after(config: &Config, before: &Stats) -> Stats {
+    let frontends = config.frontends.iter().map(|each| {
+        let known = before.frontends.iter().find(|one| one.name == each.name);
+        Arc::new(frontend(each, known.map(Arc::as_ref)))
+    });
+    let backends = config.backends.iter().map(|each| {
+        let known = before.backends.iter().find(|one| one.name == each.name);
+        Arc::new(backend(each, known.map(Arc::as_ref)))
+    });
+    let relays = config.relays.iter().map(|each| {
+        let known = before.relays.iter().find(|one| one.name == each.name);
+        known.map_or_else(|| Arc::new(relay(config, each)), Arc::clone)
+    });
+    Stats {
+        started: before.started,
+        frontends: frontends.collect(),
+        backends: backends.collect(),
+        relays: relays.collect(),
+        udp: before.udp.clone(),
+        query_inflight: Arc::clone(&before.query_inflight),
+        queries_refused: before.queries_refused.clone(),
+        log: Arc::clone(&before.log),
+    }
+}
+
+/// `known` counts for the frontend of this name already.
+fn frontend(frontend: &Frontend, known: Option<&FrontendStats>) -> FrontendStats {
+    let fresh = || FrontendStats {
         name: frontend.name.clone(),
         bind: frontend.bind.iter().map(ToString::to_string).collect(),
-        session_limit: frontend.max_connections as u64,
+        session_limit: 0,
         traffic: Traffic::default(),
         intercepted: Counter::default(),
         request_errors: Counter::default(),
         malformed_requests: Counter::default(),
         slow_requests: Counter::default(),
         source_limit: Counter::default(),
+    };
+    FrontendStats {
+        session_limit: frontend.max_connections as u64,
+        ..known.map_or_else(fresh, FrontendStats::clone)
     }
 }
 
-fn backend(backend: &Backend) -> BackendStats {
+/// `known` counts for the backend of this name already.
+fn backend(backend: &Backend, known: Option<&BackendStats>) -> BackendStats {
     let balance = match backend.balance {
         Balance::RoundRobin => "roundrobin",
         Balance::LeastConnections => "leastconn",
@@ -66,18 +101,30 @@ fn backend(backend: &Backend) -> BackendStats {
         Balance::Source => "source",
     };
     let checked = !matches!(backend.check.probe, Probe::None);
-    BackendStats {
+    let servers = backend.servers.iter().map(|each| {
+        let known = known.and_then(|known| known.servers.iter().find(|one| one.name == each.name));
+        Arc::new(match known {
+            None => server(each, checked && each.check),
+            Some(known) => ServerStats {
+                address: each.address.to_string(),
+                backup: each.backup,
+                ..ServerStats::clone(known)
+            },
+        })
+    });
+    let fresh = || BackendStats {
         name: backend.name.clone(),
-        balance: balance.to_owned(),
+        balance: String::new(),
         traffic: Traffic::default(),
         no_server: Counter::default(),
-        outages: Outages::default(),
+        outages: Arc::default(),
         barrier: BarrierStats::default(),
-        servers: backend
-            .servers
-            .iter()
-            .map(|each| Arc::new(server(each, checked && each.check)))
-            .collect(),
+        servers: Vec::new(),
+    };
+    BackendStats {
+        balance: balance.to_owned(),
+        servers: servers.collect(),
+        ..known.map_or_else(fresh, BackendStats::clone)
     }
 }
 
@@ -95,7 +142,7 @@ fn server(server: &PoolServer, checked: bool) -> ServerStats {
     ServerStats {
         name: server.name.clone(),
         address: server.address.to_string(),
-        weight: server.weight.into(),
+        weight: Arc::new(server.weight.into()),
         backup: server.backup,
         traffic: Traffic::default(),
         connects: Counter::default(),
@@ -104,10 +151,10 @@ fn server(server: &PoolServer, checked: bool) -> ServerStats {
         response_errors: Counter::default(),
         ends: Counter::default(),
         redispatches: Counter::default(),
-        state: ArcSwap::from_pointee(state),
+        state: Arc::new(ArcSwap::from_pointee(state)),
         check_failures: Counter::default(),
-        outages: Outages::default(),
-        last_check: ArcSwapOption::empty(),
+        outages: Arc::default(),
+        last_check: Arc::new(ArcSwapOption::empty()),
     }
 }
 

@@ -6,6 +6,12 @@
 //! anything is served. Then Pingora runs two services: the pools' checks and names, and the frontends, in whose runtime the
 //! relays' replicators and the UDP listeners run too; in it the [service manager](service_manager) is told that haflux is ready.
 //!
+//! Sockets that systemd holds are [taken](crate::inherited) instead of bound; they outlive the process, so that a restart refuses nobody.
+//!
+//! # Reload
+//!
+//! SIGHUP, and an order over the control socket: the file is read again and taken, whole or not at all ([`reload`]).
+//!
 //! # Stop
 //!
 //! SIGTERM and SIGINT: frontends stop accepting and close connections after their answer; what is in flight is answered,
@@ -13,6 +19,7 @@
 //! last to go, because every acknowledgement before that leans on them.
 
 mod counters;
+mod reload;
 mod replicas;
 mod servers;
 mod service_manager;
@@ -24,25 +31,30 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use log::{error, info};
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use rustix::process::Signal;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::config::Config;
-use crate::control::{ControlBindError, ControlSocket, Orders, of_data_dir};
+use crate::control::{Configuration, ControlBindError, ControlSocket, Orders, of_data_dir};
+use crate::inherited::Inherited;
 use crate::proxy::{BindError, CheckError, Proxy, RelayHandler, ServerOrders, build_pools};
 use crate::relay::udp::{Bound, Listener, UdpBindError, watch_drops};
 use crate::relay::{Relay, RelayError, words_of};
-
 use crate::stats::Stats;
 
+pub use reload::Source;
+
+use reload::Reloader;
 use replicas::AllReplicas;
 use servers::AllServers;
 use service_manager::ServiceManager;
+use status::GivesOrders;
 use stop::Stop;
 
 /// Why the program cannot run.
@@ -71,16 +83,17 @@ pub enum RunError {
     Task,
 }
 
-/// Runs `config` until the process is told to stop.
+/// Runs `config`, which came from `source`, until the process is told to stop.
 ///
 /// # Errors
 ///
 /// [`RunError`] before anything is served; later only [`RunError::Task`].
-pub fn run(config: Config) -> Result<(), RunError> {
-    let asked = signals::heed()?;
+pub fn run(config: Config, source: Source) -> Result<(), RunError> {
+    let mut inherited = Inherited::from_environment();
+    let (asked, reload_asked) = signals::heed()?;
     let config = Arc::new(config);
     let stats = Arc::new(counters::of(&config));
-    let pools = build_pools(&config, &stats)?;
+    let pools = build_pools(&config, &stats, &[])?;
     // Without a relay `data_dir` need not be there.
     let data_dir = config.server.data_dir.as_path();
     let keeps = !config.relays.is_empty() || data_dir.is_dir();
@@ -108,46 +121,70 @@ pub fn run(config: Config) -> Result<(), RunError> {
         relays.push(relay);
         tasks.extend(relay_tasks);
     }
+    // After the journals: their locks say whether another haflux runs on this folder.
+    let sockets = sockets(&config, keeps)?;
+    tasks.extend(listen(
+        &config,
+        &stats,
+        &relays,
+        &replicating,
+        &mut inherited,
+    )?);
+
+    let handlers = relays
+        .iter()
+        .map(|relay| Arc::clone(relay) as Arc<dyn RelayHandler>)
+        .collect();
+    let shown = Arc::new(ArcSwap::new(Arc::clone(&stats)));
+    let proxy = Arc::new(Proxy::new(
+        Arc::clone(&config),
+        stats,
+        pools,
+        handlers,
+        Arc::new(status::Page::new(
+            Arc::clone(&shown),
+            Some(Arc::clone(&server_orders) as Arc<dyn GivesOrders>),
+        )?),
+        serving.subscribe(),
+    ));
+    let service_manager = Arc::new(ServiceManager::from_environment());
+    let reloader = Arc::new(Reloader {
+        source,
+        proxy: Arc::clone(&proxy),
+        shown,
+        orders: Arc::clone(&server_orders),
+        relays: relays.clone(),
+        service_manager: Arc::clone(&service_manager),
+        turn: Mutex::default(),
+    });
     let orders = Orders {
         replicas: Arc::new(AllReplicas {
-            config: Arc::clone(&config),
+            proxy: Arc::clone(&proxy),
             relays: relays.clone(),
         }),
         servers: Arc::new(AllServers {
-            config: Arc::clone(&config),
-            stats: Arc::clone(&stats),
-            orders: Arc::clone(&server_orders),
+            proxy: Arc::clone(&proxy),
+            orders: server_orders,
         }),
+        configuration: Arc::clone(&reloader) as Arc<dyn Configuration>,
     };
-    // After the journals: their locks say whether another haflux runs on this folder.
-    for socket in sockets(&config, keeps)? {
+    for socket in sockets {
         tasks.push(Box::pin(socket.serve(orders.clone(), serving.subscribe())));
     }
-    tasks.extend(listen(&config, &stats, &relays, &replicating)?);
+    tasks.push(Box::pin(reloader.heed(reload_asked, serving.subscribe())));
     let mut tasks: Vec<BoxFuture<'static, ()>> = tasks
         .into_iter()
         .map(|task| until_the_end(task, ended.clone(), Arc::clone(&failed)))
         .collect();
     drop(ended);
     // The stop does not wait for this one: it must say that the process lives until the end.
-    let counted = Arc::clone(&stats);
-    tasks.push(Box::pin(ServiceManager::from_environment().attend(
-        move || service_manager::status(&counted),
+    let counting = Arc::clone(&proxy);
+    tasks.push(Box::pin(service_manager.attend(
+        move || service_manager::status(&counting.stats()),
         serving.subscribe(),
     )));
-
-    let handlers = relays
-        .iter()
-        .map(|relay| Arc::clone(relay) as Arc<dyn RelayHandler>)
-        .collect();
-    let proxy = Proxy::new(
-        Arc::clone(&config),
-        Arc::clone(&stats),
-        pools,
-        handlers,
-        Arc::new(status::Page::new(stats, Some(server_orders))?),
-    );
-    let bound = proxy.bind()?;
+    let bound = proxy.bind(&mut inherited)?;
+    inherited.let_go();
     for (frontend, addresses) in config.frontends.iter().zip(bound.addresses()) {
         for address in addresses {
             info!("frontend {} listens on {address}", frontend.name);
@@ -156,18 +193,10 @@ pub fn run(config: Config) -> Result<(), RunError> {
 
     let mut server = Server::new_with_opt_and_conf(None, pingora_configuration(&config));
     server.bootstrap();
-    let checks = server.add_service(proxy.background_service(serving.subscribe()));
-    let frontends = server.add_service(proxy.listening_service(bound, serving.subscribe(), tasks));
+    let checks = server.add_service(proxy.background_service());
+    let frontends = server.add_service(proxy.listening_service(bound, tasks));
     frontends.add_dependency(&checks);
-    let stop = Stop::new(
-        asked,
-        serving,
-        replicating,
-        proxy,
-        tasks_ended,
-        relays,
-        config.server.stop_timeout,
-    );
+    let stop = Stop::new(asked, serving, replicating, proxy, tasks_ended, relays);
     server.run(RunArgs {
         shutdown_signal: Box::new(stop),
     });
@@ -198,11 +227,15 @@ fn listen(
     stats: &Stats,
     relays: &[Arc<Relay>],
     stop: &watch::Sender<bool>,
+    inherited: &mut Inherited,
 ) -> Result<Vec<BoxFuture<'static, ()>>, UdpBindError> {
     let bound: Vec<Bound> = config
         .udp
         .iter()
-        .map(Bound::bind)
+        .map(|settings| match inherited.take_udp(settings.bind) {
+            Some(socket) => Bound::over(settings, socket),
+            None => Bound::bind(settings),
+        })
         .collect::<Result<_, _>>()?;
     if bound.is_empty() {
         return Ok(Vec::new());

@@ -5,15 +5,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
-use crate::config::Config;
 use crate::control::{ControlError, ReplicaReport, Replicas};
+use crate::proxy::Proxy;
 use crate::relay::{Membership, Readmission, Relay, ReplicaError};
 use crate::stats::units::Span;
 use crate::stats::{ReplicaStats, ReplicaStatus};
 
-/// The relays, with the configuration that they came from.
+/// The relays, with the configuration that counts now.
 pub(super) struct AllReplicas {
-    pub(super) config: Arc<Config>,
+    pub(super) proxy: Arc<Proxy>,
     pub(super) relays: Vec<Arc<Relay>>,
 }
 
@@ -146,8 +146,13 @@ fn report(
 impl Replicas for AllReplicas {
     async fn status(&self) -> Vec<ReplicaReport> {
         let mut reports = Vec::new();
-        for (relay, settings) in self.relays.iter().zip(&self.config.relays) {
-            let servers = &self.config.backend(settings.pool).servers;
+        let config = self.proxy.config();
+        for relay in &self.relays {
+            let mut settings = config.relays.iter();
+            let Some(settings) = settings.find(|one| one.name == relay.stats().name) else {
+                continue;
+            };
+            let servers = &config.backend(settings.pool).servers;
             let replicas = relay
                 .stats()
                 .replicas

@@ -9,14 +9,13 @@ use async_trait::async_trait;
 use crate::config::Config;
 use crate::config::model::{Backend, PoolServer, Probe, ServerAddress};
 use crate::control::{ControlError, ServerReport, Servers};
-use crate::proxy::{Ordered, Pool, ServerOrderError, ServerOrders, ServerPlace, Weight};
+use crate::proxy::{Ordered, Pool, Proxy, ServerOrderError, ServerOrders, ServerPlace, Weight};
 use crate::stats::snapshot::{Snapshot, Status};
 use crate::stats::{AdminState, ServerStats, Stats, csv};
 
-/// The orders, and what is counted.
+/// The orders, and the proxy that knows what is counted.
 pub(super) struct AllServers {
-    pub(super) config: Arc<Config>,
-    pub(super) stats: Arc<Stats>,
+    pub(super) proxy: Arc<Proxy>,
     pub(super) orders: Arc<ServerOrders>,
 }
 
@@ -52,7 +51,8 @@ impl AllServers {
 
     /// The number of a backend in the statistics: frontends come first, from 1 on, and then relays.
     fn backend_id(&self, index: usize) -> usize {
-        self.stats.frontends.len() + self.stats.relays.len() + index + 1
+        let stats = self.proxy.stats();
+        stats.frontends.len() + stats.relays.len() + index + 1
     }
 }
 
@@ -71,11 +71,11 @@ impl Servers for AllServers {
     }
 
     fn statistics(&self) -> String {
-        csv::csv(&Snapshot::take(&self.stats, SystemTime::now()))
+        csv::csv(&Snapshot::take(&self.proxy.stats(), SystemTime::now()))
     }
 
     fn process(&self) -> Vec<(&'static str, String)> {
-        process(&self.config, &self.stats)
+        process(&self.proxy.config(), &self.proxy.stats())
     }
 
     async fn set_state(

@@ -16,9 +16,11 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{debug, warn};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -69,7 +71,7 @@ impl ServiceManager {
     /// line), and once that `stop` has become true. Runs until it is dropped; for the runtime that serves. Returns at once if
     /// there is no service manager.
     pub(super) async fn attend(
-        self,
+        self: Arc<Self>,
         status: impl Fn() -> String + Send,
         mut stop: watch::Receiver<bool>,
     ) {
@@ -108,6 +110,21 @@ impl ServiceManager {
                 said = status;
             }
         }
+    }
+
+    /// Says that the configuration is being read again. [`ServiceManager::ready`] must follow, whether or not it is taken.
+    pub(super) fn reloading(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let microseconds = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
+        self.send(&format!(
+            "RELOADING=1\nMONOTONIC_USEC={microseconds}\nSTATUS=reloads its configuration\n"
+        ));
+    }
+
+    /// Says that a reload is over, and what became of it in a line of text.
+    pub(super) fn ready(&self, status: &str) {
+        let status = status.replace('\n', " ");
+        self.send(&format!("READY=1\nSTATUS={status}\n"));
     }
 
     /// Whether the service manager has it, or there is none.
@@ -197,7 +214,7 @@ mod tests {
             .build()
             .unwrap();
         let (_stop, stopped) = watch::channel(false);
-        runtime.spawn(manager.attend(|| "serves".to_owned(), stopped));
+        runtime.spawn(Arc::new(manager).attend(|| "serves".to_owned(), stopped));
         let begun = std::time::Instant::now();
         while heard(&socket).is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(30), "no beat");
@@ -216,6 +233,25 @@ mod tests {
         while heard(&socket).is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(30), "no beat");
         }
+    }
+
+    #[test]
+    fn a_reload_says_when_it_began() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manager, socket) = manager(&folder, Duration::from_secs(1));
+        manager.reloading();
+        manager.ready("the file is wrong:\nline 3");
+        let said = heard(&socket);
+        let now = clock_gettime(ClockId::Monotonic).tv_sec;
+        let began = said[0]
+            .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
+            .and_then(|rest| rest.split_once('\n'))
+            .map(|(usec, _)| usec.parse::<i64>().unwrap() / 1_000_000);
+        assert!(
+            began.is_some_and(|began| (now - 60..=now).contains(&began)),
+            "{said:?}"
+        );
+        assert_eq!(said[1], "READY=1\nSTATUS=the file is wrong: line 3\n");
     }
 
     #[test]

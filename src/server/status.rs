@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::StatusCode;
 
@@ -50,7 +51,8 @@ impl GivesOrders for ServerOrders {
 
 /// The page over these counters: HTML, its inside for its script (`;inside`), or JSON (`;json`).
 pub(super) struct Page {
-    stats: Arc<Stats>,
+    /// A reload replaces them.
+    stats: Arc<ArcSwap<Stats>>,
     orders: Option<Arc<dyn GivesOrders>>,
     /// What the forms of this process's pages bear.
     token: String,
@@ -63,7 +65,10 @@ impl Page {
     /// # Errors
     ///
     /// The system has nothing random to say.
-    pub(super) fn new(stats: Arc<Stats>, orders: Option<Arc<dyn GivesOrders>>) -> io::Result<Page> {
+    pub(super) fn new(
+        stats: Arc<ArcSwap<Stats>>,
+        orders: Option<Arc<dyn GivesOrders>>,
+    ) -> io::Result<Page> {
         let token = random_text()?;
         Ok(Page {
             stats,
@@ -74,7 +79,7 @@ impl Page {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.stats, SystemTime::now())
+        Snapshot::take(&self.stats.load(), SystemTime::now())
     }
 
     fn html(&self, asked: &PageRequest<'_>, nonce: &str, shown: Shown) -> Rendered {
@@ -85,7 +90,7 @@ impl Page {
             nonce,
             token: (asked.admin && self.orders.is_some()).then_some(self.token.as_str()),
         };
-        let page = stats::page::html(&self.stats, SystemTime::now(), view, shown);
+        let page = stats::page::html(&self.stats.load(), SystemTime::now(), view, shown);
         Rendered {
             status: StatusCode::OK,
             content_type: "text/html; charset=utf-8",
@@ -105,7 +110,7 @@ impl StatusPage for Page {
                     return rendered(StatusCode::OK, stats::csv::CONTENT_TYPE, text);
                 }
                 "json" => {
-                    let text = stats::json::json(&self.stats);
+                    let text = stats::json::json(&self.stats.load());
                     return rendered(StatusCode::OK, "application/json", text);
                 }
                 "inside" => return self.html(asked, "", Shown::Inside),
@@ -201,7 +206,7 @@ mod tests {
     fn page() -> (Page, Arc<Given>) {
         let given = Arc::new(Given::default());
         let orders = Arc::clone(&given) as Arc<dyn GivesOrders>;
-        let page = Page::new(Arc::new(nothing()), Some(orders)).unwrap();
+        let page = Page::new(Arc::new(ArcSwap::from_pointee(nothing())), Some(orders)).unwrap();
         (page, given)
     }
 

@@ -20,11 +20,10 @@ pub(super) struct Stop {
     asked: Asked,
     serving: watch::Sender<bool>,
     replicating: watch::Sender<bool>,
-    proxy: Proxy,
+    proxy: Arc<Proxy>,
     /// Closed when the last of the relays' tasks has ended.
     tasks_ended: Mutex<mpsc::Receiver<()>>,
     relays: Vec<Arc<Relay>>,
-    timeout: Duration,
 }
 
 impl Stop {
@@ -32,10 +31,9 @@ impl Stop {
         asked: Asked,
         serving: watch::Sender<bool>,
         replicating: watch::Sender<bool>,
-        proxy: Proxy,
+        proxy: Arc<Proxy>,
         tasks_ended: mpsc::Receiver<()>,
         relays: Vec<Arc<Relay>>,
-        timeout: Duration,
     ) -> Stop {
         Stop {
             asked,
@@ -44,20 +42,20 @@ impl Stop {
             proxy,
             tasks_ended: Mutex::new(tasks_ended),
             relays,
-            timeout,
         }
     }
 
     async fn end(&self) {
         self.serving.send_replace(true);
-        if tokio::time::timeout(self.timeout, self.proxy.served())
+        let timeout = self.proxy.config().server.stop_timeout;
+        if tokio::time::timeout(timeout, self.proxy.served())
             .await
             .is_err()
         {
             warn!(
                 "{} requests were still in flight after {:?} and are cut off",
                 self.proxy.in_flight().count(),
-                self.timeout
+                timeout
             );
         }
         self.replicating.send_replace(true);

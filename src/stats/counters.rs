@@ -1,4 +1,6 @@
 //! What is counted. Plain atomics, `Relaxed`: a view may be a moment apart from another.
+//!
+//! A clone counts the same things: the counters of a server or backend outlive a reload that changes its facts, such as a weight.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,9 +13,9 @@ use super::outages::Outages;
 use super::rate::Rate;
 use super::times::{Average, Histogram};
 
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+/// A number that only grows. A clone is the same number.
+#[derive(Debug, Default, Clone)]
+pub struct Counter(Arc<AtomicU64>);
 
 impl Counter {
     /// Adds one.
@@ -117,7 +119,7 @@ pub struct BudgetStats {
 }
 
 /// Responses by the first digit of their status.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Responses([Counter; 6]);
 
 impl Responses {
@@ -139,18 +141,18 @@ impl Responses {
 }
 
 /// What passes a frontend, a backend or a server.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Traffic {
     /// Sessions: connections on a frontend, requests under way on a backend or server.
     pub sessions: Arc<Gauge>,
     /// Sessions since the start.
     pub sessions_total: Counter,
     /// Sessions a second.
-    pub session_rate: Rate,
+    pub session_rate: Arc<Rate>,
     /// Requests since the start.
     pub requests: Counter,
     /// Requests a second.
-    pub request_rate: Rate,
+    pub request_rate: Arc<Rate>,
     /// Bytes of request bodies.
     pub bytes_in: Counter,
     /// Bytes of response bodies.
@@ -162,7 +164,7 @@ pub struct Traffic {
     /// Requests whose server broke off, or fell silent, inside its answer.
     pub server_aborts: Counter,
     /// How long requests took.
-    pub times: RequestTimes,
+    pub times: Arc<RequestTimes>,
 }
 
 impl Traffic {
@@ -280,7 +282,7 @@ pub struct LogTargetStats {
 }
 
 /// One frontend.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrontendStats {
     /// Its name.
     pub name: String,
@@ -303,7 +305,7 @@ pub struct FrontendStats {
 }
 
 /// What the read barrier of a replicated backend did.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct BarrierStats {
     /// Reads that wait for a fresh replica now.
     pub waiting: Arc<Gauge>,
@@ -320,7 +322,7 @@ pub struct BarrierStats {
 }
 
 /// One backend, with its servers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BackendStats {
     /// Its name.
     pub name: String,
@@ -331,7 +333,7 @@ pub struct BackendStats {
     /// Requests answered 503 because no server was up.
     pub no_server: Counter,
     /// Times in which none of its servers was up.
-    pub outages: Outages,
+    pub outages: Arc<Outages>,
     /// The read barrier, where a relay replicates to it.
     pub barrier: BarrierStats,
     /// Its servers, in the order of the configuration.
@@ -339,14 +341,14 @@ pub struct BackendStats {
 }
 
 /// One server of a backend.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ServerStats {
     /// Its name.
     pub name: String,
     /// Its address as configured.
     pub address: String,
     /// Its weight now: the configuration's until a person changes it.
-    pub weight: AtomicU32,
+    pub weight: Arc<AtomicU32>,
     /// Whether it is a backup.
     pub backup: bool,
     /// What passed it.
@@ -364,13 +366,13 @@ pub struct ServerStats {
     /// Requests that were moved from this server to another one.
     pub redispatches: Counter,
     /// Its state and since when.
-    pub state: ArcSwap<ServerState>,
+    pub state: Arc<ArcSwap<ServerState>>,
     /// Failed checks.
     pub check_failures: Counter,
     /// Times in which it was down.
-    pub outages: Outages,
+    pub outages: Arc<Outages>,
     /// The last check.
-    pub last_check: ArcSwapOption<LastCheck>,
+    pub last_check: Arc<ArcSwapOption<LastCheck>>,
 }
 
 impl ServerStats {

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::csv::csv;
 use super::json::json;
-use super::outages::Outages;
 use super::page::{self, Shown, View};
 use super::snapshot::{Snapshot, Status};
 use super::units::{Bytes, Count, Moment, Span};
@@ -44,7 +43,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
     let server = ServerStats {
         name: name.to_owned(),
         address: address.to_owned(),
-        weight: 1.into(),
+        weight: Arc::new(1.into()),
         backup: false,
         traffic: traffic(requests),
         connects: Counter::default(),
@@ -53,7 +52,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
         response_errors: Counter::default(),
         ends: Counter::default(),
         redispatches: Counter::default(),
-        state: ArcSwap::from_pointee(ServerState {
+        state: Arc::new(ArcSwap::from_pointee(ServerState {
             status,
             admin: AdminState::Ready,
             since: ago(if status == ServerStatus::Down {
@@ -70,10 +69,10 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
                     "not checked".to_owned()
                 }
             },
-        }),
+        })),
         check_failures: Counter::default(),
-        outages: Outages::default(),
-        last_check: ArcSwapOption::from(None),
+        outages: Arc::default(),
+        last_check: Arc::default(),
     };
     match status {
         ServerStatus::NoCheck | ServerStatus::Drain | ServerStatus::Maint => {}
@@ -184,7 +183,7 @@ pub(super) fn lab() -> Stats {
             balance: "roundrobin".to_owned(),
             traffic: traffic(1_732_650),
             no_server: Counter::default(),
-            outages: Outages::default(),
+            outages: Arc::default(),
             barrier: BarrierStats::default(),
             servers,
         })

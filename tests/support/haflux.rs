@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::lab::replace;
 use super::ports::{free_port, free_udp_port};
 use super::process::Process;
 use super::programs::succeeds;
@@ -155,6 +156,13 @@ impl Haflux {
     /// Its configuration file.
     pub fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// Replaces what its configuration file says by something else.
+    #[track_caller]
+    pub fn edit(&self, changes: &[(&str, &str)]) {
+        let text = std::fs::read_to_string(&self.file).expect("the file");
+        std::fs::write(&self.file, replace(text, changes)).expect("the file");
     }
 
     /// Its process id.

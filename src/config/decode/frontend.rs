@@ -45,7 +45,7 @@ const HEADER_SIZES: RangeInclusive<usize> = 1024..=512 * 1024;
 const ADDRESS: &str = "an address such as \"0.0.0.0:8086\" or \"[::]:8086\"";
 
 /// The name of the frontend of `server.metrics_bind`, which no frontend of a file can have.
-const METRICS_NAME: &str = "<METRICS>";
+pub(in crate::config) const METRICS_NAME: &str = "<METRICS>";
 
 /// Where that frontend serves the metrics, as Prometheus asks by default.
 const METRICS_PATH: &str = "/metrics";

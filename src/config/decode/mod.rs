@@ -14,6 +14,8 @@ mod sizes;
 mod stats_socket;
 mod udp;
 
+pub(super) use frontend::METRICS_NAME;
+
 use super::error::{Origin, Sink};
 use super::field::{Field, Keys, Table};
 use super::model::Config;

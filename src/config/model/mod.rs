@@ -210,7 +210,7 @@ pub enum Test {
 }
 
 /// `[[backend]]`: a pool of servers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
     /// `name`.
     pub name: String,
@@ -270,7 +270,7 @@ pub enum Balance {
 }
 
 /// `check`: the health check of a pool.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// What is tried.
     pub probe: Probe,
@@ -285,7 +285,7 @@ pub struct Check {
 }
 
 /// What a check does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probe {
     /// `check = { tcp = true }`, the default: a connection can be made.
     Tcp,
@@ -303,7 +303,7 @@ pub enum Probe {
 }
 
 /// One entry of `servers`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolServer {
     /// `name`.
     pub name: String,

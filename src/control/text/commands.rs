@@ -64,6 +64,20 @@ const COMMANDS: &[Command] = &[
         read: |_| Ok(Step::Lower(Level::Operator)),
     },
     Command {
+        words: &["reload"],
+        usage: "reload [dry-run]",
+        help: "read the configuration again, or say what it would change",
+        level: Level::Admin,
+        read: |rest| {
+            let dry_run = match rest {
+                [] => false,
+                ["dry-run"] => true,
+                _ => return Err("usage: reload [dry-run]\n".to_owned()),
+            };
+            Ok(Step::Ask(Request::Reload { dry_run }, View::Plain))
+        },
+    },
+    Command {
         words: &["replica", "readmit"],
         usage: "replica readmit <name> [as-it-is] [<relay>]",
         help: "take a replica back whose data was copied",

@@ -27,6 +27,11 @@ impl Sources {
         }
     }
 
+    /// Each address may have `most` from now on; connections that are there stay.
+    pub(in crate::proxy) fn change(&self, most: usize) {
+        self.connections.change(usize::MAX, most);
+    }
+
     /// Counts a connection from `address`; `None` if that has as many as it may.
     pub(in crate::proxy) fn enter(&self, address: IpAddr) -> Option<Place> {
         self.connections.enter(address)

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
@@ -21,14 +22,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
 
 use crate::config::model;
-use crate::proxy::Shared;
+use crate::inherited::Inherited;
 use crate::proxy::app::App;
 use crate::proxy::frontend::Frontend;
-use crate::proxy::pool::upstream_pool;
+use crate::proxy::pool::{Pool, upstream_pool};
 use crate::proxy::serving::Serving;
 
 /// Connections that the kernel holds until they are accepted.
-const BACKLOG: i32 = 1024;
+pub const BACKLOG: i32 = 1024;
+
 /// An address that a frontend cannot have.
 #[derive(Debug, thiserror::Error)]
 #[error("frontend \"{frontend}\": cannot listen on {address}: {source}")]
@@ -49,10 +51,16 @@ pub struct BoundListeners(Vec<Vec<BoundListener>>);
 struct BoundListener {
     address: SocketAddr,
     socket: Socket,
+    /// Somebody else has it too, and gives it to who comes next.
+    is_inherited: bool,
 }
 
 impl BoundListener {
+    /// The same socket, to empty its queue at a stop. The queue of one that is inherited is for who comes next.
     fn duplicate(&self) -> Option<std::net::TcpListener> {
+        if self.is_inherited {
+            return None;
+        }
         match self.socket.try_clone() {
             Ok(socket) => Some(socket.into()),
             Err(error) => {
@@ -68,21 +76,28 @@ impl BoundListener {
 }
 
 impl BoundListeners {
-    pub(in crate::proxy) fn bind(frontends: &[model::Frontend]) -> Result<Self, BindError> {
-        let bind_frontend = |frontend: &model::Frontend| {
-            let bind_one = |address: &SocketAddr| {
-                bind(*address).map_err(|source| BindError {
+    pub(in crate::proxy) fn bind(
+        frontends: &[model::Frontend],
+        inherited: &mut Inherited,
+    ) -> Result<Self, BindError> {
+        let mut bind_frontend = |frontend: &model::Frontend| {
+            let mut bind_one = |address: &SocketAddr| {
+                let bound = match inherited.take_tcp(*address) {
+                    Some(socket) => take_over(*address, socket),
+                    None => bind(*address),
+                };
+                bound.map_err(|source| BindError {
                     frontend: frontend.name.clone(),
                     address: *address,
                     source,
                 })
             };
-            frontend.bind.iter().map(bind_one).collect()
+            frontend.bind.iter().map(&mut bind_one).collect()
         };
         Ok(Self(
             frontends
                 .iter()
-                .map(bind_frontend)
+                .map(&mut bind_frontend)
                 .collect::<Result<_, _>>()?,
         ))
     }
@@ -107,12 +122,27 @@ fn bind(address: SocketAddr) -> io::Result<BoundListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     let address = socket.local_addr()?.as_socket().unwrap_or(address);
-    Ok(BoundListener { address, socket })
+    Ok(BoundListener {
+        address,
+        socket,
+        is_inherited: false,
+    })
+}
+
+fn take_over(address: SocketAddr, socket: std::net::TcpListener) -> io::Result<BoundListener> {
+    socket.set_nonblocking(true)?;
+    Ok(BoundListener {
+        address,
+        socket: socket.into(),
+        is_inherited: true,
+    })
 }
 
 /// Accepts on all frontends and answers, all in one runtime.
 pub struct ListeningService {
-    shared: Arc<Shared>,
+    frontends: Vec<Arc<ArcSwap<Serving>>>,
+    pools: watch::Receiver<Vec<Arc<Pool>>>,
+    threads: usize,
     /// Taken at the start.
     bound: Option<BoundListeners>,
     addresses: Vec<String>,
@@ -123,7 +153,8 @@ pub struct ListeningService {
 
 impl ListeningService {
     pub(in crate::proxy) fn new(
-        shared: Arc<Shared>,
+        frontends: Vec<Arc<ArcSwap<Serving>>>,
+        pools: watch::Receiver<Vec<Arc<Pool>>>,
         bound: BoundListeners,
         stop: watch::Receiver<bool>,
         tasks: Vec<BoxFuture<'static, ()>>,
@@ -131,7 +162,11 @@ impl ListeningService {
         let addresses = bound.0.iter().flatten();
         Self {
             addresses: addresses.map(|one| one.address.to_string()).collect(),
-            shared,
+            threads: frontends
+                .first()
+                .map_or(1, |frontend| frontend.load().shared.config.server.threads),
+            frontends,
+            pools,
             bound: Some(bound),
             stop,
             tasks: Mutex::new(tasks),
@@ -141,32 +176,24 @@ impl ListeningService {
     /// A service of Pingora's for each frontend, its sockets put into `fds`.
     fn services(&mut self, fds: &ListenFds) -> Vec<Service<Frontend>> {
         let conf = Arc::new(ServerConf {
-            threads: self.shared.config.server.threads,
+            threads: self.threads,
             ..ServerConf::default()
         });
         let bound = self.bound.take().map(|bound| bound.0).unwrap_or_default();
-        let frontends = self.shared.config.frontends.iter();
-        frontends
-            .zip(&self.shared.stats.frontends)
+        self.frontends
+            .iter()
             .zip(bound)
-            .map(|((config, stats), listeners)| {
-                let app = App::new(Serving::new(
-                    Arc::clone(&self.shared),
-                    config.clone(),
-                    Arc::clone(stats),
-                    self.stop.clone(),
-                ));
+            .map(|(serving, listeners)| {
+                let app = App::new(Arc::clone(serving));
                 let sockets = listeners.iter().filter_map(BoundListener::duplicate);
                 let frontend = Frontend::new(
-                    config,
-                    Arc::clone(stats),
-                    Arc::clone(&self.shared.stats),
-                    self.shared.in_flight.clone(),
+                    Arc::clone(serving),
                     http_proxy(&conf, app),
                     self.stop.clone(),
                     sockets.collect(),
                 );
-                let mut service = Service::new(config.name.clone(), frontend);
+                let name = serving.load().config.name.clone();
+                let mut service = Service::new(name, frontend);
                 for listener in listeners {
                     let name = listener.address.to_string();
                     // Pingora's buffers live as long as a connection; ours, as long as something is in them.
@@ -189,13 +216,14 @@ impl ServiceWithDependents for ListeningService {
         listeners_per_fd: usize,
         ready: ServiceReadyNotifier,
     ) {
-        let _accepting = self.shared.accepting.enter();
+        let serving = self.frontends.first().map(|frontend| frontend.load_full());
+        let _accepting = serving.map(|serving| serving.shared.accepting.enter());
         let tasks = self.tasks.get_mut();
         for task in std::mem::take(tasks) {
             tokio::spawn(task);
         }
         tokio::spawn(upstream_pool::sweep_all(
-            self.shared.pools.clone(),
+            self.pools.clone(),
             self.stop.clone(),
         ));
         let fds = fds.unwrap_or_else(|| Arc::new(Fds::new().into()));
@@ -218,7 +246,7 @@ impl ServiceWithDependents for ListeningService {
     }
 
     fn threads(&self) -> Option<usize> {
-        Some(self.shared.config.server.threads)
+        Some(self.threads)
     }
 
     fn listen_addresses(&self) -> Option<Vec<String>> {

@@ -1,31 +1,40 @@
-//! The health checks of one pool: Pingora's machinery runs them, this wraps each in a deadline and keeps what it found.
+//! The health checks of one pool: Pingora's probes, each within a deadline, and what becomes of their outcomes.
 //!
-//! Pingora knows a checked server by address and weight, and by address two servers could be one. So the weight it sees is
-//! the server's position in the pool plus one, and its registry is told that nothing else makes a server: its health
-//! survives a change of address.
+//! Each server is checked for itself, so that one that is silent holds up no other's checks. How its checks ended lately goes with the
+//! server from one configuration to the next: a reload makes none of them begin anew.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use async_trait::async_trait;
+use futures_util::future::join_all;
+use parking_lot::Mutex;
 use pingora::http::RequestHeader;
-use pingora::lb::discovery::ServiceDiscovery;
 use pingora::lb::health_check::{HealthCheck, HttpHealthCheck, TcpHealthCheck};
-use pingora::lb::{Backend as Target, BackendView, Extensions, HealthCheckService, HealthRegistry};
+use pingora::lb::{Backend as Target, Extensions};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType};
-use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use crate::config::model::{Backend, Check, Probe, ServerAddress};
-use crate::proxy::pool::{CheckError, Pool};
+use crate::proxy::pool::{CheckError, Pool, Server};
 use crate::stats::LastCheck;
 
-/// The checks of one pool.
-pub(crate) struct PoolChecks {
-    view: BackendView,
-    service: HealthCheckService,
+/// How many checks of a server in a row ended otherwise than its state says.
+#[derive(Debug, Default)]
+pub(crate) struct Streak(Mutex<usize>);
+
+impl Streak {
+    /// One more check ended. True if the state is to change: that was the last of `needed` in a row.
+    fn ended(&self, as_the_state_says: bool, needed: usize) -> bool {
+        let mut streak = self.0.lock();
+        *streak = if as_the_state_says { 0 } else { *streak + 1 };
+        let is_long_enough = *streak >= needed && !as_the_state_says;
+        if is_long_enough {
+            *streak = 0;
+        }
+        is_long_enough
+    }
 }
 
 /// Whether the checks of `backend` can be made.
@@ -43,84 +52,6 @@ pub(crate) fn validate(backend: &Backend) -> Result<(), CheckError> {
     Ok(())
 }
 
-impl PoolChecks {
-    /// The checks of `pool`, or `None` if it has none.
-    pub(crate) fn new(pool: &Arc<Pool>) -> Option<Self> {
-        let check = &pool.config().check;
-        let probes: Vec<Option<ServerProbe>> = pool
-            .servers()
-            .iter()
-            .map(|server| {
-                let checked = pool.is_checked(server);
-                checked
-                    .then(|| probe(check, &server.config.address))
-                    .flatten()
-            })
-            .collect();
-        if probes.iter().all(Option::is_none) {
-            return None;
-        }
-        let registry = Arc::new(HealthRegistry::with_equivalence(|target| {
-            u64::try_from(target.weight).unwrap_or(u64::MAX)
-        }));
-        registry.set_health_check(Box::new(RecordedCheck {
-            pool: Arc::clone(pool),
-            probes,
-        }));
-        let mut service = HealthCheckService::new(Arc::clone(&registry));
-        service.health_check_frequency = Some(check.interval);
-        service.parallel_health_check = true;
-        let view = BackendView::new_with_health_registry(
-            Box::new(CheckedServers(Arc::clone(pool))),
-            registry,
-        );
-        Some(Self { view, service })
-    }
-
-    /// Takes over the addresses as they are now.
-    pub(crate) async fn update(&self) {
-        if let Err(error) = self.view.update(|_| ()).await {
-            log::error!("the servers to check could not be taken over: {error}");
-        }
-    }
-
-    /// Checks until `stop` is true.
-    pub(crate) async fn run(&self, stop: watch::Receiver<bool>) {
-        self.service.run(stop, None).await;
-    }
-}
-
-/// The servers that have a check and an address, for Pingora.
-struct CheckedServers(Arc<Pool>);
-
-#[async_trait]
-impl ServiceDiscovery for CheckedServers {
-    async fn discover(&self) -> pingora::Result<(BTreeSet<Target>, HashMap<u64, bool>)> {
-        let pool = &self.0;
-        let targets = pool
-            .servers()
-            .iter()
-            .enumerate()
-            .filter(|(_, server)| pool.is_checked(server))
-            .filter_map(|(index, server)| {
-                Some(Target {
-                    addr: SocketAddr::Inet(server.handle.address()?),
-                    weight: index + 1,
-                    ext: Extensions::new(),
-                })
-            })
-            .collect();
-        Ok((targets, HashMap::new()))
-    }
-}
-
-/// Runs a server's probe within the check's deadline and keeps the outcome.
-struct RecordedCheck {
-    pool: Arc<Pool>,
-    /// By position in the pool; `None` for servers without a check.
-    probes: Vec<Option<ServerProbe>>,
-}
-
 /// What is asked of one server.
 struct ServerProbe {
     probe: Box<dyn HealthCheck + Send + Sync>,
@@ -128,29 +59,37 @@ struct ServerProbe {
     status: Arc<AtomicU16>,
 }
 
-fn index_of(target: &Target) -> usize {
-    target.weight.saturating_sub(1)
+/// Checks the servers of `pool` that are to be checked, until it is dropped.
+pub(crate) async fn check(pool: &Pool) {
+    let checked = pool.servers().iter().enumerate();
+    let checked = checked.filter(|(_, server)| pool.is_checked(server));
+    join_all(checked.map(|(index, server)| check_server(pool, index, server))).await;
 }
 
-#[async_trait]
-impl HealthCheck for RecordedCheck {
-    async fn check(&self, target: &Target) -> pingora::Result<()> {
-        let index = index_of(target);
-        let (Some(Some(probe)), Some(server)) = (self.probes.get(index), self.pool.server(index))
-        else {
-            return Ok(());
-        };
+async fn check_server(pool: &Pool, index: usize, server: &Server) {
+    let check = &pool.config().check;
+    let Some(probe) = probe(check, &server.config.address) else {
+        return;
+    };
+    let mut pace = tokio::time::interval(check.interval);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pace.tick().await;
+        // In maint it is not asked, and stays what it was.
         if server.handle.is_in_maint() {
-            // It is not asked, and stays what it was before.
-            return match server.handle.is_up() {
-                true => Ok(()),
-                false => Err(Error::new(ErrorType::ConnectError)),
-            };
+            continue;
         }
-        let check = &self.pool.config().check;
+        let Some(address) = server.handle.address() else {
+            continue;
+        };
+        let target = Target {
+            addr: SocketAddr::Inet(address),
+            weight: 1,
+            ext: Extensions::new(),
+        };
         let started = Instant::now();
         probe.status.store(0, Ordering::Relaxed);
-        let result = match tokio::time::timeout(check.timeout, probe.probe.check(target)).await {
+        let result = match tokio::time::timeout(check.timeout, probe.probe.check(&target)).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(ErrorType::ReadTimedout)),
         };
@@ -161,6 +100,7 @@ impl HealthCheck for RecordedCheck {
             // The kernel makes connections also for a process that stands still.
             (Ok(()), _) => {}
         }
+        let reason = format!("{code} {detail}");
         server.stats.last_check.store(Some(Arc::new(LastCheck {
             at: SystemTime::now(),
             took: started.elapsed(),
@@ -171,26 +111,14 @@ impl HealthCheck for RecordedCheck {
             },
             detail,
         })));
-        result
-    }
-
-    async fn health_status_change(&self, target: &Target, healthy: bool) {
-        let index = index_of(target);
-        let Some(server) = self.pool.server(index) else {
-            return;
-        };
-        let reason = server
-            .stats
-            .last_check
-            .load()
-            .as_deref()
-            .map_or_else(String::new, |last| format!("{} {}", last.code, last.detail));
-        self.pool.mark(index, healthy, &reason);
-    }
-
-    fn health_threshold(&self, success: bool) -> usize {
-        let check = &self.pool.config().check;
-        if success { check.rise } else { check.fall }
+        let healthy = result.is_ok();
+        let needed = if healthy { check.rise } else { check.fall };
+        if server
+            .streak
+            .ended(server.handle.is_up() == healthy, needed)
+        {
+            pool.mark(index, healthy, &reason);
+        }
     }
 }
 

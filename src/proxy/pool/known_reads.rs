@@ -36,14 +36,16 @@ pub(in crate::proxy) struct KnownReads {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) struct Shape(u64);
 
-impl KnownReads {
-    pub(in crate::proxy) fn new() -> Self {
+impl Default for KnownReads {
+    fn default() -> Self {
         Self {
             key: RandomState::new(),
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
+}
 
+impl KnownReads {
     /// What is known a request with this target and body by; nothing if it is too large.
     pub(in crate::proxy) fn shape(&self, target: &[u8], body: &[u8]) -> Option<Shape> {
         if target.len().saturating_add(body.len()) > LARGEST {
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn times_may_differ_and_nothing_else() {
-        let known = KnownReads::new();
+        let known = KnownReads::default();
         let shape = |body: &str| known.shape(b"/query?db=d", body.as_bytes()).unwrap();
         let first = shape("q=SELECT v FROM m WHERE time > 1700000000000ms LIMIT 10");
         assert!(!known.knows(first));

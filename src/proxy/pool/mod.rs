@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use self::balance::{Balancer, Share};
+use self::health::Streak;
 use self::known_reads::KnownReads;
 use self::upstream_pool::IdleConnections;
 use crate::config::Config;
@@ -48,7 +49,7 @@ pub struct Pool {
     servers: Vec<Server>,
     /// The server that answers what differs from node to node.
     pinned: AtomicUsize,
-    known_reads: KnownReads,
+    known_reads: Arc<KnownReads>,
 }
 
 /// One server of a pool.
@@ -57,25 +58,40 @@ pub(crate) struct Server {
     pub(crate) handle: Arc<ServerHandle>,
     pub(crate) stats: Arc<ServerStats>,
     pub(crate) idle: IdleConnections,
+    /// How its checks ended lately.
+    streak: Arc<Streak>,
 }
 
-/// The pools of `config`, in its order, which is the order of `stats` too.
+/// The pools of `config`, in its order, which is the order of `stats` too. One of `before` that nothing was changed about is among them
+/// as it is; a server of the same name in a pool of the same name is the same server.
 ///
 /// # Errors
 ///
-/// A check whose request cannot be made.
-pub fn build_pools(config: &Config, stats: &Stats) -> Result<Vec<Arc<Pool>>, CheckError> {
-    config
-        .backends
-        .iter()
-        .zip(&stats.backends)
-        .map(|(backend, stats)| Pool::new(backend.clone(), Arc::clone(stats)).map(Arc::new))
-        .collect()
+/// A check whose request cannot be made. Nothing has been done to the pools before then.
+pub fn build_pools(
+    config: &Config,
+    stats: &Stats,
+    before: &[Arc<Pool>],
+) -> Result<Vec<Arc<Pool>>, CheckError> {
+    config.backends.iter().try_for_each(health::validate)?;
+    let pools = config.backends.iter().zip(&stats.backends);
+    let pools = pools.map(|(backend, stats)| {
+        let known = before.iter().find(|pool| pool.name() == backend.name);
+        match known {
+            Some(same) if same.config == *backend => Arc::clone(same),
+            _ => Arc::new(Pool::new(backend.clone(), Arc::clone(stats), known)),
+        }
+    });
+    Ok(pools.collect())
 }
 
 impl Pool {
-    fn new(config: Backend, stats: Arc<BackendStats>) -> Result<Self, CheckError> {
-        health::validate(&config)?;
+    /// `before` is the pool that this one takes the place of.
+    fn new(config: Backend, stats: Arc<BackendStats>, before: Option<&Arc<Pool>>) -> Self {
+        let known = |name: &str| {
+            let mut servers = before?.servers.iter();
+            servers.find(|server| server.config.name == name)
+        };
         let servers: Vec<Server> = config
             .servers
             .iter()
@@ -85,23 +101,40 @@ impl Pool {
                     ServerAddress::Ip(address) => Some(address),
                     ServerAddress::Dns { .. } => None,
                 };
+                let (handle, streak) = match known(&server.name) {
+                    Some(known) => (Arc::clone(&known.handle), Arc::clone(&known.streak)),
+                    None => {
+                        let handle = ServerHandle::new(&server.name, address, address.is_some());
+                        (Arc::new(handle), Arc::default())
+                    }
+                };
                 Server {
-                    handle: Arc::new(ServerHandle::new(&server.name, address, address.is_some())),
+                    handle,
                     config: server.clone(),
                     stats: Arc::clone(stats),
                     idle: IdleConnections::new(config.server_keep_alive),
+                    streak,
                 }
             })
             .collect();
+        let pinned = before
+            .and_then(|before| before.server(before.pinned.load(Ordering::Relaxed)))
+            .and_then(|pinned| {
+                let mut names = servers.iter().map(|server| &server.config.name);
+                names.position(|name| *name == pinned.config.name)
+            });
         let pool = Self {
             balancer: Balancer::new(config.balance, servers.len()),
             config,
             stats,
             servers,
-            pinned: AtomicUsize::new(0),
-            known_reads: KnownReads::new(),
+            pinned: AtomicUsize::new(pinned.unwrap_or_default()),
+            known_reads: before.map_or_else(Arc::default, |before| Arc::clone(&before.known_reads)),
         };
         for (index, server) in pool.servers.iter().enumerate() {
+            if known(&server.config.name).is_some() {
+                continue;
+            }
             let (up, reason) = match server.handle.address() {
                 Some(_) => (true, "start"),
                 None => (false, "name not resolved yet"),
@@ -111,8 +144,34 @@ impl Pool {
                 server.stats.outages.begin(up);
             }
         }
-        pool.stats.outages.begin(pool.has_server_up());
-        Ok(pool)
+        if before.is_none() {
+            pool.stats.outages.begin(pool.has_server_up());
+        }
+        pool
+    }
+
+    /// Has the servers that were there before be as this pool says from now on. A server that is up stays up, and one that is down
+    /// stays down, unless nothing checks it any more.
+    pub(in crate::proxy) fn take_over(&self) {
+        for (index, server) in self.servers.iter().enumerate() {
+            if let ServerAddress::Ip(address) = server.config.address {
+                server.handle.set_address(Some(address));
+            }
+            let has_address = server.handle.address().is_some();
+            let is_checked = self.is_checked(server);
+            if !is_checked && !server.handle.is_up() && has_address {
+                self.mark(index, true, "not checked");
+            }
+            let up = server.handle.is_up();
+            if server.stats.state.load().status != self.status(server, up) {
+                let reason = match is_checked {
+                    true => "checked from now on",
+                    false => "not checked",
+                };
+                self.record(index, up, reason);
+            }
+        }
+        self.stats.outages.note(self.has_server_up());
     }
 
     /// Its name.
@@ -327,7 +386,7 @@ impl Pool {
         }
     }
 
-    /// A person gives the server at `index` this weight.
+    /// The server at `index` has this weight from now on, by order or by the file.
     pub(crate) fn set_weight(&self, index: usize, weight: u32) {
         let Some(server) = self.servers.get(index) else {
             return;
@@ -335,7 +394,7 @@ impl Pool {
         let before = server.stats.weight.swap(weight, Ordering::Relaxed);
         if before != weight {
             log::info!(
-                "server {}/{} has weight {weight} by order; it had {before}",
+                "server {}/{} has weight {weight}; it had {before}",
                 self.name(),
                 server.handle.name()
             );
@@ -350,20 +409,23 @@ impl Pool {
         let Some(server) = self.servers.get(index) else {
             return;
         };
-        let admin = server.handle.admin();
-        let status = match (admin, up) {
+        server.stats.state.store(Arc::new(ServerState {
+            status: self.status(server, up),
+            admin: server.handle.admin(),
+            since: SystemTime::now(),
+            reason: reason.to_owned(),
+        }));
+    }
+
+    /// The word for a server of this pool that is `up` or not.
+    fn status(&self, server: &Server, up: bool) -> ServerStatus {
+        match (server.handle.admin(), up) {
             (AdminState::Maint, _) => ServerStatus::Maint,
             (_, false) => ServerStatus::Down,
             (AdminState::Drain, true) => ServerStatus::Drain,
             (AdminState::Ready, true) if self.is_checked(server) => ServerStatus::Up,
             (AdminState::Ready, true) => ServerStatus::NoCheck,
-        };
-        server.stats.state.store(Arc::new(ServerState {
-            status,
-            admin,
-            since: SystemTime::now(),
-            reason: reason.to_owned(),
-        }));
+        }
     }
 
     /// Whether some server is up, whatever its weight.

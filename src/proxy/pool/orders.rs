@@ -105,12 +105,28 @@ impl ServerOrders {
     }
 
     /// Gives orders to these pools from here on; servers that keep their names keep their orders, the others' are forgotten.
+    /// A weight that the configuration has changed counts instead of one that was ordered before. May wait for the disk.
     pub fn follow(&self, pools: Vec<Arc<Pool>>) {
         let mut kept = self.kept.lock();
+        let before = self.pools.load();
         let mut keys = Vec::new();
         for pool in &pools {
+            let known = before.iter().find(|one| one.name() == pool.name());
             for (index, server) in pool.servers().iter().enumerate() {
-                let order = kept.order(pool.name(), server.handle.name());
+                let mut order = kept.order(pool.name(), server.handle.name());
+                let has_changed = |one: &Server| {
+                    one.config.name == server.config.name
+                        && one.config.weight != server.config.weight
+                };
+                if order.weight.is_some()
+                    && known.is_some_and(|pool| pool.servers().iter().any(has_changed))
+                {
+                    order.weight = None;
+                    let kept = kept.keep(pool.name(), server.handle.name(), order);
+                    if let Err(error) = kept {
+                        log::error!("the orders for servers are not written: {error}");
+                    }
+                }
                 pool.set_weight(index, order.weight.unwrap_or(server.config.weight));
                 pool.set_admin(index, order.state);
                 keys.push(kept_orders::key(pool.name(), server.handle.name()));

@@ -93,12 +93,16 @@ impl IdleConnections {
 }
 
 /// Sweeps the idle connections to all servers now and then, until `stop` is true.
-pub(crate) async fn sweep_all(pools: Vec<Arc<Pool>>, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn sweep_all(
+    pools: watch::Receiver<Vec<Arc<Pool>>>,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(SWEEP) => {}
         }
+        let pools = pools.borrow().clone();
         for server in pools.iter().flat_map(|pool| pool.servers()) {
             server.idle.sweep();
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::client::Client;
 use super::harness::{Running, plain, server, until};
 use super::stand_in::{Behaviour, StandIn};
+use crate::inherited::Inherited;
 use crate::proxy::BoundListeners;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,7 +95,7 @@ async fn a_busy_address_is_an_error_at_once() {
     let address = taken.local_addr().unwrap();
     let mut config = plain(Vec::new());
     config.frontends[0].bind.push(address);
-    let error = BoundListeners::bind(&config.frontends).unwrap_err();
+    let error = BoundListeners::bind(&config.frontends, &mut Inherited::default()).unwrap_err();
     let text = error.to_string();
     let expected = format!("frontend \"front\": cannot listen on {address}: ");
     assert!(text.starts_with(&expected), "{text}");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -24,13 +24,13 @@ use crate::config::model::{
 };
 use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
+use crate::inherited::Inherited;
 use crate::proxy::{
     InFlight, PageOrderError, PageRequest, Pool, Proxy, RelayHandler, Rendered, StatusPage,
     build_pools,
 };
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
-use crate::stats::outages::Outages;
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState,
     ServerStats, ServerStatus, Stats, Traffic,
@@ -204,7 +204,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
         Arc::new(ServerStats {
             name: server.name.clone(),
             address: server.address.to_string(),
-            weight: server.weight.into(),
+            weight: Arc::new(server.weight.into()),
             backup: server.backup,
             traffic: Traffic::default(),
             connects: Counter::default(),
@@ -213,15 +213,15 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             response_errors: Counter::default(),
             ends: Counter::default(),
             redispatches: Counter::default(),
-            state: ArcSwap::from_pointee(ServerState {
+            state: Arc::new(ArcSwap::from_pointee(ServerState {
                 status: ServerStatus::Up,
                 admin: AdminState::Ready,
                 since: SystemTime::now(),
                 reason: String::new(),
-            }),
+            })),
             check_failures: Counter::default(),
-            outages: Outages::default(),
-            last_check: ArcSwapOption::empty(),
+            outages: Arc::default(),
+            last_check: Arc::default(),
         })
     };
     let frontends = config.frontends.iter().map(|frontend| {
@@ -243,7 +243,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             balance: "roundrobin".into(),
             traffic: Traffic::default(),
             no_server: Counter::default(),
-            outages: Outages::default(),
+            outages: Arc::default(),
             barrier: BarrierStats::default(),
             servers: backend.servers.iter().map(server).collect(),
         })
@@ -272,7 +272,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
 pub(crate) fn pool(servers: Vec<PoolServer>) -> Arc<Pool> {
     let config = plain(servers);
     let stats = stats(&config);
-    build_pools(&config, &stats).unwrap().remove(0)
+    build_pools(&config, &stats, &[]).unwrap().remove(0)
 }
 
 struct EchoRelay;
@@ -370,25 +370,26 @@ impl Running {
     ) -> Self {
         let config = Arc::new(config);
         let stats = stats(&config);
-        let pools = build_pools(&config, &stats).unwrap();
+        let pools = build_pools(&config, &stats, &[]).unwrap();
         let relays: Vec<Arc<dyn RelayHandler>> = config
             .relays
             .iter()
             .map(|_| Arc::new(EchoRelay) as Arc<dyn RelayHandler>)
             .collect();
+        let (stop, stopped) = watch::channel(false);
         let proxy = Proxy::new(
             config,
             Arc::clone(&stats),
             pools.clone(),
             relays,
             Arc::new(PlainStatus),
+            stopped.clone(),
         );
-        let bound = proxy.bind().unwrap();
+        let bound = proxy.bind(&mut Inherited::default()).unwrap();
         let addresses = bound.addresses();
-        let (stop, stopped) = watch::channel(false);
         before(&stop, &addresses);
-        let mut service = proxy.listening_service(bound, stopped.clone(), Vec::new());
-        let pool_service = proxy.background_service(stopped.clone());
+        let mut service = proxy.listening_service(bound, Vec::new());
+        let pool_service = proxy.background_service();
         let listening = tokio::spawn(async move {
             let (ready, _watch) = watch::channel(false);
             let notifier = ServiceReadyNotifier::new(ready);

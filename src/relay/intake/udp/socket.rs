@@ -39,7 +39,22 @@ impl Bound {
             source,
         };
         let socket = open(settings).map_err(fail)?;
+        Bound::over(settings, socket.into())
+    }
+
+    /// The same over a socket that is bound to the address already.
+    ///
+    /// # Errors
+    /// [`UdpBindError`] if the kernel does not let it be used.
+    pub fn over(settings: &model::Udp, socket: UdpSocket) -> Result<Bound, UdpBindError> {
+        let fail = |source| UdpBindError {
+            address: settings.bind,
+            source,
+        };
+        let socket = Socket::from(socket);
+        socket.set_nonblocking(true).map_err(fail)?;
         let asked = settings.read_buffer;
+        socket.set_recv_buffer_size(asked).map_err(fail)?;
         let given = given(socket.recv_buffer_size().map_err(fail)?);
         if given < asked {
             warn!(

@@ -1,0 +1,52 @@
+//! `haflux reload`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::text::lines;
+use super::{ConfigFile, running};
+use crate::control::{Answer, Request, ask};
+
+/// What `haflux reload` is told.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Change nothing; say what a reload would change, and what needs a restart
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Asks the haflux that runs, unless the file is wrong already.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let file = &arguments.file.config;
+    let config = match running::configuration(file) {
+        Ok(config) => config,
+        Err(status) => {
+            eprintln!("haflux: nothing was changed");
+            return status;
+        }
+    };
+    let request = Request::Reload {
+        dry_run: arguments.dry_run,
+    };
+    match ask(&config.server.data_dir, &request, running::LIMIT) {
+        Ok(Answer::Done(said)) => {
+            println!("{}", lines(said.as_bytes()));
+            return ExitCode::SUCCESS;
+        }
+        Ok(Answer::Refused(error)) => eprintln!("{}", lines(error.to_string().as_bytes())),
+        Ok(
+            Answer::Misunderstood(_)
+            | Answer::Replicas(_)
+            | Answer::Servers(_)
+            | Answer::Statistics(_)
+            | Answer::Process(_),
+        ) => {
+            eprintln!("haflux did not understand it; is the one that runs of another version?");
+        }
+        Err(error) => eprintln!("haflux: {error}"),
+    }
+    ExitCode::FAILURE
+}

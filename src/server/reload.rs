@@ -1,0 +1,184 @@
+//! The configuration file is read again while the process runs.
+//!
+//! The process runs by one whole file at any moment. A file with an error, or with a change that needs a restart, changes nothing:
+//! whoever asked hears everything that stands against it. What a running request sees, and what becomes of servers, is said in
+//! [`proxy`](crate::proxy); `docs/decisions/reload.md` says why.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use log::{error, info, warn};
+use tokio::sync::{Mutex, watch};
+
+use super::counters;
+use super::service_manager::{self, ServiceManager};
+use super::signals::Reload;
+use crate::config::model;
+use crate::config::{Change, Config, Errors, changes};
+use crate::control::{Configuration, ControlError};
+use crate::proxy::{CheckError, Proxy, RelayHandler, ServerOrders, build_pools};
+use crate::relay::Relay;
+use crate::stats::Stats;
+
+/// Where a configuration came from, and how its levels of logging are set.
+pub struct Source {
+    /// The file.
+    pub file: PathBuf,
+    /// Has the log follow `[server]` from now on.
+    pub set_levels: fn(&model::Server),
+}
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    /// The file has errors.
+    #[error("{0}\nhaflux goes on as it was: nothing was changed")]
+    File(#[from] Errors),
+    /// A check cannot be made.
+    #[error("{0}\nhaflux goes on as it was: nothing was changed")]
+    Check(#[from] CheckError),
+    /// Something in it cannot be changed while the process runs.
+    #[error("{0}")]
+    NeedsRestart(String),
+}
+
+/// Has the process run by what the file says now.
+pub(super) struct Reloader {
+    pub(super) source: Source,
+    pub(super) proxy: Arc<Proxy>,
+    /// What the status page shows.
+    pub(super) shown: Arc<ArcSwap<Stats>>,
+    /// What a person ordered for servers.
+    pub(super) orders: Arc<ServerOrders>,
+    pub(super) relays: Vec<Arc<Relay>>,
+    pub(super) service_manager: Arc<ServiceManager>,
+    /// One reload at a time.
+    pub(super) turn: Mutex<()>,
+}
+
+impl Reloader {
+    /// Reloads at each SIGHUP until `stop` is true.
+    pub(super) async fn heed(self: Arc<Self>, asked: Reload, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = asked.notified() => {}
+            }
+            // It is in the log.
+            let _ = self.take(false).await;
+        }
+    }
+
+    /// Reads the file again, and has the process run by it unless that is a `dry_run`. Returns what that changes, for a person.
+    ///
+    /// # Errors
+    /// Why nothing was changed, or would be.
+    async fn take(&self, dry_run: bool) -> Result<String, ReloadError> {
+        let _turn = self.turn.lock().await;
+        if dry_run {
+            return self.try_take(true).await;
+        }
+        self.service_manager.reloading();
+        let result = self.try_take(false).await;
+        let status = service_manager::status(&self.proxy.stats());
+        self.service_manager.ready(&match &result {
+            Ok(_) => status,
+            Err(error) => format!("{status}; the last reload changed nothing: {error}"),
+        });
+        let file = self.source.file.display();
+        match &result {
+            Ok(said) => said
+                .lines()
+                .for_each(|line| info!("reload of {file}: {line}")),
+            Err(error) => {
+                let said = error.to_string();
+                said.lines()
+                    .for_each(|line| error!("reload of {file}: {line}"));
+            }
+        }
+        result
+    }
+
+    async fn try_take(&self, dry_run: bool) -> Result<String, ReloadError> {
+        let file = self.source.file.clone();
+        // The folder of the journals is in use: it need not be tried.
+        let loaded = tokio::task::spawn_blocking(move || Config::load_unprobed(&file)).await;
+        let loaded = match loaded {
+            Ok(loaded) => loaded?,
+            Err(broken) => return Err(ReloadError::NeedsRestart(broken.to_string())),
+        };
+        let config = Arc::new(loaded.config);
+        let changes = changes(&self.proxy.config(), &config);
+        if changes.iter().any(Change::needs_restart) {
+            return Err(ReloadError::NeedsRestart(refusal(&changes)));
+        }
+        let pools = self.proxy.pools();
+        let stats = Arc::new(counters::after(&config, &self.proxy.stats()));
+        let built = build_pools(&config, &stats, &pools)?;
+        let said = report(&changes, dry_run);
+        if dry_run {
+            return Ok(said);
+        }
+        for warning in &loaded.warnings {
+            warn!("{warning}");
+        }
+        (self.source.set_levels)(&config.server);
+        let relays = config.relays.iter().filter_map(|settings| {
+            let mut relays = self.relays.iter();
+            relays.find(|relay| relay.stats().name == settings.name)
+        });
+        let relays = relays.map(|relay| Arc::clone(relay) as Arc<dyn RelayHandler>);
+        let relays = relays.collect();
+        self.proxy
+            .reload(config, Arc::clone(&stats), built, relays)
+            .await;
+        self.shown.store(stats);
+        let (orders, pools) = (Arc::clone(&self.orders), self.proxy.pools());
+        // It may wait for the disk.
+        if let Err(broken) = tokio::task::spawn_blocking(move || orders.follow(pools)).await {
+            error!("the orders for servers do not follow the reload: {broken}");
+        }
+        Ok(said)
+    }
+}
+
+#[async_trait]
+impl Configuration for Reloader {
+    async fn reload(&self, dry_run: bool) -> Result<String, ControlError> {
+        let said = self.take(dry_run).await;
+        said.map_err(|error| ControlError::Configuration {
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// Lines that say what is changed.
+fn report(changes: &[Change], dry_run: bool) -> String {
+    let mut lines: String = changes.iter().fold(String::new(), |mut lines, change| {
+        // A text takes whatever is written to it.
+        let _ = writeln!(lines, "{change}");
+        lines
+    });
+    lines += match (changes.is_empty(), dry_run) {
+        (true, _) => "the file says what haflux runs by already",
+        (false, true) => "a reload takes all of it",
+        (false, false) => "taken",
+    };
+    lines
+}
+
+/// Lines that say what stands against a file that is right in itself.
+fn refusal(changes: &[Change]) -> String {
+    let mut lines = String::new();
+    for change in changes {
+        let mark = match change.needs_restart() {
+            true => " (needs a restart)",
+            false => "",
+        };
+        let _ = writeln!(lines, "{change}{mark}");
+    }
+    lines + "haflux goes on as it was: nothing was changed, because some of it needs a restart"
+}
