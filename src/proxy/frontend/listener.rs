@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use crate::config::model;
 use crate::inherited::Inherited;
 use crate::proxy::app::App;
-use crate::proxy::frontend::Frontend;
+use crate::proxy::frontend::{Frontend, LINGER};
 use crate::proxy::pool::{Pool, upstream_pool};
 use crate::proxy::serving::Serving;
 
@@ -230,15 +230,23 @@ impl ServiceWithDependents for ListeningService {
         let mut services = self.services(&fds);
         // The sockets listen already: from here on nothing is refused.
         ready.notify_ready();
-        join_all(services.iter_mut().map(|service| {
+        let closed = watch::Sender::new(false);
+        let accept = join_all(services.iter_mut().map(|service| {
             pingora::services::Service::start_service(
                 service,
                 Some(Arc::clone(&fds)),
-                self.stop.clone(),
+                closed.subscribe(),
                 listeners_per_fd.max(1),
             )
-        }))
-        .await;
+        }));
+        let mut stop = self.stop.clone();
+        let close = async {
+            // A sender that is gone can no longer say stop: that is one.
+            let _ = stop.wait_for(|stop| *stop).await;
+            tokio::time::sleep(LINGER).await;
+            closed.send_replace(true);
+        };
+        tokio::join!(accept, close);
     }
 
     fn name(&self) -> &str {

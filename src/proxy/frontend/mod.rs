@@ -27,11 +27,18 @@ use crate::proxy::app::App;
 use crate::proxy::client::{Client, Limits, Next, Refused};
 use crate::proxy::serving::Serving;
 use crate::proxy::session::access_log::{Line, Termination, Times};
+use crate::proxy::session::in_flight::InFlight;
 use crate::stats::Finished;
 
-/// After the stop, requests that are already on their way on kept connections are still answered for so long, and
-/// connections that the kernel had taken may still send theirs.
+/// After the stop, new connections are still taken for so long, and requests on kept ones answered, each with the word that its
+/// connection ends. So kept connections come to their end while nobody is refused.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a connection that was taken last may take to send its first request.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
+/// A connection that was accepted is known here after so long, also on a machine that is busy.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// One frontend, as Pingora's listening service runs it.
 pub(crate) struct Frontend {
@@ -46,6 +53,8 @@ struct Connections {
     proxy: Arc<HttpProxy<App>>,
     /// Replaced by a reload.
     serving: Arc<ArcSwap<Serving>>,
+    /// Connections that have sent no request.
+    unheard: InFlight,
     /// Becomes true when connections that are between two requests are to end.
     is_over: watch::Sender<bool>,
 }
@@ -62,6 +71,7 @@ impl Frontend {
             connections: Arc::new(Connections {
                 proxy: Arc::new(proxy),
                 serving,
+                unheard: InFlight::default(),
                 is_over: watch::Sender::new(false),
             }),
             stop,
@@ -119,6 +129,7 @@ impl Connections {
         };
         let stats = Arc::clone(&serving.stats);
         let _session = stats.traffic.open_session();
+        let mut unheard = Some(self.unheard.enter());
         let mut is_over = self.is_over.subscribe();
         let mut next = Some(Client::new(stream, Limits::of(&serving.config)));
         drop(serving);
@@ -129,6 +140,7 @@ impl Connections {
                 started = connection.next() => started,
                 _ = is_over.wait_for(|is_over| *is_over) => return,
             };
+            drop(unheard.take());
             match started {
                 Next::Request(mut incoming) => {
                     let in_flight = match connection.has_whole_body() {
@@ -205,18 +217,17 @@ impl Connections {
 
 #[async_trait]
 impl ServerApp for Frontend {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        self.connections.serve(stream, shutdown).await;
+    /// The watch that Pingora hands on says when nothing is accepted any more, which is later than the stop.
+    async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
+        self.connections.serve(stream, &self.stop).await;
         None
     }
 
     async fn cleanup(&self) {
         self.let_go().await;
-        tokio::time::sleep(LINGER).await;
+        tokio::time::sleep(SETTLE).await;
+        let heard = self.connections.unheard.none_left();
+        let _ = tokio::time::timeout(FIRST_REQUEST, heard).await;
         self.connections.is_over.send_replace(true);
         self.connections.proxy.http_cleanup().await;
     }
