@@ -157,7 +157,7 @@ fn orders_weights_and_counters_stay_and_new_orders_reach_the_servers_of_the_new_
 
     lab.haflux.edit(&[(
         "balance = \"roundrobin\"",
-        "balance = \"leastconn\"\nretries = 1",
+        "balance = \"random\"\nretries = 1",
     )]);
     reload(&lab);
     (0..10).for_each(|_| ask());

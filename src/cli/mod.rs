@@ -20,6 +20,7 @@ mod replica;
 mod run;
 mod running;
 mod server;
+mod socket_unit;
 mod text;
 
 use std::path::PathBuf;
@@ -89,6 +90,11 @@ enum Command {
     /// Opens no port and talks to no server. Finds out whether the journal's folder can be written. Exit status 0 if the
     /// configuration is right, 1 if it is not.
     Check(ConfigFile),
+    /// Print a systemd unit that holds the listening sockets, so that a restart refuses nobody
+    ///
+    /// For /etc/systemd/system/haflux.socket. It has every address of the configuration; haflux takes the sockets that it is handed and binds
+    /// those that it is not.
+    SocketUnit(ConfigFile),
     /// Print a configuration that does what haproxy.cfg, and the influxdb-relays behind it, did
     ///
     /// The configuration goes to standard output, warnings to standard error. A directive without a counterpart is quoted in a
@@ -142,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::Run(file) => run::run(&file.config),
         Command::Reload(arguments) => reload::run(&arguments),
         Command::Check(file) => check::check(&file.config),
+        Command::SocketUnit(file) => socket_unit::run(&file.config),
         Command::Import(arguments) => import::run(&arguments),
         Command::Ping(arguments) => ping::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(arguments),
