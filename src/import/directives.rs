@@ -42,7 +42,17 @@ pub const DIRECTIVES: &[Directive] = &[
     quoted(
         "global",
         "log /dev/log local0",
-        "the log on standard error, which systemd keeps",
+        "the log on standard error, which systemd keeps; `log stdout …` too",
+    ),
+    used(
+        "global",
+        "log 10.0.0.9:514 local2 notice",
+        "an entry of `[[log]]` in the same form, of messages only above `info`; one for standard error stands beside it",
+    ),
+    quoted(
+        "global",
+        "log logs.example.org local2",
+        "a comment and a warning: `[[log]]` takes no host name",
     ),
     quoted(
         "global",
@@ -51,9 +61,16 @@ pub const DIRECTIVES: &[Directive] = &[
     ),
     quoted(
         "global",
-        "stats socket /run/haproxy/admin.sock mode 660 level admin",
-        "a comment",
+        "stats socket /run/haproxy/admin.sock mode 660 group adm level admin",
+        "`server.stats_socket`, with `stats timeout` and `stats maxconn`; a warning says what haflux's service needs for its folder and group",
     ),
+    quoted(
+        "global",
+        "stats socket ipv4@127.0.0.1:9999 level admin",
+        "a comment and a warning: haflux's socket has a path",
+    ),
+    used("global", "hard-stop-after 20s", "`server.stop_timeout`"),
+    quoted("global", "grace 10s", "a comment, in every section"),
     quoted(
         "global",
         "setenv ZONE eu",
@@ -76,15 +93,26 @@ pub const DIRECTIVES: &[Directive] = &[
         "stats enable",
         "`stats_uri = \"/haproxy?stats\"`",
     ),
+    used("frontend", "stats refresh 10s", "`stats_refresh`"),
     quoted(
         "frontend",
-        "stats auth admin:password",
-        "a comment without the password, and a warning",
+        "stats auth admin:sesame",
+        "an entry of `stats_auth`; a comment without the password, and a warning, because the file then holds it",
     ),
     quoted(
         "frontend",
-        "stats refresh 10s",
-        "a comment, as `stats admin`, `realm`, `hide-version` and others",
+        "stats admin if TRUE",
+        "`stats_admin` beside `stats auth`; without it, and under other conditions, a comment",
+    ),
+    quoted(
+        "frontend",
+        "stats hide-version",
+        "a comment, as `stats realm`, `stats show-node` and others",
+    ),
+    quoted(
+        "frontend",
+        "stats http-request auth unless LOCALHOST",
+        "a comment and a warning, as `stats scope`",
     ),
     used("frontend", "option forwardfor", "`forwarded_for = true`"),
     quoted(
@@ -93,6 +121,12 @@ pub const DIRECTIVES: &[Directive] = &[
         "`forwarded_for = true`, for every client",
     ),
     used("frontend", "option httplog", "the access log, which is on"),
+    used("frontend", "log global", "the access log, which is on"),
+    quoted(
+        "frontend",
+        "log-format %ci:%cp",
+        "a comment, as `option httplog clf` and `no log`",
+    ),
     used(
         "frontend",
         "option dontlognull",
@@ -186,7 +220,12 @@ pub const DIRECTIVES: &[Directive] = &[
     quoted(
         "frontend",
         "http-request use-service prometheus-exporter if { path /metrics }",
-        "a comment",
+        "`metrics_uri`; of a frontend that serves nothing else, `server.metrics_bind`. The metrics have names of haflux's own",
+    ),
+    quoted(
+        "frontend",
+        "http-request use-service prometheus-exporter if { path /metrics } { src 10.0.0.0/8 }",
+        "a comment and a warning, as every condition that asks for more than a path",
     ),
     quoted(
         "frontend",
@@ -208,6 +247,11 @@ pub const DIRECTIVES: &[Directive] = &[
         "backend",
         "server more 10.0.2.4:8086 check maxconn 50",
         "an entry of `servers`; the comment names what is left over",
+    ),
+    quoted(
+        "backend",
+        "server more 10.0.2.4:8086 check disabled",
+        "left out, and a warning; `haflux server maint` disables one that is written",
     ),
     quoted(
         "backend",

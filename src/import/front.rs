@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::bind::{self, Bind};
 use super::ledger::Ledger;
+use super::page::Page;
 use super::statement::{Script, Statement, StatementId};
-use super::value::{self, Toml, quoted};
+use super::value::{self, Toml};
 
 /// A frontend as it was read; its rules are still statements.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +16,7 @@ pub(super) struct Front {
     pub(super) binds: Vec<Bind>,
     /// Where it listens with TLS, and the statement that says so.
     pub(super) tls: Vec<(StatementId, SocketAddr)>,
-    pub(super) stats_uri: Option<Toml>,
+    pub(super) page: Page,
     pub(super) forwarded_for: bool,
     pub(super) max_connections: Option<Toml>,
     /// Key and value, in the order in which they are written.
@@ -23,14 +24,13 @@ pub(super) struct Front {
     pub(super) acls: Vec<StatementId>,
     /// `use_backend`.
     pub(super) rules: Vec<StatementId>,
+    /// `http-request use-service prometheus-exporter`.
+    pub(super) metrics: Vec<StatementId>,
     pub(super) default: Option<(StatementId, String)>,
 }
 
-/// The path of the page where `stats enable` names none.
-const STATS_URI: &str = "/haproxy?stats";
-
 /// Directives that keep requests out.
-const GUARDS: [(&str, &str); 11] = [
+const GUARDS: [(&str, &str); 10] = [
     ("http-request", "deny"),
     ("http-request", "reject"),
     ("http-request", "tarpit"),
@@ -41,7 +41,6 @@ const GUARDS: [(&str, &str); 11] = [
     ("tcp-request", "content"),
     ("tcp-request", "session"),
     ("block", ""),
-    ("stats", "auth"),
 ];
 
 /// Reads what the statements say of a frontend.
@@ -61,7 +60,9 @@ pub(super) fn read(
     for id in statements {
         reader.statement(script.statement(*id));
     }
-    reader.front
+    let Reader { ledger, mut front } = reader;
+    front.page.finish(script, ledger);
+    front
 }
 
 struct Reader<'a> {
@@ -72,19 +73,16 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn statement(&mut self, statement: &Statement) {
         let (first, second, third) = (statement.word(0), statement.word(1), statement.word(2));
+        if matches!(first, "frontend" | "listen") {
+            self.front.page.begin_section();
+        }
         match (first, second, third) {
             ("bind", ..) => self.bind(statement, 1),
             // Old files put the address beside the name.
             ("frontend" | "listen", _, address) if !matches!(address, "" | "from") => {
                 self.bind(statement, 2);
             }
-            ("stats", "enable", _) => {
-                self.front
-                    .stats_uri
-                    .get_or_insert_with(|| quoted(STATS_URI));
-                self.ledger.used(statement);
-            }
-            ("stats", "uri", _) => self.stats_uri(statement),
+            ("stats", ..) => self.front.page.read(statement, self.ledger),
             ("option", "forwardfor", _) => {
                 self.front.forwarded_for = true;
                 self.ledger.used(statement);
@@ -118,9 +116,9 @@ impl Reader<'_> {
             ("timeout", "http-request", time) => self.time(statement, "http_request", time),
             ("timeout", "http-keep-alive", time) => self.time(statement, "http_keep_alive", time),
             ("timeout", "tunnel", time) => self.time(statement, "tunnel", time),
-            ("http-request", "use-service", "prometheus-exporter") => self
-                .ledger
-                .note(statement, "haflux counts in names of its own"),
+            ("http-request", "use-service", "prometheus-exporter") => {
+                self.front.metrics.push(statement.id);
+            }
             ("http-request", "set-header" | "add-header", header)
                 if header.to_ascii_lowercase().starts_with("x-forwarded-") =>
             {
@@ -176,24 +174,6 @@ impl Reader<'_> {
                 statement,
                 format!("no counterpart: {}", line.rest.join(" ")),
             );
-        }
-    }
-
-    fn stats_uri(&mut self, statement: &Statement) {
-        let uri = statement.words.get(2).filter(|uri| {
-            uri.is_variable()
-                || (uri.as_str().starts_with('/')
-                    && !uri.as_str().contains('#')
-                    && uri.as_str().parse::<http::uri::PathAndQuery>().is_ok())
-        });
-        match uri {
-            Some(uri) => {
-                self.front.stats_uri = Some(quoted(uri.notation()));
-                self.ledger.used(statement);
-            }
-            None => self
-                .ledger
-                .warn(statement, "haflux's page needs a path that begins with /"),
         }
     }
 

@@ -1,8 +1,8 @@
 //! haproxy.cfg, and the files of the influxdb-relays behind it, as a configuration of haflux.
 //!
 //! 1. *Read*: `word` cuts lines into words as HAProxy does; `statement` puts them into sections. `relay_file` reads TOML.
-//! 2. *Understand*: `front` and `pool` read the directives of a section; `criterion`, `condition` and `decision` turn ACLs and
-//!    `use_backend` into rules, on the algebra of `formula`.
+//! 2. *Understand*: `global`, `front` and `pool` read the directives of a section, `page`, `stats_socket` and `log_target` those of
+//!    one part of it; `criterion`, `condition` and `decision` turn ACLs and `use_backend` into rules, on the algebra of `formula`.
 //! 3. *Put together*: `plan` resolves names and leaves out what haflux would refuse; `recognise` finds the relays.
 //! 4. *Write*: `write` prints TOML, and in comments whatever `ledger` has no other place for.
 //!
@@ -11,7 +11,8 @@
 //! - Every statement is used or quoted in a comment with its file and line: the ledger quotes what nobody speaks for.
 //! - What is written is a configuration that [`Config::parse`] takes, or nothing is.
 //! - Nothing is weakened: a server with TLS is left out, an address with TLS is listened at on this machine only.
-//! - Passwords and tokens are shown neither in comments nor in warnings (`secrets`).
+//! - Passwords and tokens are shown neither in comments nor in warnings (`secrets`). Those that haflux asks for itself stand once,
+//!   as values of the configuration.
 
 mod bind;
 mod condition;
@@ -21,7 +22,10 @@ mod directives;
 mod error;
 mod formula;
 mod front;
+mod global;
 mod ledger;
+mod log_target;
+mod page;
 mod plan;
 mod pool;
 mod recognise;
@@ -29,6 +33,7 @@ mod relay_file;
 mod secrets;
 mod server;
 mod statement;
+mod stats_socket;
 mod value;
 mod word;
 mod write;
@@ -42,6 +47,10 @@ use crate::config::{Config, Format};
 use ledger::Ledger;
 use relay_file::RelayFile;
 use statement::Script;
+
+/// What to say of `grace`.
+const GRACE: &str =
+    "haflux stops listening at once; server.stop_timeout is how long requests in flight have";
 
 /// What an import gives.
 #[derive(Debug)]

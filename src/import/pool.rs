@@ -198,7 +198,7 @@ impl Reader<'_> {
             [path] => ("OPTIONS", path.notation().to_owned()),
             [method, path, ..] => (method.as_str(), path.notation().to_owned()),
         };
-        self.pool.check.http = path_of(&path);
+        self.pool.check.http = value::path(&path);
         if let Some(version) = words.get(2)
             && let Some(host) = header_in(version.notation(), "host")
         {
@@ -232,7 +232,7 @@ impl Reader<'_> {
             let value = words.next();
             match (word.as_str(), value) {
                 ("meth", Some(value)) => method = value.as_str(),
-                ("uri", Some(value)) => self.pool.check.http = path_of(value.notation()),
+                ("uri", Some(value)) => self.pool.check.http = value::path(value.notation()),
                 ("ver", Some(_)) => {}
                 ("hdr", Some(name)) => {
                     let content = words.next();
@@ -269,13 +269,6 @@ impl Reader<'_> {
             ),
         }
     }
-}
-
-fn path_of(notation: &str) -> Option<Toml> {
-    let sound = notation.starts_with('/')
-        && !notation.contains('#')
-        && (notation.contains("${") || notation.parse::<http::uri::PathAndQuery>().is_ok());
-    sound.then(|| quoted(notation))
 }
 
 fn host_of(notation: &str) -> Option<Toml> {

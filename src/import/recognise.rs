@@ -241,6 +241,8 @@ pub(super) fn own_frontends(plan: &mut Plan, files: &[RelayFile], ledger: &mut L
                 formula: Formula::test(Key::PathBeg, vec!["/write".to_owned()]),
             }],
             default: Some(pool),
+            admin: false,
+            metrics: None,
         });
     }
     udp(plan, files, ledger);

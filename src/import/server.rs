@@ -205,7 +205,10 @@ pub(super) fn read(statement: &Statement, defaults: &Parameters, port: Option<u1
         );
     }
     if parameters.disabled {
-        return Read::LeftOut("left out, because it is disabled".to_owned());
+        return Read::LeftOut(
+            "left out, because it is disabled; haflux server maint disables one that is written"
+                .to_owned(),
+        );
     }
     let (toml, node) = match place(address, port) {
         Ok(place) => place,

@@ -44,6 +44,14 @@ pub(super) fn whole(word: &Word, range: std::ops::RangeInclusive<u64>) -> Option
     range.contains(&number).then(|| number.to_string())
 }
 
+/// A path that haflux can serve or ask for, a query allowed.
+pub(super) fn path(notation: &str) -> Option<Toml> {
+    let is_path = notation.starts_with('/')
+        && !notation.contains('#')
+        && (notation.contains("${") || notation.parse::<http::uri::PathAndQuery>().is_ok());
+    is_path.then(|| quoted(notation))
+}
+
 /// A text in quotes. One with backslashes stands in single quotes, as it is.
 pub(super) fn quoted(text: &str) -> Toml {
     if text.contains('\\') && !text.contains('\'') && !text.contains(char::is_control) {

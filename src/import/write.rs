@@ -29,9 +29,12 @@ pub(super) fn write(plan: &Plan, script: &Script, ledger: &Ledger, files: &[Stri
             writer.section(Some(index));
         }
     }
-    if let Some(threads) = &plan.threads {
-        writer.table("[server]");
-        writer.line(&format!("threads = {threads}"));
+    writer.server(plan);
+    for keys in plan.logs.tables() {
+        writer.table("[[log]]");
+        for key in keys {
+            writer.line(&key);
+        }
     }
     for frontend in &plan.frontends {
         writer.frontend(frontend);
@@ -98,6 +101,54 @@ impl Writer<'_> {
         self.line(header);
     }
 
+    fn server(&mut self, plan: &Plan) {
+        let global = &plan.global;
+        let stop_timeout = global.stop_timeout.map(duration_value);
+        let metrics = plan.metrics.as_ref();
+        let keys = [
+            ("threads", global.threads.clone()),
+            (
+                "stop_timeout",
+                stop_timeout.filter(|time| time != "\"30s\""),
+            ),
+            ("stats_socket", global.socket.toml()),
+            (
+                "metrics_bind",
+                metrics.map(|metrics| metrics.bind.toml.clone()),
+            ),
+            (
+                "metrics_maxconn",
+                metrics.and_then(|metrics| metrics.max_connections.clone()),
+            ),
+        ];
+        let mut keys = keys
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .peekable();
+        if keys.peek().is_some() {
+            self.table("[server]");
+        }
+        for (key, value) in keys {
+            self.line(&format!("{key} = {value}"));
+        }
+    }
+
+    fn page(&mut self, plan: &FrontendPlan) {
+        let page = &plan.front.page;
+        let Some(uri) = &page.uri else { return };
+        self.line(&format!("stats_uri = {uri}"));
+        let refresh = page.refresh.map(duration_value);
+        if let Some(time) = refresh.filter(|time| time != "\"5s\"") {
+            self.line(&format!("stats_refresh = {time}"));
+        }
+        if !page.users.is_empty() {
+            self.line(&format!("stats_auth = {}", one_or_list(&page.users)));
+        }
+        if plan.admin {
+            self.line("stats_admin = true");
+        }
+    }
+
     fn frontend(&mut self, plan: &FrontendPlan) {
         self.section(plan.section);
         let front = &plan.front;
@@ -105,8 +156,9 @@ impl Writer<'_> {
         self.line(&format!("name = {}", quoted(&front.name)));
         let binds: Vec<String> = front.binds.iter().map(|bind| bind.toml.clone()).collect();
         self.line(&format!("bind = {}", one_or_list(&binds)));
-        if let Some(uri) = &front.stats_uri {
-            self.line(&format!("stats_uri = {uri}"));
+        self.page(plan);
+        if let Some(path) = &plan.metrics {
+            self.line(&format!("metrics_uri = {path}"));
         }
         if front.forwarded_for {
             self.line("forwarded_for = true");

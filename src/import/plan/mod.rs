@@ -6,22 +6,28 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::address::overlap;
+use crate::import::GRACE;
 use crate::import::bind::Bind;
+use crate::import::condition::Acls;
 use crate::import::criterion::ReadFile;
 use crate::import::decision::Rule;
 use crate::import::formula::Key;
 use crate::import::front::{self, Front};
+use crate::import::global::Global;
 use crate::import::ledger::Ledger;
+use crate::import::log_target::LogTargets;
 use crate::import::pool::{self, Pool};
 use crate::import::recognise::{self, Relays};
 use crate::import::relay_file::RelayFile;
 use crate::import::statement::{Kind, Script, Section, Statement, StatementId};
-use crate::import::value::{self, Toml, quoted};
+use crate::import::value::{Toml, quoted};
 
 /// Everything that is written.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    pub(super) threads: Option<Toml>,
+    pub(super) global: Global,
+    pub(super) logs: LogTargets,
+    pub(super) metrics: Option<MetricsPlan>,
     pub(super) frontends: Vec<FrontendPlan>,
     pub(super) pools: Vec<PoolPlan>,
     pub(super) relays: Relays,
@@ -35,6 +41,17 @@ pub(super) struct FrontendPlan {
     pub(super) front: Front,
     pub(super) rules: Vec<Rule>,
     pub(super) default: Option<String>,
+    /// Users of the page may give orders there.
+    pub(super) admin: bool,
+    /// Where the metrics are served.
+    pub(super) metrics: Option<Toml>,
+}
+
+/// An address that serves the metrics and nothing else.
+#[derive(Debug)]
+pub(super) struct MetricsPlan {
+    pub(super) bind: Bind,
+    pub(super) max_connections: Option<Toml>,
 }
 
 /// A pool.
@@ -51,6 +68,9 @@ pub(super) struct PoolPlan {
 /// What a frontend has where it says nothing.
 const DEFAULT_MAX_CONNECTIONS: u64 = 2000;
 
+/// Where haflux serves the metrics at an address of their own.
+const METRICS_PATH: &str = "/metrics";
+
 const ONLY_HTTP: &str = "left out, because haflux speaks HTTP only; if what comes here is HTTP, give it mode http and import again";
 
 /// Reads every section and puts the parts together.
@@ -65,11 +85,11 @@ pub(super) fn plan(
         ledger,
         plan: Plan::default(),
         fronts: Vec::new(),
-        global_max_connections: None,
     };
     for (index, section) in script.sections.iter().enumerate() {
         planner.section(index, section);
     }
+    planner.plan.global.finish(script, planner.ledger);
     planner.drop_empty_pools();
     recognise::relays(&mut planner.plan, script, files, planner.ledger);
     let fronts = std::mem::take(&mut planner.fronts);
@@ -88,7 +108,6 @@ struct Planner<'a> {
     plan: Plan,
     /// Section, frontend, and the pool of a `listen`.
     fronts: Vec<(usize, Front, Option<String>)>,
-    global_max_connections: Option<u64>,
 }
 
 impl Planner<'_> {
@@ -111,36 +130,8 @@ impl Planner<'_> {
             self.ledger.used(script.statement(opening));
         }
         for statement in own(script, section) {
-            match statement.word(0) {
-                "nbthread" => {
-                    self.plan.threads = statement
-                        .words
-                        .get(1)
-                        .and_then(|word| value::whole(word, 1..=1024));
-                    if self.plan.threads.is_some() {
-                        self.ledger.used(statement);
-                    }
-                }
-                "maxconn" => {
-                    self.global_max_connections = statement.word(1).parse().ok();
-                    self.ledger.note(
-                        statement,
-                        "haflux limits the connections of each frontend (maxconn), not of the process",
-                    );
-                }
-                "daemon" | "user" | "group" | "chroot" | "pidfile" | "uid" | "gid" => {
-                    self.ledger.note(statement, "haflux leaves that to systemd")
-                }
-                "log" => self.ledger.note(
-                    statement,
-                    "haflux logs to standard error, and systemd keeps it",
-                ),
-                "setenv" => {
-                    self.ledger
-                        .note(statement, "its value stands wherever the file asks for it");
-                }
-                _ => {}
-            }
+            let logs = &mut self.plan.logs;
+            self.plan.global.read(statement, logs, self.ledger);
         }
     }
 
@@ -184,7 +175,9 @@ impl Planner<'_> {
         }
         self.ledger.used(opening);
         for id in &all {
-            self.either_side(script.statement(*id));
+            // What the section inherits stands before it.
+            let of_one = *id > opening.id;
+            self.either_side(script.statement(*id), of_one);
         }
         let mut port = None;
         let front = (section.kind != Kind::Backend)
@@ -216,8 +209,8 @@ impl Planner<'_> {
         }
     }
 
-    /// What means the same in every section.
-    fn either_side(&mut self, statement: &Statement) {
+    /// What means the same in every section; `of_one` tells that it stands in one that no other inherits.
+    fn either_side(&mut self, statement: &Statement, of_one: bool) {
         let (first, second, third) = (statement.word(0), statement.word(1), statement.word(2));
         match (first, second, third) {
             (
@@ -228,9 +221,16 @@ impl Planner<'_> {
             )
             | ("no", "option", "http-server-close" | "httpclose" | "forceclose" | "http-pretend-keepalive")
             | ("http-reuse", "safe" | "aggressive" | "always", _) => self.ledger.used(statement),
-            ("log", ..) => self
-                .ledger
-                .note(statement, "haflux logs to standard error, and systemd keeps it"),
+            ("log", ..) => self.plan.logs.read(statement, of_one, self.ledger),
+            ("no", "log", _) => self.ledger.note(
+                statement,
+                "haflux's access log has every frontend or none: server.access_log",
+            ),
+            ("log-format" | "log-format-sd", ..) | ("option", "httplog", "clf") => self.ledger.note(
+                statement,
+                "haflux's access log has the fields of option httplog; format = \"json\" of [[log]] has more",
+            ),
+            ("grace", ..) => self.ledger.note(statement, GRACE),
             ("cookie", ..) => self.ledger.warn(
                 statement,
                 "haflux keeps no client with a server by cookie; balance = \"source\" does so by address",
@@ -305,11 +305,21 @@ impl Planner<'_> {
         let Some(opening) = section.opening.map(|id| script.statement(id)) else {
             return;
         };
-        let (rules, default) = self.rules(&front, own_pool, read);
+        let acls = Acls::read(script, &front.acls, read);
+        let (rules, default) = self.rules(&front, own_pool, &acls, read);
+        let admin = self.admin(&front, &acls, read);
+        let metrics = self.metrics(&front, &acls, read);
+        self.unasked(&front);
         self.binds(opening, &mut front);
+        let leads_nowhere = rules.is_empty() && default.is_none() && front.page.uri.is_none();
         let reason = if front.binds.is_empty() {
             "left out, because no address is left that haflux can listen at"
-        } else if rules.is_empty() && default.is_none() && front.stats_uri.is_none() {
+        } else if let Some(path) = metrics.as_ref().filter(|_| leads_nowhere)
+            && self.plan.metrics.is_none()
+        {
+            self.metrics_alone(section, opening, front, path);
+            return;
+        } else if leads_nowhere {
             "left out, because it leads nowhere"
         } else {
             front.name = self.plan.free_frontend_name(&front.name);
@@ -318,11 +328,46 @@ impl Planner<'_> {
                 front,
                 rules,
                 default,
+                admin,
+                metrics,
             });
             return;
         };
         // The pool of a `listen` stays, because other sections may name it.
         leave_out(script, section, self.ledger, reason);
+    }
+
+    /// An address of its own for the metrics, in place of a frontend that serves nothing else.
+    fn metrics_alone(&mut self, section: &Section, opening: &Statement, front: Front, path: &str) {
+        let script = self.script;
+        for statement in own(script, section) {
+            let is_kept = matches!(statement.word(0), "bind" | "mode" | "maxconn" | "acl")
+                || front.metrics.contains(&statement.id);
+            if !is_kept {
+                self.ledger.left_out(statement);
+            }
+        }
+        let note = "it serves the metrics and nothing else: server.metrics_bind";
+        self.ledger.note(opening, note);
+        if path != quoted(METRICS_PATH) {
+            let note = format!("server.metrics_bind serves them at {METRICS_PATH}, not at {path}");
+            self.ledger.warn(opening, note);
+        }
+        let mut binds = front.binds.into_iter();
+        let Some(bind) = binds.next() else { return };
+        for other in binds {
+            self.ledger.warn(
+                other.statement.map_or(opening, |id| script.statement(id)),
+                format!(
+                    "{} is left out: server.metrics_bind is one address",
+                    other.toml
+                ),
+            );
+        }
+        self.plan.metrics = Some(MetricsPlan {
+            bind,
+            max_connections: front.max_connections,
+        });
     }
 
     /// Leaves out addresses that another frontend has, and gives one that listens with TLS only an address of this machine.
@@ -378,7 +423,9 @@ impl Planner<'_> {
     fn connections(&mut self) {
         let count = self.plan.frontends.len() as u64;
         let Some(limit) = self
-            .global_max_connections
+            .plan
+            .global
+            .max_connections
             .filter(|limit| *limit > count * DEFAULT_MAX_CONNECTIONS)
         else {
             return;
@@ -445,7 +492,11 @@ impl Plan {
     /// Where frontends listen.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         let binds = self.frontends.iter().flat_map(|plan| &plan.front.binds);
-        binds.filter_map(|bind| bind.address).collect()
+        let metrics = self.metrics.iter().map(|metrics| &metrics.bind);
+        binds
+            .chain(metrics)
+            .filter_map(|bind| bind.address)
+            .collect()
     }
 }
 

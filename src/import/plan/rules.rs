@@ -1,11 +1,13 @@
 //! A frontend's rules: where its requests go.
 
-use super::Planner;
-use crate::import::condition::{self, Acls};
+use super::{METRICS_PATH, Planner};
+use crate::import::condition::{self, Acls, Condition, Read};
 use crate::import::criterion::ReadFile;
 use crate::import::decision::{self, Parts, Rule};
+use crate::import::formula::{Key, Reason};
 use crate::import::front::Front;
 use crate::import::statement::{Statement, StatementId};
+use crate::import::value::{self, Toml, quoted};
 
 impl Planner<'_> {
     /// The rules, and where everything else goes.
@@ -13,10 +15,10 @@ impl Planner<'_> {
         &mut self,
         front: &Front,
         own_pool: Option<&str>,
+        acls: &Acls,
         read: ReadFile<'_>,
     ) -> (Vec<Rule>, Option<String>) {
         let script = self.script;
-        let acls = Acls::read(script, &front.acls, read);
         let mut default = own_pool.and_then(|name| self.plan.target(name));
         if let Some((id, name)) = &front.default {
             match self.plan.target(name) {
@@ -51,7 +53,7 @@ impl Planner<'_> {
                 self.not_translated(statement, reason);
                 continue;
             };
-            let condition = condition::read(statement.from(2), &acls, read);
+            let condition = condition::read(statement.from(2), acls, read);
             if let Some(slot) = named.get_mut(at) {
                 *slot = condition.named;
             }
@@ -88,6 +90,71 @@ impl Planner<'_> {
                 self.mark(script.statement(*id), named.get(at));
             }
         }
+        (rules, default)
+    }
+
+    /// Whether users of the page may give orders there.
+    pub(super) fn admin(&mut self, front: &Front, acls: &Acls, read: ReadFile<'_>) -> bool {
+        let script = self.script;
+        let mut admin = false;
+        for id in &front.page.admin {
+            let statement = script.statement(*id);
+            let Read { condition, named } = condition::read(statement.from(2), acls, read);
+            let always = condition.and_then(|condition| Parts::new("", &condition));
+            if !always.is_ok_and(|parts| parts.takes_all()) {
+                let note = "haflux has no condition here: the page takes no orders";
+                self.ledger.note(statement, note);
+            } else if front.page.users.is_empty() {
+                let note = "haflux takes orders on the page from users of stats auth only";
+                self.ledger.note(statement, note);
+            } else {
+                self.mark(statement, Some(&named));
+                admin = true;
+            }
+        }
+        admin
+    }
+
+    /// Where the metrics are served.
+    pub(super) fn metrics(
+        &mut self,
+        front: &Front,
+        acls: &Acls,
+        read: ReadFile<'_>,
+    ) -> Option<Toml> {
+        let script = self.script;
+        let mut found = None;
+        for id in &front.metrics {
+            let statement = script.statement(*id);
+            let Read { condition, named } = condition::read(statement.from(3), acls, read);
+            match condition.and_then(|condition| metrics_path(&condition)) {
+                Err(reason) => self.ledger.warn(
+                    statement,
+                    format!("not translated: {reason}; server.metrics_bind serves them at an address of their own"),
+                ),
+                Ok((path, _)) if front.page.uri.as_ref() == Some(&path) => {
+                    self.ledger.note(statement, "the page has that path");
+                }
+                Ok(_) if found.is_some() => {
+                    self.ledger.note(statement, "haflux serves the metrics at one path");
+                }
+                Ok((path, is_all)) => {
+                    self.mark(statement, Some(&named));
+                    self.ledger.note(statement, "haflux's metrics have names of their own");
+                    if !is_all {
+                        let note = format!("haflux serves the metrics at {path} alone");
+                        self.ledger.warn(statement, note);
+                    }
+                    found = Some(path);
+                }
+            }
+        }
+        found
+    }
+
+    /// Gives ACLs that no rule asks for a reason.
+    pub(super) fn unasked(&mut self, front: &Front) {
+        let script = self.script;
         for id in &front.acls {
             let statement = script.statement(*id);
             if self.ledger.is_unread(statement) {
@@ -95,7 +162,6 @@ impl Planner<'_> {
                     .note(statement, "no rule that is translated asks for it");
             }
         }
-        (rules, default)
     }
 
     fn mark(&mut self, rule: &Statement, acls: Option<&Vec<StatementId>>) {
@@ -111,4 +177,36 @@ impl Planner<'_> {
             format!("not translated: {reason}; what it takes goes where the rules after it say"),
         );
     }
+}
+
+/// The path at which a condition lets the metrics be served, and whether it asks for that path and nothing else.
+fn metrics_path(condition: &Condition) -> Result<(Toml, bool), Reason> {
+    let elsewhere = || "haflux serves the metrics at a path, to everybody".to_owned();
+    if condition.unless {
+        return Err(elsewhere());
+    }
+    let mut paths = Vec::new();
+    let mut is_all = true;
+    for term in &condition.terms {
+        if !term.negative.is_never() {
+            return Err(elsewhere());
+        }
+        if term.positive.is_always() {
+            return Ok((quoted(METRICS_PATH), false));
+        }
+        for table in term.positive.tables() {
+            let mut keys = table.iter();
+            match (keys.next(), keys.next()) {
+                (Some((Key::Path, values)), None) => paths.extend(values),
+                (Some((Key::PathBeg, values)), None) => {
+                    is_all = false;
+                    paths.extend(values);
+                }
+                _ => return Err(elsewhere()),
+            }
+        }
+    }
+    let is_all = is_all && paths.len() == 1;
+    let path = paths.iter().find_map(|path| value::path(path));
+    path.map(|path| (path, is_all)).ok_or_else(elsewhere)
 }
