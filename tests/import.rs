@@ -442,7 +442,7 @@ fn receivers_of_syslog_get_what_haproxy_sent_them() {
     for part in [
         "the lines of every frontend",
         "every frontend or none",
-        "haflux stops listening at once",
+        "haflux listens for a second more",
     ] {
         assert!(imported.text.contains(part), "{part}: {}", imported.text);
     }

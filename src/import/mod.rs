@@ -50,7 +50,7 @@ use statement::Script;
 
 /// What to say of `grace`.
 const GRACE: &str =
-    "haflux stops listening at once; server.stop_timeout is how long requests in flight have";
+    "haflux listens for a second more; server.stop_timeout is how long requests in flight have";
 
 /// What an import gives.
 #[derive(Debug)]
