@@ -1,12 +1,9 @@
-//! What is wrong now, and what a person does about it: the top of every view. The words are those of `docs/operation.md`.
+//! What is wrong with a relay: its journal, its replicas, its dead letters.
 
-use std::fmt::Display;
 use std::time::Duration;
 
-use serde::Serialize;
-
-use super::{BackendView, ErrorView, RelayView, ReplicaView, ServerView, Snapshot, Status};
-use crate::stats::units::Count;
+use super::{Found, Severity, counted, percent, text_of};
+use crate::stats::snapshot::{BackendView, RelayView, ReplicaView, Status};
 
 /// A replica that is behind for less than this is at work, and no problem.
 const BEHIND: Duration = Duration::from_secs(5);
@@ -14,111 +11,8 @@ const BEHIND: Duration = Duration::from_secs(5);
 /// From this part of a limit on, in percent, it is said that the limit is near; from the second on it is an error.
 const NEAR: [u64; 2] = [60, 85];
 
-/// How bad a problem is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Something does not work, or data is in danger.
-    Error,
-    /// Something needs a look, or will pass by itself.
-    Warning,
-}
-
-impl Severity {
-    /// The word for a person.
-    pub fn word(self) -> &'static str {
-        match self {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        }
-    }
-
-    /// The page's colour, as [`Status::mood`].
-    pub fn mood(self) -> &'static str {
-        match self {
-            Severity::Error => "bad",
-            Severity::Warning => "warn",
-        }
-    }
-}
-
-/// Something that is wrong.
-#[derive(Debug, Serialize)]
-pub struct Problem {
-    /// How bad it is.
-    pub severity: Severity,
-    /// What is wrong, in one line.
-    pub what: String,
-    /// What it means and why it is so.
-    pub why: String,
-    /// What to do.
-    pub action: String,
-    /// The commands for that, on haflux's host unless they say otherwise.
-    pub commands: Vec<String>,
-}
-
-/// All of them, the worst first.
-pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
-    let mut found = Found {
-        several_relays: all.relays.len() > 1,
-        problems: Vec::new(),
-    };
-    for relay in &all.relays {
-        found.journal(relay);
-    }
-    for backend in &all.backends {
-        found.backend(backend);
-    }
-    for relay in &all.relays {
-        found.freshness(relay);
-        let pool = all.backends.iter().find(|pool| pool.name == relay.pool);
-        for replica in &relay.replicas {
-            found.replica(relay, replica, pool);
-        }
-        found.letters(relay);
-        found.faults(relay);
-    }
-    for backend in &all.backends {
-        for server in &backend.servers {
-            found.server(all, backend, server);
-        }
-    }
-    found.problems.sort_by_key(|problem| problem.severity);
-    found.problems
-}
-
-struct Found {
-    several_relays: bool,
-    problems: Vec<Problem>,
-}
-
 impl Found {
-    fn say(
-        &mut self,
-        severity: Severity,
-        what: String,
-        why: impl Into<String>,
-        action: impl Into<String>,
-        commands: Vec<String>,
-    ) {
-        self.problems.push(Problem {
-            severity,
-            what,
-            why: why.into(),
-            action: action.into(),
-            commands,
-        });
-    }
-
-    /// A command of haflux, with the relay where its name is needed.
-    fn told(&self, relay: &RelayView, command: impl Display) -> String {
-        match self.several_relays {
-            true => format!("haflux {command} --relay {}", relay.name),
-            false => format!("haflux {command}"),
-        }
-    }
-
-    fn journal(&mut self, relay: &RelayView) {
+    pub(super) fn journal(&mut self, relay: &RelayView) {
         let last = text_of(relay.journal.last_error.as_ref());
         if !relay.journal.takes_records {
             self.say(
@@ -141,22 +35,7 @@ impl Found {
         }
     }
 
-    fn backend(&mut self, backend: &BackendView) {
-        if !backend.up {
-            self.say(
-                Severity::Error,
-                format!("Backend {} is DOWN", backend.name),
-                format!(
-                    "None of its {} servers can serve: its requests are answered 503.",
-                    backend.servers.len()
-                ),
-                "Bring a server back; its last check below says what is wrong with it.",
-                Vec::new(),
-            );
-        }
-    }
-
-    fn freshness(&mut self, relay: &RelayView) {
+    pub(super) fn freshness(&mut self, relay: &RelayView) {
         let serves = |replica: &ReplicaView| match replica.status {
             Status::Fresh => true,
             Status::Lagging => replica.lag.seconds.0 < BEHIND,
@@ -173,7 +52,12 @@ impl Found {
         }
     }
 
-    fn replica(&mut self, relay: &RelayView, replica: &ReplicaView, pool: Option<&BackendView>) {
+    pub(super) fn replica(
+        &mut self,
+        relay: &RelayView,
+        replica: &ReplicaView,
+        pool: Option<&BackendView>,
+    ) {
         let name = &replica.name;
         let address = pool
             .and_then(|pool| pool.servers.iter().find(|server| server.name == *name))
@@ -279,7 +163,7 @@ impl Found {
         );
     }
 
-    fn letters(&mut self, relay: &RelayView) {
+    pub(super) fn letters(&mut self, relay: &RelayView) {
         if !relay.open_dead_letters.is_zero() {
             let aside: Vec<String> = relay
                 .replicas
@@ -309,7 +193,7 @@ impl Found {
         }
     }
 
-    fn faults(&mut self, relay: &RelayView) {
+    pub(super) fn faults(&mut self, relay: &RelayView) {
         if relay.refusals_unwritten {
             self.say(
                 Severity::Error,
@@ -332,81 +216,5 @@ impl Found {
                 Vec::new(),
             );
         }
-    }
-
-    /// A server that is down, unless its replica says so already.
-    fn server(&mut self, all: &Snapshot, backend: &BackendView, server: &ServerView) {
-        let is_said = all.relays.iter().any(|relay| {
-            relay.pool == backend.name
-                && relay.replicas.iter().any(|replica| {
-                    replica.name == server.name
-                        && matches!(replica.status, Status::Down | Status::Diverged)
-                })
-        });
-        if server.status == Status::Down && !is_said {
-            let check = match &server.last_check {
-                Some(check) => format!(" Last check: {} {}.", check.code, check.detail),
-                None => String::new(),
-            };
-            self.say(
-                Severity::Warning,
-                format!("Server {}/{} is DOWN", backend.name, server.name),
-                format!(
-                    "For {}: {}.{check}",
-                    server.since.age(),
-                    server.reason.trim_end_matches('.')
-                ),
-                match backend.up {
-                    true => "The other servers of its backend serve meanwhile. Bring it back.",
-                    false => "Bring it back.",
-                },
-                vec![format!("curl -i http://{}/", server.address)],
-            );
-        }
-    }
-}
-
-/// An error with the time since then, as a sentence; nothing if there is none.
-fn text_of(error: Option<&ErrorView>) -> String {
-    error.map_or_else(String::new, |error| {
-        format!("{} ago: {}", error.at.age(), error.text)
-    })
-}
-
-/// So many of them.
-fn counted(count: Count, what: &str) -> String {
-    match count.0 {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
-}
-
-/// How much of `most` it is; 0 without a limit.
-fn percent(value: u128, most: u128) -> u64 {
-    let part = value.saturating_mul(100).checked_div(most).unwrap_or(0);
-    part.try_into().unwrap_or(u64::MAX)
-}
-
-impl Snapshot {
-    /// The state of everything in one line.
-    pub fn headline(&self) -> String {
-        let Some(first) = self.problems.first() else {
-            return match self.relays.is_empty() {
-                true => "All is well: every server is up.".to_owned(),
-                false => "All is well: every server is up and every replica follows.".to_owned(),
-            };
-        };
-        match self.problems.len() - 1 {
-            0 => format!("{}.", first.what),
-            1 => format!("{}, and one thing more.", first.what),
-            more => format!("{}, and {more} things more.", first.what),
-        }
-    }
-
-    /// How bad the worst problem is, as [`Status::mood`].
-    pub fn mood(&self) -> &'static str {
-        self.problems
-            .first()
-            .map_or("good", |problem| problem.severity.mood())
     }
 }

@@ -1,0 +1,52 @@
+//! What is wrong with a backend or one of its servers.
+
+use super::{Found, Severity};
+use crate::stats::snapshot::{BackendView, ServerView, Snapshot, Status};
+
+impl Found {
+    pub(super) fn backend(&mut self, backend: &BackendView) {
+        if !backend.up {
+            self.say(
+                Severity::Error,
+                format!("Backend {} is DOWN", backend.name),
+                format!(
+                    "None of its {} servers can serve: its requests are answered 503.",
+                    backend.servers.len()
+                ),
+                "Bring a server back; its last check below says what is wrong with it.",
+                Vec::new(),
+            );
+        }
+    }
+
+    /// A server that is down, unless its replica says so already.
+    pub(super) fn server(&mut self, all: &Snapshot, backend: &BackendView, server: &ServerView) {
+        let is_said = all.relays.iter().any(|relay| {
+            relay.pool == backend.name
+                && relay.replicas.iter().any(|replica| {
+                    replica.name == server.name
+                        && matches!(replica.status, Status::Down | Status::Diverged)
+                })
+        });
+        if server.status == Status::Down && !is_said {
+            let check = match &server.last_check {
+                Some(check) => format!(" Last check: {} {}.", check.code, check.detail),
+                None => String::new(),
+            };
+            self.say(
+                Severity::Warning,
+                format!("Server {}/{} is DOWN", backend.name, server.name),
+                format!(
+                    "For {}: {}.{check}",
+                    server.since.age(),
+                    server.reason.trim_end_matches('.')
+                ),
+                match backend.up {
+                    true => "The other servers of its backend serve meanwhile. Bring it back.",
+                    false => "Bring it back.",
+                },
+                vec![format!("curl -i http://{}/", server.address)],
+            );
+        }
+    }
+}
