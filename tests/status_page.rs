@@ -66,6 +66,10 @@ fn everything_is_there_without_script() {
         "grafana_back",
         "influx_relay",
         "L7OK",
+        "Average times of the last 1,024",
+        "Writes acknowledged in",
+        "of the last 21",
+        "Lines dropped",
     ] {
         assert!(text.contains(expected), "no {expected:?} in: {text}");
     }
@@ -175,6 +179,8 @@ fn page_lives_and_keeps_what_a_person_did() {
         ("search", ""),
         ("searchbox", "Filter"),
         ("button", "Responses 5xx"),
+        ("button", "Average times of the last 1,024 response"),
+        ("button", "Requests per s"),
         ("rowheader", "influxlab2"),
         ("region", "Servers of influx_back"),
     ] {

@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::admin_state::AdminState;
 use super::outages::Outages;
 use super::rate::Rate;
-use super::times::{Average, Histogram};
+use super::times::{Average, Histogram, Latency};
 
 /// A number that only grows. A clone is the same number.
 #[derive(Debug, Default, Clone)]
@@ -448,7 +448,7 @@ pub struct RelayStats {
     /// Most dead letters that are kept (`max_dead_letters`).
     pub dead_letter_limit: u64,
     /// How long writes waited from the end of their body until they were acknowledged.
-    pub acknowledgement: Histogram,
+    pub acknowledgement: Latency,
     /// Bytes of bodies held for clients now.
     pub inflight: Arc<BudgetStats>,
     /// Lines that were made ones that every node refuses, because they would harm it.

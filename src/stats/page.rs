@@ -117,6 +117,15 @@ impl Inside<'_> {
         times?.into_iter().max().map(Span)
     }
 
+    /// How long the slow ones of the last acknowledgements took.
+    fn slow_acknowledgements(&self, relay: &RelayView) -> String {
+        let last = &relay.acknowledgement_last;
+        match (last.p99, last.max) {
+            (Some(p99), Some(max)) => format!("99 of 100 within {p99}, the slowest {max}"),
+            _ => String::new(),
+        }
+    }
+
     /// Records that were set aside for any replica.
     fn set_aside(&self, relay: &RelayView) -> Count {
         Count(

@@ -403,6 +403,55 @@ fn page_says_what_is_down_in_words() {
 }
 
 #[test]
+fn page_says_how_fast_and_how_long() {
+    let stats = lab();
+    let server = &stats.backends[0].servers[0].traffic;
+    for _ in 0..3 {
+        drop(server.open_session());
+        server.count(&Finished {
+            status: Some(204),
+            abort: Some(Abort::Server),
+            durations: Durations {
+                queue: Some(Duration::from_millis(1)),
+                connect: Some(Duration::from_millis(2)),
+                response: Some(Duration::from_millis(30)),
+                total: Some(Duration::from_millis(33)),
+            },
+            ..Finished::default()
+        });
+    }
+    let relay = &stats.relays[0];
+    let text = text_of(&html(&stats));
+    assert!(text.contains("Writes acknowledged in – no write was acknowledged since the start"));
+    for millis in [4, 4, 5, 250] {
+        relay.acknowledgement.add(Duration::from_millis(millis));
+    }
+    let stats = Stats {
+        log: Arc::new(LogStats {
+            held_back: Counter::default(),
+            targets: vec![Arc::new(LogTargetStats {
+                to: "stderr".to_owned(),
+                dropped: Counter::default(),
+            })],
+        }),
+        ..stats
+    };
+    stats.log.held_back.add(5);
+    stats.log.targets[0].dropped.add(1234);
+    let text = text_of(&html(&stats));
+    for expected in [
+        "Writes acknowledged in 4 ms median 99 of 100 within 250 ms, the slowest 250 ms of the last 4 · 0 requests per s",
+        // sessions: now, max, total, per s, max per s; requests: total, per s, max per s; times: queue to total
+        "866 8,663 866,328 3 3 866,328 3 3 1 ms max 1 ms 2 ms max 2 ms 30 ms max 30 ms 33 ms max 33 ms 0 1,203",
+        // aborts by client and server; bytes
+        "0 0 3 214 MiB 2.5 GiB",
+        "Log messages held back because they repeat: 5 Target Lines dropped stderr 1,234",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in: {text}");
+    }
+}
+
+#[test]
 fn page_is_small_and_needs_nothing_else() {
     let page = html(&lab());
     assert!(page.len() < 64 << 10, "{} bytes", page.len());

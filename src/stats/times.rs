@@ -1,13 +1,13 @@
-//! How long requests took: averages over the last ones, as HAProxy shows them, and histograms.
+//! How long requests took: averages over the last ones, as HAProxy shows them, histograms, and percentiles of the last ones.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-/// Over how many requests an average goes, as HAProxy's.
+/// Over how many requests averages and percentiles go, as HAProxy's averages.
 const WINDOW: u64 = 1024;
 
 /// The upper bounds of a histogram's buckets, in microseconds. What took longer is only in the count of all.
@@ -123,6 +123,94 @@ impl Histogram {
     }
 }
 
+/// The last 1024 times, each as it was.
+#[derive(Debug)]
+pub struct LastTimes {
+    /// How many there were since the start. The next one takes the place of the oldest.
+    seen: AtomicU64,
+    /// In microseconds; 71 minutes stand for all that is longer.
+    times: Box<[AtomicU32]>,
+}
+
+impl Default for LastTimes {
+    fn default() -> Self {
+        Self {
+            seen: AtomicU64::new(0),
+            times: (0..WINDOW).map(|_| AtomicU32::new(0)).collect(),
+        }
+    }
+}
+
+/// What the last 1024 times are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Percentiles {
+    /// How many times there are: 1024, or fewer after a start.
+    pub count: u64,
+    /// The time that half of them do not exceed; nothing without a time.
+    pub median: Option<Duration>,
+    /// The time that 99 of 100 do not exceed.
+    pub p99: Option<Duration>,
+    /// The longest of them.
+    pub max: Option<Duration>,
+}
+
+impl LastTimes {
+    /// Takes in one time.
+    pub fn add(&self, time: Duration) {
+        let place = self.seen.fetch_add(1, Ordering::Relaxed) % WINDOW;
+        let place = usize::try_from(place).unwrap_or_default();
+        if let Some(slot) = self.times.get(place) {
+            let time = u32::try_from(micros(time)).unwrap_or(u32::MAX);
+            slot.store(time, Ordering::Relaxed);
+        }
+    }
+
+    /// Reads them. A time that is taken in meanwhile may be missing.
+    pub fn read(&self) -> Percentiles {
+        let count = self.seen.load(Ordering::Relaxed).min(WINDOW);
+        let filled = usize::try_from(count).unwrap_or_default();
+        let filled = self.times.iter().take(filled);
+        let mut times: Vec<u32> = filled.map(|time| time.load(Ordering::Relaxed)).collect();
+        times.sort_unstable();
+        let not_exceeded_by = |percent: usize| {
+            let rank = (times.len() * percent).div_ceil(100);
+            let time = times.get(rank.checked_sub(1)?)?;
+            Some(Duration::from_micros(u64::from(*time)))
+        };
+        Percentiles {
+            count,
+            median: not_exceeded_by(50),
+            p99: not_exceeded_by(99),
+            max: not_exceeded_by(100),
+        }
+    }
+}
+
+/// Times of one kind: all of them by length, and the last ones.
+#[derive(Debug, Default)]
+pub struct Latency {
+    all: Histogram,
+    last: LastTimes,
+}
+
+impl Latency {
+    /// Takes in one time.
+    pub fn add(&self, time: Duration) {
+        self.all.add(time);
+        self.last.add(time);
+    }
+
+    /// All times since the start, by length.
+    pub fn histogram(&self) -> HistogramReading {
+        self.all.read()
+    }
+
+    /// What the last 1024 are like.
+    pub fn last(&self) -> Percentiles {
+        self.last.read()
+    }
+}
+
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
@@ -146,6 +234,33 @@ mod tests {
         average.add(Duration::from_secs(1));
         assert_eq!(average.longest(), Duration::from_secs(1));
         assert!(average.get() < Duration::from_millis(9));
+    }
+
+    #[test]
+    fn percentiles_are_those_of_the_last_times() {
+        let latency = Latency::default();
+        let millis = |time: Option<Duration>| time.map(|time| time.as_millis());
+        let said = |latency: &Latency| {
+            let last = latency.last();
+            (last.count, [last.median, last.p99, last.max].map(millis))
+        };
+        assert_eq!(said(&latency), (0, [None; 3]));
+        latency.add(Duration::from_millis(3));
+        assert_eq!(said(&latency), (1, [Some(3); 3]));
+        for number in 1..=100 {
+            latency.add(Duration::from_millis(number));
+        }
+        assert_eq!(said(&latency), (101, [Some(50), Some(99), Some(100)]));
+        // What is older than the last 1024 is forgotten, but for the histogram.
+        for _ in 0..1013 {
+            latency.add(Duration::from_millis(7));
+        }
+        latency.add(Duration::from_secs(7200));
+        for _ in 0..10 {
+            latency.add(Duration::from_millis(8));
+        }
+        assert_eq!(said(&latency), (1024, [Some(7), Some(8), Some(4_294_967)]));
+        assert_eq!(latency.histogram().count, 1125);
     }
 
     #[test]

@@ -103,6 +103,34 @@ pub(super) fn relays() -> Typed<RelayView> {
             "Time of acknowledged writes from the end of their body to the acknowledgement."
         ),
         figure!(
+            Gauge,
+            acknowledgement_last.count,
+            "",
+            "writes",
+            "The last acknowledged writes that the next figures are of: 1024, or fewer after a start. Prometheus has the histogram."
+        ),
+        figure!(
+            Gauge,
+            acknowledgement_last.median,
+            "",
+            "seconds",
+            "The time that half of those writes did not exceed; nothing without a write."
+        ),
+        figure!(
+            Gauge,
+            acknowledgement_last.p99,
+            "",
+            "seconds",
+            "The time that 99 of 100 of those writes did not exceed."
+        ),
+        figure!(
+            Gauge,
+            acknowledgement_last.max,
+            "",
+            "seconds",
+            "The longest time of those writes."
+        ),
+        figure!(
             Counter,
             records,
             "records_total",

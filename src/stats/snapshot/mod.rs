@@ -164,6 +164,19 @@ pub struct TimeView {
     pub max: Span,
 }
 
+/// What the last 1024 times of a kind are like; seconds when serialised.
+#[derive(Debug, Serialize)]
+pub struct LastTimesView {
+    /// How many there are: 1024, or fewer after a start.
+    pub count: Count,
+    /// The time that half of them do not exceed; nothing without a time.
+    pub median: Option<Span>,
+    /// The time that 99 of 100 do not exceed.
+    pub p99: Option<Span>,
+    /// The longest of them.
+    pub max: Option<Span>,
+}
+
 /// One frontend.
 #[derive(Debug, Serialize)]
 pub struct FrontendView {
@@ -316,6 +329,8 @@ pub struct RelayView {
     pub head_offset: Bytes,
     /// How long writes waited from the end of their body until they were acknowledged.
     pub acknowledgement: HistogramReading,
+    /// The same of the last writes.
+    pub acknowledgement_last: LastTimesView,
     /// Records appended since the start.
     pub records: Count,
     /// Statements among them.

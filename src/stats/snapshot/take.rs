@@ -10,7 +10,7 @@ use crate::stats::counters::{
     BackendStats, BarrierStats, BudgetStats, FrontendStats, Gauge, JournalStats, LogStats,
     LogTargetStats, RelayStats, ReplicaStats, RequestTimes, ServerStats, Stats, Traffic, UdpStats,
 };
-use crate::stats::times::Average;
+use crate::stats::times::{Average, Percentiles};
 
 /// The longest text of an error or a check that is shown, in characters; what follows is cut off with an ellipsis.
 const LONGEST_TEXT: usize = 400;
@@ -277,7 +277,8 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         head_offset: Bytes(head_offset.get()),
         max_backlog: Bytes(*max_backlog),
         max_backlog_age: Span(*max_backlog_age),
-        acknowledgement: acknowledgement.read(),
+        acknowledgement: acknowledgement.histogram(),
+        acknowledgement_last: last_times(acknowledgement.last()),
         records: Count(records.get()),
         lines: Count(lines.get()),
         statements: Count(statements.get()),
@@ -486,6 +487,21 @@ fn times_view(stats: &RequestTimes) -> TimesView {
         response: time(response),
         total: time(total),
         histogram: histogram.read(),
+    }
+}
+
+fn last_times(reading: Percentiles) -> LastTimesView {
+    let Percentiles {
+        count,
+        median,
+        p99,
+        max,
+    } = reading;
+    LastTimesView {
+        count: Count(count),
+        median: median.map(Span),
+        p99: p99.map(Span),
+        max: max.map(Span),
     }
 }
 
