@@ -124,6 +124,15 @@ fn a_server_in_maint_hears_nothing_over_restarts_and_is_sent_all_of_it_when_it_i
     assert_eq!(behind(&lab), Some(10), "its backlog grows");
     let said = lab.haflux.order(&["replica", "status"]);
     assert!(said.contains("its backlog grows"), "{said}");
+    let notice = status::page(&lab.influx_url())["notices"][0].take();
+    assert_eq!(
+        notice["what"],
+        "Server influx_back/influxlab2 is in maint by order"
+    );
+    assert_eq!(
+        notice["commands"][0],
+        "haflux server ready influx_back/influxlab2"
+    );
 
     lab.haflux.restart();
     write_points(&lab, 15..20);
@@ -145,6 +154,8 @@ fn a_server_in_maint_hears_nothing_over_restarts_and_is_sent_all_of_it_when_it_i
         status::replica(&lab.influx_url(), 1)["status"] == "fresh"
     });
     assert_eq!(server(&lab, 1)["status"], "up");
+    let notices = status::page(&lab.influx_url())["notices"].take();
+    assert_eq!(notices, Value::Array(Vec::new()));
 }
 
 #[test]

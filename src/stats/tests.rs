@@ -241,6 +241,20 @@ pub(super) fn lab() -> Stats {
     }
 }
 
+/// Takes a server that is well out of service.
+fn order(server: &ServerStats, admin: AdminState) {
+    server.state.store(Arc::new(ServerState {
+        status: match admin {
+            AdminState::Ready => ServerStatus::Up,
+            AdminState::Drain => ServerStatus::Drain,
+            AdminState::Maint => ServerStatus::Maint,
+        },
+        admin,
+        since: ago(60),
+        reason: format!("{} by order", admin.word()),
+    }));
+}
+
 /// The same lab, in which everything that may be missing is there.
 pub(super) fn full() -> Stats {
     let mut stats = lab();
@@ -261,6 +275,7 @@ pub(super) fn full() -> Stats {
         replica.catch_up.set(7_000);
     }
     let server = &stats.backends[1].servers[0];
+    order(server, AdminState::Drain);
     let check = stats.backends[0].servers[0].last_check.load_full();
     server.last_check.store(check.map(|check| {
         Arc::new(LastCheck {
@@ -307,7 +322,7 @@ fn hostile_lab() -> Stats {
             server.address = HOSTILE.to_owned();
             server.state.store(Arc::new(ServerState {
                 status: ServerStatus::Down,
-                admin: AdminState::Ready,
+                admin: AdminState::Maint,
                 since: now(),
                 reason: HOSTILE.to_owned(),
             }));
@@ -846,6 +861,76 @@ fn nothing_is_wrong_with_a_lab_that_is_well() {
     assert!(snapshot.spread.is_safe());
     assert_eq!(snapshot.mood(), "good");
     assert!(snapshot.headline().starts_with("All is well"));
+}
+
+#[test]
+fn what_is_ordered_is_no_problem_and_is_said_with_the_command_that_ends_it() {
+    let mut stats = lab();
+    let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
+    relay.journal.refuses.store(false, Ordering::Relaxed);
+    relay.journal.errors.set(0);
+    relay.max_backlog = 1 << 30;
+    relay.max_backlog_age = Duration::from_secs(72 * 3600);
+    relay.replicas[1].state.store(Arc::new(ReplicaState {
+        status: ReplicaStatus::Maint,
+        since: ago(60),
+    }));
+    order(&stats.backends[0].servers[0], AdminState::Drain);
+    order(&stats.backends[0].servers[1], AdminState::Maint);
+    assert_eq!(
+        problems(&stats),
+        ["error: Backend influx_back is DOWN"],
+        "nobody is left to serve"
+    );
+    order(&stats.backends[0].servers[0], AdminState::Ready);
+    assert_eq!(problems(&stats), [""; 0]);
+    order(&stats.backends[1].servers[0], AdminState::Drain);
+    order(&stats.backends[0].servers[0], AdminState::Drain);
+    let snapshot = Snapshot::take(&stats, now());
+    let said: Vec<[&str; 3]> = snapshot
+        .notices
+        .iter()
+        .map(|one| [&*one.what, &*one.why, &*one.commands[0]])
+        .collect();
+    assert_eq!(
+        said,
+        [
+            [
+                "Server influx_back/influxlab is in drain by order",
+                "It gets no new requests; what is under way is finished, and its checks go on. Relay influx_relay goes on writing to it.",
+                "haflux server ready influx_back/influxlab"
+            ],
+            [
+                "Server influx_back/influxlab2 is in maint by order",
+                "It gets nothing: no requests and no checks. Relay influx_relay sends it nothing, and its backlog (304 records, 89.0 KiB) grows; past 1.0 GiB or 3 d 0 h it is diverged and must be rebuilt.",
+                "haflux server ready influx_back/influxlab2"
+            ],
+            [
+                "Server grafana_back/influxlab is in drain by order",
+                "It gets no new requests; what is under way is finished, and its checks go on.",
+                "haflux server ready grafana_back/influxlab"
+            ],
+        ]
+    );
+
+    order(&stats.backends[0].servers[0], AdminState::Ready);
+    order(&stats.backends[1].servers[0], AdminState::Ready);
+    let snapshot = Snapshot::take(&stats, now());
+    assert_eq!(snapshot.mood(), "idle");
+    assert_eq!(
+        snapshot.headline(),
+        "Nothing is wrong. Server influx_back/influxlab2 is in maint by order."
+    );
+    let page = html(&stats);
+    assert!(
+        page.contains("<title>haflux</title>"),
+        "no problem is counted"
+    );
+    assert!(
+        text_of(&page).contains(
+            "by order Server influx_back/influxlab2 is in maint by order It gets nothing"
+        )
+    );
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub fn groups() -> &'static [Box<dyn Group>] {
         vec![
             Box::new(process::process()),
             Box::new(process::problems()),
+            Box::new(process::notices()),
             Box::new(process::log_targets()),
             Box::new(proxy::frontends()),
             Box::new(proxy::backends()),

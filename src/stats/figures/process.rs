@@ -2,7 +2,7 @@
 
 use super::figure::{About, Figure, Kind, Readable, Reading, figure, figure_by, text};
 use super::group::{Part, Typed};
-use crate::stats::snapshot::{LogTargetView, Problem, Snapshot};
+use crate::stats::snapshot::{LogTargetView, Notice, Problem, Snapshot};
 
 pub(super) fn process() -> Typed<Snapshot> {
     Typed {
@@ -158,6 +158,27 @@ pub(super) fn problems() -> Typed<Problem> {
             text!("why", "Why, as far as that is known."),
             text!("action", "What to do."),
             text!("commands", "The commands for it."),
+        ],
+    }
+}
+
+pub(super) fn notices() -> Typed<Notice> {
+    Typed {
+        part: Part {
+            title: "What is ordered",
+            path: "notices[].",
+            prefix: "haflux_notice_",
+            labels: &[],
+        },
+        each: |snapshot| {
+            let each = snapshot.notices.iter();
+            each.map(|notice| (Vec::new(), notice)).collect()
+        },
+        figures: vec![
+            text!("what", "Which server is out of service by order."),
+            text!("why", "What it means."),
+            text!("action", "What to do."),
+            text!("commands", "The command that ends the order."),
         ],
     }
 }

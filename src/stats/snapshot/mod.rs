@@ -10,11 +10,13 @@ use super::counters::{ReplicaStatus, ServerStatus};
 use super::times::HistogramReading;
 use super::units::{Bytes, Count, Moment, Span};
 
+mod notices;
 mod problems;
 mod process;
 mod spread;
 mod take;
 
+pub use notices::Notice;
 pub use problems::{Problem, Severity};
 pub use process::ProcessView;
 pub use spread::Spread;
@@ -24,6 +26,8 @@ pub use spread::Spread;
 pub struct Snapshot {
     /// What is wrong and what to do, the worst first; empty when all is well.
     pub problems: Vec<Problem>,
+    /// Servers that a person has taken out of service.
+    pub notices: Vec<Notice>,
     /// How many nodes have what was written, over all relays.
     pub spread: Spread,
     /// haflux's version.

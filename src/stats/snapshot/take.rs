@@ -36,6 +36,7 @@ impl Snapshot {
         let relays: Vec<RelayView> = relays.iter().map(|r| relay(r, now)).collect();
         let mut all = Snapshot {
             problems: Vec::new(),
+            notices: Vec::new(),
             spread: relays.iter().map(|relay| relay.spread).sum(),
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
@@ -54,6 +55,7 @@ impl Snapshot {
             udp: udp.iter().map(|listener| udp_listener(listener)).collect(),
         };
         all.problems = problems::of(&all);
+        all.notices = notices::of(&all);
         all
     }
 

@@ -123,7 +123,7 @@ fn text_of(error: Option<&ErrorView>) -> String {
 }
 
 /// So many of them.
-fn counted(count: Count, what: &str) -> String {
+pub(super) fn counted(count: Count, what: &str) -> String {
     match count.0 {
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),
@@ -140,9 +140,13 @@ impl Snapshot {
     /// The state of everything in one line.
     pub fn headline(&self) -> String {
         let Some(first) = self.problems.first() else {
-            return match self.relays.is_empty() {
-                true => "All is well: every server is up.".to_owned(),
-                false => "All is well: every server is up and every replica follows.".to_owned(),
+            return match self.notices.as_slice() {
+                [] if self.relays.is_empty() => "All is well: every server is up.".to_owned(),
+                [] => "All is well: every server is up and every replica follows.".to_owned(),
+                [one] => format!("Nothing is wrong. {}.", one.what),
+                [one, more @ ..] => {
+                    format!("Nothing is wrong. {}, and {} more.", one.what, more.len())
+                }
             };
         };
         match self.problems.len() - 1 {
@@ -152,10 +156,12 @@ impl Snapshot {
         }
     }
 
-    /// How bad the worst problem is, as [`Status::mood`](super::Status::mood).
+    /// How bad the worst problem is; `idle` if there is nothing but orders. As [`Status::mood`](super::Status::mood).
     pub fn mood(&self) -> &'static str {
-        self.problems
-            .first()
-            .map_or("good", |problem| problem.severity.mood())
+        match self.problems.first() {
+            Some(problem) => problem.severity.mood(),
+            None if self.notices.is_empty() => "good",
+            None => "idle",
+        }
     }
 }

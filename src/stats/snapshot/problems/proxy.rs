@@ -1,11 +1,13 @@
 //! What is wrong with a backend or one of its servers.
 
 use super::{Found, Severity};
+use crate::stats::AdminState;
 use crate::stats::snapshot::{BackendView, ServerView, Snapshot, Status};
 
 impl Found {
     pub(super) fn backend(&mut self, backend: &BackendView) {
         if !backend.up {
+            let is_ordered = |server: &ServerView| server.admin != AdminState::Ready;
             self.say(
                 Severity::Error,
                 format!("Backend {} is DOWN", backend.name),
@@ -13,7 +15,12 @@ impl Found {
                     "None of its {} servers can serve: its requests are answered 503.",
                     backend.servers.len()
                 ),
-                "Bring a server back; its last check below says what is wrong with it.",
+                match backend.servers.iter().any(is_ordered) {
+                    true => "Bring a server back, or end an order: the orders are named below.",
+                    false => {
+                        "Bring a server back; its last check below says what is wrong with it."
+                    }
+                },
                 Vec::new(),
             );
         }
