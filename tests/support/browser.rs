@@ -34,6 +34,11 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// How often a start is tried.
 const STARTS: usize = 4;
 
+/// What asks for the value of an expression.
+fn asked(expression: &str) -> Value {
+    json!({ "expression": expression, "awaitPromise": true, "returnByValue": true })
+}
+
 /// A browser, its port and the path of its protocol; nothing if it does not listen.
 fn listening(folder: &Path) -> Option<(Process, u16, String)> {
     std::fs::create_dir_all(folder).expect("a folder for the browser");
@@ -102,6 +107,12 @@ impl Browser {
     /// Carries out a command of the protocol; what it answers.
     #[track_caller]
     pub fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.try_call(method, parameters)
+            .unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The same; the error if the browser has one.
+    fn try_call(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
         self.last += 1;
         let mut command = json!({ "id": self.last, "method": method, "params": parameters });
         if let Some(session) = &self.session {
@@ -117,8 +128,10 @@ impl Browser {
             };
             let mut message: Value = serde_json::from_str(&text).unwrap_or_default();
             if message["id"] == self.last {
-                assert!(message["error"].is_null(), "{method}: {message}");
-                return message["result"].take();
+                return match message["error"].take() {
+                    Value::Null => Ok(message["result"].take()),
+                    error => Err(error),
+                };
             }
             if message["method"].is_string() {
                 self.events.push(message);
@@ -137,10 +150,7 @@ impl Browser {
     /// What an expression is in the page; of a promise, what becomes of it.
     #[track_caller]
     pub fn evaluate(&mut self, expression: &str) -> Value {
-        let mut answer = self.call(
-            "Runtime.evaluate",
-            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true }),
-        );
+        let mut answer = self.call("Runtime.evaluate", asked(expression));
         assert!(
             answer["exceptionDetails"].is_null(),
             "{expression}: {answer}"
@@ -157,10 +167,14 @@ impl Browser {
             .map_or_else(|| value.to_string(), str::to_owned)
     }
 
-    /// Waits until an expression is true in the page.
+    /// Waits until an expression is true in the page, even if it is another page by then.
     #[track_caller]
     pub fn until(&mut self, expression: &str) {
-        wait_until(expression, SOON, || self.evaluate(expression) == true);
+        wait_until(expression, SOON, || {
+            // A page that is left answers with an error.
+            let answer = self.try_call("Runtime.evaluate", asked(expression));
+            answer.is_ok_and(|answer| answer["result"]["value"] == true)
+        });
     }
 
     /// Presses a key that writes `text`, or a named one.
@@ -207,6 +221,13 @@ impl Browser {
             std::fs::create_dir_all(folder).expect("a folder for the picture");
         }
         std::fs::write(file, bytes).expect("a picture's file");
+    }
+
+    /// Forgets what the browser has complained of.
+    pub fn forget(&mut self) {
+        // Whatever was said before this answer has arrived with it.
+        self.evaluate("0");
+        self.events.clear();
     }
 
     /// What the browser complains of: exceptions, errors of the console and of policies, and requests to anywhere but `origin`.
