@@ -5,9 +5,8 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -25,7 +24,8 @@ fn lab() -> Lab {
             &[
                 (
                     "[server]\n",
-                    "[server]\nmetrics_bind = \"127.0.0.1:PORT(metrics)\"\n",
+                    "[server]\nmetrics_bind = \"127.0.0.1:PORT(metrics)\"\n\
+                     stats_socket = { path = \"FOLDER/stats.sock\", mode = \"600\" }\n",
                 ),
                 (
                     "name = \"influx_front\"\n",
@@ -56,18 +56,30 @@ fn rows(text: &str) -> BTreeMap<(String, String), BTreeMap<String, String>> {
     rows
 }
 
+/// haflux' runtime socket.
+fn haflux_socket(lab: &Lab) -> PathBuf {
+    lab.haflux.folder().join("stats.sock")
+}
+
+/// HAProxy's.
+fn haproxy_socket(lab: &Lab) -> PathBuf {
+    lab.folder().join("haproxy/stats.sock")
+}
+
 /// HAProxy before the same nodes.
 fn haproxy(lab: &Lab, port: u16) -> Process {
     let folder = lab.folder().join("haproxy");
     fs::create_dir(&folder).expect("a folder");
     let file = folder.join("haproxy.cfg");
     let configuration = format!(
-        "defaults\n  mode http\n  timeout connect 5s\n  timeout client 10s\n  timeout server 10s\n\
+        "global\n  stats socket {} mode 600 level operator\n\
+         defaults\n  mode http\n  timeout connect 5s\n  timeout client 10s\n  timeout server 10s\n\
          frontend influx_front\n  bind 127.0.0.1:{port}\n  stats enable\n  stats uri /haproxy?stats\n  \
          stats show-legends\n  default_backend influx_back\n\
          backend influx_back\n  balance roundrobin\n  option httpchk GET /ping\n  \
          http-check expect status 204\n  default-server inter 200ms\n  \
          server influxlab {} check\n  server influxlab2 {} check\n",
+        haproxy_socket(lab).display(),
         lab.node1.address(),
         lab.node2.address()
     );
@@ -425,35 +437,46 @@ fn telegraf_takes_the_same_of_haflux_and_of_haproxy() {
     let port = free_port();
     let _haproxy = haproxy(&lab, port);
     let urls = [lab.influx_url(), format!("http://127.0.0.1:{port}")];
-    let [ours, theirs] = urls.map(|url| {
-        drive(&url);
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("telegraf.conf");
-        let configuration = format!(
-            "[agent]\n omit_hostname = true\n[[inputs.haproxy]]\n servers = [\"{url}/haproxy?stats\"]\n\
-             [[outputs.file]]\n files = [\"{}\"]\n data_format = \"json\"\n",
-            folder.path().join("out").display()
-        );
-        fs::write(&file, configuration).expect("a file");
-        let telegraf = reader("HAFLUX_TELEGRAF");
-        succeeds(&run(&telegraf, &["--once", "--config", &file.display().to_string()]));
-        let out = fs::read_to_string(folder.path().join("out")).expect("what it took");
-        let mut read = Read::new();
-        for line in out.lines() {
-            let metric: Value = serde_json::from_str(line).expect("JSON");
-            if metric["tags"]["proxy"] == "influx_back" {
-                let fields = serde_json::from_value(metric["fields"].clone()).expect("fields");
-                let service = metric["tags"]["sv"].as_str().expect("a service");
-                read.insert(service.to_owned(), fields);
-            }
-        }
-        read
-    });
+    for url in &urls {
+        drive(url);
+    }
     let differs = [
         "iid", "bin", "bout", "time", "lastchg", "lastsess", "rate", "duration", "connect",
         "reuse", "smax",
     ];
-    assert_alike(&ours, &theirs, &differs);
+    // Over HTTP, and over the runtime socket.
+    let over_http = urls.map(|url| telegraf(&format!("{url}/haproxy?stats")));
+    assert_alike(&over_http[0], &over_http[1], &differs);
+    let sockets = [haflux_socket(&lab), haproxy_socket(&lab)];
+    let over_socket = sockets.map(|path| telegraf(&format!("socket:{}", path.display())));
+    assert_alike(&over_socket[0], &over_socket[1], &differs);
+    assert_eq!(over_http[0].len(), over_socket[0].len());
+}
+
+/// What Telegraf takes of the pool.
+fn telegraf(server: &str) -> Read {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("telegraf.conf");
+    let configuration = format!(
+        "[agent]\n omit_hostname = true\n[[inputs.haproxy]]\n servers = [\"{server}\"]\n\
+         [[outputs.file]]\n files = [\"{}\"]\n data_format = \"json\"\n",
+        folder.path().join("out").display()
+    );
+    fs::write(&file, configuration).expect("a file");
+    let telegraf = reader("HAFLUX_TELEGRAF");
+    let config = file.display().to_string();
+    succeeds(&run(&telegraf, &["--once", "--config", &config]));
+    let out = fs::read_to_string(folder.path().join("out")).expect("what it took");
+    let mut read = Read::new();
+    for line in out.lines() {
+        let metric: Value = serde_json::from_str(line).expect("JSON");
+        if metric["tags"]["proxy"] == "influx_back" {
+            let fields = serde_json::from_value(metric["fields"].clone()).expect("fields");
+            let service = metric["tags"]["sv"].as_str().expect("a service");
+            read.insert(service.to_owned(), fields);
+        }
+    }
+    read
 }
 
 #[test]
@@ -462,11 +485,11 @@ fn collectd_takes_the_same_of_haflux_and_of_haproxy() {
     let lab = lab();
     let port = free_port();
     let _haproxy = haproxy(&lab, port);
-    let urls = [lab.influx_url(), format!("http://127.0.0.1:{port}")];
-    let [ours, theirs] = urls.map(|url| {
+    for url in [lab.influx_url(), format!("http://127.0.0.1:{port}")] {
         drive(&url);
-        collectd(&url)
-    });
+    }
+    let sockets = [haflux_socket(&lab), haproxy_socket(&lab)];
+    let [ours, theirs] = sockets.map(|socket| collectd(&socket));
     let differs = [
         "bytes",
         "time",
@@ -479,23 +502,10 @@ fn collectd_takes_the_same_of_haflux_and_of_haproxy() {
     assert_alike(&ours, &theirs, &differs);
 }
 
-/// What collectd's plugin takes of the pool at `url`. It asks over HAProxy's socket, for which the CSV stands in here.
-fn collectd(url: &str) -> Read {
+/// What collectd's plugin takes of the pool over this runtime socket.
+fn collectd(socket: &Path) -> Read {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name).display().to_string();
-    let socket = UnixListener::bind(folder.path().join("socket")).expect("a socket");
-    let csv = format!("{url}/haproxy?stats;csv");
-    std::thread::spawn(move || {
-        for connection in socket.incoming() {
-            let mut connection = connection.expect("a connection");
-            let mut asked = String::new();
-            let read = BufReader::new(&connection).read_line(&mut asked);
-            assert!(read.is_ok() && asked.contains("show stat"), "{asked}");
-            let text = http::get(&csv).text() + "\n";
-            // Collectd may leave before it has all.
-            let _ = connection.write_all(text.as_bytes());
-        }
-    });
     // Below a folder whose name begins with a dot its plugin writes only by a relative path.
     let configuration = format!(
         "BaseDir \"{folder}\"\nPIDFile \"{folder}/pid\"\nTypesDB \"/usr/share/collectd/types.db\"\n\
@@ -503,8 +513,9 @@ fn collectd(url: &str) -> Read {
          <Plugin csv>\nDataDir \"csv\"\n</Plugin>\n\
          <LoadPlugin python>\nGlobals true\n</LoadPlugin>\n\
          <Plugin python>\nModulePath \"{plugin}\"\nImport \"collectd_haproxy\"\n\
-         <Module haproxy>\nSocket \"{folder}/socket\"\nIncludeInfo false\n</Module>\n</Plugin>\n",
+         <Module haproxy>\nSocket \"{socket}\"\nIncludeInfo false\n</Module>\n</Plugin>\n",
         folder = folder.path().display(),
+        socket = socket.display(),
         plugin = reader("HAFLUX_COLLECTD_HAPROXY"),
     );
     fs::write(folder.path().join("conf"), configuration).expect("a file");

@@ -10,6 +10,7 @@ use haflux::control::{
     Servers, of_data_dir,
 };
 use haflux::stats::AdminState;
+use haflux::stats::csv::StatQuery;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -126,8 +127,8 @@ impl Servers for Pretended {
         Vec::new()
     }
 
-    fn statistics(&self) -> String {
-        String::new()
+    fn statistics(&self, _: &StatQuery) -> Option<String> {
+        None
     }
 
     fn process(&self) -> Vec<(&'static str, String)> {

@@ -2,11 +2,13 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
 use support::ports::free_port;
 use support::wait::SOON;
 use support::{Behaviour, Haflux, Haproxy, StandIn, http, wait_until};
@@ -229,6 +231,109 @@ fn the_process_is_described_in_haproxys_names() {
         assert!(ours.contains(&value), "{value}: {ours}");
     }
     assert!(ours.ends_with("\n\n"));
+}
+
+/// A line of HAProxy's typed format without its value, and without the number of the proxy, which is another one.
+fn without_value(line: &str) -> String {
+    let mut parts = line.splitn(4, ':');
+    let mut part = || parts.next().unwrap_or_default();
+    let (key, tags, kind) = (part(), part(), part());
+    let mut key: Vec<&str> = key.split('.').collect();
+    if key.len() == 6 {
+        key.remove(1);
+    }
+    format!("{}:{tags}:{kind}", key.join("."))
+}
+
+/// The items of HAProxy's JSON without their values, and without the numbers of their proxies.
+fn items(text: &str) -> Vec<Value> {
+    let mut items: Vec<Value> = Vec::new();
+    let all: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    for item in all.as_array().expect("a list") {
+        match item.as_array() {
+            Some(row) => items.extend(row.iter().cloned()),
+            None => items.push(item.clone()),
+        }
+    }
+    for item in &mut items {
+        let item = item.as_object_mut().expect("an object");
+        item.remove("proxyId");
+        item["value"]
+            .as_object_mut()
+            .expect("an object")
+            .remove("value");
+    }
+    items
+}
+
+#[test]
+fn values_have_haproxys_places_tags_and_types() {
+    let both = Both::start();
+    let ask_both = |command: &str| both.sockets().map(|socket| ask(&socket, command));
+    for (command, at_least) in [
+        ("show stat front 1 -1", 25),
+        ("show stat back 6 -1", 125),
+        ("show stat other 6 -1", 80),
+        ("show info", 17),
+    ] {
+        let [ours, theirs] = ask_both(&format!("{command} typed"));
+        let known: BTreeSet<String> = theirs.lines().map(without_value).collect();
+        let lines: Vec<&str> = ours.lines().filter(|line| !line.is_empty()).collect();
+        for line in &lines {
+            assert!(known.contains(&without_value(line)), "{line}\n{theirs}");
+        }
+        assert!(lines.len() >= at_least, "{command}: {}", lines.len());
+        assert!(ours.ends_with('\n') && theirs.ends_with('\n'));
+        let blank = |text: &str| text.lines().filter(|line| line.is_empty()).count();
+        assert_eq!(blank(&ours), blank(&theirs), "{command}");
+
+        let [ours, theirs] = ask_both(&format!("{command} json"));
+        let end = |text: &str| text.rsplit(']').next().map(str::to_owned);
+        assert_eq!(end(&ours), end(&theirs), "{command}");
+        let known = items(&theirs);
+        let items = items(&ours);
+        for item in &items {
+            assert!(known.contains(item), "{item}\n{theirs}");
+        }
+        assert_eq!(items.len(), lines.len(), "{command}");
+    }
+
+    // Where nothing moves, a line is HAProxy's to the byte, but for the number of the proxy.
+    let [ours, theirs] = ask_both("show stat back 4 2 typed").map(|text| {
+        let lines = text.lines().filter(|line| !line.is_empty()).map(|line| {
+            let (letter, rest) = line.split_once('.').expect("a letter");
+            let (_, rest) = rest.split_once('.').expect("a number");
+            format!("{letter}.{rest}")
+        });
+        lines.collect::<BTreeSet<String>>()
+    });
+    for part in [
+        "S.2.0.pxname.1:KNS:str:back",
+        "S.2.1.svname.1:KNS:str:two",
+        "S.2.7.stot.1:MCP:u64:0",
+        "S.2.17.status.1:SGP:str:UP",
+        "S.2.18.weight.1:MaP:u32:1",
+        "S.2.37.check_code.1:MOP:u32:200",
+        "S.2.55.lastsess.1:MAP:s32:-1",
+    ] {
+        assert!(theirs.contains(part), "HAProxy has no {part}: {theirs:?}");
+        assert!(ours.contains(part), "no {part}: {ours:?}");
+    }
+
+    // What is left out is left out by both.
+    both.same("set server back/two state maint");
+    for command in ["show stat back 4 -1 no-maint", "show stat back 4 -1 up"] {
+        let names = ask_both(command).map(|csv| {
+            let rows = csv.lines().skip(1).filter(|line| !line.is_empty());
+            let names = rows.map(|row| row.split(',').nth(1).map(str::to_owned));
+            names.collect::<Vec<_>>()
+        });
+        assert_eq!(
+            names,
+            [(); 2].map(|()| vec![Some("one".to_owned())]),
+            "{command}"
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,6 @@ use super::configuration::Configuration;
 use super::message::{Answer, Request};
 use super::replicas::{ControlError, Replicas};
 use super::servers::Servers;
-use super::statistics::filtered;
 use crate::logging;
 
 /// Whoever carries out what is asked for.
@@ -40,8 +39,8 @@ pub(super) async fn carry_out(request: Request, orders: &Orders) -> Answer {
             };
         }
         Request::Servers {} => return Answer::Servers(servers.servers()),
-        Request::Statistics(filter) => {
-            return match filtered(&servers.statistics(), &filter) {
+        Request::Statistics(query) => {
+            return match servers.statistics(&query) {
                 Some(statistics) => Answer::Statistics(statistics),
                 None => Answer::Refused(ControlError::Invalid {
                     reason: "No such proxy.".to_owned(),

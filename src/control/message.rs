@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::replicas::{ControlError, ReplicaReport};
-use super::servers::{ServerReport, StatFilter};
+use super::servers::ServerReport;
 use crate::config::model::Level;
 use crate::stats::AdminState;
+use crate::stats::csv::StatQuery;
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +75,7 @@ pub enum Request {
         weight: String,
     },
     /// [`Servers::statistics`](super::Servers::statistics).
-    Statistics(StatFilter),
+    Statistics(StatQuery),
     /// [`Servers::process`](super::Servers::process).
     Process {},
 }

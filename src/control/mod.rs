@@ -58,7 +58,6 @@ mod replicas;
 mod servers;
 mod settings;
 mod socket;
-mod statistics;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -71,7 +70,7 @@ pub use client::{AskError, ask};
 pub use configuration::Configuration;
 pub use message::{Answer, Request};
 pub use replicas::{ControlError, ReplicaReport, Replicas};
-pub use servers::{ServerReport, Servers, StatFilter};
+pub use servers::{ServerReport, Servers};
 pub use settings::of_data_dir;
 pub use socket::ControlSocket;
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::replicas::ControlError;
 use crate::stats::AdminState;
+use crate::stats::csv::StatQuery;
 
 /// Where a server of a backend stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,28 +50,14 @@ pub struct ServerReport {
     pub since: u64,
 }
 
-/// Which lines of the statistics are asked for, as in HAProxy's `show stat`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct StatFilter {
-    /// The name or the number of a proxy; nothing for all.
-    #[serde(default)]
-    pub proxy: Option<String>,
-    /// 1 for frontends, 2 for backends, 4 for servers, or a sum of these; nothing for all.
-    #[serde(default)]
-    pub kinds: Option<u32>,
-    /// The number of a server; nothing for all.
-    #[serde(default)]
-    pub server: Option<u32>,
-}
-
 /// Whoever keeps the servers of all backends, and the statistics.
 #[async_trait]
 pub trait Servers: Send + Sync {
     /// How every server of every backend stands, in the order of the configuration.
     fn servers(&self) -> Vec<ServerReport>;
 
-    /// All statistics as HAProxy's CSV.
-    fn statistics(&self) -> String;
+    /// Statistics as HAProxy's `show stat` has them; nothing if the query names a proxy that there is not.
+    fn statistics(&self, query: &StatQuery) -> Option<String>;
 
     /// Names and values about the process, as HAProxy's `show info` has them.
     fn process(&self) -> Vec<(&'static str, String)>;

@@ -10,8 +10,9 @@ use crate::config::Config;
 use crate::config::model::{Backend, PoolServer, Probe, ServerAddress};
 use crate::control::{ControlError, ServerReport, Servers};
 use crate::proxy::{Ordered, Pool, Proxy, ServerOrderError, ServerOrders, ServerPlace, Weight};
+use crate::stats::csv::{self, StatQuery};
 use crate::stats::snapshot::{Snapshot, Status};
-use crate::stats::{AdminState, ServerStats, Stats, csv};
+use crate::stats::{AdminState, ServerStats, Stats};
 
 /// The orders, and the proxy that knows what is counted.
 pub(super) struct AllServers {
@@ -70,8 +71,11 @@ impl Servers for AllServers {
         reports
     }
 
-    fn statistics(&self) -> String {
-        csv::csv(&Snapshot::take(&self.proxy.stats(), SystemTime::now()))
+    fn statistics(&self, query: &StatQuery) -> Option<String> {
+        csv::show_stat(
+            &Snapshot::take(&self.proxy.stats(), SystemTime::now()),
+            query,
+        )
     }
 
     fn process(&self) -> Vec<(&'static str, String)> {

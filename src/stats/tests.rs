@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::Value;
 
-use super::csv::csv;
+use super::csv::{Format, StatQuery, csv, show_stat};
 use super::json::json;
 use super::page::{self, Shown, View};
 use super::snapshot::{Snapshot, Status};
@@ -787,6 +787,181 @@ fn csv_says_what_haproxy_would() {
         }
     }
     drop(open);
+}
+
+/// The answer to `show stat`.
+fn stat(stats: &Stats, query: &StatQuery) -> Option<String> {
+    show_stat(&Snapshot::take(stats, now()), query)
+}
+
+#[test]
+fn rows_are_chosen_as_haproxy_does() {
+    let stats = lab();
+    order(&stats.backends[1].servers[0], AdminState::Maint);
+    let all = StatQuery::default();
+    let of = |name: &str| Some(name.to_owned());
+    for (query, expected) in [
+        (
+            StatQuery {
+                proxy: of("influx_back"),
+                ..all.clone()
+            },
+            Some("influxlab influxlab2 BACKEND"),
+        ),
+        (
+            StatQuery {
+                proxy: of("4"),
+                kinds: Some(4),
+                ..all.clone()
+            },
+            Some("influxlab influxlab2"),
+        ),
+        (
+            StatQuery {
+                kinds: Some(3),
+                ..all.clone()
+            },
+            Some("FRONTEND FRONTEND BACKEND BACKEND BACKEND"),
+        ),
+        (
+            StatQuery {
+                kinds: Some(4),
+                server: Some(2),
+                ..all.clone()
+            },
+            Some("influxlab2 influxlab2"),
+        ),
+        (
+            StatQuery {
+                kinds: Some(4),
+                no_maint: true,
+                ..all.clone()
+            },
+            Some("influxlab influxlab2 influxlab influxlab2"),
+        ),
+        (
+            StatQuery {
+                kinds: Some(4),
+                up: true,
+                ..all.clone()
+            },
+            Some("influxlab influxlab"),
+        ),
+        (
+            StatQuery {
+                proxy: of("influx_back"),
+                kinds: Some(1),
+                ..all.clone()
+            },
+            Some(""),
+        ),
+        (
+            StatQuery {
+                proxy: of("nowhere"),
+                ..all.clone()
+            },
+            None,
+        ),
+    ] {
+        let text = stat(&stats, &query);
+        let names = text.map(|text| {
+            let rows = text.lines().skip(1);
+            let names = rows.map(|row| row.split(',').nth(1).unwrap().to_owned());
+            names.collect::<Vec<_>>().join(" ")
+        });
+        assert_eq!(names.as_deref(), expected, "{query:?}");
+    }
+    assert_eq!(
+        stat(&stats, &all),
+        Some(csv(&Snapshot::take(&stats, now())))
+    );
+}
+
+#[test]
+fn typed_and_json_say_what_csv_says() {
+    let stats = full();
+    stats.relays[0].replicas[1].cursor.set(0);
+    stats.relays[0].head.set(1 << 40);
+    let written = |format| {
+        let query = StatQuery {
+            format,
+            ..StatQuery::default()
+        };
+        stat(&stats, &query).unwrap()
+    };
+    let typed = written(Format::Typed);
+    for line in [
+        "F.1.0.0.pxname.1:KNS:str:http_front",
+        "S.3.2.2.qcur.1:MGP:u64:1099511627776",
+        "S.4.1.7.stot.1:MCP:u64:866326",
+        "S.4.2.17.status.1:SGP:str:DOWN",
+        "S.4.2.19.act.1:SGP:u32:1",
+        "B.4.0.19.act.1:MGP:u32:1",
+        "B.4.0.32.type.1:CGS:u32:1",
+        "S.4.1.33.rate.1:MRP:u32:",
+        "B.4.0.33.rate.1:MGP:u32:",
+        "S.4.1.55.lastsess.1:MAP:s32:0",
+    ] {
+        let is_there = |one: &str| one == line || (line.ends_with(':') && one.starts_with(line));
+        assert!(typed.lines().any(is_there), "no {line} in:\n{typed}");
+    }
+    // Each cell that is filled, and no other.
+    let mut rows = csv_rows(&written(Format::Plain));
+    let filled: usize = rows
+        .drain(..)
+        .map(|row| row.iter().filter(|cell| !cell.is_empty()).count())
+        .sum();
+    assert_eq!(typed.lines().count(), filled);
+    let json: Value = serde_json::from_str(&written(Format::Json)).unwrap();
+    let values: usize = json
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row.as_array().unwrap().len())
+        .sum();
+    assert_eq!(values, filled);
+    assert_eq!(
+        json[0][0],
+        serde_json::json!({
+            "objType": "Frontend",
+            "proxyId": 1,
+            "id": 0,
+            "field": { "pos": 0, "name": "pxname" },
+            "processNum": 1,
+            "tags": { "origin": "Key", "nature": "Name", "scope": "Service" },
+            "value": { "type": "str", "value": "http_front" },
+        })
+    );
+    // Whatever texts hold, each stays on its line and in its string.
+    let hostile = hostile_lab();
+    let check = hostile.backends[0].servers[1].last_check.load_full();
+    let broken = LastCheck {
+        detail: "a\r\nb".to_owned(),
+        ..LastCheck::clone(&check.unwrap())
+    };
+    hostile.backends[0].servers[1]
+        .last_check
+        .store(Some(Arc::new(broken)));
+    let query = |format| StatQuery {
+        format,
+        ..StatQuery::default()
+    };
+    let typed = stat(&hostile, &query(Format::Typed)).unwrap();
+    assert!(
+        typed.lines().all(|line| line.split(':').count() >= 4),
+        "{typed}"
+    );
+    assert!(typed.contains(":str:a  b\n"));
+    let json = stat(&hostile, &query(Format::Json)).unwrap();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0][0]["value"]["value"], HOSTILE);
+}
+
+/// The cells of CSV without quotes, row by row.
+fn csv_rows(text: &str) -> Vec<Vec<String>> {
+    let rows = text.lines().skip(1);
+    rows.map(|row| row.split(',').map(str::to_owned).collect())
+        .collect()
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Step, View};
 use crate::config::model::Level;
 use crate::control::message::Request;
-use crate::control::servers::StatFilter;
 use crate::stats::AdminState;
+use crate::stats::csv::{Format, StatQuery};
 
 /// The longest silence that a session may ask for.
 const LONGEST_SILENCE: Duration = Duration::from_secs(3600);
@@ -143,10 +143,10 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         words: &["show", "info"],
-        usage: "show info",
+        usage: "show info [typed|json]",
         help: "report information about the running process",
         level: Level::User,
-        read: |_| Ok(Step::Ask(Request::Process {}, View::Plain)),
+        read: show_info,
     },
     Command {
         words: &["show", "servers", "state"],
@@ -160,7 +160,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         words: &["show", "stat"],
-        usage: "show stat [<proxy> <type> <server>]",
+        usage: "show stat [<p> <type> <srv>] [typed|json]",
         help: "report counters for each proxy and server",
         level: Level::User,
         read: show_stat,
@@ -350,27 +350,43 @@ fn set_timeout(rest: &[&str]) -> Result<Step, String> {
     }
 }
 
-fn show_stat(rest: &[&str]) -> Result<Step, String> {
-    if rest
-        .iter()
-        .any(|word| ["typed", "json", "desc"].contains(word))
-    {
-        return Err(
-            "haflux writes this as CSV only; its status page has JSON: stats_uri;json\n".to_owned(),
-        );
+/// How an answer is written; `desc` adds what HAProxy says of a value beside its typed form, and haflux does not.
+fn format(word: &str) -> Option<Format> {
+    match word {
+        "typed" => Some(Format::Typed),
+        "json" => Some(Format::Json),
+        _ => None,
     }
-    let number = |index: usize| rest.get(index).and_then(|word| word.parse::<i64>().ok());
-    let positive = |number: i64| u32::try_from(number).ok().filter(|number| *number > 0);
-    let options = ["no-maint", "up"];
-    let proxy = rest.first().filter(|name| !options.contains(*name));
-    let filter = StatFilter {
-        proxy: proxy
-            .filter(|name| **name != "-1")
-            .map(|name| (*name).to_owned()),
-        kinds: number(1).and_then(positive),
-        server: number(2).and_then(positive),
+}
+
+fn show_info(rest: &[&str]) -> Result<Step, String> {
+    let format = rest.iter().rev().find_map(|word| format(word));
+    let view = View::Process(format.unwrap_or_default());
+    Ok(Step::Ask(Request::Process {}, view))
+}
+
+fn show_stat(rest: &[&str]) -> Result<Step, String> {
+    let is_option = |word: &str| ["typed", "json", "desc", "no-maint", "up"].contains(&word);
+    let has = |option: &str| rest.contains(&option);
+    let mut places = rest.iter().filter(|word| !is_option(word));
+    let proxy = places.next().filter(|name| **name != "-1");
+    let mut number = || {
+        let number: i64 = places.next()?.parse().ok()?;
+        u32::try_from(number).ok().filter(|number| *number > 0)
     };
-    Ok(Step::Ask(Request::Statistics(filter), View::Plain))
+    let query = StatQuery {
+        proxy: proxy.map(|name| (*name).to_owned()),
+        kinds: number(),
+        server: number(),
+        no_maint: has("no-maint"),
+        up: has("up"),
+        format: rest
+            .iter()
+            .rev()
+            .find_map(|word| format(word))
+            .unwrap_or_default(),
+    };
+    Ok(Step::Ask(Request::Statistics(query), View::Plain))
 }
 
 /// A replica's name, and what follows it.

@@ -4,6 +4,7 @@
 //! [`Step`], `show` an answer into text.
 
 mod commands;
+mod info;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use super::message::Request;
 use crate::config::model::Level;
+use crate::stats::csv::Format;
 
 pub(super) use commands::read;
 pub(super) use show::show;
@@ -40,6 +42,8 @@ pub(super) enum View {
     Plain,
     /// As the success of an order of HAProxy's: nothing is said.
     Silent,
+    /// `show info`.
+    Process(Format),
     /// `show servers state`, of one backend or of all.
     ServersState(Option<String>),
     /// `show backend`.

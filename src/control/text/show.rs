@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 
 use super::View;
+use super::info::show_info;
 use crate::control::message::Answer;
 use crate::control::replicas::{ControlError, ReplicaReport};
 use crate::control::servers::ServerReport;
 use crate::stats::AdminState;
+use crate::stats::csv::Format;
 
 /// The columns of `show servers state`, version 1.
 const SERVERS_STATE: &str = "\
@@ -29,10 +31,8 @@ pub(in crate::control) fn show(answer: Answer, view: &View) -> String {
         (Answer::Servers(servers), _) => servers_state(&servers, None),
         (Answer::Replicas(replicas), _) => show_replicas(&replicas),
         (Answer::Statistics(statistics), _) => statistics,
-        (Answer::Process(values), _) => values
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}\n"))
-            .collect(),
+        (Answer::Process(values), View::Process(format)) => show_info(&values, *format),
+        (Answer::Process(values), _) => show_info(&values, Format::Plain),
         (Answer::Done(_), View::Silent) => String::new(),
         (Answer::Done(next), _) => format!("{}\n", one_line(&next)),
         (Answer::Refused(error), _) => refusal(&error),

@@ -1,8 +1,9 @@
 use super::*;
 use crate::control::message::Answer;
 use crate::control::replicas::ControlError;
-use crate::control::servers::{ServerReport, StatFilter};
+use crate::control::servers::ServerReport;
 use crate::stats::AdminState;
+use crate::stats::csv::StatQuery;
 
 fn said(line: &str, level: Level) -> Step {
     let mut commands = commands(line);
@@ -74,12 +75,45 @@ fn commands_become_requests() {
         (
             "show stat -1 4 -1",
             Step::Ask(
-                Request::Statistics(StatFilter {
+                Request::Statistics(StatQuery {
                     kinds: Some(4),
-                    ..StatFilter::default()
+                    ..StatQuery::default()
                 }),
                 View::Plain,
             ),
+        ),
+        (
+            "show stat back 6 2 no-maint typed json",
+            Step::Ask(
+                Request::Statistics(StatQuery {
+                    proxy: Some("back".to_owned()),
+                    kinds: Some(6),
+                    server: Some(2),
+                    no_maint: true,
+                    up: false,
+                    format: Format::Json,
+                }),
+                View::Plain,
+            ),
+        ),
+        (
+            "show stat typed desc up",
+            Step::Ask(
+                Request::Statistics(StatQuery {
+                    up: true,
+                    format: Format::Typed,
+                    ..StatQuery::default()
+                }),
+                View::Plain,
+            ),
+        ),
+        (
+            "show info typed",
+            Step::Ask(Request::Process {}, View::Process(Format::Typed)),
+        ),
+        (
+            "show info",
+            Step::Ask(Request::Process {}, View::Process(Format::Plain)),
         ),
         (
             "replica skip one 41",

@@ -8,9 +8,9 @@ use crate::stats::snapshot::{
 use crate::stats::units::Span;
 
 /// HAProxy's numbers in the column `type`.
-const FRONTEND: u8 = 0;
-const BACKEND: u8 = 1;
-const SERVER: u8 = 2;
+pub(super) const FRONTEND: u8 = 0;
+pub(super) const BACKEND: u8 = 1;
+pub(super) const SERVER: u8 = 2;
 
 /// All rows. As in HAProxy, the servers of a backend stand before it, and `iid` numbers the proxies.
 pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
@@ -38,7 +38,7 @@ pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
 }
 
 /// HAProxy's word for a state. Monitoring knows these words, and compares them with `UP` and `OPEN`.
-fn word(status: Status) -> &'static str {
+pub(super) fn word(status: Status) -> &'static str {
     match status {
         // A replica that catches up takes everything that is sent to it.
         Status::Up | Status::Fresh | Status::Lagging => "UP",
