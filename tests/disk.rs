@@ -8,7 +8,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use support::wait::SOON;
-use support::{FileSystem, Haflux, StandIn, relay_over, wait_until};
+use support::{FileSystem, Haflux, StandIn, relay_over, status, wait_until};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -180,4 +180,50 @@ fn a_folder_that_goes_away_turns_writes_away_until_it_is_back() {
         assert_has(replica, &acknowledged, &in_doubt);
     }
     assert!(!haflux.log().contains("panicked"));
+}
+
+#[test]
+fn room_that_gets_scarce_is_told_before_the_disk_is_full() {
+    const MIB: u64 = 1 << 20;
+    let nodes = [StandIn::healthy(), StandIn::healthy()];
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().join("haflux");
+    // Three segments of 32 MiB take 96 MiB of it.
+    let disk = FileSystem::in_memory(&home.join("data"), "600m");
+    let keys = "max_backlog = \"400MiB\"";
+    let haflux = Haflux::start(&home, &relay_over(&[&nodes[0], &nodes[1]], keys));
+    let url = haflux.url("front");
+    let free = || {
+        let free = &status::relay(&url)["journal"]["disk_free"];
+        free.as_u64().map(|free| free / MIB)
+    };
+    let said = || {
+        let problems = status::page(&url)["problems"].take();
+        let problems = problems.as_array().cloned().unwrap_or_default();
+        let of_disk = problems.into_iter().find(|problem| {
+            let what = problem["what"].as_str().unwrap_or_default();
+            what.starts_with("The disk of relay")
+        });
+        of_disk.map(|problem| problem["severity"].as_str().map(str::to_owned))
+    };
+    wait_until("the room to be known", SOON, || free() > Some(450));
+    assert!(free() < Some(600), "{:?}", free());
+    assert_eq!(said(), None);
+    let fill = |name: &str, megabytes: usize| {
+        fs::write(disk.folder().join(name), vec![1; megabytes << 20]).expect("written");
+    };
+    fill("some", 150);
+    wait_until("it to be told", SOON, || {
+        said() == Some(Some("warning".to_owned()))
+    });
+    assert!(free() < Some(400), "{:?}", free());
+    fill("more", 150);
+    wait_until("it to be told aloud", SOON, || {
+        said() == Some(Some("error".to_owned()))
+    });
+    for name in ["some", "more"] {
+        fs::remove_file(disk.folder().join(name)).expect("removed");
+    }
+    wait_until("it to be well", SOON, || said().is_none());
+    drop(haflux);
 }

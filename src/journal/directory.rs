@@ -72,6 +72,15 @@ impl DirectoryDisk {
         self.may_lack_records.load(Ordering::Relaxed)
     }
 
+    /// Bytes that are free on the file system of the folder, for a program without special rights.
+    ///
+    /// # Errors
+    /// The folder is gone, or its file system does not say.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let system = rustix::fs::statvfs(&self.path)?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
+    }
+
     fn options() -> OpenOptions {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600);

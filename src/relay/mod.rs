@@ -58,6 +58,7 @@
 //!
 pub mod control;
 pub mod dead_letters;
+mod disk_room;
 mod intake;
 mod open;
 pub mod record;

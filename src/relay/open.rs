@@ -17,6 +17,7 @@ use crate::per_source::PerSource;
 use crate::relay::dead_letters::{
     DeadLetterError, DeadLetters, FOLDER, Limits, PENDING, PendingLog,
 };
+use crate::relay::disk_room::watch_room;
 use crate::relay::intake::judge::Judge;
 use crate::relay::intake::relay::Relay;
 use crate::relay::record::MAX_HEADER;
@@ -212,6 +213,7 @@ impl Relay {
             dead_letters: &dead_letters,
             keeper: &keeper,
             trust: &trust,
+            disk: &disk,
             stats: &stats,
         };
         let tasks = parts.tasks(&replicas, places, stop);
@@ -287,6 +289,7 @@ struct Parts<'a> {
     dead_letters: &'a DeadLetters,
     keeper: &'a Arc<Keeper>,
     trust: &'a Arc<TrustTable>,
+    disk: &'a Arc<DirectoryDisk>,
     stats: &'a Arc<RelayStats>,
 }
 
@@ -367,6 +370,15 @@ impl Parts<'_> {
             Box::pin(keep_trust(
                 Arc::clone(&trust),
                 relay.clone(),
+                stopped.clone(),
+            ))
+        }));
+        let (disk, stats) = (Arc::clone(self.disk), Arc::clone(self.stats));
+        let stopped = stop.clone();
+        tasks.push(self.supervised(self.task("of the disk"), stop, move || {
+            Box::pin(watch_room(
+                Arc::clone(&disk),
+                Arc::clone(&stats),
                 stopped.clone(),
             ))
         }));

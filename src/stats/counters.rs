@@ -544,6 +544,8 @@ pub struct JournalStats {
     pub refuses: AtomicBool,
     /// Bytes of its files.
     pub on_disk: Gauge,
+    /// Bytes that are free on its file system; nothing while that is not known.
+    pub disk_free: ArcSwapOption<u64>,
     /// Failures of its disk.
     pub errors: Gauge,
     /// What failed last, with the time.

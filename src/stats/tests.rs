@@ -269,6 +269,8 @@ pub(super) fn full() -> Stats {
         let histogram = &stats.relays[0].acknowledgement;
         histogram.add(Duration::from_millis(millis));
     }
+    let disk_free = &stats.relays[0].journal.disk_free;
+    disk_free.store(Some(Arc::new(20 << 30)));
     let failed = || Some(Arc::new((ago(9), "it failed".to_owned())));
     for replica in &stats.relays[0].replicas {
         replica.last_error.store(failed());
@@ -1166,6 +1168,38 @@ fn each_problem_is_named_the_worst_first() {
         .oldest_pending
         .set(1_767_225_600_000);
     assert!(!problems(&stats).iter().any(|one| one.contains("is behind")));
+}
+
+#[test]
+fn a_disk_with_less_room_than_the_backlog_may_take_is_named() {
+    let mut stats = lab();
+    let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
+    relay.journal.refuses.store(false, Ordering::Relaxed);
+    relay.journal.errors.set(0);
+    relay.max_backlog = 10 << 30;
+    let said = |free: Option<u64>| {
+        stats.relays[0].journal.disk_free.store(free.map(Arc::new));
+        let found = problems(&stats);
+        let of_disk = found.into_iter().filter(|one| one.contains("disk of"));
+        of_disk.collect::<Vec<String>>().join("")
+    };
+    // 91,200 bytes of the backlog are there.
+    let enough = (10 << 30) - 91_200;
+    assert_eq!(said(None), "");
+    assert_eq!(said(Some(enough)), "");
+    assert_eq!(
+        said(Some(enough - 1)),
+        "warning: The disk of relay influx_relay has 9.9 GiB left"
+    );
+    assert_eq!(
+        said(Some(255 << 20)),
+        "error: The disk of relay influx_relay has 255 MiB left"
+    );
+    assert!(text_of(&html(&stats)).contains("takes writes, head 59,504, 255 MiB free"));
+    // A journal that refuses already says that.
+    let refuses = &stats.relays[0].journal.refuses;
+    refuses.store(true, Ordering::Relaxed);
+    assert_eq!(said(Some(1)), "");
 }
 
 #[test]

@@ -356,6 +356,13 @@ pub(super) fn relays() -> Typed<RelayView> {
             "Size of the journal's files."
         ),
         figure!(
+            Gauge,
+            journal.disk_free,
+            "journal_disk_free_bytes",
+            "bytes",
+            "Free space of the journal's file system; nothing while that is not known."
+        ),
+        figure!(
             Counter,
             journal.errors,
             "journal_errors_total",

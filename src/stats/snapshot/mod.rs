@@ -410,6 +410,8 @@ pub struct JournalView {
     pub takes_records: bool,
     /// Bytes of its files.
     pub on_disk: Bytes,
+    /// Bytes that are free on its file system; nothing while that is not known.
+    pub disk_free: Option<Bytes>,
     /// Failures of the disk since the start.
     pub errors: Count,
     /// What failed last, if anything did.

@@ -321,12 +321,14 @@ fn journal_view(stats: &JournalStats, now: SystemTime) -> JournalView {
     let JournalStats {
         refuses,
         on_disk,
+        disk_free,
         errors,
         last_error,
     } = stats;
     JournalView {
         takes_records: !refuses.load(Ordering::Relaxed),
         on_disk: Bytes(on_disk.get()),
+        disk_free: disk_free.load().as_deref().map(|free| Bytes(*free)),
         errors: Count(errors.get()),
         last_error: last_error
             .load()

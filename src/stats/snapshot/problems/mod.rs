@@ -61,6 +61,7 @@ pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
     };
     for relay in &all.relays {
         found.journal(relay);
+        found.disk(relay);
     }
     for backend in &all.backends {
         found.backend(backend);

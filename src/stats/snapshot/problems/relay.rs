@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use super::{Found, Severity, counted, percent, text_of};
 use crate::stats::snapshot::{BackendView, RelayView, ReplicaView, Status};
+use crate::stats::units::Bytes;
 
 /// A replica that is behind for less than this is at work, and no problem.
 const BEHIND: Duration = Duration::from_secs(5);
+
+/// With less room on its disk than this, a journal is about to refuse: a few of its segments.
+const LITTLE_ROOM: u64 = 256 << 20;
 
 /// From this part of a limit on, in percent, it is said that the limit is near; from the second on it is an error.
 const NEAR: [u64; 2] = [60, 85];
@@ -33,6 +37,32 @@ impl Found {
                 vec!["haflux journal verify".to_owned()],
             );
         }
+    }
+
+    /// The journal's file system has less room than the backlog of a replica may still take.
+    pub(super) fn disk(&mut self, relay: &RelayView) {
+        let Some(free) = relay.journal.disk_free else {
+            return;
+        };
+        let left = relay.max_backlog.0.saturating_sub(relay.backlog.0);
+        let is_short = free.0 < left.max(LITTLE_ROOM);
+        if !is_short || !relay.journal.takes_records {
+            return;
+        }
+        let severity = match free.0 < LITTLE_ROOM {
+            true => Severity::Error,
+            false => Severity::Warning,
+        };
+        self.say(
+            severity,
+            format!("The disk of relay {} has {free} left", relay.name),
+            format!(
+                "The backlog of a replica that is away may grow by {} until max_backlog. A full disk comes first: then writes and statements get 503, whoever is up.",
+                Bytes(left)
+            ),
+            "Make room under data_dir, give it a larger disk, or lower max_backlog.",
+            vec!["df -h".to_owned(), "haflux journal inspect".to_owned()],
+        );
     }
 
     pub(super) fn freshness(&mut self, relay: &RelayView) {
