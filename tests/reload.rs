@@ -105,7 +105,7 @@ fn no_request_fails_while_the_configuration_changes_under_load() {
                     let (method, path, body, expected) = match client % 3 {
                         2 => (
                             "GET",
-                            "query?db=telegraf&q=SELECT+count(v)+FROM+m",
+                            "query?db=telegraf&q=SELECT+v+FROM+m+WHERE+time+%3D+1",
                             String::new(),
                             200,
                         ),
