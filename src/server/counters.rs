@@ -197,6 +197,7 @@ fn replica(name: &str) -> ReplicaStats {
         tried: Gauge::default(),
         set_aside: Counter::default(),
         last_error: ArcSwapOption::empty(),
+        lanes: ArcSwap::default(),
     }
 }
 

@@ -589,6 +589,32 @@ pub struct ReplicaStats {
     pub set_aside: Counter,
     /// What went wrong last, with the time.
     pub last_error: ArcSwapOption<(SystemTime, String)>,
+    /// Its lanes, as they stood a moment ago.
+    pub lanes: ArcSwap<LanesReading>,
+}
+
+/// The lanes of a replica, one for each database of which records were read for it and have no verdict.
+#[derive(Debug, Default)]
+pub struct LanesReading {
+    /// How many there are.
+    pub waiting: u64,
+    /// Those whose oldest record has waited longest, the slowest first.
+    pub slowest: Vec<LaneReading>,
+}
+
+/// One lane of a replica.
+#[derive(Debug)]
+pub struct LaneReading {
+    /// The database.
+    pub database: String,
+    /// Records of it that were read and have no verdict.
+    pub records: u64,
+    /// Of those, the ones in the request that is under way.
+    pub under_way: u64,
+    /// Since when the oldest one has waited.
+    pub since: SystemTime,
+    /// Whether the oldest one is tried again and again, because the replica does not take it as things are.
+    pub is_held: bool,
 }
 
 /// The states of a replica, in DESIGN's words.

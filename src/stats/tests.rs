@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::Value;
 
 use super::csv::{Format, StatQuery, csv, show_stat};
-use super::json::json;
+use super::json::{self, json};
 use super::page::{self, Shown, View};
 use super::snapshot::{Snapshot, Status};
 use super::units::{Bytes, Count, Moment, Span};
@@ -16,7 +16,7 @@ use super::*;
 /// What an attacker would call a server, or have it answer.
 const HOSTILE: &str = r#"<script>alert('x')</script>"&{{ 7*7 }}"#;
 
-pub(super) fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(1_767_225_600_250)
 }
 
@@ -125,6 +125,7 @@ fn replica(name: &str, status: ReplicaStatus, cursor: u64) -> Arc<ReplicaStats> 
         tried: Gauge::default(),
         set_aside: Counter::default(),
         last_error: ArcSwapOption::from(None),
+        lanes: ArcSwap::default(),
     };
     replica.cursor.set(cursor);
     replica.cursor_offset.set(cursor * 300);
@@ -134,7 +135,7 @@ fn replica(name: &str, status: ReplicaStatus, cursor: u64) -> Arc<ReplicaStats> 
 }
 
 /// The lab with one of its nodes down.
-pub(super) fn lab() -> Stats {
+pub(crate) fn lab() -> Stats {
     let behind = replica("influxlab2", ReplicaStatus::Down, 59_200);
     behind.oldest_pending.set(1_767_225_468_000);
     behind.retries.add(22);
@@ -256,7 +257,7 @@ fn order(server: &ServerStats, admin: AdminState) {
 }
 
 /// The same lab, in which everything that may be missing is there.
-pub(super) fn full() -> Stats {
+pub(crate) fn full() -> Stats {
     let mut stats = lab();
     stats.log = Arc::new(LogStats {
         held_back: Counter::default(),
@@ -275,6 +276,16 @@ pub(super) fn full() -> Stats {
     for replica in &stats.relays[0].replicas {
         replica.last_error.store(failed());
         replica.catch_up.set(7_000);
+        replica.lanes.store(Arc::new(LanesReading {
+            waiting: 21,
+            slowest: vec![LaneReading {
+                database: "telegraf".to_owned(),
+                records: 300,
+                under_way: 12,
+                since: ago(132),
+                is_held: true,
+            }],
+        }));
     }
     let server = &stats.backends[1].servers[0];
     order(server, AdminState::Drain);
@@ -347,6 +358,37 @@ fn hostile_lab() -> Stats {
     udp.relay = HOSTILE.to_owned();
     udp.database = HOSTILE.to_owned();
     stats
+}
+
+#[test]
+fn the_document_is_read_back_as_it_was_written() {
+    for stats in [full(), lab(), hostile_lab(), nothing()] {
+        let text = json(&stats);
+        let read = json::read(&text).unwrap();
+        let mut written: Value = serde_json::from_str(&text).unwrap();
+        assert!(written["figures"].take().is_object());
+        written.as_object_mut().unwrap().remove("figures");
+        assert_eq!(serde_json::to_value(&read).unwrap(), written);
+        let up = read.started.age().0.as_secs();
+        let really = SystemTime::now().duration_since(stats.started).unwrap();
+        assert!(really.as_secs() - up < 60);
+        for status in read
+            .backends
+            .iter()
+            .flat_map(|backend| &backend.servers)
+            .map(|server| server.status)
+            .chain([Status::Maint, Status::Diverged, Status::NoCheck])
+        {
+            assert_eq!(serde_json::to_value(status).unwrap(), status.name());
+        }
+    }
+    // Of another version: a figure is missing, a state is not known.
+    let text = json(&lab());
+    for (known, other) in [("\"tried\":", "\"new\":"), ("\"down\"", "\"asleep\"")] {
+        assert!(text.contains(known));
+        let error = json::read(&text.replace(known, other)).unwrap_err();
+        assert!(error.is_data(), "{error}");
+    }
 }
 
 /// A program without anything.

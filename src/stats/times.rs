@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde::de::Error as _;
 use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Over how many requests averages and percentiles go, as HAProxy's averages.
 const WINDOW: u64 = 1024;
@@ -87,12 +88,39 @@ impl Serialize for HistogramReading {
     }
 }
 
+impl<'de> Deserialize<'de> for HistogramReading {
+    /// Errors where a bound is missing.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Written {
+            count: u64,
+            sum: f64,
+            up_to: BTreeMap<String, u64>,
+        }
+        let written = Written::deserialize(deserializer)?;
+        let mut up_to = [0; BOUNDS.len()];
+        for (place, bound) in up_to.iter_mut().zip(BOUNDS) {
+            let bound = seconds(bound).to_string();
+            let count = written.up_to.get(&bound);
+            *place = *count.ok_or_else(|| D::Error::custom(format!("no bound {bound}")))?;
+        }
+        Ok(HistogramReading {
+            up_to,
+            count: written.count,
+            sum: Duration::try_from_secs_f64(written.sum).map_err(D::Error::custom)?,
+        })
+    }
+}
+
 impl HistogramReading {
     /// Each bound in seconds, with how many times were at most as long.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
-        let seconds = |bound: &u64| Duration::from_micros(*bound).as_secs_f64();
-        BOUNDS.iter().map(seconds).zip(self.up_to)
+        BOUNDS.into_iter().map(seconds).zip(self.up_to)
     }
+}
+
+fn seconds(micros: u64) -> f64 {
+    Duration::from_micros(micros).as_secs_f64()
 }
 
 impl Histogram {

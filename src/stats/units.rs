@@ -1,13 +1,14 @@
-//! Values that know how they are written: `Display` is for a person, `Serialize` for a program.
+//! Values that know how they are written: `Display` is for a person, `Serialize` for a program, which `Deserialize` reads back.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How many of something: `1,234` for a person, the plain number for a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Count(pub u64);
 
 impl Count {
@@ -37,7 +38,7 @@ impl fmt::Display for Count {
 }
 
 /// An amount of data: `1.2 MiB` for a person, bytes for a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Bytes(pub u64);
 
 impl Bytes {
@@ -112,6 +113,14 @@ impl Serialize for Span {
     }
 }
 
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        let seconds = f64::deserialize(deserializer)?;
+        let time = Duration::try_from_secs_f64(seconds).map_err(D::Error::custom)?;
+        Ok(Span(time))
+    }
+}
+
 /// A moment, and how long it lies back as seen from the snapshot that holds it.
 ///
 /// Both views write it as RFC 3339 in UTC, to the second for a person and to the millisecond for a program.
@@ -157,5 +166,14 @@ impl fmt::Display for Moment {
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{:.3}", self.timestamp()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    /// As seen from the moment in which it is read.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Moment, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let at: Timestamp = text.parse().map_err(D::Error::custom)?;
+        Ok(Moment::new(at.into(), SystemTime::now()))
     }
 }

@@ -46,6 +46,7 @@ impl Replicator {
         if let Some(divergence) = self.replica.membership().divergence() {
             self.replica.note_error(divergence.reason.clone());
         }
+        self.show_lanes(Instant::now());
         self.replica
             .publish(ReplicaStatus::Diverged, self.tracker.cursor(), None);
     }

@@ -169,6 +169,8 @@ pub(super) struct Replicator {
     going_back: Option<Checkpoint>,
     /// What was read and has no verdict.
     lanes: Lanes,
+    /// When the lanes are shown next; nothing while there are none.
+    next_lanes: Option<Instant>,
     /// Statements that it stands before, and what waits for them.
     barriers: Barriers,
     /// The lanes of which the pending clients were told that nobody need wait for them.
@@ -305,6 +307,7 @@ impl Replicator {
             allowance,
             going_back: None,
             lanes: Lanes::new(Backoff::new(pace.retry_min, pace.retry_max)),
+            next_lanes: None,
             barriers: Barriers::new(pace.max_batch),
             held: BTreeSet::new(),
             turns,
@@ -378,6 +381,7 @@ impl Replicator {
                 self.keep_hearing(),
                 self.next_save(),
                 self.next_distance(),
+                self.next_lanes,
             ];
             let wake = wake.into_iter().flatten().min();
             let may_read = self.may_read();

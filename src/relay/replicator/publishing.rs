@@ -1,10 +1,17 @@
 //! What others read of a replicator: the pending clients, who balances reads, the status page, and the next life.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Replicator;
 use super::link::LinkState;
-use crate::stats::ReplicaStatus;
+use crate::stats::{LaneReading, LanesReading, ReplicaStatus};
+
+/// Lanes of a replica that are shown; the description of the figure names the number.
+const MOST_LANES: usize = 16;
+
+/// How often lanes are shown. A lane that ends sooner is not seen, and costs nothing.
+const LANES_PACE: Duration = Duration::from_secs(1);
 
 impl Replicator {
     /// While the saved cursor is behind, it moves on with the time of a node that answers.
@@ -22,6 +29,7 @@ impl Replicator {
         }
         self.show_doubt();
         self.show_held(now);
+        self.show_lanes(now);
         self.heads.look(now, self.journal.durable().sequence);
         let is_slow = self.stall_slow_lanes(now);
         self.pending_clients
@@ -59,5 +67,38 @@ impl Replicator {
         self.replica.stats.in_doubt.set(in_doubt);
         let tried = self.attempts.tried();
         self.replica.stats.tried.set(tried as u64);
+    }
+
+    /// Shows which lanes there are: that there are none at once, others at their pace.
+    pub(super) fn show_lanes(&mut self, now: Instant) {
+        let stats = &self.replica.stats;
+        if self.lanes.is_empty() {
+            self.next_lanes = None;
+            if stats.lanes.load().waiting > 0 {
+                stats.lanes.store(Arc::default());
+            }
+            return;
+        }
+        let is_due = self.next_lanes.is_some_and(|due| due <= now);
+        if is_due || self.next_lanes.is_none() {
+            self.next_lanes = Some(now + LANES_PACE);
+        }
+        if is_due {
+            let slowest = self.lanes.slowest(MOST_LANES, now);
+            let time = SystemTime::now();
+            stats.lanes.store(Arc::new(LanesReading {
+                waiting: self.lanes.len() as u64,
+                slowest: slowest
+                    .into_iter()
+                    .map(|(name, lane)| LaneReading {
+                        database: name.clone(),
+                        records: lane.len() as u64,
+                        under_way: lane.count_under_way() as u64,
+                        since: time.checked_sub(lane.waits(now)).unwrap_or(time),
+                        is_held: lane.is_held(),
+                    })
+                    .collect(),
+            }));
+        }
     }
 }

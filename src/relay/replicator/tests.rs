@@ -61,6 +61,7 @@ fn stats(name: &str) -> Arc<ReplicaStats> {
         tried: Gauge::default(),
         set_aside: Counter::default(),
         last_error: ArcSwapOption::empty(),
+        lanes: ArcSwap::default(),
     })
 }
 

@@ -242,7 +242,7 @@ fn with_check(row: Row, server: &ServerView) -> Row {
             ..row
         },
         Some(check) => Row {
-            check_status: check.code.to_owned(),
+            check_status: check.code.clone(),
             check_code: check
                 .status
                 .map_or_else(String::new, |status| status.to_string()),
@@ -260,7 +260,7 @@ fn with_check(row: Row, server: &ServerView) -> Row {
 
 /// HAProxy's words for its code.
 fn check_words(check: &CheckView) -> &'static str {
-    match check.code {
+    match check.code.as_str() {
         "L4OK" => "Layer4 check passed",
         "L4TOUT" => "Layer4 timeout",
         "L4CON" => "Layer4 connection problem",

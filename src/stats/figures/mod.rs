@@ -38,6 +38,7 @@ pub fn groups() -> &'static [Box<dyn Group>] {
             Box::new(proxy::servers()),
             Box::new(relay::relays()),
             Box::new(relay::replicas()),
+            Box::new(relay::lanes()),
             Box::new(udp::listeners()),
         ]
     });

@@ -20,7 +20,7 @@ pub(super) fn process() -> Typed<Snapshot> {
                 "build_info",
                 "",
                 "The version of haflux, as the label `version`.",
-                |snapshot: &Snapshot| Reading::Info(snapshot.version.to_owned())
+                |snapshot: &Snapshot| Reading::Info(snapshot.version.clone())
             ),
             figure!(Gauge, pid, "", "process id", "The id of the process."),
             figure!(Moment, now, "", "", "When all of this was read."),

@@ -3,7 +3,7 @@
 use super::figure::{About, Figure, Kind, Readable, Reading, figure, figure_by, text};
 use super::group::{Part, Typed};
 use super::traffic;
-use crate::stats::snapshot::{ErrorView, RelayView, ReplicaView, Status};
+use crate::stats::snapshot::{ErrorView, LaneView, RelayView, ReplicaView, Status};
 
 fn at(error: &Option<ErrorView>) -> Reading {
     error
@@ -544,6 +544,13 @@ pub(super) fn replicas() -> Typed<ReplicaView> {
             |replica: &ReplicaView| at(&replica.last_error)
         ),
         text!("last_error.text", "What went wrong last."),
+        figure!(
+            Gauge,
+            lanes.waiting,
+            "lanes",
+            "databases",
+            "Databases of which records were read for it and have no verdict: its lanes."
+        ),
     ];
     Typed {
         part: Part {
@@ -558,6 +565,58 @@ pub(super) fn replicas() -> Typed<ReplicaView> {
                 replicas.map(|replica| (vec![relay.name.clone(), replica.name.clone()], replica))
             });
             each.collect()
+        },
+        figures,
+    }
+}
+
+/// Prometheus does not get them: their names are those of databases, of which there may be any number.
+pub(super) fn lanes() -> Typed<LaneView> {
+    let figures: Vec<Figure<LaneView>> = vec![
+        text!(
+            "database",
+            "The database. Of a replica's lanes those are here whose oldest record has waited longest, at most 16, as they stood up to a second ago."
+        ),
+        figure!(
+            Gauge,
+            records,
+            "",
+            "records",
+            "Records of it that were read for the replica and have no verdict; those that wait for a statement are not counted."
+        ),
+        figure!(
+            Gauge,
+            under_way,
+            "",
+            "records",
+            "Of those records, the ones in the request that is under way."
+        ),
+        figure!(
+            Moment,
+            since,
+            "",
+            "",
+            "Since when the oldest one has waited."
+        ),
+        figure!(
+            Gauge,
+            held,
+            "",
+            "true or false",
+            "Whether the oldest one is tried again and again, because the replica does not take it as things are."
+        ),
+    ];
+    Typed {
+        part: Part {
+            title: "Lanes",
+            path: "relays[].replicas[].lanes.slowest[].",
+            prefix: "haflux_lane_",
+            labels: &[],
+        },
+        each: |snapshot| {
+            let replicas = snapshot.relays.iter().flat_map(|relay| &relay.replicas);
+            let lanes = replicas.flat_map(|replica| &replica.lanes.slowest);
+            lanes.map(|lane| (Vec::new(), lane)).collect()
         },
         figures,
     }

@@ -3,7 +3,7 @@
 //! The counters go on while they are read, so two numbers of a snapshot may be a moment apart; where one is taken from
 //! another (a lag), the order of reading keeps the result from being too good.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::admin_state::AdminState;
 use super::counters::{ReplicaStatus, ServerStatus};
@@ -21,8 +21,8 @@ pub use problems::{Problem, Severity};
 pub use process::ProcessView;
 pub use spread::Spread;
 
-/// Everything, at one moment. Serialised it is the JSON view.
-#[derive(Debug, Serialize)]
+/// Everything, at one moment. Serialised it is the JSON view, from which a command that asks a running haflux reads it back.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Snapshot {
     /// What is wrong and what to do, the worst first; empty when all is well.
     pub problems: Vec<Problem>,
@@ -31,7 +31,7 @@ pub struct Snapshot {
     /// How many nodes have what was written, over all relays.
     pub spread: Spread,
     /// haflux's version.
-    pub version: &'static str,
+    pub version: String,
     /// The process id.
     pub pid: u32,
     /// What the system says of the process.
@@ -63,7 +63,7 @@ pub struct Snapshot {
 }
 
 /// The log.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LogView {
     /// Messages that were held back because they repeat.
     pub held_back: Count,
@@ -72,7 +72,7 @@ pub struct LogView {
 }
 
 /// One target of the log.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LogTargetView {
     /// Where its lines go.
     pub to: String,
@@ -81,7 +81,7 @@ pub struct LogTargetView {
 }
 
 /// A number that goes up and down.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct SessionsView {
     /// Now.
     pub current: Count,
@@ -98,7 +98,7 @@ pub struct SessionsView {
 }
 
 /// Responses by the first digit of their status.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ResponsesView {
     /// Informational.
     #[serde(rename = "1xx")]
@@ -120,7 +120,7 @@ pub struct ResponsesView {
 }
 
 /// What passed a frontend, a relay, a backend or a server.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct TrafficView {
     /// Connections on a frontend, requests under way elsewhere.
     pub sessions: SessionsView,
@@ -145,7 +145,7 @@ pub struct TrafficView {
 }
 
 /// How long requests took.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct TimesView {
     /// Until a server was chosen.
     pub queue: TimeView,
@@ -160,7 +160,7 @@ pub struct TimesView {
 }
 
 /// One part of the time of requests.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct TimeView {
     /// The average of the last 1024 requests.
     pub average: Span,
@@ -169,7 +169,7 @@ pub struct TimeView {
 }
 
 /// What the last 1024 times of a kind are like; seconds when serialised.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LastTimesView {
     /// How many there are: 1024, or fewer after a start.
     pub count: Count,
@@ -182,7 +182,7 @@ pub struct LastTimesView {
 }
 
 /// One frontend.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct FrontendView {
     /// Its name.
     pub name: String,
@@ -205,7 +205,7 @@ pub struct FrontendView {
 }
 
 /// One backend, with its servers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct BackendView {
     /// Its name.
     pub name: String,
@@ -232,7 +232,7 @@ pub struct BackendView {
 }
 
 /// What the read barrier of a backend did since the start.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct BarrierView {
     /// Reads that wait for a fresh replica now.
     pub waiting: Count,
@@ -251,7 +251,7 @@ pub struct BarrierView {
 }
 
 /// One server of a backend.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ServerView {
     /// Its name.
     pub name: String,
@@ -294,10 +294,10 @@ pub struct ServerView {
 }
 
 /// The outcome of one health check.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct CheckView {
     /// HAProxy's code.
-    pub code: &'static str,
+    pub code: String,
     /// The HTTP status that it was answered with, if any.
     pub status: Option<u16>,
     /// When it ended.
@@ -309,7 +309,7 @@ pub struct CheckView {
 }
 
 /// One relay, with its replicas.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RelayView {
     /// Its name.
     pub name: String,
@@ -404,7 +404,7 @@ pub struct RelayView {
 }
 
 /// The journal of a relay, as far as its disk is concerned.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct JournalView {
     /// New records are taken: the disk is not full, ill or gone.
     pub takes_records: bool,
@@ -419,7 +419,7 @@ pub struct JournalView {
 }
 
 /// One replica of a relay.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ReplicaView {
     /// The server's name.
     pub name: String,
@@ -455,10 +455,36 @@ pub struct ReplicaView {
     pub set_aside: Count,
     /// What went wrong last, if anything did.
     pub last_error: Option<ErrorView>,
+    /// Its lanes.
+    pub lanes: LanesView,
+}
+
+/// The lanes of a replica, one for each database of which records were read for it and have no verdict.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LanesView {
+    /// How many there are.
+    pub waiting: Count,
+    /// Those whose oldest record has waited longest, the slowest first; the others are not shown.
+    pub slowest: Vec<LaneView>,
+}
+
+/// One lane of a replica.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LaneView {
+    /// The database.
+    pub database: String,
+    /// Records of it that were read and have no verdict.
+    pub records: Count,
+    /// Of those, the ones in the request that is under way.
+    pub under_way: Count,
+    /// Since when the oldest one has waited.
+    pub since: Moment,
+    /// Whether the oldest one is tried again and again, because the replica does not take it as things are.
+    pub held: bool,
 }
 
 /// One UDP listener.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct UdpView {
     /// Its address.
     pub bind: String,
@@ -485,7 +511,7 @@ pub struct UdpView {
 }
 
 /// How far a replica is behind the head.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LagView {
     /// Records without a verdict.
     pub records: Count,
@@ -505,7 +531,7 @@ impl LagView {
 }
 
 /// What went wrong, and when.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ErrorView {
     /// When.
     pub at: Moment,
@@ -514,7 +540,8 @@ pub struct ErrorView {
 }
 
 /// A state of a server or a replica: the word that is shown, and how it is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// A server that is checked and well.
     Up,
@@ -576,12 +603,6 @@ impl Status {
             Status::Down | Status::Diverged => "bad",
             Status::NoCheck => "idle",
         }
-    }
-}
-
-impl Serialize for Status {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
     }
 }
 

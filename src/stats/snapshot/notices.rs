@@ -1,13 +1,13 @@
 //! What a person has ordered and what follows from it: no fault, and easily forgotten.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::problems::counted;
 use super::{BackendView, RelayView, ServerView, Snapshot};
 use crate::stats::AdminState;
 
 /// An order that takes a server out of service.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Notice {
     /// What is ordered, in one line.
     pub what: String,

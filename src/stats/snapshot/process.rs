@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::stats::units::{Bytes, Count, Span};
 
@@ -11,7 +11,7 @@ use crate::stats::units::{Bytes, Count, Span};
 const TICKS: u64 = 100;
 
 /// What the system says of the process; nothing where `/proc` does not say it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ProcessView {
     /// Bytes of memory that are resident.
     pub resident: Option<Bytes>,

@@ -2,14 +2,14 @@
 
 use std::iter::Sum;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ReplicaView, Status};
 use crate::stats::units::{Bytes, Count};
 
 /// Records by the number of nodes that have them, as cursors tell. A cursor is never ahead of what its node has, so no number is too
 /// small but for [`Spread::at_least`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spread {
     /// Records that one node has and no other: behind the cursor of one replica and ahead of all others', and with two replicas the
     /// open dead letters too.

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::stats::counters::{
-    BackendStats, BarrierStats, BudgetStats, FrontendStats, Gauge, JournalStats, LogStats,
-    LogTargetStats, RelayStats, ReplicaStats, RequestTimes, ServerStats, Stats, Traffic, UdpStats,
+    BackendStats, BarrierStats, BudgetStats, FrontendStats, Gauge, JournalStats, LaneReading,
+    LanesReading, LogStats, LogTargetStats, RelayStats, ReplicaStats, RequestTimes, ServerStats,
+    Stats, Traffic, UdpStats,
 };
 use crate::stats::times::{Average, Percentiles};
 
@@ -38,7 +39,7 @@ impl Snapshot {
             problems: Vec::new(),
             notices: Vec::new(),
             spread: relays.iter().map(|relay| relay.spread).sum(),
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             process: ProcessView::read(),
             now: Moment::new(now, now),
@@ -201,7 +202,7 @@ fn server(stats: &ServerStats, now: SystemTime) -> ServerView {
         ends: Count(ends.get()),
         redispatches: Count(redispatches.get()),
         last_check: last_check.load().as_deref().map(|check| CheckView {
-            code: check.code,
+            code: check.code.to_owned(),
             status: check.status,
             at: Moment::new(check.at, now),
             took: Span(check.took),
@@ -363,6 +364,7 @@ fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> Replica
         tried,
         set_aside,
         last_error,
+        lanes,
     } = stats;
     let state = state.load();
     let in_doubt = in_doubt.get() != 0;
@@ -398,6 +400,31 @@ fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> Replica
             .load()
             .as_deref()
             .map(|error| error_view(error, now)),
+        lanes: lanes_view(&lanes.load(), now),
+    }
+}
+
+fn lanes_view(reading: &LanesReading, now: SystemTime) -> LanesView {
+    let LanesReading { waiting, slowest } = reading;
+    let lane = |lane: &LaneReading| {
+        let LaneReading {
+            database,
+            records,
+            under_way,
+            since,
+            is_held,
+        } = lane;
+        LaneView {
+            database: database.clone(),
+            records: Count(*records),
+            under_way: Count(*under_way),
+            since: Moment::new(*since, now),
+            held: *is_held,
+        }
+    };
+    LanesView {
+        waiting: Count(*waiting),
+        slowest: slowest.iter().map(lane).collect(),
     }
 }
 

@@ -114,6 +114,21 @@ impl Lane {
         })
     }
 
+    /// How many records stand in it.
+    pub(in crate::relay) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How many of them are in the request under way.
+    pub(in crate::relay) fn count_under_way(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Whether its first record is tried again and again: the replica does not take it as things are, or gives no verdict.
+    pub(in crate::relay) fn is_held(&self) -> bool {
+        self.held_since.is_some() || self.queue.front().is_some_and(|first| first.is_tried)
+    }
+
     /// When the lane can send again: `None` if it has nothing to send or is sending.
     pub(in crate::relay) fn ready_at(&self, now: Instant) -> Option<Instant> {
         if self.in_flight > 0 || self.queue.is_empty() {

@@ -1,6 +1,8 @@
 //! All lanes of one replica, and whose turn it is: no lane waits longer than one turn of each of the others.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use crate::journal::Sequence;
 use crate::relay::replica::backoff::Backoff;
@@ -86,6 +88,23 @@ impl Lanes {
         self.lanes.iter()
     }
 
+    /// Those whose oldest record has waited longest, the slowest first: at most so many.
+    pub(in crate::relay::replicator) fn slowest(
+        &self,
+        most: usize,
+        now: Instant,
+    ) -> Vec<(&String, &Lane)> {
+        let slowness = |(_, lane): &(&String, &Lane)| Reverse(lane.waits(now));
+        let mut lanes: Vec<(&String, &Lane)> = self.lanes.iter().collect();
+        if lanes.len() > most {
+            lanes.select_nth_unstable_by_key(most, slowness);
+            lanes.truncate(most);
+        }
+        lanes
+            .sort_unstable_by(|one, other| (slowness(one), one.0).cmp(&(slowness(other), other.0)));
+        lanes
+    }
+
     /// Takes a record out that is not under way.
     pub(in crate::relay::replicator) fn take(&mut self, sequence: Sequence) -> Option<Queued> {
         let mut lanes = self.lanes.values_mut();
@@ -149,5 +168,29 @@ mod tests {
         assert_eq!([turns(), turns(), turns()], ["c", "a", "c"]);
         lanes.clear();
         assert!(lanes.is_empty() && lanes.next_turn().is_none());
+    }
+
+    #[test]
+    fn the_slowest_lanes_are_those_whose_oldest_record_has_waited_longest() {
+        let pause = Duration::from_secs(1);
+        let mut lanes = Lanes::new(Backoff::new(pause, pause));
+        let start = Instant::now();
+        for (number, (name, seconds)) in [("a", 3), ("b", 1), ("c", 3), ("d", 2), ("d", 0)]
+            .into_iter()
+            .enumerate()
+        {
+            let mut queued = queued_in(name, number as u64);
+            queued.since = start + Duration::from_secs(seconds);
+            lanes.push(queued);
+        }
+        let names = |most| -> Vec<&str> {
+            let now = start + Duration::from_secs(9);
+            let slowest = lanes.slowest(most, now);
+            slowest.iter().map(|(name, _)| name.as_str()).collect()
+        };
+        assert_eq!(names(9), ["b", "d", "a", "c"]);
+        assert_eq!(names(4), ["b", "d", "a", "c"]);
+        assert_eq!(names(2), ["b", "d"]);
+        assert!(names(0).is_empty());
     }
 }
