@@ -190,13 +190,15 @@ fn help_and_version_are_for_people() {
     for part in [
         "run ",
         "check ",
+        "status ",
+        "top ",
         "Examples:",
         "haflux run --config haflux.toml",
         "[[relay]]",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
-    for command in ["run", "check"] {
+    for command in ["run", "check", "status", "top"] {
         let help = stdout(&haflux(&[command, "--help"]));
         assert!(
             help.contains("--config <FILE>") && help.contains("[default: /etc/haflux/haflux.toml]"),

@@ -131,6 +131,10 @@ impl Servers for Pretended {
         None
     }
 
+    fn snapshot(&self) -> String {
+        String::new()
+    }
+
     fn process(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }

@@ -115,6 +115,8 @@ fn every_command_has_a_page_without_a_warning() {
     for name in [
         "haflux.1",
         "haflux-run.1",
+        "haflux-status.1",
+        "haflux-top.1",
         "haflux-replica.1",
         "haflux-replica-readmit.1",
     ] {

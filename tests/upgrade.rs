@@ -74,7 +74,11 @@ fn nobody_is_refused_while_one_process_takes_the_place_of_another() {
                     let number = point.fetch_add(1, Ordering::Relaxed);
                     let reads = client % 3 == 2;
                     let (method, path, expected) = match reads {
-                        true => ("GET", "query?db=telegraf&q=SELECT+v+FROM+m+WHERE+time+%3D+1", 200),
+                        true => (
+                            "GET",
+                            "query?db=telegraf&q=SELECT+v+FROM+m+WHERE+time+%3D+1",
+                            200,
+                        ),
                         false => ("POST", "write?db=telegraf", 204),
                     };
                     let body = match reads {

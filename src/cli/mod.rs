@@ -1,12 +1,13 @@
 //! The command line: one file a subcommand.
 //!
 //! Exit status: 0 for success, 1 for a configuration with errors, a server that could not run or an order that was not carried out, 2 for a command line that
-//! is not understood. What was asked for goes to standard output, errors and warnings to standard error.
+//! is not understood; `haflux status` has [its own](status). What was asked for goes to standard output, errors and warnings to standard error.
 
 mod check;
 mod completions;
 mod dead_letters;
 mod describe;
+mod document;
 mod import;
 mod journal;
 mod log_level;
@@ -21,7 +22,10 @@ mod run;
 mod running;
 mod server;
 mod socket_unit;
+mod status;
+mod tables;
 mod text;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -133,6 +137,15 @@ enum Command {
     /// Talks to the haflux that runs on this machine, through a socket in its data_dir: so as its user, or as root. An order
     /// counts at once and over restarts. Exit status 0 if it was carried out, 1 if not.
     Server(server::Arguments),
+    /// Say what is wrong and what to do, and how everything stands
+    ///
+    /// Talks to the haflux that runs on this machine, through a socket in its data_dir: so as its user, or as root. Exit
+    /// status 0 if all is well, 1 if something is wrong, 2 if haflux could not be asked.
+    Status(status::Arguments),
+    /// Watch all of that live: what is wrong, then everything, down to the figures of one server or replica
+    ///
+    /// Draws on the terminal until q or Ctrl-C. Talks to haflux as `status` does; while there is no answer, it says since when.
+    Top(top::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -158,5 +171,7 @@ pub fn main() -> ExitCode {
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
         Command::Server(arguments) => server::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
     }
 }

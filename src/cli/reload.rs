@@ -42,7 +42,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             | Answer::Replicas(_)
             | Answer::Servers(_)
             | Answer::Statistics(_)
-            | Answer::Process(_),
+            | Answer::Process(_)
+            | Answer::Snapshot(_),
         ) => {
             eprintln!("haflux did not understand it; is the one that runs of another version?");
         }

@@ -171,7 +171,7 @@ fn list(servers: &[ServerReport]) -> String {
     ];
     let mut out = Vec::new();
     // Writing to memory does not fail.
-    let _ = table(&mut out, titles, &rows);
+    let _ = table(&mut out, &titles, &rows);
     String::from_utf8_lossy(&out).into_owned()
 }
 

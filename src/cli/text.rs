@@ -38,21 +38,22 @@ pub(super) fn lines(body: &[u8]) -> String {
 }
 
 /// Rows under their titles, each column as wide as its widest cell. The last column is not padded.
-pub(super) fn table<const N: usize>(
+pub(super) fn table(
     out: &mut dyn Write,
-    titles: [&str; N],
-    rows: &[[String; N]],
+    titles: &[&str],
+    rows: &[impl AsRef<[String]>],
 ) -> io::Result<()> {
-    let mut widths = titles.map(|title| title.chars().count());
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+    let titles: Vec<String> = titles.iter().map(|title| (*title).to_owned()).collect();
+    let lines = || std::iter::once(titles.as_slice()).chain(rows.iter().map(AsRef::as_ref));
+    let mut widths = vec![0; titles.len()];
+    for line in lines() {
+        for (width, cell) in widths.iter_mut().zip(line) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let titles = titles.map(str::to_owned);
-    for row in std::iter::once(&titles).chain(rows) {
+    for cells in lines() {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
+        for (cell, width) in cells.iter().zip(&widths) {
             let _ = write!(line, "{cell:<width$}  ");
         }
         writeln!(out, "{}", line.trim_end())?;
@@ -89,7 +90,7 @@ mod tests {
     fn columns_are_as_wide_as_they_must_be() {
         let mut out = Vec::new();
         let row = |one: &str, two: &str| [one.to_owned(), two.to_owned()];
-        table(&mut out, ["A", "LONG"], &[row("ääää", "x"), row("b", "")]).unwrap();
+        table(&mut out, &["A", "LONG"], &[row("ääää", "x"), row("b", "")]).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "A     LONG\nääää  x\nb\n");
     }
 }

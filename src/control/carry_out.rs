@@ -47,6 +47,7 @@ pub(super) async fn carry_out(request: Request, orders: &Orders) -> Answer {
                 }),
             };
         }
+        Request::Snapshot {} => return Answer::Snapshot(servers.snapshot()),
         Request::Process {} => {
             let values = servers.process().into_iter();
             let values = values.map(|(name, value)| (name.to_owned(), value));

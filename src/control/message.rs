@@ -78,13 +78,15 @@ pub enum Request {
     Statistics(StatQuery),
     /// [`Servers::process`](super::Servers::process).
     Process {},
+    /// [`Servers::snapshot`](super::Servers::snapshot).
+    Snapshot {},
 }
 
 impl Request {
     /// Who may ask for it.
     pub(super) fn level(&self) -> Level {
         match self {
-            Request::Statistics(_) | Request::Process {} => Level::User,
+            Request::Statistics(_) | Request::Process {} | Request::Snapshot {} => Level::User,
             Request::Status {} | Request::Servers {} => Level::Operator,
             Request::LogLevel { levels } if levels.is_empty() => Level::Operator,
             Request::LogLevel { .. }
@@ -110,6 +112,8 @@ pub enum Answer {
     Statistics(String),
     /// To [`Request::Process`].
     Process(Vec<(String, String)>),
+    /// To [`Request::Snapshot`]: a JSON document, as text, so that it is the same to the byte as what `;json` gives.
+    Snapshot(String),
     /// The order was carried out; what to do or expect next.
     Done(String),
     /// The order was not carried out.

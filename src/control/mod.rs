@@ -24,6 +24,8 @@
 //! < {"done":"frontend \"front\", maxconn: 2000 -> 700\na reload takes all of it"}
 //! > {"command":"skip","name":"influxlab2","sequence":41}
 //! < {"done":"record 41 is set aside …"}
+//! > {"command":"snapshot"}
+//! < {"snapshot":"{\"version\":…}"}
 //! ```
 //!
 //! More lines may follow on the same connection; each is answered before the next is read. A document that is no request gets

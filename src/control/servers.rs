@@ -59,6 +59,9 @@ pub trait Servers: Send + Sync {
     /// Statistics as HAProxy's `show stat` has them; nothing if the query names a proxy that there is not.
     fn statistics(&self, query: &StatQuery) -> Option<String>;
 
+    /// Everything that is counted, as the JSON document of the status page.
+    fn snapshot(&self) -> String;
+
     /// Names and values about the process, as HAProxy's `show info` has them.
     fn process(&self) -> Vec<(&'static str, String)>;
 

@@ -118,6 +118,10 @@ impl Servers for Pretended {
         is_known.then(|| "# pxname,\nback,\n".to_owned())
     }
 
+    fn snapshot(&self) -> String {
+        r#"{"version":"1"}"#.to_owned()
+    }
+
     fn process(&self) -> Vec<(&'static str, String)> {
         vec![("Name", "haflux".to_owned())]
     }

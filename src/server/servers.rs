@@ -12,7 +12,7 @@ use crate::control::{ControlError, ServerReport, Servers};
 use crate::proxy::{Ordered, Pool, Proxy, ServerOrderError, ServerOrders, ServerPlace, Weight};
 use crate::stats::csv::{self, StatQuery};
 use crate::stats::snapshot::{Snapshot, Status};
-use crate::stats::{AdminState, ServerStats, Stats};
+use crate::stats::{AdminState, ServerStats, Stats, json};
 
 /// The orders, and the proxy that knows what is counted.
 pub(super) struct AllServers {
@@ -76,6 +76,10 @@ impl Servers for AllServers {
             &Snapshot::take(&self.proxy.stats(), SystemTime::now()),
             query,
         )
+    }
+
+    fn snapshot(&self) -> String {
+        json::json(&self.proxy.stats())
     }
 
     fn process(&self) -> Vec<(&'static str, String)> {

@@ -25,7 +25,7 @@ pub(super) fn list(chosen: &Chosen, replica: Option<&str>) -> Result<(), ExitCod
     }
     let folder = folder(chosen);
     let rows: Vec<[String; 7]> = letters.iter().map(|letter| row(&folder, letter)).collect();
-    let _ = text::table(&mut out, TITLES, &rows);
+    let _ = text::table(&mut out, &TITLES, &rows);
     Ok(())
 }
 

@@ -91,7 +91,7 @@ fn announce(
         .collect();
     let mut err = io::stderr().lock();
     // Nobody listens: then nobody can be told more.
-    let _ = text::table(&mut err, TITLES, &rows);
+    let _ = text::table(&mut err, &TITLES, &rows);
     let _ = io::Write::write_fmt(&mut err, format_args!("\n{warning}\n\n"));
     if wanted.yes {
         return Ok((letters, missing));

@@ -78,12 +78,12 @@ fn print(
             "BYTES BEHIND",
             "OLDEST WAITS",
         ];
-        text::table(out, titles, &rows)?;
+        text::table(out, &titles, &rows)?;
     }
     writeln!(out, "\nsegments")?;
     let rows: Vec<[String; 7]> = inspection.segments.iter().map(segment).collect();
     let titles = ["FILE", "STATE", "SIZE", "FIRST", "LAST", "FROM", "TO"];
-    text::table(out, titles, &rows)?;
+    text::table(out, &titles, &rows)?;
     writeln!(
         out,
         "and {} spare files, {}",
