@@ -48,7 +48,12 @@ impl Lab {
         let node1 = Influxd::start_with(&folder.path().join("influxlab"), options.clone());
         let node2 = Influxd::start_with(&folder.path().join("influxlab2"), options);
         let grafana = StandIn::start(|_| Behaviour::status(200, "Grafana"));
-        let configuration = change(configuration(&node1, &node2, &further, &grafana));
+        let mut configuration = change(configuration(&node1, &node2, &further, &grafana));
+        if !configuration.contains("\nmax_backlog =") {
+            // The default is more than a small machine has free, and it would be told so at the top of every view.
+            let limit = "replicate_to = \"influx_back\"\nmax_backlog = \"1GiB\"";
+            configuration = configuration.replace("replicate_to = \"influx_back\"", limit);
+        }
         Lab {
             haflux: Haflux::start(&folder.path().join("haflux"), &configuration),
             node1,
