@@ -149,7 +149,7 @@ mod tests {
         write(&mut out, &Snapshot::take(&full(), now())).unwrap();
         let text = String::from_utf8(out).unwrap();
         let expected = "\
-2 things are wrong:
+3 things are wrong:
 
 ERROR: Relay influx_relay takes no writes
   Its disk is full, read-only, ill or gone: writes and statements get 503, reads go on. 5.0 s ago: cannot prepare a segment: No space left on device
@@ -157,9 +157,12 @@ ERROR: Relay influx_relay takes no writes
     $ haflux journal inspect
     $ df -h
 
-ERROR: Replica influxlab2 is DOWN
+ERROR: Backend grafana_back is DOWN
 ";
         assert!(text.starts_with(expected), "{text}");
+        // The orders that stand come behind it.
+        let order = "    $ haflux server ready grafana_back/influxlab\n\nhaflux 0";
+        assert!(text.contains(order), "{text}");
         let mut lines = text
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));

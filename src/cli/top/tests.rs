@@ -150,7 +150,7 @@ fn a_replica_shows_its_lanes_and_every_figure() {
 
 const REPLICA: [&str; 16] = [
     "haflux 9.9.9  process 4711  runs for 1 d 2 h                                               every 1 s",
-    "Relay influx_relay takes no writes, and one thing more.",
+    "Relay influx_relay takes no writes, and 2 things more.",
     "everything > relay influx_relay > replica influxlab2",
     "Last error, 9.0 s ago: it failed",
     "Lanes with records that have no verdict: 21; the slowest 1:",
