@@ -11,7 +11,9 @@ use serde_json::Value;
 use support::lab::relay_keys;
 use support::process::Process;
 use support::wait::SOON;
-use support::{Haflux, Lab, Options, beside, http, same_points, status, wait_for, wait_until};
+use support::{
+    Haflux, Lab, Options, beside, http, query_as, same_points, status, wait_for, wait_until,
+};
 
 /// A listener of the lab's relay, with more keys.
 fn with_udp(keys: &str) -> impl FnOnce(String) -> String {
@@ -202,6 +204,81 @@ fn what_was_read_before_a_stop_is_kept() {
     assert_eq!(kept.len(), 5, "{log}");
     lab.haflux.restart();
     lab.both_hold("telegraf", "stopped", kept.iter().sum());
+}
+
+#[test]
+fn nodes_that_ask_for_credentials_get_those_of_the_listener() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("password");
+    std::fs::write(&file, "open sesame\n").expect("a password");
+    let listeners = format!(
+        r#"
+[[udp]]
+bind = "127.0.0.1:UDP(lines)"
+relay = "influx_relay"
+db = "telegraf"
+username = "lines"
+password_file = {file:?}
+
+[[udp]]
+bind = "127.0.0.1:UDP(bare)"
+relay = "influx_relay"
+db = "telegraf"
+"#
+    );
+    let mut lab = Lab::start_with(Options::default().auth(), |text| text + &listeners);
+    lab.node1.log_in("admin", "all");
+    lab.node2.log_in("admin", "all");
+    let url = lab.influx_url();
+    let admin = Some(("admin", "all"));
+    let first = "CREATE USER admin WITH PASSWORD 'all' WITH ALL PRIVILEGES";
+    assert_eq!(query_as(&url, None, "", first).status, 200);
+    for statement in [
+        "CREATE DATABASE telegraf",
+        "CREATE USER lines WITH PASSWORD 'open sesame'",
+        "GRANT WRITE ON telegraf TO lines",
+    ] {
+        let answer = query_as(&url, admin, "", statement);
+        assert!(!answer.text().contains("error"), "{}", answer.text());
+    }
+    // Both listeners ask at the start what they may do.
+    lab.haflux.restart();
+    let listener = |number: usize| status::page(&lab.influx_url())["udp"][number].clone();
+    wait_until(
+        "the nodes' refusal of the listener without a user",
+        SOON,
+        || listener(1)["refusing_nodes"] == 2,
+    );
+    Sender::to(&lab).send("named v=1 1");
+    lab.both_hold("telegraf", "named", 1);
+    assert_eq!(listener(0)["refusing_nodes"], 0);
+    let bare = lab.haflux.udp_port("bare");
+    let sender = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    sender
+        .send_to(b"bare v=1 1", ("127.0.0.1", bare))
+        .expect("a datagram");
+    wait_until("the statement and the record to be refused", SOON, || {
+        (0..2).all(|number| {
+            let replica = status::replica(&lab.influx_url(), number);
+            replica["refused"] == 2
+        })
+    });
+    let page = status::page(&lab.influx_url());
+    let problems = page["problems"].to_string();
+    assert!(
+        problems.contains("2 nodes refuse what comes by UDP"),
+        "{problems}"
+    );
+    let log = lab.haflux.log();
+    assert!(
+        log.contains("give this listener username and password_file"),
+        "{log}"
+    );
+    assert!(
+        log.contains("is not carried out here: CREATE DATABASE"),
+        "{log}"
+    );
+    assert!(!log.contains("sesame") && !page.to_string().contains("sesame"));
 }
 
 #[test]

@@ -213,6 +213,14 @@ fn udp(f: &mut Formatter<'_>, config: &Config, udp: &Udp) -> fmt::Result {
         udp.database,
         unit(udp.precision)
     )?;
+    if let Some(login) = &udp.login {
+        writeln!(
+            f,
+            "    they are written as user {:?}, with the password in {}",
+            login.username,
+            login.password_file.display()
+        )?;
+    }
     writeln!(
         f,
         "    the kernel is asked to hold {} until they are read",

@@ -503,6 +503,7 @@ fn udp(config: &Config, udp: &Udp, mut section: Section<'_>) {
         relay,
         database,
         retention_policy,
+        login,
         precision,
         read_buffer,
     } = udp;
@@ -510,6 +511,9 @@ fn udp(config: &Config, udp: &Udp, mut section: Section<'_>) {
     section.fixed("relay", &config.relay(*relay).name);
     section.fixed("db", database);
     section.fixed("rp", retention_policy);
+    section.fixed("username", login.as_ref().map(|login| &login.username));
+    let password_file = login.as_ref().map(|login| &login.password_file);
+    section.fixed("password_file", password_file);
     section.fixed("precision", precision);
     section.fixed("read_buffer", read_buffer);
 }

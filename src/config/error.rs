@@ -11,6 +11,7 @@ use std::sync::Arc;
 use thiserror::Error as ThisError;
 
 use super::data_dir::DataDirError;
+use super::password_file::PasswordFileError;
 use super::tree::MAX_DEPTH;
 use super::{Format, MAX_FILE_SIZE};
 
@@ -280,6 +281,9 @@ pub enum Problem {
     /// The journal's folder.
     #[error(transparent)]
     DataDir(DataDirError),
+    /// A file with a password.
+    #[error(transparent)]
+    PasswordFile(PasswordFileError),
 }
 
 /// What is odd.

@@ -19,8 +19,8 @@
 //!   in have limits.
 //! - What came from the environment is never printed: messages show the text as it stands in the file. (The one exception
 //!   is a `data_dir` that cannot be used: which folder it was is the message.)
-//! - Parsing touches nothing but its arguments. What can only be known from the machine (can the journal's folder be
-//!   written?) is asked by [`Config::check_paths`], which [`Config::load`] does too.
+//! - Parsing touches nothing but its arguments. What can only be known from the machine is asked by [`Config::load`] alone: can the
+//!   journal's folder be written ([`Config::check_paths`]), are password files there?
 
 pub(crate) mod address;
 mod data_dir;
@@ -34,6 +34,7 @@ mod from_yaml;
 mod key_path;
 pub(crate) mod log_parts;
 pub mod model;
+mod password_file;
 mod stats_user;
 mod suggest;
 mod tree;
@@ -50,6 +51,7 @@ pub use data_dir::{DataDirError, create as create_data_dir};
 pub use difference::{Change, changes};
 pub use error::{Error, Errors, Located, Notice, Position, Problem, Suggestion, Warning};
 pub use model::Config;
+pub use password_file::{PasswordFileError, read as read_password};
 pub(crate) use suggest::nearest;
 
 use error::{Origin, Sink};
@@ -105,7 +107,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the file, at once.
     pub fn load(path: &Path) -> Result<Loaded, Errors> {
-        Config::load_file(path, Config::check_paths)
+        Config::load_file(path, true)
     }
 
     /// The same without asking the machine: for commands that only look, on a disk that may be full, read-only or ill.
@@ -113,13 +115,10 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the file, at once.
     pub fn load_unprobed(path: &Path) -> Result<Loaded, Errors> {
-        Config::load_file(path, |_| Ok(()))
+        Config::load_file(path, false)
     }
 
-    fn load_file(
-        path: &Path,
-        check_paths: fn(&Config) -> Result<(), DataDirError>,
-    ) -> Result<Loaded, Errors> {
+    fn load_file(path: &Path, asks_machine: bool) -> Result<Loaded, Errors> {
         let name = path.display().to_string();
         let whole_file = |problem| Errors::from(Origin::file(&name).locate(problem));
         let format = Format::of(path).ok_or_else(|| whole_file(Problem::UnknownFormat))?;
@@ -137,7 +136,7 @@ impl Config {
             whole_file(Problem::NotUtf8 { line })
         })?;
         let environment = |variable: &str| std::env::var(variable).ok();
-        read_text(&text, format, &name, &environment, check_paths)
+        read_text(&text, format, &name, &environment, asks_machine)
     }
 
     /// Checks a configuration that is already in memory, and nothing outside of it. `file_name` is what errors call it;
@@ -151,7 +150,7 @@ impl Config {
         file_name: &str,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Loaded, Errors> {
-        read_text(text, format, file_name, environment, |_| Ok(()))
+        read_text(text, format, file_name, environment, false)
     }
 
     /// Checks what only the machine knows: with a relay, the journal's folder must exist or be creatable, and be
@@ -172,7 +171,7 @@ fn read_text(
     format: Format,
     file_name: &str,
     environment: &dyn Fn(&str) -> Option<String>,
-    check_paths: fn(&Config) -> Result<(), DataDirError>,
+    asks_machine: bool,
 ) -> Result<Loaded, Errors> {
     let sink = Sink::new(file_name);
     if text.len() as u64 > MAX_FILE_SIZE {
@@ -188,11 +187,22 @@ fn read_text(
         return Err(sink.into_errors());
     };
     environment::replace(&mut root, environment, &sink);
-    let (config, data_dir) = decode::decode(&root, &sink);
-    if let Some(origin) = data_dir
-        && let Err(error) = check_paths(&config)
-    {
-        sink.report_from(&origin, Problem::DataDir(error));
+    let decode::Decoded {
+        config,
+        data_dir,
+        password_files,
+    } = decode::decode(&root, &sink);
+    if asks_machine {
+        if let Some(origin) = data_dir
+            && let Err(error) = config.check_paths()
+        {
+            sink.report_from(&origin, Problem::DataDir(error));
+        }
+        for (path, origin) in password_files {
+            if let Err(error) = read_password(&path) {
+                sink.report_from(&origin, Problem::PasswordFile(error));
+            }
+        }
     }
     let warnings = sink.finish()?;
     Ok(Loaded { config, warnings })

@@ -214,5 +214,6 @@ fn udp(config: &Config, udp: &Udp) -> UdpStats {
         kernel_drops: Counter::default(),
         read_errors: Counter::default(),
         records: Counter::default(),
+        refusing_nodes: Gauge::default(),
     }
 }

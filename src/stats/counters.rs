@@ -666,6 +666,8 @@ pub struct UdpStats {
     pub read_errors: Counter,
     /// Records appended.
     pub records: Counter,
+    /// Nodes that refuse its lines for want of credentials or rights.
+    pub refusing_nodes: Gauge,
 }
 
 /// Everything that is counted, for the views.

@@ -201,6 +201,7 @@ pub(crate) fn lab() -> Stats {
         kernel_drops: Counter::default(),
         read_errors: Counter::default(),
         records: Counter::default(),
+        refusing_nodes: Gauge::default(),
     };
     udp.packets.add(48_000);
     udp.bytes.add(61_440_000);

@@ -16,6 +16,8 @@ mod udp;
 
 pub(super) use frontend::METRICS_NAME;
 
+use std::path::PathBuf;
+
 use super::error::{Origin, Sink};
 use super::field::{Field, Keys, Table};
 use super::model::Config;
@@ -33,12 +35,25 @@ struct Spelled<'a> {
     field: Field<'a>,
 }
 
-/// Reads a whole file. The result counts only if nothing was reported; the second part is where `data_dir` is set, or would
-/// be, unless it is set wrongly.
-pub(super) fn decode(root: &Node, sink: &Sink) -> (Config, Option<Origin>) {
+/// What stands in a file.
+pub(super) struct Decoded {
+    /// It counts only if nothing was reported.
+    pub(super) config: Config,
+    /// Where `data_dir` is set, or would be, unless it is set wrongly.
+    pub(super) data_dir: Option<Origin>,
+    /// Files with passwords, and where they are named.
+    pub(super) password_files: Vec<(PathBuf, Origin)>,
+}
+
+/// Reads a whole file.
+pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
     let root = Field::root(root, sink);
     let Some(top) = root.table(TOP, "a table with \"frontend\"") else {
-        return (empty(), None);
+        return Decoded {
+            config: empty(),
+            data_dir: None,
+            password_files: Vec::new(),
+        };
     };
     let server::Decoded {
         mut server,
@@ -56,6 +71,11 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> (Config, Option<Origin>) {
             .unwrap_or_default()
     };
     let (relays, backends, udp) = (list("relay"), list("backend"), list("udp"));
+    let udp: Vec<udp::UdpDraft<'_>> = number(udp, "udp")
+        .map(|field| udp::decode(&field))
+        .collect();
+    let password_files = udp.iter().filter_map(udp::UdpDraft::password_file);
+    let password_files = password_files.collect();
     let drafts = resolve::Drafts {
         frontends: number(frontends, "frontend")
             .map(|field| frontend::decode(&field))
@@ -67,9 +87,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> (Config, Option<Origin>) {
         backends: number(backends, "backend")
             .map(|field| backend::decode(&field))
             .collect(),
-        udp: number(udp, "udp")
-            .map(|field| udp::decode(&field))
-            .collect(),
+        udp,
     };
     let (frontends, relays, backends, udp) = drafts.resolve();
     let config = Config {
@@ -79,7 +97,11 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> (Config, Option<Origin>) {
         backends,
         udp,
     };
-    (config, data_dir)
+    Decoded {
+        config,
+        data_dir,
+        password_files,
+    }
 }
 
 fn number<'a>(fields: Vec<Field<'a>>, kind: &'static str) -> impl Iterator<Item = Field<'a>> {

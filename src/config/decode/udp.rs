@@ -1,14 +1,26 @@
 //! `[[udp]]`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
+use super::server::absolute_path;
 use super::{Spelled, frontend};
+use crate::config::error::{Origin, Problem};
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{RelayId, Udp};
+use crate::config::model::{RelayId, Udp, UdpLogin};
 use crate::config::tree::quote;
 use crate::influx::Precision;
 
-const KEYS: Keys = Keys::of(&["bind", "relay", "db", "rp", "precision", "read_buffer"]);
+const KEYS: Keys = Keys::of(&[
+    "bind",
+    "relay",
+    "db",
+    "rp",
+    "username",
+    "password_file",
+    "precision",
+    "read_buffer",
+]);
 
 const PRECISIONS: [(&str, Precision); 6] = [
     ("ns", Precision::Nanoseconds),
@@ -34,6 +46,17 @@ pub(super) struct UdpDraft<'a> {
     /// Its address as a message shows it, and where it stands: `bind`, or the whole listener if that has none. Nothing if
     /// it is wrong.
     pub(super) bind: Option<(String, Field<'a>)>,
+    /// `password_file`.
+    password_file: Option<Field<'a>>,
+}
+
+impl UdpDraft<'_> {
+    /// The file with its password, and where it is named.
+    pub(super) fn password_file(&self) -> Option<(PathBuf, Origin)> {
+        let login = self.udp.login.as_ref()?;
+        let field = self.password_file.as_ref()?;
+        Some((login.password_file.clone(), field.origin()))
+    }
 }
 
 pub(super) fn decode<'a>(field: &Field<'a>) -> UdpDraft<'a> {
@@ -41,6 +64,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> UdpDraft<'a> {
         udp: default(),
         relay: None,
         bind: None,
+        password_file: None,
     };
     let Some(table) = field.table(KEYS, "a table") else {
         return draft;
@@ -66,6 +90,8 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> UdpDraft<'a> {
         udp.database = database;
     }
     udp.retention_policy = retention_policy(&table).unwrap_or_default();
+    udp.login = login(&table);
+    draft.password_file = table.get("password_file");
     udp.precision = table.choice("precision", &PRECISIONS, udp.precision);
     if let Some(bytes) = table
         .get("read_buffer")
@@ -82,9 +108,41 @@ fn default() -> Udp {
         relay: RelayId(0),
         database: String::new(),
         retention_policy: String::new(),
+        login: None,
         precision: Precision::Nanoseconds,
         read_buffer: 8 << 20,
     }
+}
+
+/// `username` and `password_file`, which need each other.
+fn login(table: &Table<'_>) -> Option<UdpLogin> {
+    const USER: &str = "the name of a user, of up to 255 bytes, without \":\"";
+    const FILE: &str = "an absolute path of a file";
+    let (username, password_file) = (table.get("username"), table.get("password_file"));
+    let (username, password_file) = match (&username, &password_file) {
+        (Some(username), Some(file)) => (username, file),
+        (Some(alone), None) => {
+            alone.report(Problem::Needs {
+                other: "password_file",
+            });
+            return None;
+        }
+        (None, Some(alone)) => {
+            alone.report(Problem::Needs { other: "username" });
+            return None;
+        }
+        (None, None) => return None,
+    };
+    let name = username.text(USER).map(|text| text.value.clone());
+    // HTTP's Basic authentication ends the name at the first colon.
+    let is_name = |name: &String| name.len() <= LONGEST_NAME && !name.contains(':');
+    if name.as_ref().is_some_and(|name| !is_name(name)) {
+        username.expected(USER);
+    }
+    Some(UdpLogin {
+        username: name?,
+        password_file: absolute_path(password_file, FILE)?,
+    })
 }
 
 fn database(field: &Field<'_>) -> Option<String> {

@@ -482,6 +482,15 @@ pub enum SyncPolicy {
     Never,
 }
 
+/// In whose name the lines of a listener are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UdpLogin {
+    /// `username`: at most 255 bytes, without a colon.
+    pub username: String,
+    /// `password_file`: holds the password, one line.
+    pub password_file: PathBuf,
+}
+
 /// `[[udp]]`: takes lines from datagrams into a relay.
 #[derive(Debug, Clone)]
 pub struct Udp {
@@ -493,6 +502,8 @@ pub struct Udp {
     pub database: String,
     /// `rp`: their retention policy, at most 255 bytes. Default empty: the database's default one.
     pub retention_policy: String,
+    /// `username` and `password_file`. Default none: the lines are written in nobody's name.
+    pub login: Option<UdpLogin>,
     /// `precision`: unit of the lines' timestamps. Default nanoseconds.
     pub precision: Precision,
     /// `read_buffer`: bytes that the kernel is asked to hold until they are read. Default 8 MiB.

@@ -322,6 +322,8 @@ bind = "127.0.0.1:9999"
 relay = "relay"
 db = "x"
 rp = ""
+username = "lines"
+password_file = "/etc/haflux/lines"
 "#;
     // A port of UDP is not in the way of the frontend's.
     let frontend = with("", "", "", "").replace("127.0.0.1:80", "0.0.0.0:8089");
@@ -349,6 +351,29 @@ rp = ""
         (Precision::Milliseconds, 1 << 20)
     );
     assert_eq!(third.retention_policy, "");
+    let login = third.login.as_ref().unwrap();
+    assert_eq!(login.username, "lines");
+    assert_eq!(
+        login.password_file,
+        std::path::Path::new("/etc/haflux/lines")
+    );
+    assert_eq!((&plain.login, &full.login), (&None, &None));
+    for (keys, said) in [
+        ("username = \"a\"", "needs password_file beside it"),
+        ("password_file = \"/a\"", "needs username beside it"),
+        (
+            "username = \"a:b\"\npassword_file = \"/a\"",
+            "without \":\"",
+        ),
+        (
+            "username = \"a\"\npassword_file = \"a\"",
+            "an absolute path",
+        ),
+    ] {
+        let listener = format!("[[udp]]\nrelay = \"relay\"\ndb = \"a\"\n{keys}\n");
+        let errors = toml(&(with("", "", "", "") + &listener)).unwrap_err();
+        assert!(errors.to_string().contains(said), "{keys}: {errors}");
+    }
     for (name, precision) in [
         ("ns", Precision::Nanoseconds),
         ("u", Precision::Microseconds),

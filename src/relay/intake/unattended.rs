@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::influx::influxql::identifier;
-use crate::influx::{Credentials, read_query_answer};
+use crate::influx::read_query_answer;
 use crate::journal::AppendError;
 use crate::relay::intake::relay::Relay;
 use crate::relay::record::statement::{STATEMENT, StatementMethod, StatementRecord};
-use crate::relay::record::write::{FieldTooLong, WRITE, WriteRecord};
+use crate::relay::record::write::{Destination, FieldTooLong, WRITE, WriteRecord};
+use crate::relay::replica::questions::{Asked, DatabaseAnswer};
 use crate::relay::replica::request::{Pieces, query_request};
 
 /// How long a replica may take to say which databases it has.
@@ -38,11 +39,13 @@ impl Relay {
         Ok(())
     }
 
-    /// Appends a `CREATE DATABASE`, as InfluxDB's UDP listener runs one before its first batch. Done twice it does nothing.
+    /// Appends a `CREATE DATABASE` for writes to this destination, as InfluxDB's UDP listener runs one before its first batch. Done
+    /// twice it does nothing.
     ///
     /// # Errors
     /// [`AppendUnattendedError`]: nothing was stored.
-    pub fn create_database(&self, name: &str) -> Result<(), AppendUnattendedError> {
+    pub fn create_database(&self, destination: &Destination) -> Result<(), AppendUnattendedError> {
+        let name = &destination.database;
         let statement = format!("CREATE DATABASE {}", identifier(name));
         let form: String =
             percent_encoding::utf8_percent_encode(&statement, percent_encoding::NON_ALPHANUMERIC)
@@ -52,8 +55,8 @@ impl Relay {
             target: "/query".to_owned(),
             content_type: "application/x-www-form-urlencoded".to_owned(),
             shown: statement,
-            databases: Some(vec![name.to_owned()]),
-            credentials: Credentials::None,
+            databases: Some(vec![name.clone()]),
+            credentials: destination.credentials.clone(),
             body: format!("q={form}").into(),
         };
         let head = record.encode_head()?;
@@ -62,8 +65,8 @@ impl Relay {
         Ok(())
     }
 
-    /// Whether every replica that answers has this database. False too if none answers, or one does not tell.
-    pub async fn has_database(&self, name: &str) -> bool {
+    /// Whether every replica that answers has the database of these writes. False too if none answers, or one does not tell.
+    pub async fn has_database(&self, destination: &Destination) -> bool {
         self.ready().await;
         let mut answered = false;
         for replica in &self.replicas {
@@ -74,19 +77,39 @@ impl Relay {
             request.push(query_request(
                 "SHOW DATABASES",
                 "",
-                &Credentials::None,
+                &destination.credentials,
                 address,
             ));
             let asked = replica.client.exchange(address, request);
             let Ok(Ok(answer)) = tokio::time::timeout(ASK_TIMEOUT, asked).await else {
                 continue;
             };
-            if answer.status != 200 || !lists(&answer.body, name) {
+            if answer.status != 200 || !lists(&answer.body, &destination.database) {
                 return false;
             }
             answered = true;
         }
         answered
+    }
+
+    /// The names of the replicas that say whether they let such writes in, each with the status of its refusal if it does not.
+    pub async fn refusals_of(&self, destination: &Destination) -> Vec<(String, Option<u16>)> {
+        let mut said = Vec::new();
+        for replica in &self.replicas {
+            let Some(address) = replica.address().filter(|_| replica.follows()) else {
+                continue;
+            };
+            let client = &replica.client;
+            let asked = Asked { client, address };
+            let answer = tokio::time::timeout(ASK_TIMEOUT, asked.database(destination)).await;
+            let refused = match answer {
+                Ok(Ok(DatabaseAnswer::Refused(status))) => Some(status),
+                Ok(Ok(DatabaseAnswer::There | DatabaseAnswer::Missing)) => None,
+                Ok(Err(_)) | Err(_) => continue,
+            };
+            said.push((replica.stats.name.clone(), refused));
+        }
+        said
     }
 }
 

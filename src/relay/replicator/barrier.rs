@@ -43,6 +43,8 @@ pub(super) struct Barrier {
     /// Since when it is tried and not taken.
     pub(super) held_since: Option<Instant>,
     pub(super) backoff: Backoff,
+    /// This replica did not carry it out.
+    pub(super) is_refused: bool,
     /// While it is under way: this replica may carry it out before the others.
     pub(super) turn: Option<Turn>,
     /// Writes behind it to the lanes that it touches.
@@ -75,6 +77,7 @@ impl Barrier {
             not_before: None,
             held_since: None,
             backoff,
+            is_refused: false,
             turn: None,
             parked: Vec::new(),
             skipped: BTreeMap::new(),

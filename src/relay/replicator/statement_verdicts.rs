@@ -157,7 +157,7 @@ impl Replicator {
                 let cursor = self.judge(&[sequence]);
                 self.show_statement_judged();
                 self.pending_clients.report(index, &[], cursor);
-                self.leave_statement();
+                self.leave_statement(true);
             }
             Settlement::Hold => {
                 self.replica.stats.retries.increment();
@@ -197,7 +197,7 @@ impl Replicator {
             self.show_statement_judged();
         }
         self.keeper.keep_letters().await;
-        self.leave_statement();
+        self.leave_statement(!applied);
     }
 
     /// The statement ended without a verdict too often, at a node that answers, or a person wants it to be passed over.
@@ -220,10 +220,10 @@ impl Replicator {
     pub(super) fn pass_over_statement(&mut self, sequence: Sequence) {
         self.pass_over(sequence);
         self.show_statement_judged();
-        self.leave_statement();
+        self.leave_statement(true);
     }
 
-    fn leave_statement(&mut self) {
+    fn leave_statement(&mut self, is_refused: bool) {
         self.link.applied();
         self.unanswered = None;
         let Some(barrier) = self.barriers.next_mut() else {
@@ -231,6 +231,7 @@ impl Replicator {
         };
         self.turns.judged(barrier.sequence);
         barrier.stage = Stage::Judged;
+        barrier.is_refused = is_refused;
         barrier.not_before = None;
     }
 }

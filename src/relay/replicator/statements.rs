@@ -273,8 +273,12 @@ impl Replicator {
             Ok(()) => {
                 self.given_up.clear();
                 if let Some(barrier) = self.leave_barrier() {
+                    let outcome = match barrier.is_refused {
+                        true => "is not carried out here",
+                        false => "is settled",
+                    };
                     info!(
-                        "replica {}: statement {} is settled: {}",
+                        "replica {}: statement {} {outcome}: {}",
                         self.replica.stats.name, barrier.sequence, barrier.statement.shown
                     );
                 }

@@ -65,6 +65,13 @@ pub(super) fn listeners() -> Typed<UdpView> {
             "records",
             "Records that were appended to the journal."
         ),
+        figure!(
+            Gauge,
+            refusing_nodes,
+            "refusing_nodes",
+            "nodes",
+            "Nodes that refuse its lines for want of credentials or rights."
+        ),
     ];
     Typed {
         part: Part {

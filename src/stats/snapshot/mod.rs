@@ -508,6 +508,8 @@ pub struct UdpView {
     pub read_errors: Count,
     /// Records appended.
     pub records: Count,
+    /// Nodes that refuse its lines for want of credentials or rights.
+    pub refusing_nodes: Count,
 }
 
 /// How far a replica is behind the head.

@@ -441,6 +441,7 @@ fn udp_listener(stats: &UdpStats) -> UdpView {
         kernel_drops,
         read_errors,
         records,
+        refusing_nodes,
     } = stats;
     UdpView {
         bind: bind.clone(),
@@ -454,6 +455,7 @@ fn udp_listener(stats: &UdpStats) -> UdpView {
         kernel_drops: Count(kernel_drops.get()),
         read_errors: Count(read_errors.get()),
         records: Count(records.get()),
+        refusing_nodes: Count(refusing_nodes.get()),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::stats::UdpStats;
 
 use super::WATCH_PACE;
 use super::gather::Gathered;
+use super::rights::Rights;
 
 /// Appends the records of one listener.
 pub(super) struct Appender {
@@ -49,13 +50,28 @@ impl Appender {
     /// Finds out whether the database has to be made. Where that cannot be told, it is made: twice does no harm, but a
     /// statement holds up what comes behind it.
     pub(super) async fn look_for_database(&mut self) {
-        self.has_database = self.relay.has_database(&self.destination.database).await;
+        self.has_database = self.relay.has_database(&self.destination).await;
+    }
+
+    /// Writes in this name from here on.
+    pub(super) fn log_in(&mut self, credentials: Credentials) {
+        self.destination.credentials = credentials;
+    }
+
+    /// What tells whether the nodes let the records in.
+    pub(super) fn rights(&self) -> Rights {
+        Rights::new(
+            self.address,
+            self.destination.clone(),
+            Arc::clone(&self.relay),
+            Arc::clone(&self.stats),
+        )
     }
 
     /// As InfluxDB's listener: the database is made before the first record.
     fn make_database(&mut self) -> Result<(), AppendUnattendedError> {
         if !self.has_database {
-            self.relay.create_database(&self.destination.database)?;
+            self.relay.create_database(&self.destination)?;
             self.has_database = true;
         }
         Ok(())

@@ -61,6 +61,7 @@ impl Listener {
 
     /// Reads from `bound` until `stop` is true, then what the kernel still holds, and appends what was gathered.
     pub async fn run(mut self, bound: Bound, mut stop: watch::Receiver<bool>) {
+        self.appender.log_in(bound.credentials);
         let socket = match UdpSocket::from_std(bound.socket) {
             Ok(socket) => socket,
             Err(error) => {
@@ -74,6 +75,8 @@ impl Listener {
         }
         let waited = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(waited);
+        let rights = self.appender.rights().watch();
+        tokio::pin!(rights);
         loop {
             let empty = self.gathering.is_empty();
             tokio::select! {
@@ -87,6 +90,7 @@ impl Listener {
                     };
                     self.go_on(burst).await;
                 }
+                never = &mut rights => match never {},
             }
             if empty && !self.gathering.is_empty() {
                 let until = tokio::time::Instant::now() + GATHER_FOR;

@@ -34,7 +34,7 @@
 //! | a read fails | counted, tried again after [`READ_PAUSE`] |
 //! | the address is in use | an error at the start; nothing is served |
 //! | the process is killed | what the kernel held and what was gathered, for at most [`GATHER_FOR`], is lost, as datagrams can be |
-//! | the nodes ask for credentials | they refuse the records, and nobody hears of it: their *refused* counters grow |
+//! | the nodes ask for credentials that the listener has not | they refuse the records: an error in the log, a problem on the page, `refusing_nodes`, all by asking them ([`ASK_PACE`]) |
 //!
 //! As InfluxDB's listener does, it makes its database before its first record: a `CREATE DATABASE` in the journal, unless every
 //! replica that answers has it already. The retention policy it never makes.
@@ -42,6 +42,7 @@
 mod append;
 pub mod gather;
 mod listener;
+mod rights;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -72,6 +73,9 @@ pub const READ_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often the kernel is asked for its drops, and at most how often each kind of loss is logged.
 pub const WATCH_PACE: Duration = Duration::from_secs(5);
+
+/// How often the nodes are asked whether they let a listener's lines in.
+pub const ASK_PACE: Duration = Duration::from_secs(30);
 
 /// Waits for a stop. A sender that is gone can no longer say it: that is one.
 async fn stopped(stop: &mut Receiver<bool>) {

@@ -3,20 +3,34 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use log::warn;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::model;
 use crate::config::units::format_size;
+use crate::config::{PasswordFileError, model, read_password};
+use crate::influx::Credentials;
 
-/// An address that a listener cannot have.
+/// Why a listener cannot begin.
 #[derive(Debug, thiserror::Error)]
-#[error("udp: cannot listen on {address}: {source}")]
-pub struct UdpBindError {
-    /// The address.
-    pub address: SocketAddr,
-    /// Why.
-    pub source: io::Error,
+pub enum UdpBindError {
+    /// It cannot have its address.
+    #[error("udp: cannot listen on {address}: {source}")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its password cannot be had.
+    #[error("udp {address}: {source}")]
+    Password {
+        /// The listener's address.
+        address: SocketAddr,
+        /// Why.
+        source: PasswordFileError,
+    },
 }
 
 /// A listener's socket. Datagrams gather in the kernel from here on.
@@ -26,15 +40,17 @@ pub struct Bound {
     pub(super) address: SocketAddr,
     /// By which `/proc/net/udp` knows the socket.
     pub(super) inode: u64,
+    /// In whose name its lines are written.
+    pub(super) credentials: Credentials,
 }
 
 impl Bound {
     /// Takes the address, and asks the kernel for `read_buffer`; warns if it gives less.
     ///
     /// # Errors
-    /// [`UdpBindError`] if the address is in use, or not one of this machine.
+    /// [`UdpBindError`] if the address is in use, or not one of this machine, or if there is no password.
     pub fn bind(settings: &model::Udp) -> Result<Bound, UdpBindError> {
-        let fail = |source| UdpBindError {
+        let fail = |source| UdpBindError::Address {
             address: settings.bind,
             source,
         };
@@ -45,9 +61,10 @@ impl Bound {
     /// The same over a socket that is bound to the address already.
     ///
     /// # Errors
-    /// [`UdpBindError`] if the kernel does not let it be used.
+    /// [`UdpBindError`] if the kernel does not let it be used, or if there is no password.
     pub fn over(settings: &model::Udp, socket: UdpSocket) -> Result<Bound, UdpBindError> {
-        let fail = |source| UdpBindError {
+        let credentials = credentials(settings)?;
+        let fail = |source| UdpBindError::Address {
             address: settings.bind,
             source,
         };
@@ -76,6 +93,7 @@ impl Bound {
             socket: socket.into(),
             address,
             inode,
+            credentials,
         })
     }
 
@@ -83,6 +101,21 @@ impl Bound {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+/// Those of the configuration, as a request's header.
+fn credentials(settings: &model::Udp) -> Result<Credentials, UdpBindError> {
+    let Some(login) = &settings.login else {
+        return Ok(Credentials::None);
+    };
+    let password =
+        read_password(&login.password_file).map_err(|source| UdpBindError::Password {
+            address: settings.bind,
+            source,
+        })?;
+    let pair = [login.username.as_bytes(), b":", &password].concat();
+    let header = format!("Basic {}", STANDARD.encode(pair));
+    Ok(Credentials::Authorization(header.into_bytes()))
 }
 
 /// Without SO_REUSEADDR: with it, two sockets of UDP can have one address, and one of them gets nothing.

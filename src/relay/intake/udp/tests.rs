@@ -21,7 +21,7 @@ use crate::relay::Relay;
 use crate::relay::intake::relay::tests::settings;
 use crate::relay::record::change::Change;
 use crate::relay::record::write::WriteRecord;
-use crate::stats::{Counter, RelayStats, UdpStats};
+use crate::stats::{Counter, Gauge, RelayStats, UdpStats};
 
 /// Unix time in nanoseconds.
 const NOW: i64 = 1_700_000_000_123_456_789;
@@ -214,6 +214,7 @@ fn udp(read_buffer: usize) -> model::Udp {
         relay: RelayId(0),
         database: "telegraf".to_owned(),
         retention_policy: "week".to_owned(),
+        login: None,
         precision: Precision::Milliseconds,
         read_buffer,
     }
@@ -232,6 +233,7 @@ fn udp_stats() -> Arc<UdpStats> {
         kernel_drops: Counter::default(),
         read_errors: Counter::default(),
         records: Counter::default(),
+        refusing_nodes: Gauge::default(),
     })
 }
 

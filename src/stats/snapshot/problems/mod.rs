@@ -2,6 +2,7 @@
 
 mod proxy;
 mod relay;
+mod udp;
 
 use std::fmt::Display;
 
@@ -74,6 +75,9 @@ pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
         }
         found.letters(relay);
         found.faults(relay);
+    }
+    for listener in &all.udp {
+        found.udp(listener);
     }
     for backend in &all.backends {
         for server in &backend.servers {

@@ -1,0 +1,94 @@
+//! A password in a file of its own, so that the configuration may be shown.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// The longest password, in bytes. InfluxDB's hash looks at the first 72.
+const LONGEST: usize = 1024;
+
+/// Why there is no password. What the file holds is never shown.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PasswordFileError {
+    /// The operating system does not give it.
+    #[error("the password file {} cannot be read: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        reason: String,
+    },
+    /// It holds something else.
+    #[error("the password file {} must hold one line of 1 to {LONGEST} bytes", path.display())]
+    NotALine {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The password that the file holds: its one line, without the line's end.
+///
+/// # Errors
+/// It cannot be read, or holds no such line.
+pub fn read(path: &Path) -> Result<Vec<u8>, PasswordFileError> {
+    let most = LONGEST + "\r\n".len();
+    let mut password = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(most as u64 + 1).read_to_end(&mut password))
+        .map_err(|error| PasswordFileError::Unreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+    for end in [b'\n', b'\r'] {
+        if password.last() == Some(&end) {
+            password.pop();
+        }
+    }
+    let is_line = (1..=LONGEST).contains(&password.len()) && !password.contains(&b'\n');
+    if is_line {
+        Ok(password)
+    } else {
+        Err(PasswordFileError::NotALine {
+            path: path.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_is_a_password_and_no_error_shows_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        for (text, password) in [
+            ("open sesame\n", Some("open sesame")),
+            ("sesame", Some("sesame")),
+            ("sesame\r\n", Some("sesame")),
+            ("", None),
+            ("\n", None),
+            ("sesame\nagain\n", None),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let read = read(&path);
+            assert_eq!(
+                read.as_deref().ok(),
+                password.map(str::as_bytes),
+                "{text:?}"
+            );
+            if let Err(error) = read {
+                assert!(!error.to_string().contains("sesame"), "{error}");
+            }
+        }
+        std::fs::write(&path, "x".repeat(LONGEST + 1)).unwrap();
+        assert!(read(&path).is_err());
+        let missing = read(Path::new("/nowhere/password")).unwrap_err();
+        assert!(
+            missing.to_string().contains("/nowhere/password"),
+            "{missing}"
+        );
+    }
+}
