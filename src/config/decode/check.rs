@@ -16,6 +16,10 @@ const STATUS: &str = "a status such as 204, a range such as \"200-399\", or a li
 /// Statuses from 200 to 399, as in HAProxy.
 const HEALTHY: (u16, u16) = (200, 399);
 
+/// InfluxDB's path for this question. With `ping-auth-enabled` a node that lives answers it by 401.
+const PING: &str = "/ping";
+const PING_WANTS_CREDENTIALS: (u16, u16) = (401, 401);
+
 /// What counts where the file says nothing.
 pub(super) fn default() -> Check {
     Check {
@@ -72,11 +76,16 @@ fn probe(table: &Table<'_>) -> Probe {
     if tcp.is_some() {
         table.report(Problem::HttpAndTcp);
     }
+    let path = path_and_query(&http).unwrap_or_default();
+    let healthy = match path.split('?').next() {
+        Some(PING) => vec![HEALTHY, PING_WANTS_CREDENTIALS],
+        _ => vec![HEALTHY],
+    };
     Probe::Http {
-        path: path_and_query(&http).unwrap_or_default(),
+        path,
         expect: table
             .get("expect")
-            .map_or_else(|| vec![HEALTHY], |field| statuses(&field)),
+            .map_or(healthy, |field| statuses(&field)),
         host: table.get("host").and_then(|field| host(&field)),
     }
 }

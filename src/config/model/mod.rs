@@ -293,7 +293,7 @@ pub enum Probe {
     Http {
         /// Path and query.
         path: String,
-        /// `expect`: statuses that count as healthy, as inclusive ranges. Default 200–399.
+        /// `expect`: statuses that count as healthy, as inclusive ranges. Default 200–399, of `/ping` 401 too.
         expect: Vec<(u16, u16)>,
         /// `host`: the `Host` header. Default: the server's address.
         host: Option<String>,

@@ -533,7 +533,12 @@ fn checks_in_their_forms() {
     let Probe::Http { expect, host, .. } = probe("{ http = \"/ping\" }") else {
         panic!("an HTTP check")
     };
-    assert_eq!((expect, host), (vec![(200, 399)], None));
+    // A node with `ping-auth-enabled` lives.
+    assert_eq!((expect, host), (vec![(200, 399), (401, 401)], None));
+    let Probe::Http { expect, .. } = probe("{ http = \"/health\" }") else {
+        panic!("an HTTP check")
+    };
+    assert_eq!(expect, [(200, 399)]);
     let Probe::Http { expect, .. } = probe("{ http = \"/ping\", expect = 204 }") else {
         panic!("an HTTP check")
     };
