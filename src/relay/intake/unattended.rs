@@ -96,7 +96,7 @@ impl Relay {
     pub async fn refusals_of(&self, destination: &Destination) -> Vec<(String, Option<u16>)> {
         let mut said = Vec::new();
         for replica in &self.replicas {
-            let Some(address) = replica.address().filter(|_| replica.follows()) else {
+            let Some(address) = replica.trusted_address().filter(|_| replica.follows()) else {
                 continue;
             };
             let client = &replica.client;
