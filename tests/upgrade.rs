@@ -22,6 +22,9 @@ use support::{Lab, Options, http, same_points, status, wait_until};
 /// Requests of the short run.
 const REQUESTS: u64 = 300;
 
+/// Clients of the short run, and of a longer one.
+const CLIENTS: [usize; 2] = [6, 48];
+
 /// Upgrades, at least.
 const UPGRADES: u64 = 3;
 
@@ -65,7 +68,7 @@ fn nobody_is_refused_while_one_process_takes_the_place_of_another() {
     std::thread::scope(|scope| {
         let ends = Ends(&is_over);
         let mut clients = Vec::new();
-        for client in 0..6 {
+        for client in 0..CLIENTS[usize::from(target > REQUESTS)] {
             let (url, is_over, done, point) = (&url, &is_over, &done, &point);
             let (acknowledged, longest) = (&acknowledged, &longest);
             clients.push(scope.spawn(move || {
