@@ -69,7 +69,7 @@ fn check_says_what_would_run() {
         "    a write is acknowledged when one replica has applied it\n",
         "backend influx_back, roundrobin\n",
         "    every change goes through relay influx_relay\n",
-        "    checked by GET /ping, expecting 200-399, every 2s, within 2s; up after 2, down after 3\n",
+        "    checked by GET /ping, expecting 200-399 or 401, every 2s, within 2s; up after 2, down after 3\n",
         "    server influxlab2 at 10.0.2.3:8086\n",
         "\nFILE is right.\n",
     ] {

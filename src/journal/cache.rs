@@ -1,6 +1,7 @@
 //! The newest durable records, in memory.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use super::reader::{Batch, Most};
 use super::{Record, Sequence};
@@ -13,9 +14,12 @@ pub(super) struct Cache {
     limit: usize,
     /// Every record above this one is here.
     after: Sequence,
-    /// One of them that alone is larger than the limit: it is not counted.
-    large: Option<Sequence>,
+    /// One of them that alone is larger than the limit, and when it came: it is not counted.
+    large: Option<(Sequence, Instant)>,
 }
+
+/// Readers that are not behind have taken a record after so long.
+const TAKEN_AFTER: Duration = Duration::from_millis(100);
 
 /// What a record costs beside its payload.
 const OVERHEAD: usize = size_of::<Record>();
@@ -40,7 +44,7 @@ impl Cache {
         let size = record.payload.len() + OVERHEAD;
         if self.limit > 0 && size > self.limit {
             while self.large.is_some() && self.drop_oldest() {}
-            self.large = Some(record.sequence);
+            self.large = Some((record.sequence, Instant::now()));
         } else {
             self.bytes += size;
         }
@@ -53,7 +57,10 @@ impl Cache {
             return false;
         };
         self.after = oldest.sequence;
-        if self.large == Some(oldest.sequence) {
+        if self
+            .large
+            .is_some_and(|(large, _)| large == oldest.sequence)
+        {
             self.large = None;
         } else {
             self.bytes -= oldest.payload.len() + OVERHEAD;
@@ -62,8 +69,15 @@ impl Cache {
     }
 
     /// The records above `after` that a reader is given at once; `None` if some of them are not here.
-    pub(super) fn read(&self, after: Sequence, most: Most) -> Option<Batch> {
+    ///
+    /// A reader that is behind reads from the disk until it comes to the newest ones, and holds its own copies meanwhile. So that it
+    /// finds room for them, a large record that the others have had time to take is given up.
+    pub(super) fn read(&mut self, after: Sequence, most: Most) -> Option<Batch> {
         if after < self.after {
+            let is_taken = |(_, since): (Sequence, Instant)| since.elapsed() > TAKEN_AFTER;
+            if self.large.is_some_and(is_taken) {
+                while self.large.is_some() && self.drop_oldest() {}
+            }
             return None;
         }
         let start = self
@@ -157,24 +171,45 @@ mod tests {
         };
         cache.push(record(1));
         cache.push(large(2));
-        let read = |cache: &Cache, after| numbers(cache.read(Sequence::new(after), most(10_000)));
-        assert_eq!(read(&cache, 0), Some(vec![1, 2]));
+        let read =
+            |cache: &mut Cache, after| numbers(cache.read(Sequence::new(after), most(10_000)));
+        assert_eq!(read(&mut cache, 0), Some(vec![1, 2]));
         for number in [3, 4] {
             cache.push(record(number));
         }
-        assert_eq!(read(&cache, 0), Some(vec![1, 2, 3, 4]));
+        assert_eq!(read(&mut cache, 0), Some(vec![1, 2, 3, 4]));
         cache.push(record(5));
-        assert_eq!(read(&cache, 0), None);
-        assert_eq!(read(&cache, 1), Some(vec![2, 3, 4, 5]));
+        assert_eq!(read(&mut cache, 0), None);
+        assert_eq!(read(&mut cache, 1), Some(vec![2, 3, 4, 5]));
         cache.push(large(6));
-        assert_eq!(read(&cache, 1), None, "one large one only");
-        assert_eq!(read(&cache, 2), Some(vec![3, 4, 5, 6]));
+        assert_eq!(read(&mut cache, 1), None, "one large one only");
+        assert_eq!(read(&mut cache, 2), Some(vec![3, 4, 5, 6]));
         for number in [7, 8, 9, 10] {
             cache.push(record(number));
         }
-        assert_eq!(read(&cache, 6), None);
-        assert_eq!(read(&cache, 7), Some(vec![8, 9, 10]));
+        assert_eq!(read(&mut cache, 6), None);
+        assert_eq!(read(&mut cache, 7), Some(vec![8, 9, 10]));
         assert_eq!((cache.large, cache.bytes), (None, 3 * (100 + OVERHEAD)));
+    }
+
+    #[test]
+    fn a_large_record_that_was_taken_makes_room_for_those_of_a_reader_that_is_behind() {
+        let mut cache = Cache::new(3 * (100 + OVERHEAD), Sequence::new(1));
+        let payload = Bytes::from(vec![0; 1000]);
+        cache.push(Record {
+            payload,
+            ..record(2)
+        });
+        cache.push(record(3));
+        let read =
+            |cache: &mut Cache, after| numbers(cache.read(Sequence::new(after), most(10_000)));
+        assert_eq!(read(&mut cache, 0), None);
+        assert_eq!(read(&mut cache, 1), Some(vec![2, 3]), "it has just come");
+        std::thread::sleep(TAKEN_AFTER + Duration::from_millis(1));
+        assert_eq!(read(&mut cache, 1), Some(vec![2, 3]), "nobody is behind");
+        assert_eq!(read(&mut cache, 0), None);
+        assert_eq!(read(&mut cache, 1), None);
+        assert_eq!(read(&mut cache, 2), Some(vec![3]));
     }
 
     #[test]
