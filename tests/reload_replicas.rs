@@ -7,11 +7,9 @@
 mod support;
 
 use serde_json::Value;
-use support::lab::{relay_keys, replace};
 use support::wait::SOON;
 use support::{
-    Behaviour, Haflux, Influxd, Lab, Options, StandIn, http, read, relay_over, status, wait_until,
-    write,
+    Behaviour, Haflux, Influxd, Lab, StandIn, http, read, relay_over, status, wait_until,
 };
 
 const NODE1: &str = "influx_back/influxlab";
@@ -66,40 +64,19 @@ fn a_replica_is_read_where_it_was_proven_and_not_where_the_file_says_it_is() {
     assert_eq!((of("first"), of("second"), of("stranger")), (10, 10, 0));
 }
 
-/// Checks that come often, and nodes that are tried again soon.
-fn brisk(text: String) -> String {
-    let text = replace(text, &[("interval = \"2s\"", "interval = \"100ms\"")]);
-    relay_keys("retry = { max = \"500ms\" }")(text)
-}
-
-fn started() -> Lab {
-    let lab = Lab::start_with(Options::default(), brisk);
-    lab.create_database("telegraf");
-    lab
-}
-
 fn reload(lab: &Lab) {
     let said = lab.haflux.order(&["reload"]);
     assert!(said.ends_with("taken\n"), "{said}");
 }
 
-#[track_caller]
-fn write_points(lab: &Lab, points: std::ops::Range<u64>) {
-    for point in points {
-        let line = format!("m v={point} {point}");
-        let answer = write(&lab.influx_url(), "telegraf", line);
-        assert_eq!(answer.status, 204, "{}", answer.text());
-    }
-}
-
 #[test]
 fn a_replica_that_moved_with_its_data_gets_what_it_missed() {
-    let mut lab = started();
-    write_points(&lab, 0..10);
+    let mut lab = Lab::start_brisk();
+    lab.write_points(0..10);
     lab.both_hold("telegraf", "m", 10);
     let before = lab.node2.address();
     lab.node2.stop();
-    write_points(&lab, 10..20);
+    lab.write_points(10..20);
     let moved = Influxd::start(lab.node2.folder());
     assert_ne!(moved.address(), before);
     lab.haflux.edit(&[(&before, &moved.address())]);
@@ -108,15 +85,15 @@ fn a_replica_that_moved_with_its_data_gets_what_it_missed() {
         moved.count("telegraf", "m", "v") == 20
             && status::replica(&lab.influx_url(), 1)["status"] == "fresh"
     });
-    write_points(&lab, 20..25);
+    lab.write_points(20..25);
     lab.node2 = moved;
     lab.both_hold("telegraf", "m", 25);
 }
 
 #[test]
 fn another_node_at_a_replicas_new_address_is_not_taken_for_it() {
-    let lab = started();
-    write_points(&lab, 0..10);
+    let lab = Lab::start_brisk();
+    lab.write_points(0..10);
     lab.both_hold("telegraf", "m", 10);
     let empty = Influxd::start(&lab.folder().join("empty"));
     lab.haflux.edit(&[(&lab.node2.address(), &empty.address())]);
@@ -142,8 +119,8 @@ fn servers(lab: &Lab) -> [Value; 2] {
 
 #[test]
 fn orders_weights_and_counters_stay_and_new_orders_reach_the_servers_of_the_new_file() {
-    let lab = started();
-    write_points(&lab, 0..5);
+    let lab = Lab::start_brisk();
+    lab.write_points(0..5);
     lab.both_hold("telegraf", "m", 5);
     let ask = || {
         let answer = read(&lab.influx_url(), "telegraf", "SELECT count(v) FROM m");

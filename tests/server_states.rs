@@ -5,23 +5,11 @@ mod support;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::lab::{relay_keys, replace};
+use support::lab::{brisk, replace};
 use support::wait::SOON;
 use support::{Haflux, Influxd, Lab, Options, http, read, status, wait_until, write};
 
 const NODE2: &str = "influx_back/influxlab2";
-
-/// Checks that come often, and nodes that are tried again soon.
-fn brisk(text: String) -> String {
-    let text = replace(text, &[("interval = \"2s\"", "interval = \"100ms\"")]);
-    relay_keys("retry = { max = \"500ms\" }")(text)
-}
-
-fn started() -> Lab {
-    let lab = Lab::start_with(Options::default(), brisk);
-    lab.create_database("telegraf");
-    lab
-}
 
 /// What the page says of a server of the nodes' pool.
 fn server(lab: &Lab, number: usize) -> Value {
@@ -47,18 +35,6 @@ fn read_often(lab: &Lab, times: usize) {
     }
 }
 
-#[track_caller]
-fn write_points(lab: &Lab, points: std::ops::Range<u64>) {
-    for point in points {
-        let answer = write(
-            &lab.influx_url(),
-            "telegraf",
-            format!("m v={point} {point}"),
-        );
-        assert_eq!(answer.status, 204, "{}", answer.text());
-    }
-}
-
 /// What has been asked of a node: pings, queries and writes, by its own count.
 fn heard(node: &Influxd) -> Vec<u64> {
     let variables = http::get(&format!("{}/debug/vars", node.url())).json();
@@ -72,8 +48,8 @@ fn heard(node: &Influxd) -> Vec<u64> {
 
 #[test]
 fn a_drained_server_gets_writes_and_no_reads_until_it_is_ready() {
-    let lab = started();
-    write_points(&lab, 0..5);
+    let lab = Lab::start_brisk();
+    lab.write_points(0..5);
     lab.both_hold("telegraf", "m", 5);
     let said = lab.haflux.order(&["server", "drain", NODE2]);
     assert!(
@@ -82,7 +58,7 @@ fn a_drained_server_gets_writes_and_no_reads_until_it_is_ready() {
     );
     let (before1, before2) = (requests(&lab, 0), requests(&lab, 1));
     read_often(&lab, 20);
-    write_points(&lab, 5..15);
+    lab.write_points(5..15);
     assert_eq!(requests(&lab, 0), before1 + 20);
     assert_eq!(requests(&lab, 1), before2);
     lab.both_hold("telegraf", "m", 15);
@@ -108,8 +84,8 @@ fn a_drained_server_gets_writes_and_no_reads_until_it_is_ready() {
 
 #[test]
 fn a_server_in_maint_hears_nothing_over_restarts_and_is_sent_all_of_it_when_it_is_ready() {
-    let mut lab = started();
-    write_points(&lab, 0..5);
+    let mut lab = Lab::start_brisk();
+    lab.write_points(0..5);
     lab.both_hold("telegraf", "m", 5);
     let is_quiet = |lab: &Lab| status::replica(&lab.influx_url(), 1)["status"] == "maint";
     lab.haflux.order(&["server", "maint", NODE2]);
@@ -118,7 +94,7 @@ fn a_server_in_maint_hears_nothing_over_restarts_and_is_sent_all_of_it_when_it_i
     // What was under way when the order came has come to its end.
     std::thread::sleep(Duration::from_millis(300));
     let mut before = heard(&lab.node2);
-    write_points(&lab, 5..15);
+    lab.write_points(5..15);
     read_often(&lab, 10);
     let behind = |lab: &Lab| status::replica(&lab.influx_url(), 1)["lag"]["records"].as_u64();
     assert_eq!(behind(&lab), Some(10), "its backlog grows");
@@ -135,10 +111,10 @@ fn a_server_in_maint_hears_nothing_over_restarts_and_is_sent_all_of_it_when_it_i
     );
 
     lab.haflux.restart();
-    write_points(&lab, 15..20);
+    lab.write_points(15..20);
     lab.haflux.kill9();
     lab.haflux.restart();
-    write_points(&lab, 20..25);
+    lab.write_points(20..25);
     read_often(&lab, 10);
     wait_until("the relay to know", SOON, || is_quiet(&lab));
     std::thread::sleep(Duration::from_millis(500));
@@ -160,7 +136,7 @@ fn a_server_in_maint_hears_nothing_over_restarts_and_is_sent_all_of_it_when_it_i
 
 #[test]
 fn orders_and_weights_outlive_a_stop_and_a_kill() {
-    let mut lab = started();
+    let mut lab = Lab::start_brisk();
     lab.haflux.order(&["server", "drain", NODE2]);
     lab.haflux
         .order(&["server", "weight", "influx_back/influxlab", "7"]);
@@ -194,8 +170,8 @@ fn orders_and_weights_outlive_a_stop_and_a_kill() {
 
 #[test]
 fn with_no_server_ready_reads_get_503_and_writes_go_on() {
-    let lab = started();
-    write_points(&lab, 0..3);
+    let lab = Lab::start_brisk();
+    lab.write_points(0..3);
     lab.both_hold("telegraf", "m", 3);
     lab.haflux
         .order(&["server", "drain", "influx_back/influxlab"]);
@@ -210,14 +186,14 @@ fn with_no_server_ready_reads_get_503_and_writes_go_on() {
         );
     }
     assert_eq!(http::get(&format!("{}/ping", lab.influx_url())).status, 503);
-    write_points(&lab, 3..6);
+    lab.write_points(3..6);
     lab.both_hold("telegraf", "m", 6);
     lab.haflux.order(&["server", "maint", NODE2]);
-    write_points(&lab, 6..9);
+    lab.write_points(6..9);
     lab.haflux
         .order(&["server", "maint", "influx_back/influxlab"]);
     // Known credentials write on: the journal has it.
-    write_points(&lab, 9..12);
+    lab.write_points(9..12);
     lab.haflux
         .order(&["server", "ready", "influx_back/influxlab"]);
     lab.haflux.order(&["server", "ready", NODE2]);
@@ -236,9 +212,9 @@ fn for_ack_a_server_in_maint_is_one_that_is_down() {
         ))
     });
     lab.create_database("telegraf");
-    write_points(&lab, 0..2);
+    lab.write_points(0..2);
     lab.haflux.order(&["server", "drain", NODE2]);
-    write_points(&lab, 2..4);
+    lab.write_points(2..4);
     lab.haflux.order(&["server", "maint", NODE2]);
     wait_until("the relay to know", SOON, || {
         status::replica(&lab.influx_url(), 1)["status"] == "maint"
@@ -254,7 +230,7 @@ fn for_ack_a_server_in_maint_is_one_that_is_down() {
 
 #[test]
 fn a_plain_pool_is_drained_too_and_wrong_names_are_told() {
-    let lab = started();
+    let lab = Lab::start_brisk();
     let grafana = || http::get(&format!("{}/login", lab.grafana_url()));
     assert_eq!(grafana().status, 200);
     lab.haflux

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use log::{error, info, warn};
 use tokio::sync::{Mutex, watch};
+use tokio::task::JoinError;
 
 use super::counters;
 use super::service_manager::{self, ServiceManager};
@@ -40,6 +41,9 @@ pub(super) enum ReloadError {
     /// A check cannot be made.
     #[error("{0}\nhaflux goes on as it was: nothing was changed")]
     Check(#[from] CheckError),
+    /// The task that reads the file failed.
+    #[error("the file was not read: {0}\nhaflux goes on as it was: nothing was changed")]
+    Failed(#[from] JoinError),
     /// Something in it cannot be changed while the process runs.
     #[error("{0}")]
     NeedsRestart(String),
@@ -105,11 +109,7 @@ impl Reloader {
     async fn try_take(&self, dry_run: bool) -> Result<String, ReloadError> {
         let file = self.source.file.clone();
         // The folder of the journals is in use: it need not be tried.
-        let loaded = tokio::task::spawn_blocking(move || Config::load_unprobed(&file)).await;
-        let loaded = match loaded {
-            Ok(loaded) => loaded?,
-            Err(broken) => return Err(ReloadError::NeedsRestart(broken.to_string())),
-        };
+        let loaded = tokio::task::spawn_blocking(move || Config::load_unprobed(&file)).await??;
         let config = Arc::new(loaded.config);
         let changes = changes(&self.proxy.config(), &config);
         if changes.iter().any(Change::needs_restart) {

@@ -1,5 +1,6 @@
 //! The lab: two real nodes, and haflux in front of them as `conf/haflux.toml` says, on ports of its own.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -9,6 +10,7 @@ use super::influxd::{Influxd, Options};
 use super::points::same_points;
 use super::stand_in::{Behaviour, StandIn};
 use super::wait::{SOON, wait_until};
+use super::write::write;
 
 /// The lab. Its frontends are `http_front` and `influx_front`.
 pub struct Lab {
@@ -30,6 +32,13 @@ impl Lab {
     /// Starts all of it.
     pub fn start() -> Self {
         Self::start_with(Options::default(), |configuration| configuration)
+    }
+
+    /// Starts all of it with checks that come often and nodes that are tried again soon, and makes the database `telegraf` on the nodes.
+    pub fn start_brisk() -> Self {
+        let lab = Self::start_with(Options::default(), brisk);
+        lab.create_database("telegraf");
+        lab
     }
 
     /// Starts all of it, nodes with `options` and haflux with a configuration that `change` has had its way with.
@@ -76,6 +85,16 @@ impl Lab {
     pub fn create_database(&self, name: &str) {
         for node in self.nodes() {
             node.create_database(name);
+        }
+    }
+
+    /// Writes these points of `m` into `telegraf`, each by a request that must be acknowledged.
+    #[track_caller]
+    pub fn write_points(&self, points: Range<u64>) {
+        for point in points {
+            let line = format!("m v={point} {point}");
+            let answer = write(&self.influx_url(), "telegraf", line);
+            assert_eq!(answer.status, 204, "{}", answer.text());
         }
     }
 
@@ -147,6 +166,12 @@ fn configuration(
             ("10.0.2.2:3000", &grafana.address()),
         ],
     )
+}
+
+/// A change to the configuration: checks that come often, and nodes that are tried again soon.
+pub fn brisk(text: String) -> String {
+    let text = replace(text, &[("interval = \"2s\"", "interval = \"100ms\"")]);
+    relay_keys("retry = { max = \"500ms\" }")(text)
 }
 
 /// A change to the configuration: more keys of the relay.
