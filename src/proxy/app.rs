@@ -90,7 +90,7 @@ impl Serving {
                 status_page::serve(self, session, context, &options).await?;
             }
             Route::Metrics => {
-                let view = self.shared.status.metrics();
+                let view = self.shared.status.metrics(&self.shared.stats);
                 self.view(session, context, view).await?;
             }
             Route::Nowhere => {

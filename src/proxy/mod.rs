@@ -134,11 +134,11 @@ pub trait RelayHandler: Send + Sync {
 
 /// The views of what is counted, at a frontend's `stats_uri` and `metrics_uri`.
 pub trait StatusPage: Send + Sync {
-    /// Renders it.
-    fn render(&self, asked: &PageRequest<'_>) -> Rendered;
+    /// Renders these counters.
+    fn render(&self, stats: &Stats, asked: &PageRequest<'_>) -> Rendered;
 
     /// Renders the metrics for Prometheus.
-    fn metrics(&self) -> Rendered;
+    fn metrics(&self, stats: &Stats) -> Rendered;
 
     /// Carries out the order for a server that this body of a form holds. May wait for the disk.
     ///

@@ -47,7 +47,8 @@ pub(super) async fn serve(
         refresh: frontend.stats_refresh,
         admin: frontend.stats_admin,
     };
-    let page = serving.shared.status.render(&asked);
+    let shared = &serving.shared;
+    let page = shared.status.render(&shared.stats, &asked);
     serving.close_if_stopping(session);
     let mut header = ResponseHeader::build(page.status, Some(7))?;
     header.insert_header(CONTENT_TYPE, page.content_type)?;

@@ -31,7 +31,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use log::{error, info};
@@ -135,23 +134,20 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
         .iter()
         .map(|relay| Arc::clone(relay) as Arc<dyn RelayHandler>)
         .collect();
-    let shown = Arc::new(ArcSwap::new(Arc::clone(&stats)));
     let proxy = Arc::new(Proxy::new(
         Arc::clone(&config),
         stats,
         pools,
         handlers,
-        Arc::new(status::Page::new(
-            Arc::clone(&shown),
-            Some(Arc::clone(&server_orders) as Arc<dyn GivesOrders>),
-        )?),
+        Arc::new(status::Page::new(Some(
+            Arc::clone(&server_orders) as Arc<dyn GivesOrders>
+        ))?),
         serving.subscribe(),
     ));
     let service_manager = Arc::new(ServiceManager::from_environment());
     let reloader = Arc::new(Reloader {
         source,
         proxy: Arc::clone(&proxy),
-        shown,
         orders: Arc::clone(&server_orders),
         relays: relays.clone(),
         service_manager: Arc::clone(&service_manager),

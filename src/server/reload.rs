@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use log::{error, info, warn};
 use tokio::sync::{Mutex, watch};
@@ -22,7 +21,6 @@ use crate::config::{Change, Config, Errors, changes};
 use crate::control::{Configuration, ControlError};
 use crate::proxy::{CheckError, Proxy, RelayHandler, ServerOrders, build_pools};
 use crate::relay::Relay;
-use crate::stats::Stats;
 
 /// Where a configuration came from, and how its levels of logging are set.
 pub struct Source {
@@ -53,8 +51,6 @@ pub(super) enum ReloadError {
 pub(super) struct Reloader {
     pub(super) source: Source,
     pub(super) proxy: Arc<Proxy>,
-    /// What the status page shows.
-    pub(super) shown: Arc<ArcSwap<Stats>>,
     /// What a person ordered for servers.
     pub(super) orders: Arc<ServerOrders>,
     pub(super) relays: Vec<Arc<Relay>>,
@@ -132,10 +128,7 @@ impl Reloader {
         });
         let relays = relays.map(|relay| Arc::clone(relay) as Arc<dyn RelayHandler>);
         let relays = relays.collect();
-        self.proxy
-            .reload(config, Arc::clone(&stats), built, relays)
-            .await;
-        self.shown.store(stats);
+        self.proxy.reload(config, stats, built, relays).await;
         let (orders, pools) = (Arc::clone(&self.orders), self.proxy.pools());
         // It may wait for the disk.
         if let Err(broken) = tokio::task::spawn_blocking(move || orders.follow(pools)).await {

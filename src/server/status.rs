@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::StatusCode;
 
@@ -49,10 +48,8 @@ impl GivesOrders for ServerOrders {
     }
 }
 
-/// The page over these counters: HTML, its inside for its script (`;inside`), or JSON (`;json`).
+/// The page: HTML, its inside for its script (`;inside`), or JSON (`;json`).
 pub(super) struct Page {
-    /// A reload replaces them.
-    stats: Arc<ArcSwap<Stats>>,
     orders: Option<Arc<dyn GivesOrders>>,
     /// What the forms of this process's pages bear.
     token: String,
@@ -60,29 +57,25 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Over these counters. Orders are taken if somebody gives them.
+    /// With a token of its own. Orders are taken if somebody gives them.
     ///
     /// # Errors
     ///
     /// The system has nothing random to say.
-    pub(super) fn new(
-        stats: Arc<ArcSwap<Stats>>,
-        orders: Option<Arc<dyn GivesOrders>>,
-    ) -> io::Result<Page> {
+    pub(super) fn new(orders: Option<Arc<dyn GivesOrders>>) -> io::Result<Page> {
         let token = random_text()?;
         Ok(Page {
-            stats,
             orders,
             token_hash: Secret::new(token.as_bytes()),
             token,
         })
     }
 
-    fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.stats.load(), SystemTime::now())
+    fn snapshot(stats: &Stats) -> Snapshot {
+        Snapshot::take(stats, SystemTime::now())
     }
 
-    fn html(&self, asked: &PageRequest<'_>, nonce: &str, shown: Shown) -> Rendered {
+    fn html(&self, stats: &Stats, asked: &PageRequest<'_>, nonce: &str, shown: Shown) -> Rendered {
         let is_still = has(asked.options, "norefresh");
         let view = View {
             uri: asked.uri,
@@ -90,7 +83,7 @@ impl Page {
             nonce,
             token: (asked.admin && self.orders.is_some()).then_some(self.token.as_str()),
         };
-        let page = stats::page::html(&self.stats.load(), SystemTime::now(), view, shown);
+        let page = stats::page::html(stats, SystemTime::now(), view, shown);
         Rendered {
             status: StatusCode::OK,
             content_type: "text/html; charset=utf-8",
@@ -102,28 +95,33 @@ impl Page {
 
 impl StatusPage for Page {
     /// Options may follow each other; the first that names a view decides, as in HAProxy.
-    fn render(&self, asked: &PageRequest<'_>) -> Rendered {
+    fn render(&self, stats: &Stats, asked: &PageRequest<'_>) -> Rendered {
         for option in asked.options.split(';') {
             match option {
                 "csv" => {
-                    let text = stats::csv::csv(&self.snapshot());
+                    let text = stats::csv::csv(&Self::snapshot(stats));
                     return rendered(StatusCode::OK, stats::csv::CONTENT_TYPE, text);
                 }
                 "json" => {
-                    let text = stats::json::json(&self.stats.load());
+                    let text = stats::json::json(stats);
                     return rendered(StatusCode::OK, "application/json", text);
                 }
-                "inside" => return self.html(asked, "", Shown::Inside),
+                "inside" => return self.html(stats, asked, "", Shown::Inside),
                 other if is_of_the_page(other) => {}
                 _ => return rendered(StatusCode::NOT_FOUND, "text/plain", UNKNOWN),
             }
         }
         // Without anything random the page comes without style and script, and is as complete.
-        self.html(asked, &random_text().unwrap_or_default(), Shown::Page)
+        self.html(
+            stats,
+            asked,
+            &random_text().unwrap_or_default(),
+            Shown::Page,
+        )
     }
 
-    fn metrics(&self) -> Rendered {
-        let text = stats::prometheus::text(&self.snapshot());
+    fn metrics(&self, stats: &Stats) -> Rendered {
+        let text = stats::prometheus::text(&Self::snapshot(stats));
         rendered(StatusCode::OK, stats::prometheus::CONTENT_TYPE, text)
     }
 
@@ -206,7 +204,7 @@ mod tests {
     fn page() -> (Page, Arc<Given>) {
         let given = Arc::new(Given::default());
         let orders = Arc::clone(&given) as Arc<dyn GivesOrders>;
-        let page = Page::new(Arc::new(ArcSwap::from_pointee(nothing())), Some(orders)).unwrap();
+        let page = Page::new(Some(orders)).unwrap();
         (page, given)
     }
 
@@ -226,7 +224,7 @@ mod tests {
         let order = |token: &str, order: &str| {
             page.order(format!("token={token}&order={order}").as_bytes())
         };
-        let shown = page.render(&asked(""));
+        let shown = page.render(&nothing(), &asked(""));
         let shown = String::from_utf8(shown.body.to_vec()).unwrap();
         assert!(shown.contains(&format!(r#"name="token" value="{}""#, page.token)));
         let good = "drain+pool%2Fone";
@@ -277,22 +275,25 @@ mod tests {
             let (_, rest) = policy.split_once("script-src 'nonce-").unwrap();
             rest.split_once('\'').unwrap().0.to_owned()
         };
-        let (one, other) = (page.render(&asked("")), page.render(&asked("")));
+        let (one, other) = (
+            page.render(&nothing(), &asked("")),
+            page.render(&nothing(), &asked("")),
+        );
         let nonce = nonce_of(&one);
         assert_ne!(nonce, nonce_of(&other));
         let shown = String::from_utf8(one.body.to_vec()).unwrap();
         assert_eq!(shown.matches(&format!(r#"nonce="{nonce}""#)).count(), 2);
         assert!(shown.contains(r#"<meta http-equiv="refresh" content="7">"#));
-        let still = page.render(&asked(";norefresh"));
+        let still = page.render(&nothing(), &asked(";norefresh"));
         assert!(
             !String::from_utf8(still.body.to_vec())
                 .unwrap()
                 .contains("http-equiv")
         );
-        let inside = page.render(&asked(";inside"));
+        let inside = page.render(&nothing(), &asked(";inside"));
         assert!(inside.body.starts_with(b"<main"));
         assert_eq!(
-            page.render(&asked(";json")).content_type,
+            page.render(&nothing(), &asked(";json")).content_type,
             "application/json"
         );
     }

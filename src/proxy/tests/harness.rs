@@ -321,11 +321,11 @@ impl RelayHandler for EchoRelay {
 struct PlainStatus;
 
 impl StatusPage for PlainStatus {
-    fn render(&self, asked: &PageRequest<'_>) -> Rendered {
+    fn render(&self, _: &Stats, asked: &PageRequest<'_>) -> Rendered {
         plain_text(format!("status{}", asked.options))
     }
 
-    fn metrics(&self) -> Rendered {
+    fn metrics(&self, _: &Stats) -> Rendered {
         plain_text("metrics".to_owned())
     }
 
