@@ -13,18 +13,13 @@ use std::io::BufReader;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use support::lab::replace;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, Lab, StandIn, http, same_points, status, wait_until};
-
-/// Requests of the short run.
-const REQUESTS: u64 = 1500;
-
-/// Clients of the short run, and of a longer one.
-const CLIENTS: [usize; 2] = [6, 48];
+use support::{
+    Behaviour, Crowd, Haflux, Lab, Length, StandIn, http, same_points, status, wait_until,
+};
 
 fn hang_up(haflux: &mut Haflux) {
     let id = haflux.id().to_string();
@@ -45,22 +40,6 @@ fn get_on(connection: &mut BufReader<TcpStream>, target: &str) -> http::Answer {
 
 fn connect(address: &str) -> BufReader<TcpStream> {
     BufReader::new(TcpStream::connect(address).expect("a connection"))
-}
-
-/// Ends the clients, also if what they are there for failed.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-fn requests() -> u64 {
-    match std::env::var("HAFLUX_RELOAD_REQUESTS") {
-        Ok(requests) => requests.parse().expect("a number of requests"),
-        Err(_) => REQUESTS,
-    }
 }
 
 #[test]
@@ -92,56 +71,14 @@ fn no_request_fails_while_the_configuration_changes_under_load() {
             ),
         ],
     );
-    let target = requests();
-    let (done, point, written) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-    let is_over = AtomicBool::new(false);
+    let length = Length::from_environment("HAFLUX_RELOAD_REQUESTS", 1500);
+    let pause = Duration::from_millis(if length.is_asked { 1000 } else { 50 });
+    let slowest = Duration::from_secs(30) + Duration::from_millis(3 * length.requests);
+    let begun = Instant::now();
     let mut reloads = 0;
-    std::thread::scope(|scope| {
-        let ends = Ends(&is_over);
-        let mut clients = Vec::new();
-        for client in 0..CLIENTS[usize::from(target > REQUESTS)] {
-            let (url, is_over, done, point, written) = (&url, &is_over, &done, &point, &written);
-            clients.push(scope.spawn(move || {
-                let mut failed = Vec::new();
-                while !is_over.load(Ordering::Relaxed) && failed.len() < 5 {
-                    let number = point.fetch_add(1, Ordering::Relaxed);
-                    let (method, path, body, expected) = match client % 3 {
-                        2 => (
-                            "GET",
-                            "query?db=telegraf&q=SELECT+v+FROM+m+WHERE+time+%3D+1",
-                            String::new(),
-                            200,
-                        ),
-                        _ => (
-                            "POST",
-                            "write?db=telegraf",
-                            format!("m v={number} {number}"),
-                            204,
-                        ),
-                    };
-                    let answer =
-                        http::try_request(method, &format!("{url}/{path}"), &[], body.as_bytes());
-                    match answer {
-                        Ok(answer) if answer.status == expected => {
-                            if expected == 204 {
-                                written.fetch_add(1, Ordering::Relaxed);
-                            }
-                            done.fetch_add(1, Ordering::Relaxed);
-                        }
-                        Ok(answer) => failed.push(format!("{}: {}", answer.status, answer.text())),
-                        Err(error) => failed.push(error.to_string()),
-                    }
-                }
-                failed
-            }));
-        }
+    let crowd = Crowd::work_beside(&url, &length, |crowd| {
         let mut kept = connect(&lab.haflux.address("influx_front"));
-        let begun = Instant::now();
-        let mut pause = Duration::from_millis(50);
-        if target > REQUESTS {
-            pause = Duration::from_secs(1);
-        }
-        while done.load(Ordering::Relaxed) < target || reloads < 10 {
+        while crowd.answered() < length.requests || reloads < 10 {
             let text = if reloads % 2 == 0 { &second } else { &first };
             std::fs::write(lab.haflux.file(), text).expect("the file");
             let said = lab.haflux.order(&["reload"]);
@@ -149,23 +86,16 @@ fn no_request_fails_while_the_configuration_changes_under_load() {
             reloads += 1;
             assert_eq!(get_on(&mut kept, "/query?q=SHOW+DATABASES").status, 200);
             std::thread::sleep(pause);
-            let slowest = Duration::from_secs(30) + Duration::from_millis(3 * target);
-            assert!(
-                begun.elapsed() < slowest,
-                "{} requests",
-                done.load(Ordering::Relaxed)
-            );
+            let requests = crowd.answered();
+            assert!(begun.elapsed() < slowest, "{requests} requests");
         }
-        drop(ends);
-        for client in clients {
-            assert_eq!(client.join().expect("a client"), [""; 0]);
-        }
-        println!(
-            "{} requests over {reloads} reloads in {:?}, none failed",
-            done.load(Ordering::Relaxed),
-            begun.elapsed()
-        );
     });
+    println!(
+        "{} requests over {reloads} reloads in {:?}, none failed; the longest took {:?}",
+        crowd.answered(),
+        begun.elapsed(),
+        crowd.longest()
+    );
     let page = status::page(&url);
     let servers = &page["backends"][0]["servers"];
     for server in servers.as_array().expect("servers") {
@@ -173,11 +103,7 @@ fn no_request_fails_while_the_configuration_changes_under_load() {
         assert_eq!(server["status"], "up", "{server}");
     }
     let count = page["relays"][0]["acknowledged"].as_u64();
-    assert_eq!(
-        count,
-        Some(written.load(Ordering::Relaxed)),
-        "counters go on"
-    );
+    assert_eq!(count, Some(1 + crowd.acknowledged()), "counters go on");
     let log = lab.haflux.log();
     assert!(
         !log.contains("server influx_back/"),

@@ -12,7 +12,7 @@
 //! - [`refusals`]: nodes of which one refuses what the other takes.
 //! - [`neighbours`]: a good client beside bad ones.
 //! - [`file_system`]: disks that fill and fail; [`wire`]: a network that loses packets.
-//! - [`beside`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
+//! - [`beside`], [`crowd`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
 //! - [`programs`]: other people's clients; [`browser`]: a headless Chromium; [`haproxy`]: what haflux is compared with.
 //! - [`ports`], [`process`]: what the others need to start something and to end it.
 //!
@@ -24,6 +24,7 @@
 
 pub mod beside;
 pub mod browser;
+pub mod crowd;
 pub mod file_system;
 pub mod haflux;
 pub mod haproxy;
@@ -51,6 +52,7 @@ pub mod write;
 
 pub use beside::beside;
 pub use browser::Browser;
+pub use crowd::{Crowd, Length};
 pub use file_system::FileSystem;
 pub use haflux::Haflux;
 pub use haproxy::Haproxy;
