@@ -23,6 +23,7 @@ pub(crate) mod per_source;
 pub mod pieces;
 pub mod proxy;
 pub(crate) mod random;
+pub mod reactors;
 pub mod relay;
 pub(crate) mod secret;
 pub mod server;

@@ -83,6 +83,7 @@ use crate::config::Config;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
 use crate::inherited::Inherited;
+use crate::reactors::Reactors;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::Stats;
@@ -319,15 +320,17 @@ impl Proxy {
         BoundListeners::bind(&self.shared.load().config.frontends, inherited)
     }
 
-    /// The service that accepts on `bound` and answers, in one runtime. `tasks` are spawned in that runtime when it starts.
+    /// The service that accepts on `bound` and has `reactors` answer. `tasks` are spawned in its own runtime when it starts.
     pub fn listening_service(
         &self,
+        reactors: Arc<Reactors>,
         bound: BoundListeners,
         tasks: Vec<BoxFuture<'static, ()>>,
     ) -> ListeningService {
         ListeningService::new(
             self.frontends.clone(),
             self.pools.subscribe(),
+            reactors,
             bound,
             self.stop.clone(),
             tasks,

@@ -43,6 +43,7 @@ use crate::config::Config;
 use crate::control::{Configuration, ControlBindError, ControlSocket, Orders, of_data_dir};
 use crate::inherited::Inherited;
 use crate::proxy::{BindError, CheckError, Proxy, RelayHandler, ServerOrders, build_pools};
+use crate::reactors::Reactors;
 use crate::relay::udp::{Bound, Listener, UdpBindError, watch_drops};
 use crate::relay::{Relay, RelayError, words_of};
 use crate::stats::Stats;
@@ -71,6 +72,9 @@ pub enum RunError {
     /// Signals cannot be heeded.
     #[error("signals cannot be waited for: {0}")]
     Signals(#[from] std::io::Error),
+    /// The threads that serve connections cannot be had.
+    #[error("the threads that serve connections cannot be started: {0}")]
+    Threads(#[source] std::io::Error),
     /// The control socket cannot be had.
     #[error(transparent)]
     Control(#[from] ControlBindError),
@@ -181,6 +185,8 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
     )));
     let bound = proxy.bind(&mut inherited)?;
     inherited.let_go();
+    let reactors = Reactors::start(config.server.threads).map_err(RunError::Threads)?;
+    let reactors = Arc::new(reactors);
     for (frontend, addresses) in config.frontends.iter().zip(bound.addresses()) {
         for address in addresses {
             info!("frontend {} listens on {address}", frontend.name);
@@ -190,12 +196,14 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
     let mut server = Server::new_with_opt_and_conf(None, pingora_configuration(&config));
     server.bootstrap();
     let checks = server.add_service(proxy.background_service());
-    let frontends = server.add_service(proxy.listening_service(bound, tasks));
+    let frontends =
+        server.add_service(proxy.listening_service(Arc::clone(&reactors), bound, tasks));
     frontends.add_dependency(&checks);
     let stop = Stop::new(asked, serving, replicating, proxy, tasks_ended, relays);
     server.run(RunArgs {
         shutdown_signal: Box::new(stop),
     });
+    drop(reactors);
     info!("stopped");
     match failed.load(Ordering::Acquire) {
         false => Ok(()),

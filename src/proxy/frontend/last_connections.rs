@@ -6,14 +6,13 @@
 //! every SYN. Connections that have begun are completed, taken and served for [`COMPLETION`]; then the socket is closed. A
 //! client whose SYN was dropped sends it again after a second and is refused then.
 
-use std::io::ErrorKind;
 use std::net::TcpListener;
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use pingora::protocols::{GetSocketDigest, SocketDigest, l4};
 use socket2::{SockFilter, SockRef};
 use tokio::time::Instant;
+
+use super::accept::Accepted;
 
 /// How long a connection that has begun may take to be completed: longer than a round trip in one site.
 const COMPLETION: Duration = Duration::from_millis(100);
@@ -37,7 +36,7 @@ const WITHOUT_SYN: [SockFilter; 5] = [
 ];
 
 /// Takes what `socket` still holds, gives each connection to `serve`, and closes the socket.
-pub(in crate::proxy) async fn take(socket: TcpListener, serve: impl Fn(l4::stream::Stream)) {
+pub(super) async fn take(socket: TcpListener, serve: impl Fn(Accepted)) {
     let is_closed_to_newcomers = match SockRef::from(&socket).attach_filter(&WITHOUT_SYN) {
         Ok(()) => true,
         Err(error) => {
@@ -47,7 +46,17 @@ pub(in crate::proxy) async fn take(socket: TcpListener, serve: impl Fn(l4::strea
     };
     let end = Instant::now() + COMPLETION;
     loop {
-        std::iter::from_fn(|| accept(&socket)).for_each(&serve);
+        // The kernel is asked itself, because a reactor would wait to be told of it.
+        loop {
+            match Accepted::next_of(&socket) {
+                Ok(Some(accepted)) => serve(accepted),
+                Ok(None) => break,
+                Err(error) => {
+                    log::warn!("a socket's queue cannot be emptied: {error}");
+                    break;
+                }
+            }
+        }
         if !is_closed_to_newcomers || Instant::now() >= end {
             return;
         }
@@ -55,41 +64,9 @@ pub(in crate::proxy) async fn take(socket: TcpListener, serve: impl Fn(l4::strea
     }
 }
 
-/// A connection of the queue. The kernel is asked itself, because tokio would wait to be told of it.
-fn accept(socket: &TcpListener) -> Option<l4::stream::Stream> {
-    loop {
-        let (connection, client) = match socket.accept() {
-            Ok(accepted) => accepted,
-            Err(error) => match error.kind() {
-                ErrorKind::Interrupted | ErrorKind::ConnectionAborted => continue,
-                ErrorKind::WouldBlock => return None,
-                _ => {
-                    log::warn!("a socket's queue cannot be emptied: {error}");
-                    return None;
-                }
-            },
-        };
-        if connection.set_nonblocking(true).is_err() {
-            continue;
-        }
-        let Ok(connection) = tokio::net::TcpStream::from_std(connection) else {
-            continue;
-        };
-        let mut stream = l4::stream::Stream::from(connection);
-        let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
-        // It is new, so nobody has set it.
-        let _ = digest.peer_addr.set(Some(client.into()));
-        stream.set_socket_digest(digest);
-        if let Err(error) = stream.set_nodelay() {
-            log::debug!("a connection was gone before it was accepted: {error}");
-            continue;
-        }
-        return Some(stream);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
     use std::net::SocketAddr;
 
     use futures_util::FutureExt;
@@ -163,8 +140,8 @@ mod tests {
                     }
                 }
                 drop(accepting);
-                take(socket, |stream| {
-                    tokio::spawn(answer(stream));
+                take(socket, |accepted| {
+                    tokio::spawn(answer(accepted.into_stream().unwrap()));
                 })
                 .await;
             }));

@@ -1,22 +1,18 @@
 //! The addresses of the frontends, and the service that accepts on them.
 //!
-//! Sockets are bound here and handed to Pingora: bound by itself, it would retry a busy address for half a minute and then
-//! live on without it.
+//! Sockets are bound before anything is served: an address that cannot be had is said at once.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
-use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{Fds, ListenFds, ShutdownWatch};
-use pingora::services::listening::Service;
+use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
@@ -27,6 +23,7 @@ use crate::proxy::app::App;
 use crate::proxy::frontend::{Frontend, LINGER};
 use crate::proxy::pool::{Pool, upstream_pool};
 use crate::proxy::serving::Serving;
+use crate::reactors::Reactors;
 
 /// Connections that the kernel holds until they are accepted.
 pub const BACKLOG: i32 = 1024;
@@ -47,8 +44,9 @@ pub struct BindError {
 #[derive(Debug)]
 pub struct BoundListeners(Vec<Vec<BoundListener>>);
 
+/// The bound socket of one address.
 #[derive(Debug)]
-struct BoundListener {
+pub(super) struct BoundListener {
     address: SocketAddr,
     socket: Socket,
     /// Somebody else has it too, and gives it to who comes next.
@@ -56,22 +54,17 @@ struct BoundListener {
 }
 
 impl BoundListener {
-    /// The same socket, to empty its queue at a stop. The queue of one that is inherited is for who comes next.
-    fn duplicate(&self) -> Option<std::net::TcpListener> {
-        if self.is_inherited {
-            return None;
-        }
-        match self.socket.try_clone() {
-            Ok(socket) => Some(socket.into()),
-            Err(error) => {
-                // Only the queue at a stop is lost by it.
-                log::warn!(
-                    "the socket of {} cannot be duplicated: {error}",
-                    self.address
-                );
-                None
-            }
-        }
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn is_inherited(&self) -> bool {
+        self.is_inherited
+    }
+
+    /// The socket itself.
+    pub(super) fn into_std(self) -> std::net::TcpListener {
+        self.socket.into()
     }
 }
 
@@ -138,11 +131,11 @@ fn take_over(address: SocketAddr, socket: std::net::TcpListener) -> io::Result<B
     })
 }
 
-/// Accepts on all frontends and answers, all in one runtime.
+/// Accepts on all frontends, and has the [reactors](crate::reactors) answer.
 pub struct ListeningService {
     frontends: Vec<Arc<ArcSwap<Serving>>>,
     pools: watch::Receiver<Vec<Arc<Pool>>>,
-    threads: usize,
+    reactors: Arc<Reactors>,
     /// Taken at the start.
     bound: Option<BoundListeners>,
     addresses: Vec<String>,
@@ -155,6 +148,7 @@ impl ListeningService {
     pub(in crate::proxy) fn new(
         frontends: Vec<Arc<ArcSwap<Serving>>>,
         pools: watch::Receiver<Vec<Arc<Pool>>>,
+        reactors: Arc<Reactors>,
         bound: BoundListeners,
         stop: watch::Receiver<bool>,
         tasks: Vec<BoxFuture<'static, ()>>,
@@ -162,48 +156,25 @@ impl ListeningService {
         let addresses = bound.0.iter().flatten();
         Self {
             addresses: addresses.map(|one| one.address.to_string()).collect(),
-            threads: frontends
-                .first()
-                .map_or(1, |frontend| frontend.load().shared.config.server.threads),
             frontends,
             pools,
+            reactors,
             bound: Some(bound),
             stop,
             tasks: Mutex::new(tasks),
         }
     }
 
-    /// A service of Pingora's for each frontend, its sockets put into `fds`.
-    fn services(&mut self, fds: &ListenFds) -> Vec<Service<Frontend>> {
-        let conf = Arc::new(ServerConf {
-            threads: self.threads,
-            ..ServerConf::default()
+    /// Each frontend.
+    fn frontends(&self) -> Vec<Frontend> {
+        let conf = Arc::new(ServerConf::default());
+        let proxy = |serving| Arc::new(http_proxy(&conf, App::new(Arc::clone(serving))));
+        let frontends = self.frontends.iter().map(|serving| {
+            let proxies = (0..self.reactors.count()).map(|_| proxy(serving)).collect();
+            let reactors = Arc::clone(&self.reactors);
+            Frontend::new(Arc::clone(serving), proxies, reactors, self.stop.clone())
         });
-        let bound = self.bound.take().map(|bound| bound.0).unwrap_or_default();
-        self.frontends
-            .iter()
-            .zip(bound)
-            .map(|(serving, listeners)| {
-                let app = App::new(Arc::clone(serving));
-                let sockets = listeners.iter().filter_map(BoundListener::duplicate);
-                let frontend = Frontend::new(
-                    Arc::clone(serving),
-                    http_proxy(&conf, app),
-                    self.stop.clone(),
-                    sockets.collect(),
-                );
-                let name = serving.load().config.name.clone();
-                let mut service = Service::new(name, frontend);
-                for listener in listeners {
-                    let name = listener.address.to_string();
-                    // Pingora's buffers live as long as a connection; ours, as long as something is in them.
-                    let buffers = L4BufferSettings::unbuffered();
-                    service.add_listener(ListenerConfig::tcp(&name).l4_buffer(buffers));
-                    fds.lock().add(name, listener.socket.into_raw_fd());
-                }
-                service
-            })
-            .collect()
+        frontends.collect()
     }
 }
 
@@ -211,9 +182,9 @@ impl ListeningService {
 impl ServiceWithDependents for ListeningService {
     async fn start_service(
         &mut self,
-        fds: Option<ListenFds>,
+        _fds: Option<ListenFds>,
         _shutdown: ShutdownWatch,
-        listeners_per_fd: usize,
+        _listeners_per_fd: usize,
         ready: ServiceReadyNotifier,
     ) {
         let serving = self.frontends.first().map(|frontend| frontend.load_full());
@@ -226,19 +197,14 @@ impl ServiceWithDependents for ListeningService {
             self.pools.clone(),
             self.stop.clone(),
         ));
-        let fds = fds.unwrap_or_else(|| Arc::new(Fds::new().into()));
-        let mut services = self.services(&fds);
+        let frontends = self.frontends();
+        let bound = self.bound.take().map(|bound| bound.0).unwrap_or_default();
         // The sockets listen already: from here on nothing is refused.
         ready.notify_ready();
         let closed = watch::Sender::new(false);
-        let accept = join_all(services.iter_mut().map(|service| {
-            pingora::services::Service::start_service(
-                service,
-                Some(Arc::clone(&fds)),
-                closed.subscribe(),
-                listeners_per_fd.max(1),
-            )
-        }));
+        let is_closed = closed.subscribe();
+        let each = frontends.iter().zip(bound);
+        let accept = join_all(each.map(|(frontend, sockets)| frontend.run(sockets, &is_closed)));
         let mut stop = self.stop.clone();
         let close = async {
             // A sender that is gone can no longer say stop: that is one.
@@ -254,7 +220,7 @@ impl ServiceWithDependents for ListeningService {
     }
 
     fn threads(&self) -> Option<usize> {
-        Some(self.threads)
+        Some(1)
     }
 
     fn listen_addresses(&self) -> Option<Vec<String>> {

@@ -1,8 +1,9 @@
 //! A frontend's connections: how many there are, what becomes of each of their requests, and how they end at a stop.
 //!
-//! Pingora's service gives each new connection to [`Frontend::process_new`], which covers all of its requests: each one's
-//! header is read and judged by the [client's side](crate::proxy::client) and then answered by Pingora's `HttpProxy`.
+//! Each new connection is given to a [reactor](crate::reactors), on which all of its requests are served: each one's header is
+//! read and judged by the [client's side](crate::proxy::client) and then answered by Pingora's `HttpProxy`.
 
+mod accept;
 pub(super) mod admission;
 mod last_connections;
 pub(super) mod listener;
@@ -12,15 +13,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use futures_util::future::join_all;
-use parking_lot::Mutex;
-use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
 
+use self::accept::Accepted;
+use self::listener::BoundListener;
 use crate::logging;
 use crate::per_source::Place;
 use crate::proxy::app::App;
@@ -28,6 +29,7 @@ use crate::proxy::client::{Client, Limits, Next, Refused};
 use crate::proxy::serving::Serving;
 use crate::proxy::session::access_log::{Line, Termination, Times};
 use crate::proxy::session::in_flight::InFlight;
+use crate::reactors::{self, Reactors};
 use crate::stats::Finished;
 
 /// After the stop, new connections are still taken for so long, and requests on kept ones answered, each with the word that its
@@ -40,17 +42,17 @@ const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// A connection that was accepted is known here after so long, also on a machine that is busy.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// One frontend, as Pingora's listening service runs it.
-pub(crate) struct Frontend {
+/// One frontend.
+pub(super) struct Frontend {
     connections: Arc<Connections>,
+    reactors: Arc<Reactors>,
     stop: watch::Receiver<bool>,
-    /// The same sockets as the service's, to empty their queues when it has let go of them.
-    sockets: Mutex<Vec<std::net::TcpListener>>,
 }
 
 /// A frontend's connections.
 struct Connections {
-    proxy: Arc<HttpProxy<App>>,
+    /// One a reactor, so that the idle connections that each keeps stay with their reactor.
+    proxies: Vec<Arc<HttpProxy<App>>>,
     /// Replaced by a reload.
     serving: Arc<ArcSwap<Serving>>,
     /// Connections that have sent no request.
@@ -60,38 +62,68 @@ struct Connections {
 }
 
 impl Frontend {
-    /// The frontend that `serving` says now, which listens on `sockets` and whose requests `proxy` answers.
-    pub(crate) fn new(
+    /// The frontend that `serving` says now, whose requests `proxies`, one a reactor, answer.
+    fn new(
         serving: Arc<ArcSwap<Serving>>,
-        proxy: HttpProxy<App>,
+        proxies: Vec<Arc<HttpProxy<App>>>,
+        reactors: Arc<Reactors>,
         stop: watch::Receiver<bool>,
-        sockets: Vec<std::net::TcpListener>,
     ) -> Self {
         Self {
             connections: Arc::new(Connections {
-                proxy: Arc::new(proxy),
+                proxies,
                 serving,
                 unheard: InFlight::default(),
                 is_over: watch::Sender::new(false),
             }),
+            reactors,
             stop,
-            sockets: Mutex::new(sockets),
         }
     }
 
-    /// Serves what the kernel has taken on the sockets already, and lets go of them: what comes later is refused, not cut off.
-    async fn let_go(&self) {
-        let sockets = std::mem::take(&mut *self.sockets.lock());
-        let serve = |stream| {
-            let (connections, stop) = (Arc::clone(&self.connections), self.stop.clone());
-            tokio::spawn(async move { connections.serve(Box::new(stream), &stop).await });
-        };
+    /// Serves what comes on `sockets` until `closed` is true, and lets its connections end. The queue of one that is inherited is for
+    /// who comes next.
+    async fn run(&self, sockets: Vec<BoundListener>, closed: &watch::Receiver<bool>) {
         join_all(
             sockets
                 .into_iter()
-                .map(|socket| last_connections::take(socket, serve)),
+                .map(|socket| self.accept(socket, closed.clone())),
         )
         .await;
+        tokio::time::sleep(SETTLE).await;
+        let heard = self.connections.unheard.none_left();
+        let _ = tokio::time::timeout(FIRST_REQUEST, heard).await;
+        self.connections.is_over.send_replace(true);
+        for proxy in &self.connections.proxies {
+            proxy.http_cleanup().await;
+        }
+    }
+
+    /// Serves what comes on one socket. What the kernel has taken when that ends is served, too, and what comes later is refused,
+    /// not cut off.
+    async fn accept(&self, socket: BoundListener, mut closed: watch::Receiver<bool>) {
+        let is_inherited = socket.is_inherited();
+        let address = socket.address();
+        let socket = socket.into_std();
+        let serve = |accepted| self.serve(accepted);
+        tokio::select! {
+            Err(error) = accept::accept_all(&socket, serve) => {
+                log::error!("nothing more is accepted on {address}: {error}");
+            }
+            _ = closed.wait_for(|closed| *closed) => {}
+        }
+        if !is_inherited {
+            last_connections::take(socket, serve).await;
+        }
+    }
+
+    fn serve(&self, accepted: Accepted) {
+        let (connections, stop) = (Arc::clone(&self.connections), self.stop.clone());
+        self.reactors.spawn(async move {
+            if let Some(stream) = accepted.into_stream() {
+                connections.serve(Box::new(stream), &stop).await;
+            }
+        });
     }
 }
 
@@ -131,6 +163,9 @@ impl Connections {
         let _session = stats.traffic.open_session();
         let mut unheard = Some(self.unheard.enter());
         let mut is_over = self.is_over.subscribe();
+        let Some(proxy) = self.proxies.get(reactors::here()) else {
+            return;
+        };
         let mut next = Some(Client::new(stream, Limits::of(&serving.config)));
         drop(serving);
         while let Some(mut connection) = next.take() {
@@ -155,7 +190,7 @@ impl Connections {
                     // It is dropped when the request has a context, which counts it then.
                     session
                         .set_connection_user_context(in_flight.map(|guard| Box::new(guard) as _));
-                    let reused = self.proxy.process_new_http(session, stop).await;
+                    let reused = proxy.process_new_http(session, stop).await;
                     let limits = Limits::of(&self.serving.load().config);
                     next = reused.and_then(|reused| Client::again(reused.consume().0, limits));
                 }
@@ -212,23 +247,5 @@ impl Connections {
                 error.kind()
             );
         }
-    }
-}
-
-#[async_trait]
-impl ServerApp for Frontend {
-    /// The watch that Pingora hands on says when nothing is accepted any more, which is later than the stop.
-    async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
-        self.connections.serve(stream, &self.stop).await;
-        None
-    }
-
-    async fn cleanup(&self) {
-        self.let_go().await;
-        tokio::time::sleep(SETTLE).await;
-        let heard = self.connections.unheard.none_left();
-        let _ = tokio::time::timeout(FIRST_REQUEST, heard).await;
-        self.connections.is_over.send_replace(true);
-        self.connections.proxy.http_cleanup().await;
     }
 }

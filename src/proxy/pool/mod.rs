@@ -79,7 +79,11 @@ pub fn build_pools(
         let known = before.iter().find(|pool| pool.name() == backend.name);
         match known {
             Some(same) if same.config == *backend => Arc::clone(same),
-            _ => Arc::new(Pool::new(backend.clone(), Arc::clone(stats), known)),
+            _ => {
+                let reactors = config.server.threads;
+                let (config, stats) = (backend.clone(), Arc::clone(stats));
+                Arc::new(Pool::new(config, stats, known, reactors))
+            }
         }
     });
     Ok(pools.collect())
@@ -87,7 +91,12 @@ pub fn build_pools(
 
 impl Pool {
     /// `before` is the pool that this one takes the place of.
-    fn new(config: Backend, stats: Arc<BackendStats>, before: Option<&Arc<Pool>>) -> Self {
+    fn new(
+        config: Backend,
+        stats: Arc<BackendStats>,
+        before: Option<&Arc<Pool>>,
+        reactors: usize,
+    ) -> Self {
         let known = |name: &str| {
             let mut servers = before?.servers.iter();
             servers.find(|server| server.config.name == name)
@@ -112,7 +121,7 @@ impl Pool {
                     handle,
                     config: server.clone(),
                     stats: Arc::clone(stats),
-                    idle: IdleConnections::new(config.server_keep_alive),
+                    idle: IdleConnections::new(config.server_keep_alive, reactors),
                     streak,
                 }
             })

@@ -1,7 +1,8 @@
 //! The idle connections to one server.
 //!
 //! Pingora's own pool wakes a task for each connection it hands out; here a connection simply lies in a list, newest last,
-//! and is looked at when it is taken. One task sweeps all lists for what has lain too long.
+//! and is looked at when it is taken. Each reactor has a list of its own, because a connection that another one waits for would wake
+//! both. One task sweeps all lists for what has lain too long.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,9 +13,10 @@ use pingora::protocols::Stream;
 use tokio::sync::watch;
 
 use crate::proxy::pool::Pool;
+use crate::reactors;
 use crate::relay::is_quiet;
 
-/// Most idle connections kept to one server.
+/// Most idle connections that a reactor keeps to one server.
 const MAX_IDLE: usize = 64;
 /// Between two sweeps.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -23,7 +25,8 @@ const SWEEP: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct IdleConnections {
     longest: Duration,
-    idle: Mutex<Vec<Idle>>,
+    /// One a reactor.
+    lists: Vec<Mutex<Vec<Idle>>>,
 }
 
 #[derive(Debug)]
@@ -34,22 +37,23 @@ struct Idle {
 }
 
 impl IdleConnections {
-    /// Keeps each for `longest`.
-    pub(crate) fn new(longest: Duration) -> Self {
+    /// Keeps each for `longest`. `reactors` is how many there are.
+    pub(crate) fn new(longest: Duration, reactors: usize) -> Self {
         Self {
             longest,
-            idle: Mutex::new(Vec::new()),
+            lists: (0..reactors.max(1)).map(|_| Mutex::default()).collect(),
         }
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock()
+    /// The list of this thread's reactor.
+    fn list(&self) -> Option<MutexGuard<'_, Vec<Idle>>> {
+        self.lists.get(reactors::here()).map(Mutex::lock)
     }
 
     /// A connection to `address` that is still open, the most recently used first.
     pub(crate) fn take(&self, address: SocketAddr) -> Option<Stream> {
         loop {
-            let mut idle = self.list().pop()?;
+            let mut idle = self.list()?.pop()?;
             if idle.address == address
                 && idle.since.elapsed() < self.longest
                 && is_quiet(&mut idle.stream)
@@ -61,7 +65,9 @@ impl IdleConnections {
 
     /// Keeps a connection whose last answer has been read to its end.
     pub(crate) fn put(&self, stream: Stream, address: SocketAddr) {
-        let mut list = self.list();
+        let Some(mut list) = self.list() else {
+            return;
+        };
         let dropped = (list.len() >= MAX_IDLE).then(|| list.remove(0));
         list.push(Idle {
             stream,
@@ -74,21 +80,25 @@ impl IdleConnections {
 
     /// Closes what has lain too long or was closed by the server.
     pub(crate) fn sweep(&self) {
-        let all = std::mem::take(&mut *self.list());
-        let kept = all
-            .into_iter()
-            .filter_map(|mut idle| {
-                (idle.since.elapsed() < self.longest && is_quiet(&mut idle.stream)).then_some(idle)
-            })
-            .collect::<Vec<_>>();
-        let mut list = self.list();
-        let newer = std::mem::replace(&mut *list, kept);
-        list.extend(newer);
+        for list in &self.lists {
+            let all = std::mem::take(&mut *list.lock());
+            let is_kept =
+                |idle: &mut Idle| idle.since.elapsed() < self.longest && is_quiet(&mut idle.stream);
+            let kept = all
+                .into_iter()
+                .filter_map(|mut idle| is_kept(&mut idle).then_some(idle))
+                .collect::<Vec<_>>();
+            let mut list = list.lock();
+            let newer = std::mem::replace(&mut *list, kept);
+            list.extend(newer);
+        }
     }
 
     /// Closes all of them.
     pub(crate) fn clear(&self) {
-        drop(std::mem::take(&mut *self.list()));
+        for list in &self.lists {
+            drop(std::mem::take(&mut *list.lock()));
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use crate::proxy::{
     InFlight, PageOrderError, PageRequest, Pool, Proxy, RelayHandler, Rendered, StatusPage,
     build_pools,
 };
+use crate::reactors::Reactors;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::{
@@ -355,6 +356,8 @@ pub(crate) struct Running {
     pub(crate) stop: watch::Sender<bool>,
     /// Ends when the last frontend has been cleaned up.
     pub(crate) listening: JoinHandle<()>,
+    /// What runs on them lasts as long as they do.
+    _reactors: Arc<Reactors>,
     background: JoinHandle<()>,
 }
 
@@ -388,7 +391,8 @@ impl Running {
         let bound = proxy.bind(&mut Inherited::default()).unwrap();
         let addresses = bound.addresses();
         before(&stop, &addresses);
-        let mut service = proxy.listening_service(bound, Vec::new());
+        let reactors = Arc::new(Reactors::start(2).unwrap());
+        let mut service = proxy.listening_service(Arc::clone(&reactors), bound, Vec::new());
         let pool_service = proxy.background_service();
         let listening = tokio::spawn(async move {
             let (ready, _watch) = watch::channel(false);
@@ -402,6 +406,7 @@ impl Running {
             in_flight: proxy.in_flight(),
             stop,
             listening,
+            _reactors: reactors,
             background: tokio::spawn(async move { pool_service.run(|| ()).await }),
         }
     }
