@@ -10,13 +10,14 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
+use pingora::protocols::http::v1::common::is_expect_continue_req;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorSource, ErrorType};
 use tokio::time::Instant;
 
 use super::Rendered;
-use super::client::{BodyFault, Client};
+use super::client::{BodyFault, Client, MOST_GATHERED};
 use super::forward::Forward;
 use super::forward::barrier::{Aim, Chooser};
 use super::forward::{self, tunnel};
@@ -125,22 +126,23 @@ impl Serving {
                     self.answer(session, &ErrorAnswer::none_of(pool)).await?;
                     return Ok(true);
                 }
-                let Some(upgrade) = tunnel::wanted(session) else {
+                let upgrade = tunnel::wanted(session);
+                if upgrade.is_none() && !is_small(session) {
                     return Ok(false);
-                };
-                self.tunnel(session, context, pool, upgrade).await?;
+                }
+                self.forward(session, context, pool, upgrade).await?;
             }
         }
         Ok(true)
     }
 
-    /// Asks a server of `pool` for another protocol, in the client's name.
-    async fn tunnel(
+    /// Has a server of `pool` answer a request that is small, or asks it for another protocol in the client's name.
+    async fn forward(
         &self,
         session: &mut Session,
         context: &mut RequestContext,
         pool: &Pool,
-        upgrade: HeaderValue,
+        upgrade: Option<HeaderValue>,
     ) -> pingora::Result<()> {
         let Some(body) = forward::read_body(self, session, context).await? else {
             return Ok(());
@@ -149,8 +151,9 @@ impl Serving {
         let forward = Forward {
             pool,
             body,
-            repeatable: true,
-            upgrade: Some(upgrade),
+            repeatable: session.req_header().method.is_idempotent(),
+            held: upgrade.is_some(),
+            upgrade,
         };
         forward.run(self, session, context, chooser).await
     }
@@ -173,6 +176,15 @@ impl Serving {
             }
         };
     }
+}
+
+/// Whether the request has no body, or one that has come with its header.
+fn is_small(session: &mut Session) -> bool {
+    let announced = session.req_header().headers.get(CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    session.is_body_done()
+        || (announced.is_some_and(|length| length <= MOST_GATHERED)
+            && !is_expect_continue_req(session.req_header()))
 }
 
 #[async_trait]

@@ -122,6 +122,7 @@ pub(super) async fn serve(
         pool,
         body,
         repeatable,
+        held: true,
         upgrade: None,
     };
     forward.run(serving, session, context, chooser).await

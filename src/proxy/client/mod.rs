@@ -40,7 +40,7 @@ pub(in crate::proxy) use body_fault::BodyFault;
 pub(in crate::proxy) use sources::Sources;
 
 /// Bytes of a body that are waited for before Pingora begins with the request, whose state is many times as large.
-const MOST_GATHERED: usize = 8 << 10;
+pub(in crate::proxy) const MOST_GATHERED: usize = 8 << 10;
 
 /// How long a refused client may take to read its answer and to stop sending.
 const LINGER: Duration = Duration::from_secs(2);

@@ -1,37 +1,34 @@
 //! One request to one server, up to the point at which its answer has begun: so far the client has seen nothing of it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, HOST};
-use http::{Method, StatusCode, Version};
+use http::{HeaderValue, StatusCode};
 use pingora::connectors::TransportConnector;
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
-use pingora::protocols::http::v1::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorType};
-use tokio::io::AsyncReadExt;
-use tokio::time::Instant;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout};
 
-use super::hop_by_hop;
+use super::hop_by_hop::HopByHop;
+use super::request::Request;
+use crate::http_response::{Head, ResponseError, ResponseReader};
 use crate::proxy::pool::{Pool, Server};
 use crate::proxy::session::error_kind::ErrorKind;
-use crate::proxy::session::forwarded_for;
-
-/// Informational answers that are skipped before a server counts as broken.
-const MAX_INFORMATIONAL: usize = 8;
 
 /// For how long a server that ends may still take connections after it broke one off.
 const LAST_MOMENTS: Duration = Duration::from_millis(100);
 
-/// An answer that has begun: its header and the first piece of its body.
+/// An answer that has begun: its header, and what has come of its body.
 pub(in crate::proxy) struct Started {
-    pub(in crate::proxy) upstream: HttpSession,
+    pub(in crate::proxy) upstream: Upstream,
     pub(in crate::proxy) address: SocketAddr,
     pub(in crate::proxy) header: ResponseHeader,
-    /// `None`: the body is empty, or there is none.
+    /// The first piece of the body, if it was waited for and there is one.
     pub(in crate::proxy) first: Option<Bytes>,
     /// The request went out whole, so the connection may serve another one.
     pub(in crate::proxy) reusable: bool,
@@ -58,25 +55,105 @@ pub(in crate::proxy) struct Progress {
     pub(in crate::proxy) answered: Option<Instant>,
 }
 
-/// The header that goes to the server at `address`, with a body of `length` bytes.
-pub(in crate::proxy) fn upstream_header(
-    request: &RequestHeader,
-    length: usize,
-    forwarded_for: Option<IpAddr>,
-    address: SocketAddr,
-) -> pingora::Result<RequestHeader> {
-    let mut header = request.clone();
-    hop_by_hop::strip_request(&mut header);
-    header.remove_header(&EXPECT);
-    if length > 0 || header.headers.contains_key(CONTENT_LENGTH) || header.method == Method::POST {
-        header.insert_header(CONTENT_LENGTH, length)?;
+/// The server's side of an exchange, from which the rest of the body is to be read.
+pub(in crate::proxy) struct Upstream {
+    reader: ResponseReader<Stream>,
+    /// The longest that it may be silent.
+    silence: Duration,
+}
+
+impl Upstream {
+    /// The next piece of the body, never empty; `None` behind the last one.
+    ///
+    /// # Errors
+    ///
+    /// The server was silent for too long, its connection broke, or its body is malformed.
+    pub(in crate::proxy) async fn piece(&mut self) -> pingora::Result<Option<Bytes>> {
+        in_time(self.silence, self.reader.piece()).await
     }
-    header.set_version(Version::HTTP_11);
-    if !header.headers.contains_key(HOST) {
-        header.insert_header(HOST, address.to_string())?;
+
+    /// Whether the body has been read to its end.
+    pub(in crate::proxy) fn is_over(&self) -> bool {
+        self.reader.is_over()
     }
-    if let Some(client) = forwarded_for {
-        forwarded_for::apply(&mut header, client)?;
+
+    /// The connection, if it may carry another request.
+    pub(in crate::proxy) fn into_idle(self) -> Option<Stream> {
+        let is_reusable = self.reader.is_reusable();
+        is_reusable.then(|| self.reader.into_parts().0)
+    }
+
+    /// The connection, and what has come on it behind the answer's header.
+    pub(in crate::proxy) fn into_tunnel(self) -> (Stream, bytes::BytesMut) {
+        self.reader.into_parts()
+    }
+
+    /// Reads the answer's header, and the first piece of its body if it is to be `held` back until then.
+    async fn begin(
+        &mut self,
+        request: &Request,
+        held: bool,
+    ) -> pingora::Result<(ResponseHeader, Option<Bytes>)> {
+        let head = in_time(self.silence, self.reader.begin()).await?;
+        if head.status() == StatusCode::SWITCHING_PROTOCOLS.as_u16() && !request.asks_for_upgrade()
+        {
+            return Err(Error::explain(
+                ErrorType::InvalidHTTPHeader,
+                "a change of protocol that nobody asked for",
+            ));
+        }
+        if request.is_head() {
+            self.reader.expect_no_body();
+        }
+        let first = match held && !self.is_over() {
+            true => self.piece().await?,
+            false => None,
+        };
+        Ok((header_of(&head)?, first))
+    }
+}
+
+/// What `reading` gives, unless the server is silent for too long.
+async fn in_time<T>(
+    silence: Duration,
+    reading: impl Future<Output = Result<T, ResponseError>>,
+) -> pingora::Result<T> {
+    match timeout(silence, reading).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) => {
+            let kind = match &error {
+                ResponseError::Io(_) => ErrorType::ReadError,
+                ResponseError::Closed(_) => ErrorType::ConnectionClosed,
+                ResponseError::Malformed(_) => ErrorType::InvalidHTTPHeader,
+            };
+            Err(Error::because(kind, "an answer", error))
+        }
+        Err(_) => Err(Error::new(ErrorType::ReadTimedout)),
+    }
+}
+
+/// The head of an answer as it is passed on. A line that no header can hold is left out.
+fn header_of(head: &Head) -> pingora::Result<ResponseHeader> {
+    let mut all = HopByHop::default();
+    let connection = |(name, _): &(&[u8], &[u8])| name.eq_ignore_ascii_case(b"connection");
+    for (_, value) in head.fields().filter(connection) {
+        all.note(value);
+    }
+    let is_tunnel = head.status() == StatusCode::SWITCHING_PROTOCOLS.as_u16();
+    let is_kept =
+        |name: &[u8]| !all.holds(name) || (is_tunnel && name.eq_ignore_ascii_case(b"upgrade"));
+    // How a chunked body ends is told by its chunks alone.
+    let is_chunked = head.is_chunked();
+    let mut header = ResponseHeader::build(head.status(), Some(head.fields().count() + 3))?;
+    for (name, value) in head.fields().filter(|(name, _)| is_kept(name)) {
+        if is_chunked && name.eq_ignore_ascii_case(b"content-length") {
+            continue;
+        }
+        let Ok(value) = HeaderValue::from_maybe_shared(head.share(value)) else {
+            continue;
+        };
+        // The name is none.
+        let _ = header.append_header(head.share(name), value);
     }
     Ok(header)
 }
@@ -87,8 +164,9 @@ pub(in crate::proxy) struct Exchange<'a> {
     pub(in crate::proxy) pool: &'a Pool,
     pub(in crate::proxy) server: &'a Server,
     pub(in crate::proxy) address: SocketAddr,
-    pub(in crate::proxy) header: &'a RequestHeader,
-    pub(in crate::proxy) body: &'a Bytes,
+    pub(in crate::proxy) request: &'a Request,
+    /// Whether the answer is held back until its body begins.
+    pub(in crate::proxy) held: bool,
     /// Whether doing it twice does what doing it once does.
     pub(in crate::proxy) repeatable: bool,
 }
@@ -145,27 +223,25 @@ impl Exchange<'_> {
         }
     }
 
-    /// Sends the request and reads the header of the answer and the first piece of its body.
-    async fn begin(&self, stream: Stream) -> Result<Started, Failure> {
-        let timeout = self.pool.config().server_timeout;
-        let mut upstream = HttpSession::new(stream);
-        upstream.read_timeout = Some(timeout);
-        upstream.write_timeout = Some(timeout);
-        let sent = send(&mut upstream, self.header, self.body).await;
-        let reusable = sent.is_ok();
-        if let Err(error) = sent
-            && *error.etype() == ErrorType::WriteTimedout
-        {
-            return Err(Failure::Silent(error));
-        }
+    /// Sends the request, and reads the beginning of its answer.
+    async fn begin(&self, mut stream: Stream) -> Result<Started, Failure> {
+        let silence = self.pool.config().server_timeout;
+        let sent = match timeout(silence, send(&mut stream, self.request)).await {
+            Ok(sent) => sent,
+            Err(_) => return Err(Failure::Silent(Error::new(ErrorType::WriteTimedout))),
+        };
+        let mut upstream = Upstream {
+            reader: ResponseReader::new(stream),
+            silence,
+        };
         // A server may refuse a body before it has read it: then sending failed, but there is an answer.
-        match read_start(&mut upstream).await {
+        match upstream.begin(self.request, self.held).await {
             Ok((header, first)) => Ok(Started {
                 upstream,
                 address: self.address,
                 header,
                 first,
-                reusable,
+                reusable: sent.is_ok(),
             }),
             Err(error) if *error.etype() == ErrorType::ReadTimedout => Err(Failure::Silent(error)),
             Err(error) => Err(Failure::Broken(error)),
@@ -194,48 +270,10 @@ async fn lives(connector: &TransportConnector, address: SocketAddr, timeout: Dur
     }
 }
 
-async fn send(
-    upstream: &mut HttpSession,
-    header: &RequestHeader,
-    body: &Bytes,
-) -> pingora::Result<()> {
-    upstream
-        .write_request_header(Box::new(header.clone()))
-        .await?;
-    if !body.is_empty() {
-        upstream.write_body(body).await?;
+async fn send(stream: &mut Stream, request: &Request) -> io::Result<()> {
+    stream.write_all(request.head()).await?;
+    if !request.rest().is_empty() {
+        stream.write_all(request.rest()).await?;
     }
-    upstream.finish_body().await?;
-    Ok(())
-}
-
-async fn read_start(
-    upstream: &mut HttpSession,
-) -> pingora::Result<(ResponseHeader, Option<Bytes>)> {
-    let broken = || Error::explain(ErrorType::InvalidHTTPHeader, "no final answer");
-    for _ in 0..MAX_INFORMATIONAL {
-        upstream.read_response().await?;
-        let header = upstream.resp_header().ok_or_else(broken)?;
-        if header.status == StatusCode::SWITCHING_PROTOCOLS {
-            if upstream.was_upgraded() {
-                return Ok((header.clone(), None));
-            }
-            break;
-        }
-        if header.status.is_informational() {
-            continue;
-        }
-        let header = header.clone();
-        let first = loop {
-            if upstream.is_body_done() {
-                break None;
-            }
-            match upstream.read_body_bytes().await? {
-                Some(piece) if piece.is_empty() => {}
-                other => break other,
-            }
-        };
-        return Ok((header, first));
-    }
-    Err(broken())
+    stream.flush().await
 }

@@ -1,52 +1,50 @@
 //! Headers that speak of one connection only and must not be passed on (RFC 9110, section 7.6.1).
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
-};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::HeaderMap;
+use http::header::CONNECTION;
 
-const ALWAYS: [HeaderName; 7] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
+const ALWAYS: [&[u8]; 7] = [
+    b"connection",
+    b"keep-alive",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
 ];
 
-/// Removes them from a request.
-pub(crate) fn strip_request(request: &mut RequestHeader) {
-    for name in named(&request.headers) {
-        request.remove_header(&name);
-    }
-    for name in &ALWAYS {
-        request.remove_header(name);
-    }
-}
+/// Names of headers, in any case, that a message's `Connection` names beside those that every message has them from.
+#[derive(Debug, Default)]
+pub(super) struct HopByHop(Vec<Vec<u8>>);
 
-/// Removes them from an answer.
-pub(crate) fn strip_response(response: &mut ResponseHeader) {
-    for name in named(&response.headers) {
-        response.remove_header(&name);
+impl HopByHop {
+    /// Of a message with these headers.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut all = Self::default();
+        for value in headers.get_all(CONNECTION) {
+            all.note(value.as_bytes());
+        }
+        all
     }
-    for name in &ALWAYS {
-        response.remove_header(name);
-    }
-}
 
-/// The headers that `Connection` names, but for those that say whose message this is and where it ends.
-fn named(headers: &HeaderMap) -> Vec<HeaderName> {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse::<HeaderName>().ok())
-        .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
-        .filter(|name| headers.contains_key(name))
-        .collect()
+    /// Notes what this value of `Connection` names, but for the headers that say whose message it is and where it ends.
+    pub(super) fn note(&mut self, value: &[u8]) {
+        let names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let is_header = |name: &&[u8]| {
+            let is_one_of =
+                |words: &[&[u8]]| words.iter().any(|word| name.eq_ignore_ascii_case(word));
+            !name.is_empty()
+                && !is_one_of(&ALWAYS)
+                && !is_one_of(&[b"close", b"host", b"content-length"])
+        };
+        self.0.extend(names.filter(is_header).map(<[u8]>::to_vec));
+    }
+
+    /// Whether a header of this name is one.
+    pub(super) fn holds(&self, name: &[u8]) -> bool {
+        let is_it = |one: &[u8]| one.eq_ignore_ascii_case(name);
+        ALWAYS.iter().any(|one| is_it(one)) || self.0.iter().any(|one| is_it(one))
+    }
 }
 
 #[cfg(test)]
@@ -54,23 +52,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_speaks_of_the_connection_goes() {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        for (name, value) in [
-            ("Host", "x"),
-            ("Connection", "close, X-Mine, Host"),
-            ("Connection", "upgrade"),
-            ("X-Mine", "1"),
-            ("X-Other", "2"),
-            ("Upgrade", "websocket"),
-            ("Keep-Alive", "timeout=5"),
-            ("TE", "trailers"),
-            ("Transfer-Encoding", "chunked"),
+    fn what_speaks_of_the_connection_is_told_apart() {
+        let mut all = HopByHop::default();
+        all.note(b"close, X-Mine,,Host , content-length");
+        all.note(b"upgrade");
+        for name in [
+            "Connection",
+            "x-mine",
+            "Upgrade",
+            "keep-alive",
+            "TE",
+            "Transfer-Encoding",
         ] {
-            request.append_header(name, value).unwrap();
+            assert!(all.holds(name.as_bytes()), "{name}");
         }
-        strip_request(&mut request);
-        let left: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(left, ["host", "x-other"]);
+        for name in ["Host", "X-Other", "Content-Length", "close", ""] {
+            assert!(!all.holds(name.as_bytes()), "{name}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 pub(super) mod barrier;
 mod exchange;
 mod hop_by_hop;
+mod request;
 pub(super) mod tunnel;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use pingora::{BError, Error, ErrorType};
 
 use self::barrier::{Chooser, Chosen};
 use self::exchange::{Exchange, Failure, Progress, Started};
+use self::request::Request;
 use crate::proxy::pool::known_reads::{QUICK, Shape};
 use crate::proxy::pool::{Pool, Server};
 use crate::proxy::serving::Serving;
@@ -75,6 +77,8 @@ pub(in crate::proxy) struct Forward<'a> {
     pub(in crate::proxy) body: HeldBody,
     /// Whether doing it twice does what doing it once does.
     pub(in crate::proxy) repeatable: bool,
+    /// Whether the answer is held back until its body begins: what the server says before may not be true yet.
+    pub(in crate::proxy) held: bool,
     /// The protocol to ask the server for.
     pub(in crate::proxy) upgrade: Option<HeaderValue>,
 }
@@ -148,7 +152,7 @@ impl Forward<'_> {
                         }
                     };
                     // Before the client has all of it, and can ask again.
-                    if started.upstream.is_body_done() {
+                    if started.upstream.is_over() {
                         answered();
                     }
                     let shown = || {
@@ -222,21 +226,17 @@ impl Forward<'_> {
         address: SocketAddr,
         lost: impl Future<Output = ()>,
     ) -> pingora::Result<Result<Started, Failure>> {
-        let body = self.body.bytes();
         let forwarded_for = serving.config.forwarded_for.then(|| context.source());
-        let mut header =
-            exchange::upstream_header(session.req_header(), body.len(), forwarded_for, address)?;
-        if let Some(protocol) = &self.upgrade {
-            tunnel::ask(&mut header, protocol.clone())?;
-        }
+        let (header, body) = (session.req_header(), self.body.bytes());
+        let request = Request::new(header, body, forwarded_for, self.upgrade.as_ref(), address)?;
         let mut progress = Progress::default();
         let exchange = Exchange {
             connector: serving.connector(),
             pool: self.pool,
             server,
             address,
-            header: &header,
-            body,
+            request: &request,
+            held: self.held,
             repeatable: self.repeatable,
         };
         let outcome = tokio::select! {
@@ -307,7 +307,7 @@ async fn pass_on(
     }
     serving.close_if_stopping(session);
     frame(session, &mut header)?;
-    let mut over = upstream.is_body_done();
+    let mut over = upstream.is_over();
     let empty = over && first.is_none();
     session
         .write_response_header(Box::new(header), empty)
@@ -318,14 +318,13 @@ async fn pass_on(
     while !over {
         let piece = tokio::select! {
             biased;
-            piece = upstream.read_body_ref() => piece,
+            piece = upstream.piece() => piece,
             _ = session.downstream_session.read_body_or_idle(true) => {
                 return Err(client_left(context));
             }
         };
         match piece {
-            Ok(Some([])) => {}
-            Ok(Some(piece)) => write_piece(session, piece).await?,
+            Ok(Some(piece)) => write_piece(session, &piece).await?,
             Ok(None) => {
                 over = true;
                 shown();
@@ -342,11 +341,8 @@ async fn pass_on(
         }
     }
     session.write_response_body(None, true).await?;
-    if reusable {
-        upstream.respect_keepalive();
-        if let Some(stream) = upstream.reuse().await {
-            server.idle.put(stream, address);
-        }
+    if reusable && let Some(stream) = upstream.into_idle() {
+        server.idle.put(stream, address);
     }
     Ok(())
 }
@@ -356,7 +352,6 @@ pub(in crate::proxy) fn frame(
     session: &mut Session,
     header: &mut ResponseHeader,
 ) -> pingora::Result<()> {
-    hop_by_hop::strip_response(header);
     let old_client = session.req_header().version != Version::HTTP_11;
     header.set_version(Version::HTTP_11);
     let bodiless = session.req_header().method == Method::HEAD

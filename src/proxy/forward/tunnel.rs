@@ -9,24 +9,18 @@ use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use futures_util::FutureExt;
 use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
-use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::protocols::http::v1::client::HttpSession;
+use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{BError, Error, ErrorType};
 
-use super::hop_by_hop;
+use super::exchange::Upstream;
 use crate::proxy::client::Client;
 use crate::proxy::session::context::Passed;
 
 mod pass;
 
 use pass::{Broken, Tunnel};
-
-/// Most bytes that are taken over from the server's session; more are still in its socket.
-const MOST_EARLY: usize = 64 << 10;
 
 /// The protocol that the request asks to change to, if that is WebSocket and nothing else stands in the way.
 pub(in crate::proxy) fn wanted(session: &mut Session) -> Option<HeaderValue> {
@@ -48,15 +42,6 @@ fn names_upgrade(headers: &HeaderMap) -> bool {
         .any(|name| name.trim().eq_ignore_ascii_case("upgrade"))
 }
 
-/// Makes a request that has lost its hop-by-hop headers ask for `protocol` again.
-pub(in crate::proxy) fn ask(
-    request: &mut RequestHeader,
-    protocol: HeaderValue,
-) -> pingora::Result<()> {
-    request.insert_header("Connection", "Upgrade")?;
-    request.insert_header("Upgrade", protocol)
-}
-
 /// Tells the client that the protocol changed, and passes bytes both ways until both sides end or both were silent for
 /// `silence`. `passed` becomes how many bytes went from the client and to it.
 ///
@@ -65,38 +50,22 @@ pub(in crate::proxy) fn ask(
 /// Of either connection. One that ends or falls silent is none.
 pub(in crate::proxy) async fn run(
     session: &mut Session,
-    mut upstream: HttpSession,
+    upstream: Upstream,
     mut header: ResponseHeader,
     silence: Duration,
     passed: &mut Passed,
 ) -> pingora::Result<()> {
-    let protocol = header.headers.get(UPGRADE).cloned();
-    hop_by_hop::strip_response(&mut header);
     header.insert_header("Connection", "Upgrade")?;
-    if let Some(protocol) = protocol {
-        header.insert_header("Upgrade", protocol)?;
-    }
     session
         .write_response_header(Box::new(header), false)
         .await?;
     if !session.was_upgraded() {
         return Err(Error::new_in(ErrorType::InternalError));
     }
-    // What came with the header is in the session, which gives it without waiting.
-    let mut early = BytesMut::new();
-    while let Some(piece) = upstream.read_body_ref().now_or_never() {
-        match piece.map_err(|error| error.into_up())? {
-            Some(piece) => early.extend_from_slice(piece),
-            None => break,
-        }
-        if early.len() > MOST_EARLY {
-            break;
-        }
-    }
     let Some((client, sent)) = Client::take_stream(session.as_downstream()) else {
         return Err(Error::new_in(ErrorType::InternalError));
     };
-    let mut tunnel = Tunnel::new((client, sent), (upstream.into_inner(), early), silence);
+    let mut tunnel = Tunnel::new((client, sent), upstream.into_tunnel(), silence);
     let ended = poll_fn(|context| tunnel.poll(context)).await;
     *passed = tunnel.passed();
     match ended {

@@ -9,6 +9,7 @@ mod last_connections;
 pub(super) mod listener;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -163,6 +164,7 @@ impl Connections {
         let _session = stats.traffic.open_session();
         let mut unheard = Some(self.unheard.enter());
         let mut is_over = self.is_over.subscribe();
+        let mut over = pin!(is_over.wait_for(|is_over| *is_over));
         let Some(proxy) = self.proxies.get(reactors::here()) else {
             return;
         };
@@ -173,7 +175,7 @@ impl Connections {
                 // What has come already is answered.
                 biased;
                 started = connection.next() => started,
-                _ = is_over.wait_for(|is_over| *is_over) => return,
+                _ = &mut over => return,
             };
             drop(unheard.take());
             match started {

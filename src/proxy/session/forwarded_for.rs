@@ -2,10 +2,13 @@
 
 use std::net::IpAddr;
 
+use http::HeaderMap;
 use pingora::http::RequestHeader;
 
-const FOR: &str = "X-Forwarded-For";
-const PROTO: &str = "X-Forwarded-Proto";
+/// For whom.
+pub(in crate::proxy) const FOR: &str = "X-Forwarded-For";
+/// By which scheme they asked.
+pub(in crate::proxy) const PROTO: &str = "X-Forwarded-Proto";
 
 /// Adds `client` to those that the request already names, and the scheme unless a proxy before us gave it.
 ///
@@ -13,21 +16,24 @@ const PROTO: &str = "X-Forwarded-Proto";
 ///
 /// A value that no header can hold.
 pub(crate) fn apply(request: &mut RequestHeader, client: IpAddr) -> pingora::Result<()> {
+    request.insert_header(FOR, chain(&request.headers, client))?;
+    if !request.headers.contains_key(PROTO) {
+        request.insert_header(PROTO, "http")?;
+    }
+    Ok(())
+}
+
+/// Whom a request with these headers is passed on for: those that it names, and `client`.
+pub(in crate::proxy) fn chain(headers: &HeaderMap, client: IpAddr) -> Vec<u8> {
     let client = client.to_canonical().to_string();
-    let mut chain: Vec<&[u8]> = request
-        .headers
+    let mut chain: Vec<&[u8]> = headers
         .get_all(FOR)
         .iter()
         .map(http::HeaderValue::as_bytes)
         .filter(|value| !value.is_empty())
         .collect();
     chain.push(client.as_bytes());
-    let chain = chain.join(&b", "[..]);
-    request.insert_header(FOR, chain)?;
-    if !request.headers.contains_key(PROTO) {
-        request.insert_header(PROTO, "http")?;
-    }
-    Ok(())
+    chain.join(&b", "[..])
 }
 
 #[cfg(test)]

@@ -1,43 +1,55 @@
 //! Counts the requests under way, so that a graceful stop can wait until there are none.
 
-use tokio::sync::watch;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
 
 /// The number of requests under way; a clone counts the same ones.
 #[derive(Debug, Clone, Default)]
-pub struct InFlight(watch::Sender<usize>);
+pub struct InFlight(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    count: AtomicUsize,
+    /// Told of each fall to zero.
+    none_left: Notify,
+}
 
 /// One request under way, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct InFlightGuard(watch::Sender<usize>);
+pub(crate) struct InFlightGuard(Arc<Shared>);
 
 impl InFlight {
     pub(crate) fn enter(&self) -> InFlightGuard {
-        // Nobody is woken for a rise: only the fall to zero is waited for.
-        self.0.send_if_modified(|count| {
-            *count += 1;
-            false
-        });
-        InFlightGuard(self.0.clone())
+        self.0.count.fetch_add(1, Ordering::Relaxed);
+        InFlightGuard(Arc::clone(&self.0))
     }
 
     /// How many there are now.
     pub fn count(&self) -> usize {
-        *self.0.borrow()
+        self.0.count.load(Ordering::Acquire)
     }
 
     /// Returns when there are none.
     pub async fn none_left(&self) {
-        // The sender is `self`, so the wait cannot fail.
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+        loop {
+            // From here on a fall to zero is not missed.
+            let fallen = self.0.none_left.notified();
+            if self.count() == 0 {
+                return;
+            }
+            fallen.await;
+        }
     }
 }
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.send_if_modified(|count| {
-            *count = count.saturating_sub(1);
-            *count == 0
-        });
+        // What the request did is seen by who finds none left.
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.none_left.notify_waiters();
+        }
     }
 }
 

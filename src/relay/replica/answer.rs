@@ -6,12 +6,13 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::io::AsyncRead;
 
+use crate::http_response::{ResponseError, ResponseReader};
 use crate::influx::{
     AnswerScan, Scanned, StatementVerdict, Verdict, judge_scanned_statement, judge_scanned_write,
     words_of,
 };
 use crate::relay::replica::answer_stream::AnswerWriter;
-use crate::relay::replica::response::{Head, ResponseError, ResponseReader};
+use crate::relay::replica::response::Head;
 
 /// Most bytes of a body that are kept.
 pub(in crate::relay) const MAX_KEPT: usize = 256 * 1024;
@@ -151,7 +152,7 @@ pub(in crate::relay) struct StatementBody {
 
 /// Reads the body to its end, and keeps at most `most` bytes of it.
 pub(in crate::relay) async fn receive<R: AsyncRead + Unpin>(
-    reader: &mut ResponseReader<'_, R>,
+    reader: &mut ResponseReader<R>,
     received: &mut Received,
     most: usize,
 ) -> Result<(), ResponseError> {
@@ -164,7 +165,7 @@ pub(in crate::relay) async fn receive<R: AsyncRead + Unpin>(
 /// Reads the body of a statement's answer to its end. One that is longer than is held goes to where `body` says, but for its
 /// last piece, which is returned.
 pub(in crate::relay) async fn receive_statement<R: AsyncRead + Unpin>(
-    reader: &mut ResponseReader<'_, R>,
+    reader: &mut ResponseReader<R>,
     received: &mut Received,
     body: StatementBody,
 ) -> Result<Option<Bytes>, ResponseError> {

@@ -28,12 +28,13 @@ use pingora::{ErrorType, OrErr};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::http_response::ResponseError;
 use crate::relay::replica::answer::{
     MAX_KEPT, MAX_WHOLE_STATEMENT, Received, ReplicaAnswer, StatementBody, receive,
     receive_statement,
 };
 use crate::relay::replica::request::Pieces;
-use crate::relay::replica::response::{ResponseError, ResponseReader};
+use crate::relay::replica::response;
 
 /// Idle connections kept for one replica.
 const MAX_IDLE: usize = 16;
@@ -137,9 +138,7 @@ impl ReplicaClient {
         })?;
         let sent = send(&mut stream, request).await;
         let no_answer = |error| SendError::no_answer(address, &sent, error);
-        let (head, mut reader) = ResponseReader::begin(&mut stream)
-            .await
-            .map_err(no_answer)?;
+        let (head, mut reader) = response::begin(&mut stream).await.map_err(no_answer)?;
         let refuses = head.status >= 400;
         let mut received = Received::new();
         received.head = Some(head);
@@ -215,9 +214,7 @@ impl ReplicaClient {
     ) -> Result<(), SendError> {
         let sent = send(&mut stream, request).await;
         let no_answer = |error| SendError::no_answer(address, &sent, error);
-        let (head, mut reader) = ResponseReader::begin(&mut stream)
-            .await
-            .map_err(no_answer)?;
+        let (head, mut reader) = response::begin(&mut stream).await.map_err(no_answer)?;
         let refuses = head.status >= 400;
         received.head = Some(head);
         let body = receive(&mut reader, received, MAX_KEPT);

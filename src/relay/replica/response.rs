@@ -1,42 +1,11 @@
-//! A replica's answer to a write, read more patiently than a strict HTTP client would.
-//!
-//! InfluxDB repeats an error's text in the header `X-Influxdb-Error`, and error texts quote lines and names that clients
-//! chose, control bytes included. A strict parser refuses such an answer, and a refusal that cannot be read would look like a
-//! lost connection: the record would be sent again for ever. So only what is needed is looked at: the status line, the few
-//! headers below, and the body by its framing (RFC 9112, section 6), in pieces, because it may have any length. Everything else
-//! passes unread.
+//! The head of a replica's answer: what a relay wants to know of it.
 
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderValue;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncRead;
 
-/// Longest head that is read, and longest line of a chunk's length or trailer.
-const MAX_HEAD: usize = 64 * 1024;
-
-/// Heads before the one that counts, with a status below 200. InfluxDB sends one, to `Expect`, which haflux does not send.
-const MAX_INFORMATIONAL: usize = 16;
-
-/// Lines behind the last chunk.
-const MAX_TRAILERS: usize = 256;
-
-/// Bytes that are read at once.
-const PIECE: usize = 32 * 1024;
-
-/// Why there is none.
-#[derive(Debug, thiserror::Error)]
-pub(in crate::relay) enum ResponseError {
-    /// The connection failed.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    /// It was closed before the answer was whole.
-    #[error("the connection was closed inside the answer, after {0} bytes")]
-    Closed(usize),
-    /// What came is no HTTP answer.
-    #[error("what came is no HTTP answer: {0}")]
-    Malformed(&'static str),
-}
+use crate::http_response::{self, ResponseError, ResponseReader, number};
 
 /// What is told before the body.
 #[derive(Debug, Clone)]
@@ -48,348 +17,67 @@ pub(in crate::relay) struct Head {
     pub(in crate::relay) content_type: Option<HeaderValue>,
     /// `Retry-After`, in seconds.
     pub(in crate::relay) retry_after: Option<Duration>,
-    rest: Rest,
-    keep_alive: bool,
 }
 
-/// What is still to come of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    /// So many bytes.
-    Length(u64),
-    /// A line with the length of the next chunk.
-    ChunkLine,
-    /// So many bytes of a chunk, and the end of its line.
-    Chunk(u64),
-    /// Everything until the connection is closed.
-    UntilClose,
-    Nothing,
-}
-
-/// An answer on its way.
-pub(in crate::relay) struct ResponseReader<'a, R> {
-    connection: &'a mut R,
-    buffer: BytesMut,
-    rest: Rest,
-    keep_alive: bool,
-}
-
-impl<'a, R: AsyncRead + Unpin> ResponseReader<'a, R> {
-    /// Reads up to the body; heads with a status below 200 are passed over.
-    pub(in crate::relay) async fn begin(
-        connection: &'a mut R,
-    ) -> Result<(Head, ResponseReader<'a, R>), ResponseError> {
-        let mut reader = ResponseReader {
-            connection,
-            buffer: BytesMut::new(),
-            rest: Rest::Nothing,
-            keep_alive: false,
+impl Head {
+    fn of(head: &http_response::Head) -> Self {
+        let mut wanted = Self {
+            status: head.status(),
+            version: None,
+            content_type: None,
+            retry_after: None,
         };
-        for _ in 0..=MAX_INFORMATIONAL {
-            let head = reader.head().await?;
-            if head.status >= 200 {
-                reader.rest = head.rest;
-                reader.keep_alive = head.keep_alive && head.rest != Rest::UntilClose;
-                return Ok((head, reader));
+        for (name, value) in head.fields() {
+            if name.eq_ignore_ascii_case(b"x-influxdb-version") {
+                wanted.version = HeaderValue::from_bytes(value).ok();
+            } else if name.eq_ignore_ascii_case(b"content-type") {
+                wanted.content_type = HeaderValue::from_bytes(value).ok();
+            } else if name.eq_ignore_ascii_case(b"retry-after") {
+                wanted.retry_after = number(value).map(Duration::from_secs);
             }
         }
-        Err(ResponseError::Malformed("it does not come to its status"))
-    }
-
-    /// The next piece of the body, never empty; `None` behind the last one.
-    pub(in crate::relay) async fn piece(&mut self) -> Result<Option<Bytes>, ResponseError> {
-        loop {
-            match self.rest {
-                Rest::Nothing | Rest::Length(0) => {
-                    self.rest = Rest::Nothing;
-                    return Ok(None);
-                }
-                Rest::ChunkLine => self.chunk_line().await?,
-                Rest::Chunk(0) => {
-                    if !self.line().await?.is_empty() {
-                        return Err(ResponseError::Malformed("a chunk is longer than it says"));
-                    }
-                    self.rest = Rest::ChunkLine;
-                }
-                Rest::UntilClose => {
-                    if self.buffer.is_empty() {
-                        match self.more().await {
-                            Ok(()) => {}
-                            Err(ResponseError::Closed(_)) => {
-                                self.rest = Rest::Nothing;
-                                continue;
-                            }
-                            Err(error) => return Err(error),
-                        }
-                    }
-                    return Ok(Some(self.buffer.split().freeze()));
-                }
-                Rest::Length(left) => {
-                    let piece = self.take(left).await?;
-                    self.rest = Rest::Length(left - piece.len() as u64);
-                    return Ok(Some(piece));
-                }
-                Rest::Chunk(left) => {
-                    let piece = self.take(left).await?;
-                    self.rest = Rest::Chunk(left - piece.len() as u64);
-                    return Ok(Some(piece));
-                }
-            }
-        }
-    }
-
-    /// Whether the answer is over and the connection may carry another request.
-    pub(in crate::relay) fn is_reusable(&self) -> bool {
-        self.keep_alive && self.rest == Rest::Nothing && self.buffer.is_empty()
-    }
-
-    async fn more(&mut self) -> Result<(), ResponseError> {
-        self.buffer.reserve(PIECE);
-        match self.connection.read_buf(&mut self.buffer).await? {
-            0 => Err(ResponseError::Closed(self.buffer.len())),
-            _ => Ok(()),
-        }
-    }
-
-    async fn head(&mut self) -> Result<Head, ResponseError> {
-        loop {
-            if let Some(end) = memchr::memmem::find(&self.buffer, b"\r\n\r\n") {
-                let head = self.buffer.split_to(end + 4);
-                return parse_head(head.get(..end).unwrap_or_default());
-            }
-            if self.buffer.len() > MAX_HEAD {
-                return Err(ResponseError::Malformed("its head has no end"));
-            }
-            self.more().await?;
-        }
-    }
-
-    async fn chunk_line(&mut self) -> Result<(), ResponseError> {
-        let line = self.line().await?;
-        let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
-        let length = std::str::from_utf8(digits.trim_ascii())
-            .ok()
-            .and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        let length = length.ok_or(ResponseError::Malformed("a chunk has no length"))?;
-        if length > 0 {
-            self.rest = Rest::Chunk(length);
-            return Ok(());
-        }
-        for _ in 0..MAX_TRAILERS {
-            if self.line().await?.is_empty() {
-                self.rest = Rest::Nothing;
-                return Ok(());
-            }
-        }
-        Err(ResponseError::Malformed("its trailers have no end"))
-    }
-
-    /// Some of the next `length` bytes, at least one.
-    async fn take(&mut self, length: u64) -> Result<Bytes, ResponseError> {
-        if self.buffer.is_empty() {
-            self.more().await?;
-        }
-        let here = self.buffer.len();
-        let length = usize::try_from(length).map_or(here, |length| length.min(here));
-        Ok(self.buffer.split_to(length).freeze())
-    }
-
-    /// The next line, without its end.
-    async fn line(&mut self) -> Result<Bytes, ResponseError> {
-        loop {
-            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
-                let mut line = self.buffer.split_to(end).freeze();
-                self.buffer.advance(1);
-                line.truncate(line.trim_ascii_end().len());
-                return Ok(line);
-            }
-            if self.buffer.len() > MAX_HEAD {
-                return Err(ResponseError::Malformed("a line has no end"));
-            }
-            self.more().await?;
-        }
+        wanted
     }
 }
 
-fn parse_head(head: &[u8]) -> Result<Head, ResponseError> {
-    let mut lines = head
-        .split(|byte| *byte == b'\n')
-        .map(<[u8]>::trim_ascii_end);
-    let status_line = lines.next().unwrap_or_default();
-    let version = status_line.get(..9).unwrap_or_default();
-    if !matches!(version, b"HTTP/1.1 " | b"HTTP/1.0 ") {
-        return Err(ResponseError::Malformed("it does not begin with HTTP/1"));
+/// Reads an answer up to its body.
+///
+/// # Errors
+///
+/// The connection broke, or what came is no answer; a change of protocol is none.
+pub(in crate::relay) async fn begin<C: AsyncRead + Unpin>(
+    connection: C,
+) -> Result<(Head, ResponseReader<C>), ResponseError> {
+    let mut reader = ResponseReader::new(connection);
+    let head = Head::of(&reader.begin().await?);
+    match head.status {
+        101 => Err(ResponseError::Malformed("it changes the protocol")),
+        _ => Ok((head, reader)),
     }
-    let status = status_line
-        .get(9..12)
-        .and_then(number)
-        .and_then(|status| u16::try_from(status).ok());
-    let status = status
-        .filter(|status| *status >= 100)
-        .ok_or(ResponseError::Malformed("it has no status"))?;
-    let mut parsed = Head {
-        status,
-        version: None,
-        content_type: None,
-        retry_after: None,
-        rest: Rest::UntilClose,
-        keep_alive: version == b"HTTP/1.1 ",
-    };
-    let (mut length, mut chunked) = (None, false);
-    for line in lines {
-        let Some(colon) = memchr::memchr(b':', line) else {
-            continue;
-        };
-        let (name, value) = line.split_at(colon);
-        let value = value.get(1..).unwrap_or_default().trim_ascii();
-        if name.eq_ignore_ascii_case(b"content-length") {
-            length =
-                Some(number(value).ok_or(ResponseError::Malformed("its length is no number"))?);
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            chunked = value.eq_ignore_ascii_case(b"chunked");
-        } else if name.eq_ignore_ascii_case(b"connection") {
-            parsed.keep_alive = value.eq_ignore_ascii_case(b"keep-alive")
-                || (parsed.keep_alive && !value.eq_ignore_ascii_case(b"close"));
-        } else if name.eq_ignore_ascii_case(b"x-influxdb-version") {
-            parsed.version = HeaderValue::from_bytes(value).ok();
-        } else if name.eq_ignore_ascii_case(b"content-type") {
-            parsed.content_type = HeaderValue::from_bytes(value).ok();
-        } else if name.eq_ignore_ascii_case(b"retry-after") {
-            parsed.retry_after = number(value).map(Duration::from_secs);
-        }
-    }
-    parsed.rest = match (status, chunked, length) {
-        (204 | 304, _, _) => Rest::Nothing,
-        (_, true, _) => Rest::ChunkLine,
-        (_, false, Some(length)) => Rest::Length(length),
-        (_, false, None) => Rest::UntilClose,
-    };
-    Ok(parsed)
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use futures_util::FutureExt;
 
-    #[derive(Debug)]
-    struct Response {
-        status: u16,
-        version: Option<HeaderValue>,
-        retry_after: Option<Duration>,
-        body: Vec<u8>,
-        reusable: bool,
-    }
-
-    fn read_all(mut bytes: &[u8]) -> Result<Response, ResponseError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
-            let (head, mut reader) = ResponseReader::begin(&mut bytes).await?;
-            let mut body = Vec::new();
-            while let Some(piece) = reader.piece().await? {
-                assert!(!piece.is_empty());
-                body.extend_from_slice(&piece);
-            }
-            Ok(Response {
-                status: head.status,
-                version: head.version,
-                retry_after: head.retry_after,
-                body,
-                reusable: reader.is_reusable(),
-            })
-        })
+    fn head(mut bytes: &[u8]) -> Result<Head, ResponseError> {
+        let begun = begin(&mut bytes).now_or_never().expect("it is all there");
+        begun.map(|(head, _)| head)
     }
 
     #[test]
-    fn influxdbs_answers_are_read() {
-        let stored = read_all(b"HTTP/1.1 204 No Content\r\nContent-Type: application/json\r\nX-Influxdb-Version: 1.6.7\r\n\r\n").expect("an answer");
-        assert_eq!(
-            (stored.status, stored.body.len(), stored.reusable),
-            (204, 0, true)
-        );
+    fn what_a_relay_wants_to_know_is_found() {
+        let stored = head(b"HTTP/1.1 204 No Content\r\nContent-Type: application/json\r\nX-Influxdb-Version: 1.6.7\r\n\r\n");
+        let stored = stored.expect("an answer");
         assert_eq!(stored.version, Some(HeaderValue::from_static("1.6.7")));
-        let busy = read_all(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno").expect("an answer");
-        assert_eq!(
-            (busy.status, busy.body.as_slice(), busy.reusable),
-            (503, &b"no"[..], false)
-        );
+        assert_eq!(stored.retry_after, None);
+        let json = HeaderValue::from_static("application/json");
+        assert_eq!(stored.content_type, Some(json));
+        let busy = head(b"HTTP/1.1 503 Busy\r\nretry-after:7\r\nContent-Length: 2\r\n\r\nno");
+        let busy = busy.expect("an answer");
         assert_eq!(busy.retry_after, Some(Duration::from_secs(7)));
-    }
-
-    #[test]
-    fn control_bytes_in_a_header_do_not_hide_the_answer() {
-        let answer = read_all(b"HTTP/1.1 400 Bad Request\r\nX-Influxdb-Error: unable to parse 'a\x00\x01\x7f\xff b'\r\nContent-Length: 3\r\n\r\nbad").expect("an answer");
-        assert_eq!(
-            (answer.status, answer.body.as_slice(), answer.reusable),
-            (400, &b"bad"[..], true)
-        );
-    }
-
-    #[test]
-    fn bodies_end_where_their_framing_says() {
-        let chunked = read_all(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 x\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: 1\r\n\r\n").expect("an answer");
-        assert_eq!(
-            (chunked.body.as_slice(), chunked.reusable),
-            (&b"abcde"[..], true)
-        );
-        let closed = read_all(b"HTTP/1.0 200 OK\r\n\r\nuntil the end").expect("an answer");
-        assert_eq!(
-            (closed.body.as_slice(), closed.reusable),
-            (&b"until the end"[..], false)
-        );
-        let more = read_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nabc").expect("an answer");
-        assert_eq!((more.body.as_slice(), more.reusable), (&b"a"[..], false));
-        let none = read_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nabcde");
-        let none = none.expect("an answer");
-        assert_eq!((none.body.len(), none.reusable), (0, false));
-    }
-
-    #[test]
-    fn half_an_answer_is_none() {
-        for bytes in [
-            &b"HTTP/1.1 204"[..],
-            b"",
-            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc",
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-        ] {
-            assert!(
-                matches!(read_all(bytes), Err(ResponseError::Closed(_))),
-                "{bytes:?}"
-            );
-        }
-        let floods = [
-            b"HTTP/1.1 102 Wait\r\n\r\n".repeat(1000),
-            [b"HTTP/1.1 200 OK\r\nX: ".as_slice(), &[b'x'; 100_000]].concat(),
-            [
-                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n".as_slice(),
-                &b"a: b\r\n".repeat(1000),
-            ]
-            .concat(),
-        ];
-        for flood in floods {
-            let read = read_all(&flood);
-            assert!(matches!(read, Err(ResponseError::Malformed(_))), "{read:?}");
-        }
-        assert!(matches!(
-            read_all(b"SSH-2.0-x\r\n\r\n"),
-            Err(ResponseError::Malformed(_))
-        ));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_panic(head in proptest::collection::vec(any::<u8>(), 0..300), body in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let _ = read_all(&[b"HTTP/1.1 200 OK\r\n".as_slice(), &head, b"\r\n\r\n", &body].concat());
-            let _ = read_all(&head);
-        }
+        let switched = head(b"HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\n");
+        assert!(matches!(switched, Err(ResponseError::Malformed(_))));
     }
 }
