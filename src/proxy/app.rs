@@ -9,15 +9,14 @@ use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
-use pingora::protocols::Digest;
-use pingora::protocols::http::v1::common::is_expect_continue_req;
+use pingora::protocols::{Digest, Stream};
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorSource, ErrorType};
 use tokio::time::Instant;
 
 use super::Rendered;
-use super::client::{BodyFault, Client, MOST_GATHERED};
+use super::client::{BodyFault, Client};
 use super::forward::Forward;
 use super::forward::barrier::{Aim, Chooser};
 use super::forward::{self, tunnel};
@@ -51,6 +50,141 @@ pub(crate) struct UnderWay {
 impl App {
     pub(super) fn new(serving: Arc<ArcSwap<Serving>>) -> Self {
         Self { serving }
+    }
+
+    /// Answers a request that has come whole. Pingora's proxy has nothing to do about such a one that would be worth the 10 KB that its
+    /// state takes. Returns the client's connection if it may send another request.
+    pub(super) async fn answer(&self, mut session: Session) -> Option<Stream> {
+        match session.downstream_session.read_request().await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => {
+                // It was judged before: this is for what Pingora may still find.
+                log::debug!("a request is malformed: {}", ErrorKind(&error));
+                if let Err(error) = session.respond_error(400).await {
+                    log::debug!("a client left: {}", ErrorKind(&error));
+                }
+                return None;
+            }
+        }
+        let mut under_way = self.new_ctx();
+        drop(session.take_connection_user_context());
+        under_way.begin(&mut session);
+        under_way.context.is_whole = true;
+        match under_way.handle(&mut session).await {
+            Ok(_) => {
+                under_way.finished(&session, None);
+                let reused = session.downstream_session.finish().await.ok()??;
+                Some(reused.into_parts().0)
+            }
+            Err(error) => {
+                under_way.failed(&mut session, &error).await;
+                under_way.finished(&session, Some(&error));
+                None
+            }
+        }
+    }
+}
+
+impl UnderWay {
+    /// Notes who asks, and how long they may take.
+    fn begin(&mut self, session: &mut Session) {
+        self.context.client = session
+            .client_addr()
+            .and_then(|address| address.as_inet().copied());
+        let longest = Some(self.serving.config.client_timeout);
+        session.set_read_timeout(longest);
+        session.set_write_timeout(longest);
+    }
+
+    /// Answers the request; false if Pingora's own path is to do it.
+    async fn handle(&mut self, session: &mut Session) -> pingora::Result<bool> {
+        let handled = self.serving.handle(session, &mut self.context).await;
+        handled.map_err(|mut error| {
+            // What is not said to be somebody else's is the client's: reading it and writing to it is all that is left.
+            if *error.esource() == ErrorSource::Unset {
+                error.as_down();
+            }
+            error
+        })
+    }
+
+    /// Tells the client, if it can be told, that its request failed.
+    async fn failed(&mut self, session: &mut Session, error: &Error) {
+        let Self { serving, context } = self;
+        log::debug!("{}: {}", serving.config.name, ErrorKind(error));
+        if let Some(answer) = serving.failure_answer(error, context) {
+            // The state of the connection is unknown: it ends with this answer.
+            session.set_keepalive(None);
+            if let Err(error) = answer.send(session).await {
+                log::debug!("{}: {}", serving.config.name, ErrorKind(&error));
+            }
+        }
+    }
+
+    /// Counts the request, and logs it.
+    fn finished(&mut self, session: &Session, error: Option<&Error>) {
+        let Self { serving, context } = self;
+        if error.is_some() && context.termination == Termination::Normal {
+            context.termination = Termination::ClientLeft;
+        }
+        serving.judge_body(session, context);
+        let status = session
+            .response_written()
+            .map(|answer| answer.status.as_u16())
+            .filter(|status| *status >= 200 || *status == 101);
+        let passed = Passed {
+            sent: session.body_bytes_read() + context.tunneled.sent,
+            received: session.body_bytes_sent() + context.tunneled.received,
+        };
+        context.times.total = context.started.elapsed();
+        let finished = Finished {
+            bytes_in: u64::try_from(passed.sent).unwrap_or(u64::MAX),
+            bytes_out: u64::try_from(passed.received).unwrap_or(u64::MAX),
+            status,
+            abort: context.termination.abort(),
+            durations: context.times.durations(),
+        };
+        serving.stats.traffic.count(&finished);
+        let target = context.target.and_then(|target| serving.traffic(target));
+        if let Some(target) = target {
+            target.count(&finished);
+        }
+        let server = serving.current_server(context);
+        if let Some(server) = server {
+            server.stats.traffic.count(&finished);
+        }
+        if logging::has_access_log() {
+            let frontends = &serving.shared.stats.frontends;
+            let line = Line {
+                at: SystemTime::now() - context.times.total,
+                client: context.client,
+                frontend: &serving.config.name,
+                backend: context
+                    .target
+                    .and_then(|target| serving.target_name(target)),
+                server: match context.target {
+                    Some(Target::Relay(_)) => Some("<RELAY>"),
+                    _ => server.map(|server| server.handle.name()),
+                },
+                times: context.times,
+                status,
+                bytes: passed.received,
+                received: passed.sent,
+                termination: context.termination,
+                sessions: [
+                    frontends.iter().map(|one| one.traffic.sessions.get()).sum(),
+                    serving.stats.traffic.sessions.get(),
+                    target.map_or(0, |target| target.sessions.get()),
+                    server.map_or(0, |server| server.stats.traffic.sessions.get()),
+                ],
+                retries: context.tried.len(),
+                method: session.req_header().method.as_str().as_bytes(),
+                target: session.req_header().raw_path(),
+                version: Some(session.req_header().version),
+            };
+            logging::access(&line);
+        }
     }
 }
 
@@ -88,7 +222,7 @@ impl Serving {
             Route::Status(options) => {
                 let options = options.to_owned();
                 context.termination = Termination::Local;
-                status_page::serve(self, session, context, &options).await?;
+                Box::pin(status_page::serve(self, session, context, &options)).await?;
             }
             Route::Metrics => {
                 let view = self.shared.status.metrics(&self.shared.stats);
@@ -127,7 +261,7 @@ impl Serving {
                     return Ok(true);
                 }
                 let upgrade = tunnel::wanted(session);
-                if upgrade.is_none() && !is_small(session) {
+                if upgrade.is_none() && !context.is_whole {
                     return Ok(false);
                 }
                 self.forward(session, context, pool, upgrade).await?;
@@ -136,7 +270,7 @@ impl Serving {
         Ok(true)
     }
 
-    /// Has a server of `pool` answer a request that is small, or asks it for another protocol in the client's name.
+    /// Has a server of `pool` answer a request that has come whole, or asks it for another protocol in the client's name.
     async fn forward(
         &self,
         session: &mut Session,
@@ -178,15 +312,6 @@ impl Serving {
     }
 }
 
-/// Whether the request has no body, or one that has come with its header.
-fn is_small(session: &mut Session) -> bool {
-    let announced = session.req_header().headers.get(CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    session.is_body_done()
-        || (announced.is_some_and(|length| length <= MOST_GATHERED)
-            && !is_expect_continue_req(session.req_header()))
-}
-
 #[async_trait]
 impl ProxyHttp for App {
     type CTX = UnderWay;
@@ -207,12 +332,7 @@ impl ProxyHttp for App {
         session: &mut Session,
         under_way: &mut UnderWay,
     ) -> pingora::Result<()> {
-        let UnderWay { serving, context } = under_way;
-        context.client = session
-            .client_addr()
-            .and_then(|address| address.as_inet().copied());
-        session.set_read_timeout(Some(serving.config.client_timeout));
-        session.set_write_timeout(Some(serving.config.client_timeout));
+        under_way.begin(session);
         Ok(())
     }
 
@@ -221,15 +341,7 @@ impl ProxyHttp for App {
         session: &mut Session,
         under_way: &mut UnderWay,
     ) -> pingora::Result<bool> {
-        let UnderWay { serving, context } = under_way;
-        let handled = serving.handle(session, context).await;
-        handled.map_err(|mut error| {
-            // What is not said to be somebody else's is the client's: reading it and writing to it is all that is left.
-            if *error.esource() == ErrorSource::Unset {
-                error.as_down();
-            }
-            error
-        })
+        under_way.handle(session).await
     }
 
     async fn upstream_peer(
@@ -318,15 +430,7 @@ impl ProxyHttp for App {
         error: &Error,
         under_way: &mut UnderWay,
     ) -> FailToProxy {
-        let UnderWay { serving, context } = under_way;
-        log::debug!("{}: {}", serving.config.name, ErrorKind(error));
-        if let Some(answer) = serving.failure_answer(error, context) {
-            // The state of the connection is unknown: it ends with this answer.
-            session.set_keepalive(None);
-            if let Err(error) = answer.send(session).await {
-                log::debug!("{}: {}", serving.config.name, ErrorKind(&error));
-            }
-        }
+        under_way.failed(session, error).await;
         FailToProxy {
             error_code: session
                 .response_written()
@@ -361,66 +465,6 @@ impl ProxyHttp for App {
         error: Option<&Error>,
         under_way: &mut UnderWay,
     ) {
-        let UnderWay { serving, context } = under_way;
-        if error.is_some() && context.termination == Termination::Normal {
-            context.termination = Termination::ClientLeft;
-        }
-        serving.judge_body(session, context);
-        let status = session
-            .response_written()
-            .map(|answer| answer.status.as_u16())
-            .filter(|status| *status >= 200 || *status == 101);
-        let passed = Passed {
-            sent: session.body_bytes_read() + context.tunneled.sent,
-            received: session.body_bytes_sent() + context.tunneled.received,
-        };
-        context.times.total = context.started.elapsed();
-        let finished = Finished {
-            bytes_in: u64::try_from(passed.sent).unwrap_or(u64::MAX),
-            bytes_out: u64::try_from(passed.received).unwrap_or(u64::MAX),
-            status,
-            abort: context.termination.abort(),
-            durations: context.times.durations(),
-        };
-        serving.stats.traffic.count(&finished);
-        let target = context.target.and_then(|target| serving.traffic(target));
-        if let Some(target) = target {
-            target.count(&finished);
-        }
-        let server = serving.current_server(context);
-        if let Some(server) = server {
-            server.stats.traffic.count(&finished);
-        }
-        if logging::has_access_log() {
-            let frontends = &serving.shared.stats.frontends;
-            let line = Line {
-                at: SystemTime::now() - context.times.total,
-                client: context.client,
-                frontend: &serving.config.name,
-                backend: context
-                    .target
-                    .and_then(|target| serving.target_name(target)),
-                server: match context.target {
-                    Some(Target::Relay(_)) => Some("<RELAY>"),
-                    _ => server.map(|server| server.handle.name()),
-                },
-                times: context.times,
-                status,
-                bytes: passed.received,
-                received: passed.sent,
-                termination: context.termination,
-                sessions: [
-                    frontends.iter().map(|one| one.traffic.sessions.get()).sum(),
-                    serving.stats.traffic.sessions.get(),
-                    target.map_or(0, |target| target.sessions.get()),
-                    server.map_or(0, |server| server.stats.traffic.sessions.get()),
-                ],
-                retries: context.tried.len(),
-                method: session.req_header().method.as_str().as_bytes(),
-                target: session.req_header().raw_path(),
-                version: Some(session.req_header().version),
-            };
-            logging::access(&line);
-        }
+        under_way.finished(session, error);
     }
 }

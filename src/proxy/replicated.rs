@@ -12,6 +12,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
+use super::RelayHandler;
 use super::forward::barrier::{Aim, Chooser};
 use super::forward::{self, Forward};
 use super::pool::Pool;
@@ -21,6 +22,7 @@ use super::serving::Serving;
 use super::session::access_log::Termination;
 use super::session::context::RequestContext;
 use super::session::error_answer::ErrorAnswer;
+use super::session::request_body::HeldBody;
 use crate::config::model::{RelayId, Target};
 use crate::influx::influxql::{
     self, Class, Databases, Kind, Limits, NODE_LOCAL_DATABASE, classify_request,
@@ -71,26 +73,9 @@ pub(super) async fn serve(
     let (chooser, repeatable) = match treated {
         Treatment::Change(class) => {
             serving.enter(context, Target::Relay(relay));
-            handler.ready().await;
-            let header = session.req_header().clone();
-            let request = as_influxql(&header, body.bytes());
-            // A client that leaves before anything is stored leaves nothing behind.
-            let admitted = tokio::select! {
-                biased;
-                admitted = handler.admit_statement(&request, &class, client) => admitted,
-                _ = session.downstream_session.read_body_or_idle(true) => {
-                    return Err(forward::client_left(context));
-                }
-            };
-            let answer = match admitted {
-                Ok(statement) => handler.replicate(statement).await,
-                Err(answer) => Replicated::Whole(answer),
-            };
-            serving.close_if_stopping(session);
-            return match answer {
-                Replicated::Whole(answer) => send(session, answer).await,
-                Replicated::Streamed(answer) => send_streamed(session, context, answer).await,
-            };
+            // Boxed, so that a read does not hold its place.
+            let change = change(serving, session, context, &**handler, &body, &class);
+            return Box::pin(change).await;
         }
         Treatment::Refused(refusal) => {
             serving.enter(context, target);
@@ -126,6 +111,38 @@ pub(super) async fn serve(
         upgrade: None,
     };
     forward.run(serving, session, context, chooser).await
+}
+
+/// Has the relay carry out a request that changes something.
+async fn change(
+    serving: &Serving,
+    session: &mut Session,
+    context: &mut RequestContext,
+    handler: &dyn RelayHandler,
+    body: &HeldBody,
+    class: &Class,
+) -> pingora::Result<()> {
+    handler.ready().await;
+    let client = context.source();
+    let header = session.req_header().clone();
+    let request = as_influxql(&header, body.bytes());
+    // A client that leaves before anything is stored leaves nothing behind.
+    let admitted = tokio::select! {
+        biased;
+        admitted = handler.admit_statement(&request, class, client) => admitted,
+        _ = session.downstream_session.read_body_or_idle(true) => {
+            return Err(forward::client_left(context));
+        }
+    };
+    let answer = match admitted {
+        Ok(statement) => handler.replicate(statement).await,
+        Err(answer) => Replicated::Whole(answer),
+    };
+    serving.close_if_stopping(session);
+    match answer {
+        Replicated::Whole(answer) => send(session, answer).await,
+        Replicated::Streamed(answer) => send_streamed(session, context, answer).await,
+    }
 }
 
 /// The request as the classifier takes it.

@@ -28,6 +28,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
+use pingora::proxy::Session;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -40,7 +41,7 @@ pub(in crate::proxy) use body_fault::BodyFault;
 pub(in crate::proxy) use sources::Sources;
 
 /// Bytes of a body that are waited for before Pingora begins with the request, whose state is many times as large.
-pub(in crate::proxy) const MOST_GATHERED: usize = 8 << 10;
+const MOST_GATHERED: usize = 8 << 10;
 
 /// How long a refused client may take to read its answer and to stop sending.
 const LINGER: Duration = Duration::from_secs(2);
@@ -100,6 +101,14 @@ pub(in crate::proxy) struct Incoming {
     text: BytesMut,
     /// How long `text` may become by waiting: no longer than the header, if the client sends the body only when it is told to.
     most: usize,
+    is_asking: bool,
+}
+
+impl Incoming {
+    /// Whether the client asked to be told to send the body.
+    pub(in crate::proxy) fn is_asking(&self) -> bool {
+        self.is_asking
+    }
 }
 
 /// A request that is refused before anything is done with it.
@@ -201,6 +210,7 @@ impl Client {
         Ok(Some(Next::Request(Incoming {
             text: header.text,
             most,
+            is_asking: header.is_asking,
         })))
     }
 
@@ -218,6 +228,13 @@ impl Client {
     /// Pingora's session for the request.
     pub(in crate::proxy) fn into_session(self, incoming: Incoming) -> ServerSession {
         let mut session = ServerSession::new_http1(self.stream);
+        session.set_pipelined_prefix(incoming.text);
+        session
+    }
+
+    /// The same for a request that has come whole, as what answers it takes it.
+    pub(in crate::proxy) fn into_whole_session(self, incoming: Incoming) -> Session {
+        let mut session = Session::new_h1(self.stream);
         session.set_pipelined_prefix(incoming.text);
         session
     }

@@ -198,7 +198,8 @@ impl Exchange<'_> {
         }
         let timeout = self.pool.config().connect_timeout;
         self.server.stats.count_connection(false);
-        let stream = connect(self.connector, self.address, timeout)
+        // Boxed, as below: most exchanges need none of it.
+        let stream = Box::pin(connect(self.connector, self.address, timeout))
             .await
             .map_err(if sent {
                 Failure::Ended
@@ -212,7 +213,7 @@ impl Exchange<'_> {
                 Ok(started)
             }
             Err(Failure::Broken(error)) => {
-                let lives = lives(self.connector, self.address, timeout).await;
+                let lives = Box::pin(lives(self.connector, self.address, timeout)).await;
                 Err(if lives {
                     Failure::Broken(error)
                 } else {

@@ -303,7 +303,8 @@ async fn pass_on(
         // A tunnel has no end that a stop could wait for.
         context.in_flight = None;
         let silence = serving.config.tunnel_timeout;
-        return tunnel::run(session, upstream, header, silence, &mut context.tunneled).await;
+        let run = tunnel::run(session, upstream, header, silence, &mut context.tunneled);
+        return Box::pin(run).await;
     }
     serving.close_if_stopping(session);
     frame(session, &mut header)?;

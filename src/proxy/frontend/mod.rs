@@ -52,7 +52,9 @@ pub(super) struct Frontend {
 
 /// A frontend's connections.
 struct Connections {
-    /// One a reactor, so that the idle connections that each keeps stay with their reactor.
+    /// Answers requests that have come whole.
+    app: App,
+    /// Answer the others. One a reactor, so that the idle connections that each keeps stay with their reactor.
     proxies: Vec<Arc<HttpProxy<App>>>,
     /// Replaced by a reload.
     serving: Arc<ArcSwap<Serving>>,
@@ -72,6 +74,7 @@ impl Frontend {
     ) -> Self {
         Self {
             connections: Arc::new(Connections {
+                app: App::new(Arc::clone(&serving)),
                 proxies,
                 serving,
                 unheard: InFlight::default(),
@@ -180,6 +183,7 @@ impl Connections {
             drop(unheard.take());
             match started {
                 Next::Request(mut incoming) => {
+                    let is_asking = incoming.is_asking();
                     let in_flight = match connection.has_whole_body() {
                         true => None,
                         false => {
@@ -188,13 +192,21 @@ impl Connections {
                             Some(in_flight)
                         }
                     };
-                    let mut session = connection.into_session(incoming);
                     // It is dropped when the request has a context, which counts it then.
-                    session
-                        .set_connection_user_context(in_flight.map(|guard| Box::new(guard) as _));
-                    let reused = proxy.process_new_http(session, stop).await;
+                    let in_flight = in_flight.map(|guard| Box::new(guard) as _);
+                    let stream = if connection.has_whole_body() && !is_asking {
+                        let mut session = connection.into_whole_session(incoming);
+                        session.set_connection_user_context(in_flight);
+                        // Boxed, so that an idle connection does not hold its place.
+                        Box::pin(self.app.answer(session)).await
+                    } else {
+                        let mut session = connection.into_session(incoming);
+                        session.set_connection_user_context(in_flight);
+                        let reused = proxy.process_new_http(session, stop).await;
+                        reused.map(|reused| reused.consume().0)
+                    };
                     let limits = Limits::of(&self.serving.load().config);
-                    next = reused.and_then(|reused| Client::again(reused.consume().0, limits));
+                    next = stream.and_then(|stream| Client::again(stream, limits));
                 }
                 Next::Refused(refused) => self.refuse(connection, &refused, client).await,
                 Next::Silent => stats.request_errors.increment(),

@@ -25,6 +25,8 @@ pub(crate) struct RequestContext {
     /// `None` once the connection is a tunnel: a stop does not wait for those.
     pub(in crate::proxy) in_flight: Option<InFlightGuard>,
     pub(in crate::proxy) client: Option<SocketAddr>,
+    /// Its body, if any, has come with its header.
+    pub(in crate::proxy) is_whole: bool,
     pub(in crate::proxy) target: Option<Target>,
     pub(in crate::proxy) server: Option<usize>,
     /// Servers that failed, in order.
@@ -45,6 +47,7 @@ impl RequestContext {
             started: Instant::now(),
             in_flight: Some(in_flight),
             client: None,
+            is_whole: false,
             target: None,
             server: None,
             tried: Vec::new(),
