@@ -2,6 +2,9 @@
 //! what is kept for its like, idle connections to servers above all, stays there too. So serving a request wakes no other
 //! thread and shares no lock with one.
 //!
+//! Relays' tasks run on them as well: a machine with few cores has no better place, because a thread more is a switch more for each
+//! batch of writes.
+//!
 //! Nothing is stolen from a thread that is busy: work that takes long must be done [elsewhere](crate::offload).
 
 use std::cell::Cell;

@@ -320,7 +320,7 @@ impl Proxy {
         BoundListeners::bind(&self.shared.load().config.frontends, inherited)
     }
 
-    /// The service that accepts on `bound` and has `reactors` answer. `tasks` are spawned in its own runtime when it starts.
+    /// The service that accepts on `bound` and has `reactors` answer. `tasks` run on them, too, once it starts.
     pub fn listening_service(
         &self,
         reactors: Arc<Reactors>,

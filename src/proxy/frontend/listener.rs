@@ -140,7 +140,7 @@ pub struct ListeningService {
     bound: Option<BoundListeners>,
     addresses: Vec<String>,
     stop: watch::Receiver<bool>,
-    /// Taken at the start; the mutex is there because Pingora wants services to be `Sync`, and futures are not.
+    /// Given to the reactors at the start; the mutex is there because Pingora wants services to be `Sync`, and futures are not.
     tasks: Mutex<Vec<BoxFuture<'static, ()>>>,
 }
 
@@ -191,7 +191,7 @@ impl ServiceWithDependents for ListeningService {
         let _accepting = serving.map(|serving| serving.shared.accepting.enter());
         let tasks = self.tasks.get_mut();
         for task in std::mem::take(tasks) {
-            tokio::spawn(task);
+            self.reactors.spawn(task);
         }
         tokio::spawn(upstream_pool::sweep_all(
             self.pools.clone(),
