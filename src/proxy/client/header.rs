@@ -373,4 +373,5 @@ pub(super) fn is_head(method: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[path = "header/tests.rs"]
 mod tests;
