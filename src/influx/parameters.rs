@@ -44,17 +44,23 @@ impl<'query> Parameters<'query> {
 }
 
 /// Go's `url.QueryUnescape`; `None` if an escape is broken.
-fn unescape(text: &[u8]) -> Option<Cow<'_, [u8]>> {
-    if memchr::memchr2(b'%', b'+', text).is_none() {
+pub(in crate::influx) fn unescape(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let Some(first) = memchr::memchr2(b'%', b'+', text) else {
         return Some(Cow::Borrowed(text));
-    }
+    };
     let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.iter().copied();
-    while let Some(byte) = bytes.next() {
+    let (plain, mut rest) = text.split_at_checked(first)?;
+    decoded.extend_from_slice(plain);
+    while let Some((byte, behind)) = rest.split_first() {
+        rest = behind;
         decoded.push(match byte {
             b'+' => b' ',
-            b'%' => (hexadecimal(bytes.next()?)? << 4) | hexadecimal(bytes.next()?)?,
-            other => other,
+            b'%' => {
+                let ([high, low], behind) = rest.split_first_chunk()?;
+                rest = behind;
+                (hexadecimal(*high)? << 4) | hexadecimal(*low)?
+            }
+            other => *other,
         });
     }
     Some(Cow::Owned(decoded))

@@ -6,7 +6,7 @@ use super::databases::{Collector, Databases};
 use super::keyword::{self, Keyword};
 use super::limits::{Exceeded, Limits, check_nesting};
 use super::scan::{self, Scanner, Token};
-use super::statements::{self, Lead, Scope, Treatment};
+use super::statements::{self, Entry, Lead, Scope, Treatment};
 
 /// So many statements' names are kept for logs.
 const MOST_NAMES: usize = 8;
@@ -194,12 +194,12 @@ pub(crate) fn classify_within(query: &[u8], limits: &Limits) -> Class {
                 if let Err(exceeded) = check_nesting(query, limits) {
                     return Class::exceeded(exceeded);
                 }
-                classifier.end_statement();
+                classifier.end_statement(query);
                 return classifier.unreadable(query);
             }
         }
     }
-    classifier.end_statement();
+    classifier.end_statement(query);
     classifier.class
 }
 
@@ -220,7 +220,7 @@ impl Classifier {
                 if self.separators >= limits.statements {
                     return Err(Exceeded::Statements(limits.statements));
                 }
-                self.end_statement();
+                self.end_statement(query);
                 return Ok(());
             }
             scan::Kind::Regex => check_nesting(token.text(query), &limits)?,
@@ -236,19 +236,23 @@ impl Classifier {
         Ok(())
     }
 
-    fn end_statement(&mut self) {
+    fn end_statement(&mut self, query: &[u8]) {
         let statement = std::mem::take(&mut self.statement);
         if statement.length == 0 {
             return;
         }
-        let name = statement.name();
+        let entry = statement.entry();
         let changes_by_time =
             statement.into || statement.leads.first() == Some(&Lead::Keyword(Keyword::Delete));
-        let mut single = Class::other(statement.kind(), statement.databases(), name);
+        let (kind, name) = (statement.kind(entry), statement.name(entry));
+        let mut single = Class::other(kind, statement.databases(query, entry), name);
         single.depends_on_time = changes_by_time && single.kind == Kind::Change;
         single.keep_node_local();
         let statements = self.class.statements.saturating_add(1);
-        self.class = std::mem::replace(&mut self.class, Class::empty()).or(single);
+        self.class = match statements {
+            1 => single,
+            _ => std::mem::replace(&mut self.class, Class::empty()).or(single),
+        };
         self.class.statements = statements;
     }
 
@@ -293,8 +297,8 @@ struct Statement {
     depth: usize,
     /// Operators, comparisons and commas so far.
     terms: usize,
-    /// The first of them.
-    leads: Vec<Lead>,
+    /// The first of them, as many as there are.
+    leads: [Lead; statements::LEADS],
     /// Whether `INTO` stands in it.
     into: bool,
     /// Whether a word stands in it that only a statement that changes something begins with.
@@ -304,8 +308,8 @@ struct Statement {
 
 impl Statement {
     fn token(&mut self, query: &[u8], token: Token) {
-        if self.leads.len() < statements::LEADS {
-            self.leads.push(Lead::of(query, token));
+        if let Some(lead) = self.leads.get_mut(self.length) {
+            *lead = Lead::of(query, token);
         }
         if let Some(keyword) = token.keyword() {
             self.into |= keyword == Keyword::Into;
@@ -325,16 +329,22 @@ impl Statement {
         self.collector.token(query, token);
     }
 
-    fn name(&self) -> &'static str {
-        match statements::find(&self.leads) {
+    /// What kind of statement it is; nothing if no statement begins so.
+    fn entry(&self) -> Option<&'static Entry> {
+        let leads = self.leads.get(..self.length).unwrap_or(&self.leads);
+        statements::find(leads)
+    }
+
+    fn name(&self, entry: Option<&Entry>) -> &'static str {
+        match entry {
             Some(entry) if self.into && entry.treatment == Treatment::Select => "SELECT INTO",
             Some(entry) => entry.name,
             None => "?",
         }
     }
 
-    fn kind(&self) -> Kind {
-        let Some(entry) = statements::find(&self.leads) else {
+    fn kind(&self, entry: Option<&Entry>) -> Kind {
+        let Some(entry) = entry else {
             return Kind::Change;
         };
         let read = match entry.treatment {
@@ -358,10 +368,10 @@ impl Statement {
         }
     }
 
-    fn databases(self) -> Databases {
-        let scope = statements::find(&self.leads).map_or(Scope::Unknown, |entry| entry.scope);
+    fn databases(self, query: &[u8], entry: Option<&Entry>) -> Databases {
+        let scope = entry.map_or(Scope::Unknown, |entry| entry.scope);
         let placed = self.collector.placed;
-        let mut databases = self.collector.finish();
+        let mut databases = self.collector.finish(query);
         match scope {
             Scope::Text => {}
             Scope::Default if placed => {}

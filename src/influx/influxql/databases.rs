@@ -87,12 +87,12 @@ impl Databases {
 }
 
 /// A measurement's name being read: `db.rp.m`, or fewer parts.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Parts {
     /// The parts so far, empty ones (`db..m`) counted.
     count: usize,
-    /// The first part; nothing if it could not be told.
-    first: Option<String>,
+    /// The first part.
+    first: Token,
 }
 
 /// What the next token can be.
@@ -131,23 +131,18 @@ impl Collector {
         self.expect = match std::mem::take(&mut self.expect) {
             Expect::Nothing => self.plain(token),
             Expect::Database => {
-                match token.name(query) {
-                    // An empty name is no name: the default counts.
-                    Some(name) if name.is_empty() => self.found.use_default(),
-                    Some(name) => self.found.add(name),
-                    None => self.found = Databases::Unknown,
-                }
+                self.named(query, token);
                 Expect::Nothing
             }
-            Expect::Source => self.source(query, token),
+            Expect::Source => self.source(token),
             Expect::AfterPart(parts) => match token.kind {
                 Kind::Dot => Expect::AfterDot(parts),
                 _ => {
-                    self.end_source(parts);
+                    self.end_source(query, parts);
                     self.after_source(token)
                 }
             },
-            Expect::AfterDot(parts) => self.after_dot(token, parts),
+            Expect::AfterDot(parts) => self.after_dot(query, token, parts),
             Expect::AfterSource => self.after_source(token),
         };
         self.before = Some(token.kind);
@@ -159,11 +154,10 @@ impl Collector {
     }
 
     /// Ends the statement.
-    pub(crate) fn finish(mut self) -> Databases {
+    pub(crate) fn finish(mut self, query: &[u8]) -> Databases {
         match self.expect {
             Expect::AfterPart(parts) | Expect::AfterDot(parts) => {
-                self.expect = Expect::Nothing;
-                self.end_source(parts);
+                self.end_source(query, parts);
             }
             Expect::Database | Expect::Source => self.found = Databases::Unknown,
             Expect::Nothing | Expect::AfterSource => {}
@@ -196,7 +190,7 @@ impl Collector {
         }
     }
 
-    fn source(&mut self, query: &[u8], token: Token) -> Expect {
+    fn source(&mut self, token: Token) -> Expect {
         match token.kind {
             Kind::LeftParen => {
                 self.subqueries.push(true);
@@ -208,7 +202,7 @@ impl Collector {
             }
             Kind::Name | Kind::Quoted | Kind::Parameter => Expect::AfterPart(Parts {
                 count: 1,
-                first: token.name(query),
+                first: token,
             }),
             _ => {
                 self.found = Databases::Unknown;
@@ -217,7 +211,7 @@ impl Collector {
         }
     }
 
-    fn after_dot(&mut self, token: Token, mut parts: Parts) -> Expect {
+    fn after_dot(&mut self, query: &[u8], token: Token, mut parts: Parts) -> Expect {
         match token.kind {
             Kind::Name | Kind::Quoted | Kind::Parameter => {
                 // A parameter as the last part could hold a regular expression, which is one part as well.
@@ -230,11 +224,11 @@ impl Collector {
             }
             Kind::Regex | Kind::Colon => {
                 parts.count += 1;
-                self.end_source(parts);
+                self.end_source(query, parts);
                 Expect::AfterSource
             }
             _ => {
-                self.end_source(parts);
+                self.end_source(query, parts);
                 self.found = Databases::Unknown;
                 self.plain(token)
             }
@@ -248,18 +242,21 @@ impl Collector {
         }
     }
 
-    fn end_source(&mut self, parts: Parts) {
-        match parts {
-            Parts {
-                count: 3,
-                first: Some(first),
-            } if first.is_empty() => self.found.use_default(),
-            Parts {
-                count: 3,
-                first: Some(first),
-            } => self.found.add(first),
-            Parts { count: 1 | 2, .. } => self.found.use_default(),
+    fn end_source(&mut self, query: &[u8], parts: Parts) {
+        match parts.count {
+            1 | 2 => self.found.use_default(),
+            3 => self.named(query, parts.first),
             _ => self.found = Databases::Unknown,
+        }
+    }
+
+    /// Takes a token that stands where a database does.
+    fn named(&mut self, query: &[u8], token: Token) {
+        match token.name(query) {
+            // An empty name is no name: the default counts.
+            Some(name) if name.is_empty() => self.found.use_default(),
+            Some(name) => self.found.add(name),
+            None => self.found = Databases::Unknown,
         }
     }
 }

@@ -34,17 +34,36 @@ keywords! {
 /// The longest reserved word has this many letters.
 const LONGEST: usize = 13;
 
+/// For each letter, where the words that begin with it begin; and where those of the last letter end.
+const FIRST: [usize; 27] = {
+    let mut first = [0; 27];
+    let mut letter = 0;
+    while letter < first.len() {
+        let mut at = 0;
+        while at < KEYWORDS.len() {
+            if ((KEYWORDS[at].0.as_bytes()[0] - b'A') as usize) < letter {
+                first[letter] = at + 1;
+            }
+            at += 1;
+        }
+        letter += 1;
+    }
+    first
+};
+
 impl Keyword {
     /// The reserved word that `word` is, in any case; nothing if it is a plain name.
     pub(crate) fn lookup(word: &[u8]) -> Option<Self> {
         if word.len() > LONGEST {
             return None;
         }
-        let folded = word.iter().map(u8::to_ascii_uppercase);
-        let found = KEYWORDS
-            .binary_search_by(|(text, _)| text.bytes().cmp(folded.clone()))
-            .ok()?;
-        KEYWORDS.get(found).map(|&(_, keyword)| keyword)
+        let letter = word.first()?.to_ascii_uppercase().checked_sub(b'A')?;
+        let letter = usize::from(letter);
+        let begin_like_it = KEYWORDS.get(*FIRST.get(letter)?..*FIRST.get(letter + 1)?)?;
+        let found = begin_like_it.iter().find(|(text, _)| {
+            text.len() == word.len() && text.as_bytes().eq_ignore_ascii_case(word)
+        });
+        found.map(|&(_, keyword)| keyword)
     }
 
     /// Whether a statement that changes something begins with this word. None of them occurs elsewhere in a statement that

@@ -20,6 +20,7 @@ use super::flux::{self, Encoding};
 use super::limits::{Exceeded, Limits, check_nesting};
 use super::media_type::Form;
 use super::multipart;
+use crate::influx::parameters::unescape;
 
 /// A request as it arrived, its body complete.
 #[derive(Clone, Copy)]
@@ -226,7 +227,13 @@ impl<'request> Candidates<'request> {
 
 /// The pieces of `text` between separators.
 fn pieces(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    text.split(move |byte| *byte == separator)
+    let ends = memchr::memchr_iter(separator, text).chain(std::iter::once(text.len()));
+    let mut start = 0;
+    ends.map(move |end| {
+        let piece = text.get(start..end).unwrap_or_default();
+        start = end + 1;
+        piece
+    })
 }
 
 /// The body is read once for each `Content-Type` that makes it a form: so many are looked at.
@@ -380,31 +387,4 @@ fn flux_encoding(headers: &HeaderMap) -> Encoding {
 fn unescaped_length(text: &[u8]) -> usize {
     let escapes = memchr::memchr_iter(b'%', text).count();
     text.len().saturating_sub(escapes.saturating_mul(2))
-}
-
-/// Undoes the escapes of a query string as Go's `url.QueryUnescape`; nothing if one is broken.
-fn unescape(text: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let Some(first) = memchr::memchr2(b'%', b'+', text) else {
-        return Some(Cow::Borrowed(text));
-    };
-    let digit = |byte: Option<&u8>| {
-        char::from(*byte?)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    let mut plain = Vec::with_capacity(text.len());
-    plain.extend_from_slice(text.get(..first).unwrap_or_default());
-    let mut at = first;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'%' => {
-                plain.push(digit(text.get(at + 1))? << 4 | digit(text.get(at + 2))?);
-                at += 2;
-            }
-            b'+' => plain.push(b' '),
-            other => plain.push(*other),
-        }
-        at += 1;
-    }
-    Some(Cow::Owned(plain))
 }

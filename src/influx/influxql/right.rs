@@ -237,7 +237,7 @@ fn places(query: &[u8], tokens: &[Token]) -> Vec<Place> {
             return places;
         }
     }
-    note(&collector.finish());
+    note(&collector.finish(query));
     places
 }
 

@@ -7,13 +7,14 @@ use super::scan::{Kind, Token};
 pub(crate) const LEADS: usize = 4;
 
 /// One of the tokens at the beginning of a statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Lead {
     /// A reserved word.
     Keyword(Keyword),
     /// `VERBOSE`, reserved in 1.11 and later.
     Verbose,
     /// Anything else.
+    #[default]
     Other,
 }
 

@@ -51,7 +51,10 @@ pub fn normalize(
 
 /// [`normalize`] for a body that comes in pieces: all of its lines get the same time and share one budget of tags.
 pub struct Normalizer {
-    stamp: String,
+    /// In units of the body's precision.
+    now: i64,
+    /// What is put behind lines, once there is one to put it behind.
+    stamp: Option<String>,
     budget: TagBudget,
 }
 
@@ -59,7 +62,8 @@ impl Normalizer {
     /// For one body; the parameters are [`normalize`]'s.
     pub fn new(now_unix_nanos: i64, precision: Precision, max_tags: usize) -> Self {
         Self {
-            stamp: format!(" {}", precision.truncate(now_unix_nanos)),
+            now: precision.truncate(now_unix_nanos),
+            stamp: None,
             budget: TagBudget::new(max_tags),
         }
     }
@@ -95,7 +99,8 @@ impl Normalizer {
                     has_timestamp: false,
                 } => {
                     stamped += 1;
-                    add_stamp(&mut rewriter, &line, text, self.stamp.as_bytes());
+                    let stamp = self.stamp.get_or_insert_with(|| format!(" {}", self.now));
+                    add_stamp(&mut rewriter, &line, text, stamp.as_bytes());
                 }
                 LineShape::Unsafe { fields_end } => {
                     defused += 1;
@@ -140,17 +145,38 @@ fn add_stamp(rewriter: &mut Rewriter<'_>, line: &Line, text: &[u8], stamp: &[u8]
 /// unsafe: digits at its end, behind a space that no `\` precedes. Such digits can be no field, for they hold no `=`, nor the
 /// inside of a string, for nothing closes it. This spares most lines the full inspection.
 pub(super) fn timestamp_digits(text: &[u8]) -> Option<usize> {
-    let digits = text
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let digits = digits_at_end(text);
     let before = text.get(..text.len() - digits).unwrap_or_default();
     let before = before.strip_suffix(b"-").unwrap_or(before);
     let behind_space = digits > 0 && matches!(before, [.., second, b' '] if *second != b'\\');
     let is_certain =
         behind_space && !may_end_with_lone_quote(before) && memchr(b'\n', text).is_none();
     is_certain.then_some(digits)
+}
+
+/// How many digits stand at the end.
+pub(super) fn digits_at_end(text: &[u8]) -> usize {
+    let (mut count, mut rest) = (0, text);
+    while let Some((before, last)) = rest.split_last_chunk() {
+        let digits = digits_at_end_of_eight(*last);
+        count += digits;
+        if digits < last.len() {
+            return count;
+        }
+        rest = before;
+    }
+    let left = rest.iter().rev().take_while(|byte| byte.is_ascii_digit());
+    count + left.count()
+}
+
+/// The same for eight bytes, all at once: in a number whose highest byte is the last one, each byte's highest bit tells whether
+/// it is no digit. `0` to `9` are made 0 to 9, and so much is added that from 10 on a byte overflows into that bit.
+fn digits_at_end_of_eight(bytes: [u8; 8]) -> usize {
+    const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
+    let values = u64::from_le_bytes(bytes) ^ u64::from_ne_bytes([b'0'; 8]);
+    let overflown = (values & !HIGHEST) + u64::from_ne_bytes([0x80 - 10; 8]);
+    let others = (overflown | values) & HIGHEST;
+    (others.leading_zeros() / 8) as usize
 }
 
 /// Whether the fields, with whitespace behind them, may end as unsafe ones do.
@@ -219,7 +245,9 @@ impl<'body> Rewriter<'body> {
         let output = self
             .output
             // A stamp makes most lines no more than twice as long. What is not written to takes no memory, and growing copies.
-            .get_or_insert_with(|| Vec::with_capacity(left.saturating_mul(2)));
+            .get_or_insert_with(|| {
+                Vec::with_capacity(left.saturating_mul(2).saturating_add(with.len()))
+            });
         output.extend_from_slice(self.body.get(self.copied..start).unwrap_or_default());
         output.extend_from_slice(with);
         self.copied = end;

@@ -4,6 +4,8 @@
 //! quotes. All rules are followed that can refuse a line, except one: whether a timestamp, scaled by its precision, lies in
 //! the range that InfluxDB can store. (Such a line has a timestamp in any case, and is InfluxDB's to refuse.)
 
+use memchr::memchr2;
+
 use super::scan::is_whitespace;
 use super::value::{boolean, number};
 
@@ -159,7 +161,11 @@ pub(super) fn fields(line: &[u8], start: usize) -> Option<usize> {
         match byte {
             b'\\' if position + 1 < line.len() => position += 1,
             b'"' if equals > commas => quoted = !quoted,
-            b'=' if !quoted => {
+            _ if quoted => {
+                position = next_in_quotes(line, position);
+                continue;
+            }
+            b'=' => {
                 equals += 1;
                 if name_is_missing(line, position) {
                     return None;
@@ -172,8 +178,8 @@ pub(super) fn fields(line: &[u8], start: usize) -> Option<usize> {
                 };
                 continue;
             }
-            b',' if !quoted => commas += 1,
-            b' ' if !quoted => break,
+            b',' => commas += 1,
+            b' ' => break,
             _ => {}
         }
         position += 1;
@@ -189,8 +195,15 @@ fn name_is_missing(line: &[u8], equals: usize) -> bool {
 }
 
 /// InfluxDB walks the fields again by other rules, to measure their names and later to store them, and refuses what it then
-/// cannot take apart. Gives the last value by those rules.
+/// cannot take apart. Gives the last value by those rules if it holds a quote.
+///
+/// Without quotes and backslashes the two walks agree, for each value then ends at the comma before the next name; and no name
+/// is longer than all of the fields.
 fn walk_fields(fields: &[u8], key_length: usize) -> Option<&[u8]> {
+    let longest_key = key_length + FIELD_SEPARATOR_LENGTH + fields.len();
+    if longest_key <= MAX_KEY_LENGTH && memchr2(b'"', b'\\', fields).is_none() {
+        return Some(b"");
+    }
     let mut rest = fields;
     let mut last_value = &b""[..];
     while !rest.is_empty() {
@@ -223,12 +236,24 @@ pub(super) fn field_value_length(values: &[u8]) -> usize {
         match byte {
             b'\\' if matches!(values.get(position + 1), Some(b'"' | b'\\')) => position += 1,
             b'"' => quoted = !quoted,
-            b',' if !quoted => break,
+            _ if quoted => {
+                position = next_in_quotes(values, position);
+                continue;
+            }
+            b',' => break,
             _ => {}
         }
         position += 1;
     }
     position
+}
+
+/// From a byte inside quotes that is no quote, the next one that means something there. At a backslash that means nothing, the
+/// one behind it.
+fn next_in_quotes(line: &[u8], position: usize) -> usize {
+    let from = position + 1;
+    let rest = line.get(from..).unwrap_or_default();
+    from + memchr2(b'"', b'\\', rest).unwrap_or(rest.len())
 }
 
 /// What stands behind the fields of a line that is not refused.

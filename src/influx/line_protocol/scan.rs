@@ -135,26 +135,44 @@ pub(super) fn scan_line(body: &[u8], start: usize) -> (usize, bool) {
     }
 }
 
+/// Goes from one byte that means something to the next. Between them only `=` and `,` are counted.
 fn scan_line_with_quotes(body: &[u8], start: usize) -> (usize, bool) {
     let mut position = start;
     let mut in_fields = false;
-    let (mut equals, mut commas) = (0_usize, 0_usize);
-    while let Some(&byte) = body.get(position) {
-        match byte {
-            b'\\' if position + 2 < body.len() => position += 1,
-            b' ' => in_fields = true,
-            b'=' if in_fields => equals += 1,
-            b',' if in_fields => commas += 1,
-            b'"' if in_fields && equals > commas => match closing_quote(body, position + 1) {
+    // How many more `=` than `,` the fields hold outside of quotes.
+    let mut more_equals = 0_isize;
+    loop {
+        let rest = body.get(position..).unwrap_or_default();
+        let quote = if in_fields { b'"' } else { b' ' };
+        let Some(distance) = memchr3(quote, b'\\', b'\n', rest) else {
+            return (body.len(), false);
+        };
+        if in_fields {
+            more_equals += count(rest.get(..distance).unwrap_or_default());
+        }
+        position += distance;
+        match body.get(position) {
+            Some(b'\n') => return (position, false),
+            Some(b' ') => in_fields = true,
+            Some(b'\\') if position + 2 < body.len() => position += 1,
+            Some(b'"') if more_equals > 0 => match closing_quote(body, position + 1) {
                 Some(quote) => position = quote,
                 None => return (body.len(), true),
             },
-            b'\n' => return (position, false),
             _ => {}
         }
         position += 1;
     }
-    (body.len(), false)
+}
+
+/// How many more `=` than `,` there are. Few enough at once for a byte to count them, so that the processor counts many at once.
+fn count(bytes: &[u8]) -> isize {
+    let weight = |byte: u8| i8::from(byte == b'=') - i8::from(byte == b',');
+    let pieces = bytes.chunks(i8::MAX as usize);
+    pieces
+        .map(|piece| piece.iter().map(|byte| weight(*byte)).sum::<i8>())
+        .map(isize::from)
+        .sum()
 }
 
 /// The quote that ends the quotes which `from` stands in. Inside them only quotes and backslashes mean anything.

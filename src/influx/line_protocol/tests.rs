@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::influx::precision::Precision;
 
+mod plain;
+
 const NOW: i64 = 1_700_000_000_123_456_789;
 
 const MOST_TAGS: usize = 1000;
@@ -446,6 +448,65 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
         1 => any::<u8>(),
     ];
     proptest::collection::vec(byte, 0..60)
+}
+
+/// Lines that are mostly points, of what means something behind their key.
+fn lines() -> impl Strategy<Value = Vec<u8>> {
+    let key = proptest::sample::select(vec!["m ", "m,a=b ", "m\t ", " ", "m\\ x,a=b\\,c ", "m \t"]);
+    let part = proptest::sample::select(vec![
+        "v=1",
+        "w=t",
+        "x=-2.5e3",
+        "=1",
+        "y=\"",
+        "\"",
+        "a b",
+        "\\",
+        "\\\"",
+        "\\\\",
+        ",",
+        ",",
+        "=",
+        "\n",
+        "z=2i",
+        " ",
+        "\"a,b=c d\"",
+    ]);
+    (key, proptest::collection::vec(part, 0..8))
+        .prop_map(|(key, parts)| [key, &parts.concat()].concat().into_bytes())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn lines_end_where_the_plain_walk_ends_them(body in prop_oneof![bodies(), lines()], start in 0_usize..8) {
+        let start = start.min(body.len());
+        prop_assert_eq!(scan::scan_line(&body, start), plain::scan_line(&body, start));
+    }
+
+    #[test]
+    fn fields_are_taken_as_the_plain_walks_take_them(line in prop_oneof![bodies(), lines()]) {
+        let found = inspect(&line);
+        match (plain::fields(&line), found) {
+            (None, found) => prop_assert_eq!(found, LineShape::Refused),
+            (Some((end, last)), LineShape::Unsafe { fields_end }) => {
+                prop_assert_eq!(fields_end, end);
+                prop_assert!(last == b"\"" || line[end..].contains(&b'\n'));
+            }
+            (Some((_, last)), LineShape::Accepted { .. }) => prop_assert_ne!(last, &b"\""[..]),
+            (Some((end, _)), LineShape::Refused) => {
+                // Only the time is to blame then: without it the line is taken.
+                prop_assert_ne!(inspect(&line[..end]), LineShape::Refused);
+            }
+        }
+    }
+
+    #[test]
+    fn digits_at_the_end_are_counted(text in "[0-9/:a\\x80-\\xff]{0,6}[0-9]{0,21}") {
+        let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
+        prop_assert_eq!(normalize::digits_at_end(text.as_bytes()), digits);
+    }
 }
 
 proptest! {

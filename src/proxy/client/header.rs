@@ -5,7 +5,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::StatusCode;
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter};
 
 use super::framing::Framing;
 use super::rejection::Rejection;
@@ -68,7 +68,7 @@ fn first_line_start(bytes: &[u8]) -> Result<usize, Rejection> {
     Ok(start)
 }
 
-/// A line without its end, and what follows it.
+/// A line or word without its end, and what follows it.
 type Split<'a> = (&'a [u8], &'a [u8]);
 
 /// Splits the first line off. A carriage return inside it is an error.
@@ -88,17 +88,14 @@ fn split_line(bytes: &[u8]) -> Result<Option<Split<'_>>, Rejection> {
 
 /// Where the empty line that ends the header's lines ends.
 fn end_of_lines(lines: &[u8]) -> Option<usize> {
-    if lines.starts_with(b"\n") {
-        return Some(1);
-    }
-    if lines.starts_with(b"\r\n") {
-        return Some(2);
-    }
-    // Few write bare line feeds, so the second search is mostly over the header alone.
-    let strict = memmem::find(lines, b"\n\r\n").map(|at| at + 3);
-    let searched = strict.and_then(|end| lines.get(..end)).unwrap_or(lines);
-    let bare = memmem::find(searched, b"\n\n").map(|at| at + 2);
-    bare.or(strict)
+    let starts = std::iter::once(0).chain(memchr_iter(b'\n', lines).map(|end| end + 1));
+    starts
+        .into_iter()
+        .find_map(|start| match lines.get(start..)? {
+            [b'\n', ..] => Some(start + 1),
+            [b'\r', b'\n', ..] => Some(start + 2),
+            _ => None,
+        })
 }
 
 /// The first line.
@@ -111,12 +108,8 @@ struct RequestLine<'a> {
 
 impl<'a> RequestLine<'a> {
     fn understand(line: &'a [u8]) -> Result<Self, Rejection> {
-        let mut words = line.splitn(3, |byte| *byte == b' ');
-        let (Some(method), Some(target), Some(version)) =
-            (words.next(), words.next(), words.next())
-        else {
-            return Err(NO_HTTP);
-        };
+        let (method, rest) = split_word(line)?;
+        let (target, version) = split_word(rest)?;
         if !is_token(method) {
             return Err(NO_HTTP);
         }
@@ -146,6 +139,13 @@ impl<'a> RequestLine<'a> {
             is_old,
         })
     }
+}
+
+/// Splits at the first space.
+fn split_word(text: &[u8]) -> Result<Split<'_>, Rejection> {
+    let space = memchr(b' ', text).ok_or(NO_HTTP)?;
+    let (word, rest) = text.split_at_checked(space).ok_or(NO_HTTP)?;
+    Ok((word, rest.get(1..).unwrap_or_default()))
 }
 
 /// Reads the lines and writes the header anew.
@@ -226,10 +226,8 @@ impl<'a> Builder<'a> {
             }
         };
         let value = value.trim_ascii();
-        if !value
-            .iter()
-            .all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
-        {
+        let is_control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
+        if target::any(value, is_control) {
             return Err(Rejection::malformed(
                 "a control character in the request's header",
             ));
@@ -364,7 +362,8 @@ fn is_token(bytes: &[u8]) -> bool {
 }
 
 fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    const TOKEN: [bool; 256] = target::alphanumeric_or(b"!#$%&'*+-.^_`|~");
+    TOKEN[usize::from(byte)]
 }
 
 /// Whether answers to this method have no body.
@@ -373,4 +372,5 @@ pub(super) fn is_head(method: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[path = "header/tests.rs"]
 mod tests;

@@ -5,6 +5,7 @@
 
 use bytes::{BufMut, BytesMut};
 use http::uri::Authority;
+use memchr::memchr;
 
 use super::rejection::Rejection;
 
@@ -23,10 +24,10 @@ pub(super) struct Target<'a> {
 ///
 /// Everything but the origin form, the absolute form of `http` and `https`, and `*` with OPTIONS.
 pub(super) fn understand<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Rejection> {
-    if target.contains(&b'#') {
+    if memchr(b'#', target).is_some() {
         return Err(Rejection::malformed("a raw # in the request's target"));
     }
-    if !target.iter().all(|byte| *byte > b' ' && *byte != 0x7f) {
+    if any(target, |byte| byte <= b' ' || byte == 0x7f) {
         return Err(Rejection::malformed(
             "a control character in the request's target",
         ));
@@ -70,9 +71,29 @@ fn absolute(target: &[u8]) -> Result<(Option<&[u8]>, &[u8]), Rejection> {
 
 /// Whether a `Host` header may have this value. Userinfo is not one: InfluxDB ignores it, and others do not.
 pub(super) fn is_host(value: &[u8]) -> bool {
-    let may_stand =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b"!$%&'()*+,-.:;=[]_~".contains(byte);
-    value.iter().all(may_stand)
+    const HOST: [bool; 256] = alphanumeric_or(b"!$%&'()*+,-.:;=[]_~");
+    value.iter().all(|byte| HOST[usize::from(*byte)])
+}
+
+/// Which bytes are ASCII letters, digits or one of `others`.
+pub(super) const fn alphanumeric_or(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
+/// Whether `holds` is true of any byte. All of them are looked at, so that the processor looks at many at once.
+pub(super) fn any(bytes: &[u8], holds: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(false, |any, byte| any | holds(*byte))
 }
 
 impl Target<'_> {
@@ -82,11 +103,19 @@ impl Target<'_> {
         if !self.rest.starts_with(b"/") && self.rest != b"*" {
             into.put_u8(b'/');
         }
-        for byte in self.rest {
-            if is_raw(*byte) {
-                into.put_slice(&[b'%', hex_digit(byte >> 4), hex_digit(byte & 15)]);
-            } else {
-                into.put_u8(*byte);
+        if !any(self.rest, is_raw) {
+            into.put_slice(self.rest);
+            return;
+        }
+        for run in self
+            .rest
+            .chunk_by(|one, next| !is_raw(*one) && !is_raw(*next))
+        {
+            match run {
+                [byte] if is_raw(*byte) => {
+                    into.put_slice(&[b'%', hex_digit(byte >> 4), hex_digit(byte & 15)]);
+                }
+                plain => into.put_slice(plain),
             }
         }
     }
@@ -94,7 +123,7 @@ impl Target<'_> {
 
 /// Whether the byte may not stand in a target as it is (RFC 3986).
 fn is_raw(byte: u8) -> bool {
-    byte >= 0x7f || b"\"<>\\^`{|}".contains(&byte)
+    byte >= 0x7f || matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{'..=b'}')
 }
 
 fn hex_digit(value: u8) -> u8 {

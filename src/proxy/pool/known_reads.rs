@@ -53,11 +53,7 @@ impl KnownReads {
         }
         let mut hasher = self.key.build_hasher();
         for text in [target, body] {
-            for run in text.chunk_by(|one, next| one.is_ascii_digit() == next.is_ascii_digit()) {
-                let is_time = run.len() >= DIGITS_OF_TIMES
-                    && run.first().is_some_and(|byte| byte.is_ascii_digit());
-                hasher.write(if is_time { b"t" } else { run });
-            }
+            without_times(text, |piece| hasher.write(piece));
             hasher.write_u8(0xff);
         }
         // No slot that is empty is like a shape.
@@ -83,9 +79,53 @@ impl KnownReads {
     }
 }
 
+/// Hands on the pieces of a text, with a `t` for each time. Of as many digits in a row as a time has, at least one is looked at.
+fn without_times(text: &[u8], mut take: impl FnMut(&[u8])) {
+    let is_other = |byte: &u8| !byte.is_ascii_digit();
+    let mut taken = 0;
+    let mut at = DIGITS_OF_TIMES - 1;
+    while let Some((before, behind)) = text.split_at_checked(at)
+        && let Some(byte) = behind.first()
+    {
+        if byte.is_ascii_digit() {
+            let start = before
+                .iter()
+                .rposition(is_other)
+                .map_or(0, |other| other + 1);
+            let end = at + behind.iter().position(is_other).unwrap_or(behind.len());
+            if end - start >= DIGITS_OF_TIMES {
+                take(text.get(taken..start).unwrap_or_default());
+                take(b"t");
+                taken = end;
+            }
+            at = end;
+        }
+        at += DIGITS_OF_TIMES;
+    }
+    take(text.get(taken..).unwrap_or_default());
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+
+        #[test]
+        fn every_time_is_found(text in "([0-9]{8,11}|[0-9]{1,25}|[a-c=&]{1,3}){0,12}") {
+            let mut found = Vec::new();
+            without_times(text.as_bytes(), |piece| found.extend_from_slice(piece));
+            let runs = text.as_bytes().chunk_by(|one, next| one.is_ascii_digit() == next.is_ascii_digit());
+            let expected: Vec<u8> = runs
+                .flat_map(|run| if run.len() >= DIGITS_OF_TIMES && run[0].is_ascii_digit() { b"t" } else { run })
+                .copied()
+                .collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
 
     #[test]
     fn times_may_differ_and_nothing_else() {

@@ -1,0 +1,4 @@
+//! What each request goes through at the front.
+
+mod client;
+mod pool;
