@@ -66,6 +66,11 @@ impl Reactors {
         self.0.len()
     }
 
+    /// What tells whether all of them go on.
+    pub fn pulse(&self) -> Pulse {
+        Pulse(self.0.iter().map(|one| one.handle.clone()).collect())
+    }
+
     /// Runs `task` on the one that has the fewest.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let least = |reactor: &&Reactor| reactor.tasks.load(Ordering::Relaxed);
@@ -76,6 +81,21 @@ impl Reactors {
                 task.await;
                 drop(running);
             });
+        }
+    }
+}
+
+/// Tells whether all reactors go on.
+#[derive(Debug, Clone)]
+pub struct Pulse(Vec<Handle>);
+
+impl Pulse {
+    /// Returns once each of them has done what it was given now: not at all while one hangs.
+    pub async fn beat(&self) {
+        let beats = self.0.iter().map(|one| one.spawn(async {}));
+        for beat in beats.collect::<Vec<_>>() {
+            // One that has ended hangs no more.
+            let _ = beat.await;
         }
     }
 }

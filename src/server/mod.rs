@@ -3,8 +3,9 @@
 //! # Start
 //!
 //! Counters, pools, relays (each opens its journal and recovers), the sockets of UDP, the proxy, its sockets: whatever fails, fails before
-//! anything is served. Then Pingora runs two services: the pools' checks and names, and the frontends, in whose runtime the
-//! relays' replicators and the UDP listeners run too; in it the [service manager](service_manager) is told that haflux is ready.
+//! anything is served. Then Pingora runs two services: the pools' checks and names, and the frontends. What they accept is served on
+//! [reactors](crate::reactors), on which the relays' replicators and the UDP listeners run too; from there the
+//! [service manager](service_manager) is told that haflux is ready.
 //!
 //! Sockets that systemd holds are [taken](crate::inherited) instead of bound; they outlive the process, so that a restart refuses nobody.
 //!
@@ -177,16 +178,17 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
         .map(|task| until_the_end(task, ended.clone(), Arc::clone(&failed)))
         .collect();
     drop(ended);
+    let reactors = Reactors::start(config.server.threads).map_err(RunError::Threads)?;
+    let reactors = Arc::new(reactors);
     // The stop does not wait for this one: it must say that the process lives until the end.
     let counting = Arc::clone(&proxy);
     tasks.push(Box::pin(service_manager.attend(
         move || service_manager::status(&counting.stats()),
+        reactors.pulse(),
         serving.subscribe(),
     )));
     let bound = proxy.bind(&mut inherited)?;
     inherited.let_go();
-    let reactors = Reactors::start(config.server.threads).map_err(RunError::Threads)?;
-    let reactors = Arc::new(reactors);
     for (frontend, addresses) in config.frontends.iter().zip(bound.addresses()) {
         for address in addresses {
             info!("frontend {} listens on {address}", frontend.name);

@@ -24,6 +24,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::reactors::Pulse;
 use crate::stats::Stats;
 use crate::stats::snapshot::Status;
 
@@ -67,12 +68,12 @@ impl ServiceManager {
         }
     }
 
-    /// Says that everything is recovered and served, then keeps saying that the runtime lives and how haflux is (`status`, a
-    /// line), and once that `stop` has become true. Runs until it is dropped; for the runtime that serves. Returns at once if
-    /// there is no service manager.
+    /// Says that everything is recovered and served, then keeps saying that whatever serves lives (`pulse`) and how haflux is (`status`,
+    /// a line), and once that `stop` has become true. Runs until it is dropped. Returns at once if there is no service manager.
     pub(super) async fn attend(
         self: Arc<Self>,
         status: impl Fn() -> String + Send,
+        pulse: Pulse,
         mut stop: watch::Receiver<bool>,
     ) {
         if self.socket.is_none() {
@@ -94,6 +95,7 @@ impl ServiceManager {
                     unsaid = "STOPPING=1\n";
                 }
             }
+            pulse.beat().await;
             let status = match is_stopping {
                 false => status(),
                 true => "stops: answers what is in flight, then closes the journal".to_owned(),
@@ -182,6 +184,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::reactors::Reactors;
 
     fn manager(folder: &TempDir, watchdog: Duration) -> (ServiceManager, UnixDatagram) {
         let path = folder.path().join("notify");
@@ -203,29 +206,28 @@ mod tests {
         messages.collect()
     }
 
-    /// The beat comes from the runtime: one whose only thread hangs sends none.
+    /// One of the threads that serve hangs: there is no beat until it goes on.
     #[test]
-    fn a_runtime_that_hangs_sends_no_beat() {
+    fn a_reactor_that_hangs_stops_the_beat() {
         let folder = tempfile::tempdir().unwrap();
         let (manager, socket) = manager(&folder, Duration::from_millis(30));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_time()
-            .build()
-            .unwrap();
+        let reactors = Reactors::start(2).unwrap();
         let (_stop, stopped) = watch::channel(false);
-        runtime.spawn(Arc::new(manager).attend(|| "serves".to_owned(), stopped));
+        let status = || "serves".to_owned();
+        reactors.spawn(Arc::new(manager).attend(status, reactors.pulse(), stopped));
         let begun = std::time::Instant::now();
         while heard(&socket).is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(30), "no beat");
         }
         let (hangs, is_hanging) = std::sync::mpsc::channel();
         let (end, ended) = std::sync::mpsc::channel::<()>();
-        runtime.spawn(async move {
+        // The other one has less to do.
+        reactors.spawn(async move {
             hangs.send(()).unwrap();
             ended.recv().unwrap();
         });
         is_hanging.recv().unwrap();
+        std::thread::sleep(Duration::from_millis(100));
         heard(&socket);
         std::thread::sleep(Duration::from_millis(200));
         assert_eq!(heard(&socket), Vec::<String>::new());

@@ -1,6 +1,6 @@
 //! The HTTP client of one replica: connections kept between requests, one deadline around a whole exchange.
 //!
-//! Connections are Pingora's; the request is written as it is and its answer is read by [`response`](crate::relay::replica::response), which
+//! Connections are Pingora's; the request is written as it is and its answer is read by [`response`], which
 //! says why. One call sends a request once: whether it is sent again is for the caller to say, who counts. A statement must not go out twice, and may take minutes: it has a connection of its own, and no deadline as
 //! long as that lives (rule S3).
 //!
