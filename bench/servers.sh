@@ -70,7 +70,7 @@ start_haproxy() {
 	{
 		cat <<END
 global
-    maxconn 10000
+    maxconn 5000
     nbthread 2
 defaults
     mode http
