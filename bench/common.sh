@@ -33,10 +33,14 @@ stop() {
 	wait "$process" 2>/dev/null || true
 }
 
+# An nginx that is killed leaves its workers behind, so it is asked to end.
 stop_all() {
 	local name
 	for name in "${!PROCESS[@]}"; do
-		stop "$name" KILL
+		case $name in
+		replicas | away) stop "$name" ;;
+		*) stop "$name" KILL ;;
+		esac
 	done
 }
 
