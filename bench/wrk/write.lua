@@ -1,8 +1,10 @@
--- Writes of so many lines: wrk ... -s write.lua URL -- LINES. Bodies are made before the clock runs, and sent in turn.
-local bodies, turn = {}, 0
+-- Writes of so many lines: wrk ... -s write.lua URL -- LINES [DATABASES]. Bodies are made before the clock runs, and sent in
+-- turn, to so many databases in turn.
+local bodies, turn, databases = {}, 0, 1
 
 function init(args)
 	local lines = tonumber(args[1])
+	databases = tonumber(args[2] or 1)
 	local count = math.max(4, math.floor(2000 / lines))
 	local begin = 1600000000
 	for body = 1, count do
@@ -19,7 +21,8 @@ end
 
 function request()
 	turn = turn % #bodies + 1
-	return wrk.format("POST", nil, nil, bodies[turn])
+	local path = databases > 1 and "/write?db=bench" .. turn % databases or nil
+	return wrk.format("POST", path, nil, bodies[turn])
 end
 
 -- Requests a second, milliseconds at the 50th and 99th percentile, requests, what went wrong.
