@@ -22,7 +22,7 @@ const MAX_TRAILERS: usize = 256;
 const FIRST: usize = 4 * 1024;
 
 /// Bytes that are read at once of longer ones.
-const PIECE: usize = 32 * 1024;
+const PIECE: usize = 64 * 1024;
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +152,8 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
 pub(crate) struct ResponseReader<C> {
     connection: C,
     buffer: BytesMut,
+    /// Bytes that the next read takes.
+    room: usize,
     rest: Rest,
     keep_alive: bool,
 }
@@ -162,6 +164,7 @@ impl<C: AsyncRead + Unpin> ResponseReader<C> {
         Self {
             connection,
             buffer: BytesMut::new(),
+            room: FIRST,
             rest: Rest::Nothing,
             keep_alive: false,
         }
@@ -251,11 +254,8 @@ impl<C: AsyncRead + Unpin> ResponseReader<C> {
     }
 
     async fn more(&mut self) -> Result<(), ResponseError> {
-        let room = match self.buffer.capacity() {
-            0 => FIRST,
-            _ => PIECE,
-        };
-        self.buffer.reserve(room);
+        self.buffer.reserve(self.room);
+        self.room = PIECE;
         match self.connection.read_buf(&mut self.buffer).await? {
             0 => Err(ResponseError::Closed(self.buffer.len())),
             _ => Ok(()),
