@@ -6,7 +6,8 @@ answers() { # PORT PATH
 	curl --silent --fail --max-time 2 --output "$folder/answer" "http://127.0.0.1:$1$2"
 }
 
-# start_haflux PORT...: before these servers; its own ports are left in relay_port and plain_port.
+# start_haflux PORT...: before these servers, or with its plain pool before those of plain_servers; its own ports are left in relay_port and
+# plain_port.
 start_haflux() {
 	local port servers= count=0
 	for port in "$@"; do
@@ -48,7 +49,7 @@ servers = [$servers]
 [[backend]]
 name = "servers"
 balance = "roundrobin"
-servers = [$servers]
+servers = [${plain_servers:-$servers}]
 END
 	rm -rf "$folder/haflux"
 	start haflux "$binary" run --config "$folder/haflux.toml"

@@ -70,10 +70,11 @@ fn nobody_is_refused_while_one_process_takes_the_place_of_another() {
     let crowd = beside(1, send, || Crowd::work_beside(&url, &length, steps));
     let sent = datagrams.load(Ordering::Relaxed);
     println!(
-        "{} requests and {sent} datagrams over {upgrades} upgrades in {:?}, none failed; the longest request took {:?}",
+        "{} requests and {sent} datagrams over {upgrades} upgrades in {:?}, none failed; the longest request took {:?}, {} took over a second",
         crowd.answered(),
         begun.elapsed(),
-        crowd.longest()
+        crowd.longest(),
+        crowd.over_a_second()
     );
     for node in [&lab.node1, &lab.node2] {
         wait_until("every acknowledged point, and every datagram", SOON, || {

@@ -50,7 +50,9 @@ row_tunnel() {
 	free_port && port=$REPLY
 	start upgrading python3 bench/upgrading.py "$port"
 	until_true 10 'the stand-in answers' answers "$port" /ping
-	start_both "$port" "$port"
+	start_haproxy "$port"
+	start_replicas 2
+	plain_servers="{ name = \"upgrading\", address = \"127.0.0.1:$port\" }" start_haflux "${replica_ports[@]}"
 	each_connection haproxy "$haproxy_port" 500 "$upgrade"
 	peer=$REPLY
 	each_connection haflux "$plain_port" 500 "$upgrade"
@@ -58,6 +60,7 @@ row_tunnel() {
 	size tunnel 'memory of a tunnel: haflux' "$REPLY" "$peer"
 	stop haproxy
 	stop haflux
+	stop replicas
 	stop upgrading
 }
 

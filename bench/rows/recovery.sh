@@ -18,7 +18,7 @@ row_away() {
 		stop node2
 		round 'one down'
 		start_influxd node2 "$two"
-		until_true 120 'both nodes have everything' relay_state '[.replicas[] | .status == "up" and .lag.records == 0] | all'
+		until_true 120 'both nodes have everything' relay_state '[.replicas[] | .status == "fresh" and .lag.records == 0] | all'
 	done
 	alternate away '1-line writes' 0
 	stop haflux

@@ -42,6 +42,7 @@ pub struct Crowd {
     answered: AtomicU64,
     acknowledged: AtomicU64,
     longest: AtomicU64,
+    over_a_second: AtomicU64,
     failed: Mutex<Vec<String>>,
 }
 
@@ -82,6 +83,11 @@ impl Crowd {
         Duration::from_millis(self.longest.load(Ordering::Relaxed))
     }
 
+    /// How many requests took over a second.
+    pub fn over_a_second(&self) -> u64 {
+        self.over_a_second.load(Ordering::Relaxed)
+    }
+
     fn ask(&self, url: &str, is_read: bool) -> Result<(), String> {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         let (method, path, body, expected) = if is_read {
@@ -95,6 +101,8 @@ impl Crowd {
         let answer = http::try_request(method, &format!("{url}/{path}"), &[], body.as_bytes());
         let took = u64::try_from(begun.elapsed().as_millis()).expect("a short time");
         self.longest.fetch_max(took, Ordering::Relaxed);
+        self.over_a_second
+            .fetch_add(u64::from(took > 1000), Ordering::Relaxed);
         match answer {
             Ok(answer) if answer.status == expected => {
                 self.acknowledged
