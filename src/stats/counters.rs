@@ -11,11 +11,12 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::admin_state::AdminState;
 use super::outages::Outages;
 use super::rate::Rate;
+use super::sharded::Sharded;
 use super::times::{Average, Histogram, Latency};
 
 /// A number that only grows. A clone is the same number.
 #[derive(Debug, Default, Clone)]
-pub struct Counter(Arc<AtomicU64>);
+pub struct Counter(Arc<Sharded<AtomicU64>>);
 
 impl Counter {
     /// Adds one.
@@ -25,12 +26,13 @@ impl Counter {
 
     /// Adds `n`.
     pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
+        self.0.here().fetch_add(n, Ordering::Relaxed);
     }
 
     /// The sum so far.
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        let counts = self.0.all().map(|count| count.load(Ordering::Relaxed));
+        counts.fold(0, u64::wrapping_add)
     }
 }
 

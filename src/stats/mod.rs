@@ -25,6 +25,7 @@ mod picture;
 pub mod prometheus;
 pub mod rate;
 pub mod server_handle;
+mod sharded;
 pub mod snapshot;
 pub mod times;
 pub mod units;

@@ -8,6 +8,8 @@ use serde::de::Error as _;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::sharded::Sharded;
+
 /// Over how many requests averages and percentiles go, as HAProxy's averages.
 const WINDOW: u64 = 1024;
 
@@ -56,7 +58,10 @@ impl Average {
 
 /// How many times lay in which range.
 #[derive(Debug, Default)]
-pub struct Histogram {
+pub struct Histogram(Sharded<Buckets>);
+
+#[derive(Debug, Default)]
+struct Buckets {
     /// Times up to each bound that are over the one before; then those over the last.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     sum: AtomicU64,
@@ -128,17 +133,19 @@ impl Histogram {
     pub fn add(&self, time: Duration) {
         let time = micros(time);
         let bucket = BOUNDS.partition_point(|bound| *bound < time);
-        if let Some(bucket) = self.buckets.get(bucket) {
+        let here = self.0.here();
+        if let Some(bucket) = here.buckets.get(bucket) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
-        self.sum.fetch_add(time, Ordering::Relaxed);
+        here.sum.fetch_add(time, Ordering::Relaxed);
     }
 
     /// Reads it.
     pub fn read(&self) -> HistogramReading {
         let mut count = 0;
-        let mut cumulated = self.buckets.iter().map(|bucket| {
-            count += bucket.load(Ordering::Relaxed);
+        let mut cumulated = (0..=BOUNDS.len()).map(|bucket| {
+            let counts = self.0.all().filter_map(|one| one.buckets.get(bucket));
+            count += counts.map(|one| one.load(Ordering::Relaxed)).sum::<u64>();
             count
         });
         let up_to = std::array::from_fn(|_| cumulated.next().unwrap_or_default());
@@ -146,7 +153,12 @@ impl Histogram {
         HistogramReading {
             up_to,
             count,
-            sum: Duration::from_micros(self.sum.load(Ordering::Relaxed)),
+            sum: Duration::from_micros(
+                self.0
+                    .all()
+                    .map(|one| one.sum.load(Ordering::Relaxed))
+                    .fold(0, u64::wrapping_add),
+            ),
         }
     }
 }
