@@ -40,6 +40,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a connection that was taken last may take to send its first request.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
+/// The same where newcomers wait meanwhile for the next process, which gets the socket.
+const FIRST_REQUEST_BEFORE_OTHERS: Duration = Duration::from_millis(300);
+
 /// A connection that was accepted is known here after so long, also on a machine that is busy.
 const SETTLE: Duration = Duration::from_millis(100);
 
@@ -88,6 +91,10 @@ impl Frontend {
     /// Serves what comes on `sockets` until `closed` is true, and lets its connections end. The queue of one that is inherited is for
     /// who comes next.
     async fn run(&self, sockets: Vec<BoundListener>, closed: &watch::Receiver<bool>) {
+        let patience = match sockets.iter().any(BoundListener::is_inherited) {
+            true => FIRST_REQUEST_BEFORE_OTHERS,
+            false => FIRST_REQUEST,
+        };
         join_all(
             sockets
                 .into_iter()
@@ -96,7 +103,7 @@ impl Frontend {
         .await;
         tokio::time::sleep(SETTLE).await;
         let heard = self.connections.unheard.none_left();
-        let _ = tokio::time::timeout(FIRST_REQUEST, heard).await;
+        let _ = tokio::time::timeout(patience, heard).await;
         self.connections.is_over.send_replace(true);
         for proxy in &self.connections.proxies {
             proxy.http_cleanup().await;
