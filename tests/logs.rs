@@ -314,7 +314,7 @@ fn levels_change_while_it_runs_and_repeats_are_counted() {
         let log = haflux.log();
         let lines = log
             .lines()
-            .filter(|line| line.contains(" DEBUG proxy::app: front: "));
+            .filter(|line| line.contains(" DEBUG proxy::forward: back: "));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     ping("before");
