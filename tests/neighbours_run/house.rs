@@ -38,7 +38,8 @@ pub fn start() -> Lab {
         databases: &[GOOD, EVIL],
         timeout: RELAY_TIMEOUT,
         rewind: REWIND,
-        relay: "",
+        // Attackers write a gigabyte while a node is away.
+        relay: "max_backlog = \"4GiB\"",
         pool: "on_stale = \"reject\"\nread_wait = \"1s\"",
         check: Duration::from_millis(500),
         access_log: false,
