@@ -1,4 +1,7 @@
-"""Stands in for a WebSocket server: `upgrading.py PORT` switches protocols and then keeps silent. Pings get 204."""
+"""Stands in for a WebSocket server: `upgrading.py PORT` switches protocols and then keeps silent. Pings get 204.
+
+Each request must bear the key of RFC 6455's example, because the answer bears the accept that belongs to it: HAProxy checks it.
+"""
 
 import asyncio
 import sys
@@ -9,7 +12,7 @@ async def serve(reader, writer):
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
             if b"upgrade: websocket" in head.lower():
-                writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+                writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
                 await reader.read()
                 return
             if head.startswith(b"GET /ping"):
