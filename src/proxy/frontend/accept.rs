@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use pingora::protocols::{GetSocketDigest, SocketDigest, l4};
+use rustix::io::Errno;
 
 /// Until the next try when the process, or the machine, has no room for a connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
@@ -25,16 +26,17 @@ impl Accepted {
     ///
     /// # Errors
     ///
-    /// Those of `accept(2)` that are the socket's or the process's, and no client's.
+    /// There is no room for it.
     pub(super) fn next_of(socket: &TcpListener) -> io::Result<Option<Self>> {
         loop {
             let (connection, client) = match socket.accept() {
                 Ok(accepted) => accepted,
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => continue,
-                    ErrorKind::WouldBlock => return Ok(None),
-                    _ => return Err(error),
-                },
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if is_want_of_room(&error) => return Err(error),
+                Err(error) => {
+                    log::debug!("a connection was gone before it was accepted: {error}");
+                    continue;
+                }
             };
             if connection.set_nonblocking(true).is_ok() {
                 return Ok(Some(Self { connection, client }));
@@ -66,6 +68,18 @@ impl Accepted {
     }
 }
 
+/// Whether the process or the machine has no room for a connection. Any other error of accept(2) is that of one connection, and has taken
+/// it from the queue.
+fn is_want_of_room(error: &io::Error) -> bool {
+    let number = Errno::from_io_error(error);
+    number.is_some_and(|number| {
+        matches!(
+            number,
+            Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM
+        )
+    })
+}
+
 /// Gives each connection that comes on `socket` to `serve`. Ends only with an error of the reactor.
 pub(super) async fn accept_all(socket: &TcpListener, serve: impl Fn(Accepted)) -> io::Result<()> {
     let socket = tokio::net::TcpListener::from_std(socket.try_clone()?)?;
@@ -76,11 +90,12 @@ pub(super) async fn accept_all(socket: &TcpListener, serve: impl Fn(Accepted)) -
         });
         match accepted {
             Ok(accepted) => serve(accepted),
-            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-            Err(error) => {
+            Err(error) if is_want_of_room(&error) => {
                 log::error!("no connection can be accepted: {error}");
                 tokio::time::sleep(NO_ROOM).await;
             }
+            // The others come behind it.
+            Err(error) => log::debug!("a connection was gone before it was accepted: {error}"),
         }
     }
 }
