@@ -227,10 +227,12 @@ impl Exchange<'_> {
     /// Sends the request, and reads the beginning of its answer.
     async fn begin(&self, mut stream: Stream) -> Result<Started, Failure> {
         let silence = self.pool.config().server_timeout;
-        let sent = match timeout(silence, send(&mut stream, self.request)).await {
-            Ok(sent) => sent,
-            Err(_) => return Err(Failure::Silent(Error::new(ErrorType::WriteTimedout))),
-        };
+        let sent = send(&mut stream, self.request, silence).await;
+        if let Err(error) = &sent
+            && error.kind() == io::ErrorKind::TimedOut
+        {
+            return Err(Failure::Silent(Error::new(ErrorType::WriteTimedout)));
+        }
         let mut upstream = Upstream {
             reader: ResponseReader::new(stream),
             silence,
@@ -271,10 +273,17 @@ async fn lives(connector: &TransportConnector, address: SocketAddr, timeout: Dur
     }
 }
 
-async fn send(stream: &mut Stream, request: &Request) -> io::Result<()> {
-    stream.write_all(request.head()).await?;
-    if !request.rest().is_empty() {
-        stream.write_all(request.rest()).await?;
+/// Sends the request. The server may take no byte of it for as long as `silence`.
+async fn send(stream: &mut Stream, request: &Request, silence: Duration) -> io::Result<()> {
+    for part in [request.head(), request.rest()] {
+        let mut rest = part;
+        while !rest.is_empty() {
+            let written = timeout(silence, stream.write(rest)).await??;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            rest = rest.get(written..).unwrap_or_default();
+        }
     }
-    stream.flush().await
+    timeout(silence, stream.flush()).await?
 }

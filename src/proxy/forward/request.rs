@@ -1,4 +1,4 @@
-//! A request as it goes to a server: bytes, made once and sent to as many servers as are tried.
+//! A request as it goes to a server: bytes, written from the client's header once for each server that is tried.
 
 use std::net::{IpAddr, SocketAddr};
 
