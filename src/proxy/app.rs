@@ -19,7 +19,7 @@ use super::Rendered;
 use super::client::{BodyFault, Client};
 use super::forward::Forward;
 use super::forward::barrier::{Aim, Chooser};
-use super::forward::{self, tunnel};
+use super::forward::tunnel;
 use super::pool::Pool;
 use super::replicated;
 use super::routing::route::{self, Route};
@@ -29,6 +29,7 @@ use super::session::context::{Passed, RequestContext};
 use super::session::error_answer::{ErrorAnswer, send_whole};
 use super::session::error_kind::ErrorKind;
 use super::session::forwarded_for;
+use super::session::request_body::take_whole_body;
 use super::status_page;
 use crate::config::model::Target;
 use crate::logging;
@@ -278,9 +279,7 @@ impl Serving {
         pool: &Pool,
         upgrade: Option<HeaderValue>,
     ) -> pingora::Result<()> {
-        let Some(body) = forward::read_body(self, session, context).await? else {
-            return Ok(());
-        };
+        let body = take_whole_body(session).await?;
         let chooser = Chooser::new(pool, Aim::Any, context.source());
         let forward = Forward {
             pool,

@@ -28,7 +28,8 @@
 //!   relay, what reads to a server that the read barrier chooses. It is forwarded by own code (`forward`): it can be
 //!   repeated, and the header of the answer is held back until the first piece of its body, because InfluxDB sends 200 before
 //!   it executes;
-//! - a **plain pool** is served by Pingora's own path (`plain_pool`), which can tunnel a WebSocket and stream an upload of any size.
+//! - at a **plain pool** a request that has come whole, and one for a WebSocket, is forwarded by the same own code; any other goes Pingora's own path
+//!   (`plain_pool`), which streams an upload of any size.
 //!
 //! # A pool
 //!

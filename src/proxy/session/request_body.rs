@@ -10,11 +10,11 @@ use pingora::proxy::Session;
 use crate::budget::{Budget, Reservation};
 use crate::pieces::Pieces;
 
-/// A whole body; its bytes count against the budget until it is dropped.
+/// A whole body; its bytes count against the budget, if it was read within one, until it is dropped.
 #[derive(Debug)]
 pub struct HeldBody {
     bytes: Bytes,
-    _reservation: Reservation,
+    _reservation: Option<Reservation>,
 }
 
 /// Why there is no body.
@@ -65,7 +65,7 @@ pub async fn read_request_body(
     if session.is_body_done() {
         return Ok(HeldBody {
             bytes: Bytes::new(),
-            _reservation: reservation,
+            _reservation: Some(reservation),
         });
     }
     if pingora::protocols::http::v1::common::is_expect_continue_req(session.req_header()) {
@@ -95,6 +95,22 @@ pub async fn read_request_body(
     reservation.settle();
     Ok(HeldBody {
         bytes: pieces.join(),
-        _reservation: reservation,
+        _reservation: Some(reservation),
+    })
+}
+
+/// Takes the body of a request that has come whole: it is in the connection's memory already, which bounds it.
+///
+/// # Errors
+///
+/// It is malformed.
+pub(in crate::proxy) async fn take_whole_body(session: &mut Session) -> pingora::Result<HeldBody> {
+    let mut pieces = Pieces::default();
+    while let Some(piece) = session.read_request_body().await? {
+        pieces.push(piece);
+    }
+    Ok(HeldBody {
+        bytes: pieces.join(),
+        _reservation: None,
     })
 }

@@ -1,4 +1,4 @@
-//! Pools that go Pingora's own way.
+//! Pools that no relay replicates to.
 
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -30,6 +30,18 @@ async fn servers_take_turns_and_connections_are_kept() {
     until("all are counted", || stats.traffic.requests.get() == 8).await;
     assert_eq!(stats.servers[0].traffic.requests.get(), 4);
     assert_eq!(stats.traffic.responses.of_class(2), 8);
+}
+
+/// What queries may hold says nothing of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_body_passes_whatever_queries_may_hold() {
+    let a = StandIn::start("a", Behaviour::Answer).await;
+    let mut config = plain(vec![server("a", a.address)]);
+    config.server.max_query_body = 2;
+    let proxy = Running::start(config);
+    let mut client = proxy.connect().await;
+    assert_eq!(client.post("/api/ds/query", "body").await.body, "a");
+    assert!(a.requests().iter().all(|request| request.ends_with("body")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
