@@ -1,0 +1,17 @@
+//! What makes nodes hold the same again: the parts that `haflux compare`, `haflux mend` and `haflux replica rebuild` share, and
+//! these three. `docs/healing.md` says what they promise.
+//!
+//! | | |
+//! | --- | --- |
+//! | `node` | one node, asked past the journal in the name of an administrator: questions, points with their types, lines |
+//! | `schema` | what a node has besides points: databases, policies, continuous queries, users, rights, shards |
+//! | `jobs` | one work at a time for each relay: begun, asked for its progress, cancelled |
+//! | `compare` | where two or more nodes differ |
+//! | `mend` | makes the others hold what one holds there |
+//! | `rebuild` | makes an empty node hold all that another holds |
+//!
+//! Nothing here knows the journal's files or how a replica is followed: [`crate::relay`] pins the journal, takes a replica back,
+//! holds what comes for a moment, and says how far each has come.
+
+mod node;
+mod schema;
