@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub(crate) mod durable_file;
+pub mod heal;
 pub(crate) mod http_response;
 pub mod import;
 pub mod influx;

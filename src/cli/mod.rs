@@ -26,6 +26,7 @@ mod status;
 mod tables;
 mod text;
 mod top;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

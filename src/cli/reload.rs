@@ -39,6 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(Answer::Refused(error)) => eprintln!("{}", lines(error.to_string().as_bytes())),
         Ok(
             Answer::Misunderstood(_)
+            | Answer::Heal(_)
             | Answer::Replicas(_)
             | Answer::Servers(_)
             | Answer::Statistics(_)

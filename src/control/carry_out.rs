@@ -5,6 +5,7 @@ use std::sync::Arc;
 use log::{info, warn};
 
 use super::configuration::Configuration;
+use super::healing::Healing;
 use super::message::{Answer, Request};
 use super::replicas::{ControlError, Replicas};
 use super::servers::Servers;
@@ -15,6 +16,8 @@ use crate::logging;
 pub struct Orders {
     /// Of the replicas.
     pub replicas: Arc<dyn Replicas>,
+    /// Of comparing, mending and rebuilding.
+    pub healing: Arc<dyn Healing>,
     /// Of the servers.
     pub servers: Arc<dyn Servers>,
     /// Of the configuration.
@@ -25,6 +28,7 @@ pub struct Orders {
 pub(super) async fn carry_out(request: Request, orders: &Orders) -> Answer {
     let Orders {
         replicas,
+        healing,
         servers,
         configuration,
     } = orders;
@@ -35,6 +39,13 @@ pub(super) async fn carry_out(request: Request, orders: &Orders) -> Answer {
             // It says in the log what it changes.
             return match configuration.reload(dry_run).await {
                 Ok(said) => Answer::Done(said),
+                Err(error) => Answer::Refused(error),
+            };
+        }
+        Request::Heal { order, relay } => {
+            // It says in the log what it does.
+            return match healing.heal(relay.as_deref(), order).await {
+                Ok(report) => Answer::Heal(report),
                 Err(error) => Answer::Refused(error),
             };
         }

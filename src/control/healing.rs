@@ -28,12 +28,25 @@ pub enum HealOrder {
         /// The one to copy from; none: one that is fresh.
         source: Option<String>,
         /// Passwords of users, which cannot be read out of a node.
-        users: Vec<(String, String)>,
+        users: Passwords,
     },
     /// How does what was begun last stand?
     Progress {},
     /// End what is under way.
     Cancel {},
+}
+
+/// Users and their passwords; no view of them shows a password.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Passwords(pub Vec<(String, String)>);
+
+impl std::fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|user| &user.0))
+            .finish()
+    }
 }
 
 /// What is compared.

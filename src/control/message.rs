@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::healing::{HealOrder, HealReport};
 use super::replicas::{ControlError, ReplicaReport};
 use super::servers::ServerReport;
 use crate::config::model::Level;
@@ -54,6 +55,14 @@ pub enum Request {
         #[serde(default)]
         relay: Option<String>,
     },
+    /// [`Healing::heal`](super::Healing::heal).
+    Heal {
+        /// What.
+        order: HealOrder,
+        /// The relay; needed if there are several.
+        #[serde(default)]
+        relay: Option<String>,
+    },
     /// How does every server stand?
     Servers {},
     /// [`Servers::set_state`](super::Servers::set_state).
@@ -89,11 +98,16 @@ impl Request {
             Request::Statistics(_) | Request::Process {} | Request::Snapshot {} => Level::User,
             Request::Status {} | Request::Servers {} => Level::Operator,
             Request::LogLevel { levels } if levels.is_empty() => Level::Operator,
+            Request::Heal {
+                order: HealOrder::Progress {},
+                ..
+            } => Level::Operator,
             Request::LogLevel { .. }
             | Request::Reload { .. }
             | Request::RebuildBegin { .. }
             | Request::Readmit { .. }
             | Request::Skip { .. }
+            | Request::Heal { .. }
             | Request::ServerState { .. }
             | Request::ServerWeight { .. } => Level::Admin,
         }
@@ -106,6 +120,8 @@ impl Request {
 pub enum Answer {
     /// To [`Request::Status`].
     Replicas(Vec<ReplicaReport>),
+    /// To [`Request::Heal`].
+    Heal(Box<HealReport>),
     /// To [`Request::Servers`].
     Servers(Vec<ServerReport>),
     /// To [`Request::Statistics`].

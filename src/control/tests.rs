@@ -108,6 +108,19 @@ impl Configuration for Pretended {
 }
 
 #[async_trait]
+impl Healing for Pretended {
+    async fn heal(
+        &self,
+        relay: Option<&str>,
+        order: HealOrder,
+    ) -> Result<Box<HealReport>, ControlError> {
+        Err(ControlError::NotNow {
+            reason: format!("{relay:?} {order:?}"),
+        })
+    }
+}
+
+#[async_trait]
 impl Servers for Pretended {
     fn servers(&self) -> Vec<ServerReport> {
         Vec::new()
@@ -176,6 +189,7 @@ impl Served {
         let socket = bind(folder.path()).unwrap();
         let orders = Orders {
             replicas: Arc::clone(&replicas) as Arc<dyn Replicas>,
+            healing: Arc::clone(&replicas) as Arc<dyn Healing>,
             servers: Arc::clone(&replicas) as Arc<dyn Servers>,
             configuration: Arc::clone(&replicas) as Arc<dyn Configuration>,
         };

@@ -13,5 +13,10 @@
 //! Nothing here knows the journal's files or how a replica is followed: [`crate::relay`] pins the journal, takes a replica back,
 //! holds what comes for a moment, and says how far each has come.
 
+mod error;
+mod jobs;
 mod node;
+mod progress;
 mod schema;
+
+pub use jobs::{HealError, Healer};

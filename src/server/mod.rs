@@ -20,6 +20,7 @@
 //! last to go, because every acknowledgement before that leans on them.
 
 mod counters;
+mod healing;
 mod reload;
 mod replicas;
 mod servers;
@@ -42,6 +43,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::config::Config;
 use crate::control::{Configuration, ControlBindError, ControlSocket, Orders, of_data_dir};
+use crate::heal::Healer;
 use crate::inherited::Inherited;
 use crate::proxy::{BindError, CheckError, Proxy, RelayHandler, ServerOrders, build_pools};
 use crate::reactors::Reactors;
@@ -51,6 +53,7 @@ use crate::stats::Stats;
 
 pub use reload::Source;
 
+use healing::AllHealers;
 use reload::Reloader;
 use replicas::AllReplicas;
 use servers::AllServers;
@@ -158,7 +161,14 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
         service_manager: Arc::clone(&service_manager),
         turn: Mutex::default(),
     });
+    let healers = relays.iter().map(|relay| {
+        let folder = data_dir.join(&relay.stats().name);
+        Arc::new(Healer::new(Arc::clone(relay), folder))
+    });
     let orders = Orders {
+        healing: Arc::new(AllHealers {
+            healers: healers.collect(),
+        }),
         replicas: Arc::new(AllReplicas {
             proxy: Arc::clone(&proxy),
             relays: relays.clone(),

@@ -8,10 +8,19 @@ pub(in crate::heal) enum NodeError {
     Unreachable { node: String, reason: String },
     /// It answers that it cannot now: worth another try.
     #[error("{node} answered {status}: {reason}")]
-    Busy { node: String, status: u16, reason: String },
+    Busy {
+        node: String,
+        status: u16,
+        reason: String,
+    },
     /// It does not let these credentials do it.
     #[error("{node} answered {status} to the administrator {user:?}: {reason}")]
-    Unauthorized { node: String, status: u16, user: String, reason: String },
+    Unauthorized {
+        node: String,
+        status: u16,
+        user: String,
+        reason: String,
+    },
     /// It says an error, which it will say again.
     #[error("{node} refuses: {reason}")]
     Refused { node: String, reason: String },

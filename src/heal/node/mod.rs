@@ -52,8 +52,18 @@ pub(super) enum Written {
 
 impl Node {
     /// `timeout`: of the silence between two pieces of an answer.
-    pub(super) fn new(name: String, address: SocketAddr, credentials: Credentials, timeout: Duration) -> Node {
-        Node { name, address, credentials, timeout }
+    pub(super) fn new(
+        name: String,
+        address: SocketAddr,
+        credentials: Credentials,
+        timeout: Duration,
+    ) -> Node {
+        Node {
+            name,
+            address,
+            credentials,
+            timeout,
+        }
     }
 
     /// The server's name in its pool.
@@ -81,7 +91,12 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`]: not all of them may be there.
-    pub(super) async fn write(&self, database: &str, policy: &str, lines: Bytes) -> Result<Written, NodeError> {
+    pub(super) async fn write(
+        &self,
+        database: &str,
+        policy: &str,
+        lines: Bytes,
+    ) -> Result<Written, NodeError> {
         todo!()
     }
 }

@@ -1,0 +1,187 @@
+//! Begins a comparison, a mend or a rebuild in the haflux that runs, and follows it to its end.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::running;
+use super::text::one_line;
+use crate::control::{
+    Answer, AskError, ControlError, HealOrder, HealReport, HealState, Request, ask,
+};
+use crate::stats::units::{Bytes, Count, Span};
+
+/// How often it is asked how it stands.
+const PACE: Duration = Duration::from_millis(250);
+
+/// How often a line is written where there is no terminal.
+const LINE_PACE: Duration = Duration::from_secs(10);
+
+/// Why it could not be followed to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WorkError {
+    /// There was no answer.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// It was not begun.
+    #[error("{}", one_line(&.0.to_string()))]
+    Refused(ControlError),
+    /// It answered something else than was asked.
+    #[error("haflux did not understand it; is the one that runs of another version?")]
+    Misunderstood,
+}
+
+/// Puts one order.
+pub(super) fn order(
+    data_dir: &Path,
+    relay: Option<&str>,
+    order: HealOrder,
+) -> Result<Box<HealReport>, WorkError> {
+    let request = Request::Heal {
+        order,
+        relay: relay.map(str::to_owned),
+    };
+    match ask(data_dir, &request, running::LIMIT)? {
+        Answer::Heal(report) => Ok(report),
+        Answer::Refused(error) => Err(WorkError::Refused(error)),
+        Answer::Misunderstood(_)
+        | Answer::Done(_)
+        | Answer::Replicas(_)
+        | Answer::Servers(_)
+        | Answer::Statistics(_)
+        | Answer::Process(_)
+        | Answer::Snapshot(_) => Err(WorkError::Misunderstood),
+    }
+}
+
+/// Begins a work and returns when it is over, with what became of it. How it stands goes to standard error: on a terminal a line
+/// that is written over, else one every ten seconds; `quiet`: nothing. Whoever interrupts this ends nothing.
+pub(super) fn to_its_end(
+    data_dir: &Path,
+    relay: Option<&str>,
+    work: HealOrder,
+    quiet: bool,
+) -> Result<Box<HealReport>, WorkError> {
+    let mut report = order(data_dir, relay, work)?;
+    let relay = report.relay.clone();
+    let mut line = ProgressLine::new(quiet);
+    while report.state == HealState::Running {
+        line.show(&report);
+        std::thread::sleep(PACE);
+        report = order(data_dir, Some(&relay), HealOrder::Progress {})?;
+    }
+    line.clear();
+    Ok(report)
+}
+
+/// The line that says how a work stands.
+struct ProgressLine {
+    quiet: bool,
+    on_terminal: bool,
+    shown: Option<Instant>,
+}
+
+impl ProgressLine {
+    fn new(quiet: bool) -> ProgressLine {
+        ProgressLine {
+            quiet,
+            on_terminal: io::stderr().is_terminal(),
+            shown: None,
+        }
+    }
+
+    fn show(&mut self, report: &HealReport) {
+        let is_due = self
+            .shown
+            .is_none_or(|shown| self.on_terminal || shown.elapsed() >= LINE_PACE);
+        if self.quiet || !is_due {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let text = progress(report, SystemTime::now());
+        let mut stderr = io::stderr().lock();
+        // Nobody is helped by an error about it.
+        drop(match self.on_terminal {
+            true => write!(stderr, "\r\x1b[K{text}"),
+            false => writeln!(stderr, "{text}"),
+        });
+        drop(stderr.flush());
+    }
+
+    fn clear(&self) {
+        if self.on_terminal && self.shown.is_some() {
+            drop(write!(io::stderr(), "\r\x1b[K"));
+        }
+    }
+}
+
+/// `copying points: 37 %, 120 of 324 slices, 1,234,567 points, 96 MiB (12 MiB/s), about 2 min left`
+fn progress(report: &HealReport, now: SystemTime) -> String {
+    let (done, all) = report.slices;
+    let mut text = one_line(&report.step);
+    if all > 0 {
+        let percent = done.saturating_mul(100) / all;
+        text.push_str(&format!(
+            ": {percent} %, {} of {} slices",
+            Count(done),
+            Count(all)
+        ));
+    }
+    if report.points > 0 {
+        text.push_str(&format!(", {} points", Count(report.points)));
+    }
+    let elapsed = elapsed(report, now);
+    let milliseconds = u64::try_from(elapsed.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1);
+    if report.bytes > 0 {
+        let rate = report.bytes.saturating_mul(1000) / milliseconds;
+        text.push_str(&format!(", {} ({}/s)", Bytes(report.bytes), Bytes(rate)));
+    }
+    if done > 0 && done < all {
+        let left = milliseconds.saturating_mul(all - done) / done;
+        let left = Duration::from_secs(left / 1000);
+        text.push_str(&format!(", about {} left", Span(left)));
+    }
+    text
+}
+
+/// How long the work took, or has taken until now.
+pub(super) fn elapsed(report: &HealReport, now: SystemTime) -> Duration {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let until = report.ended.map_or(now, Duration::from_millis);
+    until.saturating_sub(Duration::from_millis(report.began))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_how_it_stands() {
+        let mut report = HealReport {
+            relay: "relay".to_owned(),
+            work: "rebuild".to_owned(),
+            state: HealState::Running,
+            step: "copying points\x1b[2J".to_owned(),
+            began: 1_000,
+            ended: None,
+            slices: (120, 324),
+            points: 1_234_567,
+            bytes: 96 << 20,
+            differences: Vec::new(),
+            differing: 0,
+            notes: Vec::new(),
+        };
+        let now = UNIX_EPOCH + Duration::from_secs(9);
+        assert_eq!(
+            progress(&report, now),
+            "copying points[2J: 37 %, 120 of 324 slices, 1,234,567 points, 96 MiB (12 MiB/s), about 13 s left"
+        );
+        report.slices = (0, 0);
+        (report.points, report.bytes) = (0, 0);
+        assert_eq!(progress(&report, now), "copying points[2J");
+        report.ended = Some(3_000);
+        assert_eq!(elapsed(&report, now), Duration::from_secs(2));
+    }
+}

@@ -1,0 +1,31 @@
+//! Why a work did not come to its end.
+
+use std::path::PathBuf;
+
+use super::node::NodeError;
+use crate::relay::ReplicaError;
+
+/// Why a work did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WorkError {
+    /// A person ended it.
+    #[error("it was cancelled")]
+    Cancelled,
+    /// A node did not give or take what it was asked.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The relay refuses.
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
+    /// A file of its own cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Something stands against it that a person must change.
+    #[error("{0}")]
+    Impossible(String),
+}

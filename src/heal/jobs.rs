@@ -1,0 +1,192 @@
+//! One work at a time for each relay: begun, asked for its progress, cancelled.
+//!
+//! Works run on a thread of their own, so that reading and comparing millions of points keeps no request waiting. It starts with
+//! the first work and stays: connections to nodes that the relay keeps belong to the thread that opened them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use futures_util::FutureExt;
+use log::{error, info, warn};
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Handle};
+
+use super::error::WorkError;
+use super::node::Node;
+use super::progress::Progress;
+use crate::config::PasswordFileError;
+use crate::control::{HealOrder, HealReport, HealState};
+use crate::influx::Credentials;
+use crate::relay::{Relay, words_of};
+
+/// Why an order is not carried out now.
+#[derive(Debug, thiserror::Error)]
+pub enum HealError {
+    /// Another one is under way.
+    #[error("a {0} is under way: haflux {0} --cancel ends it")]
+    UnderWay(String),
+    /// Nothing was begun since haflux started.
+    #[error("nothing was begun since haflux started")]
+    Nothing,
+    /// Who is to be asked for cannot be had.
+    #[error(transparent)]
+    Password(#[from] PasswordFileError),
+    /// There is no such node.
+    #[error("relay {relay} has no replica {name:?}; it has: {}", known.join(", "))]
+    UnknownNode {
+        /// The relay.
+        relay: String,
+        /// The name that was given.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// The thread cannot be had.
+    #[error("no thread for it: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Compares, mends and rebuilds the nodes of one relay.
+pub struct Healer {
+    relay: Arc<Relay>,
+    /// The relay's folder in `data_dir`.
+    folder: PathBuf,
+    last: Mutex<Option<Arc<Progress>>>,
+}
+
+impl Healer {
+    /// For a relay whose files are in `folder`.
+    pub fn new(relay: Arc<Relay>, folder: PathBuf) -> Healer {
+        Healer {
+            relay,
+            folder,
+            last: Mutex::new(None),
+        }
+    }
+
+    /// The relay.
+    pub fn relay(&self) -> &Arc<Relay> {
+        &self.relay
+    }
+
+    /// Carries out an order: a work has begun when this returns.
+    ///
+    /// # Errors
+    /// [`HealError`]: nothing has begun.
+    pub fn order(self: &Arc<Self>, order: HealOrder) -> Result<HealReport, HealError> {
+        match order {
+            HealOrder::Progress {} => self.last().map(|last| last.report()),
+            HealOrder::Cancel {} => {
+                let last = self.last()?;
+                last.cancel();
+                Ok(last.report())
+            }
+            HealOrder::Compare(_) => self.begin("compare", order),
+            HealOrder::Mend { .. } => self.begin("mend", order),
+            HealOrder::Rebuild { .. } => self.begin("rebuild", order),
+        }
+    }
+
+    fn last(&self) -> Result<Arc<Progress>, HealError> {
+        self.last.lock().clone().ok_or(HealError::Nothing)
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        name: &'static str,
+        order: HealOrder,
+    ) -> Result<HealReport, HealError> {
+        let nodes = self.nodes()?;
+        let thread = thread()?;
+        let progress = Arc::new(Progress::new(&self.relay.stats().name, name));
+        {
+            let mut last = self.last.lock();
+            if let Some(running) = last.as_ref().filter(|last| last.is_running()) {
+                return Err(HealError::UnderWay(running.report().work));
+            }
+            *last = Some(Arc::clone(&progress));
+        }
+        info!("relay {}: {name} begins", self.relay.stats().name);
+        let healer = Arc::clone(self);
+        let report = progress.report();
+        thread.spawn(async move { healer.work(name, order, &nodes, &progress).await });
+        Ok(report)
+    }
+
+    /// Does a work to its end, whatever that is.
+    async fn work(&self, name: &str, order: HealOrder, nodes: &[Node], progress: &Progress) {
+        let work = std::panic::AssertUnwindSafe(self.carry_out(order, nodes, progress));
+        let relay = &self.relay.stats().name;
+        let state = match work.catch_unwind().await {
+            Ok(Ok(())) => HealState::Done,
+            Ok(Err(WorkError::Cancelled)) => HealState::Cancelled,
+            Ok(Err(error)) => HealState::Failed(error.to_string()),
+            Err(panic) => {
+                let words = words_of(panic.as_ref());
+                error!("relay {relay}: {name} failed ({words})");
+                HealState::Failed(format!("it ended early: {words}"))
+            }
+        };
+        match &state {
+            HealState::Failed(reason) => warn!("relay {relay}: {name}: {reason}"),
+            HealState::Done | HealState::Cancelled | HealState::Running => {
+                let report = progress.report();
+                info!(
+                    "relay {relay}: {name} is over: {} slices, {} points, {} differences",
+                    report.slices.0, report.points, report.differing
+                );
+            }
+        }
+        progress.end(state);
+    }
+
+    async fn carry_out(
+        &self,
+        order: HealOrder,
+        nodes: &[Node],
+        progress: &Progress,
+    ) -> Result<(), WorkError> {
+        let relay = &self.relay;
+        let folder: &Path = &self.folder;
+        match order {
+            HealOrder::Compare(places) => {
+                todo!("{:?} {:?} {}", places, folder, relay.stats().name)
+            }
+            HealOrder::Mend { .. } => todo!("{}", nodes.len()),
+            HealOrder::Rebuild { .. } => todo!("{}", progress.differing()),
+            HealOrder::Progress {} | HealOrder::Cancel {} => Ok(()),
+        }
+    }
+
+    /// The relay's nodes that have an address, in the order of the configuration.
+    fn nodes(&self) -> Result<Vec<Node>, HealError> {
+        let credentials = Credentials::None;
+        let timeout = self.relay.settings().timeout;
+        let nodes = self.relay.nodes().into_iter();
+        Ok(nodes
+            .filter_map(|node| {
+                Some(Node::new(
+                    node.name,
+                    node.address?,
+                    credentials.clone(),
+                    timeout,
+                ))
+            })
+            .collect())
+    }
+}
+
+/// The thread on which works run.
+fn thread() -> std::io::Result<Handle> {
+    static THREAD: OnceLock<Handle> = OnceLock::new();
+    if let Some(handle) = THREAD.get() {
+        return Ok(handle.clone());
+    }
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("heal".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    // Two that begin at once leave one thread without work.
+    Ok(THREAD.get_or_init(|| handle).clone())
+}

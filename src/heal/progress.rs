@@ -1,0 +1,202 @@
+//! How a work stands: written by whoever does it, read by whoever asks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::control::{Difference, HealReport, HealState};
+
+/// Differences that are kept to be shown; more are counted.
+const MAX_DIFFERENCES: usize = 1_000;
+
+/// Lines for a person that are kept.
+const MAX_NOTES: usize = 200;
+
+/// How a work stands.
+pub(super) struct Progress {
+    relay: String,
+    work: &'static str,
+    began: u64,
+    slices: AtomicU64,
+    slices_done: AtomicU64,
+    points: AtomicU64,
+    bytes: AtomicU64,
+    differing: AtomicU64,
+    said: Mutex<Said>,
+    cancelled: watch::Sender<bool>,
+}
+
+/// What is told in words.
+struct Said {
+    state: HealState,
+    step: String,
+    ended: Option<u64>,
+    differences: Vec<Difference>,
+    notes: Vec<String>,
+}
+
+impl Progress {
+    /// A work begins. `work`: its name as a command.
+    pub(super) fn new(relay: &str, work: &'static str) -> Progress {
+        Progress {
+            relay: relay.to_owned(),
+            work,
+            began: now(),
+            slices: AtomicU64::new(0),
+            slices_done: AtomicU64::new(0),
+            points: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            differing: AtomicU64::new(0),
+            said: Mutex::new(Said {
+                state: HealState::Running,
+                step: String::new(),
+                ended: None,
+                differences: Vec::new(),
+                notes: Vec::new(),
+            }),
+            cancelled: watch::Sender::new(false),
+        }
+    }
+
+    /// What it is at, for a person.
+    pub(super) fn step(&self, what: impl Into<String>) {
+        self.said.lock().step = what.into();
+    }
+
+    /// So many more slices are to be done.
+    pub(super) fn expect(&self, slices: u64) {
+        self.slices.fetch_add(slices, Ordering::Relaxed);
+    }
+
+    /// One of them is.
+    pub(super) fn slice_done(&self) {
+        self.slices_done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many points were read, copied or written, and so many bytes read for them.
+    pub(super) fn points(&self, points: u64, bytes: u64) {
+        self.points.fetch_add(points, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Something differs. The first ones are kept to be shown.
+    pub(super) fn differs(&self, difference: Difference) {
+        self.differing.fetch_add(1, Ordering::Relaxed);
+        let kept = &mut self.said.lock().differences;
+        if kept.len() < MAX_DIFFERENCES {
+            kept.push(difference);
+        }
+    }
+
+    /// How many differences there are.
+    pub(super) fn differing(&self) -> u64 {
+        self.differing.load(Ordering::Relaxed)
+    }
+
+    /// What a person should know. Said twice it stands there once.
+    pub(super) fn note(&self, line: impl Into<String>) {
+        let line = line.into();
+        let notes = &mut self.said.lock().notes;
+        if notes.len() < MAX_NOTES && !notes.contains(&line) {
+            notes.push(line);
+        }
+    }
+
+    /// It is to end.
+    pub(super) fn cancel(&self) {
+        self.cancelled.send_replace(true);
+    }
+
+    /// Whether it is to end.
+    pub(super) fn is_cancelled(&self) -> bool {
+        *self.cancelled.borrow()
+    }
+
+    /// Returns when it is to end.
+    pub(super) async fn cancelled(&self) {
+        let mut cancelled = self.cancelled.subscribe();
+        // The sender lives as long as this.
+        drop(cancelled.wait_for(|cancelled| *cancelled).await);
+    }
+
+    /// It is over.
+    pub(super) fn end(&self, state: HealState) {
+        let mut said = self.said.lock();
+        said.state = state;
+        said.ended = Some(now());
+    }
+
+    /// Whether it is under way.
+    pub(super) fn is_running(&self) -> bool {
+        self.said.lock().state == HealState::Running
+    }
+
+    /// All of it, to be shown.
+    pub(super) fn report(&self) -> HealReport {
+        let said = self.said.lock();
+        HealReport {
+            relay: self.relay.clone(),
+            work: self.work.to_owned(),
+            state: said.state.clone(),
+            step: said.step.clone(),
+            began: self.began,
+            ended: said.ended,
+            slices: (
+                self.slices_done.load(Ordering::Relaxed),
+                self.slices.load(Ordering::Relaxed),
+            ),
+            points: self.points.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            differences: said.differences.clone(),
+            differing: self.differing(),
+            notes: said.notes.clone(),
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_bounded_and_counted() {
+        let progress = Progress::new("relay", "compare");
+        for number in 0..MAX_DIFFERENCES + 5 {
+            progress.differs(Difference {
+                kind: "point".to_owned(),
+                place: number.to_string(),
+                holds: Vec::new(),
+            });
+            progress.note(format!("note {}", number % 300));
+        }
+        progress.note("note 0");
+        progress.expect(3);
+        progress.slice_done();
+        let report = progress.report();
+        assert_eq!(report.differences.len(), MAX_DIFFERENCES);
+        assert_eq!(report.differing, MAX_DIFFERENCES as u64 + 5);
+        assert_eq!(report.notes.len(), MAX_NOTES);
+        assert_eq!(report.slices, (1, 3));
+        assert_eq!(report.state, HealState::Running);
+        progress.end(HealState::Done);
+        assert!(!progress.is_running() && progress.report().ended.is_some());
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_that_it_is_cancelled() {
+        let progress = Progress::new("relay", "mend");
+        assert!(!progress.is_cancelled());
+        let waits = progress.cancelled();
+        progress.cancel();
+        waits.await;
+        assert!(progress.is_cancelled());
+    }
+}
