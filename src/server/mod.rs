@@ -20,6 +20,7 @@
 //! last to go, because every acknowledgement before that leans on them.
 
 mod counters;
+mod open_files;
 mod reload;
 mod replicas;
 mod servers;
@@ -95,6 +96,11 @@ pub enum RunError {
 pub fn run(config: Config, source: Source) -> Result<(), RunError> {
     let mut inherited = Inherited::from_environment();
     let (asked, reload_asked) = signals::heed()?;
+    let connections = config
+        .frontends
+        .iter()
+        .map(|frontend| frontend.max_connections as u64);
+    open_files::raise(connections.sum());
     let config = Arc::new(config);
     let stats = Arc::new(counters::of(&config));
     let pools = build_pools(&config, &stats, &[])?;
