@@ -437,6 +437,7 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
         connect_timeout,
         server_timeout,
         server_keep_alive,
+        pool_max_connections,
         retries,
         reads,
         read_wait,
@@ -458,6 +459,7 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
     section.taken("timeout.connect", connect_timeout);
     section.taken("timeout.server", server_timeout);
     section.taken("timeout.keep_alive", server_keep_alive);
+    section.taken("pool_max_conn", pool_max_connections);
 }
 
 fn check(check: &Check, section: &mut Section<'_>) {

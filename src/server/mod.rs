@@ -21,6 +21,7 @@
 
 mod counters;
 mod healing;
+mod open_files;
 mod reload;
 mod replicas;
 mod servers;
@@ -98,6 +99,11 @@ pub enum RunError {
 pub fn run(config: Config, source: Source) -> Result<(), RunError> {
     let mut inherited = Inherited::from_environment();
     let (asked, reload_asked) = signals::heed()?;
+    let connections = config
+        .frontends
+        .iter()
+        .map(|frontend| frontend.max_connections as u64);
+    open_files::raise(connections.sum());
     let config = Arc::new(config);
     let stats = Arc::new(counters::of(&config));
     let pools = build_pools(&config, &stats, &[])?;

@@ -226,6 +226,8 @@ pub struct Backend {
     pub server_timeout: Duration,
     /// `timeout.keep_alive`: how long an idle connection to a server is kept. Default 60 s.
     pub server_keep_alive: Duration,
+    /// `pool_max_conn`: most idle connections that are kept to each server. Default 1024.
+    pub pool_max_connections: usize,
     /// `retries`: how many further servers a request may be tried on. Default 3.
     pub retries: usize,
     /// `reads`: whether reads of a replicated pool go to fresh replicas only. Default `fresh`.

@@ -78,6 +78,7 @@ pub(crate) fn backend(name: &str, servers: Vec<PoolServer>) -> Backend {
         connect_timeout: Duration::from_secs(5),
         server_timeout: Duration::from_secs(10),
         server_keep_alive: Duration::from_secs(60),
+        pool_max_connections: 64,
         retries: 3,
         reads: Reads::Fresh,
         read_wait: Duration::from_secs(1),
