@@ -159,7 +159,7 @@ fn a_shard_that_one_replica_could_not_open_holds_its_database_only_and_for_its_t
             (204, Some("2/2"))
         );
         let held = held.join().expect("an answer");
-        assert_eq!(held.status, 204, "{}", held.text());
+        assert_eq!(held.status, 504, "{}", held.text());
         assert_eq!(held.header("x-haflux-applied"), Some("1/2"));
     });
     wait_until("the difference to be told", SOON, || {
