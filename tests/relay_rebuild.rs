@@ -18,7 +18,7 @@ fn write_seconds(url: &str, database: &str, lines: &str) -> u16 {
 }
 
 fn influxd(arguments: &[&str]) {
-    succeeds(&run("influxd", arguments));
+    succeeds(&run(&support::influxd::program(), arguments));
 }
 
 /// Two nodes with data, of which the second missed more than its backlog may hold.

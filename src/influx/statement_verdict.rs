@@ -5,7 +5,7 @@
 //! | status | text | verdict |
 //! | --- | --- | --- |
 //! | 200 of `/query` | results without an error | `Applied` |
-//! | 200 of `/query` | `max-concurrent-queries limit exceeded…`, `query-timeout limit exceeded`, `query interrupted`, `query engine shutdown`, `engine: cache-max-memory-size exceeded…`, `engine is closed` and whatever else is closed while a node stops, `shard is disabled`, `write failed`, … (`PASSING`), also behind `shard N: ` and `[shard N] ` | `TryAgain` |
+//! | 200 of `/query` | `max-concurrent-queries limit exceeded…`, `query-timeout limit exceeded`, `query interrupted`, `query engine shutdown`, `query controller shutdown` (Flux, 1.11 –), `engine: cache-max-memory-size exceeded…`, `engine is closed` and whatever else is closed while a node stops, `shard is disabled`, `write failed`, … (`PASSING`), also behind `shard N: ` and `[shard N] ` | `TryAgain` |
 //! | 200 of `/query` | of the node's system, about one of its files: `write /…: no space left on device`, … | `TryAgain` |
 //! | 200 of `/query` | `timeout`: InfluxDB's own write timeout, of an `INTO` | `TimedOut`: its points may still be written |
 //! | 200 of `/query` | `user not found`, `user already exists`, `subscription not found`, `subscription already exists` | `Refused`, `already_done`: what a repeated statement meets that has done its work |
@@ -107,12 +107,13 @@ fn was_not_read(text: &str) -> bool {
 }
 
 /// How errors begin that say nothing of the statement: the node is busy, stops, or starts.
-const PASSING: [&str; 24] = [
+const PASSING: [&str; 25] = [
     "max-concurrent-queries limit exceeded",
     "query-timeout limit exceeded",
     "query interrupted",
     "query aborted",
     "query engine shutdown",
+    "query controller shutdown",
     "engine: cache-max-memory-size exceeded",
     "cache-max-memory-size exceeded",
     "engine: write ",
@@ -305,7 +306,7 @@ mod tests {
     #[test]
     fn statuses() {
         let parse = b"{\"error\":\"error parsing query: found X\"}";
-        let table: [(bool, u16, &[u8], StatementVerdict); 17] = [
+        let table: [(bool, u16, &[u8], StatementVerdict); 18] = [
             (true, 400, parse, REFUSED),
             (true, 400, b"{\"error\":\"unexpected EOF\"}", TryAgain),
             (true, 400, b"", REFUSED),
@@ -325,6 +326,12 @@ mod tests {
                 false,
                 500,
                 b"{\"error\":\"shard 1: engine is closed\"}",
+                TryAgain,
+            ),
+            (
+                false,
+                500,
+                b"{\"error\":\"query controller shutdown\"}",
                 TryAgain,
             ),
             (true, 302, b"", Unexpected),
