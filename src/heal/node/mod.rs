@@ -87,6 +87,18 @@ impl Node {
         todo!()
     }
 
+    /// The answer to any `SELECT`.
+    ///
+    /// # Errors
+    /// [`NodeError`]
+    pub(super) async fn select(
+        &self,
+        database: &str,
+        statement: &str,
+    ) -> Result<PointStream, NodeError> {
+        todo!()
+    }
+
     /// Writes lines with times in nanoseconds.
     ///
     /// # Errors

@@ -27,6 +27,11 @@ pub(in crate::heal) struct Series {
 pub(in crate::heal) struct PointStream {}
 
 impl PointStream {
+    /// Bytes that were read.
+    pub(in crate::heal) fn bytes(&self) -> u64 {
+        todo!()
+    }
+
     /// The next points; `None` when there are no more.
     ///
     /// # Errors
