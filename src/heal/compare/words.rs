@@ -15,6 +15,9 @@ const NAMED: usize = 3;
 /// Characters of a text that are shown.
 const SHOWN: usize = 60;
 
+/// Bytes of a place, and of what a node holds there, that are shown.
+const LONGEST: usize = 400;
+
 /// What is told of points, for nodes of these names.
 pub(super) struct Words<'nodes> {
     nodes: &'nodes [String],
@@ -68,6 +71,7 @@ impl<'nodes> Words<'nodes> {
     }
 
     fn named(&self, holds: Vec<String>) -> Vec<(String, String)> {
+        let holds = holds.into_iter().map(shortened);
         self.nodes.iter().cloned().zip(holds).collect()
     }
 
@@ -205,7 +209,15 @@ fn place(series: &SeriesDifference) -> String {
     for (key, value) in &series.tags as &Tags {
         place.push_str(&format!(",{key}={value}"));
     }
-    place
+    shortened(place)
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push('…');
+    }
+    text
 }
 
 /// RFC 3339; nanoseconds since 1970 where the calendar does not reach.
