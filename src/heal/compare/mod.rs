@@ -24,6 +24,7 @@ mod words;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -83,6 +84,8 @@ pub(super) async fn run(
             left_out.join("; ")
         )));
     }
+    let stats = &relay.stats().compared;
+    let _running = stats.running.enter();
     let names: Vec<String> = able.iter().map(|node| node.name().to_owned()).collect();
     let (found, findings) = mpsc::channel(FINDINGS);
     let (done, ()) = tokio::join!(
@@ -91,6 +94,11 @@ pub(super) async fn run(
     );
     done?;
     if left_out.is_empty() {
+        // What was compared in parts says nothing of the whole.
+        if is_all(places) {
+            let last = (SystemTime::now(), progress.differing());
+            stats.last.store(Some(Arc::new(last)));
+        }
         Ok(())
     } else {
         let left_out = left_out.join("; ");
@@ -98,6 +106,17 @@ pub(super) async fn run(
             "not every node could be compared: {left_out}"
         )))
     }
+}
+
+/// Whether these are all places.
+fn is_all(places: &Compared) -> bool {
+    let Compared {
+        databases,
+        from,
+        until,
+        full: _,
+    } = places;
+    databases.is_empty() && from.is_none() && until.is_none()
 }
 
 /// The nodes that can be compared, and why the others cannot.
@@ -197,7 +216,7 @@ impl Comparison<'_> {
 
     /// What differs between schemas twice.
     async fn schemas(&self) -> Result<Vec<Schema>, WorkError> {
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let schemas = self.each_schema().await?;
         let first = self.schema_differences(&schemas);
         if first.is_empty() {
