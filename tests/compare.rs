@@ -38,8 +38,8 @@ fn lab(nodes: usize) -> Lab {
         );
     }
     wait_until("all nodes to be known", SOON, || {
-        let taken = lab.write("two", "known v=1 1");
-        taken.header("x-haflux-applied") == Some(format!("{nodes}/{nodes}").as_str())
+        let taken = lab.write("two", "known v=1 1").status == 204;
+        taken && lab.nodes().iter().all(|node| node.count("two", "known", "v") == 1)
     });
     lab
 }
