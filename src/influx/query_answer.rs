@@ -27,9 +27,20 @@ pub struct RetentionPolicy {
     pub duration: Option<Duration>,
 }
 
+/// The rows of one series, and its name: empty where InfluxDB gives none.
+pub type NamedRows = (String, Vec<Row>);
+
 #[derive(Deserialize)]
 struct Document {
     results: Vec<StatementResult>,
+}
+
+/// One of the documents of an answer in chunks.
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    results: Vec<StatementResult>,
+    error: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +52,9 @@ struct StatementResult {
 
 #[derive(Deserialize)]
 struct Series {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
     columns: Vec<String>,
     #[serde(default)]
     values: Vec<Vec<Value>>,
@@ -53,13 +67,38 @@ pub fn read_query_answer(body: &[u8]) -> Option<QueryAnswer> {
     if let Some(error) = result.error {
         return Some(QueryAnswer::Failed(error));
     }
-    let rows = result.series.into_iter().flat_map(|series| {
-        let columns = series.columns;
+    let rows = result.series.into_iter().flat_map(Series::into_rows);
+    Some(QueryAnswer::Rows(rows.collect()))
+}
+
+/// Reads the body of an answer in chunks (`chunked=true`) with status 200, series by series: each in its own document, a long one in
+/// several. `Err` has what a statement says is wrong. `None` if it is not one of InfluxDB's.
+pub fn read_chunked_answer(body: &[u8]) -> Option<Result<Vec<NamedRows>, String>> {
+    let mut all = Vec::new();
+    for chunk in serde_json::Deserializer::from_slice(body).into_iter::<Chunk>() {
+        let chunk = chunk.ok()?;
+        let mut error = chunk.error;
+        for result in chunk.results {
+            error = error.or(result.error);
+            for mut series in result.series {
+                let name = std::mem::take(&mut series.name);
+                all.push((name, series.into_rows().collect()));
+            }
+        }
+        if let Some(error) = error {
+            return Some(Err(error));
+        }
+    }
+    Some(Ok(all))
+}
+
+impl Series {
+    fn into_rows(self) -> impl Iterator<Item = Row> {
+        let columns = self.columns;
         let with_columns =
             move |values| columns.iter().cloned().zip::<Vec<Value>>(values).collect();
-        series.values.into_iter().map(with_columns)
-    });
-    Some(QueryAnswer::Rows(rows.collect()))
+        self.values.into_iter().map(with_columns)
+    }
 }
 
 impl QueryAnswer {
@@ -84,7 +123,7 @@ fn text<'row>(row: &'row Row, name: &str) -> Option<&'row str> {
 /// The policies in an answer to `SHOW RETENTION POLICIES`; what cannot be read is left out.
 pub fn retention_policies(rows: &[Row]) -> Vec<RetentionPolicy> {
     let policy = |row: &Row| {
-        let duration = duration(text(row, "duration")?)?;
+        let duration = policy_duration(text(row, "duration")?)?;
         Some(RetentionPolicy {
             name: text(row, "name")?.to_owned(),
             duration: (!duration.is_zero()).then_some(duration),
@@ -93,8 +132,8 @@ pub fn retention_policies(rows: &[Row]) -> Vec<RetentionPolicy> {
     rows.iter().filter_map(policy).collect()
 }
 
-/// A duration as Go writes it, of hours, minutes and whole seconds: `168h0m0s`.
-fn duration(text: &str) -> Option<Duration> {
+/// A policy's duration, as Go writes it, of hours, minutes and whole seconds: `168h0m0s`; zero is for ever.
+pub fn policy_duration(text: &str) -> Option<Duration> {
     let mut seconds: u64 = 0;
     let mut rest = text;
     while !rest.is_empty() {
@@ -144,6 +183,34 @@ mod tests {
     }
 
     #[test]
+    fn reads_an_answer_in_chunks() {
+        let series = |name: &str, value: u8| {
+            format!(
+                r#"{{"results":[{{"statement_id":0,"series":[{{"name":"{name}","columns":["v"],"values":[[{value}]]}}]}}]}}"#
+            ) + "\n"
+        };
+        let row = |value: u8| vec![("v".to_owned(), Value::from(value))];
+        let body = series("a", 1) + &series("b", 2);
+        assert_eq!(
+            read_chunked_answer(body.as_bytes()),
+            Some(Ok(vec![
+                ("a".to_owned(), vec![row(1)]),
+                ("b".to_owned(), vec![row(2)])
+            ]))
+        );
+        let failed = body.clone() + r#"{"results":[{"statement_id":0,"error":"timeout"}]}"#;
+        assert_eq!(
+            read_chunked_answer(failed.as_bytes()),
+            Some(Err("timeout".to_owned()))
+        );
+        assert_eq!(read_chunked_answer(b"{}\n"), Some(Ok(Vec::new())));
+        assert_eq!(
+            read_chunked_answer((body + "{\"results\":[").as_bytes()),
+            None
+        );
+    }
+
+    #[test]
     fn reads_retention_policies() {
         let body = br#"{"results":[{"statement_id":0,"series":[{"columns":["name","duration","shardGroupDuration","replicaN","default"],"values":[["autogen","0s","168h0m0s",1,true],["r p","1h30m0s","1h0m0s",1,false],["odd","soon","",1,false]]}]}]}"#;
         let Some(QueryAnswer::Rows(rows)) = read_query_answer(body) else {
@@ -157,7 +224,7 @@ mod tests {
             retention_policies(&rows),
             [policy("autogen", None), policy("r p", Some(5400))]
         );
-        assert_eq!(duration("99999999999999999999h"), None);
-        assert_eq!(duration("5"), None);
+        assert_eq!(policy_duration("99999999999999999999h"), None);
+        assert_eq!(policy_duration("5"), None);
     }
 }
