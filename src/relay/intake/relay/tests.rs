@@ -230,6 +230,7 @@ fn relay_with(
     );
     Relay {
         journal,
+        gate: crate::relay::gate::Gate::default(),
         pending_clients,
         freshness,
         replicas: Vec::new(),
