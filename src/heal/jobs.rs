@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Handle};
 
 use super::compare;
 use super::error::WorkError;
+use super::mend;
 use super::node::Node;
 use super::progress::Progress;
 use crate::config::{PasswordFileError, read_password};
@@ -151,7 +152,14 @@ impl Healer {
         let folder: &Path = &self.folder;
         match order {
             HealOrder::Compare(places) => compare::run(relay, nodes, &places, progress).await,
-            HealOrder::Mend { .. } => todo!("{}", nodes.len()),
+            HealOrder::Mend {
+                places,
+                source,
+                dry_run,
+            } => {
+                let source = source.as_deref();
+                mend::run(relay, nodes, folder, &places, source, dry_run, progress).await
+            }
             HealOrder::Rebuild { .. } => todo!("{}", progress.differing()),
             HealOrder::Progress {} | HealOrder::Cancel {} => Ok(()),
         }
