@@ -71,6 +71,11 @@ impl Healer {
         &self.relay
     }
 
+    /// The relay's folder in `data_dir`.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Carries out an order: a work has begun when this returns.
     ///
     /// # Errors
@@ -151,7 +156,9 @@ impl Healer {
         let relay = &self.relay;
         let folder: &Path = &self.folder;
         match order {
-            HealOrder::Compare(places) => compare::run(relay, nodes, &places, progress).await,
+            HealOrder::Compare(places) => {
+                compare::run(relay, nodes, folder, &places, progress).await
+            }
             HealOrder::Mend {
                 places,
                 source,
@@ -179,19 +186,15 @@ impl Healer {
         let nodes = self.relay.nodes().into_iter();
         Ok(nodes
             .filter_map(|node| {
-                Some(Node::new(
-                    node.name,
-                    node.address?,
-                    credentials.clone(),
-                    timeout,
-                ))
+                let node = Node::new(node.name, node.address?, credentials.clone(), timeout);
+                Some(node.paced(settings.heal.max_rate))
             })
             .collect())
     }
 }
 
 /// The thread on which works run.
-fn thread() -> std::io::Result<Handle> {
+pub(super) fn thread() -> std::io::Result<Handle> {
     static THREAD: OnceLock<Handle> = OnceLock::new();
     if let Some(handle) = THREAD.get() {
         return Ok(handle.clone());
