@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::lab::brisk;
+use support::lab::{brisk, relay_keys};
 use support::wait::SOON;
-use support::{Influxd, Lab, Options, wait_until};
+use support::{Influxd, Lab, Options, status, wait_until};
 
 /// The beginning of an hour, in seconds.
 const HOUR: i64 = 1_700_002_800;
@@ -484,5 +484,103 @@ fn a_node_that_is_away_is_named_and_the_others_are_compared() {
     assert!(
         text.contains("influxlab2") && text.contains("influxlab3"),
         "{text}"
+    );
+}
+
+#[test]
+fn nodes_are_compared_as_often_as_is_said_and_the_result_is_on_the_page() {
+    let lab = Lab::start_with(Options::default(), |text| {
+        relay_keys("compare = \"1s\"")(brisk(text))
+    });
+    lab.create_database("one");
+    let differences = || status::relay(&lab.influx_url())["compared"]["differences"].clone();
+    wait_until("the first comparison", SOON, || differences() == 0);
+    write(&lab.node1, "one", "autogen", "m v=1 1");
+    wait_until("the difference to be found", SOON, || differences() == 1);
+    let said = lab.haflux.told(&["status"]);
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(
+        text.contains("The nodes of relay influx_relay differ"),
+        "{text}"
+    );
+    wait_until("the log to say so", SOON, || {
+        lab.haflux.log().contains("the nodes differ: 1 differences")
+    });
+    write(&lab.node2, "one", "autogen", "m v=1 1");
+    wait_until("the difference to be over", SOON, || differences() == 0);
+}
+
+/// Whoever comes from another relay may have nodes that differ already.
+#[test]
+fn nodes_that_are_new_are_compared_by_themselves_once() {
+    let mut lab = Lab::start_with(Options::default(), brisk);
+    lab.create_database("one");
+    write(&lab.node1, "one", "autogen", "m v=1 1");
+    let loud = "THE NODES DIFFER, from before haflux: 1 differences";
+    wait_until("the log to say so", 3 * SOON, || {
+        lab.haflux.log().contains(loud)
+    });
+    lab.haflux.terminate();
+    lab.haflux.restart();
+    let compared = status::relay(&lab.influx_url())["compared"].take();
+    assert_eq!(
+        (&compared["differences"], &compared["running"]),
+        (&1.into(), &false.into())
+    );
+}
+
+#[test]
+fn one_that_is_under_way_keeps_to_its_rate_refuses_another_and_is_cancelled() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let password = folder.path().join("password");
+    std::fs::write(&password, "all\n").expect("a file");
+    let keys = format!(
+        "heal = {{ username = \"admin\", password_file = \"{}\", max_rate = \"64KiB\" }}",
+        password.display()
+    );
+    let mut lab = Lab::start_with(Options::default().auth(), |text| {
+        relay_keys(&keys)(brisk(text))
+    });
+    lab.node1.log_in("admin", "all");
+    lab.node2.log_in("admin", "all");
+    for node in lab.nodes() {
+        let create = "CREATE USER admin WITH PASSWORD 'all' WITH ALL PRIVILEGES";
+        assert_eq!(
+            support::http::post(
+                &format!(
+                    "{}/query?{}",
+                    node.url(),
+                    support::http::query_string(&[("q", create)])
+                ),
+                ""
+            )
+            .status,
+            200
+        );
+        node.create_database("one");
+        let points = (0..50_000).map(|number| format!("m v={number} {number}\n"));
+        assert_eq!(node.write("one", &points.collect::<String>()).status, 204);
+    }
+    // Sums are few bytes.
+    assert_same(&lab, &[]);
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| lab.haflux.told(&["compare", "--full"]));
+        wait_until("the comparison to be under way", SOON, || {
+            status::relay(&lab.influx_url())["compared"]["running"] == true
+        });
+        let refused = lab.haflux.told(&["compare"]);
+        assert_eq!(refused.status.code(), Some(2));
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(why.contains("a compare is under way"), "{why}");
+        let said = lab.haflux.order(&["compare", "--cancel"]);
+        assert!(said.contains("ends"), "{said}");
+        let slow = slow.join().expect("it ends");
+        let text = String::from_utf8_lossy(&slow.stdout).into_owned();
+        assert_eq!(slow.status.code(), Some(2), "{slow:?}");
+        assert!(text.contains("it was cancelled"), "{text}");
+    });
+    assert_eq!(
+        lab.haflux.told(&["compare", "--cancel"]).status.code(),
+        Some(2)
     );
 }

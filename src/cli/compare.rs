@@ -224,7 +224,7 @@ mod tests {
 point d.p.m,host=a\\u{1b}[2J 2026-11-29T09:00:00Z: one: v=1i | two: -
 … and 2 more
 note: still\\nmoving
-the nodes differ: 3 differences, 12 slices, 1,234 rows and 2.0 KiB read in 2 s
+the nodes differ: 3 differences, 12 slices, 1,234 rows and 2.0 KiB read in 2.0 s
 "
         );
         assert!(

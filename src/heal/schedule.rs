@@ -55,7 +55,7 @@ impl Healer {
         match differences.as_deref() {
             Some((_, 0)) => {}
             Some((_, differences)) => error!(
-                "relay {relay}: THE NODES DIFFER in {differences} places, from before haflux: haflux compare names them, and haflux mend ends them"
+                "relay {relay}: THE NODES DIFFER, from before haflux: {differences} differences; haflux compare names them, and haflux mend ends them"
             ),
             None => warn!(
                 "relay {relay}: the nodes could not be compared, so it is not known whether they hold the same: haflux compare"
@@ -86,7 +86,7 @@ impl Healer {
                 {
                     let relay = &self.relay().stats().name;
                     error!(
-                        "relay {relay}: the nodes differ in {differences} places: haflux compare names them, and haflux mend ends them"
+                        "relay {relay}: the nodes differ: {differences} differences; haflux compare names them, and haflux mend ends them"
                     );
                 }
             }
