@@ -11,7 +11,9 @@ use log::{error, info, warn};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
 
+use super::compare;
 use super::error::WorkError;
+use super::mend;
 use super::node::Node;
 use super::progress::Progress;
 use crate::config::{PasswordFileError, read_password};
@@ -67,6 +69,11 @@ impl Healer {
     /// The relay.
     pub fn relay(&self) -> &Arc<Relay> {
         &self.relay
+    }
+
+    /// The relay's folder in `data_dir`.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Carries out an order: a work has begun when this returns.
@@ -150,9 +157,16 @@ impl Healer {
         let folder: &Path = &self.folder;
         match order {
             HealOrder::Compare(places) => {
-                todo!("{:?} {:?} {}", places, folder, relay.stats().name)
+                compare::run(relay, nodes, folder, &places, progress).await
             }
-            HealOrder::Mend { .. } => todo!("{}", nodes.len()),
+            HealOrder::Mend {
+                places,
+                source,
+                dry_run,
+            } => {
+                let source = source.as_deref();
+                mend::run(relay, nodes, folder, &places, source, dry_run, progress).await
+            }
             HealOrder::Rebuild { .. } => todo!("{}", progress.differing()),
             HealOrder::Progress {} | HealOrder::Cancel {} => Ok(()),
         }
@@ -172,19 +186,15 @@ impl Healer {
         let nodes = self.relay.nodes().into_iter();
         Ok(nodes
             .filter_map(|node| {
-                Some(Node::new(
-                    node.name,
-                    node.address?,
-                    credentials.clone(),
-                    timeout,
-                ))
+                let node = Node::new(node.name, node.address?, credentials.clone(), timeout);
+                Some(node.paced(settings.heal.max_rate))
             })
             .collect())
     }
 }
 
 /// The thread on which works run.
-fn thread() -> std::io::Result<Handle> {
+pub(super) fn thread() -> std::io::Result<Handle> {
     static THREAD: OnceLock<Handle> = OnceLock::new();
     if let Some(handle) = THREAD.get() {
         return Ok(handle.clone());

@@ -6,6 +6,9 @@
 //! | `node` | one node, asked past the journal in the name of an administrator: questions, points with their types, lines |
 //! | `schema` | what a node has besides points: databases, policies, continuous queries, users, rights, shards |
 //! | `jobs` | one work at a time for each relay: begun, asked for its progress, cancelled |
+//! | `place` | where nodes differ, with what each holds there |
+//! | `pace` | no more than so many bytes a second |
+//! | `schedule`, `kept` | comparisons that haflux begins by itself, and the result of the last one |
 //! | `compare` | where two or more nodes differ |
 //! | `mend` | makes the others hold what one holds there |
 //! | `rebuild` | makes an empty node hold all that another holds |
@@ -13,10 +16,16 @@
 //! Nothing here knows the journal's files or how a replica is followed: [`crate::relay`] pins the journal, takes a replica back,
 //! holds what comes for a moment, and says how far each has come.
 
+mod compare;
 mod error;
 mod jobs;
+mod kept;
+mod mend;
 mod node;
+mod pace;
+mod place;
 mod progress;
+mod schedule;
 mod schema;
 
 pub use jobs::{HealError, Healer};
