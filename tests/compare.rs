@@ -38,8 +38,12 @@ fn lab(nodes: usize) -> Lab {
         );
     }
     wait_until("all nodes to be known", SOON, || {
-        let taken = lab.write("two", "known v=1 1");
-        taken.header("x-haflux-applied") == Some(format!("{nodes}/{nodes}").as_str())
+        let taken = lab.write("two", "known v=1 1").status == 204;
+        taken
+            && lab
+                .nodes()
+                .iter()
+                .all(|node| node.count("two", "known", "v") == 1)
     });
     lab
 }
@@ -118,7 +122,8 @@ struct Plant<'lab> {
 
 impl Plant<'_> {
     fn write(&self, node: usize, host: &str, fields: &str, seconds: i64) {
-        let lines = line(&self.measurement, host, fields, self.start + seconds);
+        let measurement = self.measurement.replace(' ', "\\ ");
+        let lines = line(&measurement, host, fields, self.start + seconds);
         write(self.nodes[node], self.database, self.policy, &lines);
     }
 

@@ -16,7 +16,7 @@ use super::error::WorkError;
 use super::mend;
 use super::node::Node;
 use super::progress::Progress;
-use crate::config::PasswordFileError;
+use crate::config::{PasswordFileError, read_password};
 use crate::control::{HealOrder, HealReport, HealState};
 use crate::influx::Credentials;
 use crate::relay::{Relay, words_of};
@@ -69,6 +69,11 @@ impl Healer {
     /// The relay.
     pub fn relay(&self) -> &Arc<Relay> {
         &self.relay
+    }
+
+    /// The relay's folder in `data_dir`.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Carries out an order: a work has begun when this returns.
@@ -151,7 +156,9 @@ impl Healer {
         let relay = &self.relay;
         let folder: &Path = &self.folder;
         match order {
-            HealOrder::Compare(places) => compare::run(relay, nodes, &places, progress).await,
+            HealOrder::Compare(places) => {
+                compare::run(relay, nodes, folder, &places, progress).await
+            }
             HealOrder::Mend {
                 places,
                 source,
@@ -167,24 +174,27 @@ impl Healer {
 
     /// The relay's nodes that have an address, in the order of the configuration.
     fn nodes(&self) -> Result<Vec<Node>, HealError> {
-        let credentials = Credentials::None;
-        let timeout = self.relay.settings().timeout;
+        let settings = self.relay.settings();
+        let credentials = match &settings.heal.login {
+            Some(login) => Credentials::Parameters {
+                user: login.username.clone().into_bytes(),
+                password: read_password(&login.password_file)?,
+            },
+            None => Credentials::None,
+        };
+        let timeout = settings.timeout;
         let nodes = self.relay.nodes().into_iter();
         Ok(nodes
             .filter_map(|node| {
-                Some(Node::new(
-                    node.name,
-                    node.address?,
-                    credentials.clone(),
-                    timeout,
-                ))
+                let node = Node::new(node.name, node.address?, credentials.clone(), timeout);
+                Some(node.paced(settings.heal.max_rate))
             })
             .collect())
     }
 }
 
 /// The thread on which works run.
-fn thread() -> std::io::Result<Handle> {
+pub(super) fn thread() -> std::io::Result<Handle> {
     static THREAD: OnceLock<Handle> = OnceLock::new();
     if let Some(handle) = THREAD.get() {
         return Ok(handle.clone());

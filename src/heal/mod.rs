@@ -7,6 +7,8 @@
 //! | `schema` | what a node has besides points: databases, policies, continuous queries, users, rights, shards |
 //! | `jobs` | one work at a time for each relay: begun, asked for its progress, cancelled |
 //! | `place` | where nodes differ, with what each holds there |
+//! | `pace` | no more than so many bytes a second |
+//! | `schedule`, `kept` | comparisons that haflux begins by itself, and the result of the last one |
 //! | `compare` | where two or more nodes differ |
 //! | `mend` | makes the others hold what one holds there |
 //! | `rebuild` | makes an empty node hold all that another holds |
@@ -17,10 +19,13 @@
 mod compare;
 mod error;
 mod jobs;
+mod kept;
 mod mend;
 mod node;
+mod pace;
 mod place;
 mod progress;
+mod schedule;
 mod schema;
 
 pub use jobs::{HealError, Healer};

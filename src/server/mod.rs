@@ -163,7 +163,9 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
     });
     let healers = relays.iter().map(|relay| {
         let folder = data_dir.join(&relay.stats().name);
-        Arc::new(Healer::new(Arc::clone(relay), folder))
+        let healer = Arc::new(Healer::new(Arc::clone(relay), folder));
+        healer.compare_by_itself();
+        healer
     });
     let orders = Orders {
         healing: Arc::new(AllHealers {

@@ -260,6 +260,8 @@ fn order(server: &ServerStats, admin: AdminState) {
 /// The same lab, in which everything that may be missing is there.
 pub(crate) fn full() -> Stats {
     let mut stats = lab();
+    let compared = &stats.relays[0].compared;
+    compared.last.store(Some(Arc::new((ago(3_600), 0))));
     stats.log = Arc::new(LogStats {
         held_back: Counter::default(),
         targets: vec![Arc::new(LogTargetStats {

@@ -23,6 +23,7 @@ mod verify;
 mod words;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -31,6 +32,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::error::WorkError;
+use super::kept::Kept;
 use super::node::{Node, Slice};
 use super::place::Finding;
 use super::progress::Progress;
@@ -58,13 +60,14 @@ struct Comparison<'work> {
     found: mpsc::Sender<Finding>,
 }
 
-/// Compares the relay's nodes and tells what differs.
+/// Compares the relay's nodes and tells what differs. `folder`: the relay's, in which the result is kept.
 ///
 /// # Errors
 /// [`WorkError`]: not all of it is compared. What was told until then is sound.
 pub(super) async fn run(
     relay: &Arc<Relay>,
     nodes: &[Node],
+    folder: &Path,
     places: &Compared,
     progress: &Progress,
 ) -> Result<(), WorkError> {
@@ -97,8 +100,14 @@ pub(super) async fn run(
     if left_out.is_empty() {
         // What was compared in parts says nothing of the whole.
         if is_all(places) {
-            let last = (SystemTime::now(), progress.differing());
-            stats.last.store(Some(Arc::new(last)));
+            let kept = Kept {
+                at: SystemTime::now(),
+                differences: progress.differing(),
+            };
+            stats
+                .last
+                .store(Some(Arc::new((kept.at, kept.differences))));
+            kept.write(folder);
         }
         Ok(())
     } else {
@@ -269,7 +278,7 @@ impl Comparison<'_> {
 
     /// Compares slices: the sums of all, then the points of what they make suspect.
     async fn slices(&self, slices: &[Slice]) -> Result<(), WorkError> {
-        let parallel = 2_usize;
+        let parallel = self.relay.settings().heal.parallel;
         let surveys: Vec<_> = slices.iter().map(|slice| self.surveyed(slice)).collect();
         let surveys = stream::iter(surveys).buffered(parallel.max(1));
         let units: Vec<Vec<_>> = surveys.try_collect().await?;

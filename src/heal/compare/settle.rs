@@ -7,9 +7,13 @@ use super::verify::PAUSE;
 use crate::heal::error::WorkError;
 use crate::heal::node::NodeError;
 use crate::heal::progress::Progress;
+use crate::relay::NotSettled;
 
 /// How long the nodes may take to apply what the journal holds.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is looked who is behind.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Pauses before a node is asked again that was away or busy.
 const PAUSES: [u64; 5] = [1, 2, 4, 8, 15];
@@ -19,8 +23,24 @@ impl Comparison<'_> {
     pub(super) async fn settle(&self, began: Instant) -> Result<(), WorkError> {
         tokio::time::sleep(PAUSE.saturating_sub(began.elapsed())).await;
         let until = Instant::now() + PATIENCE;
-        let _ = (self.relay, until);
-        Ok(())
+        loop {
+            let error = match self.relay.settled(LOOK).await {
+                Ok(()) => return Ok(()),
+                // Of a node that is not compared nothing is awaited.
+                Err(NotSettled::Behind(behind))
+                    if self
+                        .nodes
+                        .iter()
+                        .all(|node| behind.iter().all(|name| name != node.name())) =>
+                {
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            if Instant::now() >= until {
+                return Err(WorkError::Impossible(error.to_string()));
+            }
+        }
     }
 }
 

@@ -24,6 +24,8 @@ const READ_ALONE: usize = 50;
 pub(super) struct Unit {
     /// Which, and when.
     pub(super) slice: Slice,
+    /// The time of the slice of which they are a part.
+    pub(super) within: (i64, i64),
     /// Of one series; none: of all.
     pub(super) tags: Option<Tags>,
 }
@@ -53,6 +55,7 @@ impl Suspects {
                 until: until.min(slice.until),
                 ..slice.clone()
             },
+            within: (slice.from, slice.until),
             tags,
         };
         match self.all {

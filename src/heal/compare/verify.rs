@@ -14,7 +14,7 @@ use super::questions;
 use super::settle::Patience;
 use super::survey::Unit;
 use crate::heal::error::WorkError;
-use crate::heal::node::Value;
+use crate::heal::node::{Slice, Value};
 use crate::heal::place::{DifferentPoint, Finding, SeriesDifference, Tags};
 
 /// Points that are held until they are read again.
@@ -188,7 +188,11 @@ impl Comparison<'_> {
                         match last {
                             Some(last) => last.points.push(point),
                             None => differences.push(SeriesDifference {
-                                slice: unit.slice.clone(),
+                                slice: Slice {
+                                    from: unit.within.0,
+                                    until: unit.within.1,
+                                    ..unit.slice.clone()
+                                },
                                 tags: tags.clone(),
                                 points: vec![point],
                             }),
@@ -261,7 +265,6 @@ fn halves(unit: &Unit) -> Option<(Unit, Unit)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heal::node::Slice;
 
     #[test]
     fn values_that_are_not_the_same_stand_apart() {
@@ -295,6 +298,7 @@ mod tests {
                 from,
                 until,
             },
+            within: (0, 0),
             tags: None,
         };
         assert_eq!(halves(&unit(3, 9)), Some((unit(3, 6), unit(6, 9))));

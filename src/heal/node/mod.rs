@@ -10,9 +10,12 @@ mod error;
 mod exchange;
 mod lines;
 mod points;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +23,7 @@ use bytes::Bytes;
 use self::document::{Fault, read_document};
 use self::exchange::{Answer, Idle, Request, encoded};
 use self::points::CHUNK_POINTS;
+use super::pace::Pace;
 use crate::influx::influxql::{identifier, string};
 use crate::influx::query_answer::{NamedRows, Row, read_chunked_answer};
 use crate::influx::{Credentials, Verdict, judge_write, scan_answer, words_of};
@@ -48,6 +52,7 @@ pub(super) struct Node {
     credentials: Credentials,
     timeout: Duration,
     idle: Idle,
+    pace: Arc<Pace>,
 }
 
 /// Points of one measurement in one policy, within `from..until` (nanoseconds since 1970; `until` is left out). It lies within one
@@ -84,6 +89,15 @@ impl Node {
             credentials,
             timeout,
             idle: Idle::default(),
+            pace: Arc::new(Pace::new(None)),
+        }
+    }
+
+    /// Points are read at no more than `rate` bytes a second, of all questions together.
+    pub(super) fn paced(self, rate: Option<u64>) -> Node {
+        Node {
+            pace: Arc::new(Pace::new(rate)),
+            ..self
         }
     }
 

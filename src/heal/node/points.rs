@@ -84,7 +84,9 @@ impl PointStream {
                     "{CHUNK_POINTS} points of a series have more than {MAX_CHUNK} bytes"
                 )));
             } else if let Some(piece) = self.answer.piece().await? {
-                self.bytes += piece.len() as u64;
+                let bytes = piece.len() as u64;
+                self.bytes += bytes;
+                self.answer.node().pace.take(bytes).await;
                 self.buffer.extend_from_slice(&piece);
             } else if self.must_go_on || !self.buffer.is_empty() {
                 return Err(self.answer.node().unreachable("its answer ends early"));

@@ -390,7 +390,7 @@ pub(super) fn relays() -> Typed<RelayView> {
             compared.last,
             "compare_last_timestamp_seconds",
             "",
-            "When the last comparison of all nodes ended; nothing if there was none since the start."
+            "When the last comparison of all nodes ended; nothing if there was none."
         ),
         figure!(
             Gauge,

@@ -419,7 +419,7 @@ impl RelayView {
 pub struct ComparedView {
     /// One is under way.
     pub running: bool,
-    /// When the last one ended that compared all nodes; nothing if there was none since the start.
+    /// When the last one ended that compared all nodes; nothing if there was none.
     pub last: Option<Moment>,
     /// How many differences it found.
     pub differences: Option<Count>,

@@ -1,0 +1,86 @@
+//! The result of the last comparison, in the relay's folder, so that it outlives haflux.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use log::warn;
+use serde::{Deserialize, Serialize};
+
+use crate::durable_file;
+
+/// The file's name.
+const NAME: &str = "compared";
+
+/// When the last comparison of all nodes ended, and how many differences it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) at: SystemTime,
+    pub(super) differences: u64,
+}
+
+/// The same on disk.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    /// Milliseconds since 1970.
+    at: u64,
+    differences: u64,
+}
+
+impl Kept {
+    /// What is kept in a relay's folder; nothing if there is none that can be read.
+    pub(super) fn read(folder: &Path) -> Option<Kept> {
+        let path = folder.join(NAME);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                warn!("{}: {error}", path.display());
+                return None;
+            }
+        };
+        let document: Document = serde_json::from_slice(&text)
+            .inspect_err(|error| warn!("{}: {error}", path.display()))
+            .ok()?;
+        Some(Kept {
+            at: UNIX_EPOCH.checked_add(Duration::from_millis(document.at))?,
+            differences: document.differences,
+        })
+    }
+
+    /// Keeps it in a relay's folder.
+    pub(super) fn write(self, folder: &Path) {
+        let path = folder.join(NAME);
+        let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let document = Document {
+            at: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+            differences: self.differences,
+        };
+        let written = serde_json::to_vec(&document)
+            .map_err(io::Error::from)
+            .and_then(|text| durable_file::replace(&path, &[&text]));
+        if let Err(error) = written {
+            // The next comparison comes earlier than it must.
+            warn!("{}: {error}", path.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Kept::read(folder.path()), None);
+        let kept = Kept {
+            at: UNIX_EPOCH + Duration::from_millis(1_234_567),
+            differences: 3,
+        };
+        kept.write(folder.path());
+        assert_eq!(Kept::read(folder.path()), Some(kept));
+        std::fs::write(folder.path().join(NAME), "{").unwrap();
+        assert_eq!(Kept::read(folder.path()), None);
+    }
+}

@@ -1,0 +1,125 @@
+//! Comparisons that haflux begins by itself: as often as `compare` says, and once over nodes that it has never seen.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use log::{error, warn};
+
+use super::jobs::{HealError, Healer, thread};
+use super::kept::Kept;
+use crate::control::{Compared, HealOrder, HealState};
+
+/// How often it is looked whether a comparison is due, and how it stands.
+const PACE: Duration = Duration::from_secs(1);
+
+/// How long nodes that haflux has never seen are left alone: whoever set them up is at work on them.
+const SETTLED_IN: Duration = Duration::from_secs(15);
+
+impl Healer {
+    /// Compares the nodes by itself from now on, where that is due.
+    pub fn compare_by_itself(self: &Arc<Self>) {
+        let kept = Kept::read(self.folder());
+        if let Some(Kept { at, differences }) = kept {
+            let stats = self.relay().stats();
+            stats.compared.last.store(Some(Arc::new((at, differences))));
+        }
+        let is_new = kept.is_none() && self.relay().stats().head.get() == 0;
+        let every = self.relay().settings().compare;
+        if !is_new && every.is_none() {
+            return;
+        }
+        let thread = match thread() {
+            Ok(thread) => thread,
+            Err(error) => {
+                error!("nodes are not compared: no thread for it: {error}");
+                return;
+            }
+        };
+        let healer = Arc::clone(self);
+        thread.spawn(async move {
+            if is_new {
+                tokio::time::sleep(SETTLED_IN).await;
+                healer.compare_new_nodes().await;
+            }
+            if let Some(every) = every {
+                healer.compare_every(every).await;
+            }
+        });
+    }
+
+    /// haflux trusts the nodes of a new setup to hold the same, so it looks whether they do.
+    async fn compare_new_nodes(self: &Arc<Self>) {
+        self.compare_to_its_end().await;
+        let relay = &self.relay().stats().name;
+        let differences = self.relay().stats().compared.last.load();
+        match differences.as_deref() {
+            Some((_, 0)) => {}
+            Some((_, differences)) => error!(
+                "relay {relay}: THE NODES DIFFER in {differences} places, from before haflux: haflux compare names them, and haflux mend ends them"
+            ),
+            None => warn!(
+                "relay {relay}: the nodes could not be compared, so it is not known whether they hold the same: haflux compare"
+            ),
+        }
+    }
+
+    async fn compare_every(self: &Arc<Self>, every: Duration) {
+        let mut tried = None;
+        loop {
+            tokio::time::sleep(PACE).await;
+            let last = self.relay().stats().compared.last.load();
+            let last = last.as_deref().map(|(at, _)| *at).max(tried);
+            // A clock that was set back makes it due.
+            let is_due = last.is_none_or(|last| last.elapsed().map_or(true, |ago| ago >= every));
+            if !is_due {
+                continue;
+            }
+            let before = self.relay().stats().compared.last.load_full();
+            if self.compare_to_its_end().await {
+                let last = self.relay().stats().compared.last.load();
+                let had = before
+                    .as_deref()
+                    .is_some_and(|(_, differences)| *differences > 0);
+                if let Some((_, differences)) = last.as_deref()
+                    && *differences > 0
+                    && !had
+                {
+                    let relay = &self.relay().stats().name;
+                    error!(
+                        "relay {relay}: the nodes differ in {differences} places: haflux compare names them, and haflux mend ends them"
+                    );
+                }
+            }
+            tried = Some(SystemTime::now());
+        }
+    }
+
+    /// Compares everything once all nodes are there and nothing else is under way. Whether it came to its end.
+    async fn compare_to_its_end(self: &Arc<Self>) -> bool {
+        loop {
+            let nodes = self.relay().nodes();
+            let are_there = nodes
+                .iter()
+                .all(|node| node.address.is_some() && node.follows);
+            if are_there {
+                match self.order(HealOrder::Compare(Compared::default())) {
+                    Ok(_) => break,
+                    Err(HealError::UnderWay(_)) => {}
+                    Err(error) => {
+                        warn!("relay {}: {error}", self.relay().stats().name);
+                        return false;
+                    }
+                }
+            }
+            tokio::time::sleep(PACE).await;
+        }
+        loop {
+            tokio::time::sleep(PACE).await;
+            match self.order(HealOrder::Progress {}) {
+                Ok(report) if report.state == HealState::Running => {}
+                Ok(report) => return report.work == "compare" && report.state == HealState::Done,
+                Err(_) => return false,
+            }
+        }
+    }
+}
