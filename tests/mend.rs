@@ -315,3 +315,29 @@ fn schemas_are_mended_and_what_is_more_is_named() {
     let compared = lab.haflux.told(&["compare"]);
     assert_eq!(compared.status.code(), Some(0), "{compared:?}");
 }
+
+/// A field's type is fixed within a shard: a measurement in which it differs is copied whole.
+#[test]
+fn another_type_is_mended() {
+    let lab = lab();
+    let [one, two] = [&lab.node1, &lab.node2];
+    for policy in ["autogen", "year p"] {
+        for node in [one, two] {
+            write(node, policy, &line("m,host=a", "v=1,x=1i", 0));
+            write(node, policy, &line("other", "v=1,x=1i", 0));
+        }
+    }
+    write(one, "autogen", &line("m,host=a", "y=1i", 0));
+    write(one, "autogen", &line("m,host=a", "y=2i", 10));
+    write(two, "autogen", &line("m,host=a", "y=1", 0));
+    write(two, "autogen", &line("m,host=b", "y=1", 14 * 86_400));
+    let (status, report) = mend(&lab, &["--from", "influxlab", "--yes"]);
+    assert_eq!(status, 0, "{report}");
+    lab.assert_same("one");
+    let kept = kept(&lab);
+    let text = kept.values().next().expect("a file");
+    assert!(
+        text.contains(&line("m,host=a", "v=1.0,x=1i,y=1.0", 0)),
+        "{text}"
+    );
+}
