@@ -341,3 +341,30 @@ fn another_type_is_mended() {
         "{text}"
     );
 }
+
+#[test]
+fn a_mend_closes_dead_letters() {
+    let lab = lab();
+    let [one, two] = [&lab.node1, &lab.node2];
+    write(one, "autogen", &line("m,host=a", "x=1i", 0));
+    write(two, "autogen", &line("m,host=a", "x=1", 0));
+    // The second node refuses what the first one takes.
+    assert_eq!(lab.write("one", line("m,host=a", "x=2i", 10)).status, 204);
+    let letters = || lab.haflux.order(&["dead-letters", "list"]);
+    wait_until("a dead letter", SOON, || letters().contains("influxlab2"));
+    // A part of the time says nothing of a letter.
+    let since = (HOUR + 20).to_string() + "000000000";
+    let (status, report) = mend(&lab, &["--from", "influxlab", "--since", &since, "--yes"]);
+    assert_eq!(status, 0, "{report}");
+    assert!(letters().contains("influxlab2"), "{}", letters());
+    let (status, report) = mend(&lab, &["--from", "influxlab", "--yes"]);
+    assert_eq!(status, 0, "{report}");
+    assert!(
+        report["notes"]
+            .to_string()
+            .contains("dead letters are closed"),
+        "{report}"
+    );
+    assert!(!letters().contains("influxlab2"), "{}", letters());
+    lab.assert_same("one");
+}

@@ -122,13 +122,7 @@ pub(super) async fn run(
     mend.tally.say(&names, dry_run, progress);
     mended?;
     if !dry_run {
-        progress.step("comparing again");
-        let (found, findings) = mpsc::channel(FINDINGS);
-        let (done, ()) = tokio::join!(
-            compare::find(relay, &able, places, progress, found),
-            compare::tell(findings, &names, progress)
-        );
-        done?;
+        mend.compare_again().await?;
     }
     match left_out.is_empty() {
         true => Ok(()),
@@ -157,6 +151,38 @@ impl Mend<'_> {
         if self.copy_measurements().await? {
             // What clients wrote while the gate opened on a copy.
             self.points(dry_run).await?;
+        }
+        Ok(())
+    }
+
+    /// Names what differs still; if nothing does, the dead letters of these places are closed.
+    async fn compare_again(&self) -> Result<(), WorkError> {
+        let (relay, progress) = (self.relay, self.progress);
+        progress.step("comparing again");
+        let head = relay.head();
+        let settled = relay.settled(PATIENCE).await;
+        let (found, findings) = mpsc::channel(FINDINGS);
+        let (done, ()) = tokio::join!(
+            compare::find(relay, self.nodes, self.places, progress, found),
+            compare::tell(findings, self.names, progress)
+        );
+        done?;
+        let Compared {
+            databases,
+            from,
+            until,
+            full: _,
+        } = self.places;
+        // Of a record on which a node has no verdict no letter says anything.
+        if progress.differing() > 0 || settled.is_err() || from.is_some() || until.is_some() {
+            return Ok(());
+        }
+        let names = self.names;
+        let closed = relay.settle_dead_letters(names, databases, head).await;
+        if closed > 0 {
+            progress.note(format!(
+                "{closed} dead letters are closed, because the nodes hold the same"
+            ));
         }
         Ok(())
     }
