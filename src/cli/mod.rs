@@ -15,6 +15,7 @@ mod man;
 mod names;
 mod ping;
 mod place;
+mod rebuild;
 mod record;
 mod reload;
 mod replica;

@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Handle};
 use super::error::WorkError;
 use super::node::Node;
 use super::progress::Progress;
+use super::rebuild::{self, Rebuild};
 use crate::config::PasswordFileError;
 use crate::control::{HealOrder, HealReport, HealState};
 use crate::influx::Credentials;
@@ -153,7 +154,18 @@ impl Healer {
                 todo!("{:?} {:?} {}", places, folder, relay.stats().name)
             }
             HealOrder::Mend { .. } => todo!("{}", nodes.len()),
-            HealOrder::Rebuild { .. } => todo!("{}", progress.differing()),
+            HealOrder::Rebuild {
+                target,
+                source,
+                users,
+            } => {
+                let order = Rebuild {
+                    target: &target,
+                    source: source.as_deref(),
+                    users: &users,
+                };
+                rebuild::run(relay, nodes, folder, &order, progress).await
+            }
             HealOrder::Progress {} | HealOrder::Cancel {} => Ok(()),
         }
     }

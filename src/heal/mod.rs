@@ -17,6 +17,7 @@ mod error;
 mod jobs;
 mod node;
 mod progress;
+mod rebuild;
 mod schema;
 
 pub use jobs::{HealError, Healer};
