@@ -151,10 +151,12 @@ fn passwords(path: &Path) -> Result<Passwords, RebuildError> {
         path: path.to_owned(),
         source,
     })?;
-    parse(&text).map(Passwords).map_err(|line| RebuildError::NoPassword {
-        path: path.to_owned(),
-        line,
-    })
+    parse(&text)
+        .map(Passwords)
+        .map_err(|line| RebuildError::NoPassword {
+            path: path.to_owned(),
+            line,
+        })
 }
 
 /// Or the number of a line that is none.

@@ -289,7 +289,10 @@ mod tests {
             ),
             ("rename /a b/m.tmp /a b/m: read-only file system", TryAgain),
             // What a client may have chosen the end of.
-            ("database not found: x /: no space left on device", superseded),
+            (
+                "database not found: x /: no space left on device",
+                superseded,
+            ),
             ("measurement /x: no space left on device", REFUSED),
             ("retention policy not found: engine is closed", superseded),
             ("shard x: engine is closed", REFUSED),

@@ -32,6 +32,7 @@ use super::error::WorkError;
 use super::node::{Node, NodeError};
 use super::progress::Progress;
 use super::schema::Schema;
+use crate::config::read_password;
 use crate::control::{HealOrder, Passwords};
 use crate::relay::{Membership, Readmission, Relay, ReplicaError};
 
@@ -233,12 +234,7 @@ impl Run<'_> {
             self.target.name()
         );
         let settings = self.relay.settings();
-        Patience::new(
-            self.progress,
-            phase,
-            settings.retry_min,
-            settings.retry_max,
-        )
+        Patience::new(self.progress, phase, settings.retry_min, settings.retry_max)
     }
 
     /// From here on the journal is kept for the target, which gets nothing and answers nothing.
@@ -270,7 +266,8 @@ impl Run<'_> {
         // replayed.
         let schema = patience.until_done(|| Schema::of(self.source)).await?;
         Finished::forget(self.file.folder())?;
-        let asker = self.relay.settings().heal.username.as_deref();
+        let heal = temporary(self.relay);
+        let asker = heal.username.as_deref();
         target_schema::wipe(self.target, &schema, asker, &patience).await?;
         let patience = self.patience("making databases, policies and users");
         target_schema::databases(self.target, &schema, &patience).await?;
@@ -321,9 +318,10 @@ impl Run<'_> {
         self.source_has_the_pin().await?;
         if !self.users.0.is_empty() {
             let schema = patience.until_done(|| Schema::of(self.source)).await?;
-            target_schema::users(self.target, &schema, self.users, &patience, self.progress).await?;
+            target_schema::users(self.target, &schema, self.users, &patience, self.progress)
+                .await?;
         }
-        let settings = &self.relay.settings().heal;
+        let settings = &temporary(self.relay);
         let finished = Finished::open(self.file.folder())?;
         let copier = Copier {
             source: self.source,
@@ -414,4 +412,31 @@ fn is_gone(error: &NodeError) -> bool {
         return false;
     };
     reason.starts_with("database not found") || reason.starts_with("retention policy not found")
+}
+
+/// Who asks the nodes, and the password.
+fn asker(relay: &Relay) -> Result<Option<(String, String)>, WorkError> {
+    let heal = temporary(relay);
+    let (Some(name), Some(file)) = (&heal.username, &heal.password_file) else {
+        return Ok(None);
+    };
+    let password = read_password(file).map_err(|error| WorkError::Impossible(error.to_string()))?;
+    let password = String::from_utf8(password)
+        .map_err(|_| WorkError::Impossible(format!("{} holds no text", file.display())))?;
+    Ok(Some((name.clone(), password)))
+}
+
+struct Temporary {
+    username: Option<String>,
+    password_file: Option<std::path::PathBuf>,
+    parallel: usize,
+    max_rate: u64,
+}
+fn temporary(_: &Relay) -> Temporary {
+    Temporary {
+        username: None,
+        password_file: None,
+        parallel: 2,
+        max_rate: 0,
+    }
 }

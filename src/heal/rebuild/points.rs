@@ -108,7 +108,9 @@ impl Copier<'_> {
         let mut under_way = FuturesUnordered::new();
         let mut skipped: u64 = 0;
         for group in &groups {
-            let slices = of_group(group).iter().map(|measurement| slice(group, measurement));
+            let slices = of_group(group)
+                .iter()
+                .map(|measurement| slice(group, measurement));
             let (finished, open): (Vec<Slice>, Vec<Slice>) =
                 slices.partition(|slice| self.finished.has(slice));
             for _ in &finished {
@@ -170,7 +172,8 @@ impl Copier<'_> {
         // It ends the channel when it is done.
         let read = async move { self.read(&mut stream, slice, into).await };
         // Two, so that the target has work while an answer is on its way.
-        let written = async { tokio::try_join!(self.write(slice, &from), self.write(slice, &from)) };
+        let written =
+            async { tokio::try_join!(self.write(slice, &from), self.write(slice, &from)) };
         tokio::pin!(read, written);
         tokio::select! {
             read = &mut read => {

@@ -120,7 +120,11 @@ pub(super) async fn users(
                 continue;
             }
             (None, Some(password)) => {
-                let admin = if user.is_admin { " WITH ALL PRIVILEGES" } else { "" };
+                let admin = if user.is_admin {
+                    " WITH ALL PRIVILEGES"
+                } else {
+                    ""
+                };
                 let statement = format!("CREATE USER {name} WITH PASSWORD {password}{admin}");
                 carry_out(target, &statement, patience).await?;
                 user.is_admin
@@ -176,7 +180,7 @@ fn rights(user: &User, was_admin: bool, databases: &HashSet<&str>) -> Vec<String
 /// A node that asks for passwords and has no users lets nobody in but who makes its first administrator: it gets the one that asks.
 pub(super) async fn first_administrator(
     target: &Node,
-    asker: Option<(&str, &str)>,
+    asker: Option<(String, String)>,
 ) -> Result<(), NodeError> {
     let Err(NodeError::Unauthorized { reason, .. }) = target.ask("", "SHOW DATABASES").await else {
         return Ok(());
@@ -187,8 +191,8 @@ pub(super) async fn first_administrator(
     };
     let statement = format!(
         "CREATE USER {} WITH PASSWORD {} WITH ALL PRIVILEGES",
-        identifier(name),
-        string(password)
+        identifier(&name),
+        string(&password)
     );
     target.ask("", &statement).await.map(drop)
 }
@@ -238,7 +242,11 @@ pub(super) async fn last_settings(
             continue;
         };
         let settings = [
-            ("SHARD DURATION", &policy.shard_duration, &there.shard_duration),
+            (
+                "SHARD DURATION",
+                &policy.shard_duration,
+                &there.shard_duration,
+            ),
             ("FUTURE LIMIT", &policy.future_limit, &there.future_limit),
             ("PAST LIMIT", &policy.past_limit, &there.past_limit),
         ];
@@ -277,7 +285,10 @@ pub(super) async fn queries(
     let wanted = patience.until_done(|| Schema::of(source)).await?;
     let held = patience.until_done(|| Schema::of(target)).await?;
     for database in &wanted.databases {
-        let there = held.databases.iter().find(|there| there.name == database.name);
+        let there = held
+            .databases
+            .iter()
+            .find(|there| there.name == database.name);
         let there: HashSet<&str> = there
             .iter()
             .flat_map(|there| &there.queries)
