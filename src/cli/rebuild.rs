@@ -16,7 +16,7 @@ use crate::stats::units::{Bytes, Count, Span};
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The replica: a server of the pool that the relay replicates to
-    #[arg(value_name = "NAME", required_unless_present = "cancel")]
+    #[arg(value_name = "NAME", required_unless_present_any = ["cancel", "follow"])]
     replica: Option<String>,
     /// The replica to copy from; without it one that is fresh
     #[arg(long, value_name = "NAME")]
@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// End the rebuild that is under way; begun again it goes on where it was
     #[arg(long)]
     cancel: bool,
+    /// Begin nothing, and follow the rebuild that is under way
+    #[arg(long, conflicts_with = "cancel")]
+    follow: bool,
 }
 
 /// Why the replica is not rebuilt.
@@ -78,7 +81,12 @@ pub(super) fn run(
                 .to_owned(),
         );
     }
-    let target = arguments.replica.clone().unwrap_or_default();
+    let target = arguments.replica.clone();
+    let target = target.unwrap_or_else(|| "the replica".to_owned());
+    if arguments.follow {
+        let report = work::to_its_end(data_dir, relay, HealOrder::Progress {}, false)?;
+        return told(&target, &report);
+    }
     let users = match &arguments.users {
         Some(path) => passwords(path)?,
         None => Passwords::default(),
