@@ -57,9 +57,10 @@ struct Batch {
 }
 
 impl Batch {
-    fn append(&mut self, measurement: &str, series: &Series) {
-        append_lines(&mut self.lines, measurement, series);
+    /// How many values were left out, because no line can express their names.
+    fn append(&mut self, measurement: &str, series: &Series) -> u64 {
         self.count = self.count.saturating_add(series.rows.len());
+        append_lines(&mut self.lines, measurement, series)
     }
 
     fn is_full(&self) -> bool {
@@ -207,7 +208,12 @@ impl Copier<'_> {
                     true => series.rows.split_off(ROWS),
                     false => Vec::new(),
                 };
-                batch.append(&slice.measurement, &series);
+                if batch.append(&slice.measurement, &series) > 0 {
+                    self.progress.note(format!(
+                        "Points of {}.{} {:?} were left out, because no line can express their names.",
+                        slice.database, slice.policy, slice.measurement
+                    ));
+                }
                 series.rows = later;
                 if batch.is_full() && !self.hand_on(&mut batch, &into).await {
                     return Ok(());
