@@ -1,6 +1,22 @@
 //! What a node has besides points.
 
-use super::node::{Node, NodeError};
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::node::{Node, NodeError, text};
+use crate::influx::influxql::identifier;
+use crate::influx::query_answer::Row;
+
+/// InfluxDB's own database, which belongs to each node.
+const INTERNAL: &str = "_internal";
+
+/// The least time of a point (`models.MinNanoTime`).
+const LEAST: i64 = i64::MIN + 2;
+
+/// Behind the greatest time of a point (`models.MaxNanoTime`).
+const GREATEST: i64 = i64::MAX;
 
 /// All of it, but for InfluxDB's own database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,8 +78,80 @@ impl Schema {
     /// # Errors
     /// [`NodeError`]
     pub(super) async fn of(node: &Node) -> Result<Schema, NodeError> {
-        todo!()
+        let rows = node.ask("", "SHOW DATABASES").await?;
+        let names = rows.iter().map(|row| text(row, "name"));
+        let names: BTreeSet<&str> = names.filter(|name| *name != INTERNAL).collect();
+        let mut queries = continuous_queries(node).await?;
+        let mut databases = Vec::with_capacity(names.len());
+        for name in names {
+            databases.push(Database {
+                name: name.to_owned(),
+                policies: policies(node, name).await?,
+                queries: queries.remove(name).unwrap_or_default(),
+            });
+        }
+        Ok(Schema {
+            databases,
+            users: users(node).await?,
+        })
     }
+}
+
+async fn policies(node: &Node, database: &str) -> Result<Vec<Policy>, NodeError> {
+    let statement = format!("SHOW RETENTION POLICIES ON {}", identifier(database));
+    let rows = node.ask("", &statement).await?;
+    let policy = |row: &Row| Policy {
+        name: text(row, "name").to_owned(),
+        duration: text(row, "duration").to_owned(),
+        shard_duration: text(row, "shardGroupDuration").to_owned(),
+        replication: value(row, "replicaN").and_then(Value::as_u64).unwrap_or(1),
+        is_default: is_true(row, "default"),
+        future_limit: text(row, "futureWriteLimit").to_owned(),
+        past_limit: text(row, "pastWriteLimit").to_owned(),
+    };
+    let mut policies: Vec<Policy> = rows.iter().map(policy).collect();
+    policies.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(policies)
+}
+
+/// By their databases.
+async fn continuous_queries(
+    node: &Node,
+) -> Result<BTreeMap<String, Vec<ContinuousQuery>>, NodeError> {
+    let mut queries: BTreeMap<String, Vec<ContinuousQuery>> = BTreeMap::new();
+    for (database, rows) in node.ask_by_series("", "SHOW CONTINUOUS QUERIES").await? {
+        let of_database = queries.entry(database).or_default();
+        of_database.extend(rows.iter().map(|row| ContinuousQuery {
+            name: text(row, "name").to_owned(),
+            text: text(row, "query").to_owned(),
+        }));
+        of_database.sort_by(|one, other| one.name.cmp(&other.name));
+    }
+    Ok(queries)
+}
+
+async fn users(node: &Node) -> Result<Vec<User>, NodeError> {
+    let mut users = Vec::new();
+    for row in node.ask("", "SHOW USERS").await? {
+        let name = text(&row, "user").to_owned();
+        let statement = format!("SHOW GRANTS FOR {}", identifier(&name));
+        let grants = node.ask("", &statement).await?;
+        let grant = |row: &Row| {
+            let privilege = text(row, "privilege").to_owned();
+            (text(row, "database").to_owned(), privilege)
+        };
+        // What was taken away again stays in the list under this name.
+        let granted = |(_, privilege): &(String, String)| privilege != "NO PRIVILEGES";
+        let mut grants: Vec<_> = grants.iter().map(grant).filter(granted).collect();
+        grants.sort_unstable();
+        users.push(User {
+            is_admin: is_true(&row, "admin"),
+            name,
+            grants,
+        });
+    }
+    users.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(users)
 }
 
 /// The node's shard groups, in their order, but for those of InfluxDB's own database.
@@ -71,7 +159,26 @@ impl Schema {
 /// # Errors
 /// [`NodeError`]
 pub(super) async fn shard_groups(node: &Node) -> Result<Vec<ShardGroup>, NodeError> {
-    todo!()
+    let mut groups = BTreeSet::new();
+    for row in node.ask("", "SHOW SHARDS").await? {
+        let database = text(&row, "database");
+        if database == INTERNAL {
+            continue;
+        }
+        let time = |column: &str| {
+            let shown = text(&row, column);
+            nanoseconds(shown).ok_or_else(|| {
+                node.unreadable(format_args!("a shard's {column} is no time: {shown:?}"))
+            })
+        };
+        groups.insert(ShardGroup {
+            database: database.to_owned(),
+            policy: text(&row, "retention_policy").to_owned(),
+            from: time("start_time")?,
+            until: time("end_time")?,
+        });
+    }
+    Ok(groups.into_iter().collect())
 }
 
 /// The names of a database's measurements, in their order.
@@ -79,5 +186,48 @@ pub(super) async fn shard_groups(node: &Node) -> Result<Vec<ShardGroup>, NodeErr
 /// # Errors
 /// [`NodeError`]
 pub(super) async fn measurements(node: &Node, database: &str) -> Result<Vec<String>, NodeError> {
-    todo!()
+    let statement = format!("SHOW MEASUREMENTS ON {}", identifier(database));
+    let rows = node.ask(database, &statement).await?;
+    let names: BTreeSet<String> = rows
+        .iter()
+        .map(|row| text(row, "name").to_owned())
+        .collect();
+    Ok(names.into_iter().collect())
+}
+
+/// A time as InfluxDB shows it, in nanoseconds since 1970: the least or the greatest of its times for one that lies beyond.
+fn nanoseconds(shown: &str) -> Option<i64> {
+    let time: Timestamp = shown.parse().ok()?;
+    let nanoseconds = time.as_nanosecond().clamp(LEAST.into(), GREATEST.into());
+    i64::try_from(nanoseconds).ok()
+}
+
+fn value<'row>(row: &'row Row, column: &str) -> Option<&'row Value> {
+    let found = row.iter().find(|(name, _)| name == column);
+    found.map(|(_, value)| value)
+}
+
+fn is_true(row: &Row, column: &str) -> bool {
+    value(row, column).and_then(Value::as_bool) == Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_shards_are_nanoseconds() {
+        for (shown, expected) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2018-05-28T00:00:00Z", Some(1_527_465_600_000_000_000)),
+            ("1677-09-20T00:00:00Z", Some(LEAST)),
+            ("1677-09-27T00:00:00Z", Some(-9_222_768_000_000_000_000)),
+            ("2262-04-14T00:00:00Z", Some(GREATEST)),
+            ("2262-04-11T23:47:16.854775807Z", Some(GREATEST)),
+            ("0001-01-01T00:00:00Z", Some(LEAST)),
+            ("", None),
+        ] {
+            assert_eq!(nanoseconds(shown), expected, "{shown}");
+        }
+    }
 }

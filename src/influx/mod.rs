@@ -36,7 +36,7 @@ pub mod format;
 mod go_text;
 pub mod influxql;
 pub mod line_protocol;
-mod message_pack;
+pub(crate) mod message_pack;
 pub mod parameters;
 pub mod precision;
 pub mod query_answer;

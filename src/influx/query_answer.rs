@@ -27,9 +27,20 @@ pub struct RetentionPolicy {
     pub duration: Option<Duration>,
 }
 
+/// The rows of one series, and its name: empty where InfluxDB gives none.
+pub type NamedRows = (String, Vec<Row>);
+
 #[derive(Deserialize)]
 struct Document {
     results: Vec<StatementResult>,
+}
+
+/// One of the documents of an answer in chunks.
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    results: Vec<StatementResult>,
+    error: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +52,9 @@ struct StatementResult {
 
 #[derive(Deserialize)]
 struct Series {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
     columns: Vec<String>,
     #[serde(default)]
     values: Vec<Vec<Value>>,
@@ -53,13 +67,38 @@ pub fn read_query_answer(body: &[u8]) -> Option<QueryAnswer> {
     if let Some(error) = result.error {
         return Some(QueryAnswer::Failed(error));
     }
-    let rows = result.series.into_iter().flat_map(|series| {
-        let columns = series.columns;
+    let rows = result.series.into_iter().flat_map(Series::into_rows);
+    Some(QueryAnswer::Rows(rows.collect()))
+}
+
+/// Reads the body of an answer in chunks (`chunked=true`) with status 200, series by series: each in its own document, a long one in
+/// several. `Err` has what a statement says is wrong. `None` if it is not one of InfluxDB's.
+pub fn read_chunked_answer(body: &[u8]) -> Option<Result<Vec<NamedRows>, String>> {
+    let mut all = Vec::new();
+    for chunk in serde_json::Deserializer::from_slice(body).into_iter::<Chunk>() {
+        let chunk = chunk.ok()?;
+        let mut error = chunk.error;
+        for result in chunk.results {
+            error = error.or(result.error);
+            for mut series in result.series {
+                let name = std::mem::take(&mut series.name);
+                all.push((name, series.into_rows().collect()));
+            }
+        }
+        if let Some(error) = error {
+            return Some(Err(error));
+        }
+    }
+    Some(Ok(all))
+}
+
+impl Series {
+    fn into_rows(self) -> impl Iterator<Item = Row> {
+        let columns = self.columns;
         let with_columns =
             move |values| columns.iter().cloned().zip::<Vec<Value>>(values).collect();
-        series.values.into_iter().map(with_columns)
-    });
-    Some(QueryAnswer::Rows(rows.collect()))
+        self.values.into_iter().map(with_columns)
+    }
 }
 
 impl QueryAnswer {
@@ -141,6 +180,34 @@ mod tests {
         ] {
             assert_eq!(read_query_answer(other.as_bytes()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn reads_an_answer_in_chunks() {
+        let series = |name: &str, value: u8| {
+            format!(
+                r#"{{"results":[{{"statement_id":0,"series":[{{"name":"{name}","columns":["v"],"values":[[{value}]]}}]}}]}}"#
+            ) + "\n"
+        };
+        let row = |value: u8| vec![("v".to_owned(), Value::from(value))];
+        let body = series("a", 1) + &series("b", 2);
+        assert_eq!(
+            read_chunked_answer(body.as_bytes()),
+            Some(Ok(vec![
+                ("a".to_owned(), vec![row(1)]),
+                ("b".to_owned(), vec![row(2)])
+            ]))
+        );
+        let failed = body.clone() + r#"{"results":[{"statement_id":0,"error":"timeout"}]}"#;
+        assert_eq!(
+            read_chunked_answer(failed.as_bytes()),
+            Some(Err("timeout".to_owned()))
+        );
+        assert_eq!(read_chunked_answer(b"{}\n"), Some(Ok(Vec::new())));
+        assert_eq!(
+            read_chunked_answer((body + "{\"results\":[").as_bytes()),
+            None
+        );
     }
 
     #[test]

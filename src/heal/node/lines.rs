@@ -1,8 +1,135 @@
 //! Points as lines.
+//!
+//! InfluxDB takes names over other ways than lines (Graphite, OpenTSDB, Prometheus), and some of them no line can express: in a
+//! name that ends in `\`, that byte would escape the separator behind it; a newline ends the line; a measurement that begins with
+//! `#` makes a comment. Such values are left out and counted, because a line with them would write another point.
 
-use super::Series;
+use std::fmt::Write as _;
 
-/// Appends the lines of points, with times in nanoseconds and a newline behind each.
-pub(in crate::heal) fn append_lines(into: &mut Vec<u8>, measurement: &str, series: &Series) {
-    todo!()
+use super::{Series, Value};
+use crate::influx::line_protocol::{LineKind, Lines};
+
+/// What a line of fields needs room for at first.
+const ROOM: usize = 256;
+
+/// Appends the lines of points, with times in nanoseconds and a newline behind each. Returns how many values were left out,
+/// because no line can express their names.
+pub(in crate::heal) fn append_lines(into: &mut Vec<u8>, measurement: &str, series: &Series) -> u64 {
+    let key = key(measurement, &series.tags);
+    let fields: Vec<Option<String>> = series.fields.iter().map(|name| field(name)).collect();
+    let has_backslash = measurement.contains('\\')
+        || series.fields.iter().any(|name| name.contains('\\'))
+        || (series.tags.iter()).any(|(name, value)| name.contains('\\') || value.contains('\\'));
+    let mut left_out = 0;
+    let mut text = String::with_capacity(ROOM);
+    for (time, values) in &series.rows {
+        text.clear();
+        let mut written = 0;
+        for (name, value) in fields.iter().zip(values) {
+            let Some(value) = value else { continue };
+            let (Some(name), Some(_)) = (name, &key) else {
+                left_out += 1;
+                continue;
+            };
+            text.push(if written == 0 { ' ' } else { ',' });
+            text.push_str(name);
+            text.push('=');
+            push_value(&mut text, value);
+            written += 1;
+        }
+        let Some(key) = key.as_ref().filter(|_| written > 0) else {
+            continue;
+        };
+        push(&mut text, format_args!(" {time}\n"));
+        let start = into.len();
+        into.extend_from_slice(key.as_bytes());
+        into.extend_from_slice(text.as_bytes());
+        // InfluxDB finds the ends of lines by other rules about `\` than those by which it reads a line.
+        if has_backslash && !is_one_line(into.get(start..).unwrap_or_default()) {
+            into.truncate(start);
+            left_out += written;
+        }
+    }
+    left_out
+}
+
+fn is_one_line(text: &[u8]) -> bool {
+    let first = Lines::new(text).next();
+    first.is_some_and(|line| line.kind == LineKind::Line && line.next == text.len())
+}
+
+/// Measurement and tags; `None` if no line can begin so.
+fn key(measurement: &str, tags: &[(String, String)]) -> Option<String> {
+    // InfluxDB unescapes these two in some places, and leaves them in others.
+    let is_ambiguous = measurement.contains("\\\"") || measurement.contains("\\=");
+    if is_ambiguous || measurement.starts_with(['#', '\t', '\0']) {
+        return None;
+    }
+    let mut key = String::with_capacity(ROOM);
+    push_name(&mut key, measurement, &[',', ' '])?;
+    for (name, value) in tags {
+        key.push(',');
+        push_name(&mut key, name, &[',', ' ', '='])?;
+        key.push('=');
+        push_name(&mut key, value, &[',', ' ', '='])?;
+    }
+    Some(key)
+}
+
+/// The name of a field; `None` if none of a line can be called so.
+fn field(name: &str) -> Option<String> {
+    const SPECIAL: [char; 4] = [',', ' ', '=', '"'];
+    if name.starts_with(['\t', '\0']) {
+        return None;
+    }
+    // Fields are read by pairs of `\` and what follows; an odd run of `\` would pair with the escape behind it.
+    let mut run = 0;
+    for character in name.chars() {
+        if SPECIAL.contains(&character) && run % 2 == 1 {
+            return None;
+        }
+        run = if character == '\\' { run + 1 } else { 0 };
+    }
+    let mut field = String::with_capacity(name.len());
+    push_name(&mut field, name, &SPECIAL)?;
+    Some(field)
+}
+
+fn push_name(into: &mut String, name: &str, special: &[char]) -> Option<()> {
+    if name.is_empty() || name.ends_with('\\') || name.contains('\n') {
+        return None;
+    }
+    for character in name.chars() {
+        if special.contains(&character) {
+            into.push('\\');
+        }
+        into.push(character);
+    }
+    Some(())
+}
+
+/// Go's `ParseFloat` reads the same number from what `{:?}` writes, which is the shortest text that names it.
+fn push_value(into: &mut String, value: &Value) {
+    match value {
+        Value::Float(number) => push(into, format_args!("{number:?}")),
+        Value::Integer(number) => push(into, format_args!("{number}i")),
+        Value::Unsigned(number) => push(into, format_args!("{number}u")),
+        Value::Boolean(true) => into.push_str("true"),
+        Value::Boolean(false) => into.push_str("false"),
+        Value::Text(text) => {
+            into.push('"');
+            for character in text.chars() {
+                if matches!(character, '"' | '\\') {
+                    into.push('\\');
+                }
+                into.push(character);
+            }
+            into.push('"');
+        }
+    }
+}
+
+/// A `String` takes whatever is written to it.
+fn push(into: &mut String, text: std::fmt::Arguments<'_>) {
+    let _ = into.write_fmt(text);
 }

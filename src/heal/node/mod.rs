@@ -5,17 +5,33 @@
 //! shard and may have another in the next; across shards InfluxDB would cast, or leave out, what is not of the prevailing type.
 //! Memory holds one chunk of each stream.
 
+mod document;
 mod error;
+mod exchange;
 mod lines;
 mod points;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::influx::Credentials;
-use crate::influx::query_answer::Row;
+use self::document::{Fault, read_document};
+use self::exchange::{Answer, Idle, Request, encoded};
+use self::points::CHUNK_POINTS;
+use crate::influx::influxql::identifier;
+use crate::influx::query_answer::{NamedRows, Row, read_chunked_answer};
+use crate::influx::{Credentials, Verdict, judge_write, scan_answer, words_of};
+
+const JSON: &str = "application/json";
+const MESSAGE_PACK: &str = "application/x-msgpack";
+
+/// The most bytes of an answer that is not read as a stream: 500,000 names of measurements of 100 bytes.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// The most bytes of a refusal.
+const MAX_REFUSAL: usize = 1 << 20;
 
 pub(super) use error::NodeError;
 pub(super) use lines::append_lines;
@@ -28,6 +44,7 @@ pub(super) struct Node {
     address: SocketAddr,
     credentials: Credentials,
     timeout: Duration,
+    idle: Idle,
 }
 
 /// Points of one measurement in one policy, within `from..until` (nanoseconds since 1970; `until` is left out). It lies within one
@@ -51,7 +68,7 @@ pub(super) enum Written {
 }
 
 impl Node {
-    /// `timeout`: of the silence between two pieces of an answer.
+    /// `timeout`: of the silence between two pieces of an answer. Before the first one a node may compute for longer.
     pub(super) fn new(
         name: String,
         address: SocketAddr,
@@ -63,6 +80,7 @@ impl Node {
             address,
             credentials,
             timeout,
+            idle: Idle::default(),
         }
     }
 
@@ -71,12 +89,46 @@ impl Node {
         &self.name
     }
 
-    /// Carries out one statement and gives its rows, of all series. A statement that changes something goes by `POST`.
+    /// Name and password of who asks; none if it asks in nobody's name.
+    pub(super) fn asker(&self) -> Option<(&str, &str)> {
+        match &self.credentials {
+            Credentials::Parameters { user, password } => Some((
+                std::str::from_utf8(user).ok()?,
+                std::str::from_utf8(password).ok()?,
+            )),
+            Credentials::None | Credentials::Authorization(_) => None,
+        }
+    }
+
+    /// Carries out one statement and gives its rows, of all series.
     ///
     /// # Errors
     /// [`NodeError`]: it cannot be reached, refuses, or says an error.
     pub(super) async fn ask(&self, database: &str, statement: &str) -> Result<Vec<Row>, NodeError> {
-        todo!()
+        let series = self.ask_by_series(database, statement).await?;
+        Ok(series.into_iter().flat_map(|(_, rows)| rows).collect())
+    }
+
+    /// Carries out one statement and gives its rows, series by series. A long series comes in several parts.
+    ///
+    /// # Errors
+    /// [`NodeError`]: it cannot be reached, refuses, or says an error.
+    pub(super) async fn ask_by_series(
+        &self,
+        database: &str,
+        statement: &str,
+    ) -> Result<Vec<NamedRows>, NodeError> {
+        // In chunks, because a node's `max-row-limit` cuts other answers.
+        let mut answer = self.query(database, statement, "", JSON).await?;
+        let body = answer.body(MAX_ANSWER).await?;
+        match answer.status() {
+            200 => match read_chunked_answer(&body) {
+                Some(Ok(series)) => Ok(series),
+                Some(Err(error)) => Err(self.fault(200, error)),
+                None => Err(self.unreadable("it is not InfluxDB's")),
+            },
+            status => Err(self.fault(status, words_of(&body, scan_answer(&body)))),
+        }
     }
 
     /// The points of a slice, series by series, each series in the order of time.
@@ -84,7 +136,32 @@ impl Node {
     /// # Errors
     /// [`NodeError`]
     pub(super) async fn points(&self, slice: &Slice) -> Result<PointStream, NodeError> {
-        todo!()
+        let Slice {
+            database,
+            policy,
+            measurement,
+            from,
+            until,
+        } = slice;
+        let measurement = format!("{}.{}", identifier(policy), identifier(measurement));
+        let unsigned = self.unsigned_fields(database, &measurement).await?;
+        let statement = format!(
+            "SELECT *::field FROM {}.{measurement} WHERE time >= {from} AND time < {until} GROUP BY *",
+            identifier(database)
+        );
+        self.stream(database, &statement, unsigned).await
+    }
+
+    /// The rows of a `SELECT` with their types, as [`Node::points`] gives them. An unsigned number up to 127 is given as an integer.
+    ///
+    /// # Errors
+    /// [`NodeError`]
+    pub(super) async fn select(
+        &self,
+        database: &str,
+        statement: &str,
+    ) -> Result<PointStream, NodeError> {
+        self.stream(database, statement, HashSet::new()).await
     }
 
     /// Writes lines with times in nanoseconds.
@@ -97,6 +174,103 @@ impl Node {
         policy: &str,
         lines: Bytes,
     ) -> Result<Written, NodeError> {
-        todo!()
+        let request = Request {
+            path: "/write",
+            parameters: &[("db", database), ("rp", policy), ("precision", "ns")],
+            accept: JSON,
+            content_type: "text/plain; charset=utf-8",
+            body: lines,
+        };
+        let mut answer = self.send(request).await?;
+        let status = answer.status();
+        let body = answer.body(MAX_REFUSAL).await?;
+        let words = || words_of(&body, scan_answer(&body));
+        match judge_write(status, &body) {
+            Verdict::Applied => Ok(Written::All),
+            // InfluxDB always says how many.
+            Verdict::Expired { dropped } => Ok(Written::Expired(dropped.unwrap_or(1))),
+            Verdict::TryAgain(_) => Err(self.busy(status, words())),
+            Verdict::Unauthorized => Err(self.unauthorized(status, words())),
+            Verdict::Refused
+            | Verdict::DatabaseNotFound
+            | Verdict::RetentionPolicyNotFound
+            | Verdict::TooLarge => Err(self.refused(words())),
+            Verdict::Unexpected => {
+                Err(self.unreadable(format_args!("status {status}: {}", words())))
+            }
+        }
     }
+
+    /// The fields whose numbers are unsigned wherever they are whole. One that is unsigned in some shards and an integer in others is
+    /// not among them: InfluxDB refuses such a number where it does not belong.
+    async fn unsigned_fields(
+        &self,
+        database: &str,
+        measurement: &str,
+    ) -> Result<HashSet<String>, NodeError> {
+        let statement = format!(
+            "SHOW FIELD KEYS ON {} FROM {measurement}",
+            identifier(database)
+        );
+        let rows = self.ask(database, &statement).await?;
+        let of_type = |wanted: &str| -> HashSet<String> {
+            let named = rows.iter().filter(|row| text(row, "fieldType") == wanted);
+            named.map(|row| text(row, "fieldKey").to_owned()).collect()
+        };
+        let (unsigned, integers) = (of_type("unsigned"), of_type("integer"));
+        Ok(unsigned.difference(&integers).cloned().collect())
+    }
+
+    async fn stream(
+        &self,
+        database: &str,
+        statement: &str,
+        unsigned: HashSet<String>,
+    ) -> Result<PointStream, NodeError> {
+        let mut answer = self
+            .query(database, statement, CHUNK_POINTS, MESSAGE_PACK)
+            .await?;
+        match answer.status() {
+            200 => Ok(PointStream::new(answer, unsigned)),
+            status => {
+                let body = answer.body(MAX_REFUSAL).await?;
+                let words = match read_document(&body, &unsigned) {
+                    Err(Fault::Said(error)) => error,
+                    Ok(_) | Err(Fault::Malformed(_)) => words_of(&body, scan_answer(&body)),
+                };
+                Err(self.fault(status, words))
+            }
+        }
+    }
+
+    async fn query(
+        &self,
+        database: &str,
+        statement: &str,
+        chunk_size: &str,
+        accept: &'static str,
+    ) -> Result<Answer, NodeError> {
+        let form = encoded(&[
+            ("q", statement),
+            ("epoch", "ns"),
+            ("chunked", "true"),
+            ("chunk_size", chunk_size),
+        ]);
+        self.send(Request {
+            path: "/query",
+            parameters: &[("db", database)],
+            accept,
+            content_type: "application/x-www-form-urlencoded",
+            body: form.into(),
+        })
+        .await
+    }
+}
+
+/// A column's text, empty if there is none.
+pub(super) fn text<'row>(row: &'row Row, column: &str) -> &'row str {
+    let found = row.iter().find(|(name, _)| name == column);
+    found
+        .and_then(|(_, value)| value.as_str())
+        .unwrap_or_default()
 }

@@ -1,6 +1,10 @@
 //! MessagePack as InfluxDB writes it (`tinylib/msgp` 1.0.2 to 1.2, which write alike): the shortest form of lengths and of
 //! unsigned integers, but signed forms for signed integers (200 takes three bytes), and times as extension 5.
 
+mod reader;
+
+pub(crate) use reader::{Extent, Form, Malformed, Reader};
+
 /// Grows an encoded text.
 #[derive(Debug, Default)]
 pub(super) struct Packer {

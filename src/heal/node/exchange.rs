@@ -1,0 +1,272 @@
+//! Requests to a node, and their answers as they come.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{Node, NodeError};
+use crate::http_response::ResponseReader;
+use crate::influx::{Credentials, StatementVerdict, judge_statement};
+
+/// Idle connections kept for one node.
+const MAX_IDLE: usize = 4;
+
+/// Bytes that are written at once: the node must take so many within the timeout.
+const PIECE: usize = 256 * 1024;
+
+/// How long a node may compute before the first byte of an answer's body. InfluxDB sends its head at once, then nothing while it
+/// works, which takes minutes for a large `DROP`.
+const MAX_COMPUTING: Duration = Duration::from_secs(10 * 60);
+
+/// How a dead node is told from one that computes: asked after 30 s of silence, given up about a minute later.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(6);
+
+/// Connections that may carry another request.
+#[derive(Clone, Default)]
+pub(super) struct Idle(Arc<Mutex<Vec<TcpStream>>>);
+
+impl Idle {
+    fn take(&self) -> Option<TcpStream> {
+        let mut idle = self.0.lock();
+        while let Some(stream) = idle.pop() {
+            // One that the node has closed can be read.
+            let unread = stream.try_read(&mut [0]);
+            if unread.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
+    fn keep(&self, stream: TcpStream) {
+        let mut idle = self.0.lock();
+        if idle.len() < MAX_IDLE {
+            idle.push(stream);
+        }
+    }
+}
+
+/// A request by `POST`.
+pub(super) struct Request<'request> {
+    /// `/query` or `/write`.
+    pub(super) path: &'static str,
+    pub(super) parameters: &'request [(&'static str, &'request str)],
+    pub(super) accept: &'static str,
+    pub(super) content_type: &'static str,
+    pub(super) body: Bytes,
+}
+
+/// Names and values as a URL or a form has them; those without a value are left out.
+pub(super) fn encoded(parameters: &[(&'static str, &str)]) -> String {
+    let mut text = String::new();
+    for (name, value) in parameters.iter().filter(|(_, value)| !value.is_empty()) {
+        if !text.is_empty() {
+            text.push('&');
+        }
+        text.push_str(name);
+        text.push('=');
+        text.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+    }
+    text
+}
+
+/// An answer whose head has come.
+pub(super) struct Answer {
+    node: Node,
+    status: u16,
+    /// None behind the body.
+    reader: Option<ResponseReader<TcpStream>>,
+    has_begun: bool,
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The next piece of the body; `None` behind the last one.
+    pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, NodeError> {
+        let Some(reader) = &mut self.reader else {
+            return Ok(None);
+        };
+        let patience = if self.has_begun {
+            self.node.timeout
+        } else {
+            MAX_COMPUTING
+        };
+        self.has_begun = true;
+        let piece = self.node.within(patience, reader.piece()).await?;
+        if piece.is_none()
+            && let Some(reader) = self.reader.take()
+            && reader.is_reusable()
+        {
+            self.node.idle.keep(reader.into_parts().0);
+        }
+        Ok(piece)
+    }
+
+    /// The whole body, of at most `most` bytes.
+    pub(super) async fn body(&mut self, most: usize) -> Result<Vec<u8>, NodeError> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.piece().await? {
+            if body.len() + piece.len() > most {
+                return Err(self
+                    .node
+                    .unreadable(format!("it has more than {most} bytes")));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
+    }
+}
+
+impl Node {
+    /// Sends a request once and waits for its answer's head.
+    pub(super) async fn send(&self, request: Request<'_>) -> Result<Answer, NodeError> {
+        let mut stream = match self.idle.take() {
+            Some(stream) => stream,
+            None => self.connect().await?,
+        };
+        let parameters = encoded(request.parameters);
+        let mut head = format!(
+            "POST {}?{parameters} HTTP/1.1\r\nHost: {}\r\nUser-Agent: haflux\r\nAccept: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n",
+            request.path,
+            self.address,
+            request.accept,
+            request.content_type,
+            request.body.len(),
+        )
+        .into_bytes();
+        if let Some(authorization) = authorization(&self.credentials) {
+            head.extend_from_slice(b"Authorization: ");
+            head.extend_from_slice(&authorization);
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(b"\r\n");
+        let pieces = std::iter::once(head.as_slice()).chain(request.body.chunks(PIECE));
+        for piece in pieces {
+            let written = self.within(self.timeout, stream.write_all(piece)).await;
+            // A node that refuses early closes its end; its answer says why.
+            if written.is_err() {
+                break;
+            }
+        }
+        let mut reader = ResponseReader::new(stream);
+        let status = self.within(self.timeout, reader.begin()).await?.status();
+        Ok(Answer {
+            node: self.clone(),
+            status,
+            reader: Some(reader),
+            has_begun: false,
+        })
+    }
+
+    async fn connect(&self) -> Result<TcpStream, NodeError> {
+        let connected = self
+            .within(self.timeout, TcpStream::connect(self.address))
+            .await?;
+        let told = connected
+            .set_nodelay(true)
+            .and_then(|()| SockRef::from(&connected).set_tcp_keepalive(&KEEPALIVE));
+        match told {
+            Ok(()) => Ok(connected),
+            Err(error) => Err(self.unreachable(error)),
+        }
+    }
+
+    async fn within<T, E: fmt::Display>(
+        &self,
+        patience: Duration,
+        doing: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, NodeError> {
+        match timeout(patience, doing).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(self.unreachable(error)),
+            Err(_) => Err(self.unreachable(format_args!("it was silent for {patience:?}"))),
+        }
+    }
+
+    pub(super) fn unreachable(&self, reason: impl fmt::Display) -> NodeError {
+        NodeError::Unreachable {
+            node: self.name.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
+    pub(in crate::heal) fn unreadable(&self, reason: impl fmt::Display) -> NodeError {
+        NodeError::Unreadable {
+            node: self.name.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
+    pub(super) fn refused(&self, reason: impl Into<String>) -> NodeError {
+        NodeError::Refused {
+            node: self.name.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn busy(&self, status: u16, reason: impl Into<String>) -> NodeError {
+        NodeError::Busy {
+            node: self.name.clone(),
+            status,
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn unauthorized(&self, status: u16, reason: impl Into<String>) -> NodeError {
+        NodeError::Unauthorized {
+            node: self.name.clone(),
+            status,
+            user: self.asker().map_or("", |(user, _)| user).to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    /// What an error of a statement means. It stands in an answer of status 200, too.
+    pub(super) fn fault(&self, status: u16, text: impl Into<String>) -> NodeError {
+        let text = text.into();
+        let body = json!({ "error": text }).to_string();
+        match judge_statement(true, status, body.as_bytes()) {
+            StatementVerdict::Unauthorized => self.unauthorized(status, text),
+            StatementVerdict::TryAgain
+            | StatementVerdict::TimedOut
+            | StatementVerdict::Unanswered => self.busy(status, text),
+            StatementVerdict::Refused { .. } => self.refused(text),
+            StatementVerdict::Applied | StatementVerdict::Unexpected => {
+                self.unreadable(format_args!("status {status}: {text}"))
+            }
+        }
+    }
+}
+
+/// The header's value.
+fn authorization(credentials: &Credentials) -> Option<Vec<u8>> {
+    match credentials {
+        Credentials::None => None,
+        Credentials::Authorization(value) => Some(value.clone()),
+        Credentials::Parameters { user, password } => {
+            let pair = [user.as_slice(), b":", password].concat();
+            Some(format!("Basic {}", BASE64_STANDARD.encode(pair)).into_bytes())
+        }
+    }
+}
