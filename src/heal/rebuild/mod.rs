@@ -32,7 +32,6 @@ use super::error::WorkError;
 use super::node::{Node, NodeError};
 use super::progress::Progress;
 use super::schema::Schema;
-use crate::config::read_password;
 use crate::control::{HealOrder, Passwords};
 use crate::relay::{Membership, Readmission, Relay, ReplicaError};
 
@@ -128,7 +127,7 @@ async fn begin(
     let source = choose_source(relay, nodes, order)?;
     // Nothing is touched before both have been asked for all that will be needed.
     Schema::of(source).await?;
-    target_schema::first_administrator(target, asker(relay)?).await?;
+    target_schema::first_administrator(target).await?;
     Schema::of(target).await?;
     let plan = Plan::new(target.name(), source.name());
     Finished::forget(file.folder())?;
@@ -266,9 +265,7 @@ impl Run<'_> {
         // replayed.
         let schema = patience.until_done(|| Schema::of(self.source)).await?;
         Finished::forget(self.file.folder())?;
-        let heal = temporary(self.relay);
-        let asker = heal.username.as_deref();
-        target_schema::wipe(self.target, &schema, asker, &patience).await?;
+        target_schema::wipe(self.target, &schema, &patience).await?;
         let patience = self.patience("making databases, policies and users");
         target_schema::databases(self.target, &schema, &patience).await?;
         target_schema::users(self.target, &schema, self.users, &patience, self.progress).await?;
@@ -414,28 +411,12 @@ fn is_gone(error: &NodeError) -> bool {
     reason.starts_with("database not found") || reason.starts_with("retention policy not found")
 }
 
-/// Who asks the nodes, and the password.
-fn asker(relay: &Relay) -> Result<Option<(String, String)>, WorkError> {
-    let heal = temporary(relay);
-    let (Some(name), Some(file)) = (&heal.username, &heal.password_file) else {
-        return Ok(None);
-    };
-    let password = read_password(file).map_err(|error| WorkError::Impossible(error.to_string()))?;
-    let password = String::from_utf8(password)
-        .map_err(|_| WorkError::Impossible(format!("{} holds no text", file.display())))?;
-    Ok(Some((name.clone(), password)))
-}
-
 struct Temporary {
-    username: Option<String>,
-    password_file: Option<std::path::PathBuf>,
     parallel: usize,
     max_rate: u64,
 }
 fn temporary(_: &Relay) -> Temporary {
     Temporary {
-        username: None,
-        password_file: None,
         parallel: 2,
         max_rate: 0,
     }

@@ -13,11 +13,10 @@ use crate::heal::progress::Progress;
 use crate::heal::schema::{Policy, Schema, ShardGroup, User};
 use crate::influx::influxql::{identifier, string};
 
-/// Drops all databases, and the users that the source does not have. `asker`: who asks, who stays.
+/// Drops all databases, and the users that the source does not have, but for the one that asks.
 pub(super) async fn wipe(
     target: &Node,
     source: &Schema,
-    asker: Option<&str>,
     patience: &Patience<'_>,
 ) -> Result<(), WorkError> {
     let held = patience.until_done(|| Schema::of(target)).await?;
@@ -29,7 +28,7 @@ pub(super) async fn wipe(
         .users
         .iter()
         .map(|user| user.name.as_str())
-        .chain(asker)
+        .chain(target.asker().map(|(name, _)| name))
         .collect();
     for user in &held.users {
         if !stay.contains(user.name.as_str()) {
@@ -178,21 +177,19 @@ fn rights(user: &User, was_admin: bool, databases: &HashSet<&str>) -> Vec<String
 }
 
 /// A node that asks for passwords and has no users lets nobody in but who makes its first administrator: it gets the one that asks.
-pub(super) async fn first_administrator(
-    target: &Node,
-    asker: Option<(String, String)>,
-) -> Result<(), NodeError> {
+pub(super) async fn first_administrator(target: &Node) -> Result<(), NodeError> {
     let Err(NodeError::Unauthorized { reason, .. }) = target.ask("", "SHOW DATABASES").await else {
         return Ok(());
     };
-    let Some((name, password)) = asker.filter(|_| reason.contains("create admin user first"))
-    else {
+    let asker = target.asker();
+    let is_without = reason.contains("create admin user first");
+    let Some((name, password)) = asker.filter(|_| is_without) else {
         return Ok(());
     };
     let statement = format!(
         "CREATE USER {} WITH PASSWORD {} WITH ALL PRIVILEGES",
-        identifier(&name),
-        string(&password)
+        identifier(name),
+        string(password)
     );
     target.ask("", &statement).await.map(drop)
 }
