@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -52,7 +53,7 @@ fn fill(lab: &Lab) {
     for statement in [
         "CREATE RETENTION POLICY daily ON telegraf DURATION INF REPLICATION 1 SHARD DURATION 1d",
         "CREATE RETENTION POLICY \"odd \\\"policy\" ON telegraf DURATION 5200w REPLICATION 2 DEFAULT",
-        "CREATE RETENTION POLICY only ON \"no autogen\" DURATION INF REPLICATION 1 SHARD DURATION 2d DEFAULT",
+        "CREATE RETENTION POLICY only ON \"no autogen\" DURATION INF REPLICATION 1 SHARD DURATION 1d DEFAULT",
         "DROP RETENTION POLICY autogen ON \"no autogen\"",
         "CREATE USER ada WITH PASSWORD 'secret'",
         "CREATE USER root WITH PASSWORD 'other' WITH ALL PRIVILEGES",
@@ -76,7 +77,8 @@ fn fill(lab: &Lab) {
             "m,host=a\\ b,ünï=\"x\\,y v={v},least=-9223372036854775808i,tiny=5e-324,f={number}.25 {time}\n\
              m,host=c is=true,text=\"line\nend, \\\"quoted\\\"\" {time}\n\
              odd\\ name\\,\"with\"=equal,select=where time\\ s={day}i,host=1 {time}\n\
-             only{day} v={day} {time}\n"
+             only{} v={day} {time}\n",
+            day % 4
         );
         for parameters in [
             &[("db", DATABASES[0]), ("rp", "daily")][..],
@@ -92,6 +94,11 @@ fn fill(lab: &Lab) {
             assert_eq!(write_seconds(&url, parameters, &lines), 204);
         }
     }
+    // Its shards stay as they are, each with a type of its own for `v`.
+    lab.carry_out(
+        "",
+        "ALTER RETENTION POLICY daily ON telegraf SHARD DURATION 1w",
+    );
     wait_until_level(lab, SOON).expect("both have it");
 }
 
@@ -133,10 +140,20 @@ fn assert_equal(lab: &Lab, left: &Influxd, right: &Influxd) {
         assert_eq!(same_points(left, right, database), [""; 0], "{database}");
     }
     for statement in ["SHOW DATABASES", "SHOW CONTINUOUS QUERIES"] {
-        assert_eq!(left.query("", statement), right.query("", statement));
+        assert_eq!(listed(left, statement), listed(right, statement));
     }
     let relay = status::relay(&lab.influx_url());
     assert_eq!(relay["dead_letters"], 0, "{relay:#}");
+}
+
+/// What a node lists, which each lists in its own order.
+fn listed(node: &Influxd, statement: &str) -> BTreeSet<String> {
+    let answer = node.query("", statement);
+    let series = answer["results"][0]["series"].as_array();
+    let series = series.into_iter().flatten();
+    let rows = series.filter_map(|series| Some((&series["name"], series["values"].as_array()?)));
+    let rows = rows.flat_map(|(name, rows)| rows.iter().map(move |row| format!("{name} {row}")));
+    rows.collect()
 }
 
 /// The file that says how far a rebuild has come.
