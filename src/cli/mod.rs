@@ -1,9 +1,10 @@
 //! The command line: one file a subcommand.
 //!
 //! Exit status: 0 for success, 1 for a configuration with errors, a server that could not run or an order that was not carried out, 2 for a command line that
-//! is not understood; `haflux status` has [its own](status). What was asked for goes to standard output, errors and warnings to standard error.
+//! is not understood; `haflux status` has [its own](status), and so has `haflux compare`. What was asked for goes to standard output, errors and warnings to standard error.
 
 mod check;
+mod compare;
 mod completions;
 mod dead_letters;
 mod describe;
@@ -12,6 +13,7 @@ mod import;
 mod journal;
 mod log_level;
 mod man;
+mod moment;
 mod names;
 mod ping;
 mod place;
@@ -124,6 +126,12 @@ enum Command {
     /// Talks to the haflux that runs on this machine, through a socket in its data_dir: so as its user, or as root. Exit
     /// status 0 if it did what was asked, 1 if not.
     Replica(replica::Arguments),
+    /// Find where the nodes of a running haflux differ
+    ///
+    /// Databases, policies, continuous queries, users and points of all nodes, while clients write; changes nothing. Talks to the haflux
+    /// that runs on this machine, through a socket in its data_dir: so as its user, or as root. Exit status 0 if the nodes hold the same,
+    /// 1 if they differ, 2 if that is not known of all of them.
+    Compare(compare::Arguments),
     /// See or change how much a running haflux logs
     ///
     /// Changes last until the process ends or its configuration is read anew. Talks to haflux as `replica` does.
@@ -169,6 +177,7 @@ pub fn main() -> ExitCode {
         Command::DeadLetters(arguments) => dead_letters::run(arguments),
         Command::Journal(arguments) => journal::run(arguments),
         Command::Replica(arguments) => replica::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::LogLevel(arguments) => log_level::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

@@ -108,7 +108,7 @@ pub struct HealReport {
 /// Where nodes differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// `database`, `policy`, `query`, `user`, `type`, `point`.
+    /// `database`, `policy`, `query`, `user`, `type` of a field, `point`, `points` of one series.
     pub kind: String,
     /// Which one, for a person: `telegraf.autogen.cpu host=a 2026-11-29T09:00:00Z usage`.
     pub place: String,

@@ -12,6 +12,7 @@ use log::{error, info, warn};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
 
+use super::compare;
 use super::error::WorkError;
 use super::node::Node;
 use super::progress::Progress;
@@ -198,9 +199,7 @@ impl Healer {
         let relay = &self.relay;
         let folder: &Path = &self.folder;
         match order {
-            HealOrder::Compare(places) => {
-                todo!("{:?} {:?} {}", places, folder, relay.stats().name)
-            }
+            HealOrder::Compare(places) => compare::run(relay, nodes, &places, progress).await,
             HealOrder::Mend { .. } => todo!("{}", nodes.len()),
             HealOrder::Rebuild {
                 target,

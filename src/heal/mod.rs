@@ -6,6 +6,7 @@
 //! | `node` | one node, asked past the journal in the name of an administrator: questions, points with their types, lines |
 //! | `schema` | what a node has besides points: databases, policies, continuous queries, users, rights, shards |
 //! | `jobs` | one work at a time for each relay: begun, asked for its progress, cancelled |
+//! | `place` | where nodes differ, with what each holds there |
 //! | `compare` | where two or more nodes differ |
 //! | `mend` | makes the others hold what one holds there |
 //! | `rebuild` | makes an empty node hold all that another holds |
@@ -13,9 +14,11 @@
 //! Nothing here knows the journal's files or how a replica is followed: [`crate::relay`] pins the journal, takes a replica back,
 //! holds what comes for a moment, and says how far each has come.
 
+mod compare;
 mod error;
 mod jobs;
 mod node;
+mod place;
 mod progress;
 mod rebuild;
 mod schema;

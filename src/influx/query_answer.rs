@@ -123,7 +123,7 @@ fn text<'row>(row: &'row Row, name: &str) -> Option<&'row str> {
 /// The policies in an answer to `SHOW RETENTION POLICIES`; what cannot be read is left out.
 pub fn retention_policies(rows: &[Row]) -> Vec<RetentionPolicy> {
     let policy = |row: &Row| {
-        let duration = duration(text(row, "duration")?)?;
+        let duration = policy_duration(text(row, "duration")?)?;
         Some(RetentionPolicy {
             name: text(row, "name")?.to_owned(),
             duration: (!duration.is_zero()).then_some(duration),
@@ -132,8 +132,8 @@ pub fn retention_policies(rows: &[Row]) -> Vec<RetentionPolicy> {
     rows.iter().filter_map(policy).collect()
 }
 
-/// A duration as Go writes it, of hours, minutes and whole seconds: `168h0m0s`.
-fn duration(text: &str) -> Option<Duration> {
+/// A policy's duration, as Go writes it, of hours, minutes and whole seconds: `168h0m0s`; zero is for ever.
+pub fn policy_duration(text: &str) -> Option<Duration> {
     let mut seconds: u64 = 0;
     let mut rest = text;
     while !rest.is_empty() {
@@ -224,7 +224,7 @@ mod tests {
             retention_policies(&rows),
             [policy("autogen", None), policy("r p", Some(5400))]
         );
-        assert_eq!(duration("99999999999999999999h"), None);
-        assert_eq!(duration("5"), None);
+        assert_eq!(policy_duration("99999999999999999999h"), None);
+        assert_eq!(policy_duration("5"), None);
     }
 }

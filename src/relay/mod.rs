@@ -59,6 +59,7 @@
 pub mod control;
 pub mod dead_letters;
 mod disk_room;
+mod gate;
 mod intake;
 mod nodes;
 mod open;
@@ -72,6 +73,7 @@ mod trust;
 pub mod verdict;
 
 pub use control::{Readmission, ReplicaError};
+pub use gate::{GateClosed, GateError, NotSettled};
 pub use intake::relay::{APPLIED_HEADER, Admitted, Begun, Relay};
 pub use intake::statement::AdmittedStatement;
 pub use intake::streamed_answer::{AnswerBroken, Replicated, StreamedAnswer};

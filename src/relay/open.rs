@@ -18,6 +18,7 @@ use crate::relay::dead_letters::{
     DeadLetterError, DeadLetters, FOLDER, Limits, PENDING, PendingLog,
 };
 use crate::relay::disk_room::watch_room;
+use crate::relay::gate::Gate;
 use crate::relay::intake::judge::Judge;
 use crate::relay::intake::relay::Relay;
 use crate::relay::record::MAX_HEADER;
@@ -231,6 +232,7 @@ impl Relay {
             statements: PerSource::new(settings.max_statements, settings.max_statements_per_source),
             settings,
             journal,
+            gate: Gate::default(),
             pending_clients,
             freshness,
             replicas,

@@ -430,6 +430,15 @@ pub struct LastCheck {
     pub detail: String,
 }
 
+/// Comparisons of a relay's nodes.
+#[derive(Debug, Default)]
+pub struct ComparedStats {
+    /// Under way now.
+    pub running: Arc<Gauge>,
+    /// When the last one ended that compared all nodes, and how many differences it found.
+    pub last: ArcSwapOption<(SystemTime, u64)>,
+}
+
 /// One relay, with its replicas.
 #[derive(Debug, Default)]
 pub struct RelayStats {
@@ -503,6 +512,8 @@ pub struct RelayStats {
     pub answer_buffer: Gauge,
     /// Bytes of long refusals that are held for clients now.
     pub refusal_texts: Gauge,
+    /// Comparisons of its nodes.
+    pub compared: ComparedStats,
     /// Its journal.
     pub journal: JournalStats,
     /// Its replicas, in the order of the pool's servers.

@@ -24,7 +24,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::info;
 
@@ -124,7 +124,7 @@ async fn begin(
         plan.stopped = None;
         return Ok(plan);
     }
-    let source = choose_source(relay, nodes, order)?;
+    let source = choose_source(relay, nodes, order, progress).await?;
     // Nothing is touched before both have been asked for all that will be needed.
     Schema::of(source).await?;
     target_schema::first_administrator(target).await?;
@@ -146,7 +146,32 @@ fn find<'a>(nodes: &'a [Node], name: &str) -> Result<&'a Node, WorkError> {
     })
 }
 
-fn choose_source<'a>(
+/// A node that is named, or one that is fresh. One that lags is waited for a while, because writes come all the time.
+async fn choose_source<'a>(
+    relay: &Relay,
+    nodes: &'a [Node],
+    order: &Rebuild<'_>,
+    progress: &Progress,
+) -> Result<&'a Node, WorkError> {
+    progress.step("choosing a source");
+    let end = Instant::now() + relay.settings().timeout;
+    loop {
+        let chosen = source_now(relay, nodes, order);
+        let may_come = nodes.iter().any(|node| {
+            let is_meant = order.source.is_none_or(|source| source == node.name());
+            is_meant && node.name() != order.target && standing(relay, node.name()).follows()
+        });
+        if chosen.is_ok() || !may_come || Instant::now() >= end {
+            return chosen;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_PACE) => {}
+            () = progress.cancelled() => return Err(WorkError::Cancelled),
+        }
+    }
+}
+
+fn source_now<'a>(
     relay: &Relay,
     nodes: &'a [Node],
     order: &Rebuild<'_>,
@@ -239,10 +264,17 @@ impl Run<'_> {
     /// From here on the journal is kept for the target, which gets nothing and answers nothing.
     async fn pin(&mut self) -> Result<(), WorkError> {
         self.progress.step("pinning the journal");
-        match self.relay.begin_rebuild(self.target.name()).await {
-            // By a run of this rebuild that ended right then, or by a person.
-            Ok(()) | Err(ReplicaError::UnderWay { .. }) => {}
-            Err(error) => return Err(error.into()),
+        let end = Instant::now() + self.relay.settings().timeout;
+        loop {
+            match self.relay.begin_rebuild(self.target.name()).await {
+                // By a run of this rebuild that ended right then, or by a person.
+                Ok(()) | Err(ReplicaError::UnderWay { .. }) => break,
+                // The source lags for a moment.
+                Err(ReplicaError::NothingToCopy) if Instant::now() < end => {
+                    self.sleep(LOOK_PACE).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         let Membership::Rebuilding { pin, .. } = self.standing().membership else {
             return Err(WorkError::Impossible(format!(
@@ -413,11 +445,11 @@ fn is_gone(error: &NodeError) -> bool {
 
 struct Temporary {
     parallel: usize,
-    max_rate: u64,
+    max_rate: Option<u64>,
 }
 fn temporary(_: &Relay) -> Temporary {
     Temporary {
         parallel: 2,
-        max_rate: 0,
+        max_rate: None,
     }
 }

@@ -13,10 +13,10 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// So many bytes a second; 0: no limit.
-    pub(super) fn new(rate: u64) -> Pace {
+    /// So many bytes a second.
+    pub(super) fn new(rate: Option<u64>) -> Pace {
         Pace {
-            rate: (rate > 0).then_some(rate),
+            rate,
             free: Mutex::new(Instant::now()),
         }
     }
@@ -26,7 +26,7 @@ impl Pace {
         let Some(rate) = self.rate else {
             return;
         };
-        let costs = Duration::from_millis(bytes.saturating_mul(1000) / rate);
+        let costs = Duration::from_millis(bytes.saturating_mul(1000) / rate.max(1));
         let turn = {
             let mut free = self.free.lock();
             let turn = (*free).max(Instant::now());
@@ -44,12 +44,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bytes_take_their_time_whoever_takes_them() {
         let began = Instant::now();
-        let pace = Pace::new(1_000);
+        let pace = Pace::new(Some(1_000));
         for _ in 0..5 {
             tokio::join!(pace.take(500), pace.take(500));
         }
         assert_eq!(began.elapsed().as_millis(), 4_500);
-        let unlimited = Pace::new(0);
+        let unlimited = Pace::new(None);
         unlimited.take(u64::MAX).await;
         assert_eq!(began.elapsed().as_millis(), 4_500);
     }

@@ -1,5 +1,6 @@
 //! How a node stands to its relay's journal.
 
+use crate::relay::membership::Divergence;
 use crate::relay::{Membership, Relay};
 use crate::stats::ReplicaStatus;
 
@@ -15,9 +16,14 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// It follows the journal.
+    pub(super) fn follows(&self) -> bool {
+        matches!(self.membership, Membership::Following)
+    }
+
     /// It follows, and has applied everything.
     pub(super) fn is_fresh(&self) -> bool {
-        matches!(self.membership, Membership::Following) && self.status == ReplicaStatus::Fresh
+        self.follows() && self.status == ReplicaStatus::Fresh
     }
 }
 
@@ -38,7 +44,7 @@ pub(super) fn standing(relay: &Relay, name: &str) -> Standing {
             }
         }
         None => Standing {
-            membership: Membership::Following,
+            membership: Membership::Diverged(Divergence::now("there is no such node")),
             status: ReplicaStatus::Down,
             cursor: 0,
             behind: 0,

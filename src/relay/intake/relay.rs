@@ -19,6 +19,7 @@ use crate::stats::RelayStats;
 
 use self::body::LastPiece;
 use crate::per_source::PerSource;
+use crate::relay::gate::Gate;
 use crate::relay::intake::judge::{Judge, Question, Rejection};
 use crate::relay::intake::response_headers::Asker;
 use crate::relay::replica::handle::Replica;
@@ -45,6 +46,8 @@ type Wait = oneshot::Receiver<Outcome>;
 pub struct Relay {
     pub(in crate::relay) settings: model::Relay,
     pub(in crate::relay) journal: Journal,
+    /// Every append passes it.
+    pub(in crate::relay) gate: Gate,
     pub(in crate::relay) pending_clients: Arc<PendingClients>,
     pub(in crate::relay) freshness: Arc<Freshness>,
     pub(in crate::relay) replicas: Vec<Arc<Replica>>,

@@ -202,10 +202,11 @@ impl Relay {
         let touched = Touched::of(&record);
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
         let timeout = self.settings.statement_timeout;
-        let wait = match self
-            .pending_clients
-            .open_statement(timeout, place, wanted, append)
-        {
+        let open = || {
+            self.pending_clients
+                .open_statement(timeout, place, wanted, append)
+        };
+        let wait = match self.gate.pass(open).await {
             Ok(opened) => opened,
             Err(error) if error.is_final() => return rejected(Refusal::too_large()),
             Err(error) => {

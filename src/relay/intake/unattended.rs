@@ -31,9 +31,14 @@ impl Relay {
     ///
     /// # Errors
     /// [`AppendUnattendedError`]: nothing was stored.
-    pub fn append_unattended(&self, record: WriteRecord) -> Result<(), AppendUnattendedError> {
+    pub async fn append_unattended(
+        &self,
+        record: WriteRecord,
+    ) -> Result<(), AppendUnattendedError> {
         let head = record.encode_head()?;
-        self.journal.append(WRITE, vec![head, record.body])?;
+        let payload = vec![head, record.body];
+        let append = || self.journal.append(WRITE, payload);
+        self.gate.pass(append).await?;
         self.stats.records.increment();
         self.stats.lines.add(u64::from(record.lines));
         Ok(())
@@ -44,7 +49,10 @@ impl Relay {
     ///
     /// # Errors
     /// [`AppendUnattendedError`]: nothing was stored.
-    pub fn create_database(&self, destination: &Destination) -> Result<(), AppendUnattendedError> {
+    pub async fn create_database(
+        &self,
+        destination: &Destination,
+    ) -> Result<(), AppendUnattendedError> {
         let name = &destination.database;
         let statement = format!("CREATE DATABASE {}", identifier(name));
         let form: String =
@@ -60,7 +68,9 @@ impl Relay {
             body: format!("q={form}").into(),
         };
         let head = record.encode_head()?;
-        self.journal.append(STATEMENT, vec![head, record.body])?;
+        let payload = vec![head, record.body];
+        let append = || self.journal.append(STATEMENT, payload);
+        self.gate.pass(append).await?;
         self.stats.statements.increment();
         Ok(())
     }

@@ -444,6 +444,18 @@ impl Freshness {
         replica.is_some_and(|replica| replica.view().has_applied(database, record))
     }
 
+    /// Whether this replica has a verdict on every record up to here, and none of its data may still change for an older one.
+    pub(in crate::relay) fn is_settled(&self, replica: usize, record: Sequence) -> bool {
+        let replica = self.replicas.get(replica);
+        replica.is_some_and(|replica| {
+            let view = replica.view();
+            view.trusted_at.is_some()
+                && !view.is_going_back
+                && view.doubted.is_empty()
+                && view.has_applied_all(record)
+        })
+    }
+
     /// Whether it will be able to answer it as soon as it has caught up.
     pub fn may_become_fresh(&self, replica: usize, demand: &Demand) -> bool {
         self.replicas

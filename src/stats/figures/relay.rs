@@ -378,6 +378,27 @@ pub(super) fn relays() -> Typed<RelayView> {
             |relay: &RelayView| at(&relay.journal.last_error)
         ),
         text!("journal.last_error.text", "What failed last."),
+        figure!(
+            Gauge,
+            compared.running,
+            "compare_running",
+            "1 or 0",
+            "Whether its nodes are being compared (in JSON true or false)."
+        ),
+        figure!(
+            Moment,
+            compared.last,
+            "compare_last_timestamp_seconds",
+            "",
+            "When the last comparison of all nodes ended; nothing if there was none since the start."
+        ),
+        figure!(
+            Gauge,
+            compared.differences,
+            "compare_differences",
+            "differences",
+            "How many differences it found."
+        ),
     ];
     figures.extend(own);
     Typed {

@@ -397,10 +397,32 @@ pub struct RelayView {
     pub inflight_refused: Count,
     /// Lines that were made ones that every node refuses, because they would harm it.
     pub defused_lines: Count,
+    /// Comparisons of its nodes.
+    pub compared: ComparedView,
     /// Its journal.
     pub journal: JournalView,
     /// In the order of the pool's servers.
     pub replicas: Vec<ReplicaView>,
+}
+
+impl RelayView {
+    /// Whether its nodes differed when they were compared last.
+    pub fn differs(&self) -> bool {
+        self.compared
+            .differences
+            .is_some_and(|differences| !differences.is_zero())
+    }
+}
+
+/// Comparisons of a relay's nodes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ComparedView {
+    /// One is under way.
+    pub running: bool,
+    /// When the last one ended that compared all nodes; nothing if there was none since the start.
+    pub last: Option<Moment>,
+    /// How many differences it found.
+    pub differences: Option<Count>,
 }
 
 /// The journal of a relay, as far as its disk is concerned.

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::stats::counters::{
-    BackendStats, BarrierStats, BudgetStats, FrontendStats, Gauge, JournalStats, LaneReading,
-    LanesReading, LogStats, LogTargetStats, RelayStats, ReplicaStats, RequestTimes, ServerStats,
-    Stats, Traffic, UdpStats,
+    BackendStats, BarrierStats, BudgetStats, ComparedStats, FrontendStats, Gauge, JournalStats,
+    LaneReading, LanesReading, LogStats, LogTargetStats, RelayStats, ReplicaStats, RequestTimes,
+    ServerStats, Stats, Traffic, UdpStats,
 };
 use crate::stats::times::{Average, Percentiles};
 
@@ -251,6 +251,7 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         slow_answers,
         answer_buffer,
         refusal_texts,
+        compared,
         journal,
         replicas,
     } = stats;
@@ -313,8 +314,20 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         answer_buffer_max: Bytes(answer_buffer.highest()),
         refusal_texts: Bytes(refusal_texts.get()),
         refusal_texts_max: Bytes(refusal_texts.highest()),
+        compared: compared_view(compared, now),
         journal: journal_view(journal, now),
         replicas,
+    }
+}
+
+fn compared_view(stats: &ComparedStats, now: SystemTime) -> ComparedView {
+    let ComparedStats { running, last } = stats;
+    let last = last.load();
+    let last = last.as_deref();
+    ComparedView {
+        running: running.get() > 0,
+        last: last.map(|(at, _)| Moment::new(*at, now)),
+        differences: last.map(|(_, differences)| Count(*differences)),
     }
 }
 

@@ -158,7 +158,7 @@ impl Relay {
             }
         } else {
             for payload in prepared.payloads {
-                let appended = self.append(admitted, payload);
+                let appended = self.append(admitted, payload).await;
                 let failed = |error| self.not_appended(admitted, &error, 0);
                 waits.push(appended.map_err(failed)?);
             }
@@ -292,11 +292,13 @@ impl Relay {
         })
     }
 
-    fn append(&self, admitted: &Admitted, payload: Payload) -> Result<Wait, AppendError> {
+    async fn append(&self, admitted: &Admitted, payload: Payload) -> Result<Wait, AppendError> {
         let append = || self.journal.append_payload(WRITE, payload);
-        let wait = self
-            .pending_clients
-            .open(&admitted.request.database, append)?;
+        let open = || {
+            self.pending_clients
+                .open(&admitted.request.database, append)
+        };
+        let wait = self.gate.pass(open).await?;
         self.stats.records.increment();
         Ok(wait)
     }
@@ -309,7 +311,7 @@ impl Relay {
     ) -> Result<Wait, AppendError> {
         let deadline = Instant::now() + self.settings.body_wait;
         loop {
-            match self.append(admitted, payload.clone()) {
+            match self.append(admitted, payload.clone()).await {
                 Err(AppendError::QueueFull) if Instant::now() < deadline => {
                     sleep(QUEUE_PAUSE).await;
                 }

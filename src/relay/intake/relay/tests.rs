@@ -468,7 +468,7 @@ async fn numbers_of_dead_letters_are_not_given_again() {
     while relay.stats.open_dead_letters.get() == 0 && begun.elapsed() < Duration::from_secs(30) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    relay.append_unattended(record).expect("appended");
+    relay.append_unattended(record).await.expect("appended");
     relay.journal.flush().await.expect("committed");
     let given = relay.journal.durable().sequence;
     assert!(given > Sequence::new(500), "{given}");

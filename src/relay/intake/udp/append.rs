@@ -69,25 +69,26 @@ impl Appender {
     }
 
     /// As InfluxDB's listener: the database is made before the first record.
-    fn make_database(&mut self) -> Result<(), AppendUnattendedError> {
+    async fn make_database(&mut self) -> Result<(), AppendUnattendedError> {
         if !self.has_database {
-            self.relay.create_database(&self.destination)?;
+            self.relay.create_database(&self.destination).await?;
             self.has_database = true;
         }
         Ok(())
     }
 
     /// Appends a record, or drops and counts its datagrams if the journal does not take it.
-    pub(super) fn append(&mut self, gathered: Gathered) {
+    pub(super) async fn append(&mut self, gathered: Gathered) {
         let record = WriteRecord {
             destination: self.destination.clone(),
             lines: gathered.lines,
             ending: Ending::Closed,
             body: gathered.body,
         };
-        let appended = self
-            .make_database()
-            .and_then(|()| self.relay.append_unattended(record));
+        let appended = match self.make_database().await {
+            Ok(()) => self.relay.append_unattended(record).await,
+            Err(error) => Err(error),
+        };
         match appended {
             Ok(()) => {
                 self.stats.records.increment();

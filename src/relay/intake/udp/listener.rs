@@ -15,7 +15,7 @@ use crate::relay::intake::relay::Relay;
 use crate::stats::UdpStats;
 
 use super::append::Appender;
-use super::gather::Gathering;
+use super::gather::{Gathered, Gathering};
 use super::socket::Bound;
 use super::{BURST, DRAIN_FOR, FULL, GATHER_FOR, READ_PAUSE, stopped};
 
@@ -30,6 +30,8 @@ pub struct Listener {
     gathering: Gathering,
     /// The one that was read last.
     datagram: Box<[u8]>,
+    /// Gathered from a burst, and to be appended before the next one.
+    gathered: Vec<Gathered>,
 }
 
 /// How a burst of reads ended.
@@ -56,6 +58,7 @@ impl Listener {
             stats,
             gathering: Gathering::new(max_body.min(FULL), settings.precision, max_tags),
             datagram: vec![0; LARGEST_DATAGRAM].into_boxed_slice(),
+            gathered: Vec::new(),
         }
     }
 
@@ -82,7 +85,7 @@ impl Listener {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
-                () = &mut waited, if !empty => self.flush(),
+                () = &mut waited, if !empty => self.flush().await,
                 ready = socket.readable() => {
                     let burst = match ready {
                         Ok(()) => self.read(|datagram| socket.try_recv(datagram)),
@@ -102,7 +105,7 @@ impl Listener {
             Ok(socket) => self.drain(|datagram| socket.recv(datagram)).await,
             Err(error) => error!("udp {}: nothing more is read: {error}", self.address),
         }
-        self.flush();
+        self.flush().await;
         info!(
             "udp {}: stopped; it has read {} datagrams and kept {} lines",
             self.address,
@@ -116,13 +119,14 @@ impl Listener {
         let until = Instant::now() + DRAIN_FOR;
         while Instant::now() < until {
             match self.read(&mut receive) {
-                Burst::Emptied => return,
+                Burst::Emptied => return self.append().await,
                 burst => self.go_on(burst).await,
             }
         }
     }
 
-    async fn go_on(&self, after: Burst) {
+    async fn go_on(&mut self, after: Burst) {
+        self.append().await;
         match after {
             Burst::Emptied => {}
             Burst::Cut => tokio::task::yield_now().await,
@@ -151,7 +155,7 @@ impl Listener {
         let taken = self.gathering.take(
             self.datagram.get(..length).unwrap_or_default(),
             unix_nanos(SystemTime::now()),
-            |gathered| self.appender.append(gathered),
+            |gathered| self.gathered.push(gathered),
         );
         self.stats.packets.increment();
         self.stats.bytes.add(length as u64);
@@ -159,9 +163,14 @@ impl Listener {
         self.stats.refused_lines.add(taken.refused);
     }
 
-    fn flush(&mut self) {
-        if let Some(gathered) = self.gathering.finish() {
-            self.appender.append(gathered);
+    async fn flush(&mut self) {
+        self.gathered.extend(self.gathering.finish());
+        self.append().await;
+    }
+
+    async fn append(&mut self) {
+        for gathered in self.gathered.drain(..) {
+            self.appender.append(gathered).await;
         }
     }
 }

@@ -267,3 +267,26 @@ fn an_answer_counts_only_if_its_replica_was_not_set_back_since_the_read_was_sent
     assert!(!freshness.is_fresh_since(sent, 0, &demand));
     assert!(!freshness.is_fresh_since(sent, 2, &demand));
 }
+
+#[test]
+fn a_replica_is_settled_when_it_has_judged_all_and_none_of_its_data_is_in_doubt() {
+    let Fixture { freshness, _folder } = fixture();
+    assert!(freshness.is_settled(0, at(10)));
+    assert!(!freshness.is_settled(0, at(11)), "not read");
+    assert!(!freshness.is_settled(2, at(10)), "no replica");
+    freshness.update(0, |view| {
+        view.read = at(12);
+        view.pending.insert("db".to_owned(), at(12));
+    });
+    assert!(freshness.is_settled(0, at(11)) && !freshness.is_settled(0, at(12)));
+    freshness.update(0, |view| {
+        view.pending.clear();
+        view.doubt(HashSet::from(["other".to_owned()]));
+    });
+    assert!(!freshness.is_settled(0, at(12)), "in doubt");
+    freshness.update(0, |view| {
+        view.doubt(HashSet::new());
+        view.trusted_at = None;
+    });
+    assert!(!freshness.is_settled(0, at(12)), "out of reach");
+}

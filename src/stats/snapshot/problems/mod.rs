@@ -74,6 +74,7 @@ pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
             found.replica(relay, replica, pool);
         }
         found.letters(relay);
+        found.differences(relay);
         found.faults(relay);
     }
     for listener in &all.udp {

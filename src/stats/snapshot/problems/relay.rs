@@ -223,6 +223,27 @@ impl Found {
         }
     }
 
+    pub(super) fn differences(&mut self, relay: &RelayView) {
+        if let (Some(at), Some(differences)) = (&relay.compared.last, relay.compared.differences)
+            && !differences.is_zero()
+        {
+            self.say(
+                Severity::Warning,
+                format!("The nodes of relay {} differ", relay.name),
+                format!(
+                    "The comparison that ended {} ago found {}.",
+                    at.age(),
+                    counted(differences, "difference")
+                ),
+                "Look at them, and make the nodes hold the same; the next comparison ends this.",
+                vec![
+                    self.told(relay, "compare"),
+                    self.told(relay, "mend --from NODE"),
+                ],
+            );
+        }
+    }
+
     pub(super) fn faults(&mut self, relay: &RelayView) {
         if relay.refusals_unwritten {
             self.say(

@@ -1,0 +1,39 @@
+//! Where nodes differ, with all that each holds there: what `compare` finds and `mend` ends.
+
+use super::node::{Slice, Value};
+use crate::control::Difference;
+
+/// A series' tags: keys and values, ordered by key; tags without a value are left out.
+pub(super) type Tags = Vec<(String, String)>;
+
+/// The fields of one point, ordered by name.
+pub(super) type Fields = Vec<(String, Value)>;
+
+/// Something that differs, and stays so.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Finding {
+    /// A database, a policy, a continuous query or a user, in words.
+    Schema(Difference),
+    /// Points of one series.
+    Points(SeriesDifference),
+}
+
+/// Points of one series that differ. More of one series come in several of these, in the order of time.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct SeriesDifference {
+    /// Database, policy and measurement, and the time in which no node's shard group ends.
+    pub(super) slice: Slice,
+    /// Of the series.
+    pub(super) tags: Tags,
+    /// The points that differ, in the order of time.
+    pub(super) points: Vec<DifferentPoint>,
+}
+
+/// A point that differs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct DifferentPoint {
+    /// Nanoseconds since 1970.
+    pub(super) time: i64,
+    /// What each of the nodes that are compared holds, in their order.
+    pub(super) holds: Vec<Option<Fields>>,
+}

@@ -1,0 +1,164 @@
+//! The gate before the journal: whoever changes nodes past the journal closes it for a moment, so that no change of a client
+//! overtakes, or is overtaken by, that change.
+//!
+//! A closed gate makes appends wait, and they wait briefly: it opens when its [holder](GateClosed) lets it go, or by itself when
+//! its time is over. An append holds the gate's state for as long as it lasts, so a gate that is closed has no append under way.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::timeout_at;
+
+use crate::journal::AppendError;
+use crate::relay::intake::relay::Relay;
+
+/// Before the journal of one relay.
+#[derive(Debug, Default)]
+pub(in crate::relay) struct Gate {
+    /// A closed one is open from then on, whatever becomes of its holder.
+    closed_until: watch::Sender<Option<Instant>>,
+}
+
+/// Closes a relay's gate for as long as it lives, and no longer than it was asked for.
+#[derive(Debug)]
+pub struct GateClosed<'relay> {
+    gate: &'relay Gate,
+    until: Instant,
+}
+
+/// Some replica has not applied all that the journal holds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotSettled {
+    /// The journal did not commit in time what it was given.
+    #[error("the journal does not get on")]
+    Journal,
+    /// The journal has ended.
+    #[error("the journal takes no more: {0}")]
+    Ended(AppendError),
+    /// These replicas follow, and have not applied all of it.
+    #[error("{} has not applied all writes in time", .0.join(", "))]
+    Behind(Vec<String>),
+}
+
+/// Why the gate is open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GateError {
+    /// Somebody else has closed it.
+    #[error("the relay's gate is closed already")]
+    IsClosed,
+    /// With the gate open or closed, the replicas did not come so far.
+    #[error(transparent)]
+    NotSettled(#[from] NotSettled),
+}
+
+impl Gate {
+    /// Runs `append` while the gate is open: at once, or when it is opened. `append` must neither block nor come here again.
+    pub(in crate::relay) async fn pass<T>(&self, append: impl FnOnce() -> T) -> T {
+        loop {
+            let until = {
+                // Held across the append: a gate cannot be closed before it has ended.
+                let closed = self.closed_until.borrow();
+                match *closed {
+                    Some(until) if Instant::now() < until => until,
+                    Some(_) | None => return append(),
+                }
+            };
+            let mut closed = self.closed_until.subscribe();
+            let opened = closed.wait_for(Option::is_none);
+            // Over or opened: the loop looks.
+            drop(timeout_at(until.into(), opened).await);
+        }
+    }
+
+    /// Closes it for no longer than this, unless it is closed: when this returns, no append is under way.
+    fn close(&self, longest: Duration) -> Option<GateClosed<'_>> {
+        let mut is_own = false;
+        let now = Instant::now();
+        let until = now + longest;
+        self.closed_until.send_if_modified(|closed| {
+            is_own = closed.is_none_or(|until| until <= now);
+            if is_own {
+                *closed = Some(until);
+            }
+            is_own
+        });
+        is_own.then_some(GateClosed { gate: self, until })
+    }
+}
+
+impl GateClosed<'_> {
+    /// Whether it is closed: whoever holds it changes nothing any more once it is open.
+    pub fn is_closed(&self) -> bool {
+        !self.left().is_zero()
+    }
+
+    /// For how long it stays closed.
+    pub fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
+impl Drop for GateClosed<'_> {
+    fn drop(&mut self) {
+        // Over, it may be somebody else's by now.
+        let is_own = |until: &mut Instant| *until == self.until;
+        let closed = &self.gate.closed_until;
+        closed.send_if_modified(|closed| closed.take_if(is_own).is_some());
+    }
+}
+
+impl Relay {
+    /// Returns once every replica that follows has a verdict on all that was appended before this call, and nothing that may
+    /// still change its data behind its back. A replica that is diverged or being rebuilt is not waited for.
+    ///
+    /// # Errors
+    /// [`NotSettled`]: not within this time.
+    pub async fn settled(&self, within: Duration) -> Result<(), NotSettled> {
+        let began = Instant::now();
+        let flushed = tokio::time::timeout(within, self.journal.flush()).await;
+        flushed
+            .map_err(|_| NotSettled::Journal)?
+            .map_err(NotSettled::Ended)?;
+        let mark = self.journal.barrier().sequence;
+        let behind = || {
+            let replicas = self.replicas.iter().filter(|replica| {
+                replica.follows() && !self.freshness.is_settled(replica.index, mark)
+            });
+            replicas
+                .map(|replica| replica.stats.name.clone())
+                .collect::<Vec<_>>()
+        };
+        let left = within.saturating_sub(began.elapsed());
+        let settled = self
+            .freshness
+            .wait_for(left, || behind().is_empty().then_some(()));
+        match settled.await {
+            Some(()) => Ok(()),
+            None => match behind() {
+                behind if behind.is_empty() => Ok(()),
+                behind => Err(NotSettled::Behind(behind)),
+            },
+        }
+    }
+
+    /// Closes the gate: while what is returned lives, nothing is appended to the journal, and every replica that follows has
+    /// applied all of it. Clients whose writes come meanwhile wait. It opens by itself after `longest`; the replicas may take
+    /// `within` to come near before it is closed, and must come to the end while it is.
+    ///
+    /// # Errors
+    /// [`GateError`]: the gate is open.
+    pub async fn close_gate(
+        &self,
+        within: Duration,
+        longest: Duration,
+    ) -> Result<GateClosed<'_>, GateError> {
+        // Replicas that are far behind keep no client waiting.
+        self.settled(within).await?;
+        let closed = self.gate.close(longest).ok_or(GateError::IsClosed)?;
+        self.settled(within.min(closed.left())).await?;
+        Ok(closed)
+    }
+}
+
+#[cfg(test)]
+mod tests;
