@@ -187,8 +187,7 @@ fn one_command_fills_an_empty_node_while_clients_write_and_read() {
     assert!(!is_unfinished(&lab));
     assert_equal(&lab, &lab.node1, &lab.node2);
     for statement in ["SHOW GRANTS FOR ada", "SHOW GRANTS FOR root"] {
-        let of = |node: &Influxd| node.query("", statement);
-        assert_eq!(of(&lab.node1), of(&lab.node2));
+        assert_eq!(listed(&lab.node1, statement), listed(&lab.node2, statement));
     }
     let users = lab.node2.query("", "SHOW USERS").to_string();
     assert!(

@@ -45,6 +45,9 @@ use standing::{Standing, standing};
 /// Between two looks at how the target stands to the journal.
 const LOOK_PACE: Duration = Duration::from_millis(200);
 
+/// How often the relay checks a target that answers before it is refused.
+const MAX_CHECKS: u32 = 5;
+
 /// How often a target that loses its data while it is filled is filled from the beginning.
 const MAX_BEGINNINGS: u32 = 3;
 
@@ -345,12 +348,8 @@ impl Run<'_> {
     async fn points(&mut self) -> Result<(), WorkError> {
         let patience = self.patience("copying points");
         self.source_has_the_pin().await?;
-        if !self.users.0.is_empty() {
-            let schema = patience.until_done(|| Schema::of(self.source)).await?;
-            target_schema::users(self.target, &schema, self.users, &patience, self.progress)
-                .await?;
-        }
-        let settings = &temporary(self.relay);
+        self.given_users(&patience).await?;
+        let settings = &self.relay.settings().heal;
         let finished = Finished::open(self.file.folder())?;
         let copier = Copier {
             source: self.source,
@@ -391,27 +390,64 @@ impl Run<'_> {
         }
     }
 
+    /// Makes the users whose passwords a person has given only now.
+    async fn given_users(&self, patience: &Patience<'_>) -> Result<(), WorkError> {
+        if self.users.0.is_empty() {
+            return Ok(());
+        }
+        let schema = patience.until_done(|| Schema::of(self.source)).await?;
+        target_schema::users(self.target, &schema, self.users, patience, self.progress).await
+    }
+
     async fn readmit(&mut self) -> Result<(), WorkError> {
         let patience = self.patience("taking it back");
-        if matches!(self.standing().membership, Membership::Rebuilding { .. }) {
+        let mut tries = 1;
+        while matches!(self.standing().membership, Membership::Rebuilding { .. }) {
+            self.given_users(&patience).await?;
+            // The check of the relay does not wait for a node that is away.
             patience.until_done(|| Schema::of(self.target)).await?;
-            if !self.users.0.is_empty() {
-                let schema = patience.until_done(|| Schema::of(self.source)).await?;
-                target_schema::users(self.target, &schema, self.users, &patience, self.progress)
-                    .await?;
-            }
             let target = self.target.name();
-            self.relay.readmit(target, Readmission::Checked).await?;
+            match self.relay.readmit(target, Readmission::Checked).await {
+                Ok(_) => {}
+                Err(ReplicaError::NotCopied { .. }) if tries < MAX_CHECKS => {
+                    tries += 1;
+                    self.sleep(self.relay.settings().retry_max).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         self.enter(Step::Proof)
     }
 
     async fn prove(&self) -> Result<(), WorkError> {
+        loop {
+            self.catch_up().await?;
+            let patience = self.patience("making continuous queries");
+            target_schema::queries(self.source, self.target, &patience, self.progress).await?;
+            self.patience("comparing");
+            let folder = self.file.folder();
+            let proof = proof::of(self.relay, self.source, self.target, folder, self.progress);
+            match proof.await {
+                // One was away for a while.
+                Err(WorkError::Node(
+                    error @ (NodeError::Unreachable { .. } | NodeError::Busy { .. }),
+                )) => {
+                    self.progress
+                        .step(format!("comparing, and waiting: {error}"));
+                    self.sleep(self.relay.settings().retry_max).await?;
+                }
+                proven => return proven,
+            }
+        }
+    }
+
+    /// Waits until the target is fresh.
+    async fn catch_up(&self) -> Result<(), WorkError> {
         self.patience("it is sent what was written meanwhile");
         loop {
             let standing = self.standing();
             match &standing.membership {
-                Membership::Following if standing.is_fresh() => break,
+                Membership::Following if standing.is_fresh() => return Ok(()),
                 Membership::Following => {}
                 Membership::Diverged(divergence) | Membership::Rebuilding { divergence, .. } => {
                     return Err(WorkError::Impossible(format!(
@@ -427,11 +463,6 @@ impl Run<'_> {
             ));
             self.sleep(LOOK_PACE).await?;
         }
-        let patience = self.patience("making continuous queries");
-        target_schema::queries(self.source, self.target, &patience, self.progress).await?;
-        self.patience("comparing");
-        let folder = self.file.folder();
-        proof::of(self.relay, self.source, self.target, folder, self.progress).await
     }
 }
 
@@ -441,15 +472,4 @@ fn is_gone(error: &NodeError) -> bool {
         return false;
     };
     reason.starts_with("database not found") || reason.starts_with("retention policy not found")
-}
-
-struct Temporary {
-    parallel: usize,
-    max_rate: Option<u64>,
-}
-fn temporary(_: &Relay) -> Temporary {
-    Temporary {
-        parallel: 2,
-        max_rate: None,
-    }
 }
