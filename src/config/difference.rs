@@ -8,8 +8,8 @@ use std::fmt::{self, Debug, Display, Formatter};
 use super::Config;
 use super::decode::METRICS_NAME;
 use super::model::{
-    Backend, Check, Frontend, Judging, LogSettings, LogTarget, Near, PoolServer, Probe, Relay,
-    Rule, Server, Target, Udp,
+    Backend, Check, Frontend, Healing, Judging, LogSettings, LogTarget, Near, PoolServer, Probe,
+    Relay, Rule, Server, Target, Udp,
 };
 use super::stats_user::StatsUser;
 use crate::influx::influxql;
@@ -390,6 +390,14 @@ fn relay(config: &Config, relay: &Relay, mut section: Section<'_>) {
         max_refusal_texts,
         retry_min,
         retry_max,
+        heal:
+            Healing {
+                login,
+                parallel,
+                max_rate,
+                gate,
+            },
+        compare,
     } = relay;
     section.first("name", name, false);
     section.fixed("replicate_to", &config.backend(*pool).name);
@@ -426,6 +434,13 @@ fn relay(config: &Config, relay: &Relay, mut section: Section<'_>) {
     section.fixed("max_dead_letter_bytes", max_dead_letter_bytes);
     section.fixed("retry.min", retry_min);
     section.fixed("retry.max", retry_max);
+    section.fixed("heal.username", login.as_ref().map(|login| &login.username));
+    let password_file = login.as_ref().map(|login| &login.password_file);
+    section.fixed("heal.password_file", password_file);
+    section.fixed("heal.parallel", parallel);
+    section.fixed("heal.max_rate", max_rate);
+    section.fixed("heal.gate", gate);
+    section.fixed("compare", compare);
 }
 
 fn backend(backend: &Backend, mut section: Section<'_>) {

@@ -17,7 +17,7 @@ use super::error::WorkError;
 use super::node::Node;
 use super::progress::Progress;
 use super::rebuild::{self, Rebuild};
-use crate::config::PasswordFileError;
+use crate::config::{PasswordFileError, read_password};
 use crate::control::{HealOrder, HealReport, HealState};
 use crate::influx::Credentials;
 use crate::relay::{Relay, RelayNode, words_of};
@@ -219,8 +219,15 @@ impl Healer {
 
     /// The relay's nodes that have an address, in the order of the configuration.
     fn nodes(&self) -> Result<Vec<Node>, HealError> {
-        let credentials = Credentials::None;
-        let timeout = self.relay.settings().timeout;
+        let settings = self.relay.settings();
+        let credentials = match &settings.heal.login {
+            Some(login) => Credentials::Parameters {
+                user: login.username.clone().into_bytes(),
+                password: read_password(&login.password_file)?,
+            },
+            None => Credentials::None,
+        };
+        let timeout = settings.timeout;
         let nodes = self.relay.nodes().into_iter();
         Ok(nodes
             .filter_map(|node| {

@@ -84,11 +84,13 @@ impl Schema {
         let mut queries = continuous_queries(node).await?;
         let mut databases = Vec::with_capacity(names.len());
         for name in names {
-            databases.push(Database {
-                name: name.to_owned(),
-                policies: policies(node, name).await?,
-                queries: queries.remove(name).unwrap_or_default(),
-            });
+            if let Some(policies) = unless_gone(policies(node, name).await)? {
+                databases.push(Database {
+                    name: name.to_owned(),
+                    policies,
+                    queries: queries.remove(name).unwrap_or_default(),
+                });
+            }
         }
         Ok(Schema {
             databases,
@@ -135,7 +137,9 @@ async fn users(node: &Node) -> Result<Vec<User>, NodeError> {
     for row in node.ask("", "SHOW USERS").await? {
         let name = text(&row, "user").to_owned();
         let statement = format!("SHOW GRANTS FOR {}", identifier(&name));
-        let grants = node.ask("", &statement).await?;
+        let Some(grants) = unless_gone(node.ask("", &statement).await)? else {
+            continue;
+        };
         let grant = |row: &Row| {
             let privilege = text(row, "privilege").to_owned();
             (text(row, "database").to_owned(), privilege)
@@ -152,6 +156,19 @@ async fn users(node: &Node) -> Result<Vec<User>, NodeError> {
     }
     users.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(users)
+}
+
+/// Nothing of what a client dropped since it was listed.
+fn unless_gone<T>(answer: Result<T, NodeError>) -> Result<Option<T>, NodeError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(NodeError::Refused { reason, .. })
+            if reason.starts_with("database not found") || reason == "user not found" =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The node's shard groups, in their order, but for those of InfluxDB's own database.
@@ -195,11 +212,18 @@ pub(super) async fn measurements(node: &Node, database: &str) -> Result<Vec<Stri
     Ok(names.into_iter().collect())
 }
 
-/// A time as InfluxDB shows it, in nanoseconds since 1970: the least or the greatest of its times for one that lies beyond.
+/// A time as InfluxDB shows it, in nanoseconds since 1970: the least or the greatest of its times for one that lies beyond, or in the
+/// last second, because InfluxDB shows whole seconds.
 fn nanoseconds(shown: &str) -> Option<i64> {
     let time: Timestamp = shown.parse().ok()?;
-    let nanoseconds = time.as_nanosecond().clamp(LEAST.into(), GREATEST.into());
-    i64::try_from(nanoseconds).ok()
+    let nanoseconds = time.as_nanosecond().max(LEAST.into());
+    let nanoseconds = i64::try_from(nanoseconds).unwrap_or(GREATEST);
+    let is_in_last_second = nanoseconds >= GREATEST - GREATEST % 1_000_000_000;
+    Some(if is_in_last_second {
+        GREATEST
+    } else {
+        nanoseconds
+    })
 }
 
 fn value<'row>(row: &'row Row, column: &str) -> Option<&'row Value> {
@@ -221,9 +245,10 @@ mod tests {
             ("1970-01-01T00:00:00Z", Some(0)),
             ("2018-05-28T00:00:00Z", Some(1_527_465_600_000_000_000)),
             ("1677-09-20T00:00:00Z", Some(LEAST)),
-            ("1677-09-27T00:00:00Z", Some(-9_222_768_000_000_000_000)),
+            ("1677-09-27T00:00:00Z", Some(-9_222_854_400_000_000_000)),
             ("2262-04-14T00:00:00Z", Some(GREATEST)),
-            ("2262-04-11T23:47:16.854775807Z", Some(GREATEST)),
+            ("2262-04-11T23:47:16Z", Some(GREATEST)),
+            ("2262-04-11T23:47:15Z", Some(9_223_372_035_000_000_000)),
             ("0001-01-01T00:00:00Z", Some(LEAST)),
             ("", None),
         ] {

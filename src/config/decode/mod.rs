@@ -5,7 +5,9 @@ mod backend;
 mod check;
 mod condition;
 mod frontend;
+mod healing;
 mod log;
+mod login;
 mod relay;
 mod resolve;
 mod server;
@@ -74,16 +76,20 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
     let udp: Vec<udp::UdpDraft<'_>> = number(udp, "udp")
         .map(|field| udp::decode(&field))
         .collect();
-    let password_files = udp.iter().filter_map(udp::UdpDraft::password_file);
+    let relays: Vec<relay::RelayDraft<'_>> = number(relays, "relay")
+        .map(|field| relay::decode(&field))
+        .collect();
+    let password_files = relays
+        .iter()
+        .filter_map(|relay| relay.password_file.clone());
+    let password_files = password_files.chain(udp.iter().filter_map(udp::UdpDraft::password_file));
     let password_files = password_files.collect();
     let drafts = resolve::Drafts {
         frontends: number(frontends, "frontend")
             .map(|field| frontend::decode(&field))
             .chain(metrics)
             .collect(),
-        relays: number(relays, "relay")
-            .map(|field| relay::decode(&field))
-            .collect(),
+        relays,
         backends: number(backends, "backend")
             .map(|field| backend::decode(&field))
             .collect(),

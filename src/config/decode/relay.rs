@@ -1,12 +1,15 @@
 //! `[[relay]]`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::sizes::{LARGEST_BODY, LARGEST_INFLIGHT, SMALLEST, at_least, or_default, size};
-use super::{Spelled, name};
-use crate::config::error::{Notice, Problem};
+use super::{Spelled, healing, name};
+use crate::config::error::{Notice, Origin, Problem};
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{Ack, BackendId, Judging, Near, OnUnavailable, Relay, SyncPolicy};
+use crate::config::model::{
+    Ack, BackendId, Healing, Judging, Near, OnUnavailable, Relay, SyncPolicy,
+};
 use crate::config::suggest::nearest;
 use crate::config::tree::quote;
 use crate::config::units::format_duration;
@@ -42,6 +45,8 @@ const KEYS: Keys = Keys::of(&[
     "trust_for",
     "max_backlog",
     "max_backlog_age",
+    "heal",
+    "compare",
 ]);
 
 const NEAR: Keys = Keys::of(&["bytes", "time"]);
@@ -102,6 +107,8 @@ pub(super) struct RelayDraft<'a> {
     pub(super) pool: Option<Spelled<'a>>,
     /// The whole relay.
     pub(super) field: Field<'a>,
+    /// `heal.password_file`, and where it is named.
+    pub(super) password_file: Option<(PathBuf, Origin)>,
 }
 
 pub(super) fn decode<'a>(field: &Field<'a>) -> RelayDraft<'a> {
@@ -110,6 +117,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> RelayDraft<'a> {
         relay: default(),
         pool: None,
         field: field.clone(),
+        password_file: None,
     };
     let Some(table) = field.table(KEYS, "a table") else {
         return draft;
@@ -174,6 +182,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> RelayDraft<'a> {
         table.whole("max_statements_per_source", 1..=MOST_WAITING, share);
     relay.max_attempts = table.whole("max_attempts", 1..=MOST_ATTEMPTS, relay.max_attempts);
     retry(&table, relay);
+    draft.password_file = healing::decode(&table, relay);
     draft
 }
 
@@ -218,6 +227,8 @@ fn default() -> Relay {
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),
         retry_max: Duration::from_secs(10),
+        heal: Healing::default(),
+        compare: None,
     }
 }
 

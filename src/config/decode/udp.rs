@@ -3,11 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::server::absolute_path;
+use super::login::{LONGEST_NAME, login};
 use super::{Spelled, frontend};
-use crate::config::error::{Origin, Problem};
+use crate::config::error::Origin;
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{RelayId, Udp, UdpLogin};
+use crate::config::model::{RelayId, Udp};
 use crate::config::tree::quote;
 use crate::influx::Precision;
 
@@ -30,9 +30,6 @@ const PRECISIONS: [(&str, Precision); 6] = [
     ("m", Precision::Minutes),
     ("h", Precision::Hours),
 ];
-
-/// The longest name of a database or retention policy, in bytes: InfluxDB keeps each in a folder of that name.
-const LONGEST_NAME: usize = 255;
 
 /// Less holds no whole datagram.
 const SMALLEST_BUFFER: usize = 64 * 1024;
@@ -112,37 +109,6 @@ fn default() -> Udp {
         precision: Precision::Nanoseconds,
         read_buffer: 8 << 20,
     }
-}
-
-/// `username` and `password_file`, which need each other.
-fn login(table: &Table<'_>) -> Option<UdpLogin> {
-    const USER: &str = "the name of a user, of up to 255 bytes, without \":\"";
-    const FILE: &str = "an absolute path of a file";
-    let (username, password_file) = (table.get("username"), table.get("password_file"));
-    let (username, password_file) = match (&username, &password_file) {
-        (Some(username), Some(file)) => (username, file),
-        (Some(alone), None) => {
-            alone.report(Problem::Needs {
-                other: "password_file",
-            });
-            return None;
-        }
-        (None, Some(alone)) => {
-            alone.report(Problem::Needs { other: "username" });
-            return None;
-        }
-        (None, None) => return None,
-    };
-    let name = username.text(USER).map(|text| text.value.clone());
-    // HTTP's Basic authentication ends the name at the first colon.
-    let is_name = |name: &String| name.len() <= LONGEST_NAME && !name.contains(':');
-    if name.as_ref().is_some_and(|name| !is_name(name)) {
-        username.expected(USER);
-    }
-    Some(UdpLogin {
-        username: name?,
-        password_file: absolute_path(password_file, FILE)?,
-    })
 }
 
 fn database(field: &Field<'_>) -> Option<String> {

@@ -413,6 +413,34 @@ pub struct Relay {
     pub retry_min: Duration,
     /// `retry.max`: longest such wait. Default 10 s.
     pub retry_max: Duration,
+    /// `heal`: how the nodes are compared and made to hold the same.
+    pub heal: Healing,
+    /// `compare`: how often the nodes are compared. Default never.
+    pub compare: Option<Duration>,
+}
+
+/// `heal`: how the nodes are read and written past the journal, to compare, mend and rebuild them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Healing {
+    /// `username` and `password_file`: an administrator of all nodes. Default none: they are asked in nobody's name.
+    pub login: Option<Login>,
+    /// `parallel`: places that are read at once of each node. Default 2.
+    pub parallel: usize,
+    /// `max_rate`: most bytes a second that are read of each node. Default none.
+    pub max_rate: Option<u64>,
+    /// `gate`: how long clients' writes may wait for one batch of a mend. Default 2 s.
+    pub gate: Duration,
+}
+
+impl Default for Healing {
+    fn default() -> Healing {
+        Healing {
+            login: None,
+            parallel: 2,
+            max_rate: None,
+            gate: Duration::from_secs(2),
+        }
+    }
 }
 
 impl Relay {
@@ -482,9 +510,9 @@ pub enum SyncPolicy {
     Never,
 }
 
-/// In whose name the lines of a listener are written.
+/// In whose name haflux asks and writes by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UdpLogin {
+pub struct Login {
     /// `username`: at most 255 bytes, without a colon.
     pub username: String,
     /// `password_file`: holds the password, one line.
@@ -503,7 +531,7 @@ pub struct Udp {
     /// `rp`: their retention policy, at most 255 bytes. Default empty: the database's default one.
     pub retention_policy: String,
     /// `username` and `password_file`. Default none: the lines are written in nobody's name.
-    pub login: Option<UdpLogin>,
+    pub login: Option<Login>,
     /// `precision`: unit of the lines' timestamps. Default nanoseconds.
     pub precision: Precision,
     /// `read_buffer`: bytes that the kernel is asked to hold until they are read. Default 8 MiB.

@@ -2,12 +2,13 @@
 
 use crate::influx::influxql::Limits;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{toml, with, yaml};
 use crate::config::model::{
-    Ack, Balance, Config, Judging, LogFormat, LogLines, LogTo, OnStale, OnUnavailable, Probe,
-    Reads, ServerAddress, SyncPolicy, SyslogForm, Test,
+    Ack, Balance, Config, Healing, Judging, LogFormat, LogLines, LogTo, Login, OnStale,
+    OnUnavailable, Probe, Reads, ServerAddress, SyncPolicy, SyslogForm, Test,
 };
 use crate::config::units::{UnitError, format_duration, format_size, parse_duration, parse_size};
 use crate::influx::Precision;
@@ -136,6 +137,8 @@ judging = { at_once = 24, max_waiting = 25, refused_for = "26ms", max_known = 27
 max_statements = 28
 max_statements_per_source = 29
 max_attempts = 30
+heal = { username = "a", password_file = "/etc/haflux/heal", parallel = 32, max_rate = "33MB", gate = "34ms" }
+compare = "24h"
 statement_timeout = "23s"
 max_dead_letter_bytes = "22MB"
 retry = { min = "6ms", max = "7ms" }"#,
@@ -266,6 +269,19 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         max_known: 27,
     };
     assert_eq!((relay.judging, relay.max_attempts), (judging, 30));
+    let heal = Healing {
+        login: Some(Login {
+            username: "a".to_owned(),
+            password_file: PathBuf::from("/etc/haflux/heal"),
+        }),
+        parallel: 32,
+        max_rate: Some(33_000_000),
+        gate: Duration::from_millis(34),
+    };
+    assert_eq!(
+        (&relay.heal, relay.compare),
+        (&heal, Some(seconds(24 * 60 * 60)))
+    );
     assert_eq!(
         (relay.max_statements, relay.max_statements_per_source),
         (28, 29)
@@ -462,6 +478,8 @@ fn defaults_are_as_documented() {
         max_known: 4096,
     };
     assert_eq!((relay.judging, relay.max_attempts), (judging, 3));
+    assert_eq!((&relay.heal, relay.compare), (&Healing::default(), None));
+    assert_eq!(relay.heal.parallel, 2);
     assert_eq!(
         (relay.max_statements, relay.max_statements_per_source),
         (64, 16)

@@ -1,6 +1,7 @@
 //! Requests to a node, and their answers as they come.
 
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,8 +44,8 @@ impl Idle {
     fn take(&self) -> Option<TcpStream> {
         let mut idle = self.0.lock();
         while let Some(stream) = idle.pop() {
-            // One that the node has closed can be read.
-            let unread = stream.try_read(&mut [0]);
+            // One that the node has closed has an end to read. The kernel is asked, because tokio may not have heard of it.
+            let unread = SockRef::from(&stream).peek(&mut [MaybeUninit::uninit()]);
             if unread.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
                 return Some(stream);
             }

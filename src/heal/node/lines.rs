@@ -133,3 +133,61 @@ fn push_value(into: &mut String, value: &Value) {
 fn push(into: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = into.write_fmt(text);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(measurement: &str, tag: (&str, &str), field: &str) -> (String, u64) {
+        let series = Series {
+            tags: vec![(tag.0.to_owned(), tag.1.to_owned())],
+            fields: vec![field.to_owned(), "g".to_owned()],
+            rows: vec![
+                (-1, vec![Some(Value::Float(1.0)), None]),
+                (
+                    2,
+                    vec![Some(Value::Integer(-1)), Some(Value::Boolean(true))],
+                ),
+                (3, vec![None, None]),
+            ],
+        };
+        let mut into = Vec::new();
+        let left_out = append_lines(&mut into, measurement, &series);
+        (String::from_utf8(into).unwrap(), left_out)
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        assert_eq!(
+            lines("m =,", ("k =,", "v =,\""), "f =,\""),
+            (
+                "m\\ =\\,,k\\ \\=\\,=v\\ \\=\\,\" f\\ \\=\\,\\\"=1.0 -1\nm\\ =\\,,k\\ \\=\\,=v\\ \\=\\,\" f\\ \\=\\,\\\"=-1i,g=true 2\n"
+                    .to_owned(),
+                0
+            )
+        );
+    }
+
+    #[test]
+    fn what_no_line_can_express_is_counted() {
+        let good = ("m", ("k", "v"), "f");
+        assert_eq!(lines(good.0, good.1, good.2).1, 0);
+        for measurement in ["m\\", "#m", "\tm", "m\nn", "", "m\\\"n"] {
+            assert_eq!(
+                lines(measurement, good.1, good.2),
+                (String::new(), 3),
+                "{measurement:?}"
+            );
+        }
+        for tag in [("k\\", "v"), ("k", "v\\"), ("k\n", "v"), ("k", "\nv")] {
+            assert_eq!(lines(good.0, tag, good.2), (String::new(), 3), "{tag:?}");
+        }
+        for field in ["f\\", "f\\ g", "f\\\"", "f\n", "\tf"] {
+            assert_eq!(
+                lines(good.0, good.1, field),
+                ("m,k=v g=true 2\n".to_owned(), 2),
+                "{field:?}"
+            );
+        }
+    }
+}

@@ -10,6 +10,8 @@ mod error;
 mod exchange;
 mod lines;
 mod points;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

@@ -194,6 +194,8 @@ pub(crate) fn replicated(servers: Vec<PoolServer>) -> Config {
         max_dead_letter_bytes: 256 << 20,
         retry_min: Duration::from_millis(100),
         retry_max: Duration::from_secs(10),
+        heal: Default::default(),
+        compare: None,
     }];
     config.backends[0].replicated_by = Some(RelayId(0));
     config

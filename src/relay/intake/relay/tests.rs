@@ -59,6 +59,8 @@ pub(in crate::relay) fn settings() -> model::Relay {
         max_attempts: 3,
         retry_min: Duration::from_millis(100),
         retry_max: Duration::from_secs(10),
+        heal: Default::default(),
+        compare: None,
     }
 }
 

@@ -1,0 +1,45 @@
+//! `heal` and `compare` of `[[relay]]`.
+
+use std::path::PathBuf;
+
+use super::login::login;
+use crate::config::error::Origin;
+use crate::config::field::{Field, Keys, Table};
+use crate::config::model::Relay;
+
+const KEYS: Keys = Keys::of(&["username", "password_file", "parallel", "max_rate", "gate"]);
+
+/// The most places that are read at once: each is a question that the node answers from its files.
+const MOST_PARALLEL: i128 = 64;
+
+/// The least and the most bytes a second.
+const SLOWEST: usize = 64 << 10;
+const FASTEST: usize = 1 << 40;
+
+/// Gives the file with the password, and where it is named.
+pub(super) fn decode(table: &Table<'_>, relay: &mut Relay) -> Option<(PathBuf, Origin)> {
+    relay.compare = table
+        .get("compare")
+        .filter(is_given)
+        .and_then(|field| field.duration());
+    let table = table
+        .get("heal")?
+        .table(KEYS, "a table such as { parallel = 2 }")?;
+    let heal = &mut relay.heal;
+    heal.parallel = table.whole("parallel", 1..=MOST_PARALLEL, heal.parallel);
+    heal.gate = table.duration("gate", heal.gate);
+    heal.max_rate = table
+        .get("max_rate")
+        .filter(is_given)
+        .and_then(|field| field.size(SLOWEST..=FASTEST))
+        .map(|bytes| bytes as u64);
+    heal.login = login(&table);
+    let login = heal.login.as_ref()?;
+    let origin = table.get("password_file")?.origin();
+    Some((login.password_file.clone(), origin))
+}
+
+/// 0 is as if the key were not there.
+fn is_given(field: &Field<'_>) -> bool {
+    field.as_whole() != Some(0)
+}
