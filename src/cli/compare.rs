@@ -175,7 +175,7 @@ fn lines(report: &HealReport) -> String {
     differences.chain(more).chain(notes).chain([sum]).collect()
 }
 
-fn line(difference: &Difference) -> String {
+pub(super) fn line(difference: &Difference) -> String {
     let holds = difference.holds.iter();
     let holds = holds.map(|(node, held)| format!("{}: {}", one_line(node), one_line(held)));
     let holds: Vec<String> = holds.collect();

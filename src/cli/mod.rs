@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand.
 //!
 //! Exit status: 0 for success, 1 for a configuration with errors, a server that could not run or an order that was not carried out, 2 for a command line that
-//! is not understood; `haflux status` has [its own](status), and so has `haflux compare`. What was asked for goes to standard output, errors and warnings to standard error.
+//! is not understood; `haflux status` has [its own](status), and so have `haflux compare` and `haflux mend`. What was asked for goes to standard output, errors and warnings to standard error.
 
 mod check;
 mod compare;
@@ -13,6 +13,7 @@ mod import;
 mod journal;
 mod log_level;
 mod man;
+mod mend;
 mod moment;
 mod names;
 mod ping;
@@ -132,6 +133,11 @@ enum Command {
     /// that runs on this machine, through a socket in its data_dir: so as its user, or as root. Exit status 0 if the nodes hold the same,
     /// 1 if they differ, 2 if that is not known of all of them.
     Compare(compare::Arguments),
+    /// Make the nodes hold the same where they differ
+    ///
+    /// Shows what would be done, and does it with --yes, while clients write. Talks to haflux as `compare` does. Exit status 0 if
+    /// nothing differs any more, 1 if something does, 2 if it could not be done.
+    Mend(mend::Arguments),
     /// See or change how much a running haflux logs
     ///
     /// Changes last until the process ends or its configuration is read anew. Talks to haflux as `replica` does.
@@ -178,6 +184,7 @@ pub fn main() -> ExitCode {
         Command::Journal(arguments) => journal::run(arguments),
         Command::Replica(arguments) => replica::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Mend(arguments) => mend::run(&arguments),
         Command::LogLevel(arguments) => log_level::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Handle};
 
 use super::compare;
 use super::error::WorkError;
+use super::mend;
 use super::node::Node;
 use super::progress::Progress;
 use super::rebuild::{self, Rebuild};
@@ -200,7 +201,14 @@ impl Healer {
         let folder: &Path = &self.folder;
         match order {
             HealOrder::Compare(places) => compare::run(relay, nodes, &places, progress).await,
-            HealOrder::Mend { .. } => todo!("{}", nodes.len()),
+            HealOrder::Mend {
+                places,
+                source,
+                dry_run,
+            } => {
+                let source = source.as_deref();
+                mend::run(relay, nodes, folder, &places, source, dry_run, progress).await
+            }
             HealOrder::Rebuild {
                 target,
                 source,

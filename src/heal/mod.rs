@@ -17,6 +17,7 @@
 mod compare;
 mod error;
 mod jobs;
+mod mend;
 mod node;
 mod place;
 mod progress;

@@ -170,21 +170,8 @@ fn absent_is_empty(
 ) -> Result<Option<PointStream>, NodeError> {
     match stream {
         Ok(stream) => Ok(Some(stream)),
-        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) if error.is_absent() => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-fn is_absent(error: &NodeError) -> bool {
-    match error {
-        NodeError::Refused { reason, .. } => {
-            reason.starts_with("database not found: ")
-                || reason.starts_with("retention policy not found: ")
-        }
-        NodeError::Unreachable { .. }
-        | NodeError::Busy { .. }
-        | NodeError::Unauthorized { .. }
-        | NodeError::Unreadable { .. } => false,
     }
 }
 
@@ -201,7 +188,7 @@ impl Side {
             };
             let before = stream.bytes();
             let next = match stream.next().await {
-                Err(error) if is_absent(&error) => None,
+                Err(error) if error.is_absent() => None,
                 next => next?,
             };
             let bytes = stream.bytes().saturating_sub(before);

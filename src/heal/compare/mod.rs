@@ -37,10 +37,11 @@ use super::progress::Progress;
 use super::schema::{Schema, ShardGroup, measurements, shard_groups};
 use crate::control::{Compared, Difference};
 use crate::relay::Relay;
+pub(super) use order::same;
 use plan::{Piece, leave_out_expired, pieces};
 use settle::Patience;
 use survey::Unit;
-use words::Words;
+pub(super) use words::Words;
 
 /// Findings that wait to be taken.
 const FINDINGS: usize = 16;
@@ -171,7 +172,11 @@ pub(super) async fn find(
 }
 
 /// Tells what is found in words.
-async fn tell(mut findings: mpsc::Receiver<Finding>, nodes: &[String], progress: &Progress) {
+pub(super) async fn tell(
+    mut findings: mpsc::Receiver<Finding>,
+    nodes: &[String],
+    progress: &Progress,
+) {
     let mut words = Words::new(nodes);
     while let Some(finding) = findings.recv().await {
         let differences = match finding {

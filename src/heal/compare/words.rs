@@ -19,14 +19,14 @@ const SHOWN: usize = 60;
 const LONGEST: usize = 400;
 
 /// What is told of points, for nodes of these names.
-pub(super) struct Words<'nodes> {
+pub(in crate::heal) struct Words<'nodes> {
     nodes: &'nodes [String],
     /// Of which fields it was told that they have several types, with the measurement and the beginning of the shard group.
     types: HashSet<(String, i64, String)>,
 }
 
 impl<'nodes> Words<'nodes> {
-    pub(super) fn new(nodes: &'nodes [String]) -> Words<'nodes> {
+    pub(in crate::heal) fn new(nodes: &'nodes [String]) -> Words<'nodes> {
         Words {
             nodes,
             types: HashSet::new(),
@@ -34,7 +34,7 @@ impl<'nodes> Words<'nodes> {
     }
 
     /// The differences that points of a series are, for a person.
-    pub(super) fn differences(&mut self, series: &SeriesDifference) -> Vec<Difference> {
+    pub(in crate::heal) fn differences(&mut self, series: &SeriesDifference) -> Vec<Difference> {
         let mut told = Vec::new();
         let mut points = Vec::new();
         for point in &series.points {

@@ -28,3 +28,24 @@ pub(in crate::heal) enum NodeError {
     #[error("{node} gave an answer that cannot be read: {reason}")]
     Unreadable { node: String, reason: String },
 }
+
+impl NodeError {
+    /// Whether it says that it has no such database or policy: it holds nothing in it.
+    pub(in crate::heal) fn is_absent(&self) -> bool {
+        match self {
+            NodeError::Refused { reason, .. } => {
+                reason.starts_with("database not found: ")
+                    || reason.starts_with("retention policy not found: ")
+            }
+            NodeError::Unreachable { .. }
+            | NodeError::Busy { .. }
+            | NodeError::Unauthorized { .. }
+            | NodeError::Unreadable { .. } => false,
+        }
+    }
+
+    /// Whether it may do what it was asked when it is asked again.
+    pub(in crate::heal) fn may_pass(&self) -> bool {
+        matches!(self, NodeError::Unreachable { .. } | NodeError::Busy { .. })
+    }
+}

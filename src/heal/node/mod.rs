@@ -22,9 +22,12 @@ use bytes::Bytes;
 use self::document::{Fault, read_document};
 use self::exchange::{Answer, Idle, Request, encoded};
 use self::points::CHUNK_POINTS;
-use crate::influx::influxql::identifier;
+use crate::influx::influxql::{identifier, string};
 use crate::influx::query_answer::{NamedRows, Row, read_chunked_answer};
 use crate::influx::{Credentials, Verdict, judge_write, scan_answer, words_of};
+
+/// A series' tags: keys and values, ordered by key.
+type Tags = Vec<(String, String)>;
 
 const JSON: &str = "application/json";
 const MESSAGE_PACK: &str = "application/x-msgpack";
@@ -152,6 +155,48 @@ impl Node {
             identifier(database)
         );
         self.stream(database, &statement, unsigned).await
+    }
+
+    /// The points of some series of a slice, each in some times of which both ends are meant, whatever the slice's time is.
+    ///
+    /// # Errors
+    /// [`NodeError`]
+    pub(super) async fn points_of(
+        &self,
+        slice: &Slice,
+        wanted: &[(&Tags, &[(i64, i64)])],
+    ) -> Result<Vec<Series>, NodeError> {
+        let Slice {
+            database,
+            policy,
+            measurement,
+            ..
+        } = slice;
+        let measurement = format!("{}.{}", identifier(policy), identifier(measurement));
+        let unsigned = self.unsigned_fields(database, &measurement).await?;
+        let mut statements = String::new();
+        for (tags, spans) in wanted {
+            let tagged: String = tags
+                .iter()
+                .map(|(key, value)| format!(" AND {}::tag = {}", identifier(key), string(value)))
+                .collect();
+            for (from, until) in *spans {
+                statements.push_str(&format!(
+                    "SELECT *::field FROM {}.{measurement} WHERE time >= {from} AND time <= {until}{tagged} GROUP BY *;",
+                    identifier(database)
+                ));
+            }
+        }
+        let mut stream = self.stream(database, &statements, unsigned).await?;
+        let wanted: HashSet<&Tags> = wanted.iter().map(|(tags, _)| *tags).collect();
+        let mut points = Vec::new();
+        while let Some(series) = stream.next().await? {
+            // A series that has these tags and others matches too.
+            if wanted.contains(&series.tags) {
+                points.push(series);
+            }
+        }
+        Ok(points)
     }
 
     /// The rows of a `SELECT` with their types, as [`Node::points`] gives them. An unsigned number up to 127 is given as an integer.

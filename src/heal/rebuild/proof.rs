@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::control::{Compared, Difference};
 use crate::heal::compare;
 use crate::heal::error::WorkError;
+use crate::heal::mend;
 use crate::heal::node::Node;
 use crate::heal::place::Finding;
 use crate::heal::progress::Progress;
@@ -64,7 +65,16 @@ pub(super) async fn of(
             )));
         }
         round += 1;
-        let _ = folder;
+        mend::run(
+            relay,
+            &nodes,
+            folder,
+            &Compared::default(),
+            Some(source.name()),
+            false,
+            progress,
+        )
+        .await?;
     }
 }
 

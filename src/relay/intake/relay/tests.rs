@@ -232,6 +232,7 @@ fn relay_with(
     );
     Relay {
         journal,
+        gate: crate::relay::gate::Gate::default(),
         pending_clients,
         freshness,
         replicas: Vec::new(),

@@ -1,0 +1,464 @@
+//! One batch: while the relay's gate is closed, its points are read again, and what still differs is ended.
+//!
+//! Clients wait meanwhile, so a batch that does not end in the gate's time is done again in halves, which find the same what is
+//! done. What a `DELETE` took too much is always written again, even if the gate has opened: the source has it, and whatever a
+//! client wrote meanwhile the next try takes from the source.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::kept::text_of;
+use super::lines::lines_of;
+use super::plan::{Change, Held, Span};
+use super::strip::{Strip, halves};
+use super::{GATE, Mend, PAUSE, close_gate};
+use crate::heal::error::WorkError;
+use crate::heal::node::{Node, NodeError, Slice, Written, text};
+use crate::heal::place::{Fields, Tags};
+use crate::influx::influxql::{identifier, string};
+use crate::relay::GateClosed;
+
+/// How often a node that is away or busy is asked again, and a single point that is not done in time is tried.
+const TRIES: u32 = 5;
+
+/// Bytes that are written at once.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Tag keys that a condition of a `DELETE` takes for something else.
+const SPECIAL_KEYS: [&str; 6] = [
+    "_name",
+    "_measurement",
+    "_field",
+    "_fieldKey",
+    "_tagKey",
+    "time",
+];
+
+/// How a try ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    Done,
+    /// The gate has opened, or is about to.
+    NotInTime,
+}
+
+/// What is to be done to one node for one strip.
+struct Task<'batch> {
+    strip: &'batch Strip,
+    change: Change,
+    /// What a `DELETE` takes from the series in other policies: the policy, what the source holds there, and what the node does.
+    others: Vec<(Slice, Held, Held)>,
+    deletes: Vec<String>,
+}
+
+impl Mend<'_> {
+    /// Ends the differences of a batch.
+    pub(super) async fn batch(&mut self, batch: Vec<Strip>) -> Result<(), WorkError> {
+        // Halves that are to be done, the next one last; each with how often it was tried.
+        let mut left = vec![(batch, 0)];
+        while let Some((batch, tried)) = left.pop() {
+            if self.progress.is_cancelled() {
+                return Err(WorkError::Cancelled);
+            }
+            let points = batch.iter().map(|strip| strip.times.len()).sum::<usize>();
+            let points = u64::try_from(points).unwrap_or(u64::MAX);
+            self.progress.step(format!("mending {points} points"));
+            let attempt = match self.attempt(&batch).await {
+                Err(WorkError::Node(error)) if error.may_pass() && tried < TRIES => {
+                    self.progress.note(format!("asked again: {error}"));
+                    tokio::time::sleep(PAUSE * (tried + 1)).await;
+                    left.push((batch, tried + 1));
+                    continue;
+                }
+                attempt => attempt?,
+            };
+            if attempt == Attempt::Done {
+                self.progress.points(points, 0);
+                continue;
+            }
+            match halves(batch.clone()) {
+                Some([first, second]) => left.extend([(second, 0), (first, 0)]),
+                None if tried < TRIES => {
+                    tokio::time::sleep(PAUSE).await;
+                    left.push((batch, tried + 1));
+                }
+                None => self.tally.give_up(points),
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&mut self, batch: &[Strip]) -> Result<Attempt, WorkError> {
+        let closed = close_gate(self.relay, self.progress).await?;
+        let began = Instant::now();
+        let attempt = self.under_gate(batch, &closed).await;
+        drop(closed);
+        // So clients wait for half of the time at most.
+        tokio::time::sleep(began.elapsed()).await;
+        attempt
+    }
+
+    async fn under_gate(
+        &mut self,
+        batch: &[Strip],
+        closed: &GateClosed<'_>,
+    ) -> Result<Attempt, WorkError> {
+        let planned = tokio::time::timeout(closed.left(), self.plan(batch)).await;
+        let Ok(tasks) = planned else {
+            return Ok(Attempt::NotInTime);
+        };
+        let (tasks, contradictory) = tasks?;
+        for (node, tasks) in tasks {
+            if closed.left() < GATE / 4 {
+                return Ok(Attempt::NotInTime);
+            }
+            self.carry_out(node, tasks, closed).await?;
+        }
+        if !closed.is_closed() {
+            return Ok(Attempt::NotInTime);
+        }
+        self.tally.contradict(contradictory);
+        Ok(Attempt::Done)
+    }
+
+    /// Reads the points again: what is to be done, node by node, and how many points contradict.
+    async fn plan<'batch>(
+        &self,
+        batch: &'batch [Strip],
+    ) -> Result<(BTreeMap<usize, Vec<Task<'batch>>>, u64), WorkError> {
+        let mut tasks: BTreeMap<usize, Vec<Task<'batch>>> = BTreeMap::new();
+        let mut contradictory = 0;
+        for strips in of_one_measurement(batch) {
+            let nodes = self.nodes.iter();
+            let reads = nodes.map(|node| held_of_all(node, strips));
+            let mut holds = futures_util::future::try_join_all(reads).await?;
+            let mut keys: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+            for strip in strips {
+                let of_strip = holds.iter_mut();
+                let of_strip = of_strip.map(|held| held.remove(&strip.tags).unwrap_or_default());
+                let of_strip: Vec<Held> = of_strip.collect();
+                let (changes, contradict) = self.changes(strip, &of_strip);
+                contradictory += contradict;
+                for (node, change) in changes {
+                    let mut task = Task {
+                        strip,
+                        change,
+                        others: Vec::new(),
+                        deletes: Vec::new(),
+                    };
+                    if !task.change.removals.is_empty() {
+                        if !keys.contains_key(&node) {
+                            keys.insert(node, self.tag_keys(node, &strip.slice).await?);
+                        }
+                        if !self.complete(node, &mut task, keys.get(&node)).await? {
+                            continue;
+                        }
+                    }
+                    tasks.entry(node).or_default().push(task);
+                }
+            }
+        }
+        Ok((tasks, contradictory))
+    }
+
+    /// What a task that deletes needs besides. False if it cannot delete these points and no others.
+    async fn complete(
+        &self,
+        node: usize,
+        task: &mut Task<'_>,
+        keys: Option<&BTreeSet<String>>,
+    ) -> Result<bool, WorkError> {
+        let strip = task.strip;
+        let no_keys = BTreeSet::new();
+        let keys = keys.unwrap_or(&no_keys);
+        let special = |key: &&String| SPECIAL_KEYS.contains(&key.as_str());
+        if let Some(key) = keys.iter().find(special) {
+            self.progress.note(format!(
+                "{} in {}: no point can be deleted alone, because a tag is called {key}",
+                strip.slice.measurement, strip.slice.database
+            ));
+            return Ok(false);
+        }
+        let spans = &task.change.removals;
+        let deletes = spans
+            .iter()
+            .map(|span| delete(&strip.slice.measurement, &strip.tags, keys, *span));
+        task.deletes = deletes.collect();
+        let (Some(target), Some(source)) = (
+            self.nodes.get(node),
+            self.source.and_then(|at| self.nodes.get(at)),
+        ) else {
+            return Ok(false);
+        };
+        let policies = self.policies.get(&strip.slice.database);
+        for policy in policies.into_iter().flatten() {
+            if *policy == strip.slice.policy {
+                continue;
+            }
+            let slice = Slice {
+                policy: policy.clone(),
+                ..strip.slice.clone()
+            };
+            let (wanted, there) = futures_util::future::try_join(
+                held(source, &slice, &strip.tags, spans),
+                held(target, &slice, &strip.tags, spans),
+            )
+            .await?;
+            if !wanted.is_empty() || !there.is_empty() {
+                task.others.push((slice, wanted, there));
+            }
+        }
+        Ok(true)
+    }
+
+    async fn tag_keys(&self, node: usize, slice: &Slice) -> Result<BTreeSet<String>, WorkError> {
+        let Some(node) = self.nodes.get(node) else {
+            return Ok(BTreeSet::new());
+        };
+        let Slice {
+            database,
+            measurement,
+            ..
+        } = slice;
+        let statement = format!(
+            "SHOW TAG KEYS ON {} FROM {}",
+            identifier(database),
+            identifier(measurement)
+        );
+        let rows = node.ask(database, &statement).await?;
+        let keys = rows.iter().map(|row| text(row, "tagKey").to_owned());
+        Ok(keys.collect())
+    }
+
+    /// Does all of it to one node: keeps what is changed, deletes, and writes.
+    async fn carry_out(
+        &mut self,
+        at: usize,
+        tasks: Vec<Task<'_>>,
+        closed: &GateClosed<'_>,
+    ) -> Result<(), WorkError> {
+        let Some(node) = self.nodes.get(at) else {
+            return Ok(());
+        };
+        let mut kept = Vec::new();
+        for Task {
+            strip,
+            change,
+            others,
+            deletes: _,
+        } in &tasks
+        {
+            kept.extend(text_of(
+                node.name(),
+                &strip.slice,
+                &strip.tags,
+                &change.before,
+            ));
+            for (slice, _, there) in others {
+                kept.extend(text_of(node.name(), slice, &strip.tags, there));
+            }
+        }
+        self.kept.keep(at, node.name(), &kept)?;
+        let mut lines: BTreeMap<(String, String), Vec<Vec<u8>>> = BTreeMap::new();
+        let mut failed = None;
+        for task in tasks {
+            if !task.deletes.is_empty() && closed.left() < GATE / 4 {
+                // The next try does it.
+                continue;
+            }
+            let Slice {
+                database,
+                policy,
+                measurement,
+                ..
+            } = &task.strip.slice;
+            for statement in &task.deletes {
+                if let Err(error) = node.ask(database, statement).await {
+                    failed = Some(error);
+                }
+            }
+            self.tally.done(at, database, &task.change);
+            let own = (policy, &task.change.writes);
+            let others = task.others.iter();
+            let others = others.map(|(slice, wanted, _)| (&slice.policy, wanted));
+            for (policy, held) in std::iter::once(own).chain(others) {
+                let (text, left_out) = lines_of(measurement, &task.strip.tags, held);
+                if left_out > 0 {
+                    self.tally.inexpressible(at, database, left_out);
+                }
+                let of_policy = lines.entry((database.clone(), policy.clone())).or_default();
+                of_policy.extend((!text.is_empty()).then_some(text));
+            }
+        }
+        for ((database, policy), pieces) in lines {
+            self.write(at, node, (&database, &policy), pieces).await?;
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Writes lines, whatever it takes: some may have been deleted.
+    async fn write(
+        &mut self,
+        at: usize,
+        node: &Node,
+        (database, policy): (&str, &str),
+        pieces: Vec<Vec<u8>>,
+    ) -> Result<(), WorkError> {
+        // What is to be written, the next one last.
+        let mut left = joined(pieces);
+        left.reverse();
+        while let Some(pieces) = left.pop() {
+            match write_patiently(node, database, policy, pieces.concat().into()).await {
+                Ok(Written::All) => {}
+                Ok(Written::Expired(points)) => self.tally.expired(at, database, points),
+                Err(NodeError::Refused { .. }) if pieces.len() > 1 => {
+                    left.extend(pieces.into_iter().map(|piece| vec![piece]));
+                }
+                Err(error @ NodeError::Refused { .. }) => {
+                    self.progress
+                        .note(format!("not mended in {database}.{policy}: {error}"));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Pieces that are written at once.
+fn joined(pieces: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
+    let mut joined: Vec<Vec<Vec<u8>>> = Vec::new();
+    let mut bytes = 0;
+    for piece in pieces {
+        match joined.last_mut() {
+            Some(last) if bytes + piece.len() <= MOST_BYTES => {
+                bytes += piece.len();
+                last.push(piece);
+            }
+            _ => {
+                bytes = piece.len();
+                joined.push(vec![piece]);
+            }
+        }
+    }
+    joined
+}
+
+async fn write_patiently(
+    node: &Node,
+    database: &str,
+    policy: &str,
+    lines: Bytes,
+) -> Result<Written, NodeError> {
+    let mut tried = 0;
+    loop {
+        match node.write(database, policy, lines.clone()).await {
+            Err(error) if error.may_pass() && tried < TRIES => {
+                tried += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            written => return written,
+        }
+    }
+}
+
+/// The parts of a batch that are of one measurement of one policy each, as far as they stand together.
+fn of_one_measurement(batch: &[Strip]) -> impl Iterator<Item = &[Strip]> {
+    let place = |strip: &Strip| {
+        let Slice {
+            database,
+            policy,
+            measurement,
+            ..
+        } = &strip.slice;
+        (database.clone(), policy.clone(), measurement.clone())
+    };
+    batch.chunk_by(move |one, other| place(one) == place(other))
+}
+
+/// What a node holds of each of these series of one measurement at their times, and near them.
+async fn held_of_all(node: &Node, strips: &[Strip]) -> Result<HashMap<Tags, Held>, NodeError> {
+    let Some(first) = strips.first() else {
+        return Ok(HashMap::new());
+    };
+    let spans: Vec<Vec<Span>> = strips.iter().map(Strip::spans).collect();
+    let wanted = strips.iter().zip(&spans);
+    let wanted = wanted.map(|(strip, spans)| (&strip.tags, spans.as_slice()));
+    read(node, &first.slice, &wanted.collect::<Vec<_>>()).await
+}
+
+/// What a node holds of a series in these times.
+async fn held(node: &Node, slice: &Slice, tags: &Tags, spans: &[Span]) -> Result<Held, NodeError> {
+    let mut read = read(node, slice, &[(tags, spans)]).await?;
+    Ok(read.remove(tags).unwrap_or_default())
+}
+
+async fn read(
+    node: &Node,
+    slice: &Slice,
+    wanted: &[(&Tags, &[Span])],
+) -> Result<HashMap<Tags, Held>, NodeError> {
+    let read = match node.points_of(slice, wanted).await {
+        Err(error) if error.is_absent() => return Ok(HashMap::new()),
+        read => read?,
+    };
+    let mut held: HashMap<Tags, Held> = HashMap::new();
+    for series in read {
+        let points = held.entry(series.tags).or_default();
+        for (time, values) in series.rows {
+            let fields = series.fields.iter().zip(values);
+            let fields = fields.filter_map(|(name, value)| Some((name.clone(), value?)));
+            let mut fields: Fields = fields.collect();
+            fields.sort_by(|one, other| one.0.cmp(&other.0));
+            points.insert(time, fields);
+        }
+    }
+    Ok(held)
+}
+
+/// Deletes the points of one series, in every policy. `keys`: those of all series of the measurement.
+fn delete(measurement: &str, tags: &Tags, keys: &BTreeSet<String>, (from, until): Span) -> String {
+    let mut statement = format!(
+        "DELETE FROM {} WHERE time >= {from} AND time <= {until}",
+        identifier(measurement)
+    );
+    let mut condition = |key: &str, value: &str| {
+        // Untyped, a key that is a field's name too would match every series.
+        let condition = format!(" AND {}::tag = {}", identifier(key), string(value));
+        statement.push_str(&condition);
+    };
+    for (key, value) in tags {
+        condition(key, value);
+    }
+    for key in keys {
+        if tags.iter().all(|(known, _)| known != key) {
+            condition(key, "");
+        }
+    }
+    statement
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deletion_is_of_one_series() {
+        let keys = ["host", "rack's"].map(str::to_owned).into();
+        let tags = vec![("host".to_owned(), "it's".to_owned())];
+        assert_eq!(
+            delete("m\"", &tags, &keys, (1, 2)),
+            "DELETE FROM \"m\\\"\" WHERE time >= 1 AND time <= 2 AND \"host\"::tag = 'it\\'s' AND \"rack's\"::tag = ''"
+        );
+    }
+
+    #[test]
+    fn lines_are_joined_up_to_a_bound() {
+        let pieces = vec![vec![0; MOST_BYTES / 2]; 3];
+        let lengths: Vec<usize> = joined(pieces).iter().map(Vec::len).collect();
+        assert_eq!(lengths, [2, 1]);
+        assert_eq!(joined(vec![vec![0; 2 * MOST_BYTES]]).len(), 1);
+    }
+}

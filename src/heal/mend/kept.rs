@@ -1,0 +1,156 @@
+//! The files that keep what a mend overwrites or deletes: one for each node, lines that can be written again.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::lines::series_of;
+use super::plan::Held;
+use crate::durable_file::sync_folder;
+use crate::heal::error::WorkError;
+use crate::heal::node::{Slice, append_lines};
+use crate::heal::place::Tags;
+
+/// The files of one mend.
+pub(super) struct Kept {
+    folder: PathBuf,
+    began: Timestamp,
+    files: Vec<Option<(PathBuf, File)>>,
+}
+
+impl Kept {
+    /// For so many nodes, in the relay's folder.
+    pub(super) fn new(folder: &Path, nodes: usize) -> Kept {
+        Kept {
+            folder: folder.to_owned(),
+            began: Timestamp::now(),
+            files: (0..nodes).map(|_| None).collect(),
+        }
+    }
+
+    /// Keeps what this node holds, durably when it returns.
+    ///
+    /// # Errors
+    /// [`WorkError::File`]: it may not be kept.
+    pub(super) fn keep(&mut self, node: usize, name: &str, text: &[u8]) -> Result<(), WorkError> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let path = self.path(name);
+        let failed = |source| WorkError::File {
+            path: path.clone(),
+            source,
+        };
+        let Some(place) = self.files.get_mut(node) else {
+            return Ok(());
+        };
+        let file = match place {
+            Some((_, file)) => file,
+            None => {
+                let file = self.folder.as_path();
+                let opened = open(&path).and_then(|opened| sync_folder(file).map(|()| opened));
+                &mut place.insert((path.clone(), opened.map_err(failed)?)).1
+            }
+        };
+        let written = file.write_all(text).and_then(|()| file.sync_data());
+        written.map_err(failed)
+    }
+
+    /// The files that there are.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let files = self.files.iter().flatten();
+        files.map(|(path, _)| path.as_path())
+    }
+
+    /// `mend-20261129T090000.123Z-NODE.lp`
+    fn path(&self, node: &str) -> PathBuf {
+        let time = self.began.strftime("%Y%m%dT%H%M%S%.3fZ");
+        // A server's name may hold what a file's may not.
+        let safe = |character: char| match character {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' => character,
+            _ => '_',
+        };
+        let node: String = node.chars().map(safe).collect();
+        self.folder.join(format!("mend-{time}-{node}.lp"))
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Points of one series as they are kept: a comment that names node and policy, then lines. What no line can express stands in
+/// a comment.
+pub(super) fn text_of(node: &str, slice: &Slice, tags: &Tags, held: &Held) -> Vec<u8> {
+    let mut text = Vec::new();
+    if held.is_empty() {
+        return text;
+    }
+    let Slice {
+        database,
+        policy,
+        measurement,
+        ..
+    } = slice;
+    let of = format!("# node {node:?} database {database:?} policy {policy:?}\n");
+    text.extend_from_slice(of.as_bytes());
+    for (time, fields) in held {
+        let series = series_of(tags, std::iter::once((time, fields)));
+        if append_lines(&mut text, measurement, &series) > 0 {
+            let said = format!("# no line can be: {measurement:?} {tags:?} {fields:?} {time}\n");
+            text.extend_from_slice(said.as_bytes());
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::heal::node::Value;
+
+    #[test]
+    fn what_is_kept_can_be_written_again_and_read_by_its_owner_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut kept = Kept::new(folder.path(), 2);
+        let slice = Slice {
+            database: "d".to_owned(),
+            policy: "a b".to_owned(),
+            measurement: "m".to_owned(),
+            from: 0,
+            until: 9,
+        };
+        let tags = vec![("host".to_owned(), "x".to_owned())];
+        let fields = |name: &str| vec![(name.to_owned(), Value::Integer(1))];
+        let held = Held::from([(5, fields("v")), (6, fields("odd\n"))]);
+        let text = text_of("n/2", &slice, &tags, &held);
+        kept.keep(1, "n/2", &text).expect("kept");
+        kept.keep(1, "n/2", b"more\n").expect("kept");
+        kept.keep(0, "n1", b"").expect("nothing to keep");
+        let paths: Vec<&Path> = kept.paths().collect();
+        let [path] = paths.as_slice() else {
+            panic!("{paths:?}");
+        };
+        let name = path.file_name().and_then(|name| name.to_str());
+        assert!(
+            name.is_some_and(|name| name.ends_with("Z-n_2.lp")),
+            "{name:?}"
+        );
+        let text = std::fs::read_to_string(path).expect("the file");
+        assert_eq!(
+            text,
+            "# node \"n/2\" database \"d\" policy \"a b\"\nm,host=x v=1i 5\n# no line can be: \"m\" [(\"host\", \"x\")] [(\"odd\\n\", Integer(1))] 6\nmore\n"
+        );
+        let mode = std::fs::metadata(path).expect("the file").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+    }
+}

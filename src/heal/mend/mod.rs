@@ -1,0 +1,253 @@
+//! Makes nodes hold the same where they differ: what `haflux mend` does.
+//!
+//! | | |
+//! | --- | --- |
+//! | `schemas` | databases, policies and continuous queries that nodes lack |
+//! | `strip` | the times of a series that are mended together, and batches of them |
+//! | `plan` | what has to be done to a node for the points of a series |
+//! | `batch` | under the relay's gate: reads again, keeps what it changes, deletes and writes |
+//! | `kept` | the files with what was overwritten or deleted |
+//! | `lines` | points as lines |
+//! | `tally` | what was done, for a person |
+//!
+//! A mend that is ended anywhere, by a kill too, is begun again by the next one: it leaves what is the same alone.
+
+mod batch;
+mod kept;
+mod lines;
+mod plan;
+mod schemas;
+mod strip;
+mod tally;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use self::kept::Kept;
+use self::plan::{Change, Held, like_source, union};
+use self::strip::{Strip, batches};
+use self::tally::Tally;
+use super::compare::{self, Words};
+use super::error::WorkError;
+use super::node::Node;
+use super::place::{Finding, SeriesDifference};
+use super::progress::Progress;
+use crate::control::Compared;
+use crate::relay::{GateClosed, GateError, Relay};
+
+/// Findings that wait to be taken.
+const FINDINGS: usize = 16;
+
+/// How long the gate stays closed at most.
+const GATE: Duration = Duration::from_secs(2);
+
+/// How long nodes that are behind are waited for before a batch.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A pause before what could not be done now is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// One mend.
+struct Mend<'work> {
+    relay: &'work Relay,
+    nodes: &'work [Node],
+    names: &'work [String],
+    /// The node that is right; none: all are.
+    source: Option<usize>,
+    places: &'work Compared,
+    progress: &'work Progress,
+    /// The policies that any node has, by their databases.
+    policies: BTreeMap<String, Vec<String>>,
+    kept: Kept,
+    tally: Tally,
+}
+
+/// Makes these nodes hold what `source` holds where they differ; without one, what any of them holds. A dry run changes nothing.
+/// The differences that are counted are those that a dry run finds, and else those that are left.
+///
+/// # Errors
+/// [`WorkError`]: not all of it is mended.
+pub(super) async fn run(
+    relay: &Arc<Relay>,
+    nodes: &[Node],
+    folder: &Path,
+    places: &Compared,
+    source: Option<&str>,
+    dry_run: bool,
+    progress: &Progress,
+) -> Result<(), WorkError> {
+    let (able, left_out) = compare::able(relay, nodes, progress).await;
+    let names: Vec<String> = able.iter().map(|node| node.name().to_owned()).collect();
+    let source = match source {
+        None => None,
+        Some(source) => Some(
+            names
+                .iter()
+                .position(|name| name == source)
+                .ok_or_else(|| unable(format!("{source} cannot be copied from"), &left_out))?,
+        ),
+    };
+    if able.len() < 2 {
+        return Err(unable(
+            "there are no two nodes to mend".to_owned(),
+            &left_out,
+        ));
+    }
+    let mut mend = Mend {
+        relay,
+        nodes: &able,
+        names: &names,
+        source,
+        places,
+        progress,
+        policies: BTreeMap::new(),
+        kept: Kept::new(folder, able.len()),
+        tally: Tally::default(),
+    };
+    mend.schemas(dry_run).await?;
+    let mended = mend.points(dry_run).await;
+    for path in mend.kept.paths() {
+        progress.note(format!(
+            "what was overwritten or deleted is in {}",
+            path.display()
+        ));
+    }
+    mend.tally.say(&names, dry_run, progress);
+    mended?;
+    if !dry_run {
+        progress.step("comparing again");
+        let (found, findings) = mpsc::channel(FINDINGS);
+        let (done, ()) = tokio::join!(
+            compare::find(relay, &able, places, progress, found),
+            compare::tell(findings, &names, progress)
+        );
+        done?;
+    }
+    match left_out.is_empty() {
+        true => Ok(()),
+        false => Err(unable(
+            "not every node could be mended".to_owned(),
+            &left_out,
+        )),
+    }
+}
+
+fn unable(what: String, left_out: &[String]) -> WorkError {
+    WorkError::Impossible(match left_out {
+        [] => what,
+        left_out => format!("{what}: {}", left_out.join("; ")),
+    })
+}
+
+impl Mend<'_> {
+    /// Finds the points that differ, and ends that as they are found.
+    async fn points(&mut self, dry_run: bool) -> Result<(), WorkError> {
+        let (found, findings) = mpsc::channel(FINDINGS);
+        let (relay, nodes, places, progress) = (self.relay, self.nodes, self.places, self.progress);
+        let (done, mended) = tokio::join!(
+            compare::find(relay, nodes, places, progress, found),
+            self.take(findings, dry_run)
+        );
+        // If mending fails nobody listens to what is found, and that is no reason.
+        mended?;
+        done
+    }
+
+    async fn take(
+        &mut self,
+        mut findings: mpsc::Receiver<Finding>,
+        dry_run: bool,
+    ) -> Result<(), WorkError> {
+        let names = self.names;
+        let mut words = Words::new(names);
+        let mut found = Vec::new();
+        while findings.recv_many(&mut found, FINDINGS).await > 0 {
+            let mut strips = Vec::new();
+            for finding in found.drain(..) {
+                match finding {
+                    Finding::Points(series) if dry_run => {
+                        self.count(&series);
+                        for difference in words.differences(&series) {
+                            self.progress.differs(difference);
+                        }
+                    }
+                    Finding::Points(series) => strips.push(Strip::of(&series)),
+                    Finding::Schema(difference) if dry_run => self.progress.differs(difference),
+                    // Those that are left are found again at the end.
+                    Finding::Schema(_) => {}
+                }
+            }
+            for batch in batches(strips) {
+                self.batch(batch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what would be done.
+    fn count(&mut self, series: &SeriesDifference) {
+        let mut holds = vec![Held::new(); self.nodes.len()];
+        for point in &series.points {
+            for (held, fields) in holds.iter_mut().zip(&point.holds) {
+                held.extend(fields.iter().map(|fields| (point.time, fields.clone())));
+            }
+        }
+        let strip = Strip::of(series);
+        let (changes, contradictory) = self.changes(&strip, &holds);
+        self.tally.contradict(contradictory);
+        for (node, change) in changes {
+            self.tally.done(node, &strip.slice.database, &change);
+        }
+    }
+
+    /// What is to be done to which node, for what they hold of a strip, and how many of its points contradict.
+    fn changes(&self, strip: &Strip, holds: &[Held]) -> (Vec<(usize, Change)>, u64) {
+        let mut contradictory = 0;
+        let source = self.source.and_then(|at| Some((at, holds.get(at)?)));
+        let changes: Vec<Change> = match source {
+            Some((source, wanted)) => {
+                let spans = strip.spans();
+                let holds = holds.iter().enumerate();
+                let change = |(at, held)| match at == source {
+                    true => Change::default(),
+                    false => like_source(wanted, held, &strip.times, &spans),
+                };
+                holds.map(change).collect()
+            }
+            None => {
+                let (changes, contradict) = union(holds, &strip.times);
+                contradictory = contradict;
+                changes
+            }
+        };
+        let changes = changes.into_iter().enumerate();
+        let changes = changes.filter(|(_, change)| !change.is_empty());
+        (changes.collect(), contradictory)
+    }
+}
+
+/// Closes the relay's gate, as soon as the nodes are near enough.
+async fn close_gate<'relay>(
+    relay: &'relay Relay,
+    progress: &Progress,
+) -> Result<GateClosed<'relay>, WorkError> {
+    let tried = async {
+        loop {
+            match relay.close_gate(PATIENCE, GATE).await {
+                Ok(closed) => return Ok(closed),
+                Err(GateError::IsClosed) => tokio::time::sleep(PAUSE).await,
+                Err(GateError::NotSettled(error)) => {
+                    return Err(WorkError::Impossible(error.to_string()));
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = progress.cancelled() => Err(WorkError::Cancelled),
+        closed = tried => closed,
+    }
+}

@@ -1,0 +1,362 @@
+//! Databases, policies and continuous queries that a node lacks, or has other ones of. Nothing is removed: what a node has more is
+//! named, with the statement that removes it.
+
+use std::collections::BTreeSet;
+
+use super::{GATE, Mend, close_gate};
+use crate::heal::error::WorkError;
+use crate::heal::node::{Node, NodeError, text};
+use crate::heal::schema::{Database, Policy, Schema};
+use crate::influx::influxql::identifier;
+
+/// What is to be done for one database of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    database: String,
+    statements: Vec<String>,
+}
+
+impl Mend<'_> {
+    /// Makes the nodes have what the source has; without one, what any has.
+    pub(super) async fn schemas(&mut self, dry_run: bool) -> Result<(), WorkError> {
+        self.progress.step("comparing schemas");
+        let schemas = self.each_schema().await?;
+        for database in schemas.iter().flat_map(|schema| &schema.databases) {
+            let known = self.policies.entry(database.name.clone()).or_default();
+            for policy in &database.policies {
+                if !known.contains(&policy.name) {
+                    known.push(policy.name.clone());
+                }
+            }
+        }
+        let sources: Vec<usize> = match self.source {
+            Some(source) => vec![source],
+            None => (0..self.nodes.len()).collect(),
+        };
+        for (at, there) in schemas.iter().enumerate() {
+            for source in sources.iter().filter(|source| **source != at) {
+                let Some(schema) = schemas.get(*source) else {
+                    continue;
+                };
+                let is_union = self.source.is_none();
+                for wanted in wanted(schema, there, is_union, &self.places.databases) {
+                    self.make(at, *source, wanted, dry_run).await?;
+                }
+                if !is_union {
+                    self.name_more(at, *source, schema, there);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn each_schema(&self) -> Result<Vec<Schema>, WorkError> {
+        let schemas = self.nodes.iter().map(Schema::of);
+        Ok(futures_util::future::try_join_all(schemas).await?)
+    }
+
+    /// Makes what a node lacks of one database, while no client changes it.
+    async fn make(
+        &self,
+        at: usize,
+        source: usize,
+        wanted: Wanted,
+        dry_run: bool,
+    ) -> Result<(), WorkError> {
+        let (Some(node), Some(source)) = (self.nodes.get(at), self.nodes.get(source)) else {
+            return Ok(());
+        };
+        if dry_run {
+            for statement in &wanted.statements {
+                self.progress
+                    .note(format!("on {} would be run: {statement}", node.name()));
+            }
+            return Ok(());
+        }
+        let closed = close_gate(self.relay, self.progress).await?;
+        // A client may have dropped it since.
+        if !has_database(source, &wanted.database).await? {
+            return Ok(());
+        }
+        for statement in &wanted.statements {
+            if closed.left() < GATE / 4 {
+                self.progress.note(format!(
+                    "on {} was not run in time: {statement}",
+                    node.name()
+                ));
+                continue;
+            }
+            match node.ask(&wanted.database, statement).await {
+                Ok(_) => self
+                    .progress
+                    .note(format!("on {} was run: {statement}", node.name())),
+                Err(error @ NodeError::Refused { .. }) => {
+                    self.progress.note(format!("{error}: {statement}"));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Names what a node has more than the source, and users that it lacks.
+    fn name_more(&self, at: usize, source: usize, wanted: &Schema, there: &Schema) {
+        let (Some(node), Some(source)) = (self.names.get(at), self.names.get(source)) else {
+            return;
+        };
+        for (what, statement) in more(wanted, there, &self.places.databases) {
+            self.progress.note(format!(
+                "{node} has {what}, which {source} has not; what removes it there: {statement}"
+            ));
+        }
+        if self.places.databases.is_empty() {
+            let names = |schema: &Schema| -> BTreeSet<String> {
+                schema.users.iter().map(|user| user.name.clone()).collect()
+            };
+            for user in names(wanted).difference(&names(there)) {
+                self.progress.note(format!(
+                    "{node} lacks the user {user}, whose password cannot be read out of {source}: create it there"
+                ));
+            }
+        }
+    }
+}
+
+async fn has_database(node: &Node, database: &str) -> Result<bool, NodeError> {
+    let rows = node.ask("", "SHOW DATABASES").await?;
+    Ok(rows.iter().any(|row| text(row, "name") == database))
+}
+
+/// What a node lacks, database by database. A union changes nothing that is there.
+fn wanted(source: &Schema, there: &Schema, is_union: bool, only: &[String]) -> Vec<Wanted> {
+    let databases = source.databases.iter();
+    let asked_for = databases.filter(|database| is_asked_for(only, &database.name));
+    let wanted = asked_for.map(|database| {
+        let mut known = there.databases.iter();
+        let known = known.find(|known| known.name == database.name);
+        Wanted {
+            database: database.name.clone(),
+            statements: statements(database, known, is_union),
+        }
+    });
+    wanted
+        .filter(|wanted| !wanted.statements.is_empty())
+        .collect()
+}
+
+fn is_asked_for(only: &[String], database: &str) -> bool {
+    only.is_empty() || only.iter().any(|name| name == database)
+}
+
+fn statements(database: &Database, there: Option<&Database>, is_union: bool) -> Vec<String> {
+    let mut statements = Vec::new();
+    let name = identifier(&database.name);
+    let default = database.policies.iter().find(|policy| policy.is_default);
+    if there.is_none() {
+        // So that no policy comes with it that the source has not.
+        let with = default.map_or(String::new(), |policy| {
+            format!(
+                " WITH {}{} NAME {}",
+                durations(policy),
+                limits(policy, None),
+                identifier(&policy.name)
+            )
+        });
+        statements.push(format!("CREATE DATABASE {name}{with}"));
+    }
+    for policy in &database.policies {
+        let known = there.and_then(|there| {
+            let mut policies = there.policies.iter();
+            policies.find(|known| known.name == policy.name)
+        });
+        let word = match known {
+            Some(known) if known == policy || is_union => continue,
+            Some(_) => "ALTER",
+            None if there.is_none() && policy.is_default => continue,
+            None => "CREATE",
+        };
+        // The default of a node stays in a union.
+        let is_default = policy.is_default && !(is_union && there.is_some());
+        statements.push(format!(
+            "{word} RETENTION POLICY {} ON {name} {}{}{}",
+            identifier(&policy.name),
+            durations(policy),
+            limits(policy, known),
+            if is_default { " DEFAULT" } else { "" }
+        ));
+    }
+    for query in &database.queries {
+        let mut known = there.iter().flat_map(|there| &there.queries);
+        if known.all(|known| known.name != query.name) {
+            statements.push(query.text.clone());
+        }
+    }
+    statements
+}
+
+fn durations(policy: &Policy) -> String {
+    format!(
+        "DURATION {} REPLICATION {} SHARD DURATION {}",
+        policy.duration, policy.replication, policy.shard_duration
+    )
+}
+
+/// The limits of 1.12 on, where there are any; those that are there and not wanted are lifted.
+fn limits(policy: &Policy, there: Option<&Policy>) -> String {
+    let limit = |word: &str, wanted: &str, there: Option<&str>| {
+        let there = there.unwrap_or_default();
+        match (wanted, there) {
+            (wanted, there) if wanted == there => String::new(),
+            ("", _) => format!(" {word} LIMIT 0s"),
+            (wanted, _) => format!(" {word} LIMIT {wanted}"),
+        }
+    };
+    let future = there.map(|there| there.future_limit.as_str());
+    let past = there.map(|there| there.past_limit.as_str());
+    limit("FUTURE", &policy.future_limit, future) + &limit("PAST", &policy.past_limit, past)
+}
+
+/// What a node has that the source has not, and the statement that removes it.
+fn more(source: &Schema, there: &Schema, only: &[String]) -> Vec<(String, String)> {
+    let mut more = Vec::new();
+    for database in &there.databases {
+        let name = &database.name;
+        if !is_asked_for(only, name) {
+            continue;
+        }
+        let quoted = identifier(name);
+        let known = source.databases.iter().find(|known| known.name == *name);
+        let Some(known) = known else {
+            let what = format!("the database {name}");
+            more.push((what, format!("DROP DATABASE {quoted}")));
+            continue;
+        };
+        for policy in &database.policies {
+            if known.policies.iter().all(|known| known.name != policy.name) {
+                let what = format!("the policy {name}.{}", policy.name);
+                let policy = identifier(&policy.name);
+                more.push((what, format!("DROP RETENTION POLICY {policy} ON {quoted}")));
+            }
+        }
+        for query in &database.queries {
+            // One with another text is removed, and then made as the source has it.
+            if !known.queries.contains(query) {
+                let what = format!("the continuous query {name}.{}", query.name);
+                let query = identifier(&query.name);
+                more.push((what, format!("DROP CONTINUOUS QUERY {query} ON {quoted}")));
+            }
+        }
+    }
+    if only.is_empty() {
+        for user in &there.users {
+            if source.users.iter().all(|known| known.name != user.name) {
+                let what = format!("the user {}", user.name);
+                more.push((what, format!("DROP USER {}", identifier(&user.name))));
+            }
+        }
+    }
+    more
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heal::schema::{ContinuousQuery, User};
+
+    fn policy(name: &str, is_default: bool) -> Policy {
+        Policy {
+            name: name.to_owned(),
+            duration: "720h0m0s".to_owned(),
+            shard_duration: "24h0m0s".to_owned(),
+            replication: 1,
+            is_default,
+            future_limit: String::new(),
+            past_limit: String::new(),
+        }
+    }
+
+    fn database(name: &str, policies: Vec<Policy>) -> Database {
+        Database {
+            name: name.to_owned(),
+            policies,
+            queries: Vec::new(),
+        }
+    }
+
+    fn schema(databases: Vec<Database>) -> Schema {
+        Schema {
+            databases,
+            users: Vec::new(),
+        }
+    }
+
+    fn run(source: &Schema, there: &Schema, is_union: bool) -> Vec<String> {
+        let wanted = wanted(source, there, is_union, &[]).into_iter();
+        wanted.flat_map(|wanted| wanted.statements).collect()
+    }
+
+    #[test]
+    fn a_database_comes_with_its_own_policies_only() {
+        let mut source = schema(vec![database(
+            "d",
+            vec![policy("a", true), policy("b c", false)],
+        )]);
+        source.databases[0].queries.push(ContinuousQuery {
+            name: "q".to_owned(),
+            text: "CREATE CONTINUOUS QUERY q …".to_owned(),
+        });
+        assert_eq!(
+            run(&source, &schema(Vec::new()), false),
+            [
+                "CREATE DATABASE \"d\" WITH DURATION 720h0m0s REPLICATION 1 SHARD DURATION 24h0m0s NAME \"a\"",
+                "CREATE RETENTION POLICY \"b c\" ON \"d\" DURATION 720h0m0s REPLICATION 1 SHARD DURATION 24h0m0s",
+                "CREATE CONTINUOUS QUERY q …",
+            ]
+        );
+        assert_eq!(run(&source, &source, false), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_policy_becomes_what_the_source_has_but_a_union_leaves_it() {
+        let mut wanted = policy("a", true);
+        wanted.past_limit = "5m0s".to_owned();
+        let mut known = policy("a", false);
+        known.future_limit = "1h0m0s".to_owned();
+        let source = schema(vec![database("d", vec![wanted])]);
+        let there = schema(vec![database("d", vec![known])]);
+        assert_eq!(
+            run(&source, &there, false),
+            [
+                "ALTER RETENTION POLICY \"a\" ON \"d\" DURATION 720h0m0s REPLICATION 1 SHARD DURATION 24h0m0s FUTURE LIMIT 0s PAST LIMIT 5m0s DEFAULT"
+            ]
+        );
+        assert_eq!(run(&source, &there, true), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_node_has_more_is_named() {
+        let source = schema(vec![database("d", vec![policy("a", true)])]);
+        let mut there = schema(vec![
+            database("d", vec![policy("a", true), policy("b", false)]),
+            database("e", Vec::new()),
+        ]);
+        there.users.push(User {
+            name: "u".to_owned(),
+            is_admin: false,
+            grants: Vec::new(),
+        });
+        let named: Vec<String> = more(&source, &there, &[])
+            .into_iter()
+            .map(|(_, statement)| statement)
+            .collect();
+        assert_eq!(
+            named,
+            [
+                "DROP RETENTION POLICY \"b\" ON \"d\"",
+                "DROP DATABASE \"e\"",
+                "DROP USER \"u\""
+            ]
+        );
+        assert!(more(&source, &there, &["x".to_owned()]).is_empty());
+    }
+}
