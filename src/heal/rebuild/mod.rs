@@ -219,27 +219,20 @@ impl Run<'_> {
             match self.plan.step {
                 Step::Pin => self.pin().await?,
                 Step::Wipe => self.wipe().await?,
+                Step::Points if self.points().await? => self.enter(Step::Readmit)?,
+                Step::Points if beginnings < MAX_BEGINNINGS => {
+                    beginnings += 1;
+                    self.progress.note(format!(
+                        "{} lost what was copied to it: it is copied again from the beginning.",
+                        self.target.name()
+                    ));
+                    self.enter(Step::Wipe)?;
+                }
                 Step::Points => {
-                    let is_there = self.target_has_its_databases().await?;
-                    let copied = match is_there {
-                        true => self.points().await,
-                        false => Err(WorkError::Impossible(format!(
-                            "{} has lost what was copied to it",
-                            self.target.name()
-                        ))),
-                    };
-                    if let Err(error) = copied {
-                        let lost = !is_there || !self.target_has_its_databases().await?;
-                        if !lost || beginnings >= MAX_BEGINNINGS {
-                            return Err(error);
-                        }
-                        beginnings += 1;
-                        self.progress.note(format!(
-                            "{} lost what was copied to it: it is copied again from the beginning.",
-                            self.target.name()
-                        ));
-                        self.enter(Step::Wipe)?;
-                    }
+                    return Err(WorkError::Impossible(format!(
+                        "{} loses what is copied to it",
+                        self.target.name()
+                    )));
                 }
                 Step::Readmit => self.readmit().await?,
                 Step::Proof => return self.prove().await,
@@ -345,7 +338,11 @@ impl Run<'_> {
         Ok(made.all(|database| names.contains(database.as_str())))
     }
 
-    async fn points(&mut self) -> Result<(), WorkError> {
+    /// False: the target has lost what was copied to it, as a node whose disk is another one.
+    async fn points(&self) -> Result<bool, WorkError> {
+        if !self.target_has_its_databases().await? {
+            return Ok(false);
+        }
         let patience = self.patience("copying points");
         self.source_has_the_pin().await?;
         self.given_users(&patience).await?;
@@ -361,10 +358,13 @@ impl Run<'_> {
             finished,
             expired: AtomicU64::new(0),
         };
-        copier.all().await?;
+        match copier.all().await {
+            Err(WorkError::Node(error)) if is_gone(&error) => return Ok(false),
+            copied => copied?,
+        }
         let schema = patience.until_done(|| Schema::of(self.source)).await?;
         target_schema::last_settings(self.target, &schema, &patience).await?;
-        self.enter(Step::Readmit)
+        Ok(true)
     }
 
     /// Waits until the source has applied all that stands before the pin, which the target is not sent.

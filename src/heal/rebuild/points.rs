@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use log::info;
 use tokio::sync::{Mutex, mpsc};
 
 use super::finished::Finished;
@@ -147,8 +148,9 @@ impl Copier<'_> {
             ));
         }
         if skipped > 0 {
-            self.progress
-                .note(format!("{skipped} slices were copied by a run before."));
+            let line = format!("{skipped} slices were copied by a run before.");
+            info!("{line}");
+            self.progress.note(line);
         }
         Ok(())
     }
