@@ -173,10 +173,10 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
         healer.compare_by_itself();
         healer
     });
+    let healers: Vec<Arc<Healer>> = healers.collect();
+    healers.iter().for_each(Healer::go_on);
     let orders = Orders {
-        healing: Arc::new(AllHealers {
-            healers: healers.collect(),
-        }),
+        healing: Arc::new(AllHealers { healers }),
         replicas: Arc::new(AllReplicas {
             proxy: Arc::clone(&proxy),
             relays: relays.clone(),
