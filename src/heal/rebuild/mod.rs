@@ -12,7 +12,6 @@
 //! be copied, because the target is sent it when it is taken back; so whatever appears on the source meanwhile is left to that.
 
 mod finished;
-mod pace;
 mod patience;
 mod plan;
 mod points;
@@ -36,7 +35,6 @@ use crate::control::{HealOrder, Passwords};
 use crate::relay::{Membership, Readmission, Relay, ReplicaError};
 
 use finished::Finished;
-use pace::Pace;
 use patience::Patience;
 use plan::{Plan, PlanFile, Step};
 use points::Copier;
@@ -352,7 +350,6 @@ impl Run<'_> {
             source: self.source,
             target: self.target,
             patience: &patience,
-            pace: Pace::new(settings.max_rate),
             parallel: settings.parallel,
             progress: self.progress,
             finished,

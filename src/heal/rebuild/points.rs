@@ -16,7 +16,6 @@ use log::info;
 use tokio::sync::{Mutex, mpsc};
 
 use super::finished::Finished;
-use super::pace::Pace;
 use super::patience::Patience;
 use super::{is_gone, target_schema};
 use crate::heal::error::WorkError;
@@ -41,7 +40,6 @@ pub(super) struct Copier<'a> {
     pub(super) source: &'a Node,
     pub(super) target: &'a Node,
     pub(super) patience: &'a Patience<'a>,
-    pub(super) pace: Pace,
     /// Slices at once.
     pub(super) parallel: usize,
     pub(super) progress: &'a Progress,
@@ -231,8 +229,6 @@ impl Copier<'_> {
     /// False: nobody writes any more.
     async fn hand_on(&self, batch: &mut Batch, into: &mpsc::Sender<Batch>) -> bool {
         let batch = std::mem::take(batch);
-        let bytes = u64::try_from(batch.lines.len()).unwrap_or(u64::MAX);
-        self.pace.take(bytes).await;
         into.send(batch).await.is_ok()
     }
 
