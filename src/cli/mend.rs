@@ -222,12 +222,12 @@ mod tests {
             SHOWN
         );
         assert!(text.ends_with(
-            "… and 3 more\ntwo, database d: 3 points written, 1 removed\n23 differences; nothing was done: --yes does it; it took 2 s\n"
+            "… and 3 more\ntwo, database d: 3 points written, 1 removed\n23 differences; nothing was done: --yes does it; it took 2.0 s\n"
         ), "{text}");
         let text = lines(&report(HealState::Done, 0), true);
         assert_eq!(
             text,
-            "two, database d: 3 points written, 1 removed\nthe nodes hold the same; it took 2 s\n"
+            "two, database d: 3 points written, 1 removed\nthe nodes hold the same; it took 2.0 s\n"
         );
     }
 

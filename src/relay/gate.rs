@@ -11,12 +11,15 @@ use tokio::time::timeout_at;
 
 use crate::journal::AppendError;
 use crate::relay::intake::relay::Relay;
+use crate::stats::Counter;
 
 /// Before the journal of one relay.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::relay) struct Gate {
     /// A closed one is open from then on, whatever becomes of its holder.
     closed_until: watch::Sender<Option<Instant>>,
+    /// Counts appends that wait.
+    waits: Counter,
 }
 
 /// Closes a relay's gate for as long as it lives, and no longer than it was asked for.
@@ -52,8 +55,17 @@ pub enum GateError {
 }
 
 impl Gate {
+    /// An open one.
+    pub(in crate::relay) fn new(waits: Counter) -> Gate {
+        Gate {
+            closed_until: watch::Sender::default(),
+            waits,
+        }
+    }
+
     /// Runs `append` while the gate is open: at once, or when it is opened. `append` must neither block nor come here again.
     pub(in crate::relay) async fn pass<T>(&self, append: impl FnOnce() -> T) -> T {
+        let mut waits = false;
         loop {
             let until = {
                 // Held across the append: a gate cannot be closed before it has ended.
@@ -63,6 +75,9 @@ impl Gate {
                     Some(_) | None => return append(),
                 }
             };
+            if !std::mem::replace(&mut waits, true) {
+                self.waits.increment();
+            }
             let mut closed = self.closed_until.subscribe();
             let opened = closed.wait_for(Option::is_none);
             // Over or opened: the loop looks.

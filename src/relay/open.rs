@@ -232,7 +232,7 @@ impl Relay {
             statements: PerSource::new(settings.max_statements, settings.max_statements_per_source),
             settings,
             journal,
-            gate: Gate::default(),
+            gate: Gate::new(stats.gate_waits.clone()),
             pending_clients,
             freshness,
             replicas,

@@ -464,6 +464,8 @@ pub struct RelayStats {
     pub inflight: Arc<BudgetStats>,
     /// Lines that were made ones that every node refuses, because they would harm it.
     pub defused_lines: Counter,
+    /// Appends that waited for a mend.
+    pub gate_waits: Counter,
     /// Records appended.
     pub records: Counter,
     /// Statements among them.

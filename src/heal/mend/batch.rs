@@ -4,6 +4,7 @@
 //! done. What a `DELETE` took too much is always written again, even if the gate has opened: the source has it, and whatever a
 //! client wrote meanwhile the next try takes from the source.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
@@ -155,8 +156,8 @@ impl Mend<'_> {
                         deletes: Vec::new(),
                     };
                     if !task.change.removals.is_empty() {
-                        if !keys.contains_key(&node) {
-                            keys.insert(node, self.tag_keys(node, &strip.slice).await?);
+                        if let Entry::Vacant(unknown) = keys.entry(node) {
+                            unknown.insert(self.tag_keys(node, &strip.slice).await?);
                         }
                         if !self.complete(node, &mut task, keys.get(&node)).await? {
                             continue;

@@ -10,7 +10,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn an_append_waits_until_the_holder_opens_the_gate() {
-    let gate = Gate::default();
+    let gate = Gate::new(Counter::default());
     let mut appended = Vec::new();
     gate.pass(|| appended.push(1)).await;
     let closed = gate.close(LONG).expect("it is open");
@@ -19,12 +19,12 @@ async fn an_append_waits_until_the_holder_opens_the_gate() {
     assert!(futures_util::poll!(&mut waits).is_pending());
     drop(closed);
     waits.await;
-    assert_eq!(appended, [1, 2]);
+    assert_eq!((appended, gate.waits.get()), (vec![1, 2], 1));
 }
 
 #[tokio::test]
 async fn a_gate_whose_holder_hangs_opens_by_itself_and_is_not_opened_for_the_next_holder() {
-    let gate = Gate::default();
+    let gate = Gate::new(Counter::default());
     let hangs = gate.close(Duration::from_millis(20)).expect("it is open");
     gate.pass(|| ()).await;
     assert!(!hangs.is_closed());
@@ -38,7 +38,7 @@ async fn a_gate_whose_holder_hangs_opens_by_itself_and_is_not_opened_for_the_nex
 
 #[test]
 fn a_gate_is_not_closed_before_an_append_under_way_has_ended() {
-    let gate = Arc::new(Gate::default());
+    let gate = Arc::new(Gate::new(Counter::default()));
     let (begun, has_begun) = std::sync::mpsc::channel();
     let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
     let order = Arc::new(parking_lot::Mutex::new(Vec::new()));

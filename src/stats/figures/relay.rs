@@ -342,6 +342,13 @@ pub(super) fn relays() -> Typed<RelayView> {
             "Lines that were made ones that every node refuses, because they would harm it."
         ),
         figure!(
+            Counter,
+            gate_waits,
+            "gate_waits_total",
+            "records",
+            "Records that waited while a mend changed nodes (`heal.gate`)."
+        ),
+        figure!(
             Gauge,
             journal.takes_records,
             "journal_takes_records",

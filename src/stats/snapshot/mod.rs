@@ -397,6 +397,8 @@ pub struct RelayView {
     pub inflight_refused: Count,
     /// Lines that were made ones that every node refuses, because they would harm it.
     pub defused_lines: Count,
+    /// Records that waited for a mend.
+    pub gate_waits: Count,
     /// Comparisons of its nodes.
     pub compared: ComparedView,
     /// Its journal.

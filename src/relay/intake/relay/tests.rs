@@ -232,7 +232,7 @@ fn relay_with(
     );
     Relay {
         journal,
-        gate: crate::relay::gate::Gate::default(),
+        gate: crate::relay::gate::Gate::new(crate::stats::Counter::default()),
         pending_clients,
         freshness,
         replicas: Vec::new(),
