@@ -176,11 +176,11 @@ mod tests {
         let now = UNIX_EPOCH + Duration::from_secs(9);
         assert_eq!(
             progress(&report, now),
-            "copying points[2J: 37 %, 120 of 324 slices, 1,234,567 points, 96 MiB (12 MiB/s), about 13 s left"
+            "copying points\\u{1b}[2J: 37 %, 120 of 324 slices, 1,234,567 points, 96.0 MiB (12.0 MiB/s), about 13 s left"
         );
         report.slices = (0, 0);
         (report.points, report.bytes) = (0, 0);
-        assert_eq!(progress(&report, now), "copying points[2J");
+        assert_eq!(progress(&report, now), "copying points\\u{1b}[2J");
         report.ended = Some(3_000);
         assert_eq!(elapsed(&report, now), Duration::from_secs(2));
     }
