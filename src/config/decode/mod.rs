@@ -1,4 +1,4 @@
-//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `condition`, `backend`, `check`, `relay` and `udp`
+//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `condition`, `backend`, `check`, `relay`, `tls` and `udp`
 //! each read one kind of table; names of other tables stay names until `resolve` has seen all of them.
 
 mod backend;
@@ -12,15 +12,17 @@ mod server;
 mod shadow;
 mod sizes;
 mod stats_socket;
+mod tls;
 mod udp;
 
+use frontend::FrontendDraft;
 pub(super) use frontend::METRICS_NAME;
 
 use std::path::PathBuf;
 
 use super::error::{Origin, Sink};
 use super::field::{Field, Keys, Table};
-use super::model::Config;
+use super::model::{Config, Tls};
 use super::tree::{Node, Text};
 
 /// The tables at the top of a file.
@@ -43,6 +45,8 @@ pub(super) struct Decoded {
     pub(super) data_dir: Option<Origin>,
     /// Files with passwords, and where they are named.
     pub(super) password_files: Vec<(PathBuf, Origin)>,
+    /// Tables that name certificates, and where they stand.
+    pub(super) tls: Vec<(Tls, Origin)>,
 }
 
 /// Reads a whole file.
@@ -53,6 +57,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
             config: empty(),
             data_dir: None,
             password_files: Vec::new(),
+            tls: Vec::new(),
         };
     };
     let server::Decoded {
@@ -89,6 +94,8 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
             .collect(),
         udp,
     };
+    let tls = drafts.frontends.iter().filter_map(FrontendDraft::tls);
+    let tls = tls.collect();
     let (frontends, relays, backends, udp) = drafts.resolve();
     let config = Config {
         server,
@@ -101,6 +108,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
         config,
         data_dir,
         password_files,
+        tls,
     }
 }
 

@@ -236,6 +236,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             malformed_requests: Counter::default(),
             slow_requests: Counter::default(),
             source_limit: Counter::default(),
+            tls: TlsStats::default(),
         })
     });
     let backends = config.backends.iter().map(|backend| {
@@ -386,6 +387,7 @@ impl Running {
             pools.clone(),
             relays,
             Arc::new(PlainStatus),
+            &[],
             stopped.clone(),
         );
         let bound = proxy.bind(&mut Inherited::default()).unwrap();
