@@ -9,15 +9,15 @@ use crate::proxy::Proxy;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Says it now and each day until `stop` is true.
+/// Says it each day until `stop` is true. At the start the warnings of the configuration say it.
 pub(super) async fn watch(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
     loop {
-        for (frontend, acceptor) in proxy.acceptors() {
-            acceptor.warn_of_ends(&frontend, SystemTime::now());
-        }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(DAY) => {}
+        }
+        for (frontend, acceptor) in proxy.acceptors() {
+            acceptor.warn_of_ends(&frontend, SystemTime::now());
         }
     }
 }

@@ -34,7 +34,16 @@ pub(super) fn decode(field: &Field<'_>, frontend: &Frontend) -> Option<Tls> {
     let further = table
         .get("certificates")
         .and_then(|field| field.items(FURTHER));
-    certificates.extend(further.unwrap_or_default().iter().filter_map(one_further));
+    for field in further.unwrap_or_default() {
+        let Some(files) = one_further(&field) else {
+            continue;
+        };
+        let mut before = certificates.iter();
+        if before.any(|one: &CertificateFiles| one.certificate == files.certificate) {
+            field.expected("a certificate that is not named before");
+        }
+        certificates.push(files);
+    }
     let client_certificate = table.choice(
         "client_certificate",
         &[
@@ -53,8 +62,11 @@ pub(super) fn decode(field: &Field<'_>, frontend: &Frontend) -> Option<Tls> {
         "client_ca",
     );
     needs(&table, "client_crl", true, "client_ca");
-    if client_certificate == ClientCertificate::None {
-        needs(&table, "client_ca", true, "client_certificate");
+    if client_certificate == ClientCertificate::None
+        && let Some(field) = table.get("client_ca")
+    {
+        let other = "client_certificate";
+        field.report(Problem::Needs { other });
     }
     Some(Tls {
         addresses: addresses(&table, frontend),

@@ -236,7 +236,9 @@ struct Object<'a> {
     kind: &'static str,
     client: Option<String>,
     client_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tls_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tls_cipher: Option<&'a str>,
     began: String,
     frontend: &'a str,

@@ -34,7 +34,7 @@ use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState,
-    ServerStats, ServerStatus, Stats, Traffic,
+    ServerStats, ServerStatus, Stats, TlsStats, Traffic,
 };
 
 /// For whatever must happen at once but for the machine.
@@ -89,6 +89,7 @@ pub(crate) fn backend(name: &str, servers: Vec<PoolServer>) -> Backend {
 /// A frontend on a port of the system's choice.
 pub(crate) fn frontend(default_target: Target) -> Frontend {
     Frontend {
+        tls: None,
         name: "front".into(),
         bind: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         stats_uri: Some("/haproxy?stats".into()),
