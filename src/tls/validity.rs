@@ -48,8 +48,11 @@ fn content(wanted: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     (tag == wanted).then_some((content, rest))
 }
 
-/// The tag and the content of the first element, and what follows it.
-fn element(der: &[u8]) -> Option<((u8, &[u8]), &[u8])> {
+/// A tag with its content.
+type Element<'a> = (u8, &'a [u8]);
+
+/// The first element, and what follows it.
+fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
     let [tag, first, rest @ ..] = der else {
         return None;
     };
