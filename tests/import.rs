@@ -232,7 +232,7 @@ fn what_cannot_be_had_is_said() {
     }
     let printed = text(&imported("tls_edge.cfg", &[]).stdout);
     for part in [
-        "bind = \"127.0.0.1:8443\"",
+        "bind = \"0.0.0.0:8443\"\ntls = { certificate = \"/etc/ssl/edge/influx.pem\" }",
         "tls_edge.cfg:19: bind *:443 ssl crt",
         "tls_edge.cfg:44: server i2 203.0.113.16:8443",
     ] {
