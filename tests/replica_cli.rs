@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use haflux::control::{
-    Configuration, ControlError, ControlSocket, HealOrder, HealReport, Healing, Orders, ReplicaReport, Replicas, ServerReport,
-    Servers, of_data_dir,
+    Configuration, ControlError, ControlSocket, HealOrder, HealReport, Healing, Orders,
+    ReplicaReport, Replicas, ServerReport, Servers, of_data_dir,
 };
 use haflux::stats::AdminState;
 use haflux::stats::csv::StatQuery;
