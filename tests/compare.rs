@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use support::lab::{brisk, relay_keys};
 use support::wait::SOON;
-use support::{Influxd, Lab, Options, status, wait_until};
+use support::{Haflux, Influxd, Lab, Options, status, wait_until};
 
 /// The beginning of an hour, in seconds.
 const HOUR: i64 = 1_700_002_800;
@@ -49,10 +49,8 @@ fn lab(nodes: usize) -> Lab {
 }
 
 /// What `haflux compare --json` says, and its exit status.
-fn compare(lab: &Lab, arguments: &[&str]) -> (i32, Value) {
-    let said = lab
-        .haflux
-        .told(&[&["compare", "--json"], arguments].concat());
+fn compare(haflux: &Haflux, arguments: &[&str]) -> (i32, Value) {
+    let said = haflux.told(&[&["compare", "--json"], arguments].concat());
     let status = said.status.code().unwrap_or(-1);
     (status, document(&said))
 }
@@ -75,8 +73,8 @@ fn found(report: &Value) -> BTreeSet<String> {
 }
 
 #[track_caller]
-fn assert_same(lab: &Lab, arguments: &[&str]) {
-    let (status, report) = compare(lab, arguments);
+fn assert_same(haflux: &Haflux, arguments: &[&str]) {
+    let (status, report) = compare(haflux, arguments);
     assert_eq!(found(&report), BTreeSet::new(), "{report}");
     assert_eq!(
         (status, &report["state"]),
@@ -268,7 +266,7 @@ fn plant_schemas(lab: &Lab) -> Vec<String> {
             node.query("", statement);
         }
     }
-    assert_same(lab, &["--db", "schema"]);
+    assert_same(&lab.haflux, &["--db", "schema"]);
     for (node, statement) in [
         (one, "CREATE DATABASE \"only one\""),
         (two, "CREATE DATABASE \"only two\""),
@@ -319,8 +317,8 @@ fn plant_schemas(lab: &Lab) -> Vec<String> {
 fn each_planted_difference_is_named_and_nothing_else() {
     let lab = lab(2);
     sow(&lab);
-    assert_same(&lab, &[]);
-    assert_same(&lab, &["--full"]);
+    assert_same(&lab.haflux, &[]);
+    assert_same(&lab.haflux, &["--full"]);
     let mut planted = BTreeSet::new();
     for (at, (database, policy, start)) in PLACES.into_iter().enumerate() {
         // Half of them on the first node.
@@ -341,7 +339,7 @@ fn each_planted_difference_is_named_and_nothing_else() {
     planted.extend(plant_schemas(&lab));
     assert!(planted.len() > 50);
     for arguments in [&[][..], &["--full"]] {
-        let (status, report) = compare(&lab, arguments);
+        let (status, report) = compare(&lab.haflux, arguments);
         let found = found(&report);
         let lacking: Vec<_> = planted.difference(&found).collect();
         let more: Vec<_> = found.difference(&planted).collect();
@@ -354,7 +352,7 @@ fn each_planted_difference_is_named_and_nothing_else() {
     }
     // Places that are left out are not compared.
     let (status, report) = compare(
-        &lab,
+        &lab.haflux,
         &[
             "--db",
             "two",
@@ -401,8 +399,8 @@ fn full_sees_what_sums_cannot() {
             _ => (number * 10, number, 1000.5),
         }),
     );
-    assert_same(&lab, &[]);
-    let (status, report) = compare(&lab, &["--full"]);
+    assert_same(&lab.haflux, &[]);
+    let (status, report) = compare(&lab.haflux, &["--full"]);
     let place = format!(
         "points one.autogen.m {} to {}",
         moment(HOUR + 200, 0),
@@ -419,10 +417,23 @@ fn full_sees_what_sums_cannot() {
     );
 }
 
+/// Says that it is over, also when a test fails.
+struct Ends<'over>(&'over AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// One node stands still again and again, so it lacks what the other has, or holds what stood there before.
 #[test]
 fn what_is_on_its_way_is_no_difference() {
-    let lab = lab(2);
+    let mut lab = lab(2);
+    let url = lab.influx_url();
     let over = AtomicBool::new(false);
+    let Lab { haflux, node2, .. } = &mut lab;
+    let haflux = &*haflux;
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut number = 0_i64;
@@ -430,23 +441,35 @@ fn what_is_on_its_way_is_no_difference() {
                 // New points, and one that is overwritten all the time.
                 let now = jiff::Timestamp::now().as_nanosecond();
                 let lines = format!("m,host=a v={number}i {now}\nm,host=b v={number}i 1\n");
-                assert_eq!(lab.write("one", &lines).status, 204);
+                assert_eq!(support::write::write(&url, "one", &lines).status, 204);
                 number += 1;
             }
             number
         });
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                for (of, is_still) in [(300, true), (15, false)] {
+                    match is_still {
+                        true => node2.pause(),
+                        false => node2.resume(),
+                    }
+                    std::thread::sleep(Duration::from_millis(of));
+                }
+            }
+        });
+        let ends = Ends(&over);
         let until = Instant::now() + Duration::from_secs(6);
         while Instant::now() < until {
             for arguments in [&[][..], &["--full"]] {
-                assert_same(&lab, arguments);
+                assert_same(haflux, arguments);
             }
         }
-        over.store(true, Ordering::Relaxed);
-        assert!(writer.join().expect("the writer ends well") > 100);
+        drop(ends);
+        assert!(writer.join().expect("the writer ends well") > 10);
     });
     // One that stays is found all the same.
     lab.node2.write("one", "m,host=b v=-1i 1");
-    let (status, report) = compare(&lab, &[]);
+    let (status, report) = compare(&lab.haflux, &[]);
     let place = "point one.autogen.m,host=b 1970-01-01T00:00:00.000000001Z";
     assert_eq!(
         (status, found(&report)),
@@ -461,7 +484,7 @@ fn a_node_that_is_away_is_named_and_the_others_are_compared() {
         write(node, "one", "autogen", "m v=1 1");
     }
     write(&lab.further[0], "one", "autogen", "m v=2 1");
-    let (status, report) = compare(&lab, &[]);
+    let (status, report) = compare(&lab.haflux, &[]);
     let place = BTreeSet::from(["point one.autogen.m 1970-01-01T00:00:00.000000001Z".to_owned()]);
     assert_eq!((status, found(&report)), (1, place.clone()), "{report}");
     let holds = serde_json::json!([
@@ -472,7 +495,7 @@ fn a_node_that_is_away_is_named_and_the_others_are_compared() {
     assert_eq!(report["differences"][0]["holds"], holds);
 
     lab.node2.kill9();
-    let (status, report) = compare(&lab, &[]);
+    let (status, report) = compare(&lab.haflux, &[]);
     assert_eq!((status, found(&report)), (2, place), "{report}");
     let why = report["state"]["failed"].as_str().expect("why");
     assert!(why.contains("influxlab2"), "{why}");
@@ -562,7 +585,7 @@ fn one_that_is_under_way_keeps_to_its_rate_refuses_another_and_is_cancelled() {
         assert_eq!(node.write("one", &points.collect::<String>()).status, 204);
     }
     // Sums are few bytes.
-    assert_same(&lab, &[]);
+    assert_same(&lab.haflux, &[]);
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| lab.haflux.told(&["compare", "--full"]));
         wait_until("the comparison to be under way", SOON, || {

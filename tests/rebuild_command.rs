@@ -189,7 +189,7 @@ fn one_command_fills_an_empty_node_while_clients_write_and_read() {
     let (failed, done) = beside_clients(&mut lab, |lab| {
         let rebuild = ["replica", "rebuild", "influxlab2", "--yes", "--users"];
         let said = lab.haflux.order(&[&rebuild[..], &[&passwords]].concat());
-        assert!(said.contains("influxlab2 is rebuilt: "), "{said}");
+        assert!(said.contains("influxlab2 is rebuilt, "), "{said}");
         assert!(said.contains("carl"), "{said}");
     });
     assert!(failed == 0 && done > 20, "{failed} of {done}");
@@ -262,6 +262,10 @@ fn a_rebuild_that_is_cancelled_goes_on_when_it_is_begun_again() {
     std::thread::scope(|scope| {
         let command = scope.spawn(|| order(&["influxlab2", "--yes"]));
         wait_until("some slices to be copied", SOON, || copied_slices(&lab) > 3);
+        let why = lab
+            .haflux
+            .refuses(&["replica", "rebuild", "influxlab2", "--yes"]);
+        assert!(why.contains("a rebuild is under way"), "{why}");
         assert!(order(&["--cancel"]).status.success());
         let output = command.join().expect("it ends");
         let said = String::from_utf8_lossy(&output.stderr);
@@ -274,6 +278,9 @@ fn a_rebuild_that_is_cancelled_goes_on_when_it_is_begun_again() {
     let standing = lab.haflux.order(&["replica", "status"]);
     assert!(standing.contains("rebuilding"), "{standing}");
     assert_eq!(copied_slices(&lab), before, "nobody has begun it again");
+    for order in ["--cancel", "--follow"] {
+        lab.haflux.refuses(&["replica", "rebuild", order]);
+    }
     let said = lab
         .haflux
         .order(&["replica", "rebuild", "influxlab2", "--yes"]);
@@ -312,6 +319,67 @@ fn a_new_server_in_the_configuration_is_filled() {
     });
     assert!(failed == 0 && done > 20, "{failed} of {done}");
     assert_equal(&lab, &lab.node1, &lab.further[0]);
+}
+
+#[test]
+fn where_nodes_know_users_the_empty_one_gets_its_administrator_and_those_whose_passwords_are_given()
+{
+    let folder = tempfile::tempdir().expect("a folder");
+    let password = folder.path().join("password");
+    fs::write(&password, "all\n").expect("a file");
+    let heal = format!(
+        "rewind = \"1s\"\nheal = {{ username = \"root\", password_file = \"{}\" }}",
+        password.display()
+    );
+    let options = Options::default().auth().asked_as("root", "all");
+    let mut lab = Lab::start_with(options, relay_keys(&heal));
+    let root = Some(("root", "all"));
+    let carry_out = |statement: &str| {
+        let parameters = [("q", statement)];
+        support::carry_out(&lab.influx_url(), &support::parameters(root, &parameters));
+    };
+    carry_out("CREATE USER root WITH PASSWORD 'all' WITH ALL PRIVILEGES");
+    carry_out("CREATE DATABASE telegraf");
+    for user in ["writer", "reader"] {
+        carry_out(&format!("CREATE USER {user} WITH PASSWORD 'pass:word'"));
+        carry_out(&format!("GRANT ALL ON telegraf TO {user}"));
+    }
+    let writer = support::parameters(Some(("writer", "pass:word")), &[("db", "telegraf")]);
+    let write = |lab: &Lab, lines: &str| write_seconds(&lab.influx_url(), &writer, lines);
+    assert_eq!(write(&lab, "m v=1 1\nm v=2 2"), 204);
+    wait_until_level(&lab, SOON).expect("both have it");
+    lose_the_disk(&mut lab.node2);
+    wait_until("the second replica to be found out", SOON, || {
+        status::replica(&lab.influx_url(), 1)["status"] != "fresh"
+    });
+    let rebuild = ["replica", "rebuild", "influxlab2", "--yes"];
+    let why = lab.haflux.refuses(&rebuild);
+    // Who writes would be refused there.
+    assert!(
+        why.contains("reader, writer") && why.contains("401"),
+        "{why}"
+    );
+    assert_eq!(write(&lab, "m v=3 3"), 204);
+    let passwords = folder.path().join("passwords");
+    fs::write(&passwords, "writer:pass:word\n").expect("a file");
+    let passwords = passwords.display().to_string();
+    let said = lab
+        .haflux
+        .order(&[&rebuild[..], &["--users", &passwords]].concat());
+    assert!(
+        said.contains("It goes on where it was: step readmit"),
+        "{said}"
+    );
+    assert!(
+        said.contains("does not have") && said.contains(": reader."),
+        "{said}"
+    );
+    assert_eq!(write(&lab, "m v=4 4"), 204);
+    wait_until_level(&lab, SOON).expect("both have it");
+    assert_eq!(same_points(&lab.node1, &lab.node2, "telegraf"), [""; 0]);
+    assert_eq!(lab.node2.count("telegraf", "m", "v"), 4);
+    let grants = listed(&lab.node2, "SHOW GRANTS FOR writer");
+    assert_eq!(grants, listed(&lab.node1, "SHOW GRANTS FOR writer"));
 }
 
 #[test]

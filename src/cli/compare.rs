@@ -3,7 +3,7 @@
 //! Exit status: 0 if they hold the same, 1 if they differ, 2 if that is not known of all of them.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -70,29 +70,24 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     };
     let data_dir = config.server.data_dir;
     let relay = arguments.relay.as_deref();
-    let report = if arguments.cancel {
-        work::order(&data_dir, relay, HealOrder::Progress {}).and_then(|report| {
-            if report.work == "compare" && report.state == HealState::Running {
-                return work::order(&data_dir, relay, HealOrder::Cancel {});
-            }
-            Ok(report)
-        })
-    } else {
-        if io::stderr().is_terminal() {
-            eprintln!(
-                "Ctrl-C leaves the comparison going on in haflux; haflux compare --cancel ends it"
-            );
-        }
-        let places = Compared {
-            databases: arguments.databases.clone(),
-            from: arguments.from,
-            until: arguments.to,
-            full: arguments.full,
+    if arguments.cancel {
+        return match cancel(&data_dir, relay) {
+            Ok(status) => status,
+            Err(error) => refused(&error),
         };
-        work::to_its_end(&data_dir, relay, HealOrder::Compare(places), false)
+    }
+    if io::stderr().is_terminal() {
+        eprintln!(
+            "Ctrl-C leaves the comparison going on in haflux; haflux compare --cancel ends it"
+        );
+    }
+    let places = Compared {
+        databases: arguments.databases.clone(),
+        from: arguments.from,
+        until: arguments.to,
+        full: arguments.full,
     };
-    match report {
-        Ok(report) if arguments.cancel => cancelled(&report),
+    match work::to_its_end(&data_dir, relay, HealOrder::Compare(places), false) {
         Ok(report) => said(&report, arguments.json),
         Err(error) => refused(&error),
     }
@@ -103,13 +98,16 @@ fn refused(error: &WorkError) -> ExitCode {
     ExitCode::from(UNKNOWN)
 }
 
-fn cancelled(report: &HealReport) -> ExitCode {
-    if report.work != "compare" || report.ended.is_some() {
+/// Ends the comparison that is under way, and no other work.
+fn cancel(data_dir: &Path, relay: Option<&str>) -> Result<ExitCode, WorkError> {
+    let report = work::order(data_dir, relay, HealOrder::Progress {})?;
+    if report.work != "compare" || report.state != HealState::Running {
         eprintln!("haflux: no comparison is under way");
-        return ExitCode::from(UNKNOWN);
+        return Ok(ExitCode::from(UNKNOWN));
     }
+    work::order(data_dir, relay, HealOrder::Cancel {})?;
     println!("the comparison of relay {} ends", one_line(&report.relay));
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints what became of it.

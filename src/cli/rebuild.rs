@@ -10,7 +10,7 @@ use clap::Args;
 use super::text::one_line;
 use super::work::{self, WorkError};
 use crate::control::{HealOrder, HealReport, HealState, Passwords};
-use crate::stats::units::{Bytes, Count, Span};
+use crate::stats::units::Span;
 
 /// What is rebuilt, and how.
 #[derive(Debug, Args)]
@@ -60,6 +60,9 @@ pub(super) enum RebuildError {
     /// Nobody has said that it may.
     #[error("nothing is done without a yes: all that {0} holds would be dropped (--yes)")]
     NotAllowed(String),
+    /// There is nothing to follow or to end.
+    #[error("no rebuild is under way")]
+    NoneUnderWay,
     /// It came to an end that is none.
     #[error("{0}")]
     Ended(String),
@@ -74,6 +77,12 @@ pub(super) fn run(
     relay: Option<&str>,
     arguments: &Arguments,
 ) -> Result<String, RebuildError> {
+    if arguments.cancel || arguments.follow {
+        let report = work::order(data_dir, relay, HealOrder::Progress {})?;
+        if report.work != "rebuild" || report.state != HealState::Running {
+            return Err(RebuildError::NoneUnderWay);
+        }
+    }
     if arguments.cancel {
         work::order(data_dir, relay, HealOrder::Cancel {})?;
         return Ok(
@@ -110,16 +119,7 @@ fn told(target: &str, report: &HealReport) -> Result<String, RebuildError> {
     let again = format!("begun again it goes on where it was: haflux replica rebuild {target}");
     let elapsed = work::elapsed(report, SystemTime::now());
     let (is_done, last) = match &report.state {
-        HealState::Done => (
-            true,
-            format!(
-                "{target} is rebuilt: {} slices, {} points, {}, in {}.",
-                Count(report.slices.0),
-                Count(report.points),
-                Bytes(report.bytes),
-                Span(elapsed)
-            ),
-        ),
+        HealState::Done => (true, format!("{target} is rebuilt, in {}.", Span(elapsed))),
         HealState::Failed(reason) => (
             false,
             format!("{target} is not rebuilt: {}; {again}", one_line(reason)),

@@ -299,6 +299,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     let Frontend {
         name,
         bind,
+        tls,
         stats_uri,
         metrics_uri,
         stats_refresh,
@@ -325,6 +326,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     let default = default_target.map(|target| target_name(config, target));
     section.first("name", name, false);
     section.fixed("bind", bind);
+    section.taken("tls", tls);
     section.taken("stats_uri", stats_uri);
     section.taken("metrics_uri", metrics_uri);
     section.taken("stats_refresh", stats_refresh);

@@ -228,15 +228,14 @@ fn judge_server_error(text: &str) -> Verdict {
         "opening shard previously failed with: ",
     ];
     let begins = |start: &str| text.starts_with(start);
+    let is_without_shards = begins("shard group ") && text.ends_with(" has no shards");
     if begins("retention policy not found: ") {
         Verdict::RetentionPolicyNotFound
     } else if begins("database not found: ") {
         Verdict::DatabaseNotFound
     } else if SHARD_FAILED.iter().any(|start| text.starts_with(start)) {
         Verdict::ShardFailed
-    } else if begins("shard group ") && text.ends_with(" has no shards") {
-        Verdict::Refused
-    } else if VALUES_REFUSED.iter().any(|start| text.starts_with(start)) {
+    } else if is_without_shards || VALUES_REFUSED.iter().any(|start| text.starts_with(start)) {
         Verdict::Refused
     } else if text == "timeout" {
         Verdict::TryAgain(TryAgain::Timeout)

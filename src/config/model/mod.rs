@@ -5,6 +5,7 @@
 
 mod log_settings;
 mod stats_socket;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use regex::Regex;
 pub use super::stats_user::StatsUser;
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
 pub use stats_socket::{Level, SocketSettings};
+pub use tls::{CertificateFiles, ClientCertificate, Tls, TlsVersion};
 
 use crate::budget::Bounds;
 use crate::influx::Precision;
@@ -122,6 +124,8 @@ pub struct Frontend {
     pub name: String,
     /// `bind`: one address or a list. Never empty; no two frontends share one.
     pub bind: Vec<SocketAddr>,
+    /// `tls`: how it speaks TLS. Default: it speaks plain HTTP.
+    pub tls: Option<Tls>,
     /// `stats_uri`: path and query at which the status page is served, e.g. `/haproxy?stats`.
     pub stats_uri: Option<String>,
     /// `metrics_uri`: path at which the metrics for Prometheus are served. It is another one than `stats_uri`.

@@ -156,10 +156,13 @@ impl Mend<'_> {
                         deletes: Vec::new(),
                     };
                     if !task.change.removals.is_empty() {
-                        if let Entry::Vacant(unknown) = keys.entry(node) {
-                            unknown.insert(self.tag_keys(node, &strip.slice).await?);
-                        }
-                        if !self.complete(node, &mut task, keys.get(&node)).await? {
+                        let known = match keys.entry(node) {
+                            Entry::Occupied(known) => known.into_mut(),
+                            Entry::Vacant(place) => {
+                                place.insert(self.tag_keys(node, &strip.slice).await?)
+                            }
+                        };
+                        if !self.complete(node, &mut task, known).await? {
                             continue;
                         }
                     }
@@ -175,11 +178,9 @@ impl Mend<'_> {
         &self,
         node: usize,
         task: &mut Task<'_>,
-        keys: Option<&BTreeSet<String>>,
+        keys: &BTreeSet<String>,
     ) -> Result<bool, WorkError> {
         let strip = task.strip;
-        let no_keys = BTreeSet::new();
-        let keys = keys.unwrap_or(&no_keys);
         let special = |key: &&String| SPECIAL_KEYS.contains(&key.as_str());
         if let Some(key) = keys.iter().find(special) {
             self.progress.note(format!(

@@ -46,6 +46,9 @@ const LOOK_PACE: Duration = Duration::from_millis(200);
 /// How often the relay checks a target that answers before it is refused.
 const MAX_CHECKS: u32 = 5;
 
+/// Between two of these checks.
+const CHECK_PACE: Duration = Duration::from_secs(1);
+
 /// How often a target that loses its data while it is filled is filled from the beginning.
 const MAX_BEGINNINGS: u32 = 3;
 
@@ -92,7 +95,7 @@ pub(super) async fn run(
         file,
         plan,
     };
-    match run.to_its_end().await {
+    match run.finish().await {
         Ok(()) => run.file.remove(),
         Err(error) => {
             run.plan.stopped = Some(error.to_string());
@@ -211,7 +214,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn to_its_end(&mut self) -> Result<(), WorkError> {
+    async fn finish(&mut self) -> Result<(), WorkError> {
         let mut beginnings = 1;
         loop {
             match self.plan.step {
@@ -353,6 +356,7 @@ impl Run<'_> {
             parallel: settings.parallel,
             progress: self.progress,
             finished,
+            copied: AtomicU64::new(0),
             expired: AtomicU64::new(0),
         };
         match copier.all().await {
@@ -408,7 +412,7 @@ impl Run<'_> {
                 Ok(_) => {}
                 Err(ReplicaError::NotCopied { .. }) if tries < MAX_CHECKS => {
                     tries += 1;
-                    self.sleep(self.relay.settings().retry_max).await?;
+                    self.sleep(CHECK_PACE).await?;
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -22,6 +22,7 @@ use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError, PointStream, Series, Slice, Written, append_lines};
 use crate::heal::progress::Progress;
 use crate::heal::schema::{Schema, ShardGroup, measurements, shard_groups};
+use crate::stats::units::Count;
 
 /// Bytes of one write, but for a line that is longer.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -44,6 +45,8 @@ pub(super) struct Copier<'a> {
     pub(super) parallel: usize,
     pub(super) progress: &'a Progress,
     pub(super) finished: Finished,
+    /// Points that were sent to the target.
+    pub(super) copied: AtomicU64,
     /// Points that lie beyond what their policies keep.
     pub(super) expired: AtomicU64,
 }
@@ -53,6 +56,8 @@ pub(super) struct Copier<'a> {
 struct Batch {
     lines: Vec<u8>,
     count: usize,
+    /// What was read of the source for them.
+    read: u64,
 }
 
 impl Batch {
@@ -139,6 +144,9 @@ impl Copier<'_> {
         while let Some(copied) = under_way.next().await {
             copied?;
         }
+        let copied = self.copied.load(Ordering::Relaxed);
+        self.progress
+            .note(format!("{} points were copied.", Count(copied)));
         let expired = self.expired.load(Ordering::Relaxed);
         if expired > 0 {
             self.progress.note(format!(
@@ -202,7 +210,10 @@ impl Copier<'_> {
         into: mpsc::Sender<Batch>,
     ) -> Result<(), NodeError> {
         let mut batch = Batch::default();
+        let mut paid = 0;
         while let Some(mut series) = stream.next().await? {
+            batch.read += stream.bytes() - paid;
+            paid = stream.bytes();
             while !series.rows.is_empty() {
                 let later = match series.rows.len() > ROWS {
                     true => series.rows.split_off(ROWS),
@@ -242,7 +253,7 @@ impl Copier<'_> {
             let Some(batch) = next else {
                 return Ok(());
             };
-            let (bytes, count) = (batch.lines.len(), batch.count);
+            let (bytes, count) = (batch.read, batch.count);
             let lines = Bytes::from(batch.lines);
             let write = || {
                 self.target
@@ -263,8 +274,9 @@ impl Copier<'_> {
                 }
                 Err(error) => return Err(error),
             }
-            let number = |count| u64::try_from(count).unwrap_or(u64::MAX);
-            self.progress.points(number(count), number(bytes));
+            let points = u64::try_from(count).unwrap_or(u64::MAX);
+            self.copied.fetch_add(points, Ordering::Relaxed);
+            self.progress.points(points, bytes);
         }
     }
 }

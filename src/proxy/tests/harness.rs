@@ -34,7 +34,7 @@ use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState,
-    ServerStats, ServerStatus, Stats, Traffic,
+    ServerStats, ServerStatus, Stats, TlsStats, Traffic,
 };
 
 /// For whatever must happen at once but for the machine.
@@ -90,6 +90,7 @@ pub(crate) fn backend(name: &str, servers: Vec<PoolServer>) -> Backend {
 /// A frontend on a port of the system's choice.
 pub(crate) fn frontend(default_target: Target) -> Frontend {
     Frontend {
+        tls: None,
         name: "front".into(),
         bind: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         stats_uri: Some("/haproxy?stats".into()),
@@ -239,6 +240,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             malformed_requests: Counter::default(),
             slow_requests: Counter::default(),
             source_limit: Counter::default(),
+            tls: TlsStats::default(),
         })
     });
     let backends = config.backends.iter().map(|backend| {
@@ -389,6 +391,7 @@ impl Running {
             pools.clone(),
             relays,
             Arc::new(PlainStatus),
+            &[],
             stopped.clone(),
         );
         let bound = proxy.bind(&mut Inherited::default()).unwrap();
