@@ -22,7 +22,8 @@ pub(super) fn by_tags(left: &[(String, String)], right: &[(String, String)]) -> 
                     Ordering::Greater => Ordering::Less,
                     Ordering::Equal => match left_value.as_bytes().cmp(right_value.as_bytes()) {
                         Ordering::Equal => {
-                            (left.next(), right.next());
+                            left.next();
+                            right.next();
                             continue;
                         }
                         unequal => unequal,

@@ -54,6 +54,9 @@ fn names<T>(all: &[T], of: impl for<'one> Fn(&'one T) -> Vec<&'one String>) -> B
         .collect()
 }
 
+/// Shows one of a policy's settings.
+type Setting = fn(&Policy) -> String;
+
 struct Found<'nodes> {
     nodes: &'nodes [String],
     differences: Vec<Difference>,
@@ -124,13 +127,13 @@ impl Found<'_> {
     /// Each of a policy's settings on its own; the outer `None` is a node that has no such database.
     fn policy(&mut self, place: &str, policies: &[Option<Option<&Policy>>]) {
         if policies.iter().flatten().any(Option::is_none) {
-            let holds = policies.iter().map(|policy| {
-                policy.map(|policy| policy.map_or(NOTHING.to_owned(), |policy| words(policy)))
-            });
+            let holds = policies
+                .iter()
+                .map(|policy| policy.map(|policy| policy.map_or(NOTHING.to_owned(), words)));
             self.among_those("policy", place, holds.collect());
             return;
         }
-        let settings: [(&str, fn(&Policy) -> String); 6] = [
+        let settings: [(&str, Setting); 6] = [
             ("duration", |policy| policy.duration.clone()),
             ("shard duration", |policy| policy.shard_duration.clone()),
             ("replication", |policy| policy.replication.to_string()),
