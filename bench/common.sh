@@ -76,23 +76,32 @@ memory_of() { # NAME FIELD
 	awk -v field="$2:" '$1 == field { print $2 }' "/proc/${PROCESS[$1]}/status"
 }
 
-# open_connections COUNT PORT [REQUEST]: connections that stay, each after the answer to one request.
-OPENED=()
+# open_connections COUNT PORT [REQUEST]: connections that stay, each after the answer to one request. A process of their own holds them,
+# because wrk gives up on sockets whose numbers lie above its own many, which it would have behind inherited ones.
 open_connections() {
+	local line
+	coproc HOLDER { hold_connections "$@"; }
+	holder=$HOLDER_PID
+	IFS= read -r line <&"${HOLDER[0]}" || line='no answer'
+	[[ $line == open ]] || fail "connections are not open: $line"
+}
+
+hold_connections() {
 	local n file line request=${3:-'GET /ping HTTP/1.1\r\nHost: bench\r\n'}
 	for ((n = 0; n < $1; n++)); do
 		exec {file}<>"/dev/tcp/127.0.0.1/$2"
 		printf '%b\r\n' "$request" >&"$file"
 		IFS= read -r line <&"$file"
-		[[ $line == 'HTTP/1.1 '[12]0[14]* ]] || fail "a request was answered with $line"
-		OPENED+=("$file")
+		if [[ $line != 'HTTP/1.1 '[12]0[14]* ]]; then
+			echo "a request was answered with $line"
+			return
+		fi
 	done
+	echo open
+	read -r line
 }
 
 close_connections() {
-	local file
-	for file in "${OPENED[@]}"; do
-		exec {file}>&-
-	done
-	OPENED=()
+	echo >&"${HOLDER[1]}"
+	wait "$holder"
 }

@@ -99,6 +99,30 @@ fn one_address_does_not_take_all_connections() {
 }
 
 #[test]
+fn as_many_connections_as_the_system_lets_it_take() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let folder = tempfile::tempdir().expect("a folder");
+    let configuration = "[[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\n\
+         stats_uri = \"/ping\"\nmaxconn = 500\nmaxconn_per_source = 500\n\
+         default_backend = \"back\"\n[[backend]]\nname = \"back\"\n\
+         servers = [{ name = \"one\", address = \"127.0.0.1:1\" }]\n";
+    let launcher = ["prlimit", "--nofile=128:800", "--"];
+    let haflux = Haflux::start_by(folder.path(), configuration, &launcher);
+    let front = haflux.address("front");
+    let connections: Vec<_> = (0..400).map(|_| connect_from(2, &front)).collect();
+    for connection in &connections {
+        assert_eq!(ping(connection).expect("an answer"), "HTTP/1.1 200");
+    }
+    let log = haflux.log();
+    assert!(
+        log.contains("open files: at most 800 instead of 128"),
+        "{log}"
+    );
+    // Each may need one to a server.
+    assert!(log.contains("may need 1000"), "{log}");
+}
+
+#[test]
 fn who_waits_for_a_connection_is_not_shut_out_by_one_address() {
     let _alone = ONE_AT_A_TIME.lock();
     let (_folder, _node, haflux) = start("maxconn = 4\nmaxconn_per_source = 3");

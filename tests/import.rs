@@ -2,6 +2,8 @@
 //!
 //! The files in `tests/import/` are written for these tests, after the kinds of files that people publish.
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -11,6 +13,7 @@ use haflux::config::model::Level;
 use haflux::config::{Config, Format};
 use haflux::import::{DIRECTIVES, ImportError, Imported, Source, import};
 use proptest::prelude::*;
+use support::authority::Authority;
 
 const HAFLUX: &str = env!("CARGO_BIN_EXE_haflux");
 
@@ -120,6 +123,9 @@ fn a_relay_with_clients_of_its_own_gets_a_frontend() {
 #[test]
 fn check_takes_what_ten_varied_files_give() {
     let folder = tempfile::tempdir().unwrap();
+    // `check` reads certificates.
+    let authority = Authority::new(&folder.path().join("authority"));
+    let certificate = authority.sign("influx.pem", "influx.example.net", 90);
     for name in FILES {
         let relays: &[&str] = if name == "relay_pair" {
             &["relay_pair.toml"]
@@ -130,6 +136,7 @@ fn check_takes_what_ten_varied_files_give() {
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{name}: {said}");
         let mut printed = text(&output.stdout);
+        printed = printed.replace("/etc/ssl/edge/influx.pem", &certificate);
         let journal = folder.path().join("journal").display().to_string();
         let server = format!("[server]\ndata_dir = \"{journal}\"\n");
         if printed.contains("[server]\n") {
@@ -232,7 +239,7 @@ fn what_cannot_be_had_is_said() {
     }
     let printed = text(&imported("tls_edge.cfg", &[]).stdout);
     for part in [
-        "bind = \"127.0.0.1:8443\"",
+        "bind = \"0.0.0.0:8443\"\ntls = { certificate = \"/etc/ssl/edge/influx.pem\" }",
         "tls_edge.cfg:19: bind *:443 ssl crt",
         "tls_edge.cfg:44: server i2 203.0.113.16:8443",
     ] {

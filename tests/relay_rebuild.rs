@@ -18,7 +18,7 @@ fn write_seconds(url: &str, database: &str, lines: &str) -> u16 {
 }
 
 fn influxd(arguments: &[&str]) {
-    succeeds(&run("influxd", arguments));
+    succeeds(&run(&support::influxd::program(), arguments));
 }
 
 /// Two nodes with data, of which the second missed more than its backlog may hold.
@@ -197,7 +197,21 @@ fn the_whole_copy_brings_users_too_and_haflux_may_die_in_between() {
     lab.carry_out(DATABASES[0], "CREATE USER early WITH PASSWORD 'secret'");
     rebuild(&mut lab, |lab| {
         // They are in the copy, and come once more from the journal.
+        lab.carry_out(DATABASES[0], "GRANT READ ON telegraf TO early");
         lab.carry_out(DATABASES[0], "DROP USER early");
+        // The copy holds what the second of each leaves, and meets the first.
+        for statement in [
+            "CREATE RETENTION POLICY changed ON telegraf DURATION 520w REPLICATION 1",
+            "ALTER RETENTION POLICY changed ON telegraf DURATION 500w",
+            "CREATE RETENTION POLICY gone ON telegraf DURATION 520w REPLICATION 1",
+            "ALTER RETENTION POLICY gone ON telegraf DURATION 500w",
+            "DROP RETENTION POLICY gone ON telegraf",
+            "CREATE CONTINUOUS QUERY idle ON telegraf BEGIN SELECT mean(v) INTO never FROM nothing GROUP BY time(1h) END",
+            "DROP CONTINUOUS QUERY idle ON telegraf",
+            "CREATE CONTINUOUS QUERY idle ON telegraf BEGIN SELECT max(v) INTO never FROM nothing GROUP BY time(1h) END",
+        ] {
+            lab.carry_out(DATABASES[0], statement);
+        }
         lab.carry_out(DATABASES[0], "CREATE USER meanwhile WITH PASSWORD 'secret'");
         lab.carry_out(DATABASES[0], "GRANT READ ON telegraf TO meanwhile");
         let copy = lab.folder().join("copy").display().to_string();
@@ -220,7 +234,12 @@ fn the_whole_copy_brings_users_too_and_haflux_may_die_in_between() {
         lab.node2.restart();
     });
     let users = |query: &str| (lab.node1.query("", query), lab.node2.query("", query));
-    for query in ["SHOW USERS", "SHOW GRANTS FOR meanwhile"] {
+    for query in [
+        "SHOW USERS",
+        "SHOW GRANTS FOR meanwhile",
+        "SHOW RETENTION POLICIES ON telegraf",
+        "SHOW CONTINUOUS QUERIES",
+    ] {
         let (source, target) = users(query);
         assert_eq!(source, target);
         assert!(query != "SHOW USERS" || source.to_string().contains("meanwhile"));

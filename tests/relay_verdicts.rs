@@ -83,23 +83,96 @@ fn a_replica_that_was_away_gets_what_the_other_one_refused_and_a_restart_forgets
     }
 }
 
+/// What 1.12.3 and newer say of one dropped point: it was written at this time, and the retention policy ends at that one.
+macro_rules! dropped_at {
+    ($time:literal, $bound:literal) => {
+        concat!(
+            "{\"error\":\"partial write: dropped 1 points outside retention policy of duration 2400h0m0s and 0 points outside ",
+            "write window (-5s) - oldest point m at ", $time, " dropped because it violates a Retention Policy Lower Bound at ",
+            $bound, ", newest point m at ", $time, " dropped because it violates a Retention Policy Lower Bound at ", $bound,
+            " dropped=1 for database: db for retention policy: r\"}\n"
+        )
+    };
+}
+
 #[test]
 fn points_that_one_replica_finds_too_old_are_no_dead_letter() {
+    for body in [
+        "{\"error\":\"partial write: points beyond retention policy dropped=1\"}\n",
+        dropped_at!("2026-01-01T00:00:00Z", "2026-01-01T00:00:12.000000001Z"),
+    ] {
+        let takes = taking();
+        let drops = refusing("old", 400, body);
+        let folder = tempfile::tempdir().expect("a folder");
+        let haflux = start(&folder, &[&takes, &drops], "");
+        assert_eq!(haflux.write("db", "old v=1 1").status, 204);
+        wait_until("it to be counted", SOON, || {
+            status::replica(&haflux.url("front"), 1)["expired"] == 1
+        });
+        assert_eq!(status::replica(&haflux.url("front"), 1)["refused"], 0);
+        let log = haflux.log();
+        assert!(!log.contains("the replicas differ"), "{log}");
+    }
+}
+
+#[test]
+fn points_that_a_limit_of_one_replica_forbids_are_a_difference() {
+    // The name of the bound is the same as that of points that are too old.
+    for body in [
+        dropped_at!("2026-01-01T00:00:12Z", "2025-09-23T00:00:24Z"),
+        "{\"error\":\"partial write: points beyond retention policy or outside permissible write window dropped=1 for database: db \
+         for retention policy: r\"}\n",
+    ] {
+        let takes = taking();
+        let drops = refusing("late", 400, body);
+        let folder = tempfile::tempdir().expect("a folder");
+        let haflux = start(&folder, &[&takes, &drops], "");
+        assert_eq!(haflux.write("db", "late v=1 1").status, 204);
+        wait_until("the difference to be told", SOON, || {
+            haflux.log().contains("the replicas differ")
+        });
+        let replica = status::replica(&haflux.url("front"), 1);
+        assert_eq!(
+            (&replica["expired"], &replica["refused"]),
+            (&0.into(), &1.into())
+        );
+    }
+}
+
+#[test]
+fn a_shard_that_one_replica_could_not_open_holds_its_database_only_and_for_its_time() {
     let takes = taking();
-    let body = "{\"error\":\"partial write: points beyond retention policy dropped=1\"}\n";
-    let drops = refusing("old", 400, body);
+    let body = "{\"error\":\"not attempting to open shard 3; opening shard previously failed with: [shard 3] open /x: permission denied\"}\n";
+    let fails = refusing("cold", 500, body);
     let folder = tempfile::tempdir().expect("a folder");
-    let haflux = start(&folder, &[&takes, &drops], "");
-    assert_eq!(haflux.write("db", "old v=1 1").status, 204);
-    wait_until("it to be counted", SOON, || {
-        status::replica(&haflux.url("front"), 1)["expired"] == 1
-    });
-    assert_eq!(status::replica(&haflux.url("front"), 1)["refused"], 0);
-    assert!(
-        !haflux.log().contains("the replicas differ"),
-        "{}",
-        haflux.log()
+    let haflux = start(
+        &folder,
+        &[&takes, &fails],
+        "ack = \"all\"\nhold_for = \"3s\"\ntimeout = \"20s\"",
     );
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| haflux.write("db", "cold v=1 1"));
+        wait_until("it to be tried", SOON, || sent(&fails, "cold") > 0);
+        let other = haflux.write("other", "warm v=1 1");
+        assert_eq!(
+            (other.status, other.header("x-haflux-applied")),
+            (204, Some("2/2"))
+        );
+        let held = held.join().expect("an answer");
+        assert_eq!(held.status, 504, "{}", held.text());
+        assert_eq!(held.header("x-haflux-applied"), Some("1/2"));
+    });
+    wait_until("the difference to be told", SOON, || {
+        haflux.log().contains("the replicas differ")
+    });
+    // The other shards of that database go on.
+    let warm = haflux.write("db", "warm v=2 1");
+    assert_eq!(
+        (warm.status, warm.header("x-haflux-applied")),
+        (204, Some("2/2"))
+    );
+    let log = haflux.log();
+    assert_eq!(log.matches("restart influxd there").count(), 1, "{log}");
 }
 
 #[test]

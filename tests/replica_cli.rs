@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use haflux::control::{
-    Configuration, ControlError, ControlSocket, Orders, ReplicaReport, Replicas, ServerReport,
-    Servers, of_data_dir,
+    Configuration, ControlError, ControlSocket, HealOrder, HealReport, Healing, Orders,
+    ReplicaReport, Replicas, ServerReport, Servers, of_data_dir,
 };
 use haflux::stats::AdminState;
 use haflux::stats::csv::StatQuery;
@@ -122,6 +122,15 @@ impl Configuration for Pretended {
 }
 
 #[async_trait]
+impl Healing for Pretended {
+    async fn heal(&self, _: Option<&str>, _: HealOrder) -> Result<Box<HealReport>, ControlError> {
+        Err(ControlError::NotNow {
+            reason: "nothing was begun".to_owned(),
+        })
+    }
+}
+
+#[async_trait]
 impl Servers for Pretended {
     fn servers(&self) -> Vec<ServerReport> {
         Vec::new()
@@ -168,6 +177,7 @@ fn serve(folder: &Path) -> (Runtime, watch::Sender<bool>) {
     let socket = ControlSocket::bind(of_data_dir(folder)).unwrap();
     let orders = Orders {
         replicas: Arc::new(Pretended),
+        healing: Arc::new(Pretended),
         servers: Arc::new(Pretended),
         configuration: Arc::new(Pretended),
     };

@@ -337,8 +337,9 @@ fn backend(f: &mut Formatter<'_>, config: &Config, backend: &Backend) -> fmt::Re
     }
     writeln!(
         f,
-        "    up to {} further tries; timeouts: connect {}, server {}, keep-alive {}",
+        "    up to {} further tries; at most {} idle connections to a server; timeouts: connect {}, server {}, keep-alive {}",
         backend.retries,
+        backend.pool_max_connections,
         format_duration(backend.connect_timeout),
         format_duration(backend.server_timeout),
         format_duration(backend.server_keep_alive)

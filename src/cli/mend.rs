@@ -223,7 +223,7 @@ mod tests {
         );
         assert!(text.ends_with(
             "… and 3 more\ntwo, database d: 3 points written, 1 removed\n23 differences; nothing was done: --yes does it; it took 2 s\n"
-        ));
+        ), "{text}");
         let text = lines(&report(HealState::Done, 0), true);
         assert_eq!(
             text,

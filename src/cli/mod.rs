@@ -18,6 +18,7 @@ mod moment;
 mod names;
 mod ping;
 mod place;
+mod rebuild;
 mod record;
 mod reload;
 mod replica;

@@ -7,14 +7,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 
 use super::names::{DidYouMean, Names, OneLine, Quoted};
-use super::{DEFAULT_CONFIG, running};
+use super::{DEFAULT_CONFIG, rebuild, running};
 use crate::config::Config;
 use crate::control::{Answer, AskError, ControlError, ReplicaReport, Request, ask};
 use crate::stats::units::{Bytes, Count, Span};
 
 const EXAMPLES: &str = "\
-Rebuilding a replica whose data differs, while the others serve:
+Rebuilding a replica whose data differs, or that is empty, while the others serve:
   haflux replica status                     which one, and why?
+  haflux replica rebuild influxlab2         all that it holds is dropped, and copied anew from one that is fresh
+
+The same by hand, with InfluxDB's own backup:
   haflux replica rebuild-begin influxlab2   from here on the journal is kept for it
   …                                         copy the data of a fresh node to it: influxd backup, influxd restore
   haflux replica readmit influxlab2         it is sent what was written since, and serves again
@@ -42,6 +45,8 @@ pub(super) struct Arguments {
 enum Order {
     /// Say how every replica stands
     Status,
+    /// Fill a replica with what another holds, while clients write and read: drops what it holds, copies, compares, takes it back
+    Rebuild(rebuild::Arguments),
     /// Keep the journal from here on for a diverged replica, whose data is copied from another next
     RebuildBegin {
         /// The replica: a server of the pool that the relay replicates to
@@ -127,6 +132,9 @@ enum OrderError {
         /// The relays that have one.
         relays: Vec<String>,
     },
+    /// The rebuild did not come to its end.
+    #[error(transparent)]
+    Rebuild(#[from] rebuild::RebuildError),
     /// It was refused, or failed.
     #[error("{}", OneLine(&.0.to_string()))]
     Refused(ControlError),
@@ -151,6 +159,10 @@ fn carry_out(arguments: &Arguments, config: &Config) -> Result<String, OrderErro
     }
     let relay = arguments.relay.clone();
     let request = match &arguments.order {
+        Order::Rebuild(rebuild) => {
+            let data_dir = &config.server.data_dir;
+            return Ok(rebuild::run(data_dir, relay.as_deref(), rebuild)?);
+        }
         Order::Status => Request::Status {},
         Order::RebuildBegin { replica } => Request::RebuildBegin {
             name: replica.clone(),

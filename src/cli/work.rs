@@ -119,8 +119,7 @@ impl ProgressLine {
 fn progress(report: &HealReport, now: SystemTime) -> String {
     let (done, all) = report.slices;
     let mut text = one_line(&report.step);
-    if all > 0 {
-        let percent = done.saturating_mul(100) / all;
+    if let Some(percent) = done.saturating_mul(100).checked_div(all) {
         text.push_str(&format!(
             ": {percent} %, {} of {} slices",
             Count(done),

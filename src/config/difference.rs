@@ -299,6 +299,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     let Frontend {
         name,
         bind,
+        tls,
         stats_uri,
         metrics_uri,
         stats_refresh,
@@ -325,6 +326,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     let default = default_target.map(|target| target_name(config, target));
     section.first("name", name, false);
     section.fixed("bind", bind);
+    section.taken("tls", tls);
     section.taken("stats_uri", stats_uri);
     section.taken("metrics_uri", metrics_uri);
     section.taken("stats_refresh", stats_refresh);
@@ -452,6 +454,7 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
         connect_timeout,
         server_timeout,
         server_keep_alive,
+        pool_max_connections,
         retries,
         reads,
         read_wait,
@@ -473,6 +476,7 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
     section.taken("timeout.connect", connect_timeout);
     section.taken("timeout.server", server_timeout);
     section.taken("timeout.keep_alive", server_keep_alive);
+    section.taken("pool_max_conn", pool_max_connections);
 }
 
 fn check(check: &Check, section: &mut Section<'_>) {

@@ -14,6 +14,7 @@ use super::data_dir::DataDirError;
 use super::password_file::PasswordFileError;
 use super::tree::MAX_DEPTH;
 use super::{Format, MAX_FILE_SIZE};
+use crate::tls::TlsError;
 
 /// A place in a file, counted from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -284,6 +285,9 @@ pub enum Problem {
     /// A file with a password.
     #[error(transparent)]
     PasswordFile(PasswordFileError),
+    /// A certificate, or what belongs to it.
+    #[error(transparent)]
+    Tls(TlsError),
 }
 
 /// What is odd.
@@ -316,6 +320,12 @@ pub enum Notice {
     /// A pool in which no server takes balanced requests.
     #[error("every server has weight 0: none of them takes balanced requests")]
     AllWeightsZero,
+    /// A certificate whose end has passed.
+    #[error("the certificate in {file} has expired: clients that verify it are turned away")]
+    CertificateExpired { file: String },
+    /// A certificate that is valid for a short time.
+    #[error("the certificate in {file} expires in {days} days")]
+    CertificateExpires { file: String, days: u64 },
 }
 
 impl Suggestion {
@@ -401,6 +411,10 @@ impl Sink {
 
     pub(super) fn warn(&self, position: Position, key: &str, notice: Notice) {
         let origin = self.origin(Some(position), key.to_owned());
+        self.warnings.borrow_mut().push(origin.locate(notice));
+    }
+
+    pub(super) fn warn_from(&self, origin: &Origin, notice: Notice) {
         self.warnings.borrow_mut().push(origin.locate(notice));
     }
 

@@ -20,7 +20,7 @@
 //! - What came from the environment is never printed: messages show the text as it stands in the file. (The one exception
 //!   is a `data_dir` that cannot be used: which folder it was is the message.)
 //! - Parsing touches nothing but its arguments. What can only be known from the machine is asked by [`Config::load`] alone: can the
-//!   journal's folder be written ([`Config::check_paths`]), are password files there?
+//!   journal's folder be written ([`Config::check_paths`]), are password files there, and certificates?
 
 pub(crate) mod address;
 mod data_dir;
@@ -46,6 +46,7 @@ mod tests;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 pub use data_dir::{DataDirError, create as create_data_dir};
 pub use difference::{Change, changes};
@@ -55,6 +56,8 @@ pub use password_file::{PasswordFileError, read as read_password};
 pub(crate) use suggest::nearest;
 
 use error::{Origin, Sink};
+
+use crate::tls::Acceptor;
 
 /// The largest configuration file that is read, in bytes: 1 MiB.
 pub const MAX_FILE_SIZE: u64 = 1024 * 1024;
@@ -191,6 +194,7 @@ fn read_text(
         config,
         data_dir,
         password_files,
+        tls,
     } = decode::decode(&root, &sink);
     if asks_machine {
         if let Some(origin) = data_dir
@@ -203,9 +207,38 @@ fn read_text(
                 sink.report_from(&origin, Problem::PasswordFile(error));
             }
         }
+        for (tls, origin) in tls {
+            check_certificates(&tls, &origin, &sink);
+        }
     }
     let warnings = sink.finish()?;
     Ok(Loaded { config, warnings })
+}
+
+/// Reads what `tls` names.
+fn check_certificates(tls: &model::Tls, origin: &Origin, sink: &Sink) {
+    match Acceptor::build(tls) {
+        Ok(acceptor) => {
+            let now = SystemTime::now();
+            for certificate in acceptor.certificates() {
+                let file = certificate.file().display().to_string();
+                match certificate.ends_soon(now) {
+                    None => {}
+                    Some(Duration::ZERO) => {
+                        sink.warn_from(origin, Notice::CertificateExpired { file });
+                    }
+                    Some(left) => sink.warn_from(
+                        origin,
+                        Notice::CertificateExpires {
+                            file,
+                            days: left.as_secs() / (24 * 60 * 60),
+                        },
+                    ),
+                }
+            }
+        }
+        Err(error) => sink.report_from(origin, Problem::Tls(error)),
+    }
 }
 
 /// Reads one byte more than allowed at most, so that a file that is too large is recognised.

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use log::{error, info, warn};
@@ -16,10 +17,14 @@ use super::error::WorkError;
 use super::mend;
 use super::node::Node;
 use super::progress::Progress;
+use super::rebuild::{self, Rebuild};
 use crate::config::{PasswordFileError, read_password};
 use crate::control::{HealOrder, HealReport, HealState};
 use crate::influx::Credentials;
-use crate::relay::{Relay, words_of};
+use crate::relay::{Relay, RelayNode, words_of};
+
+/// Between two looks whether the nodes of an unfinished rebuild have addresses.
+const GO_ON_PACE: Duration = Duration::from_secs(1);
 
 /// Why an order is not carried out now.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +97,50 @@ impl Healer {
             HealOrder::Mend { .. } => self.begin("mend", order),
             HealOrder::Rebuild { .. } => self.begin("rebuild", order),
         }
+    }
+
+    /// Goes on with the rebuild that a run of haflux before this one left unfinished, as soon as its nodes have addresses.
+    pub fn go_on(self: &Arc<Self>) {
+        let Some(order) = rebuild::unfinished(&self.relay, &self.folder) else {
+            return;
+        };
+        let thread = match thread() {
+            Ok(thread) => thread,
+            Err(error) => {
+                error!("a rebuild does not go on: no thread for it: {error}");
+                return;
+            }
+        };
+        let healer = Arc::clone(self);
+        thread.spawn(async move {
+            let is_wanted = |node: &RelayNode| match &order {
+                HealOrder::Rebuild { target, source, .. } => {
+                    node.name == *target || Some(&node.name) == source.as_ref()
+                }
+                HealOrder::Compare(_)
+                | HealOrder::Mend { .. }
+                | HealOrder::Progress {}
+                | HealOrder::Cancel {} => false,
+            };
+            let have_addresses = || {
+                let nodes = healer.relay.nodes();
+                let mut wanted = nodes.iter().filter(|node| is_wanted(node));
+                wanted.all(|node| node.address.is_some())
+            };
+            loop {
+                tokio::time::sleep(GO_ON_PACE).await;
+                if !have_addresses() {
+                    continue;
+                }
+                match healer.order(order.clone()) {
+                    Ok(_) | Err(HealError::UnderWay(_)) => return,
+                    Err(error) => {
+                        let relay = &healer.relay.stats().name;
+                        warn!("relay {relay}: a rebuild does not go on for now: {error}");
+                    }
+                }
+            }
+        });
     }
 
     fn last(&self) -> Result<Arc<Progress>, HealError> {
@@ -167,7 +216,18 @@ impl Healer {
                 let source = source.as_deref();
                 mend::run(relay, nodes, folder, &places, source, dry_run, progress).await
             }
-            HealOrder::Rebuild { .. } => todo!("{}", progress.differing()),
+            HealOrder::Rebuild {
+                target,
+                source,
+                users,
+            } => {
+                let order = Rebuild {
+                    target: &target,
+                    source: source.as_deref(),
+                    users: &users,
+                };
+                rebuild::run(relay, nodes, folder, &order, progress).await
+            }
             HealOrder::Progress {} | HealOrder::Cancel {} => Ok(()),
         }
     }

@@ -25,6 +25,7 @@ mod node;
 mod pace;
 mod place;
 mod progress;
+mod rebuild;
 mod schedule;
 mod schema;
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::statement::{Statement, StatementId};
+use super::tls::{self, Tls};
 use super::value::quoted;
 use super::word::Word;
 use crate::config::address::parse_bind;
@@ -24,8 +25,8 @@ pub(super) struct BindLine {
     pub(super) binds: Vec<Bind>,
     /// Why an address is left out.
     pub(super) refused: Vec<String>,
-    /// `ssl`.
-    pub(super) tls: bool,
+    /// `ssl`: what haflux does of it, or why it cannot.
+    pub(super) tls: Option<Result<Tls, String>>,
     /// `accept-proxy` and its like: clients send a line that haflux would take for a request.
     pub(super) proxy_protocol: bool,
     /// Parameters without a counterpart, as they stand there.
@@ -57,11 +58,16 @@ pub(super) fn read(statement: &Statement, first: usize) -> BindLine {
         }
     }
     let words: Vec<&str> = parameters.iter().map(Word::as_str).collect();
-    line.tls = words.contains(&"ssl");
     line.proxy_protocol = words
         .iter()
         .any(|word| matches!(*word, "accept-proxy" | "accept-netscaler-cip"));
     line.rest = words.iter().map(|word| (*word).to_owned()).collect();
+    if words.contains(&"ssl") {
+        line.tls = Some(tls::read(parameters).map(|(tls, rest)| {
+            line.rest = rest;
+            tls
+        }));
+    }
     line
 }
 

@@ -81,10 +81,15 @@ pub const DIRECTIVES: &[Directive] = &[
         "bind *:8087",
         "`bind`; of several addresses and ranges of ports, each one",
     ),
+    used(
+        "frontend",
+        "bind *:8443 ssl crt /etc/ssl/site.pem verify optional ca-file /etc/ssl/ca.pem",
+        "`bind` and `tls`; several such lines of a frontend must not differ but in address and `crt`",
+    ),
     quoted(
         "frontend",
-        "bind *:8443 ssl crt /etc/ssl/site.pem",
-        "not listened at; a frontend that has only such ones listens on `127.0.0.1`",
+        "bind *:8444 ssl crt /etc/ssl/sites/",
+        "not listened at, because of the folder; a frontend that has only such ones listens on `127.0.0.1`",
     ),
     quoted("frontend", "bind unix@/run/haproxy.sock", "not listened at"),
     used("frontend", "stats uri /haproxy?stats", "`stats_uri`"),

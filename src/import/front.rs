@@ -7,6 +7,7 @@ use super::bind::{self, Bind};
 use super::ledger::Ledger;
 use super::page::Page;
 use super::statement::{Script, Statement, StatementId};
+use super::tls::Tls;
 use super::value::{self, Toml};
 
 /// A frontend as it was read; its rules are still statements.
@@ -14,8 +15,10 @@ use super::value::{self, Toml};
 pub(super) struct Front {
     pub(super) name: String,
     pub(super) binds: Vec<Bind>,
-    /// Where it listens with TLS, and the statement that says so.
-    pub(super) tls: Vec<(StatementId, SocketAddr)>,
+    /// How it speaks TLS, and at which of its addresses, as they are written.
+    pub(super) tls: Option<(Tls, Vec<Toml>)>,
+    /// Where it should speak TLS and cannot, and the statement that says so.
+    pub(super) without_tls: Vec<(StatementId, SocketAddr)>,
     pub(super) page: Page,
     pub(super) forwarded_for: bool,
     pub(super) max_connections: Option<Toml>,
@@ -148,14 +151,18 @@ impl Reader<'_> {
         for reason in line.refused {
             self.ledger.warn(statement, reason);
         }
-        if line.tls {
+        if let Some(tls) = line.tls
+            && let Err(reason) = tls.and_then(|tls| self.speak_tls(tls, &line.binds))
+        {
             self.ledger.warn(
                 statement,
-                "haflux has no TLS: a TLS terminator in front of it must take these connections",
+                format!(
+                    "not listened at, because {reason}: a TLS terminator in front of haflux must take these connections, or set tls by hand"
+                ),
             );
             let addresses = line.binds.iter().filter_map(|bind| bind.address);
             self.front
-                .tls
+                .without_tls
                 .extend(addresses.map(|address| (statement.id, address)));
             return;
         }
@@ -175,6 +182,23 @@ impl Reader<'_> {
                 format!("no counterpart: {}", line.rest.join(" ")),
             );
         }
+    }
+
+    /// Notes that the addresses speak TLS in this way.
+    fn speak_tls(&mut self, tls: Tls, binds: &[Bind]) -> Result<(), String> {
+        let addresses = binds.iter().map(|bind| bind.toml.clone());
+        match &mut self.front.tls {
+            None => self.front.tls = Some((tls, addresses.collect())),
+            Some((known, known_addresses)) => {
+                if !known.join(tls) {
+                    return Err(
+                        "a frontend of haflux has one tls for all of its addresses".to_owned()
+                    );
+                }
+                known_addresses.extend(addresses);
+            }
+        }
+        Ok(())
     }
 
     fn time(&mut self, statement: &Statement, key: &'static str, text: &str) {

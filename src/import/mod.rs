@@ -10,7 +10,7 @@
 //!
 //! - Every statement is used or quoted in a comment with its file and line: the ledger quotes what nobody speaks for.
 //! - What is written is a configuration that [`Config::parse`] takes, or nothing is.
-//! - Nothing is weakened: a server with TLS is left out, an address with TLS is listened at on this machine only.
+//! - Nothing is weakened: a server with TLS is left out, and so is an address with TLS that haflux cannot speak.
 //! - Passwords and tokens are shown neither in comments nor in warnings (`secrets`). Those that haflux asks for itself stand once,
 //!   as values of the configuration.
 
@@ -34,6 +34,7 @@ mod secrets;
 mod server;
 mod statement;
 mod stats_socket;
+mod tls;
 mod value;
 mod word;
 mod write;

@@ -132,7 +132,7 @@ fn http(table: &DeTable<'_>, lines: &Lines<'_>, warnings: &mut Vec<String>) -> H
                     .push(lines.pair(key.span().start, name, item.get_ref()));
                 if name == "ssl-combined-pem" {
                     warnings.push(format!(
-                        "{}:{}: haflux has no TLS: a TLS terminator in front of it must take these connections",
+                        "{}:{}: not listened at: give the frontend tls by hand, or have a TLS terminator take these connections",
                         lines.0.name,
                         lines.at(key.span().start)
                     ));

@@ -156,6 +156,19 @@ impl Writer<'_> {
         self.line(&format!("name = {}", quoted(&front.name)));
         let binds: Vec<String> = front.binds.iter().map(|bind| bind.toml.clone()).collect();
         self.line(&format!("bind = {}", one_or_list(&binds)));
+        if let Some((tls, secure)) = &front.tls {
+            let speaks: Vec<String> = binds
+                .iter()
+                .filter(|bind| secure.contains(bind))
+                .cloned()
+                .collect();
+            let addresses = format!("addresses = {}", one_or_list(&speaks));
+            let addresses = (speaks != binds).then_some(addresses);
+            if !speaks.is_empty() {
+                let pairs: Vec<String> = addresses.into_iter().chain(tls.pairs()).collect();
+                self.inline("tls", &pairs);
+            }
+        }
         self.page(plan);
         if let Some(path) = &plan.metrics {
             self.line(&format!("metrics_uri = {path}"));

@@ -1,7 +1,7 @@
 //! InfluxDB 1.x on the wire, as pure functions: what a request asks for, what a body holds, what an answer means.
 //!
 //! Nothing here does I/O, waits, logs, reads a clock or knows about the rest of haflux. What a node does is followed from
-//! InfluxDB's sources (branches 1.6 to 1.12), and where those differ each item says which of them it follows.
+//! InfluxDB's sources (branches 1.6 to 1.12, and 1.13.2), and where those differ each item says which of them it follows.
 //!
 //! | module | concept |
 //! | --- | --- |
@@ -15,6 +15,7 @@
 //! | [`results`] | answers to `/query`, from JSON into the form that a client asked for |
 //! | [`influxql`] | which statements change something, and which only read |
 //! | [`verdict`] | what a replica's answer to a write means |
+//! | `dropped_points` | why a node dropped points: too old, or past a limit |
 //! | [`statement_verdict`] | what its answer to a changing statement means |
 //! | [`query_answer`], [`started`] | what a node's answers to questions of haflux's own say |
 //!
@@ -30,6 +31,7 @@
 pub mod answer;
 pub mod answer_scan;
 pub mod credentials;
+mod dropped_points;
 pub mod endpoint;
 pub mod error_text;
 pub mod format;

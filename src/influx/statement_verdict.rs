@@ -5,10 +5,11 @@
 //! | status | text | verdict |
 //! | --- | --- | --- |
 //! | 200 of `/query` | results without an error | `Applied` |
-//! | 200 of `/query` | `max-concurrent-queries limit exceeded…`, `query-timeout limit exceeded`, `query interrupted`, `query engine shutdown`, `engine: cache-max-memory-size exceeded…`, `engine is closed` and whatever else is closed while a node stops, `shard is disabled`, `write failed`, … (`PASSING`), also behind `shard N: ` and `[shard N] ` | `TryAgain` |
+//! | 200 of `/query` | `max-concurrent-queries limit exceeded…`, `query-timeout limit exceeded`, `query interrupted`, `query engine shutdown`, `query controller shutdown` (Flux, 1.11 –), `engine: cache-max-memory-size exceeded…`, `engine is closed` and whatever else is closed while a node stops, `shard is disabled`, `write failed`, … (`PASSING`), also behind `shard N: ` and `[shard N] ` | `TryAgain` |
 //! | 200 of `/query` | of the node's system, about one of its files: `write /…: no space left on device`, … | `TryAgain` |
 //! | 200 of `/query` | `timeout`: InfluxDB's own write timeout, of an `INTO` | `TimedOut`: its points may still be written |
 //! | 200 of `/query` | `user not found`, `user already exists`, `subscription not found`, `subscription already exists` | `Refused`, `already_done`: what a repeated statement meets that has done its work |
+//! | 200 of `/query` | `retention policy already exists`, `retention policy not found: …`, `database not found: …`, `continuous query already exists`, … (`SUPERSEDED`) | `Refused`, `superseded`: what a statement meets where a later one has changed or removed what it speaks of |
 //! | 200 of `/query` | `… not authorized …`, `create admin user first …` | `Unauthorized` |
 //! | 200 of `/query` | any other error | `Refused` |
 //! | 200 of `/query` | `json: error calling MarshalJSON …` or `json: unsupported value: …` in place of JSON or behind it: a row holds a number that JSON cannot express | `Applied`: it was carried out, and no node can tell its answer |
@@ -41,6 +42,9 @@ pub enum StatementVerdict {
     Refused {
         /// It is also what a statement meets that was carried out before: if it is sent again, it counts as applied.
         already_done: bool,
+        /// It is also what a statement meets at a node to which data was copied that a later statement has left: there it counts as
+        /// applied, because the later one comes as well.
+        superseded: bool,
     },
     /// The credentials are not good, or not good for this. Nothing was carried out.
     Unauthorized,
@@ -60,6 +64,7 @@ use StatementVerdict::{
 
 const REFUSED: StatementVerdict = Refused {
     already_done: false,
+    superseded: false,
 };
 
 /// Judges the whole answer to a request to `/query` that was asked for in JSON (`is_query`), or to another changing endpoint.
@@ -107,12 +112,13 @@ fn was_not_read(text: &str) -> bool {
 }
 
 /// How errors begin that say nothing of the statement: the node is busy, stops, or starts.
-const PASSING: [&str; 24] = [
+const PASSING: [&str; 25] = [
     "max-concurrent-queries limit exceeded",
     "query-timeout limit exceeded",
     "query interrupted",
     "query aborted",
     "query engine shutdown",
+    "query controller shutdown",
     "engine: cache-max-memory-size exceeded",
     "cache-max-memory-size exceeded",
     "engine: write ",
@@ -201,6 +207,19 @@ fn is_of_the_system(text: &str) -> bool {
             .is_some_and(|(_, reason)| OF_THE_SYSTEM.contains(&reason))
 }
 
+/// How errors begin of a statement that speaks of what a later one has made otherwise, or removed.
+const SUPERSEDED: [&str; 9] = [
+    "database not found: ",
+    "retention policy not found",
+    "retention policy already exists",
+    "retention policy name already exists",
+    "retention policy conflicts with an existing policy",
+    "retention policy duration must be greater than the shard duration",
+    "continuous query already exists",
+    "continuous query not found",
+    "measurement not found",
+];
+
 /// Error texts repeat names that clients choose, so they are compared from their beginning, where InfluxDB's own words stand.
 fn judge_text(text: &str) -> StatementVerdict {
     const ALREADY_DONE: [&str; 4] = [
@@ -221,6 +240,7 @@ fn judge_text(text: &str) -> StatementVerdict {
     }
     Refused {
         already_done: ALREADY_DONE.contains(&text),
+        superseded: SUPERSEDED.iter().any(|start| text.starts_with(start)),
     }
 }
 
@@ -238,13 +258,20 @@ mod tests {
 
     #[test]
     fn errors_under_200_are_errors() {
-        let done = Refused { already_done: true };
+        let done = Refused {
+            already_done: true,
+            superseded: false,
+        };
+        let superseded = Refused {
+            already_done: false,
+            superseded: true,
+        };
         let table = [
             (
                 "retention policy conflicts with an existing policy",
-                REFUSED,
+                superseded,
             ),
-            ("database not found: x", REFUSED),
+            ("database not found: x", superseded),
             ("not executed", REFUSED),
             ("user not found", done),
             ("subscription already exists", done),
@@ -263,9 +290,12 @@ mod tests {
             ),
             ("rename /a b/m.tmp /a b/m: read-only file system", TryAgain),
             // What a client may have chosen the end of.
-            ("database not found: x /: no space left on device", REFUSED),
+            (
+                "database not found: x /: no space left on device",
+                superseded,
+            ),
             ("measurement /x: no space left on device", REFUSED),
-            ("retention policy not found: engine is closed", REFUSED),
+            ("retention policy not found: engine is closed", superseded),
             ("shard x: engine is closed", REFUSED),
             ("shard 1: fields not supported in WHERE clause", REFUSED),
             ("open /x: what nobody has heard of", REFUSED),
@@ -305,7 +335,7 @@ mod tests {
     #[test]
     fn statuses() {
         let parse = b"{\"error\":\"error parsing query: found X\"}";
-        let table: [(bool, u16, &[u8], StatementVerdict); 17] = [
+        let table: [(bool, u16, &[u8], StatementVerdict); 18] = [
             (true, 400, parse, REFUSED),
             (true, 400, b"{\"error\":\"unexpected EOF\"}", TryAgain),
             (true, 400, b"", REFUSED),
@@ -325,6 +355,12 @@ mod tests {
                 false,
                 500,
                 b"{\"error\":\"shard 1: engine is closed\"}",
+                TryAgain,
+            ),
+            (
+                false,
+                500,
+                b"{\"error\":\"query controller shutdown\"}",
                 TryAgain,
             ),
             (true, 302, b"", Unexpected),

@@ -5,8 +5,9 @@
 //! | 204 | | | `Applied` |
 //! | other 2xx, 1xx, 3xx | | not InfluxDB | `Unexpected`: nothing says that it is stored |
 //! | 400 | `partial write: points beyond retention policy dropped=N` | – 1.11 | `Expired` |
-//! | 400 | `partial write: dropped N points outside retention policy of duration … dropped=N …` | 1.12 | `Expired` |
-//! | 400 | the same with `… Write Window Upper Bound …` (FUTURE LIMIT) | 1.12 | `Refused`: waiting did not cause it |
+//! | 400 | `partial write: dropped N points outside retention policy of duration … dropped=N …`, the newest of them older than the retention policy keeps | 1.12.3 | `Expired` |
+//! | 400 | the same of points that were newer: a `PAST LIMIT` or `FUTURE LIMIT` forbade them | 1.12.3 | `Refused`: another node may keep what this one does not |
+//! | 400 | `partial write: points beyond retention policy or outside permissible write window dropped=N …`, which does not say which | 1.12.0 – 1.12.2 | `Refused` |
 //! | 400 | `partial write: shard N is pending deletion dropped=N` | | `TryAgain`, `ShardBeingDropped` |
 //! | 400 | `partial write: …`: `unable to parse '…`, `field type conflict: …`, `invalid tag key: …`, `invalid field name: …`, `key contains invalid unicode: …`, `input field … is too long, …`, `max-values-per-tag limit exceeded …`, `max-series-per-database limit exceeded …` | | `Refused` |
 //! | 400 | `unable to parse '…`, `field type conflict`, `database is required`, `invalid precision …`, `invalid consistency level`, `gzip: …`, `snappy: …`, any other | | `Refused` |
@@ -27,7 +28,9 @@
 //! | 500 | `engine: unable to parse … value "…": strconv.…`, `engine: unknown field type for …`: a line that parses, with a value that does not | | `Refused`, for ever the same; nothing of its shard's points is stored |
 //! | 500 | `engine: field type conflict` | | `Refused` |
 //! | 500 | `Internal Server Error` in plain text: the handler panicked, as 1.6 and 1.7 do on a point with exactly 100 (200, 400, …) tags | | `Refused`: else such a point would block its lane for ever |
-//! | 500 | other: `engine is closed`, `shard is disabled`, `write failed`, `store is closed`, `engine: write …: no space left on device`, `opening shard previously failed with: …` (1.12), … | | `TryAgain`, `Unavailable` |
+//! | 500 | `not attempting to open shard N; opening shard previously failed with: …`, `opening shard previously failed with: …` | 1.10 – | `ShardFailed`, until that influxd is started again |
+//! | 500 | `shard group N covering … has no shards` | 1.12 – | `Refused`, for ever the same |
+//! | 500 | other: `engine is closed`, `shard is disabled`, `write failed`, `store is closed`, `engine: write …: no space left on device`, … | | `TryAgain`, `Unavailable` |
 //! | 503 | `request throttled, …` in plain text, or of a proxy | | `TryAgain`, `Busy` |
 //! | 502, 504 | | of a proxy that waited for the node in vain | `TryAgain`, `Timeout` |
 //! | other 5xx | | not InfluxDB | `TryAgain`, `Unavailable` |
@@ -38,16 +41,16 @@
 //! points, lines that do not parse are no longer mentioned. To know more, send the records one by one.
 //!
 //! Error texts quote lines and names that clients choose. So they are compared from their beginning, where InfluxDB writes its
-//! own words; what is searched in their middle only turns `Expired` into `Refused`.
+//! own words; what is read in their middle is read from there on.
 //!
 //! A text need not be [whole](super::error_text::ErrorText::is_whole): the middle of a long one is left out, and an answer may
-//! end inside of it. Then `Expired` becomes `Refused` too, because what the search in the middle looks for may stand in what
-//! is missing; and a beginning that is too short to tell InfluxDB's words apart is `Unexpected`.
+//! end inside of it. Then nothing is `Expired`, because the newest point may stand in what is missing; and a beginning that is too short to tell InfluxDB's words apart is `Unexpected`.
 
 use http::StatusCode;
 
 use super::answer::Refusal;
 use super::answer_scan::{Scanned, scan_answer};
+use super::dropped_points;
 use super::error_text::{ErrorText, excerpt_of};
 
 /// What becomes of a write at one replica.
@@ -68,6 +71,8 @@ pub enum Verdict {
     DatabaseNotFound,
     /// The retention policy is not there, be it the one that was named or the default one.
     RetentionPolicyNotFound,
+    /// Points belong into a shard that the node could not open. It does not try again before its process is started again.
+    ShardFailed,
     /// The credentials are not good (401), or not good for this (403).
     Unauthorized,
     /// The body is over the replica's limit. Nothing of it is stored; smaller pieces of it may be taken.
@@ -149,9 +154,7 @@ fn judge_bad_request(error: &ErrorText) -> Verdict {
             Verdict::Refused
         };
     };
-    let is_expired = reason.starts_with("points beyond retention policy ")
-        || is_outside_retention_policy(reason);
-    if is_expired && error.is_whole() && !reason.contains("Write Window Upper Bound") {
+    if error.is_whole() && dropped_points::were_all_too_old(reason) {
         return Verdict::Expired {
             dropped: dropped(reason),
         };
@@ -169,7 +172,7 @@ fn is_too_short_to_judge(text: &str) -> bool {
         "unexpected EOF ",
         "http: ",
         "read tcp ",
-        "partial write: points beyond retention policy ",
+        "partial write: points beyond retention policy dropped=",
         "partial write: shard ",
     ];
     const COUNTED: [(&str, &str); 2] = [
@@ -188,14 +191,6 @@ fn is_too_short_to_judge(text: &str) -> bool {
     };
     TOLD_APART.iter().any(|whole| whole.starts_with(text))
         || COUNTED.iter().any(ends_inside_number_or_words)
-}
-
-/// `dropped 3 points outside retention policy of duration …`
-fn is_outside_retention_policy(reason: &str) -> bool {
-    let behind_count = reason
-        .strip_prefix("dropped ")
-        .map(|rest| rest.trim_start_matches(|digit: char| digit.is_ascii_digit()));
-    behind_count.is_some_and(|rest| rest.starts_with(" points outside retention policy "))
 }
 
 /// `shard 3 is pending deletion dropped=…`
@@ -228,12 +223,19 @@ fn judge_server_error(text: &str) -> Verdict {
         "engine: unknown field type for ",
         "engine: field type conflict",
     ];
+    const SHARD_FAILED: [&str; 2] = [
+        "not attempting to open shard ",
+        "opening shard previously failed with: ",
+    ];
     let begins = |start: &str| text.starts_with(start);
+    let is_without_shards = begins("shard group ") && text.ends_with(" has no shards");
     if begins("retention policy not found: ") {
         Verdict::RetentionPolicyNotFound
     } else if begins("database not found: ") {
         Verdict::DatabaseNotFound
-    } else if VALUES_REFUSED.iter().any(|start| text.starts_with(start)) {
+    } else if SHARD_FAILED.iter().any(|start| text.starts_with(start)) {
+        Verdict::ShardFailed
+    } else if is_without_shards || VALUES_REFUSED.iter().any(|start| text.starts_with(start)) {
         Verdict::Refused
     } else if text == "timeout" {
         Verdict::TryAgain(TryAgain::Timeout)
@@ -260,16 +262,32 @@ mod tests {
         let line = "unable to parse 'm v=': missing field value";
         let conflict = r#"field type conflict: input field "v" on measurement "m" is type integer, already exists as type float"#;
         let window = "point m at 2000-01-01T00:00:00Z dropped because it violates a";
+        let too_old = format!("{window} Retention Policy Lower Bound at 2000-01-01T00:00:01Z");
+        let too_late = format!("{window} Retention Policy Lower Bound at 1999-12-31T23:00:00Z");
         let table = [
             (400, "partial write: points beyond retention policy dropped=3".to_owned(), Expired { dropped: Some(3) }),
             (
                 400,
                 format!(
-                    "partial write: dropped 2 points outside retention policy of duration 1h0m0s - oldest {window} Retention \
-                     Policy Lower Bound at 2000-01-01T00:00:00Z, newest {window} Retention Policy Lower Bound at \
-                     2000-01-01T00:00:00Z dropped=2 for database: d for retention policy: r"
+                    "partial write: dropped 2 points outside retention policy of duration 1h0m0s - oldest {too_old}, newest {too_old} \
+                     dropped=2 for database: d for retention policy: r"
                 ),
                 Expired { dropped: Some(2) },
+            ),
+            (
+                400,
+                format!(
+                    "partial write: dropped 1 points outside retention policy of duration 1h0m0s and 0 points outside write window \
+                     (-5s) - oldest {too_late}, newest {too_late} dropped=1 for database: d for retention policy: r"
+                ),
+                Refused,
+            ),
+            (
+                400,
+                "partial write: points beyond retention policy or outside permissible write window dropped=1 for database: d for \
+                 retention policy: r"
+                    .to_owned(),
+                Refused,
             ),
             (
                 400,
@@ -312,6 +330,17 @@ mod tests {
             (500, "engine: write _0.wal: no space left on device".to_owned(), TryAgain(super::TryAgain::Unavailable)),
             (500, r#"engine: unable to parse floating point value "5\"": strconv.ParseFloat: …"#.to_owned(), Refused),
             (500, "engine: field type conflict".to_owned(), Refused),
+            (
+                500,
+                "not attempting to open shard 3; opening shard previously failed with: [shard 3] open /x: permission denied".to_owned(),
+                ShardFailed,
+            ),
+            (500, "opening shard previously failed with: [shard 3] corrupt".to_owned(), ShardFailed),
+            (
+                500,
+                "shard group 5 covering 2026-01-01 00:00:00 +0000 UTC to 2026-01-08 00:00:00 +0000 UTC has no shards".to_owned(),
+                Refused,
+            ),
         ];
         for (status, text, expected) in table {
             assert_eq!(judge(status, &text), expected, "{status} {text}");
@@ -374,7 +403,7 @@ mod tests {
             "field type con",
             "partial write: unable to par",
             "partial write: field",
-            // Whether the upper bound of a write window is named behind it cannot be known.
+            // Whether the newest point was too old stands behind it.
             "partial write: dropped 12 points outside retention policy of duration 1h",
             "partial write: points beyond retention policy dropped=1",
         ] {

@@ -93,6 +93,8 @@ impl UnderWay {
         self.context.client = session
             .client_addr()
             .and_then(|address| address.as_inet().copied());
+        let digest = session.digest();
+        self.context.tls = digest.and_then(|digest| digest.ssl_digest.clone());
         let longest = Some(self.serving.config.client_timeout);
         session.set_read_timeout(longest);
         session.set_write_timeout(longest);
@@ -160,6 +162,7 @@ impl UnderWay {
             let line = Line {
                 at: SystemTime::now() - context.times.total,
                 client: context.client,
+                tls: context.tls.as_deref(),
                 frontend: &serving.config.name,
                 backend: context
                     .target
@@ -377,7 +380,7 @@ impl ProxyHttp for App {
     ) -> pingora::Result<()> {
         let UnderWay { serving, context } = under_way;
         if serving.config.forwarded_for {
-            forwarded_for::apply(request, context.source())?;
+            forwarded_for::apply(request, context.forwarded())?;
         }
         if !request.headers.contains_key(HOST)
             && let Some(server) = serving.current_server(context)

@@ -88,6 +88,7 @@ use crate::reactors::Reactors;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::Stats;
+use crate::tls::Acceptor;
 
 use frontend::admission::Admission;
 use pool::background::resolve_all;
@@ -220,7 +221,7 @@ pub(crate) struct Shared {
 
 impl Proxy {
     /// A proxy for `config`. `pools` are those of [`build_pools`] for the same configuration and counters; `relays` are in
-    /// the order of the configuration. Once `stop` is true, its services stop accepting and checking, and close each connection after
+    /// the order of the configuration, and so are `acceptors`, which a frontend has that speaks TLS. Once `stop` is true, its services stop accepting and checking, and close each connection after
     /// its answer.
     pub fn new(
         config: Arc<Config>,
@@ -228,6 +229,7 @@ impl Proxy {
         pools: Vec<Arc<Pool>>,
         relays: Vec<Arc<dyn RelayHandler>>,
         status: Arc<dyn StatusPage>,
+        acceptors: &[Option<Arc<Acceptor>>],
         stop: watch::Receiver<bool>,
     ) -> Self {
         let shared = Arc::new(Shared {
@@ -245,10 +247,15 @@ impl Proxy {
             accepting: InFlight::default(),
         });
         let frontends = shared.config.frontends.iter().zip(&shared.stats.frontends);
-        let frontends = frontends.map(|(config, stats)| {
-            let admission = Admission::new(config);
-            let (shared, stats) = (Arc::clone(&shared), Arc::clone(stats));
-            let serving = Serving::new(shared, config.clone(), stats, admission, stop.clone());
+        let frontends = frontends.enumerate().map(|(place, (config, stats))| {
+            let serving = Serving::new(
+                Arc::clone(&shared),
+                config.clone(),
+                Arc::clone(stats),
+                Admission::new(config),
+                acceptors.get(place).cloned().flatten(),
+                stop.clone(),
+            );
             Arc::new(ArcSwap::from_pointee(serving))
         });
         Self {
@@ -267,6 +274,7 @@ impl Proxy {
         stats: Arc<Stats>,
         pools: Vec<Arc<Pool>>,
         relays: Vec<Arc<dyn RelayHandler>>,
+        acceptors: &[Option<Arc<Acceptor>>],
     ) {
         let before = self.shared.load_full();
         let is_new = |pool: &&Arc<Pool>| before.pools.iter().all(|one| !Arc::ptr_eq(one, pool));
@@ -288,7 +296,7 @@ impl Proxy {
             pool.take_over();
         }
         for frontend in &self.frontends {
-            if let Some(serving) = frontend.load().reloaded(&shared) {
+            if let Some(serving) = frontend.load().reloaded(&shared, acceptors) {
                 serving.admission.change(&serving.config);
                 frontend.store(Arc::new(serving));
             }
@@ -300,6 +308,16 @@ impl Proxy {
     /// What it runs by now.
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.shared.load().config)
+    }
+
+    /// What the frontends that speak TLS answer handshakes with, each with the frontend's name.
+    pub fn acceptors(&self) -> Vec<(String, Arc<Acceptor>)> {
+        let each = self.frontends.iter().filter_map(|frontend| {
+            let serving = frontend.load();
+            let acceptor = Arc::clone(serving.acceptor.as_ref()?);
+            Some((serving.config.name.clone(), acceptor))
+        });
+        each.collect()
     }
 
     /// What counts now.

@@ -17,7 +17,8 @@ use super::{RelayHandler, Shared};
 use crate::budget::Budget;
 use crate::config::model::{self, RelayId, Target};
 use crate::influx::influxql::Limits;
-use crate::stats::{FrontendStats, Traffic};
+use crate::stats::{CertificateStats, FrontendStats, Traffic};
+use crate::tls::Acceptor;
 
 /// One frontend, and what all frontends share.
 pub(crate) struct Serving {
@@ -26,6 +27,8 @@ pub(crate) struct Serving {
     pub(super) stats: Arc<FrontendStats>,
     /// The same one over reloads.
     pub(super) admission: Arc<Admission>,
+    /// What the handshakes of its addresses that speak TLS are answered with.
+    pub(super) acceptor: Option<Arc<Acceptor>>,
     stop: watch::Receiver<bool>,
 }
 
@@ -35,28 +38,38 @@ impl Serving {
         config: model::Frontend,
         stats: Arc<FrontendStats>,
         admission: Arc<Admission>,
+        acceptor: Option<Arc<Acceptor>>,
         stop: watch::Receiver<bool>,
     ) -> Self {
+        show_certificates(acceptor.as_deref(), &stats);
         Self {
             shared,
             config,
             stats,
             admission,
+            acceptor,
             stop,
         }
     }
 
-    /// The same frontend as a reload has it.
-    pub(super) fn reloaded(&self, shared: &Arc<Shared>) -> Option<Self> {
-        let mut frontends = shared.config.frontends.iter().zip(&shared.stats.frontends);
-        let (config, stats) = frontends.find(|(config, _)| config.name == self.config.name)?;
-        Some(Self {
-            shared: Arc::clone(shared),
-            config: config.clone(),
-            stats: Arc::clone(stats),
-            admission: Arc::clone(&self.admission),
-            stop: self.stop.clone(),
-        })
+    /// The same frontend as a reload has it. `acceptors` are in the order of the new configuration.
+    pub(super) fn reloaded(
+        &self,
+        shared: &Arc<Shared>,
+        acceptors: &[Option<Arc<Acceptor>>],
+    ) -> Option<Self> {
+        let frontends = &shared.config.frontends;
+        let place = frontends
+            .iter()
+            .position(|config| config.name == self.config.name)?;
+        Some(Self::new(
+            Arc::clone(shared),
+            frontends.get(place)?.clone(),
+            Arc::clone(shared.stats.frontends.get(place)?),
+            Arc::clone(&self.admission),
+            acceptors.get(place).cloned().flatten(),
+            self.stop.clone(),
+        ))
     }
 
     pub(super) fn connector(&self) -> &TransportConnector {
@@ -147,4 +160,15 @@ impl Serving {
     pub(super) fn current_server(&self, context: &RequestContext) -> Option<&Server> {
         self.pool(context.target)?.server(context.server?)
     }
+}
+
+/// Says in the counters which certificates clients are shown.
+fn show_certificates(acceptor: Option<&Acceptor>, stats: &FrontendStats) {
+    let certificates = acceptor.map_or(&[][..], Acceptor::certificates);
+    let each = certificates.iter().map(|certificate| CertificateStats {
+        file: certificate.file().display().to_string(),
+        names: certificate.names().to_vec(),
+        not_after: certificate.not_after(),
+    });
+    stats.tls.certificates.store(Arc::new(each.collect()));
 }

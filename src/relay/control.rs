@@ -274,6 +274,8 @@ impl Relay {
         // What came while it was rebuilt is no backlog that it grew: it must not diverge for it.
         let metadata = CursorMetadata {
             allowance: self.journal.durable().offset.saturating_sub(from.offset),
+            // The copy may hold what any record up to now has left.
+            copied: self.journal.barrier().sequence.get(),
             ..CursorMetadata::default()
         };
         let cursor = Cursor {

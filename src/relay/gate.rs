@@ -114,6 +114,15 @@ impl Relay {
     /// # Errors
     /// [`NotSettled`]: not within this time.
     pub async fn settled(&self, within: Duration) -> Result<(), NotSettled> {
+        self.are_settled(within, |_| true).await
+    }
+
+    /// The same of those whose names are `awaited`.
+    async fn are_settled(
+        &self,
+        within: Duration,
+        awaited: impl Fn(&str) -> bool,
+    ) -> Result<(), NotSettled> {
         let began = Instant::now();
         let flushed = tokio::time::timeout(within, self.journal.flush()).await;
         flushed
@@ -122,7 +131,9 @@ impl Relay {
         let mark = self.journal.barrier().sequence;
         let behind = || {
             let replicas = self.replicas.iter().filter(|replica| {
-                replica.follows() && !self.freshness.is_settled(replica.index, mark)
+                replica.follows()
+                    && awaited(&replica.stats.name)
+                    && !self.freshness.is_settled(replica.index, mark)
             });
             replicas
                 .map(|replica| replica.stats.name.clone())
@@ -141,21 +152,22 @@ impl Relay {
         }
     }
 
-    /// Closes the gate: while what is returned lives, nothing is appended to the journal, and every replica that follows has
-    /// applied all of it. Clients whose writes come meanwhile wait. It opens by itself after `longest`; the replicas may take
-    /// `within` to come near before it is closed, and must come to the end while it is.
+    /// Closes the gate: while what is returned lives, nothing is appended to the journal, and each replica that follows and whose
+    /// name is `awaited` has applied all of it. Clients whose writes come meanwhile wait. It opens by itself after `heal.gate`; the
+    /// replicas may take `within` to come near before it is closed, and must come to the end while it is.
     ///
     /// # Errors
     /// [`GateError`]: the gate is open.
     pub async fn close_gate(
         &self,
         within: Duration,
-        longest: Duration,
+        awaited: impl Fn(&str) -> bool,
     ) -> Result<GateClosed<'_>, GateError> {
         // Replicas that are far behind keep no client waiting.
-        self.settled(within).await?;
+        self.are_settled(within, &awaited).await?;
+        let longest = self.settings.heal.gate;
         let closed = self.gate.close(longest).ok_or(GateError::IsClosed)?;
-        self.settled(within.min(closed.left())).await?;
+        self.are_settled(closed.left(), &awaited).await?;
         Ok(closed)
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::config::model;
+use crate::journal::Sequence;
 use crate::relay::intake::relay::Relay;
 
 /// A node of the relay.
@@ -27,6 +28,23 @@ impl Relay {
                 follows: replica.follows(),
             })
             .collect()
+    }
+
+    /// A record at or behind every one that anybody was told is stored.
+    pub fn head(&self) -> Sequence {
+        self.journal.barrier().sequence
+    }
+
+    /// Closes the dead letters of these nodes, up to this record and of these databases (none: all): it is known that these nodes,
+    /// who had a verdict on all up to there, hold the same. How many there were.
+    pub async fn settle_dead_letters(
+        &self,
+        nodes: &[String],
+        databases: &[String],
+        up_to: Sequence,
+    ) -> usize {
+        let letters = self.freshness.letters();
+        letters.settle_compared(nodes, databases, up_to.get()).await
     }
 
     /// How it was configured.

@@ -223,6 +223,7 @@ pub(super) fn restore_notes(
             known: metadata.known,
             settled: metadata.settled,
             allowance: metadata.allowance,
+            copied: Sequence::new(metadata.copied),
             attempts: metadata.attempts,
         }
     };

@@ -13,7 +13,7 @@ use crate::config::model::{Backend, Balance, Frontend, PoolServer, Probe, Relay,
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats,
     ReplicaState, ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus, Stats,
-    Traffic, UdpStats,
+    TlsStats, Traffic, UdpStats,
 };
 
 /// Everything at zero.
@@ -85,6 +85,7 @@ fn frontend(frontend: &Frontend, known: Option<&FrontendStats>) -> FrontendStats
         malformed_requests: Counter::default(),
         slow_requests: Counter::default(),
         source_limit: Counter::default(),
+        tls: TlsStats::default(),
     };
     FrontendStats {
         session_limit: frontend.max_connections as u64,

@@ -19,8 +19,10 @@
 //! for at most `stop_timeout`; UDP listeners append what they have, replicators finish or abandon what they have under way; journals are synced and closed, the
 //! last to go, because every acknowledgement before that leans on them.
 
+mod certificates;
 mod counters;
 mod healing;
+mod open_files;
 mod reload;
 mod replicas;
 mod servers;
@@ -50,6 +52,7 @@ use crate::reactors::Reactors;
 use crate::relay::udp::{Bound, Listener, UdpBindError, watch_drops};
 use crate::relay::{Relay, RelayError, words_of};
 use crate::stats::Stats;
+use crate::tls::{AcceptorError, build_acceptors};
 
 pub use reload::Source;
 
@@ -67,6 +70,9 @@ pub enum RunError {
     /// A pool's check cannot be made.
     #[error(transparent)]
     Check(#[from] CheckError),
+    /// A frontend cannot speak TLS.
+    #[error(transparent)]
+    Tls(#[from] AcceptorError),
     /// A relay cannot start.
     #[error(transparent)]
     Relay(#[from] RelayError),
@@ -98,9 +104,15 @@ pub enum RunError {
 pub fn run(config: Config, source: Source) -> Result<(), RunError> {
     let mut inherited = Inherited::from_environment();
     let (asked, reload_asked) = signals::heed()?;
+    let connections = config
+        .frontends
+        .iter()
+        .map(|frontend| frontend.max_connections as u64);
+    open_files::raise(connections.sum());
     let config = Arc::new(config);
     let stats = Arc::new(counters::of(&config));
     let pools = build_pools(&config, &stats, &[])?;
+    let acceptors = build_acceptors(&config)?;
     // Without a relay `data_dir` need not be there.
     let data_dir = config.server.data_dir.as_path();
     let keeps = !config.relays.is_empty() || data_dir.is_dir();
@@ -150,6 +162,7 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
         Arc::new(status::Page::new(Some(
             Arc::clone(&server_orders) as Arc<dyn GivesOrders>
         ))?),
+        &acceptors,
         serving.subscribe(),
     ));
     let service_manager = Arc::new(ServiceManager::from_environment());
@@ -167,10 +180,10 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
         healer.compare_by_itself();
         healer
     });
+    let healers: Vec<Arc<Healer>> = healers.collect();
+    healers.iter().for_each(Healer::go_on);
     let orders = Orders {
-        healing: Arc::new(AllHealers {
-            healers: healers.collect(),
-        }),
+        healing: Arc::new(AllHealers { healers }),
         replicas: Arc::new(AllReplicas {
             proxy: Arc::clone(&proxy),
             relays: relays.clone(),
@@ -184,6 +197,8 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
     for socket in sockets {
         tasks.push(Box::pin(socket.serve(orders.clone(), serving.subscribe())));
     }
+    let certificates = certificates::watch(Arc::clone(&proxy), serving.subscribe());
+    tasks.push(Box::pin(certificates));
     tasks.push(Box::pin(reloader.heed(reload_asked, serving.subscribe())));
     let mut tasks: Vec<BoxFuture<'static, ()>> = tasks
         .into_iter()

@@ -7,8 +7,10 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use log::{error, info, warn};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinError;
@@ -21,6 +23,7 @@ use crate::config::{Change, Config, Errors, changes};
 use crate::control::{Configuration, ControlError};
 use crate::proxy::{CheckError, Proxy, RelayHandler, ServerOrders, build_pools};
 use crate::relay::Relay;
+use crate::tls::{Acceptor, AcceptorError, build_acceptors};
 
 /// Where a configuration came from, and how its levels of logging are set.
 pub struct Source {
@@ -39,6 +42,9 @@ pub(super) enum ReloadError {
     /// A check cannot be made.
     #[error("{0}\nhaflux goes on as it was: nothing was changed")]
     Check(#[from] CheckError),
+    /// A frontend cannot speak TLS.
+    #[error("{0}\nhaflux goes on as it was: nothing was changed")]
+    Tls(#[from] AcceptorError),
     /// The task that reads the file failed.
     #[error("the file was not read: {0}\nhaflux goes on as it was: nothing was changed")]
     Failed(#[from] JoinError),
@@ -114,7 +120,10 @@ impl Reloader {
         let pools = self.proxy.pools();
         let stats = Arc::new(counters::after(&config, &self.proxy.stats()));
         let built = build_pools(&config, &stats, &pools)?;
-        let said = report(&changes, dry_run);
+        let reading = Arc::clone(&config);
+        let acceptors = tokio::task::spawn_blocking(move || build_acceptors(&reading)).await??;
+        let certificates = self.new_certificates(&config, &acceptors);
+        let said = report(&changes, &certificates, dry_run);
         if dry_run {
             return Ok(said);
         }
@@ -128,13 +137,43 @@ impl Reloader {
         });
         let relays = relays.map(|relay| Arc::clone(relay) as Arc<dyn RelayHandler>);
         let relays = relays.collect();
-        self.proxy.reload(config, stats, built, relays).await;
+        self.proxy
+            .reload(config, stats, built, relays, &acceptors)
+            .await;
+        for (frontend, acceptor) in self.proxy.acceptors() {
+            acceptor.warn_of_ends(&frontend, SystemTime::now());
+        }
         let (orders, pools) = (Arc::clone(&self.orders), self.proxy.pools());
         // It may wait for the disk.
         if let Err(broken) = tokio::task::spawn_blocking(move || orders.follow(pools)).await {
             error!("the orders for servers do not follow the reload: {broken}");
         }
         Ok(said)
+    }
+}
+
+impl Reloader {
+    /// A line for each certificate that frontends do not show now.
+    fn new_certificates(&self, config: &Config, acceptors: &[Option<Arc<Acceptor>>]) -> String {
+        let before = self.proxy.acceptors();
+        let mut lines = String::new();
+        for (frontend, acceptor) in config.frontends.iter().zip(acceptors) {
+            let before = before.iter().find(|(name, _)| *name == frontend.name);
+            let before = before.map(|(_, acceptor)| acceptor.as_ref());
+            let acceptor = acceptor.as_ref();
+            let newer = acceptor.map(|acceptor| acceptor.newer_than(before));
+            for certificate in newer.into_iter().flatten() {
+                let valid_until = Timestamp::try_from(certificate.not_after()).unwrap_or_default();
+                // A text takes whatever is written to it.
+                let _ = writeln!(
+                    lines,
+                    "frontend \"{}\", tls: a new certificate in {}, valid until {valid_until:.0}",
+                    frontend.name,
+                    certificate.file().display()
+                );
+            }
+        }
+        lines
     }
 }
 
@@ -148,14 +187,15 @@ impl Configuration for Reloader {
     }
 }
 
-/// Lines that say what is changed.
-fn report(changes: &[Change], dry_run: bool) -> String {
+/// Lines that say what is changed; `certificates` are such lines.
+fn report(changes: &[Change], certificates: &str, dry_run: bool) -> String {
     let mut lines: String = changes.iter().fold(String::new(), |mut lines, change| {
         // A text takes whatever is written to it.
         let _ = writeln!(lines, "{change}");
         lines
     });
-    lines += match (changes.is_empty(), dry_run) {
+    lines += certificates;
+    lines += match (lines.is_empty(), dry_run) {
         (true, _) => "the file says what haflux runs by already",
         (false, true) => "a reload takes all of it",
         (false, false) => "taken",

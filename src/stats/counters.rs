@@ -13,6 +13,7 @@ use super::outages::Outages;
 use super::rate::Rate;
 use super::sharded::Sharded;
 use super::times::{Average, Histogram, Latency};
+use super::tls::TlsStats;
 
 /// A number that only grows. A clone is the same number.
 #[derive(Debug, Default, Clone)]
@@ -304,6 +305,8 @@ pub struct FrontendStats {
     pub slow_requests: Counter,
     /// Connections closed because their source had `maxconn_per_source` already.
     pub source_limit: Counter,
+    /// TLS, where it is spoken.
+    pub tls: TlsStats,
 }
 
 /// What the read barrier of a replicated backend did.

@@ -3,6 +3,7 @@
 //!
 //! - [`counters`]: what is counted, in atomics that the program's parts hold.
 //! - [`admin_state`]: what a person has ordered for a server.
+//! - `tls`: what is counted of TLS.
 //! - [`server_handle`]: where a server of a pool is now and whether it is up, for everybody who sends to it.
 //! - [`snapshot`]: one reading of all of it, as plain values.
 //! - [`units`]: how such a value is written, for a person and for a program.
@@ -28,6 +29,7 @@ pub mod server_handle;
 mod sharded;
 pub mod snapshot;
 pub mod times;
+mod tls;
 pub mod units;
 
 #[cfg(test)]
@@ -36,3 +38,4 @@ pub(crate) mod tests;
 pub use admin_state::AdminState;
 pub use counters::*;
 pub use server_handle::ServerHandle;
+pub use tls::{CertificateStats, HandshakeFailure, TlsStats};

@@ -165,6 +165,18 @@ pub(crate) fn lab() -> Stats {
     ))));
     relay.inflight.held.set(1_310_720);
     relay.inflight.held.set(81_920);
+    let tls = || {
+        let tls = TlsStats::default();
+        let certificates = vec![CertificateStats {
+            file: "/etc/haflux/site.pem".to_owned(),
+            names: vec!["influx.example.org".to_owned()],
+            not_after: now() + Duration::from_secs(90 * 24 * 60 * 60),
+        }];
+        tls.handshakes.add(1_200);
+        tls.count_failure(HandshakeFailure::Plain);
+        tls.certificates.store(Arc::new(certificates));
+        tls
+    };
     let frontend = |name: &str, bind: &[&str], requests| {
         Arc::new(FrontendStats {
             name: name.to_owned(),
@@ -176,6 +188,7 @@ pub(crate) fn lab() -> Stats {
             malformed_requests: Counter::default(),
             slow_requests: Counter::default(),
             source_limit: Counter::default(),
+            tls: tls(),
         })
     };
     let backend = |name: &str, servers| {

@@ -67,6 +67,11 @@ impl Haflux {
         Self::start_as(folder, "haflux.toml", configuration, &[], launcher)
     }
 
+    /// The same by a program, given with its arguments, that starts it.
+    pub fn start_by(folder: &Path, configuration: &str, launcher: &[&str]) -> Self {
+        Self::start_as(folder, "haflux.toml", configuration, &[], launcher)
+    }
+
     /// The same in the format that the ending of `name` says.
     pub fn start_file(folder: &Path, name: &str, configuration: &str) -> Self {
         Self::start_as(folder, name, configuration, &[], &[])

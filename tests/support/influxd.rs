@@ -1,4 +1,4 @@
-//! A real InfluxDB 1.x node (Debian's `influxdb`), in a folder of its own.
+//! A real InfluxDB 1.x node, in a folder of its own: Debian's `influxdb`, or the `influxd` that `HAFLUX_TEST_INFLUXD` names.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,8 +13,14 @@ use super::ports::free_port;
 use super::process::Process;
 use super::wait::{SOON, wait_for};
 
-const PROGRAM: &str = "influxd";
+/// Names another `influxd`, so that the same tests show what another release does.
+const OTHER_PROGRAM: &str = "HAFLUX_TEST_INFLUXD";
 const ATTEMPTS: usize = 10;
+
+/// The `influxd` that the tests run on.
+pub fn program() -> String {
+    std::env::var(OTHER_PROGRAM).unwrap_or_else(|_| "influxd".to_owned())
+}
 
 /// What a node is told beyond what every test node is told.
 #[derive(Debug, Clone, Default)]
@@ -315,7 +321,7 @@ impl Influxd {
         let earlier = self.log().len();
         let mut process = Process::start(
             &format!("influxd on {}", self.address()),
-            self.options.command(PROGRAM).arg("-config").arg(&file),
+            self.options.command(&program()).arg("-config").arg(&file),
             &self.log_file(),
         );
         // Whatever answers on the port is this node only if this node says that it listens.

@@ -14,6 +14,7 @@
 //! - [`file_system`]: disks that fill and fail; [`wire`]: a network that loses packets.
 //! - [`beside`], [`crowd`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
 //! - [`programs`]: other people's clients; [`browser`]: a headless Chromium; [`haproxy`]: what haflux is compared with.
+//! - [`authority`]: certificates, and connections that are held inside TLS.
 //! - [`ports`], [`process`]: what the others need to start something and to end it.
 //!
 //! Everything listens on loopback, keeps its files and logs in the folder it was given, is ended by its own process id when it
@@ -22,6 +23,7 @@
 // Each test file is a crate that uses a part of this.
 #![allow(dead_code, unused_imports)]
 
+pub mod authority;
 pub mod beside;
 pub mod browser;
 pub mod crowd;

@@ -20,6 +20,7 @@ const KEYS: Keys = Keys::of(&[
     "reads",
     "read_wait",
     "on_stale",
+    "pool_max_conn",
 ]);
 
 const TIMEOUTS: Keys = Keys::of(&["connect", "server", "keep_alive"]);
@@ -85,6 +86,8 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
     backend.reads = table.choice("reads", &READS, backend.reads);
     backend.read_wait = table.duration("read_wait", backend.read_wait);
     backend.on_stale = table.choice("on_stale", &ON_STALE, backend.on_stale);
+    backend.pool_max_connections =
+        table.whole("pool_max_conn", 0..=1_000_000, backend.pool_max_connections);
     backend.retries = table.whole("retries", 0..=100, backend.retries);
     if let Some(timeouts) = table
         .get("timeout")
@@ -109,6 +112,7 @@ fn default() -> Backend {
         connect_timeout: Duration::from_secs(5),
         server_timeout: Duration::from_secs(50),
         server_keep_alive: Duration::from_secs(60),
+        pool_max_connections: 1024,
         retries: 3,
         reads: Reads::Fresh,
         read_wait: Duration::from_secs(1),

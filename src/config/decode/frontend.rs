@@ -4,16 +4,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::condition;
 use super::{Spelled, name, path_and_query};
+use super::{condition, tls};
 use crate::config::address::parse_bind;
-use crate::config::error::Problem;
+use crate::config::error::{Origin, Problem};
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{Condition, Frontend, StatsUser};
+use crate::config::model::{Condition, Frontend, StatsUser, Tls};
 
 const KEYS: Keys = Keys::of(&[
     "name",
     "bind",
+    "tls",
     "stats_uri",
     "metrics_uri",
     "stats_refresh",
@@ -60,6 +61,15 @@ pub(super) struct FrontendDraft<'a> {
     pub(super) binds: Vec<(SocketAddr, Field<'a>)>,
     pub(super) rules: Vec<RuleDraft<'a>>,
     pub(super) default: Option<Spelled<'a>>,
+    pub(super) tls: Option<Field<'a>>,
+}
+
+impl FrontendDraft<'_> {
+    /// The table with the names of certificates, and where it stands.
+    pub(super) fn tls(&self) -> Option<(Tls, Origin)> {
+        let (tls, field) = (self.frontend.tls.clone()?, self.tls.as_ref()?);
+        Some((tls, field.origin()))
+    }
 }
 
 /// A rule whose target is still a name.
@@ -77,6 +87,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         binds: Vec::new(),
         rules: Vec::new(),
         default: None,
+        tls: None,
     };
     let Some(table) = field.table(KEYS, "a table") else {
         return draft;
@@ -109,6 +120,11 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         1..=1_000_000,
         (draft.frontend.max_connections / 4).max(1),
     );
+    draft.tls = table.get("tls");
+    draft.frontend.tls = draft
+        .tls
+        .as_ref()
+        .and_then(|field| tls::decode(field, &draft.frontend));
     if let Some(size) = table
         .get("max_header_size")
         .and_then(|field| field.size(HEADER_SIZES))
@@ -153,6 +169,7 @@ pub(super) fn of_metrics<'a>(
         binds: vec![(address, field)],
         rules: Vec::new(),
         default: None,
+        tls: None,
     }
 }
 
@@ -201,6 +218,7 @@ fn default() -> Frontend {
     Frontend {
         name: String::new(),
         bind: Vec::new(),
+        tls: None,
         stats_uri: None,
         metrics_uri: None,
         stats_refresh: Duration::from_secs(5),

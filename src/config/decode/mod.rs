@@ -1,4 +1,4 @@
-//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `condition`, `backend`, `check`, `relay` and `udp`
+//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `condition`, `backend`, `check`, `relay`, `tls` and `udp`
 //! each read one kind of table; names of other tables stay names until `resolve` has seen all of them.
 
 mod backend;
@@ -14,15 +14,17 @@ mod server;
 mod shadow;
 mod sizes;
 mod stats_socket;
+mod tls;
 mod udp;
 
+use frontend::FrontendDraft;
 pub(super) use frontend::METRICS_NAME;
 
 use std::path::PathBuf;
 
 use super::error::{Origin, Sink};
 use super::field::{Field, Keys, Table};
-use super::model::Config;
+use super::model::{Config, Tls};
 use super::tree::{Node, Text};
 
 /// The tables at the top of a file.
@@ -45,6 +47,8 @@ pub(super) struct Decoded {
     pub(super) data_dir: Option<Origin>,
     /// Files with passwords, and where they are named.
     pub(super) password_files: Vec<(PathBuf, Origin)>,
+    /// Tables that name certificates, and where they stand.
+    pub(super) tls: Vec<(Tls, Origin)>,
 }
 
 /// Reads a whole file.
@@ -55,6 +59,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
             config: empty(),
             data_dir: None,
             password_files: Vec::new(),
+            tls: Vec::new(),
         };
     };
     let server::Decoded {
@@ -95,6 +100,8 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
             .collect(),
         udp,
     };
+    let tls = drafts.frontends.iter().filter_map(FrontendDraft::tls);
+    let tls = tls.collect();
     let (frontends, relays, backends, udp) = drafts.resolve();
     let config = Config {
         server,
@@ -107,6 +114,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
         config,
         data_dir,
         password_files,
+        tls,
     }
 }
 

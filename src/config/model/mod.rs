@@ -5,6 +5,7 @@
 
 mod log_settings;
 mod stats_socket;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use regex::Regex;
 pub use super::stats_user::StatsUser;
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
 pub use stats_socket::{Level, SocketSettings};
+pub use tls::{CertificateFiles, ClientCertificate, Tls, TlsVersion};
 
 use crate::budget::Bounds;
 use crate::influx::Precision;
@@ -122,6 +124,8 @@ pub struct Frontend {
     pub name: String,
     /// `bind`: one address or a list. Never empty; no two frontends share one.
     pub bind: Vec<SocketAddr>,
+    /// `tls`: how it speaks TLS. Default: it speaks plain HTTP.
+    pub tls: Option<Tls>,
     /// `stats_uri`: path and query at which the status page is served, e.g. `/haproxy?stats`.
     pub stats_uri: Option<String>,
     /// `metrics_uri`: path at which the metrics for Prometheus are served. It is another one than `stats_uri`.
@@ -226,6 +230,8 @@ pub struct Backend {
     pub server_timeout: Duration,
     /// `timeout.keep_alive`: how long an idle connection to a server is kept. Default 60 s.
     pub server_keep_alive: Duration,
+    /// `pool_max_conn`: most idle connections that are kept to each server. Default 1024.
+    pub pool_max_connections: usize,
     /// `retries`: how many further servers a request may be tried on. Default 3.
     pub retries: usize,
     /// `reads`: whether reads of a replicated pool go to fresh replicas only. Default `fresh`.

@@ -20,6 +20,7 @@ fn the_examples_are_right() {
         server,
         log,
         frontend,
+        tls,
         relay,
         backend,
         udp,
@@ -38,6 +39,8 @@ servers = [{ name = "a", address = "10.0.2.2:3000" }]
 name = "closed_back"
 servers = [{ name = "a", address = "10.0.2.2:3001" }]
 "#;
+    let with_tls = toml(&[tls, relay, backend].concat());
+    assert!(with_tls.unwrap().config.frontends[0].tls.is_some());
     let whole = toml(&[server, log, frontend, relay, backend, udp, others].concat());
     assert!(
         whole

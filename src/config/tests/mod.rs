@@ -5,6 +5,7 @@ mod documents;
 mod limits;
 mod properties;
 mod ready;
+mod tls;
 mod values;
 
 use crate::config::{Config, Errors, Format, Loaded};

@@ -148,6 +148,7 @@ retries = 0
 reads = "any"
 read_wait = "16s"
 on_stale = "reject"
+pool_max_conn = 15
 timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         "weight = 15\nbackup = true\ncheck = false",
     );
@@ -313,6 +314,7 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         (seconds(12), seconds(13))
     );
     assert_eq!(backend.server_keep_alive, seconds(14));
+    assert_eq!(backend.pool_max_connections, 15);
     let server = &backend.servers[0];
     assert_eq!(
         (server.weight, server.backup, server.check),
@@ -515,6 +517,7 @@ fn defaults_are_as_documented() {
         (seconds(5), seconds(50))
     );
     assert_eq!(backend.server_keep_alive, seconds(60));
+    assert_eq!(backend.pool_max_connections, 1024);
     let server = &backend.servers[0];
     assert_eq!(
         (server.weight, server.backup, server.check),

@@ -54,7 +54,7 @@ fn names<T>(all: &[T], of: impl for<'one> Fn(&'one T) -> Vec<&'one String>) -> B
         .collect()
 }
 
-/// Shows one of a policy's settings.
+/// Reads a setting of a policy as a person reads it.
 type Setting = fn(&Policy) -> String;
 
 struct Found<'nodes> {

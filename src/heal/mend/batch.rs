@@ -4,6 +4,7 @@
 //! done. What a `DELETE` took too much is always written again, even if the gate has opened: the source has it, and whatever a
 //! client wrote meanwhile the next try takes from the source.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use super::kept::text_of;
 use super::lines::lines_of;
 use super::plan::{Change, Held, Span};
 use super::strip::{Strip, halves};
-use super::{GATE, Mend, PAUSE, close_gate};
+use super::{Mend, PAUSE, close_gate};
 use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError, Slice, Written, text};
 use crate::heal::place::{Fields, Tags};
@@ -42,6 +43,12 @@ enum Attempt {
     Done,
     /// The gate has opened, or is about to.
     NotInTime,
+}
+
+/// Lines of one measurement.
+pub(super) struct Piece {
+    pub(super) measurement: String,
+    pub(super) lines: Vec<u8>,
 }
 
 /// What is to be done to one node for one strip.
@@ -91,7 +98,7 @@ impl Mend<'_> {
     }
 
     async fn attempt(&mut self, batch: &[Strip]) -> Result<Attempt, WorkError> {
-        let closed = close_gate(self.relay, self.progress).await?;
+        let closed = close_gate(self.relay, self.names, self.progress).await?;
         let began = Instant::now();
         let attempt = self.under_gate(batch, &closed).await;
         drop(closed);
@@ -111,7 +118,7 @@ impl Mend<'_> {
         };
         let (tasks, contradictory) = tasks?;
         for (node, tasks) in tasks {
-            if closed.left() < GATE / 4 {
+            if closed.left() < self.reserve() {
                 return Ok(Attempt::NotInTime);
             }
             self.carry_out(node, tasks, closed).await?;
@@ -149,10 +156,13 @@ impl Mend<'_> {
                         deletes: Vec::new(),
                     };
                     if !task.change.removals.is_empty() {
-                        if !keys.contains_key(&node) {
-                            keys.insert(node, self.tag_keys(node, &strip.slice).await?);
-                        }
-                        if !self.complete(node, &mut task, keys.get(&node)).await? {
+                        let known = match keys.entry(node) {
+                            Entry::Occupied(known) => known.into_mut(),
+                            Entry::Vacant(place) => {
+                                place.insert(self.tag_keys(node, &strip.slice).await?)
+                            }
+                        };
+                        if !self.complete(node, &mut task, known).await? {
                             continue;
                         }
                     }
@@ -168,11 +178,9 @@ impl Mend<'_> {
         &self,
         node: usize,
         task: &mut Task<'_>,
-        keys: Option<&BTreeSet<String>>,
+        keys: &BTreeSet<String>,
     ) -> Result<bool, WorkError> {
         let strip = task.strip;
-        let no_keys = BTreeSet::new();
-        let keys = keys.unwrap_or(&no_keys);
         let special = |key: &&String| SPECIAL_KEYS.contains(&key.as_str());
         if let Some(key) = keys.iter().find(special) {
             self.progress.note(format!(
@@ -261,10 +269,10 @@ impl Mend<'_> {
             }
         }
         self.kept.keep(at, node.name(), &kept)?;
-        let mut lines: BTreeMap<(String, String), Vec<Vec<u8>>> = BTreeMap::new();
+        let mut lines: BTreeMap<(String, String), Vec<Piece>> = BTreeMap::new();
         let mut failed = None;
         for task in tasks {
-            if !task.deletes.is_empty() && closed.left() < GATE / 4 {
+            if !task.deletes.is_empty() && closed.left() < self.reserve() {
                 // The next try does it.
                 continue;
             }
@@ -289,7 +297,12 @@ impl Mend<'_> {
                     self.tally.inexpressible(at, database, left_out);
                 }
                 let of_policy = lines.entry((database.clone(), policy.clone())).or_default();
-                of_policy.extend((!text.is_empty()).then_some(text));
+                if !text.is_empty() {
+                    of_policy.push(Piece {
+                        measurement: measurement.clone(),
+                        lines: text,
+                    });
+                }
             }
         }
         for ((database, policy), pieces) in lines {
@@ -299,26 +312,31 @@ impl Mend<'_> {
     }
 
     /// Writes lines, whatever it takes: some may have been deleted.
-    async fn write(
+    pub(super) async fn write(
         &mut self,
         at: usize,
         node: &Node,
         (database, policy): (&str, &str),
-        pieces: Vec<Vec<u8>>,
+        pieces: Vec<Piece>,
     ) -> Result<(), WorkError> {
         // What is to be written, the next one last.
         let mut left = joined(pieces);
         left.reverse();
         while let Some(pieces) = left.pop() {
-            match write_patiently(node, database, policy, pieces.concat().into()).await {
+            let lines: Vec<u8> = pieces
+                .iter()
+                .flat_map(|piece| &piece.lines)
+                .copied()
+                .collect();
+            match write_patiently(node, database, policy, lines.into()).await {
                 Ok(Written::All) => {}
                 Ok(Written::Expired(points)) => self.tally.expired(at, database, points),
                 Err(NodeError::Refused { .. }) if pieces.len() > 1 => {
                     left.extend(pieces.into_iter().map(|piece| vec![piece]));
                 }
                 Err(error @ NodeError::Refused { .. }) => {
-                    self.progress
-                        .note(format!("not mended in {database}.{policy}: {error}"));
+                    let measurement = pieces.first().map(|piece| piece.measurement.clone());
+                    self.refused(at, database, measurement.unwrap_or_default(), &error);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -328,17 +346,17 @@ impl Mend<'_> {
 }
 
 /// Pieces that are written at once.
-fn joined(pieces: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
-    let mut joined: Vec<Vec<Vec<u8>>> = Vec::new();
+fn joined(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
+    let mut joined: Vec<Vec<Piece>> = Vec::new();
     let mut bytes = 0;
     for piece in pieces {
         match joined.last_mut() {
-            Some(last) if bytes + piece.len() <= MOST_BYTES => {
-                bytes += piece.len();
+            Some(last) if bytes + piece.lines.len() <= MOST_BYTES => {
+                bytes += piece.lines.len();
                 last.push(piece);
             }
             _ => {
-                bytes = piece.len();
+                bytes = piece.lines.len();
                 joined.push(vec![piece]);
             }
         }
@@ -456,9 +474,13 @@ mod tests {
 
     #[test]
     fn lines_are_joined_up_to_a_bound() {
-        let pieces = vec![vec![0; MOST_BYTES / 2]; 3];
-        let lengths: Vec<usize> = joined(pieces).iter().map(Vec::len).collect();
+        let piece = |bytes| Piece {
+            measurement: "m".to_owned(),
+            lines: vec![0; bytes],
+        };
+        let pieces = [1, 1, 1].map(|_| piece(MOST_BYTES / 2));
+        let lengths: Vec<usize> = joined(pieces.into()).iter().map(Vec::len).collect();
         assert_eq!(lengths, [2, 1]);
-        assert_eq!(joined(vec![vec![0; 2 * MOST_BYTES]]).len(), 1);
+        assert_eq!(joined(vec![piece(2 * MOST_BYTES)]).len(), 1);
     }
 }

@@ -93,14 +93,8 @@ pub(super) fn text_of(node: &str, slice: &Slice, tags: &Tags, held: &Held) -> Ve
     if held.is_empty() {
         return text;
     }
-    let Slice {
-        database,
-        policy,
-        measurement,
-        ..
-    } = slice;
-    let of = format!("# node {node:?} database {database:?} policy {policy:?}\n");
-    text.extend_from_slice(of.as_bytes());
+    text.extend_from_slice(head_of(node, slice).as_bytes());
+    let measurement = &slice.measurement;
     for (time, fields) in held {
         let series = series_of(tags, std::iter::once((time, fields)));
         if append_lines(&mut text, measurement, &series) > 0 {
@@ -109,6 +103,14 @@ pub(super) fn text_of(node: &str, slice: &Slice, tags: &Tags, held: &Held) -> Ve
         }
     }
     text
+}
+
+/// The comment before lines.
+pub(super) fn head_of(node: &str, slice: &Slice) -> String {
+    let Slice {
+        database, policy, ..
+    } = slice;
+    format!("# node {node:?} database {database:?} policy {policy:?}\n")
 }
 
 #[cfg(test)]

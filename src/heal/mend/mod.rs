@@ -6,6 +6,7 @@
 //! | `strip` | the times of a series that are mended together, and batches of them |
 //! | `plan` | what has to be done to a node for the points of a series |
 //! | `batch` | under the relay's gate: reads again, keeps what it changes, deletes and writes |
+//! | `types` | copies a measurement whole in which a field has another type |
 //! | `kept` | the files with what was overwritten or deleted |
 //! | `lines` | points as lines |
 //! | `tally` | what was done, for a person |
@@ -19,8 +20,9 @@ mod plan;
 mod schemas;
 mod strip;
 mod tally;
+mod types;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +33,7 @@ use self::kept::Kept;
 use self::plan::{Change, Held, like_source, union};
 use self::strip::{Strip, batches};
 use self::tally::Tally;
+use self::types::Conflict;
 use super::compare::{self, Words};
 use super::error::WorkError;
 use super::node::Node;
@@ -41,9 +44,6 @@ use crate::relay::{GateClosed, GateError, Relay};
 
 /// Findings that wait to be taken.
 const FINDINGS: usize = 16;
-
-/// How long the gate stays closed at most.
-const GATE: Duration = Duration::from_secs(2);
 
 /// How long nodes that are behind are waited for before a batch.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -64,6 +64,8 @@ struct Mend<'work> {
     policies: BTreeMap<String, Vec<String>>,
     kept: Kept,
     tally: Tally,
+    /// Where a field has another type than the source's.
+    conflicts: BTreeSet<Conflict>,
 }
 
 /// Makes these nodes hold what `source` holds where they differ; without one, what any of them holds. A dry run changes nothing.
@@ -107,9 +109,10 @@ pub(super) async fn run(
         policies: BTreeMap::new(),
         kept: Kept::new(folder, able.len()),
         tally: Tally::default(),
+        conflicts: BTreeSet::new(),
     };
     mend.schemas(dry_run).await?;
-    let mended = mend.points(dry_run).await;
+    let mended = mend.all_points(dry_run).await;
     for path in mend.kept.paths() {
         progress.note(format!(
             "what was overwritten or deleted is in {}",
@@ -119,13 +122,7 @@ pub(super) async fn run(
     mend.tally.say(&names, dry_run, progress);
     mended?;
     if !dry_run {
-        progress.step("comparing again");
-        let (found, findings) = mpsc::channel(FINDINGS);
-        let (done, ()) = tokio::join!(
-            compare::find(relay, &able, places, progress, found),
-            compare::tell(findings, &names, progress)
-        );
-        done?;
+        mend.compare_again().await?;
     }
     match left_out.is_empty() {
         true => Ok(()),
@@ -144,6 +141,52 @@ fn unable(what: String, left_out: &[String]) -> WorkError {
 }
 
 impl Mend<'_> {
+    /// What of the gate's time a change must have left to be begun.
+    fn reserve(&self) -> Duration {
+        self.relay.settings().heal.gate / 4
+    }
+
+    async fn all_points(&mut self, dry_run: bool) -> Result<(), WorkError> {
+        self.points(dry_run).await?;
+        if self.copy_measurements().await? {
+            // What clients wrote while the gate opened on a copy.
+            self.points(dry_run).await?;
+        }
+        Ok(())
+    }
+
+    /// Names what differs still; if nothing does, the dead letters of these places are closed.
+    async fn compare_again(&self) -> Result<(), WorkError> {
+        let (relay, progress) = (self.relay, self.progress);
+        progress.step("comparing again");
+        let head = relay.head();
+        let settled = relay.settled(PATIENCE).await;
+        let (found, findings) = mpsc::channel(FINDINGS);
+        let (done, ()) = tokio::join!(
+            compare::find(relay, self.nodes, self.places, progress, found),
+            compare::tell(findings, self.names, progress)
+        );
+        done?;
+        let Compared {
+            databases,
+            from,
+            until,
+            full: _,
+        } = self.places;
+        // Of a record on which a node has no verdict no letter says anything.
+        if progress.differing() > 0 || settled.is_err() || from.is_some() || until.is_some() {
+            return Ok(());
+        }
+        let names = self.names;
+        let closed = relay.settle_dead_letters(names, databases, head).await;
+        if closed > 0 {
+            progress.note(format!(
+                "{closed} dead letters are closed, because the nodes hold the same"
+            ));
+        }
+        Ok(())
+    }
+
     /// Finds the points that differ, and ends that as they are found.
     async fn points(&mut self, dry_run: bool) -> Result<(), WorkError> {
         let (found, findings) = mpsc::channel(FINDINGS);
@@ -230,14 +273,17 @@ impl Mend<'_> {
     }
 }
 
-/// Closes the relay's gate, as soon as the nodes are near enough.
+/// Closes the relay's gate, as soon as these nodes are near enough.
 async fn close_gate<'relay>(
     relay: &'relay Relay,
+    nodes: &[String],
     progress: &Progress,
 ) -> Result<GateClosed<'relay>, WorkError> {
+    // A node that is not mended need not have come so far.
+    let awaited = |name: &str| nodes.iter().any(|node| node == name);
     let tried = async {
         loop {
-            match relay.close_gate(PATIENCE, GATE).await {
+            match relay.close_gate(PATIENCE, awaited).await {
                 Ok(closed) => return Ok(closed),
                 Err(GateError::IsClosed) => tokio::time::sleep(PAUSE).await,
                 Err(GateError::NotSettled(error)) => {

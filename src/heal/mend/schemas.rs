@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{GATE, Mend, close_gate};
+use super::{Mend, close_gate};
 use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError, text};
 use crate::heal::schema::{Database, Policy, Schema};
@@ -73,13 +73,13 @@ impl Mend<'_> {
             }
             return Ok(());
         }
-        let closed = close_gate(self.relay, self.progress).await?;
+        let closed = close_gate(self.relay, self.names, self.progress).await?;
         // A client may have dropped it since.
         if !has_database(source, &wanted.database).await? {
             return Ok(());
         }
         for statement in &wanted.statements {
-            if closed.left() < GATE / 4 {
+            if closed.left() < self.reserve() {
                 self.progress.note(format!(
                     "on {} was not run in time: {statement}",
                     node.name()

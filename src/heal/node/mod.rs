@@ -248,7 +248,8 @@ impl Node {
             Verdict::Applied => Ok(Written::All),
             // InfluxDB always says how many.
             Verdict::Expired { dropped } => Ok(Written::Expired(dropped.unwrap_or(1))),
-            Verdict::TryAgain(_) => Err(self.busy(status, words())),
+            // A shard that failed to open stays so until the node starts again.
+            Verdict::TryAgain(_) | Verdict::ShardFailed => Err(self.busy(status, words())),
             Verdict::Unauthorized => Err(self.unauthorized(status, words())),
             Verdict::Refused
             | Verdict::DatabaseNotFound

@@ -126,12 +126,15 @@ fn what_one_node_has_another_gets_unchanged() {
 
 /// A short name of letters that lines, statements, or both treat specially.
 fn odd_name(random: &mut fastrand::Rng) -> String {
-    const LETTERS: [char; 14] = [
-        'a', 'b', '\\', '\\', ' ', ',', '=', '"', '\'', '#', '\t', '\n', '\r', 'ü',
+    const SPECIAL: [char; 12] = [
+        '\\', '\\', ' ', ',', '=', '"', '\'', '#', '\t', '\n', '\r', 'ü',
     ];
-    (0..random.usize(1..=5))
-        .map(|_| LETTERS[random.usize(..LETTERS.len())])
-        .collect()
+    let length = random.usize(1..=5);
+    let letter = |_| match random.bool() {
+        true => SPECIAL[random.usize(..SPECIAL.len())],
+        false => random.lowercase(),
+    };
+    (0..length).map(letter).collect()
 }
 
 #[test]
@@ -144,7 +147,8 @@ fn names_of_any_letters_are_written_right_or_left_out() {
         node.ask("", "CREATE DATABASE \"d b\"").await.unwrap();
         let (mut lines, mut written, mut left_out) = (Vec::new(), Vec::new(), 0);
         for time in 0..1000 {
-            let measurement = odd_name(&mut random);
+            // InfluxQL has no way to write a `\r`.
+            let measurement = odd_name(&mut random).replace('\r', "r");
             let series = Series {
                 tags: vec![(odd_name(&mut random), odd_name(&mut random))],
                 fields: vec![odd_name(&mut random)],
@@ -172,10 +176,12 @@ fn names_of_any_letters_are_written_right_or_left_out() {
                 }
             }
         }
-        found.sort_by_key(|(_, series)| series.rows[0].0);
-        for (found, written) in found.iter().zip(&written) {
-            assert_eq!(found, written);
-        }
+        let missing: Vec<_> = written.iter().filter(|one| !found.contains(one)).collect();
+        let other: Vec<_> = found.iter().filter(|one| !written.contains(one)).collect();
+        assert!(
+            missing.is_empty() && other.is_empty(),
+            "{missing:#?} {other:#?}"
+        );
         assert_eq!(found.len(), written.len());
     });
 }

@@ -315,6 +315,8 @@ impl Planner<'_> {
         let reason = if front.binds.is_empty() {
             "left out, because no address is left that haflux can listen at"
         } else if let Some(path) = metrics.as_ref().filter(|_| leads_nowhere)
+            // server.metrics_bind speaks no TLS.
+            && front.tls.is_none()
             && self.plan.metrics.is_none()
         {
             self.metrics_alone(section, opening, front, path);
@@ -370,7 +372,7 @@ impl Planner<'_> {
         });
     }
 
-    /// Leaves out addresses that another frontend has, and gives one that listens with TLS only an address of this machine.
+    /// Leaves out addresses that another frontend has, and gives one that should speak TLS and cannot an address of this machine.
     fn binds(&mut self, opening: &Statement, front: &mut Front) {
         let mut taken: Vec<SocketAddr> = self.plan.addresses();
         let mut binds: Vec<Bind> = Vec::new();
@@ -399,7 +401,7 @@ impl Planner<'_> {
             }
         }
         if binds.is_empty()
-            && let Some((id, wanted)) = front.tls.first()
+            && let Some((id, wanted)) = front.without_tls.first()
         {
             let free = (wanted.port()..=u16::MAX)
                 .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))

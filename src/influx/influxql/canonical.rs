@@ -70,6 +70,8 @@ impl fmt::Debug for Credentials {
 pub struct AnswerShape {
     /// The unit of times; nothing means RFC 3339.
     pub epoch: Option<Vec<u8>>,
+    /// How times are written, since 1.12, as it was written: a node refuses what it does not know.
+    pub time_format: Option<Vec<u8>>,
     /// One JSON document for each chunk.
     pub chunked: bool,
     /// The rows of a chunk, as it was written.
@@ -167,6 +169,7 @@ impl Canonical {
             parameters: only(&candidates, "params")?.map(<[u8]>::to_vec),
             answer: AnswerShape {
                 epoch: first("epoch"),
+                time_format: first("time_format"),
                 chunked: candidates.chunked(),
                 chunk_size: first("chunk_size"),
                 pretty: url("pretty") == Some(b"true"),
@@ -212,6 +215,9 @@ impl AnswerShape {
         let mut text = String::new();
         if let Some(epoch) = &self.epoch {
             append(&mut text, "epoch", epoch);
+        }
+        if let Some(format) = &self.time_format {
+            append(&mut text, "time_format", format);
         }
         if self.chunked {
             append(&mut text, "chunked", b"true");

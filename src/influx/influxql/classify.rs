@@ -30,6 +30,12 @@ pub enum Refusal {
     /// A NUL byte in the query.
     #[error("a query must not contain a NUL byte")]
     NulByte,
+    /// A Flux query that each node would carry out, and that would act once for each, or differently on each.
+    #[error(
+        "this Flux query is not replicated: each InfluxDB node would carry it out, and it imports a package by which it may act \
+         outside of InfluxDB, or whose values differ from node to node; send it to one node itself"
+    )]
+    Flux,
     /// More of something than a request may hold.
     #[error(transparent)]
     Exceeded(#[from] Exceeded),

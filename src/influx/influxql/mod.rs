@@ -54,7 +54,7 @@
 //!
 //! # The clock ([`time`])
 //!
-//! `SELECT … INTO` and `DELETE` are pinned to the moment of their acceptance.
+//! `SELECT … INTO` and `DELETE` are pinned to the moment of their acceptance, and so is Flux that writes (`flux_now`).
 //!
 //! # Secrets ([`redact()`])
 //!
@@ -64,7 +64,8 @@ mod canonical;
 mod classify;
 mod condition;
 mod databases;
-mod flux;
+pub(crate) mod flux;
+pub(crate) mod flux_now;
 mod keyword;
 mod limits;
 mod media_type;

@@ -12,11 +12,11 @@
 use std::borrow::Cow;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
-use super::classify::{Class, Kind, classify_within};
+use super::classify::{Class, Kind, Refusal, classify_within};
 use super::databases::Databases;
-use super::flux::{self, Encoding};
+use super::flux::{self, Effect, Encoding};
 use super::limits::{Exceeded, Limits, check_nesting};
 use super::media_type::Form;
 use super::multipart;
@@ -294,13 +294,12 @@ pub fn classify_request(request: &Request<'_>, limits: &Limits) -> Option<Class>
         Endpoint::Query => classify_query(request, limits),
         Endpoint::FluxQuery if reads => Class::other(Kind::Read, Databases::Unknown, "Flux"),
         Endpoint::FluxQuery => {
-            let encoded = request.headers.contains_key(CONTENT_ENCODING);
-            let writes = encoded || flux::may_write(request.body, flux_encoding(request.headers));
-            Class::other(
-                if writes { Kind::Change } else { Kind::Read },
-                Databases::Unknown,
-                "Flux",
-            )
+            let kind = match flux::effect(request.body, flux_encoding(request.headers)) {
+                Effect::Unrepeatable => Kind::Refused(Refusal::Flux),
+                Effect::Reads if !request.headers.contains_key(CONTENT_ENCODING) => Kind::Read,
+                Effect::Reads | Effect::Writes => Kind::Change,
+            };
+            Class::other(kind, Databases::Unknown, "Flux")
         }
         Endpoint::Delete | Endpoint::Buckets => {
             let name = if endpoint == Endpoint::Delete {
@@ -370,17 +369,27 @@ fn flux_encoding(headers: &HeaderMap) -> Encoding {
     let (Some(only), None) = (types.next(), types.next()) else {
         return Encoding::Unknown;
     };
-    let only = only.as_bytes().to_ascii_lowercase();
-    let media = only
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii();
-    match media {
+    match media_type(only).as_slice() {
         b"application/vnd.flux" => Encoding::Plain,
         b"application/json" => Encoding::Json,
         _ => Encoding::Unknown,
     }
+}
+
+/// What stands before the parameters of a `Content-Type`, in lower case.
+fn media_type(value: &HeaderValue) -> Vec<u8> {
+    let media = value.as_bytes().split(|byte| *byte == b';').next();
+    media.unwrap_or_default().trim_ascii().to_ascii_lowercase()
+}
+
+/// How InfluxDB reads the body of a Flux request; nothing if it refuses the request because it names no `Content-Type`.
+pub(crate) fn flux_body(headers: &HeaderMap) -> Option<Encoding> {
+    // Of several it takes the first one; what it does not know is JSON.
+    let first = headers.get(CONTENT_TYPE)?;
+    Some(match media_type(first) {
+        media if media == b"application/vnd.flux" => Encoding::Plain,
+        _ => Encoding::Json,
+    })
 }
 
 /// How long a text is whose escapes are undone, if none of them is broken.

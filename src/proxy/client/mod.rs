@@ -23,11 +23,13 @@ mod stream;
 mod target;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{Ssl, Stream};
 use pingora::proxy::Session;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -141,6 +143,11 @@ impl Client {
             limits,
             is_known: false,
         }
+    }
+
+    /// What its TLS is, if the connection has any.
+    pub(in crate::proxy) fn tls(&self) -> Option<Arc<SslDigest>> {
+        self.stream.get_ssl_digest()
     }
 
     /// Waits for the client's next request.

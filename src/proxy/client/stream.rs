@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
     TimingDigest, UniqueID, UniqueIDType,
@@ -40,6 +41,8 @@ pub(super) struct ClientStream {
     /// Nothing once a tunnel has taken it. The mutex is never contended: only the tunnel comes by a shared reference.
     inner: Mutex<Option<Stream>>,
     digest: Option<Arc<SocketDigest>>,
+    /// What is spoken inside TLS.
+    spoken: Option<Arc<SslDigest>>,
     /// What came and belongs to no request yet.
     ahead: BytesMut,
     /// What is written and waits for the rest of its answer; it has a buffer only meanwhile.
@@ -69,6 +72,7 @@ impl ClientStream {
     pub(super) fn new(inner: Stream, rate: Rate) -> Self {
         Self {
             digest: inner.get_socket_digest(),
+            spoken: inner.get_ssl_digest(),
             inner: Mutex::new(Some(inner)),
             ahead: BytesMut::new(),
             held: BytesMut::new(),
@@ -394,7 +398,11 @@ impl UniqueID for ClientStream {
     }
 }
 
-impl Ssl for ClientStream {}
+impl Ssl for ClientStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.spoken.clone()
+    }
+}
 
 impl GetTimingDigest for ClientStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {

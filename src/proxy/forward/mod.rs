@@ -226,7 +226,7 @@ impl Forward<'_> {
         address: SocketAddr,
         lost: impl Future<Output = ()>,
     ) -> pingora::Result<Result<Started, Failure>> {
-        let forwarded_for = serving.config.forwarded_for.then(|| context.source());
+        let forwarded_for = serving.config.forwarded_for.then(|| context.forwarded());
         let (header, body) = (session.req_header(), self.body.bytes());
         let request = Request::new(header, body, forwarded_for, self.upgrade.as_ref(), address)?;
         let mut progress = Progress::default();

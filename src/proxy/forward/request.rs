@@ -25,12 +25,12 @@ pub(in crate::proxy) struct Request {
 }
 
 impl Request {
-    /// What goes to the server at `address` for a client's request with this header and body. `forwarded_for` names the client, and
-    /// `upgrade` a protocol to change to.
+    /// What goes to the server at `address` for a client's request with this header and body. `forwarded_for` names the client and
+    /// its scheme, and `upgrade` a protocol to change to.
     pub(in crate::proxy) fn new(
         header: &RequestHeader,
         body: &Bytes,
-        forwarded_for: Option<IpAddr>,
+        forwarded_for: Option<(IpAddr, &'static str)>,
         upgrade: Option<&HeaderValue>,
         address: SocketAddr,
     ) -> pingora::Result<Self> {
@@ -76,11 +76,11 @@ impl Request {
         {
             put(b"Content-Length", body.len().to_string().as_bytes());
         }
-        if let Some(client) = forwarded_for {
+        if let Some((client, scheme)) = forwarded_for {
             let chain = forwarded_for::chain(headers, client);
             put(forwarded_for::FOR.as_bytes(), &chain);
             if !headers.contains_key(forwarded_for::PROTO) {
-                put(forwarded_for::PROTO.as_bytes(), b"http");
+                put(forwarded_for::PROTO.as_bytes(), scheme.as_bytes());
             }
         }
         if let Some(protocol) = upgrade {
@@ -197,7 +197,7 @@ mod tests {
         let request = Request::new(
             &header,
             &Bytes::new(),
-            Some(client),
+            Some((client, "http")),
             Some(&upgrade),
             ADDRESS,
         )

@@ -1,47 +1,28 @@
-//! How many connections a frontend takes: in all, waiting, and from one address. It outlives a reload, which may change the limits.
+//! How many connections a frontend takes: in all, waiting, from one address, and inside a handshake. It outlives a reload, which may change
+//! the limits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
+use super::slots::{Slot, Slots};
 use crate::config::model;
 use crate::proxy::client::Sources;
 
 /// The connections of one frontend, counted.
 #[derive(Debug)]
 pub(in crate::proxy) struct Admission {
-    slots: Arc<Semaphore>,
-    size: Mutex<Size>,
-    /// Connections that wait for a slot.
-    waiting: AtomicUsize,
+    connections: Arc<Slots>,
+    handshakes: Arc<Slots>,
     sources: Sources,
-}
-
-#[derive(Debug)]
-struct Size {
-    /// How many slots there are to be, and how many connections may wait for one.
-    most: usize,
-    /// Slots that are to go once their connections have ended.
-    excess: usize,
-}
-
-/// A connection's slot, until it is dropped.
-#[derive(Debug)]
-pub(in crate::proxy) struct Slot {
-    admission: Arc<Admission>,
-    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Admission {
     pub(in crate::proxy) fn new(config: &model::Frontend) -> Arc<Self> {
-        let most = most(config);
         Arc::new(Self {
-            slots: Arc::new(Semaphore::new(most)),
-            size: Mutex::new(Size { most, excess: 0 }),
-            waiting: AtomicUsize::new(0),
+            connections: Slots::new(config.max_connections),
+            handshakes: Slots::new(most_handshakes(config)),
             sources: Sources::new(config.max_connections_per_source),
         })
     }
@@ -49,17 +30,8 @@ impl Admission {
     /// The limits of `config` from now on. Connections that are there stay, also where they are past them.
     pub(in crate::proxy) fn change(&self, config: &model::Frontend) {
         self.sources.change(config.max_connections_per_source);
-        let wanted = most(config);
-        let mut size = self.size.lock();
-        if let Some(fewer) = size.most.checked_sub(wanted) {
-            size.excess += fewer - self.slots.forget_permits(fewer);
-        } else {
-            let more = wanted - size.most;
-            let kept = more.min(size.excess);
-            size.excess -= kept;
-            self.slots.add_permits(more - kept);
-        }
-        size.most = wanted;
+        self.connections.change(config.max_connections);
+        self.handshakes.change(most_handshakes(config));
     }
 
     /// Who has connections here.
@@ -68,89 +40,16 @@ impl Admission {
     }
 
     /// A slot for a connection, waited for at most `wait`. `None` if it must be closed: too many wait, or it waited too long.
-    pub(in crate::proxy) async fn slot(self: &Arc<Self>, wait: Duration) -> Option<Slot> {
-        if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
-            return Some(self.occupied(permit));
-        }
-        let most = self.size.lock().most;
-        let _waiting = Waiting::enter(&self.waiting, most)?;
-        let permit = tokio::time::timeout(wait, Arc::clone(&self.slots).acquire_owned()).await;
-        Some(self.occupied(permit.ok()?.ok()?))
+    pub(in crate::proxy) async fn slot(&self, wait: Duration) -> Option<Slot> {
+        self.connections.occupy(Instant::now() + wait).await
     }
 
-    fn occupied(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Slot {
-        Slot {
-            admission: Arc::clone(self),
-            permit: Some(permit),
-        }
+    /// The same for a handshake.
+    pub(super) async fn handshake(&self, deadline: Instant) -> Option<Slot> {
+        self.handshakes.occupy(deadline).await
     }
 }
 
-fn most(config: &model::Frontend) -> usize {
-    config.max_connections.min(Semaphore::MAX_PERMITS)
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut size = self.admission.size.lock();
-        if size.excess > 0
-            && let Some(permit) = self.permit.take()
-        {
-            size.excess -= 1;
-            permit.forget();
-        }
-    }
-}
-
-/// One that waits, until it is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn enter(count: &'a AtomicUsize, most: usize) -> Option<Self> {
-        // Dropped at once, if there are too many: then it is not counted.
-        let guard = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(guard)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proxy::tests::harness::{self, BACKEND};
-
-    fn of(most: usize) -> model::Frontend {
-        model::Frontend {
-            max_connections: most,
-            ..harness::frontend(BACKEND)
-        }
-    }
-
-    #[tokio::test]
-    async fn fewer_slots_count_from_the_connections_that_end_and_more_at_once() {
-        let admission = Admission::new(&of(3));
-        let slot = || admission.slot(Duration::from_millis(1));
-        let (one, two) = (slot().await.unwrap(), slot().await.unwrap());
-        admission.change(&of(1));
-        assert!(slot().await.is_none(), "two have what one may have");
-        drop(one);
-        assert!(slot().await.is_none(), "one is left, and no more may be");
-        drop(two);
-        let one = slot().await.expect("the one slot that there is");
-        assert!(slot().await.is_none());
-        admission.change(&of(2));
-        let two = slot().await.expect("a second one at once");
-        assert!(slot().await.is_none());
-        // Down and up again while both are there leaves two.
-        admission.change(&of(1));
-        admission.change(&of(2));
-        drop((one, two));
-        let _both = (slot().await.expect("one"), slot().await.expect("two"));
-        assert!(slot().await.is_none());
-    }
+fn most_handshakes(config: &model::Frontend) -> usize {
+    config.tls.as_ref().map_or(1, |tls| tls.max_handshakes)
 }

@@ -48,6 +48,8 @@ pub struct BoundListeners(Vec<Vec<BoundListener>>);
 #[derive(Debug)]
 pub(super) struct BoundListener {
     address: SocketAddr,
+    /// As the configuration says it: with port 0, if that stands there.
+    configured: SocketAddr,
     socket: Socket,
     /// Somebody else has it too, and gives it to who comes next.
     is_inherited: bool,
@@ -56,6 +58,11 @@ pub(super) struct BoundListener {
 impl BoundListener {
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its address as the configuration says it.
+    pub(super) fn configured(&self) -> SocketAddr {
+        self.configured
     }
 
     pub(super) fn is_inherited(&self) -> bool {
@@ -114,9 +121,9 @@ fn bind(address: SocketAddr) -> io::Result<BoundListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    let address = socket.local_addr()?.as_socket().unwrap_or(address);
     Ok(BoundListener {
-        address,
+        address: socket.local_addr()?.as_socket().unwrap_or(address),
+        configured: address,
         socket,
         is_inherited: false,
     })
@@ -126,6 +133,7 @@ fn take_over(address: SocketAddr, socket: std::net::TcpListener) -> io::Result<B
     socket.set_nonblocking(true)?;
     Ok(BoundListener {
         address,
+        configured: address,
         socket: socket.into(),
         is_inherited: true,
     })

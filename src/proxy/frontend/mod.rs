@@ -1,12 +1,17 @@
 //! A frontend's connections: how many there are, what becomes of each of their requests, and how they end at a stop.
 //!
 //! Each new connection is given to a [reactor](crate::reactors), on which all of its requests are served: each one's header is
-//! read and judged by the [client's side](crate::proxy::client) and then answered by Pingora's `HttpProxy`.
+//! read and judged by the [client's side](crate::proxy::client) and then answered by Pingora's `HttpProxy`. On an address that speaks TLS
+//! the handshake comes before that (`transport`).
+//!
+//! `admission` counts connections and handshakes, `slots` holds them to a limit.
 
 mod accept;
 pub(super) mod admission;
 mod last_connections;
 pub(super) mod listener;
+mod slots;
+mod transport;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -20,6 +25,7 @@ use pingora::protocols::Stream;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use self::accept::Accepted;
 use self::listener::BoundListener;
@@ -114,9 +120,9 @@ impl Frontend {
     /// not cut off.
     async fn accept(&self, socket: BoundListener, mut closed: watch::Receiver<bool>) {
         let is_inherited = socket.is_inherited();
-        let address = socket.address();
+        let (address, configured) = (socket.address(), socket.configured());
         let socket = socket.into_std();
-        let serve = |accepted| self.serve(accepted);
+        let serve = |accepted| self.serve(accepted, configured);
         tokio::select! {
             Err(error) = accept::accept_all(&socket, serve) => {
                 log::error!("nothing more is accepted on {address}: {error}");
@@ -128,11 +134,11 @@ impl Frontend {
         }
     }
 
-    fn serve(&self, accepted: Accepted) {
+    fn serve(&self, accepted: Accepted, on: SocketAddr) {
         let (connections, stop) = (Arc::clone(&self.connections), self.stop.clone());
         self.reactors.spawn(async move {
             if let Some(stream) = accepted.into_stream() {
-                connections.serve(Box::new(stream), &stop).await;
+                connections.serve(Box::new(stream), on, &stop).await;
             }
         });
     }
@@ -157,8 +163,8 @@ impl Connections {
         slot
     }
 
-    /// Serves one connection to its end.
-    async fn serve(&self, stream: Stream, stop: &ShutdownWatch) {
+    /// Serves one connection, which came on the address `on`, to its end.
+    async fn serve(&self, mut stream: Stream, on: SocketAddr, stop: &ShutdownWatch) {
         let digest = stream.get_socket_digest();
         let address = digest.as_ref().and_then(|digest| digest.peer_addr());
         let client = address.and_then(|address| address.as_inet().copied());
@@ -178,6 +184,22 @@ impl Connections {
         let Some(proxy) = self.proxies.get(reactors::here()) else {
             return;
         };
+        if let Some(acceptor) = serving.acceptor.as_ref().filter(|one| one.is_for(on)) {
+            let (admission, stats) = (&serving.admission, &stats.tls);
+            let deadline = Instant::now() + wait;
+            // Boxed, so that an idle connection does not hold its place.
+            let made = Box::pin(transport::secure(
+                stream, acceptor, admission, stats, deadline,
+            ));
+            stream = tokio::select! {
+                biased;
+                made = made => match made {
+                    Some(stream) => stream,
+                    None => return,
+                },
+                _ = &mut over => return,
+            };
+        }
         let mut next = Some(Client::new(stream, Limits::of(&serving.config)));
         drop(serving);
         while let Some(mut connection) = next.take() {
@@ -236,10 +258,12 @@ impl Connections {
             ..Finished::default()
         });
         if logging::has_access_log() {
+            let tls = connection.tls();
             let frontends = &serving.shared.stats.frontends;
             let line = Line {
                 at: SystemTime::now(),
                 client,
+                tls: tls.as_deref(),
                 frontend: &serving.config.name,
                 backend: None,
                 server: None,

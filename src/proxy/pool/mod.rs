@@ -121,7 +121,11 @@ impl Pool {
                     handle,
                     config: server.clone(),
                     stats: Arc::clone(stats),
-                    idle: IdleConnections::new(config.server_keep_alive, reactors),
+                    idle: IdleConnections::new(
+                        config.server_keep_alive,
+                        config.pool_max_connections,
+                        reactors,
+                    ),
                     streak,
                 }
             })

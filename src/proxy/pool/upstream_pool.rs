@@ -4,6 +4,7 @@
 //! and is looked at when it is taken. Each reactor has a list of its own, because a connection that another one waits for would wake
 //! both. One task sweeps all lists for what has lain too long.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,8 +17,6 @@ use crate::proxy::pool::Pool;
 use crate::reactors;
 use crate::relay::is_quiet;
 
-/// Most idle connections that a reactor keeps to one server.
-const MAX_IDLE: usize = 64;
 /// Between two sweeps.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -25,8 +24,10 @@ const SWEEP: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct IdleConnections {
     longest: Duration,
+    /// Most in a list.
+    most: usize,
     /// One a reactor.
-    lists: Vec<Mutex<Vec<Idle>>>,
+    lists: Vec<Mutex<VecDeque<Idle>>>,
 }
 
 #[derive(Debug)]
@@ -37,23 +38,24 @@ struct Idle {
 }
 
 impl IdleConnections {
-    /// Keeps each for `longest`. `reactors` is how many there are.
-    pub(crate) fn new(longest: Duration, reactors: usize) -> Self {
+    /// Keeps each for `longest`, and at most `most` in all. `reactors` is how many there are.
+    pub(crate) fn new(longest: Duration, most: usize, reactors: usize) -> Self {
         Self {
             longest,
+            most: most.div_ceil(reactors.max(1)),
             lists: (0..reactors.max(1)).map(|_| Mutex::default()).collect(),
         }
     }
 
     /// The list of this thread's reactor.
-    fn list(&self) -> Option<MutexGuard<'_, Vec<Idle>>> {
+    fn list(&self) -> Option<MutexGuard<'_, VecDeque<Idle>>> {
         self.lists.get(reactors::here()).map(Mutex::lock)
     }
 
     /// A connection to `address` that is still open, the most recently used first.
     pub(crate) fn take(&self, address: SocketAddr) -> Option<Stream> {
         loop {
-            let mut idle = self.list()?.pop()?;
+            let mut idle = self.list()?.pop_back()?;
             if idle.address == address
                 && idle.since.elapsed() < self.longest
                 && is_quiet(&mut idle.stream)
@@ -68,12 +70,12 @@ impl IdleConnections {
         let Some(mut list) = self.list() else {
             return;
         };
-        let dropped = (list.len() >= MAX_IDLE).then(|| list.remove(0));
-        list.push(Idle {
+        list.push_back(Idle {
             stream,
             address,
             since: Instant::now(),
         });
+        let dropped = (list.len() > self.most).then(|| list.pop_front());
         drop(list);
         drop(dropped);
     }
@@ -87,7 +89,7 @@ impl IdleConnections {
             let kept = all
                 .into_iter()
                 .filter_map(|mut idle| is_kept(&mut idle).then_some(idle))
-                .collect::<Vec<_>>();
+                .collect::<VecDeque<_>>();
             let mut list = list.lock();
             let newer = std::mem::replace(&mut *list, kept);
             list.extend(newer);

@@ -7,6 +7,7 @@
 //! - times in milliseconds, each counted from the moment before it: header read → server chosen → connected → header of the
 //!   answer; the last is the whole, from the header read to the last byte. -1: it did not come to that. HEADER is 0, because the
 //!   reading of headers is not timed, or -1 for a header that could not be read;
+//! - FRONTEND: its name, and `~` behind it if the client speaks TLS; the object has version and cipher;
 //! - HOW: see [`Termination`], and two dashes in place of cookies, which haflux does not use for balancing;
 //! - connections of the process and of the frontend, requests under way on the backend and on the server, and how often the
 //!   request was moved to another server (`+` before it, as HAProxy marks it);
@@ -21,6 +22,7 @@ use http::Version;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use percent_encoding::percent_decode;
+use pingora::protocols::tls::SslDigest;
 use serde::Serialize;
 
 use crate::logging::{AccessLine, rfc3339};
@@ -124,6 +126,8 @@ pub(crate) struct Line<'a> {
     /// When the request's header had been read.
     pub(crate) at: SystemTime,
     pub(crate) client: Option<SocketAddr>,
+    /// What the client's TLS is, if the connection has any.
+    pub(crate) tls: Option<&'a SslDigest>,
     pub(crate) frontend: &'a str,
     pub(crate) backend: Option<&'a str>,
     pub(crate) server: Option<&'a str>,
@@ -187,8 +191,9 @@ impl fmt::Display for Line<'_> {
         let date = date.strftime("%d/%b/%Y:%H:%M:%S.%3f");
         write!(
             f,
-            " [{date}] {} {}/{} ",
+            " [{date}] {}{} {}/{} ",
             self.frontend,
+            if self.tls.is_some() { "~" } else { "" },
             self.backend.unwrap_or(self.frontend),
             self.server()
         )?;
@@ -231,6 +236,10 @@ struct Object<'a> {
     kind: &'static str,
     client: Option<String>,
     client_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cipher: Option<&'a str>,
     began: String,
     frontend: &'a str,
     backend: Option<&'a str>,
@@ -269,6 +278,8 @@ impl AccessLine for Line<'_> {
                 .client
                 .map(|client| client.ip().to_canonical().to_string()),
             client_port: self.client.map(|client| client.port()),
+            tls_version: self.tls.map(|tls| &*tls.version),
+            tls_cipher: self.tls.map(|tls| &*tls.cipher),
             began: rfc3339(Timestamp::try_from(self.at).unwrap_or_default()),
             frontend: self.frontend,
             backend: self.backend,
@@ -429,6 +440,7 @@ mod tests {
         let line = Line {
             at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
             client: "[::ffff:10.0.0.9]:4321".parse().ok(),
+            tls: None,
             frontend: "influx_front",
             backend: Some("influx_back"),
             server: Some("influxlab2"),

@@ -1,7 +1,9 @@
 //! What is known of one request while it is under way.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
+use pingora::protocols::tls::SslDigest;
 use tokio::time::Instant;
 
 use crate::config::model::Target;
@@ -25,6 +27,8 @@ pub(crate) struct RequestContext {
     /// `None` once the connection is a tunnel: a stop does not wait for those.
     pub(in crate::proxy) in_flight: Option<InFlightGuard>,
     pub(in crate::proxy) client: Option<SocketAddr>,
+    /// What its client's TLS is, if the connection has any.
+    pub(in crate::proxy) tls: Option<Arc<SslDigest>>,
     /// Its body, if any, has come with its header.
     pub(in crate::proxy) is_whole: bool,
     pub(in crate::proxy) target: Option<Target>,
@@ -47,6 +51,7 @@ impl RequestContext {
             started: Instant::now(),
             in_flight: Some(in_flight),
             client: None,
+            tls: None,
             is_whole: false,
             target: None,
             server: None,
@@ -65,6 +70,12 @@ impl RequestContext {
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| {
                 client.ip().to_canonical()
             })
+    }
+
+    /// For whom and by which scheme the request is passed on.
+    pub(in crate::proxy) fn forwarded(&self) -> (IpAddr, &'static str) {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        (self.source(), scheme)
     }
 
     /// A server was chosen for it.

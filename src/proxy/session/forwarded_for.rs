@@ -10,15 +10,18 @@ pub(in crate::proxy) const FOR: &str = "X-Forwarded-For";
 /// By which scheme they asked.
 pub(in crate::proxy) const PROTO: &str = "X-Forwarded-Proto";
 
-/// Adds `client` to those that the request already names, and the scheme unless a proxy before us gave it.
+/// Adds the client to those that the request already names, and the scheme unless a proxy before us gave it.
 ///
 /// # Errors
 ///
 /// A value that no header can hold.
-pub(crate) fn apply(request: &mut RequestHeader, client: IpAddr) -> pingora::Result<()> {
+pub(crate) fn apply(
+    request: &mut RequestHeader,
+    (client, scheme): (IpAddr, &'static str),
+) -> pingora::Result<()> {
     request.insert_header(FOR, chain(&request.headers, client))?;
     if !request.headers.contains_key(PROTO) {
-        request.insert_header(PROTO, "http")?;
+        request.insert_header(PROTO, scheme)?;
     }
     Ok(())
 }
@@ -43,12 +46,14 @@ mod tests {
     #[test]
     fn the_client_is_added_to_the_chain() {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        apply(&mut request, "::ffff:192.0.2.1".parse().unwrap()).unwrap();
+        let client = "::ffff:192.0.2.1".parse().unwrap();
+        apply(&mut request, (client, "http")).unwrap();
         assert_eq!(request.headers["x-forwarded-for"], "192.0.2.1");
         assert_eq!(request.headers["x-forwarded-proto"], "http");
 
         request.insert_header(PROTO, "https").unwrap();
-        apply(&mut request, "2001:db8::1".parse().unwrap()).unwrap();
+        let client = "2001:db8::1".parse().unwrap();
+        apply(&mut request, (client, "http")).unwrap();
         assert_eq!(request.headers["x-forwarded-for"], "192.0.2.1, 2001:db8::1");
         assert_eq!(request.headers.get_all(FOR).iter().count(), 1);
         assert_eq!(request.headers["x-forwarded-proto"], "https");

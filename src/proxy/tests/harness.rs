@@ -34,7 +34,7 @@ use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState,
-    ServerStats, ServerStatus, Stats, Traffic,
+    ServerStats, ServerStatus, Stats, TlsStats, Traffic,
 };
 
 /// For whatever must happen at once but for the machine.
@@ -78,6 +78,7 @@ pub(crate) fn backend(name: &str, servers: Vec<PoolServer>) -> Backend {
         connect_timeout: Duration::from_secs(5),
         server_timeout: Duration::from_secs(10),
         server_keep_alive: Duration::from_secs(60),
+        pool_max_connections: 64,
         retries: 3,
         reads: Reads::Fresh,
         read_wait: Duration::from_secs(1),
@@ -89,6 +90,7 @@ pub(crate) fn backend(name: &str, servers: Vec<PoolServer>) -> Backend {
 /// A frontend on a port of the system's choice.
 pub(crate) fn frontend(default_target: Target) -> Frontend {
     Frontend {
+        tls: None,
         name: "front".into(),
         bind: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         stats_uri: Some("/haproxy?stats".into()),
@@ -238,6 +240,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             malformed_requests: Counter::default(),
             slow_requests: Counter::default(),
             source_limit: Counter::default(),
+            tls: TlsStats::default(),
         })
     });
     let backends = config.backends.iter().map(|backend| {
@@ -388,6 +391,7 @@ impl Running {
             pools.clone(),
             relays,
             Arc::new(PlainStatus),
+            &[],
             stopped.clone(),
         );
         let bound = proxy.bind(&mut Inherited::default()).unwrap();

@@ -199,6 +199,32 @@ impl DeadLetters {
         let _ = tokio::task::spawn_blocking(move || shared.settle(&id)).await;
     }
 
+    /// Removes the letters of these replicas, of records up to this one and of these databases (none: all), because the replicas
+    /// are known to hold the same as the others. How many there were; one that cannot be removed stays open.
+    pub async fn settle_compared(
+        &self,
+        replicas: &[String],
+        databases: &[String],
+        up_to: u64,
+    ) -> usize {
+        let is_settled = |(id, entry): &(&LetterId, &Entry)| {
+            let database = entry.database.as_ref();
+            id.sequence <= up_to
+                && replicas.contains(&id.replica)
+                && (databases.is_empty() || database.is_some_and(|name| databases.contains(name)))
+        };
+        let settled: Vec<LetterId> = {
+            let index = self.shared.read();
+            let letters = index.letters.iter().filter(is_settled);
+            letters.map(|(id, _)| id.clone()).collect()
+        };
+        let before = self.count();
+        for id in settled {
+            self.settle(&id.replica, id.sequence).await;
+        }
+        before.saturating_sub(self.count())
+    }
+
     /// Whether this replica has an open letter for the database. In memory.
     pub fn open_for(&self, replica: &str, database: &str) -> bool {
         let index = self.shared.read();
@@ -344,7 +370,7 @@ impl Shared {
         match self.folder.remove(id, false) {
             Ok(()) => self.write().remove(id),
             Err(error) => warn!(
-                "relay {}: no replica took the record of dead letter {id}, which cannot be removed: {error}",
+                "relay {}: dead letter {id} is settled, but cannot be removed: {error}",
                 self.relay
             ),
         }

@@ -75,8 +75,10 @@ fn a_gate_is_not_closed_before_an_append_under_way_has_ended() {
 async fn nothing_is_appended_while_the_gate_of_a_relay_is_closed() {
     let folder = tempfile::tempdir().expect("a folder");
     let stop = watch::Sender::new(false);
+    let mut settings = settings();
+    settings.heal.gate = LONG;
     let (relay, tasks) = Relay::open(
-        settings(),
+        settings,
         folder.path(),
         Vec::new(),
         Arc::new(RelayStats::default()),
@@ -89,10 +91,10 @@ async fn nothing_is_appended_while_the_gate_of_a_relay_is_closed() {
         appended.expect("appended");
     };
     append().await;
-    let closed = relay.close_gate(LONG, LONG).await.expect("it is open");
+    let closed = relay.close_gate(LONG, |_| true).await.expect("it is open");
     let before = relay.journal.barrier().sequence;
     assert_eq!(
-        relay.close_gate(LONG, LONG).await.err(),
+        relay.close_gate(LONG, |_| true).await.err(),
         Some(GateError::IsClosed)
     );
     let mut waits = Box::pin(append());

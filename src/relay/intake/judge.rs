@@ -344,6 +344,7 @@ impl Question<'_> {
                 | Verdict::Expired { .. }
                 | Verdict::Refused
                 | Verdict::RetentionPolicyNotFound
+                | Verdict::ShardFailed
                 | Verdict::TooLarge => Judgement::Accepted,
             },
             Scope::Change(_) | Scope::Read(_) | Scope::Administer | Scope::Identify => {

@@ -337,9 +337,16 @@ fn pass_on(
         .content_type
         .as_ref()
         .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"));
+    // Flux names the type of its results before it knows that there are none; its error has the form that was asked for all the same.
+    let is_error_of_flux = !is_json && said.body.starts_with(b"{\"error\":");
     match said.refusal {
-        Some(refusal) if said.status >= 400 && is_json => {
-            return refusal_of_text(said.status, refusal.words()).answer(accept, pretty);
+        Some(refusal) if said.status >= 400 && (is_json || is_error_of_flux) => {
+            let mut answer = refusal_of_text(said.status, refusal.words()).answer(accept, pretty);
+            if let Some(content_type) = said.content_type.filter(|_| is_error_of_flux) {
+                answer.headers.retain(|(name, _)| *name != CONTENT_TYPE);
+                answer.headers.push((CONTENT_TYPE, content_type));
+            }
+            return answer;
         }
         // More results than are held, one of them an error: the error is what the client must hear.
         Some(refusal) if said.cut && said.status < 400 => {

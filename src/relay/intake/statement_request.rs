@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 
+use crate::influx::influxql::flux_now;
+use crate::influx::influxql::request::flux_body;
 use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
 use crate::influx::influxql::{
     AnswerShape, Canonical, Class, Databases, Endpoint, Needed, Request, creates_administrator,
@@ -83,8 +85,27 @@ fn take(request: &Request<'_>, class: &Class, now: i64) -> Result<Taken, Refusal
     };
     match Endpoint::of(request.path) {
         Some(Endpoint::Query) => take_query(request, class, databases, now),
+        Some(Endpoint::FluxQuery) => {
+            let mut taken = take_as_it_is(request, class, databases)?;
+            pin_flux(&mut taken.record, request, now)?;
+            Ok(taken)
+        }
         _ => take_as_it_is(request, class, databases),
     }
+}
+
+/// Writes the moment of acceptance into the body of a Flux query.
+fn pin_flux(record: &mut StatementRecord, request: &Request<'_>, now: i64) -> Result<(), Refusal> {
+    // Without a `Content-Type` InfluxDB refuses it whatever it says.
+    let Some(encoding) = flux_body(request.headers) else {
+        return Ok(());
+    };
+    let pinned = flux_now::pin(request.body, encoding, now);
+    if let Some(body) = pinned.map_err(|error| Refusal::bad_request(error.to_string()))? {
+        record.body = Bytes::from(body);
+        record.content_type = flux_now::JSON.to_owned();
+    }
+    Ok(())
 }
 
 fn take_query(
@@ -316,6 +337,32 @@ mod tests {
         assert!(record.is_shown_cut() && record.shown.len() < MOST_SHOWN + 4);
         assert_eq!(record.method, StatementMethod::Post);
         assert!(record.body.len() > LONGEST_TARGET && record.target == "/query");
+    }
+
+    #[test]
+    fn flux_that_writes_is_pinned() {
+        let query = "from(bucket: \"a\") |> range(start: -5s) |> to(bucket: \"b\")";
+        let json = serde_json::json!({ "query": query, "type": "flux" }).to_string();
+        for (content_type, body) in [("application/vnd.flux", query), ("application/json", &json)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+            let taken = taken(Method::POST, "/api/v2/query", "org=x", &headers, body);
+            let record = taken.expect("taken").record;
+            assert_eq!(record.target, "/api/v2/query?org=x");
+            assert_eq!(record.content_type, "application/json");
+            let body: serde_json::Value = serde_json::from_slice(&record.body).expect("JSON");
+            assert_eq!(body["query"], query);
+            assert_eq!(body["now"], "2023-11-14T22:13:20Z");
+        }
+        let untold = taken(Method::POST, "/api/v2/query", "", &HeaderMap::new(), query);
+        assert_eq!(untold.expect("taken").record.body, query);
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            CONTENT_TYPE,
+            http::HeaderValue::from_static("application/json"),
+        );
+        let broken = taken(Method::POST, "/api/v2/query", "", &headers, "to()");
+        assert_eq!(broken.expect_err("refused").status, 400);
     }
 
     #[test]

@@ -115,6 +115,7 @@ impl Received {
             | Verdict::Refused
             | Verdict::DatabaseNotFound
             | Verdict::RetentionPolicyNotFound
+            | Verdict::ShardFailed
             | Verdict::Unauthorized
             | Verdict::TooLarge => true,
             Verdict::Applied | Verdict::TryAgain(_) | Verdict::Unexpected => false,

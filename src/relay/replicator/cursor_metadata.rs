@@ -7,6 +7,7 @@
 //! | `at_copy` | of the pin of a rebuild: what [was there to be copied](crate::relay::replicator::copied) |
 //! | `settled` | haflux ended well: nothing was under way to the replica, and nothing was in doubt |
 //! | `allowance` | bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt |
+//! | `copied` | the newest record that may be in the data that was copied to it |
 //! | `tried`, `set_aside`, `skips` | records that it leaves without a verdict ([attempts](crate::relay::replicator::attempts)) |
 //!
 //! Earlier versions kept refusals here, as a field or as a list alone. They are not read: such a cursor stands, and the record
@@ -38,6 +39,8 @@ pub(in crate::relay) struct CursorMetadata {
     pub(in crate::relay) settled: bool,
     #[serde(skip_serializing_if = "is_zero")]
     pub(in crate::relay) allowance: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(in crate::relay) copied: u64,
     #[serde(flatten)]
     pub(in crate::relay) attempts: SavedAttempts,
 }
@@ -94,6 +97,7 @@ mod tests {
             at_copy: Contents::default(),
             settled: true,
             allowance: 7,
+            copied: 6,
             attempts: SavedAttempts {
                 tried: vec![(8, 2)],
                 set_aside: vec![5],

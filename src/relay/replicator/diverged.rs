@@ -7,7 +7,7 @@ use log::error;
 
 use super::Replicator;
 use super::statements::{SAVE_TIMEOUT, Unanswered};
-use crate::journal::Position;
+use crate::journal::{Position, Sequence};
 use crate::relay::replicator::attempts::{Attempts, SavedAttempts};
 use crate::relay::replicator::cursor_metadata::CursorMetadata;
 use crate::relay::replicator::rewind::{Checkpoint, Rewind};
@@ -77,7 +77,9 @@ impl Replicator {
             offset: cursor.offset,
         });
         let metadata = cursor.map(|cursor| CursorMetadata::decode(&cursor.metadata));
-        self.allowance = metadata.map_or(0, |metadata| metadata.unwrap_or_default().allowance);
+        let metadata = metadata.and_then(Result::ok).unwrap_or_default();
+        self.allowance = metadata.allowance;
+        self.copied = Sequence::new(metadata.copied);
         let now = Instant::now();
         // Another node's data was copied to it: nothing is known of its own.
         let checkpoint = Checkpoint {

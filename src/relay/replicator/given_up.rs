@@ -18,6 +18,8 @@ pub(super) enum Want {
     RetentionPolicy,
     /// The user, or a right.
     Rights,
+    /// A shard that the node could open.
+    Shard,
 }
 
 /// The wants of one replica.
@@ -58,7 +60,7 @@ impl GivenUp {
         let database = &destination.database;
         match want {
             Want::Database => self.keys.hash_one((want, database)),
-            Want::RetentionPolicy => {
+            Want::RetentionPolicy | Want::Shard => {
                 self.keys
                     .hash_one((want, database, &destination.retention_policy))
             }
@@ -110,6 +112,7 @@ mod tests {
             (Want::Database, to("a", "q", "w"), to("b", "p", "v")),
             (Want::RetentionPolicy, to("a", "p", "w"), to("a", "q", "v")),
             (Want::Rights, to("a", "q", "v"), to("a", "p", "w")),
+            (Want::Shard, to("a", "p", "w"), to("a", "q", "v")),
         ] {
             assert!(!given_up.contains(want, &same));
             given_up.insert(want, &to("a", "p", "v"));

@@ -165,6 +165,8 @@ pub(super) struct Replicator {
     is_settled: bool,
     /// Bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt.
     allowance: u64,
+    /// The newest record that may be in the data that was copied to it: a statement up to this one may meet what a later one left.
+    copied: Sequence,
     /// To go back to as soon as nothing is under way.
     going_back: Option<Checkpoint>,
     /// What was read and has no verdict.
@@ -205,6 +207,8 @@ pub(super) struct SavedPlace {
     pub(super) settled: bool,
     /// Bytes that it may be behind beyond `max_backlog`.
     pub(super) allowance: u64,
+    /// The newest record that may be in the data that was copied to it.
+    pub(super) copied: Sequence,
     /// Records that it left without a verdict.
     pub(super) attempts: SavedAttempts,
 }
@@ -266,6 +270,7 @@ impl Replicator {
             known,
             settled,
             allowance,
+            copied,
             attempts,
         } = place;
         dead_letters.set_follows(&replica.stats.name, replica.follows());
@@ -305,6 +310,7 @@ impl Replicator {
             saved: checkpoint,
             is_settled: settled,
             allowance,
+            copied,
             going_back: None,
             lanes: Lanes::new(Backoff::new(pace.retry_min, pace.retry_max)),
             next_lanes: None,

@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::{Common, Replicator, STOP_GRACE, SavedPlace};
-use crate::journal::{Cursor, Position};
+use crate::journal::{Cursor, Position, Sequence};
 use crate::relay::replica::handle::Replica;
 use crate::relay::replicator::copied::Contents;
 use crate::relay::replicator::cursor_metadata::CursorMetadata;
@@ -52,6 +52,7 @@ impl Replicator {
             at_copy: Contents::default(),
             settled: self.is_settled,
             allowance: self.allowance,
+            copied: self.copied.get(),
             attempts: self.attempts.saved(),
         };
         Cursor {
@@ -84,6 +85,7 @@ impl Replicator {
             known: metadata.known,
             settled: false,
             allowance: metadata.allowance,
+            copied: Sequence::new(metadata.copied),
             attempts: metadata.attempts,
         };
         let index = replica.index;

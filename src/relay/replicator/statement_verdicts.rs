@@ -50,6 +50,8 @@ impl Replicator {
         let may_be_repeated = self
             .unanswered
             .is_some_and(|unanswered| sequence <= unanswered.up_to);
+        // What later statements left may be in the data that was copied to it.
+        let may_be_superseded = sequence <= self.copied;
         let mut said = StatementAnswer {
             status: answer.status,
             content_type: answer.content_type.clone(),
@@ -65,7 +67,12 @@ impl Replicator {
             StatementVerdict::Applied => {
                 self.statement_judged(sequence, Report::Applied, said).await;
             }
-            StatementVerdict::Refused { already_done: true } if may_be_repeated => {
+            StatementVerdict::Refused {
+                already_done,
+                superseded,
+            } if already_done && may_be_repeated
+                || (already_done || superseded) && may_be_superseded =>
+            {
                 if answer.last_piece.is_none() {
                     said.body = Bytes::from_static(DONE);
                     said.cut = false;

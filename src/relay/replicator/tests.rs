@@ -13,7 +13,7 @@ use super::*;
 use crate::config::model::{Ack, OnUnavailable};
 use crate::influx::Scanned;
 use crate::influx::influxql::Databases;
-use crate::journal::{DirectoryDisk, Observer, Options};
+use crate::journal::{DirectoryDisk, Observer, Options, Sequence};
 use crate::relay::dead_letters::{Limits, PendingLog};
 use crate::relay::record::samples::{statement_record, write_record};
 use crate::relay::record::statement::STATEMENT;
@@ -145,6 +145,7 @@ fn fixture() -> Fixture {
     };
     let place = SavedPlace {
         allowance: 0,
+        copied: Sequence::ZERO,
         attempts: SavedAttempts::default(),
         checkpoint: Checkpoint::default(),
         known: Known::default(),

@@ -102,7 +102,9 @@ impl Replicator {
         match answer.judge_write() {
             Verdict::Applied => self.verdict(name, &sequences, Report::Applied).await,
             Verdict::TooLarge => self.too_large(name, &sequences, refusal()).await,
-            Verdict::Expired { .. } | Verdict::Refused if sequences.len() > 1 => {
+            Verdict::Expired { .. } | Verdict::Refused | Verdict::ShardFailed
+                if sequences.len() > 1 =>
+            {
                 lane.separate(Failure::Quick);
             }
             Verdict::Expired { .. } => {
@@ -119,6 +121,18 @@ impl Replicator {
             }
             Verdict::RetentionPolicyNotFound => {
                 self.refused_for_now(now, name, Want::RetentionPolicy, refusal())
+                    .await;
+            }
+            Verdict::ShardFailed => {
+                if !lane.is_held() {
+                    warn!(
+                        "replica {}: database {name:?} waits for a shard that influxd could not open ({}): mend it, or free \
+                         what it lacks, and restart influxd there, because it does not try again before; other databases go on",
+                        self.replica.stats.name,
+                        shown(&answer)
+                    );
+                }
+                self.refused_for_now(now, name, Want::Shard, refusal())
                     .await;
             }
             Verdict::Unauthorized => {

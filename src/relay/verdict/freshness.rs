@@ -427,6 +427,11 @@ impl Freshness {
             .is_some_and(|view| view.last_set_back(&demand.writes) <= permit.set_backs)
     }
 
+    /// The dead letters, which keep replicas from answering reads.
+    pub(in crate::relay) fn letters(&self) -> &DeadLetters {
+        &self.letters
+    }
+
     /// Whether this replica answers, and is known to be the node that it was.
     pub fn is_trusted(&self, replica: usize) -> bool {
         let replica = self.replicas.get(replica);

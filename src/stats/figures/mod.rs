@@ -34,6 +34,7 @@ pub fn groups() -> &'static [Box<dyn Group>] {
             Box::new(process::notices()),
             Box::new(process::log_targets()),
             Box::new(proxy::frontends()),
+            Box::new(proxy::certificates()),
             Box::new(proxy::backends()),
             Box::new(proxy::servers()),
             Box::new(relay::relays()),

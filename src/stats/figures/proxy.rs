@@ -3,7 +3,25 @@
 use super::figure::{About, Figure, Kind, Readable, Reading, figure, figure_by, text};
 use super::group::{Part, Typed};
 use super::traffic;
-use crate::stats::snapshot::{BackendView, CheckView, FrontendView, ServerView, Status};
+use crate::stats::snapshot::{
+    BackendView, CertificateView, CheckView, FrontendView, ServerView, Status,
+};
+
+macro_rules! handshake_failure {
+    ($reason:ident) => {
+        Figure {
+            about: About {
+                path: concat!("tls.failures.", stringify!($reason)),
+                kind: Kind::Counter,
+                metric: "tls_failed_handshakes_total",
+                label: Some(("reason", stringify!($reason))),
+                unit: "handshakes",
+                description: "TLS handshakes that made no connection, by the reason.",
+            },
+            read: |frontend: &FrontendView| frontend.tls.failures.$reason.reading(),
+        }
+    };
+}
 
 pub(super) fn frontends() -> Typed<FrontendView> {
     let mut figures: Vec<Figure<FrontendView>> = vec![
@@ -54,6 +72,35 @@ pub(super) fn frontends() -> Typed<FrontendView> {
             "connections",
             "Connections that were closed because their source had `maxconn_per_source` already."
         ),
+        figure!(
+            Counter,
+            tls.handshakes,
+            "tls_handshakes_total",
+            "handshakes",
+            "TLS handshakes that made a connection."
+        ),
+        figure!(
+            Counter,
+            tls.resumed,
+            "tls_resumed_handshakes_total",
+            "handshakes",
+            "Of those, handshakes that went on with an earlier session."
+        ),
+        figure!(
+            Gauge,
+            tls.under_way,
+            "tls_handshakes_under_way",
+            "handshakes",
+            "TLS handshakes under way now, with those that wait to begin."
+        ),
+        handshake_failure!(plain),
+        handshake_failure!(slow),
+        handshake_failure!(busy),
+        handshake_failure!(left),
+        handshake_failure!(incompatible),
+        handshake_failure!(client_certificate),
+        handshake_failure!(turned_down),
+        handshake_failure!(malformed),
     ];
     figures.extend(own);
     Typed {
@@ -67,6 +114,40 @@ pub(super) fn frontends() -> Typed<FrontendView> {
             let each = snapshot.frontends.iter();
             each.map(|frontend| (vec![frontend.name.clone()], frontend))
                 .collect()
+        },
+        figures,
+    }
+}
+
+pub(super) fn certificates() -> Typed<CertificateView> {
+    let figures: Vec<Figure<CertificateView>> = vec![
+        text!("file", "Its file."),
+        text!("names", "The names of servers that it is made out to."),
+        figure!(
+            Moment,
+            not_after,
+            "not_after_seconds",
+            "",
+            "Its last second."
+        ),
+        text!(
+            "valid_for",
+            "How many seconds it is valid still; nothing once it has expired."
+        ),
+    ];
+    Typed {
+        part: Part {
+            title: "Certificates of frontends",
+            path: "frontends[].tls.certificates[].",
+            prefix: "haflux_frontend_certificate_",
+            labels: &["frontend", "certificate"],
+        },
+        each: |snapshot| {
+            let each = snapshot.frontends.iter().flat_map(|frontend| {
+                let certificates = frontend.tls.certificates.iter();
+                certificates.map(|one| (vec![frontend.name.clone(), one.file.clone()], one))
+            });
+            each.collect()
         },
         figures,
     }

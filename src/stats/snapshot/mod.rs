@@ -202,6 +202,84 @@ pub struct FrontendView {
     pub slow_requests: Count,
     /// Connections closed because their source had `maxconn_per_source` already.
     pub source_limit: Count,
+    /// TLS, where it is spoken.
+    pub tls: TlsView,
+}
+
+/// TLS on one frontend.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TlsView {
+    /// Handshakes that made a connection.
+    pub handshakes: Count,
+    /// Of those, the ones that went on with an earlier session.
+    pub resumed: Count,
+    /// Handshakes under way, with those that wait to begin.
+    pub under_way: Count,
+    /// Handshakes that made no connection.
+    pub failures: HandshakeFailuresView,
+    /// What clients are shown.
+    pub certificates: Vec<CertificateView>,
+}
+
+/// Handshakes that made no connection, by the reason.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HandshakeFailuresView {
+    /// The client does not speak TLS.
+    pub plain: Count,
+    /// They did not come to their end in time.
+    pub slow: Count,
+    /// Too many others were under way.
+    pub busy: Count,
+    /// The client left.
+    pub left: Count,
+    /// Version, ciphers or what is inside are not spoken here.
+    pub incompatible: Count,
+    /// The client has no certificate, or none that is good.
+    pub client_certificate: Count,
+    /// The client turned the connection down.
+    pub turned_down: Count,
+    /// What the client sent was malformed.
+    pub malformed: Count,
+}
+
+impl HandshakeFailuresView {
+    /// All of them.
+    pub fn all(&self) -> Count {
+        let Self {
+            plain,
+            slow,
+            busy,
+            left,
+            incompatible,
+            client_certificate,
+            turned_down,
+            malformed,
+        } = self;
+        let all = [
+            plain,
+            slow,
+            busy,
+            left,
+            incompatible,
+            client_certificate,
+            turned_down,
+            malformed,
+        ];
+        Count(all.iter().map(|count| count.0).sum())
+    }
+}
+
+/// A certificate that clients are shown.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CertificateView {
+    /// Its file.
+    pub file: String,
+    /// The names of servers that it is made out to.
+    pub names: Vec<String>,
+    /// Its last second.
+    pub not_after: Moment,
+    /// How long it is valid still; nothing once it has expired.
+    pub valid_for: Option<Span>,
 }
 
 /// One backend, with its servers.

@@ -12,6 +12,7 @@ use crate::stats::counters::{
     ServerStats, Stats, Traffic, UdpStats,
 };
 use crate::stats::times::{Average, Percentiles};
+use crate::stats::tls::{CertificateStats, HandshakeFailure, TlsStats};
 
 /// The longest text of an error or a check that is shown, in characters; what follows is cut off with an ellipsis.
 const LONGEST_TEXT: usize = 400;
@@ -50,7 +51,7 @@ impl Snapshot {
             query_inflight_refused: Count(refused.get()),
             queries_refused: Count(queries_refused.get()),
             log: log_view(log),
-            frontends: frontends.iter().map(|f| frontend(f)).collect(),
+            frontends: frontends.iter().map(|f| frontend(f, now)).collect(),
             relays,
             backends: backends.iter().map(|b| backend(b, now)).collect(),
             udp: udp.iter().map(|listener| udp_listener(listener)).collect(),
@@ -92,7 +93,7 @@ fn log_target(stats: &LogTargetStats) -> LogTargetView {
     }
 }
 
-fn frontend(stats: &FrontendStats) -> FrontendView {
+fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
     let FrontendStats {
         name,
         bind,
@@ -103,6 +104,7 @@ fn frontend(stats: &FrontendStats) -> FrontendView {
         malformed_requests,
         slow_requests,
         source_limit,
+        tls,
     } = stats;
     FrontendView {
         name: name.clone(),
@@ -114,6 +116,34 @@ fn frontend(stats: &FrontendStats) -> FrontendView {
         malformed_requests: Count(malformed_requests.get()),
         slow_requests: Count(slow_requests.get()),
         source_limit: Count(source_limit.get()),
+        tls: tls_view(tls, now),
+    }
+}
+
+fn tls_view(stats: &TlsStats, now: SystemTime) -> TlsView {
+    let failures = |failure| Count(stats.failures(failure));
+    let certificates = stats.certificates.load();
+    let certificate = |one: &CertificateStats| CertificateView {
+        file: one.file.clone(),
+        names: one.names.clone(),
+        not_after: Moment::new(one.not_after, now),
+        valid_for: one.not_after.duration_since(now).ok().map(Span),
+    };
+    TlsView {
+        handshakes: Count(stats.handshakes.get()),
+        resumed: Count(stats.resumed.get()),
+        under_way: Count(stats.under_way.get()),
+        failures: HandshakeFailuresView {
+            plain: failures(HandshakeFailure::Plain),
+            slow: failures(HandshakeFailure::Slow),
+            busy: failures(HandshakeFailure::Busy),
+            left: failures(HandshakeFailure::Left),
+            incompatible: failures(HandshakeFailure::Incompatible),
+            client_certificate: failures(HandshakeFailure::ClientCertificate),
+            turned_down: failures(HandshakeFailure::TurnedDown),
+            malformed: failures(HandshakeFailure::Malformed),
+        },
+        certificates: certificates.iter().map(certificate).collect(),
     }
 }
 

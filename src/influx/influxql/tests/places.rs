@@ -288,6 +288,7 @@ fn other_endpoints_are_known_by_their_exact_path() {
 fn flux_reads_only_if_nothing_in_it_may_write() {
     const FLUX: &str = "application/vnd.flux";
     const JSON: &str = "application/json; charset=utf-8";
+    const REFUSED: Kind = Kind::Refused(Refusal::Flux);
     for (kind, content_type, body) in [
         (
             Kind::Read,
@@ -315,9 +316,28 @@ fn flux_reads_only_if_nothing_in_it_may_write() {
             FLUX,
             "import\n\"influxdata/influxdb/monitor\"\nmonitor.check()",
         ),
-        (Kind::Change, FLUX, "import /* c */ \"strings\""),
+        (REFUSED, FLUX, "import // c\n\"strings\""),
         (Kind::Change, FLUX, r#"influxdb["\x74o"]"#),
-        (Kind::Change, FLUX, "import strings"),
+        (REFUSED, FLUX, "import strings"),
+        (REFUSED, FLUX, "import \"http\"\nhttp.post(url:\"x\")"),
+        (REFUSED, FLUX, r#"import "\x68ttp""#),
+        (REFUSED, FLUX, "import \"a/package/of/no/list\""),
+        (
+            REFUSED,
+            FLUX,
+            "import \"strings\"\nimport r \"http/requests\"",
+        ),
+        (Kind::Read, FLUX, "import \"system\"\nx = system.time()"),
+        (
+            REFUSED,
+            FLUX,
+            "import \"system\"\nfrom(bucket:\"d\") |> to(bucket:\"e\")",
+        ),
+        (
+            REFUSED,
+            FLUX,
+            "import \"system\"\nimport \"influxdata/influxdb/monitor\"\nmonitor.check()",
+        ),
         (
             Kind::Read,
             JSON,
@@ -345,7 +365,12 @@ fn flux_reads_only_if_nothing_in_it_may_write() {
             r#"{"query":"x","extern":{"body":[{"type":"CallExpression","callee":{"name":"to"}}]}}"#,
         ),
         (
-            Kind::Change,
+            REFUSED,
+            JSON,
+            r#"{"query":"imp\u006frt \"http\"\nhttp.post(url:\"x\")"}"#,
+        ),
+        (
+            REFUSED,
             JSON,
             r#"{"query":"x","extern":{"imports":[{"type":"ImportDeclaration"}]}}"#,
         ),

@@ -64,6 +64,9 @@ pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
         found.journal(relay);
         found.disk(relay);
     }
+    for frontend in &all.frontends {
+        found.certificates(frontend);
+    }
     for backend in &all.backends {
         found.backend(backend);
     }

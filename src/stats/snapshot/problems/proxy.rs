@@ -2,9 +2,38 @@
 
 use super::{Found, Severity};
 use crate::stats::AdminState;
-use crate::stats::snapshot::{BackendView, ServerView, Snapshot, Status};
+use crate::stats::snapshot::{BackendView, FrontendView, ServerView, Snapshot, Status};
+use crate::tls;
 
 impl Found {
+    /// Certificates that end soon, or have ended.
+    pub(super) fn certificates(&mut self, frontend: &FrontendView) {
+        for certificate in &frontend.tls.certificates {
+            let file = &certificate.file;
+            let (severity, what) = match certificate.valid_for {
+                Some(left) if left.0 >= tls::SOON => continue,
+                Some(left) => (
+                    Severity::Warning,
+                    format!("The certificate in {file} expires in {left}"),
+                ),
+                None => (
+                    Severity::Error,
+                    format!("The certificate in {file} has expired"),
+                ),
+            };
+            self.say(
+                severity,
+                what,
+                format!(
+                    "Frontend {} shows it, until {}: clients that verify it are turned away from then on.",
+                    frontend.name, certificate.not_after
+                ),
+                "Put the new certificate in its place, and have haflux read it.",
+                vec!["haflux reload".to_owned()],
+            );
+        }
+    }
+
     pub(super) fn backend(&mut self, backend: &BackendView) {
         if !backend.up {
             let is_ordered = |server: &ServerView| server.admin != AdminState::Ready;

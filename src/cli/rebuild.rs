@@ -1,0 +1,196 @@
+//! `haflux replica rebuild`: fills a replica with what another holds, in the haflux that runs, and follows that to its end.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
+
+use super::text::one_line;
+use super::work::{self, WorkError};
+use crate::control::{HealOrder, HealReport, HealState, Passwords};
+use crate::stats::units::Span;
+
+/// What is rebuilt, and how.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The replica: a server of the pool that the relay replicates to
+    #[arg(value_name = "NAME", required_unless_present_any = ["cancel", "follow"])]
+    replica: Option<String>,
+    /// The replica to copy from; without it one that is fresh
+    #[arg(long, value_name = "NAME")]
+    from: Option<String>,
+    /// Passwords of users, which cannot be read out of a node: lines NAME:PASSWORD
+    #[arg(long, value_name = "FILE")]
+    users: Option<PathBuf>,
+    /// Do not ask whether what the replica holds may be dropped
+    #[arg(long)]
+    yes: bool,
+    /// End the rebuild that is under way; begun again it goes on where it was
+    #[arg(long)]
+    cancel: bool,
+    /// Begin nothing, and follow the rebuild that is under way
+    #[arg(long, conflicts_with = "cancel")]
+    follow: bool,
+}
+
+/// Why the replica is not rebuilt.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RebuildError {
+    /// It was not begun, or cannot be followed.
+    #[error(transparent)]
+    Work(#[from] WorkError),
+    /// The file with passwords cannot be read.
+    #[error("{}: {source}", path.display())]
+    Users {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A line of it has no name or no password. The line is not shown.
+    #[error("{}, line {line}: it is not NAME:PASSWORD", path.display())]
+    NoPassword {
+        /// The file.
+        path: PathBuf,
+        /// From 1 on.
+        line: usize,
+    },
+    /// Nobody has said that it may.
+    #[error("nothing is done without a yes: all that {0} holds would be dropped (--yes)")]
+    NotAllowed(String),
+    /// There is nothing to follow or to end.
+    #[error("no rebuild is under way")]
+    NoneUnderWay,
+    /// It came to an end that is none.
+    #[error("{0}")]
+    Ended(String),
+}
+
+/// Does it; what to print when it is over.
+///
+/// # Errors
+/// [`RebuildError`]
+pub(super) fn run(
+    data_dir: &Path,
+    relay: Option<&str>,
+    arguments: &Arguments,
+) -> Result<String, RebuildError> {
+    if arguments.cancel || arguments.follow {
+        let report = work::order(data_dir, relay, HealOrder::Progress {})?;
+        if report.work != "rebuild" || report.state != HealState::Running {
+            return Err(RebuildError::NoneUnderWay);
+        }
+    }
+    if arguments.cancel {
+        work::order(data_dir, relay, HealOrder::Cancel {})?;
+        return Ok(
+            "It is being ended. The replica stays as it is, and the journal is kept for it until: haflux replica rebuild, or readmit."
+                .to_owned(),
+        );
+    }
+    let target = arguments.replica.clone();
+    let target = target.unwrap_or_else(|| "the replica".to_owned());
+    if arguments.follow {
+        let report = work::to_its_end(data_dir, relay, HealOrder::Progress {}, false)?;
+        return told(&target, &report);
+    }
+    let users = match &arguments.users {
+        Some(path) => passwords(path)?,
+        None => Passwords::default(),
+    };
+    if !arguments.yes && !is_allowed(&target, arguments.from.as_deref()) {
+        return Err(RebuildError::NotAllowed(one_line(&target)));
+    }
+    let order = HealOrder::Rebuild {
+        target: target.clone(),
+        source: arguments.from.clone(),
+        users,
+    };
+    let report = work::to_its_end(data_dir, relay, order, false)?;
+    told(&target, &report)
+}
+
+/// What became of it.
+fn told(target: &str, report: &HealReport) -> Result<String, RebuildError> {
+    let target = one_line(target);
+    let mut said: Vec<String> = report.notes.iter().map(|note| one_line(note)).collect();
+    let again = format!("begun again it goes on where it was: haflux replica rebuild {target}");
+    let elapsed = work::elapsed(report, SystemTime::now());
+    let (is_done, last) = match &report.state {
+        HealState::Done => (true, format!("{target} is rebuilt, in {}.", Span(elapsed))),
+        HealState::Failed(reason) => (
+            false,
+            format!("{target} is not rebuilt: {}; {again}", one_line(reason)),
+        ),
+        HealState::Cancelled => (false, format!("it was cancelled; {again}")),
+        HealState::Running => (false, "it goes on".to_owned()),
+    };
+    said.push(last);
+    let said = said.join("\n");
+    match is_done {
+        true => Ok(said),
+        false => Err(RebuildError::Ended(said)),
+    }
+}
+
+/// Asks the person at the terminal; who is not at one has not allowed it.
+fn is_allowed(target: &str, source: Option<&str>) -> bool {
+    if !io::stdin().is_terminal() {
+        return false;
+    }
+    let source = source.map_or_else(|| "a replica that is fresh".to_owned(), one_line);
+    let mut stderr = io::stderr().lock();
+    let asked = write!(
+        stderr,
+        "All that {} holds is dropped, and copied anew from {source}. Go on? [y/N] ",
+        one_line(target)
+    );
+    drop(asked.and_then(|()| stderr.flush()));
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+/// The users of a file; empty lines and those that begin with `#` are left out.
+fn passwords(path: &Path) -> Result<Passwords, RebuildError> {
+    let text = fs::read_to_string(path).map_err(|source| RebuildError::Users {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse(&text)
+        .map(Passwords)
+        .map_err(|line| RebuildError::NoPassword {
+            path: path.to_owned(),
+            line,
+        })
+}
+
+/// Or the number of a line that is none.
+fn parse(text: &str) -> Result<Vec<(String, String)>, usize> {
+    let lines = text.lines().enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let users = lines.map(|(number, line)| match line.split_once(':') {
+        Some((name, password)) if !name.is_empty() && !password.is_empty() => {
+            Ok((name.to_owned(), password.to_owned()))
+        }
+        Some(_) | None => Err(number.saturating_add(1)),
+    });
+    users.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_may_hold_what_a_name_may_not() {
+        let users = parse("# people\nada:se:cr et \n\ncarl:#x\n").unwrap();
+        let user = |name: &str, password: &str| (name.to_owned(), password.to_owned());
+        assert_eq!(users, [user("ada", "se:cr et "), user("carl", "#x")]);
+        assert_eq!(parse("ada:x\ncarl\n"), Err(2));
+        assert_eq!(parse("ada:\n"), Err(1));
+        assert_eq!(parse(":x\n"), Err(1));
+    }
+}

@@ -1,0 +1,142 @@
+//! `tls` of a frontend.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::frontend::bind;
+use crate::config::error::Problem;
+use crate::config::field::{Field, Keys, Table};
+use crate::config::model::{CertificateFiles, ClientCertificate, Frontend, Tls, TlsVersion};
+
+const KEYS: Keys = Keys::of(&[
+    "addresses",
+    "certificate",
+    "key",
+    "certificates",
+    "min_version",
+    "client_certificate",
+    "client_ca",
+    "client_crl",
+    "max_handshakes",
+]);
+
+const CERTIFICATE: Keys = Keys::of(&["certificate", "key"]);
+
+const FILE: &str = "the name of a file in PEM form";
+
+const FURTHER: &str =
+    "a list of files, or of tables such as { certificate = \"site.pem\", key = \"site.key\" }";
+
+/// Reads the table of a frontend whose addresses and `maxconn` are known.
+pub(super) fn decode(field: &Field<'_>, frontend: &Frontend) -> Option<Tls> {
+    let table = field.table(KEYS, "a table with \"certificate\"")?;
+    let mut certificates: Vec<_> = certificate(&table).into_iter().collect();
+    let further = table
+        .get("certificates")
+        .and_then(|field| field.items(FURTHER));
+    for field in further.unwrap_or_default() {
+        let Some(files) = one_further(&field) else {
+            continue;
+        };
+        let mut before = certificates.iter();
+        if before.any(|one: &CertificateFiles| one.certificate == files.certificate) {
+            field.expected("a certificate that is not named before");
+        }
+        certificates.push(files);
+    }
+    let client_certificate = table.choice(
+        "client_certificate",
+        &[
+            ("none", ClientCertificate::None),
+            ("optional", ClientCertificate::Optional),
+            ("required", ClientCertificate::Required),
+        ],
+        ClientCertificate::None,
+    );
+    let client_ca = file(&table, "client_ca");
+    let client_crl = file(&table, "client_crl");
+    needs(
+        &table,
+        "client_certificate",
+        client_certificate != ClientCertificate::None,
+        "client_ca",
+    );
+    needs(&table, "client_crl", true, "client_ca");
+    if client_certificate == ClientCertificate::None
+        && let Some(field) = table.get("client_ca")
+    {
+        let other = "client_certificate";
+        field.report(Problem::Needs { other });
+    }
+    Some(Tls {
+        addresses: addresses(&table, frontend),
+        certificates,
+        min_version: table.choice(
+            "min_version",
+            &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)],
+            TlsVersion::Tls12,
+        ),
+        client_certificate,
+        client_ca,
+        client_crl,
+        max_handshakes: table.whole(
+            "max_handshakes",
+            1..=1_000_000,
+            (frontend.max_connections / 2).max(1),
+        ),
+    })
+}
+
+/// Those of `bind` that are named here, or all of them.
+fn addresses(table: &Table<'_>, frontend: &Frontend) -> Vec<SocketAddr> {
+    let Some(field) = table.get("addresses") else {
+        return frontend.bind.clone();
+    };
+    let fields = field.one_or_more("one or more of the addresses of \"bind\"");
+    let each = fields.unwrap_or_default().into_iter().filter_map(|field| {
+        let address = bind(&field)?;
+        if !frontend.bind.contains(&address) {
+            field.expected("an address that stands in \"bind\" too");
+        }
+        Some(address)
+    });
+    each.collect()
+}
+
+fn certificate(table: &Table<'_>) -> Option<CertificateFiles> {
+    let field = table.require("certificate", FILE)?;
+    let certificate = path(&field)?;
+    Some(CertificateFiles {
+        key: file(table, "key").unwrap_or_else(|| certificate.clone()),
+        certificate,
+    })
+}
+
+fn one_further(field: &Field<'_>) -> Option<CertificateFiles> {
+    if field.as_text().is_some() {
+        let certificate = path(field)?;
+        return Some(CertificateFiles {
+            key: certificate.clone(),
+            certificate,
+        });
+    }
+    certificate(&field.table(CERTIFICATE, FURTHER)?)
+}
+
+fn file(table: &Table<'_>, key: &str) -> Option<PathBuf> {
+    table.get(key).and_then(|field| path(&field))
+}
+
+fn path(field: &Field<'_>) -> Option<PathBuf> {
+    field.text(FILE).map(|text| PathBuf::from(&text.value))
+}
+
+/// Reports `key`, if it is there and `counts`, without `other`.
+fn needs(table: &Table<'_>, key: &str, counts: bool, other: &'static str) {
+    if counts
+        && table.get(other).is_none()
+        && let Some(field) = table.get(key)
+    {
+        field.report(Problem::Needs { other });
+    }
+}

@@ -1,0 +1,292 @@
+//! Points, slice by slice, from the source to the target.
+//!
+//! Slices go in the order of their shard groups' times, several at once. Of each, one stream is read while what came before is
+//! written, so memory holds a few batches of each. A slice whose stream breaks off is read again from its beginning.
+//!
+//! A field has one type within a shard, and may have another in the next. So the target's shard groups are given the times of the
+//! source's, whatever their policy's shard duration is by now.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use log::info;
+use tokio::sync::{Mutex, mpsc};
+
+use super::finished::Finished;
+use super::patience::Patience;
+use super::{is_gone, target_schema};
+use crate::heal::error::WorkError;
+use crate::heal::node::{Node, NodeError, PointStream, Series, Slice, Written, append_lines};
+use crate::heal::progress::Progress;
+use crate::heal::schema::{Schema, ShardGroup, measurements, shard_groups};
+use crate::stats::units::Count;
+
+/// Bytes of one write, but for a line that is longer.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Lines of one write: what InfluxDB advises.
+const BATCH_LINES: usize = 5_000;
+
+/// Rows of a series that become lines before it is looked whether a batch is full.
+const ROWS: usize = 500;
+
+/// Batches of a slice that are read and wait to be written.
+const WAITING: usize = 2;
+
+/// Copies points.
+pub(super) struct Copier<'a> {
+    pub(super) source: &'a Node,
+    pub(super) target: &'a Node,
+    pub(super) patience: &'a Patience<'a>,
+    /// Slices at once.
+    pub(super) parallel: usize,
+    pub(super) progress: &'a Progress,
+    pub(super) finished: Finished,
+    /// Points that were sent to the target.
+    pub(super) copied: AtomicU64,
+    /// Points that lie beyond what their policies keep.
+    pub(super) expired: AtomicU64,
+}
+
+/// Lines that are written by one request.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<u8>,
+    count: usize,
+    /// What was read of the source for them.
+    read: u64,
+}
+
+impl Batch {
+    /// How many values were left out, because no line can express their names.
+    fn append(&mut self, measurement: &str, series: &Series) -> u64 {
+        self.count = self.count.saturating_add(series.rows.len());
+        append_lines(&mut self.lines, measurement, series)
+    }
+
+    fn is_full(&self) -> bool {
+        self.lines.len() >= BATCH_BYTES || self.count >= BATCH_LINES
+    }
+}
+
+impl Copier<'_> {
+    /// Copies all that the target has a place for, but for what is finished.
+    pub(super) async fn all(&self) -> Result<(), WorkError> {
+        let patience = self.patience;
+        let target = patience.until_done(|| Schema::of(self.target)).await?;
+        // Of each policy, how long the shard groups are that the target makes, in nanoseconds.
+        let mut lengths: HashMap<(&str, &str), Option<i64>> = HashMap::new();
+        let mut names: HashMap<&str, Vec<String>> = HashMap::new();
+        for database in &target.databases {
+            let name = database.name.as_str();
+            for policy in &database.policies {
+                let length = target_schema::nanoseconds(&policy.shard_duration);
+                lengths.insert((name, &policy.name), length);
+            }
+            let listed = patience.until_done(|| async {
+                match measurements(self.source, name).await {
+                    Err(error) if is_gone(&error) => Ok(Vec::new()),
+                    listed => listed,
+                }
+            });
+            names.insert(name, listed.await?);
+        }
+        let mut groups = patience.until_done(|| shard_groups(self.source)).await?;
+        // What the target has no place for was made after the pin.
+        groups.retain(|group| {
+            lengths.contains_key(&(group.database.as_str(), group.policy.as_str()))
+        });
+        groups.sort_by(|one, other| {
+            let key = |group: &ShardGroup| (group.from, group.until);
+            key(one).cmp(&key(other)).then_with(|| one.cmp(other))
+        });
+        let of_group = |group: &ShardGroup| {
+            let names = names.get(group.database.as_str());
+            names.map_or(&[][..], Vec::as_slice)
+        };
+        let all: usize = groups.iter().map(|group| of_group(group).len()).sum();
+        self.progress.expect(u64::try_from(all).unwrap_or(u64::MAX));
+
+        let mut under_way = FuturesUnordered::new();
+        let mut skipped: u64 = 0;
+        for group in &groups {
+            let slices = of_group(group)
+                .iter()
+                .map(|measurement| slice(group, measurement));
+            let (finished, open): (Vec<Slice>, Vec<Slice>) =
+                slices.partition(|slice| self.finished.has(slice));
+            for _ in &finished {
+                self.progress.slice_done();
+                skipped += 1;
+            }
+            let length = group.until.saturating_sub(group.from);
+            let made = lengths.get_mut(&(group.database.as_str(), group.policy.as_str()));
+            if let Some(made) = made.filter(|made| !open.is_empty() && **made != Some(length)) {
+                // Those of the groups before are made with the length before.
+                while let Some(copied) = under_way.next().await {
+                    copied?;
+                }
+                target_schema::shard_duration(self.target, group, patience, self.progress).await?;
+                *made = Some(length);
+            }
+            for slice in open {
+                if under_way.len() >= self.parallel.max(1)
+                    && let Some(copied) = under_way.next().await
+                {
+                    copied?;
+                }
+                under_way.push(self.slice(slice));
+            }
+        }
+        while let Some(copied) = under_way.next().await {
+            copied?;
+        }
+        let copied = self.copied.load(Ordering::Relaxed);
+        self.progress
+            .note(format!("{} points were copied.", Count(copied)));
+        let expired = self.expired.load(Ordering::Relaxed);
+        if expired > 0 {
+            self.progress.note(format!(
+                "{expired} points were not copied, because their policies keep them no longer."
+            ));
+        }
+        if skipped > 0 {
+            let line = format!("{skipped} slices were copied by a run before.");
+            info!("{line}");
+            self.progress.note(line);
+        }
+        Ok(())
+    }
+
+    async fn slice(&self, slice: Slice) -> Result<(), WorkError> {
+        let copied = self.patience.until_done(|| self.once(&slice)).await?;
+        copied?;
+        self.finished.note(&slice)?;
+        self.progress.slice_done();
+        Ok(())
+    }
+
+    /// The outer error is the source's.
+    async fn once(&self, slice: &Slice) -> Result<Result<(), WorkError>, NodeError> {
+        let mut stream = match self.source.points(slice).await {
+            Ok(stream) => stream,
+            Err(error) if is_gone(&error) => return Ok(Ok(())),
+            Err(error) => return Err(error),
+        };
+        let (into, from) = mpsc::channel(WAITING);
+        let from = Mutex::new(from);
+        // It ends the channel when it is done.
+        let read = async move { self.read(&mut stream, slice, into).await };
+        // Two, so that the target has work while an answer is on its way.
+        let written =
+            async { tokio::try_join!(self.write(slice, &from), self.write(slice, &from)) };
+        tokio::pin!(read, written);
+        tokio::select! {
+            read = &mut read => {
+                let written = written.as_mut().await;
+                match read {
+                    Err(error) if !is_gone(&error) => Err(error),
+                    Ok(()) | Err(_) => Ok(written.map(drop)),
+                }
+            }
+            written = &mut written => match written {
+                Err(error) => Ok(Err(error)),
+                // All that was read is written only after the last was read.
+                Ok(_) => match read.as_mut().await {
+                    Err(error) if !is_gone(&error) => Err(error),
+                    Ok(()) | Err(_) => Ok(Ok(())),
+                },
+            },
+        }
+    }
+
+    async fn read(
+        &self,
+        stream: &mut PointStream,
+        slice: &Slice,
+        into: mpsc::Sender<Batch>,
+    ) -> Result<(), NodeError> {
+        let mut batch = Batch::default();
+        let mut paid = 0;
+        while let Some(mut series) = stream.next().await? {
+            batch.read += stream.bytes() - paid;
+            paid = stream.bytes();
+            while !series.rows.is_empty() {
+                let later = match series.rows.len() > ROWS {
+                    true => series.rows.split_off(ROWS),
+                    false => Vec::new(),
+                };
+                if batch.append(&slice.measurement, &series) > 0 {
+                    self.progress.note(format!(
+                        "Points of {}.{} {:?} were left out, because no line can express their names.",
+                        slice.database, slice.policy, slice.measurement
+                    ));
+                }
+                series.rows = later;
+                if batch.is_full() && !self.hand_on(&mut batch, &into).await {
+                    return Ok(());
+                }
+            }
+        }
+        if batch.count > 0 {
+            self.hand_on(&mut batch, &into).await;
+        }
+        Ok(())
+    }
+
+    /// False: nobody writes any more.
+    async fn hand_on(&self, batch: &mut Batch, into: &mpsc::Sender<Batch>) -> bool {
+        let batch = std::mem::take(batch);
+        into.send(batch).await.is_ok()
+    }
+
+    async fn write(
+        &self,
+        slice: &Slice,
+        from: &Mutex<mpsc::Receiver<Batch>>,
+    ) -> Result<(), WorkError> {
+        loop {
+            let next = from.lock().await.recv().await;
+            let Some(batch) = next else {
+                return Ok(());
+            };
+            let (bytes, count) = (batch.read, batch.count);
+            let lines = Bytes::from(batch.lines);
+            let write = || {
+                self.target
+                    .write(&slice.database, &slice.policy, lines.clone())
+            };
+            match self.patience.until_done(write).await {
+                Ok(Written::All) => {}
+                Ok(Written::Expired(expired)) => {
+                    self.expired.fetch_add(expired, Ordering::Relaxed);
+                }
+                Err(WorkError::Node(NodeError::Refused { node, reason }))
+                    if reason.contains("field type conflict") =>
+                {
+                    self.progress.note(format!(
+                        "{node} did not take some points of {}.{} {:?}, whose field has another type by now: {reason}",
+                        slice.database, slice.policy, slice.measurement
+                    ));
+                }
+                Err(error) => return Err(error),
+            }
+            let points = u64::try_from(count).unwrap_or(u64::MAX);
+            self.copied.fetch_add(points, Ordering::Relaxed);
+            self.progress.points(points, bytes);
+        }
+    }
+}
+
+fn slice(group: &ShardGroup, measurement: &str) -> Slice {
+    Slice {
+        database: group.database.clone(),
+        policy: group.policy.clone(),
+        measurement: measurement.to_owned(),
+        from: group.from,
+        until: group.until,
+    }
+}

@@ -1,0 +1,390 @@
+//! What the target has besides points: dropped, and made again as the source has it.
+//!
+//! Each part may be begun again: what is there already is made the same. Users are not dropped if the source has them, because their
+//! passwords, which cannot be read out of a node, would be lost.
+
+use std::collections::HashSet;
+
+use super::patience::Patience;
+use crate::control::Passwords;
+use crate::heal::error::WorkError;
+use crate::heal::node::{Node, NodeError};
+use crate::heal::progress::Progress;
+use crate::heal::schema::{Policy, Schema, ShardGroup, User};
+use crate::influx::influxql::{identifier, string};
+
+/// Drops all databases, and the users that the source does not have, but for the one that asks.
+pub(super) async fn wipe(
+    target: &Node,
+    source: &Schema,
+    patience: &Patience<'_>,
+) -> Result<(), WorkError> {
+    let held = patience.until_done(|| Schema::of(target)).await?;
+    for database in &held.databases {
+        let statement = format!("DROP DATABASE {}", identifier(&database.name));
+        carry_out(target, &statement, patience).await?;
+    }
+    let stay: HashSet<&str> = source
+        .users
+        .iter()
+        .map(|user| user.name.as_str())
+        .chain(target.asker().map(|(name, _)| name))
+        .collect();
+    for user in &held.users {
+        if !stay.contains(user.name.as_str()) {
+            let statement = format!("DROP USER {}", identifier(&user.name));
+            carry_out(target, &statement, patience).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the source's databases with their policies, but for limits, which would refuse old points.
+pub(super) async fn databases(
+    target: &Node,
+    source: &Schema,
+    patience: &Patience<'_>,
+) -> Result<(), WorkError> {
+    for database in &source.databases {
+        let name = identifier(&database.name);
+        let statement = format!("CREATE DATABASE {name}");
+        carry_out(target, &statement, patience).await?;
+        for policy in &database.policies {
+            let shape = shape(&name, policy);
+            // One of that name is there already: autogen, which comes with the database, or that of a beginning before this one.
+            match carry_out(target, &format!("CREATE {shape}"), patience).await {
+                Err(WorkError::Node(NodeError::Refused { .. })) => {
+                    carry_out(target, &format!("ALTER {shape}"), patience).await?;
+                }
+                made => made?,
+            }
+        }
+    }
+    // What the source does not have came with a database.
+    let made = patience.until_done(|| Schema::of(target)).await?;
+    for database in &source.databases {
+        let wanted: HashSet<&str> = policy_names(&database.policies).collect();
+        let there = made.databases.iter();
+        let there = there.filter(|there| there.name == database.name);
+        for policy in there.flat_map(|there| policy_names(&there.policies)) {
+            if !wanted.contains(policy) {
+                let statement = format!(
+                    "DROP RETENTION POLICY {} ON {}",
+                    identifier(policy),
+                    identifier(&database.name)
+                );
+                carry_out(target, &statement, patience).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn policy_names(policies: &[Policy]) -> impl Iterator<Item = &str> {
+    policies.iter().map(|policy| policy.name.as_str())
+}
+
+/// What stands behind `CREATE` and `ALTER`. `database` is quoted.
+fn shape(database: &str, policy: &Policy) -> String {
+    let default = if policy.is_default { " DEFAULT" } else { "" };
+    format!(
+        "RETENTION POLICY {} ON {database} DURATION {} REPLICATION {} SHARD DURATION {}{default}",
+        identifier(&policy.name),
+        policy.duration,
+        policy.replication,
+        policy.shard_duration
+    )
+}
+
+/// Makes the source's users whose passwords are given, and gives all that are there their rights. Those that are missing are named.
+pub(super) async fn users(
+    target: &Node,
+    source: &Schema,
+    passwords: &Passwords,
+    patience: &Patience<'_>,
+    progress: &Progress,
+) -> Result<(), WorkError> {
+    let held = patience.until_done(|| Schema::of(target)).await?;
+    let databases: HashSet<&str> = held.databases.iter().map(|of| of.name.as_str()).collect();
+    let mut missing = Vec::new();
+    for user in &source.users {
+        let name = identifier(&user.name);
+        let mut given = passwords.0.iter();
+        let password = given.find(|(known, _)| *known == user.name);
+        let password = password.map(|(_, password)| string(password));
+        let there = held.users.iter().find(|held| held.name == user.name);
+        let was_admin = match (there, password) {
+            (None, None) => {
+                missing.push(user.name.as_str());
+                continue;
+            }
+            (None, Some(password)) => {
+                let admin = if user.is_admin {
+                    " WITH ALL PRIVILEGES"
+                } else {
+                    ""
+                };
+                let statement = format!("CREATE USER {name} WITH PASSWORD {password}{admin}");
+                carry_out(target, &statement, patience).await?;
+                user.is_admin
+            }
+            (Some(there), Some(password)) => {
+                let statement = format!("SET PASSWORD FOR {name} = {password}");
+                carry_out(target, &statement, patience).await?;
+                there.is_admin
+            }
+            (Some(there), None) => there.is_admin,
+        };
+        for statement in rights(user, was_admin, &databases) {
+            carry_out(target, &statement, patience).await?;
+        }
+    }
+    if !missing.is_empty() {
+        progress.note(format!(
+            "Users that {} does not have, because their passwords cannot be read out of a node: {}. Give them by --users FILE, or create them there, before they write or read.",
+            target.name(),
+            missing.join(", ")
+        ));
+    }
+    let unknown = passwords.0.iter().map(|(name, _)| name.as_str());
+    let unknown: Vec<&str> = unknown
+        .filter(|name| source.users.iter().all(|user| user.name != *name))
+        .collect();
+    if !unknown.is_empty() {
+        progress.note(format!(
+            "Users of --users FILE that the source does not have, and that were left out: {}.",
+            unknown.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+/// What gives a user the rights that it has on the source.
+fn rights(user: &User, was_admin: bool, databases: &HashSet<&str>) -> Vec<String> {
+    let name = identifier(&user.name);
+    let mut statements = match (was_admin, user.is_admin) {
+        (false, true) => vec![format!("GRANT ALL PRIVILEGES TO {name}")],
+        (true, false) => vec![format!("REVOKE ALL PRIVILEGES FROM {name}")],
+        (true, true) | (false, false) => Vec::new(),
+    };
+    let grants = user.grants.iter();
+    let grants = grants.filter(|(database, _)| databases.contains(database.as_str()));
+    statements.extend(grants.filter_map(|(database, privilege)| {
+        let is_some = matches!(privilege.as_str(), "READ" | "WRITE" | "ALL PRIVILEGES");
+        is_some.then(|| format!("GRANT {privilege} ON {} TO {name}", identifier(database)))
+    }));
+    statements
+}
+
+/// A node that asks for passwords and has no users lets nobody in but who makes its first administrator: it gets the one that asks.
+pub(super) async fn first_administrator(target: &Node) -> Result<(), NodeError> {
+    let Err(NodeError::Unauthorized { reason, .. }) = target.ask("", "SHOW DATABASES").await else {
+        return Ok(());
+    };
+    let asker = target.asker();
+    let is_without = reason.contains("create admin user first");
+    let Some((name, password)) = asker.filter(|_| is_without) else {
+        return Ok(());
+    };
+    let statement = format!(
+        "CREATE USER {} WITH PASSWORD {} WITH ALL PRIVILEGES",
+        identifier(name),
+        string(password)
+    );
+    target.ask("", &statement).await.map(drop)
+}
+
+/// Lets the target's shard groups become as long as this one of the source, whatever their policy says by now.
+pub(super) async fn shard_duration(
+    target: &Node,
+    group: &ShardGroup,
+    patience: &Patience<'_>,
+    progress: &Progress,
+) -> Result<(), WorkError> {
+    const SECOND: i64 = 1_000_000_000;
+    let seconds = group.until.saturating_sub(group.from) / SECOND;
+    let statement = format!(
+        "ALTER RETENTION POLICY {} ON {} SHARD DURATION {seconds}s",
+        identifier(&group.policy),
+        identifier(&group.database)
+    );
+    match carry_out(target, &statement, patience).await {
+        // A policy keeps nothing for longer than that by now.
+        Err(WorkError::Node(NodeError::Refused { reason, .. })) => {
+            progress.note(format!(
+                "Shards of {}.{} on {} are of another length than on the source: {reason}",
+                group.database,
+                group.policy,
+                target.name()
+            ));
+            Ok(())
+        }
+        altered => altered,
+    }
+}
+
+/// Gives policies the shard durations and limits of the source.
+pub(super) async fn last_settings(
+    target: &Node,
+    source: &Schema,
+    patience: &Patience<'_>,
+) -> Result<(), WorkError> {
+    let held = patience.until_done(|| Schema::of(target)).await?;
+    let held: Vec<(&str, &Policy)> = all_policies(&held).collect();
+    for (database, policy) in all_policies(source) {
+        let mut held = held.iter();
+        let Some((_, there)) =
+            held.find(|(name, there)| *name == database && there.name == policy.name)
+        else {
+            continue;
+        };
+        let settings = [
+            (
+                "SHARD DURATION",
+                &policy.shard_duration,
+                &there.shard_duration,
+            ),
+            ("FUTURE LIMIT", &policy.future_limit, &there.future_limit),
+            ("PAST LIMIT", &policy.past_limit, &there.past_limit),
+        ];
+        let differing: Vec<String> = settings
+            .iter()
+            .filter(|(_, wanted, there)| wanted != there && !wanted.is_empty())
+            .map(|(word, wanted, _)| format!(" {word} {wanted}"))
+            .collect();
+        if !differing.is_empty() {
+            let statement = format!(
+                "ALTER RETENTION POLICY {} ON {}{}",
+                identifier(&policy.name),
+                identifier(database),
+                differing.concat()
+            );
+            carry_out(target, &statement, patience).await?;
+        }
+    }
+    Ok(())
+}
+
+fn all_policies(schema: &Schema) -> impl Iterator<Item = (&str, &Policy)> {
+    schema.databases.iter().flat_map(|database| {
+        let policies = database.policies.iter();
+        policies.map(|policy| (database.name.as_str(), policy))
+    })
+}
+
+/// Makes the continuous queries that the source has and the target has not.
+pub(super) async fn queries(
+    source: &Node,
+    target: &Node,
+    patience: &Patience<'_>,
+    progress: &Progress,
+) -> Result<(), WorkError> {
+    let wanted = patience.until_done(|| Schema::of(source)).await?;
+    let held = patience.until_done(|| Schema::of(target)).await?;
+    for database in &wanted.databases {
+        let there = held
+            .databases
+            .iter()
+            .find(|there| there.name == database.name);
+        let there: HashSet<&str> = there
+            .iter()
+            .flat_map(|there| &there.queries)
+            .map(|query| query.name.as_str())
+            .collect();
+        for query in &database.queries {
+            if there.contains(query.name.as_str()) {
+                continue;
+            }
+            match carry_out(target, &query.text, patience).await {
+                // A client has dropped, or made, something meanwhile; the comparison shows what is left of it.
+                Err(WorkError::Node(NodeError::Refused { reason, .. })) => progress.note(format!(
+                    "The continuous query {:?} of {} is not on {}: {reason}",
+                    query.name,
+                    database.name,
+                    target.name()
+                )),
+                made => made?,
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn carry_out(
+    target: &Node,
+    statement: &str,
+    patience: &Patience<'_>,
+) -> Result<(), WorkError> {
+    patience
+        .until_done(|| async { target.ask("", statement).await.map(drop) })
+        .await
+}
+
+/// A duration as Go writes it (`168h0m0s`), in nanoseconds; none if it is something else.
+pub(super) fn nanoseconds(mut text: &str) -> Option<i64> {
+    const UNITS: [(&str, i64); 7] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("µs", 1_000),
+        ("ms", 1_000_000),
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+    ];
+    let mut sum: i64 = 0;
+    if text.is_empty() {
+        return None;
+    }
+    while !text.is_empty() {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = text.split_at_checked(digits)?;
+        let found = UNITS.iter().find_map(|(unit, length)| {
+            let rest = rest.strip_prefix(unit)?;
+            Some((rest, length))
+        });
+        let (rest, length) = found?;
+        let number: i64 = number.parse().ok()?;
+        sum = sum.checked_add(number.checked_mul(*length)?)?;
+        text = rest;
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_go_writes_them() {
+        assert_eq!(nanoseconds("168h0m0s"), Some(604_800_000_000_000));
+        assert_eq!(nanoseconds("0s"), Some(0));
+        assert_eq!(nanoseconds("1m5s3ms"), Some(65_003_000_000));
+        for odd in ["", "5", "h", "1x", "-1h", "99999999999999h"] {
+            assert_eq!(nanoseconds(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn rights_become_those_of_the_source() {
+        let grant = |database: &str, privilege: &str| (database.to_owned(), privilege.to_owned());
+        let user = User {
+            name: "a\"b".to_owned(),
+            is_admin: false,
+            grants: vec![
+                grant("d", "READ"),
+                grant("gone", "WRITE"),
+                grant("e", "ALL PRIVILEGES"),
+                grant("e", "NO PRIVILEGES"),
+            ],
+        };
+        let databases = HashSet::from(["d", "e"]);
+        assert_eq!(
+            rights(&user, true, &databases),
+            [
+                "REVOKE ALL PRIVILEGES FROM \"a\\\"b\"",
+                "GRANT READ ON \"d\" TO \"a\\\"b\"",
+                "GRANT ALL PRIVILEGES ON \"e\" TO \"a\\\"b\"",
+            ]
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! `ssl` and what belongs to it in a `bind` line.
+
+use super::value::{Toml, quoted};
+use super::word::Word;
+
+/// TLS as a frontend of haflux has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tls {
+    certificates: Vec<String>,
+    min_version: Option<&'static str>,
+    /// `required` or `optional`.
+    client_certificate: Option<&'static str>,
+    client_ca: Option<String>,
+    client_crl: Option<String>,
+}
+
+/// Parameters whose value stands in the next word, and that have no counterpart.
+const WITH_VALUE: [&str; 22] = [
+    "alpn",
+    "backlog",
+    "ca-ignore-err",
+    "ca-sign-file",
+    "ca-sign-pass",
+    "ca-verify-file",
+    "ciphers",
+    "ciphersuites",
+    "crt-ignore-err",
+    "crt-list",
+    "curves",
+    "ecdhe",
+    "gid",
+    "interface",
+    "maxconn",
+    "mode",
+    "mss",
+    "name",
+    "nice",
+    "npn",
+    "ssl-max-ver",
+    "tls-ticket-keys",
+];
+
+/// Reads the parameters of an address with `ssl`: what haflux does of it, and what has no counterpart.
+///
+/// # Errors
+///
+/// Why haflux cannot listen there without weakening something.
+pub(super) fn read(parameters: &[Word]) -> Result<(Tls, Vec<String>), String> {
+    let mut tls = Tls::default();
+    let mut rest = Vec::new();
+    let mut words = parameters.iter();
+    while let Some(word) = words.next() {
+        let parameter = word.as_str();
+        match parameter {
+            "ssl" => {}
+            "crt" => tls.certificates.push(file(parameter, words.next())?),
+            "ca-file" => tls.client_ca = Some(file(parameter, words.next())?),
+            "crl-file" => tls.client_crl = Some(file(parameter, words.next())?),
+            "verify" => {
+                tls.client_certificate = match words.next().map(Word::as_str) {
+                    Some("none") => None,
+                    Some("optional") => Some("optional"),
+                    Some("required") => Some("required"),
+                    _ => return Err("what verify says is unknown here".to_owned()),
+                };
+            }
+            "ssl-min-ver" => match words.next().map(Word::as_str) {
+                Some("TLSv1.3") => tls.min_version = Some("1.3"),
+                Some("TLSv1.2") => {}
+                Some(other) => rest.push(format!("{parameter} {other}")),
+                None => rest.push(parameter.to_owned()),
+            },
+            "no-tlsv12" | "force-tlsv13" => tls.min_version = Some("1.3"),
+            // haflux speaks none of these.
+            "no-sslv3" | "no-tlsv10" | "no-tlsv11" => {}
+            "crt-list" => return Err("haflux reads no list of certificates".to_owned()),
+            _ => {
+                let value = WITH_VALUE.contains(&parameter).then(|| words.next());
+                let value = value.flatten().map(Word::as_str);
+                rest.extend(
+                    [Some(parameter), value]
+                        .into_iter()
+                        .flatten()
+                        .map(str::to_owned),
+                );
+            }
+        }
+    }
+    if tls.certificates.is_empty() {
+        return Err("no crt is given".to_owned());
+    }
+    if tls.client_certificate.is_some() && tls.client_ca.is_none() {
+        return Err("verify needs a ca-file here".to_owned());
+    }
+    if tls.client_certificate.is_none() {
+        // Nobody is asked for what they would judge.
+        (tls.client_ca, tls.client_crl) = (None, None);
+    }
+    Ok((tls, rest))
+}
+
+/// The name of a file as haflux's configuration has it. A folder and a name below a base of HAProxy's own are none.
+fn file(parameter: &str, word: Option<&Word>) -> Result<String, String> {
+    let Some(word) = word else {
+        return Err(format!("no {parameter} is given"));
+    };
+    let name = word.notation();
+    if word.is_variable() || (name.starts_with('/') && !name.ends_with('/')) {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "{parameter} must name one file by its whole path here, and {name} does not"
+    ))
+}
+
+impl Tls {
+    /// The keys of the table but for the addresses.
+    pub(super) fn pairs(&self) -> Vec<Toml> {
+        let texts = |(key, value): (&str, Option<&str>)| {
+            value.map(|value| format!("{key} = {}", quoted(value)))
+        };
+        let mut certificates = self.certificates.iter();
+        let first = certificates.next().map(String::as_str);
+        let further: Vec<Toml> = certificates.map(|file| quoted(file)).collect();
+        let further =
+            (!further.is_empty()).then(|| format!("certificates = [{}]", further.join(", ")));
+        let rest = [
+            ("min_version", self.min_version),
+            ("client_certificate", self.client_certificate),
+            ("client_ca", self.client_ca.as_deref()),
+            ("client_crl", self.client_crl.as_deref()),
+        ];
+        texts(("certificate", first))
+            .into_iter()
+            .chain(further)
+            .chain(rest.into_iter().filter_map(texts))
+            .collect()
+    }
+
+    /// Adds the certificates of another line of the same frontend; false if the two differ in more.
+    pub(super) fn join(&mut self, other: Tls) -> bool {
+        let certificates = self.certificates.clone();
+        let is_same = Tls {
+            certificates,
+            ..other.clone()
+        } == *self;
+        if is_same {
+            for file in other.certificates {
+                if !self.certificates.contains(&file) {
+                    self.certificates.push(file);
+                }
+            }
+        }
+        is_same
+    }
+}

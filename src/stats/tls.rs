@@ -1,0 +1,87 @@
+//! What is counted of TLS on a frontend.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+
+use super::{Counter, Gauge};
+
+/// TLS on one frontend.
+#[derive(Debug, Default, Clone)]
+pub struct TlsStats {
+    /// Handshakes that made a connection.
+    pub handshakes: Counter,
+    /// Of those, the ones that went on with an earlier session.
+    pub resumed: Counter,
+    /// Handshakes under way, with those that wait to begin.
+    pub under_way: Arc<Gauge>,
+    failures: [Counter; HandshakeFailure::ALL.len()],
+    /// What is shown to clients now.
+    pub certificates: Arc<ArcSwap<Vec<CertificateStats>>>,
+}
+
+impl TlsStats {
+    /// Counts a handshake that made no connection.
+    pub fn count_failure(&self, failure: HandshakeFailure) {
+        if let Some(counter) = self.counter(failure) {
+            counter.increment();
+        }
+    }
+
+    /// How many failed so.
+    pub fn failures(&self, failure: HandshakeFailure) -> u64 {
+        self.counter(failure).map_or(0, Counter::get)
+    }
+
+    fn counter(&self, failure: HandshakeFailure) -> Option<&Counter> {
+        let place = HandshakeFailure::ALL.iter().position(|one| *one == failure);
+        self.failures.get(place?)
+    }
+}
+
+/// Why a handshake made no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeFailure {
+    /// The client does not speak TLS.
+    Plain,
+    /// It did not come to its end in time.
+    Slow,
+    /// Too many others were under way.
+    Busy,
+    /// The client left.
+    Left,
+    /// The client speaks nothing that is spoken here: version, ciphers or what is inside.
+    Incompatible,
+    /// The client has no certificate, or none that is good.
+    ClientCertificate,
+    /// The client turns the connection down, most often because of the certificate.
+    TurnedDown,
+    /// What the client sends is malformed.
+    Malformed,
+}
+
+impl HandshakeFailure {
+    /// All that there are.
+    pub const ALL: [Self; 8] = [
+        Self::Plain,
+        Self::Slow,
+        Self::Busy,
+        Self::Left,
+        Self::Incompatible,
+        Self::ClientCertificate,
+        Self::TurnedDown,
+        Self::Malformed,
+    ];
+}
+
+/// A certificate that clients are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateStats {
+    /// Its file.
+    pub file: String,
+    /// The names that it is made out to.
+    pub names: Vec<String>,
+    /// Its last second.
+    pub not_after: SystemTime,
+}

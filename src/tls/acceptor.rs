@@ -1,0 +1,208 @@
+//! A frontend's side of TLS.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::crypto::ring::Ticketer;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+
+use super::certificate::Certificate;
+use super::error::{AcceptorError, TlsError};
+use super::{files, provider};
+use crate::config::model::{ClientCertificate, Config, Tls, TlsVersion};
+
+/// What is spoken inside.
+const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
+
+/// What a frontend answers handshakes with. A reload builds a new one; connections keep the one that they were made with.
+#[derive(Debug)]
+pub struct Acceptor {
+    config: Arc<ServerConfig>,
+    addresses: Vec<SocketAddr>,
+    certificates: Vec<Arc<Certificate>>,
+}
+
+/// The acceptor of each frontend of `config`, in their order; nothing for one that speaks plain HTTP alone.
+///
+/// # Errors
+///
+/// The first file that cannot be used, with its frontend.
+pub fn build_acceptors(config: &Config) -> Result<Vec<Option<Arc<Acceptor>>>, AcceptorError> {
+    let each = config.frontends.iter().map(|frontend| {
+        let built = frontend.tls.as_ref().map(Acceptor::build).transpose();
+        let named = built.map_err(|source| AcceptorError {
+            frontend: frontend.name.clone(),
+            source,
+        });
+        named.map(|acceptor| acceptor.map(Arc::new))
+    });
+    each.collect()
+}
+
+impl Acceptor {
+    /// Reads all files of `tls`.
+    ///
+    /// # Errors
+    ///
+    /// The first one that cannot be used.
+    pub fn build(tls: &Tls) -> Result<Self, TlsError> {
+        let certificates = tls
+            .certificates
+            .iter()
+            .map(|files| Certificate::read(files).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
+        let versions: &[&SupportedProtocolVersion] = match tls.min_version {
+            TlsVersion::Tls12 => &[&version::TLS12, &version::TLS13],
+            TlsVersion::Tls13 => &[&version::TLS13],
+        };
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .map_err(refused)?
+            .with_client_cert_verifier(client_verifier(tls)?)
+            .with_cert_resolver(Arc::new(ByName::of(&certificates)));
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        // Tickets instead of a table of sessions: a session that is resumed costs no memory meanwhile. Their key is new with each reload,
+        // so a client whose certificate is revoked resumes nothing.
+        config.ticketer = Ticketer::new().map_err(refused)?;
+        Ok(Self {
+            config: Arc::new(config),
+            addresses: tls.addresses.clone(),
+            certificates,
+        })
+    }
+
+    /// Whether connections to `address`, as the configuration has it, begin with a handshake.
+    pub fn is_for(&self, address: SocketAddr) -> bool {
+        self.addresses.contains(&address)
+    }
+
+    /// What it shows.
+    pub fn certificates(&self) -> &[Arc<Certificate>] {
+        &self.certificates
+    }
+
+    /// What handshakes are made with.
+    pub(crate) fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
+    /// The certificates that `before` did not show.
+    pub fn newer_than<'a>(
+        &'a self,
+        before: Option<&'a Acceptor>,
+    ) -> impl Iterator<Item = &'a Certificate> {
+        let certificates = self.certificates.iter().map(Arc::as_ref);
+        certificates.filter(move |new| {
+            let mut old = before.into_iter().flat_map(|before| &before.certificates);
+            !old.any(|old| old.is_same(new))
+        })
+    }
+
+    /// Says in the log which certificates of `frontend` end soon, or have ended.
+    pub fn warn_of_ends(&self, frontend: &str, now: SystemTime) {
+        for certificate in &self.certificates {
+            let file = certificate.file().display();
+            match certificate.ends_soon(now) {
+                None => {}
+                Some(left) if left.is_zero() => log::error!(
+                    "frontend \"{frontend}\": the certificate in {file} has expired: clients that verify it are turned away"
+                ),
+                Some(left) => log::warn!(
+                    "frontend \"{frontend}\": the certificate in {file} expires in {} days",
+                    left.as_secs() / (24 * 60 * 60)
+                ),
+            }
+        }
+    }
+}
+
+fn refused(error: rustls::Error) -> TlsError {
+    TlsError::Library {
+        reason: error.to_string(),
+    }
+}
+
+/// What judges clients' certificates.
+fn client_verifier(tls: &Tls) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let (ClientCertificate::Optional | ClientCertificate::Required, Some(path)) =
+        (tls.client_certificate, &tls.client_ca)
+    else {
+        return Ok(WebPkiClientVerifier::no_client_auth());
+    };
+    let unusable = |reason: String| TlsError::ClientCa {
+        path: path.clone(),
+        reason,
+    };
+    let authorities: Vec<CertificateDer<'static>> = files::all_of(path, &files::read(path)?)?;
+    if authorities.is_empty() {
+        return Err(TlsError::NoCertificate { path: path.clone() });
+    }
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        let added = roots.add(authority);
+        added.map_err(|error| unusable(error.to_string()))?;
+    }
+    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    if let Some(path) = &tls.client_crl {
+        let lists: Vec<CertificateRevocationListDer<'static>> =
+            files::all_of(path, &files::read(path)?)?;
+        if lists.is_empty() {
+            return Err(TlsError::NoRevocationList { path: path.clone() });
+        }
+        // An authority without a list revokes nothing.
+        verifier = verifier.with_crls(lists).allow_unknown_revocation_status();
+    }
+    if tls.client_certificate == ClientCertificate::Optional {
+        verifier = verifier.allow_unauthenticated();
+    }
+    verifier
+        .build()
+        .map_err(|error| unusable(error.to_string()))
+}
+
+/// Chooses the certificate by the name that the client asks for.
+#[derive(Debug)]
+struct ByName {
+    /// Whole names, and those that begin with `*.`.
+    named: HashMap<String, Arc<CertifiedKey>>,
+    first: Option<Arc<CertifiedKey>>,
+}
+
+impl ByName {
+    fn of(certificates: &[Arc<Certificate>]) -> Self {
+        let mut named = HashMap::new();
+        for certificate in certificates {
+            for name in certificate.names() {
+                let certified = || Arc::clone(certificate.certified());
+                named.entry(name.clone()).or_insert_with(certified);
+            }
+        }
+        let first = certificates.first();
+        Self {
+            named,
+            first: first.map(|certificate| Arc::clone(certificate.certified())),
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        let name = name.to_ascii_lowercase();
+        let with_star = || {
+            let (_, parent) = name.split_once('.')?;
+            self.named.get(&format!("*.{parent}"))
+        };
+        self.named.get(&name).or_else(with_star)
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let named = client.server_name().and_then(|name| self.find(name));
+        named.or(self.first.as_ref()).cloned()
+    }
+}

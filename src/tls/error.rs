@@ -1,0 +1,98 @@
+//! Why there is no TLS.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why certificates and keys cannot be used. What a key holds is never shown.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TlsError {
+    /// The operating system does not give the file.
+    #[error("{} cannot be read: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        reason: String,
+    },
+    /// It holds more than certificates and keys do.
+    #[error("{} is larger than {most} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The largest file that is read, in bytes.
+        most: u64,
+    },
+    /// It has marks of PEM, but is none.
+    #[error("{} is not PEM: {reason}", path.display())]
+    NotPem {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No certificate stands in it.
+    #[error("{} holds no certificate in PEM form", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No key stands in it, or one that is encrypted.
+    #[error("{} holds no private key in PEM form without a passphrase", path.display())]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No list of revoked certificates stands in it.
+    #[error("{} holds no certificate revocation list in PEM form", path.display())]
+    NoRevocationList {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate that is none, or of a kind that nobody here understands.
+    #[error("the certificate in {} cannot be used: {reason}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A key that is none, or of a kind that nobody here understands.
+    #[error("the key in {} cannot be used: expected RSA of at least 2048 bits, ECDSA (P-256, P-384) or Ed25519", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Certificate and key belong to others.
+    #[error("the key in {} does not match the certificate in {}", key.display(), certificate.display())]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// What clients' certificates are judged with.
+    #[error("clients' certificates cannot be judged with {}: {reason}", path.display())]
+    ClientCa {
+        /// The file of the authorities.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The library refuses to be set up.
+    #[error("TLS cannot be set up: {reason}")]
+    Library {
+        /// Its reason.
+        reason: String,
+    },
+}
+
+/// Why a frontend cannot speak TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("frontend \"{frontend}\": {source}")]
+pub struct AcceptorError {
+    /// The frontend's name.
+    pub frontend: String,
+    /// Why.
+    pub source: TlsError,
+}

@@ -1,0 +1,50 @@
+//! Files in PEM form.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use rustls::pki_types::pem::{self, PemObject};
+
+use super::error::TlsError;
+
+/// The largest file that is read: 1 MiB holds a few hundred certificates.
+const LARGEST: u64 = 1 << 20;
+
+/// What the file holds.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text))
+        .map_err(|error| TlsError::Unreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+    if text.len() as u64 > LARGEST {
+        return Err(TlsError::TooLarge {
+            path: path.to_owned(),
+            most: LARGEST,
+        });
+    }
+    Ok(text)
+}
+
+/// All that the file's text holds of one kind, in order; everything else in it is passed over.
+pub(super) fn all_of<T: PemObject>(path: &Path, text: &[u8]) -> Result<Vec<T>, TlsError> {
+    T::pem_slice_iter(text)
+        .collect::<Result<_, pem::Error>>()
+        .map_err(|error| TlsError::NotPem {
+            path: path.to_owned(),
+            reason: what_is_wrong(&error).to_owned(),
+        })
+}
+
+/// Its own messages show lines of the file, of which one may be a key's.
+fn what_is_wrong(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section does not end",
+        pem::Error::IllegalSectionStart { .. } => "a section begins with a malformed line",
+        pem::Error::Base64Decode(_) => "a section is not base64",
+        _ => "it is malformed",
+    }
+}

@@ -1,0 +1,31 @@
+//! TLS: certificates as files, and what a frontend answers handshakes with.
+//!
+//! rustls with ring's primitives does all of it. Configuration, `haflux check` and a reload read the files through this one module, so
+//! that all of them say the same of a file.
+//!
+//! - `certificate` reads a certificate with its chain and its key, and knows the names that it is made out to;
+//! - `validity` reads until when it is valid;
+//! - `acceptor` is a frontend's whole side of TLS, built at the start and at each reload.
+
+mod acceptor;
+mod certificate;
+mod error;
+mod files;
+mod validity;
+
+pub use acceptor::{Acceptor, build_acceptors};
+pub use certificate::Certificate;
+pub use error::{AcceptorError, TlsError};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::{CryptoProvider, ring};
+
+/// A certificate is spoken of when it is valid for less than this: 14 days.
+pub const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// What computes. rustls is always given it: no part depends on a default of the process.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}

@@ -1,0 +1,130 @@
+//! Until when a certificate is valid. webpki judges that and does not tell it, so it is read from the certificate itself.
+
+use std::time::SystemTime;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+const INTEGER: u8 = 0x02;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+const SEQUENCE: u8 = 0x30;
+/// `[0] EXPLICIT Version`, which may be left out.
+const VERSION: u8 = 0xa0;
+
+/// `notAfter` of an X.509 certificate in DER; nothing if it is malformed.
+pub(super) fn not_after(certificate: &[u8]) -> Option<SystemTime> {
+    let (certificate, _) = content(SEQUENCE, certificate)?;
+    let (mut fields, _) = content(SEQUENCE, certificate)?;
+    if let Some((_, rest)) = content(VERSION, fields) {
+        fields = rest;
+    }
+    // Serial number, algorithm of the signature, issuer.
+    for tag in [INTEGER, SEQUENCE, SEQUENCE] {
+        (_, fields) = content(tag, fields)?;
+    }
+    let (validity, _) = content(SEQUENCE, fields)?;
+    let (_, not_after) = element(validity)?;
+    let ((tag, text), _) = element(not_after)?;
+    let text = std::str::from_utf8(text).ok()?;
+    let date = match tag {
+        UTC_TIME => {
+            // RFC 5280: two digits from 50 on are of the last century.
+            let year: u8 = text.get(..2)?.parse().ok()?;
+            let century = if year < 50 { "20" } else { "19" };
+            format!("{century}{text}")
+        }
+        GENERALIZED_TIME => text.to_owned(),
+        _ => return None,
+    };
+    let date = DateTime::strptime("%Y%m%d%H%M%SZ", date).ok()?;
+    let moment = date.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    Some(moment.into())
+}
+
+/// The content of an element of this kind, and what follows it.
+fn content(wanted: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let ((tag, content), rest) = element(der)?;
+    (tag == wanted).then_some((content, rest))
+}
+
+/// A tag with its content.
+type Element<'a> = (u8, &'a [u8]);
+
+/// The first element, and what follows it.
+fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
+    let [tag, first, rest @ ..] = der else {
+        return None;
+    };
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(*first), rest),
+        // No certificate takes more than four bytes to say how long it is.
+        0x81..=0x84 => {
+            let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            let length = length
+                .iter()
+                .fold(0, |length, byte| (length << 8) | usize::from(*byte));
+            (length, rest)
+        }
+        _ => return None,
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some(((*tag, content), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A certificate as far as `notAfter`, which is this element.
+    fn with(not_after: &[u8], has_version: bool) -> Vec<u8> {
+        let sequence = |content: Vec<u8>| {
+            let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+            [vec![SEQUENCE, 0x82], length.to_vec(), content].concat()
+        };
+        let not_before = b"\x17\x0d200101000000Z".to_vec();
+        let version: &[u8] = if has_version {
+            b"\xa0\x03\x02\x01\x02"
+        } else {
+            b""
+        };
+        let fields = [
+            version.to_vec(),
+            b"\x02\x01\x07".to_vec(),
+            sequence(Vec::new()),
+            sequence(vec![0; 300]),
+            sequence([not_before, not_after.to_vec()].concat()),
+        ];
+        sequence(sequence(fields.concat()))
+    }
+
+    #[test]
+    fn both_forms_of_a_time_are_understood() {
+        for (element, seconds) in [
+            (&b"\x17\x0d700101000001Z"[..], Some(1)),
+            (b"\x17\x0d491231235959Z", Some(2_524_607_999)),
+            (b"\x18\x0f20500101000000Z", Some(2_524_608_000)),
+            (b"\x17\x0d491331235959Z", None),
+            (b"\x17\x0b4912312359Z", None),
+            (b"\x04\x0d491231235959Z", None),
+            (b"\x17\x0d49", None),
+        ] {
+            for has_version in [true, false] {
+                let read = not_after(&with(element, has_version));
+                let read = read.map(|at| at.duration_since(SystemTime::UNIX_EPOCH).unwrap());
+                assert_eq!(read.map(|at| at.as_secs()), seconds, "{element:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(bytes: Vec<u8>, cut in 0_usize..400) {
+            let _ = not_after(&bytes);
+            let whole = with(b"\x17\x0d491231235959Z", true);
+            let _ = not_after(&whole[..cut.min(whole.len())]);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! An authority that signs certificates, made by `openssl`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::{fs, io::BufReader};
+
+use super::programs::{run, succeeds};
+
+/// It, with its files in a folder.
+pub struct Authority {
+    folder: PathBuf,
+}
+
+impl Authority {
+    /// Makes one that is valid for some years.
+    pub fn new(folder: &Path) -> Self {
+        fs::create_dir_all(folder).expect("a folder");
+        let authority = Self {
+            folder: folder.to_owned(),
+        };
+        let (certificate, key) = (authority.file("ca.pem"), authority.file("ca.key"));
+        succeeds(&run(
+            "openssl",
+            &[
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-keyout",
+                &key,
+                "-out",
+                &certificate,
+                "-days",
+                "3000",
+                "-subj",
+                "/CN=an authority",
+                "-addext",
+                "keyUsage=critical,keyCertSign,cRLSign",
+            ],
+        ));
+        authority
+    }
+
+    /// Where a file of this name lies.
+    pub fn file(&self, name: &str) -> String {
+        let path = self.folder.join(name);
+        path.to_str().expect("a plain name").to_owned()
+    }
+
+    /// Its own certificate.
+    pub fn certificate(&self) -> String {
+        self.file("ca.pem")
+    }
+
+    /// Signs a certificate for `name` that is valid for `days`, and writes it with its key to `file`.
+    pub fn sign(&self, file: &str, name: &str, days: u32) -> String {
+        self.sign_as_if(&[], file, name, days)
+    }
+
+    /// The same for one that ended in the year 2020.
+    pub fn sign_expired(&self, file: &str, name: &str) -> String {
+        let then = ["faketime", "2020-01-01 00:00:00"];
+        self.sign_as_if(&then, file, name, 20)
+    }
+
+    fn sign_as_if(&self, launcher: &[&str], file: &str, name: &str, days: u32) -> String {
+        let (request, key) = (self.file("a.csr"), self.file("a.key"));
+        let (signed, extensions) = (self.file("a.pem"), self.file("a.ext"));
+        let subject = format!("/CN={name}");
+        succeeds(&run(
+            "openssl",
+            &[
+                "req",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-keyout",
+                &key,
+                "-out",
+                &request,
+                "-subj",
+                &subject,
+            ],
+        ));
+        let names = format!("subjectAltName=DNS:{name},DNS:localhost,IP:127.0.0.1\n");
+        fs::write(&extensions, names).expect("a file");
+        let days = days.to_string();
+        let ca_key = self.file("ca.key");
+        let ca = self.certificate();
+        let sign = [
+            "openssl",
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            &ca,
+            "-CAkey",
+            &ca_key,
+            "-CAcreateserial",
+            "-days",
+            &days,
+            "-extfile",
+            &extensions,
+            "-out",
+            &signed,
+        ];
+        let whole = [launcher, &sign].concat();
+        succeeds(&run(whole[0], &whole[1..]));
+        let both = [fs::read(signed), fs::read(key)].map(|read| read.expect("a file"));
+        let file = self.file(file);
+        fs::write(&file, both.concat()).expect("a file");
+        file
+    }
+
+    /// Revokes the certificate in `file`; the list that says so.
+    pub fn revoke(&self, file: &str) -> String {
+        let (index, number) = (self.file("index.txt"), self.file("crlnumber"));
+        let (configuration, list) = (self.file("ca.cnf"), self.file("crl.pem"));
+        fs::write(&index, "").expect("a file");
+        fs::write(&number, "01\n").expect("a file");
+        let text = format!(
+            "[ca]\ndefault_ca = d\n[d]\ndatabase = {index}\ncrlnumber = {number}\ndefault_md = sha256\ndefault_crl_days = 30\n\
+             certificate = {}\nprivate_key = {}\n",
+            self.certificate(),
+            self.file("ca.key")
+        );
+        fs::write(&configuration, text).expect("a file");
+        let ca = ["ca", "-config", &configuration];
+        succeeds(&run("openssl", &[&ca[..], &["-revoke", file]].concat()));
+        let wanted = ["-gencrl", "-out", &list];
+        succeeds(&run("openssl", &[&ca[..], &wanted].concat()));
+        list
+    }
+}
+
+/// A connection inside TLS that `openssl s_client` holds. Dropped, it is ended.
+pub struct SecureConnection {
+    child: Child,
+    /// What is sent.
+    pub to: ChildStdin,
+    /// What comes.
+    pub from: BufReader<ChildStdout>,
+}
+
+impl SecureConnection {
+    /// Connects to `address`, which must show a certificate that `authority` has signed for `name`.
+    pub fn open(address: &str, authority: &Authority, name: &str) -> Self {
+        let mut child = Command::new("openssl")
+            .args(["s_client", "-quiet", "-verify_return_error"])
+            .args(["-connect", address, "-servername", name])
+            .args(["-verify_hostname", name])
+            .args(["-CAfile", &authority.certificate()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl");
+        let to = child.stdin.take().expect("it is piped");
+        let from = BufReader::new(child.stdout.take().expect("it is piped"));
+        Self { child, to, from }
+    }
+}
+
+impl Drop for SecureConnection {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
