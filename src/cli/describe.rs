@@ -104,7 +104,12 @@ fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Resul
 }
 
 fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt::Result {
-    let addresses: Vec<String> = frontend.bind.iter().map(ToString::to_string).collect();
+    let tls = frontend.tls.as_ref();
+    let addresses = frontend.bind.iter().map(|address| {
+        let speaks = tls.is_some_and(|tls| tls.addresses.contains(address));
+        format!("{address}{}", if speaks { " (TLS)" } else { "" })
+    });
+    let addresses: Vec<String> = addresses.collect();
     writeln!(
         f,
         "\nfrontend {} on {}",

@@ -1,11 +1,14 @@
 //! What is counted of TLS on a frontend.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
 use super::{Counter, Gauge};
+
+/// A certificate is spoken of when it is valid for less than this: 14 days.
+pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// TLS on one frontend.
 #[derive(Debug, Default, Clone)]

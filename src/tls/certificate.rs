@@ -10,8 +10,9 @@ use rustls::{Error, InconsistentKeys};
 use webpki::EndEntityCert;
 
 use super::error::TlsError;
-use super::{SOON, files, provider, validity};
+use super::{files, provider, validity};
 use crate::config::model::CertificateFiles;
+use crate::stats::CERTIFICATE_ENDS_SOON;
 
 /// A certificate as it was read.
 #[derive(Debug)]
@@ -82,10 +83,10 @@ impl Certificate {
         self.not_after
     }
 
-    /// How long it is valid from `now` on, if that is less than [`SOON`]; zero once it has expired.
+    /// How long it is valid from `now` on, if that is less than [`CERTIFICATE_ENDS_SOON`]; zero once it has expired.
     pub fn ends_soon(&self, now: SystemTime) -> Option<Duration> {
         let left = self.not_after.duration_since(now).unwrap_or_default();
-        (left < SOON).then_some(left)
+        (left < CERTIFICATE_ENDS_SOON).then_some(left)
     }
 
     /// What rustls shows of it.

@@ -18,12 +18,8 @@ pub use certificate::Certificate;
 pub use error::{AcceptorError, TlsError};
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, ring};
-
-/// A certificate is spoken of when it is valid for less than this: 14 days.
-pub const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// What computes. rustls is always given it: no part depends on a default of the process.
 fn provider() -> Arc<CryptoProvider> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
@@ -18,7 +19,7 @@ use pingora::protocols::{
 use rustls::{
     CipherSuite, Error, HandshakeKind, InvalidMessage, ProtocolVersion, ServerConnection,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -29,6 +30,9 @@ use crate::tls::Acceptor;
 
 /// The first byte of every handshake: the kind of its record.
 const HANDSHAKE: u8 = 22;
+
+/// How often what has come of a plain request is read, 4 KiB at a time.
+const MOST_READS: usize = 16;
 
 /// Makes a connection of TLS out of `stream` until `deadline`, and counts what comes of it. Nothing if the connection must be closed.
 pub(super) async fn secure(
@@ -67,6 +71,7 @@ async fn shake_hands(
     let mut first = [0];
     let is_seen = stream.try_peek(&mut first).await;
     if is_seen.map_err(|_| HandshakeFailure::Left)? && first != [HANDSHAKE] {
+        take_the_rest(&mut stream);
         return Err(HandshakeFailure::Plain);
     }
     let digest = stream.get_socket_digest();
@@ -82,6 +87,17 @@ async fn shake_hands(
         digest,
         spoken,
     })
+}
+
+/// Reads what has come, because a connection that is closed with bytes unread is reset.
+fn take_the_rest(stream: &mut Stream) {
+    let mut space = [0; 4096];
+    for _ in 0..MOST_READS {
+        match stream.read(&mut space).now_or_never() {
+            Some(Ok(1..)) => {}
+            _ => return,
+        }
+    }
 }
 
 fn failure_of(error: &io::Error) -> HandshakeFailure {

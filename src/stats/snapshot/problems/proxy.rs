@@ -1,9 +1,8 @@
 //! What is wrong with a backend or one of its servers.
 
 use super::{Found, Severity};
-use crate::stats::AdminState;
 use crate::stats::snapshot::{BackendView, FrontendView, ServerView, Snapshot, Status};
-use crate::tls;
+use crate::stats::{AdminState, CERTIFICATE_ENDS_SOON};
 
 impl Found {
     /// Certificates that end soon, or have ended.
@@ -11,7 +10,7 @@ impl Found {
         for certificate in &frontend.tls.certificates {
             let file = &certificate.file;
             let (severity, what) = match certificate.valid_for {
-                Some(left) if left.0 >= tls::SOON => continue,
+                Some(left) if left.0 >= CERTIFICATE_ENDS_SOON => continue,
                 Some(left) => (
                     Severity::Warning,
                     format!("The certificate in {file} expires in {left}"),
