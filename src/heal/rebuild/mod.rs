@@ -97,7 +97,7 @@ pub(super) async fn run(
         file,
         plan,
     };
-    match run.to_its_end().await {
+    match run.finish().await {
         Ok(()) => run.file.remove(),
         Err(error) => {
             run.plan.stopped = Some(error.to_string());
@@ -216,7 +216,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn to_its_end(&mut self) -> Result<(), WorkError> {
+    async fn finish(&mut self) -> Result<(), WorkError> {
         let mut beginnings = 1;
         loop {
             match self.plan.step {
