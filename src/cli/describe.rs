@@ -4,7 +4,8 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::config::model::{
     Ack, AllOf, Backend, Balance, Check, Condition, Config, Frontend, LogFormat, LogLines,
-    LogTarget, OnUnavailable, PoolServer, Probe, Relay, Server, SyncPolicy, Target, Test, Udp,
+    LogTarget, OnUnavailable, PoolServer, Probe, Relay, Server, SourceRules, SyncPolicy, Target,
+    Test, Udp,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
@@ -121,6 +122,13 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
     }
     if let Some(uri) = &frontend.metrics_uri {
         writeln!(f, "    {uri} is the metrics for Prometheus")?;
+    }
+    let SourceRules { allow, deny } = &frontend.sources;
+    if !allow.is_empty() {
+        writeln!(f, "    serves only clients in {allow}")?;
+    }
+    if !deny.is_empty() {
+        writeln!(f, "    serves no client in {deny}")?;
     }
     for rule in &frontend.rules {
         writeln!(

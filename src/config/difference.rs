@@ -9,7 +9,7 @@ use super::Config;
 use super::decode::METRICS_NAME;
 use super::model::{
     Backend, Check, Frontend, Judging, LogSettings, LogTarget, Near, PoolServer, Probe, Relay,
-    Rule, Server, Target, Udp,
+    Rule, Server, SourceRules, Target, Udp,
 };
 use super::stats_user::StatsUser;
 use crate::influx::influxql;
@@ -304,6 +304,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         stats_refresh,
         stats_auth,
         stats_admin,
+        sources: SourceRules { allow, deny },
         rules,
         default_target,
         forwarded_for,
@@ -330,6 +331,8 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("stats_refresh", stats_refresh);
     section.hidden("stats_auth", stats_auth);
     section.taken("stats_admin", stats_admin);
+    section.taken("allow", allow);
+    section.taken("deny", deny);
     section.taken("use_backend", rules);
     section.taken("default_backend", default);
     section.taken("forwarded_for", forwarded_for);

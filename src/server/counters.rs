@@ -85,6 +85,7 @@ fn frontend(frontend: &Frontend, known: Option<&FrontendStats>) -> FrontendStats
         malformed_requests: Counter::default(),
         slow_requests: Counter::default(),
         source_limit: Counter::default(),
+        denied_connections: Counter::default(),
     };
     FrontendStats {
         session_limit: frontend.max_connections as u64,

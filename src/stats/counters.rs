@@ -304,6 +304,8 @@ pub struct FrontendStats {
     pub slow_requests: Counter,
     /// Connections closed because their source had `maxconn_per_source` already.
     pub source_limit: Counter,
+    /// Connections closed because `allow` or `deny` keeps their source out.
+    pub denied_connections: Counter,
 }
 
 /// What the read barrier of a replicated backend did.

@@ -176,6 +176,7 @@ pub(crate) fn lab() -> Stats {
             malformed_requests: Counter::default(),
             slow_requests: Counter::default(),
             source_limit: Counter::default(),
+            denied_connections: Counter::default(),
         })
     };
     let backend = |name: &str, servers| {

@@ -5,11 +5,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::condition;
+use super::network::networks;
 use super::{Spelled, name, path_and_query};
 use crate::config::address::parse_bind;
 use crate::config::error::Problem;
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{Condition, Frontend, StatsUser};
+use crate::config::model::{Condition, Frontend, SourceRules, StatsUser};
 
 const KEYS: Keys = Keys::of(&[
     "name",
@@ -19,6 +20,8 @@ const KEYS: Keys = Keys::of(&[
     "stats_refresh",
     "stats_auth",
     "stats_admin",
+    "allow",
+    "deny",
     "use_backend",
     "default_backend",
     "forwarded_for",
@@ -94,6 +97,10 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         .get("metrics_uri")
         .and_then(|field| metrics_uri(&field, draft.frontend.stats_uri.as_deref()));
     status_page(&table, &mut draft.frontend);
+    draft.frontend.sources = SourceRules {
+        allow: networks(&table, "allow"),
+        deny: networks(&table, "deny"),
+    };
     draft.rules = rules(&table);
     let default_backend = table.get("default_backend");
     draft.default = default_backend.as_ref().and_then(target);
@@ -206,6 +213,7 @@ fn default() -> Frontend {
         stats_refresh: Duration::from_secs(5),
         stats_auth: Vec::new(),
         stats_admin: false,
+        sources: SourceRules::default(),
         rules: Vec::new(),
         default_target: None,
         forwarded_for: false,

@@ -1,11 +1,12 @@
 //! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `condition`, `backend`, `check`, `relay` and `udp`
-//! each read one kind of table; names of other tables stay names until `resolve` has seen all of them.
+//! each read one kind of table, `network` what several of them have; names of other tables stay names until `resolve` has seen all of them.
 
 mod backend;
 mod check;
 mod condition;
 mod frontend;
 mod log;
+mod network;
 mod relay;
 mod resolve;
 mod server;

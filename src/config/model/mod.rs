@@ -4,6 +4,7 @@
 //! a piece of this need not doubt it. Only [`crate::config`] builds it.
 
 mod log_settings;
+mod networks;
 mod stats_socket;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use regex::Regex;
 
 pub use super::stats_user::StatsUser;
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
+pub use networks::{Networks, SourceRules};
 pub use stats_socket::{Level, SocketSettings};
 
 use crate::budget::Bounds;
@@ -132,6 +134,8 @@ pub struct Frontend {
     pub stats_auth: Vec<StatsUser>,
     /// `stats_admin`: whether they may give orders to servers there. Default false; needs `stats_auth`.
     pub stats_admin: bool,
+    /// `allow` and `deny`: which clients are served. Default: all.
+    pub sources: SourceRules,
     /// `use_backend`: first match wins.
     pub rules: Vec<Rule>,
     /// `default_backend`: where a request goes that no rule took.

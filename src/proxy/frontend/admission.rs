@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::rarely_said::RarelySaid;
 use crate::config::model;
 use crate::proxy::client::Sources;
 
@@ -18,6 +19,10 @@ pub(in crate::proxy) struct Admission {
     /// Connections that wait for a slot.
     waiting: AtomicUsize,
     sources: Sources,
+    /// That an address has as many connections as it may.
+    pub(super) over_share: RarelySaid,
+    /// That a client is not served.
+    pub(super) kept_out: RarelySaid,
 }
 
 #[derive(Debug)]
@@ -43,6 +48,8 @@ impl Admission {
             size: Mutex::new(Size { most, excess: 0 }),
             waiting: AtomicUsize::new(0),
             sources: Sources::new(config.max_connections_per_source),
+            over_share: RarelySaid::default(),
+            kept_out: RarelySaid::default(),
         })
     }
 

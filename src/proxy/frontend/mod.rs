@@ -7,6 +7,7 @@ mod accept;
 pub(super) mod admission;
 mod last_connections;
 pub(super) mod listener;
+mod rarely_said;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -143,10 +144,21 @@ impl Connections {
     fn source(serving: &Serving, client: Option<SocketAddr>) -> Option<Place> {
         // A socket without an address is a client that has left already.
         let address = client?.ip();
+        if !serving.config.sources.admits(address) {
+            serving.stats.denied_connections.increment();
+            if serving.admission.kept_out.is_due() {
+                log::warn!(
+                    "frontend \"{}\": {} is kept out by allow or deny",
+                    serving.config.name,
+                    address.to_canonical()
+                );
+            }
+            return None;
+        }
         let slot = serving.admission.sources().enter(address);
         if slot.is_none() {
             serving.stats.source_limit.increment();
-            if serving.admission.sources().is_to_be_said() {
+            if serving.admission.over_share.is_due() {
                 log::warn!(
                     "frontend \"{}\": {} has as many connections as one address may (maxconn_per_source); more are closed",
                     serving.config.name,

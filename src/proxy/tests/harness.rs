@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::config::model::{
     Ack, AllOf, Backend, BackendId, Balance, Check, Condition, Frontend, Judging, OnStale,
     OnUnavailable, PoolServer, Probe, Reads, Relay, RelayId, Rule, Server, ServerAddress,
-    SyncPolicy, Target, Test,
+    SourceRules, SyncPolicy, Target, Test,
 };
 use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
@@ -96,6 +96,7 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         stats_refresh: Duration::from_secs(5),
         stats_auth: Vec::new(),
         stats_admin: false,
+        sources: SourceRules::default(),
         rules: Vec::new(),
         default_target: Some(default_target),
         forwarded_for: false,
@@ -236,6 +237,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             malformed_requests: Counter::default(),
             slow_requests: Counter::default(),
             source_limit: Counter::default(),
+            denied_connections: Counter::default(),
         })
     });
     let backends = config.backends.iter().map(|backend| {

@@ -144,7 +144,7 @@ fn frontend(view: &FrontendView) -> Row {
         conn_rate_max: number(traffic.sessions.rate_max),
         conn_tot: number(traffic.sessions.total),
         intercepted: number(view.intercepted),
-        dcon: number(view.source_limit),
+        dcon: number(view.source_limit.0 + view.denied_connections.0),
         ..with_traffic(named(&view.name, "FRONTEND", FRONTEND), traffic)
     }
 }

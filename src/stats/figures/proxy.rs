@@ -54,6 +54,13 @@ pub(super) fn frontends() -> Typed<FrontendView> {
             "connections",
             "Connections that were closed because their source had `maxconn_per_source` already."
         ),
+        figure!(
+            Counter,
+            denied_connections,
+            "denied_connections_total",
+            "connections",
+            "Connections that were closed because `allow` or `deny` keeps their source out."
+        ),
     ];
     figures.extend(own);
     Typed {

@@ -202,6 +202,8 @@ pub struct FrontendView {
     pub slow_requests: Count,
     /// Connections closed because their source had `maxconn_per_source` already.
     pub source_limit: Count,
+    /// Connections closed because `allow` or `deny` keeps their source out.
+    pub denied_connections: Count,
 }
 
 /// One backend, with its servers.

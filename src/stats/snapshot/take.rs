@@ -103,6 +103,7 @@ fn frontend(stats: &FrontendStats) -> FrontendView {
         malformed_requests,
         slow_requests,
         source_limit,
+        denied_connections,
     } = stats;
     FrontendView {
         name: name.clone(),
@@ -114,6 +115,7 @@ fn frontend(stats: &FrontendStats) -> FrontendView {
         malformed_requests: Count(malformed_requests.get()),
         slow_requests: Count(slow_requests.get()),
         source_limit: Count(source_limit.get()),
+        denied_connections: Count(denied_connections.get()),
     }
 }
 
