@@ -305,6 +305,10 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         stats_auth,
         stats_admin,
         sources: SourceRules { allow, deny },
+        accept_proxy,
+        trust_forwarded,
+        forwarded_header,
+        access,
         rules,
         default_target,
         forwarded_for,
@@ -333,6 +337,10 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("stats_admin", stats_admin);
     section.taken("allow", allow);
     section.taken("deny", deny);
+    section.taken("accept_proxy", accept_proxy);
+    section.taken("trust_forwarded", trust_forwarded);
+    section.taken("forwarded_header", forwarded_header);
+    section.taken("rules", access);
     section.taken("use_backend", rules);
     section.taken("default_backend", default);
     section.taken("forwarded_for", forwarded_for);
@@ -440,6 +448,7 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
         connect_timeout,
         server_timeout,
         server_keep_alive,
+        send_proxy,
         retries,
         reads,
         read_wait,
@@ -453,6 +462,7 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
         section.fixed("servers", names);
     }
     section.taken("balance", balance);
+    section.taken("send_proxy", send_proxy);
     self::check(check, &mut section);
     section.taken("retries", retries);
     section.taken("reads", reads);

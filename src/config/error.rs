@@ -238,6 +238,11 @@ pub enum Problem {
         other: String,
         line: usize,
     },
+    /// `send_proxy` of a pool that a relay replicates to.
+    #[error(
+        "InfluxDB reads no PROXY header, and a relay speaks with its nodes themselves; expected a backend without a relay"
+    )]
+    ProxyHeaderToReplicas,
     /// A frontend that leads nowhere.
     #[error("leads nowhere; expected default_backend, use_backend or stats_uri")]
     LeadsNowhere,
@@ -255,6 +260,12 @@ pub enum Problem {
         "has neither \"if\" nor \"unless\"; what takes every request is the frontend's default_backend"
     )]
     NoCondition,
+    /// `rules = {}`.
+    #[error("an empty rule; expected at least one of {}", list_of(.known))]
+    EmptyRule { known: &'static [&'static str] },
+    /// `write` beside `read_only = true`.
+    #[error("read_only is true beside it, so nothing may be written; expected one of them")]
+    WriteBesideReadOnly,
     /// `if = {}`.
     #[error("an empty condition; expected at least one of {}", list_of(.known))]
     EmptyCondition { known: &'static [&'static str] },

@@ -9,6 +9,7 @@
 //! | `frontend` | the sockets, a frontend's connections, and their end at a stop |
 //! | `app` | what is done with each request |
 //! | `replicated`, `plain_pool`, `relay_handler` | the three ways to do it |
+//! | `access` | whether the rules of a frontend allow a request |
 //! | `status_page` | who may see the status page, and give orders there |
 //! | `forward` | a request goes to a server by own code: the read `barrier`'s choice, one `exchange`, a `tunnel` |
 //! | `serving` | what a request is served with, and how its client is answered |
@@ -50,6 +51,7 @@
 //! - From the moment the stop watch flips, every answer closes its connection; what is in flight is finished.
 //! - No query string's credentials or statements and no header value reach the log.
 
+mod access;
 mod app;
 mod client;
 mod forward;

@@ -65,6 +65,9 @@ pub(super) async fn serve(
     let Some(body) = forward::read_body(serving, session, context).await? else {
         return Ok(());
     };
+    if serving.forbids(session, context, body.bytes()).await? {
+        return Ok(());
+    }
     let client = context.source();
     let treated = treat(session.req_header(), body.bytes(), *serving.query_limits()).await;
     let Some(treated) = treated else {
@@ -146,7 +149,7 @@ async fn change(
 }
 
 /// The request as the classifier takes it.
-fn as_influxql<'a>(request: &'a RequestHeader, body: &'a [u8]) -> influxql::Request<'a> {
+pub(super) fn as_influxql<'a>(request: &'a RequestHeader, body: &'a [u8]) -> influxql::Request<'a> {
     influxql::Request {
         method: &request.method,
         path: acl::path(request),

@@ -306,6 +306,12 @@ pub struct FrontendStats {
     pub source_limit: Counter,
     /// Connections closed because `allow` or `deny` keeps their source out.
     pub denied_connections: Counter,
+    /// Requests answered 403 because `allow` or `deny` keeps out the client that a trusted proxy names.
+    pub denied_requests: Counter,
+    /// Connections from `accept_proxy` closed because their PROXY header was missing, malformed or late.
+    pub proxy_header_errors: Counter,
+    /// Requests answered 403 because `rules` do not allow what they would do.
+    pub rule_refusals: Counter,
 }
 
 /// What the read barrier of a replicated backend did.

@@ -177,6 +177,9 @@ pub(crate) fn lab() -> Stats {
             slow_requests: Counter::default(),
             source_limit: Counter::default(),
             denied_connections: Counter::default(),
+            denied_requests: Counter::default(),
+            proxy_header_errors: Counter::default(),
+            rule_refusals: Counter::default(),
         })
     };
     let backend = |name: &str, servers| {

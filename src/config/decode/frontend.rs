@@ -4,13 +4,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::access;
 use super::condition;
 use super::network::networks;
 use super::{Spelled, name, path_and_query};
 use crate::config::address::parse_bind;
 use crate::config::error::Problem;
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{Condition, Frontend, SourceRules, StatsUser};
+use crate::config::model::{
+    Condition, ForwardedHeader, Frontend, Networks, SourceRules, StatsUser,
+};
 
 const KEYS: Keys = Keys::of(&[
     "name",
@@ -22,6 +25,10 @@ const KEYS: Keys = Keys::of(&[
     "stats_admin",
     "allow",
     "deny",
+    "accept_proxy",
+    "trust_forwarded",
+    "forwarded_header",
+    "rules",
     "use_backend",
     "default_backend",
     "forwarded_for",
@@ -101,6 +108,10 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         allow: networks(&table, "allow"),
         deny: networks(&table, "deny"),
     };
+    draft.frontend.accept_proxy = networks(&table, "accept_proxy");
+    draft.frontend.trust_forwarded = networks(&table, "trust_forwarded");
+    draft.frontend.forwarded_header = forwarded_header(&table);
+    draft.frontend.access = access::decode(&table);
     draft.rules = rules(&table);
     let default_backend = table.get("default_backend");
     draft.default = default_backend.as_ref().and_then(target);
@@ -139,6 +150,24 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         frontend.tunnel_timeout = timeouts.duration("tunnel", frontend.tunnel_timeout);
     }
     draft
+}
+
+/// How trusted proxies name the client.
+fn forwarded_header(table: &Table<'_>) -> ForwardedHeader {
+    const WORDS: [(&str, ForwardedHeader); 2] = [
+        ("x-forwarded-for", ForwardedHeader::XForwardedFor),
+        ("forwarded", ForwardedHeader::Forwarded),
+    ];
+    let Some(field) = table.get("forwarded_header") else {
+        return ForwardedHeader::XForwardedFor;
+    };
+    if table.get("trust_forwarded").is_none() {
+        field.report(Problem::Needs {
+            other: "trust_forwarded",
+        });
+    }
+    let header = field.choice(&WORDS);
+    header.unwrap_or(ForwardedHeader::XForwardedFor)
 }
 
 /// The frontend that serves the metrics on an address of its own, and nothing else.
@@ -214,6 +243,10 @@ fn default() -> Frontend {
         stats_auth: Vec::new(),
         stats_admin: false,
         sources: SourceRules::default(),
+        accept_proxy: Networks::default(),
+        trust_forwarded: Networks::default(),
+        forwarded_header: ForwardedHeader::XForwardedFor,
+        access: Vec::new(),
         rules: Vec::new(),
         default_target: None,
         forwarded_for: false,

@@ -1,6 +1,7 @@
-//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `condition`, `backend`, `check`, `relay` and `udp`
+//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `access`, `condition`, `backend`, `check`, `relay` and `udp`
 //! each read one kind of table, `network` what several of them have; names of other tables stay names until `resolve` has seen all of them.
 
+mod access;
 mod backend;
 mod check;
 mod condition;

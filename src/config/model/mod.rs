@@ -3,6 +3,7 @@
 //! Nothing here is raw text: names are resolved to positions, sizes to bytes, times to [`Duration`]s. A part that is handed
 //! a piece of this need not doubt it. Only [`crate::config`] builds it.
 
+mod access;
 mod log_settings;
 mod networks;
 mod stats_socket;
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 pub use super::stats_user::StatsUser;
+pub use access::{AccessRule, Pattern};
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
 pub use networks::{Networks, SourceRules};
 pub use stats_socket::{Level, SocketSettings};
@@ -23,6 +25,7 @@ pub use stats_socket::{Level, SocketSettings};
 use crate::budget::Bounds;
 use crate::influx::Precision;
 use crate::influx::influxql::Limits;
+use crate::proxy_header::Version;
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -136,6 +139,14 @@ pub struct Frontend {
     pub stats_admin: bool,
     /// `allow` and `deny`: which clients are served. Default: all.
     pub sources: SourceRules,
+    /// `accept_proxy`: proxies whose connections begin with a PROXY header. Default: none.
+    pub accept_proxy: Networks,
+    /// `trust_forwarded`: proxies whose `forwarded_header` is believed. Default: none.
+    pub trust_forwarded: Networks,
+    /// `forwarded_header`: by which header they name the client. Default `X-Forwarded-For`.
+    pub forwarded_header: ForwardedHeader,
+    /// `rules`: what clients may read, change and state; the first one that is for a client's user counts. Default: everything.
+    pub access: Vec<AccessRule>,
     /// `use_backend`: first match wins.
     pub rules: Vec<Rule>,
     /// `default_backend`: where a request goes that no rule took.
@@ -161,6 +172,15 @@ pub struct Frontend {
     pub keep_alive_timeout: Duration,
     /// `timeout.tunnel`: longest silence of an upgraded connection (WebSocket). Default 1 h.
     pub tunnel_timeout: Duration,
+}
+
+/// `forwarded_header`: how a proxy names the client of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+    /// `Forwarded`, RFC 7239.
+    Forwarded,
 }
 
 /// Where a request can be sent.
@@ -230,6 +250,8 @@ pub struct Backend {
     pub server_timeout: Duration,
     /// `timeout.keep_alive`: how long an idle connection to a server is kept. Default 60 s.
     pub server_keep_alive: Duration,
+    /// `send_proxy`: the version of the PROXY header that tells the servers whom a connection is for. Default none.
+    pub send_proxy: Option<Version>,
     /// `retries`: how many further servers a request may be tried on. Default 3.
     pub retries: usize,
     /// `reads`: whether reads of a replicated pool go to fresh replicas only. Default `fresh`.

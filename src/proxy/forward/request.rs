@@ -1,6 +1,6 @@
 //! A request as it goes to a server: bytes, written from the client's header once for each server that is tried.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HOST};
@@ -8,7 +8,7 @@ use http::{HeaderValue, Method};
 use pingora::http::{HeaderNameVariant, RequestHeader};
 
 use super::hop_by_hop::HopByHop;
-use crate::proxy::session::forwarded_for;
+use crate::proxy::session::forwarded_for::{self, ForWhom};
 
 /// A body of up to this size leaves in one piece with its header.
 const MOST_JOINED: usize = 16 << 10;
@@ -25,12 +25,12 @@ pub(in crate::proxy) struct Request {
 }
 
 impl Request {
-    /// What goes to the server at `address` for a client's request with this header and body. `forwarded_for` names the client, and
+    /// What goes to the server at `address` for a client's request with this header and body. `for_whom` names the client, and
     /// `upgrade` a protocol to change to.
     pub(in crate::proxy) fn new(
         header: &RequestHeader,
         body: &Bytes,
-        forwarded_for: Option<IpAddr>,
+        for_whom: Option<ForWhom<'_>>,
         upgrade: Option<&HeaderValue>,
         address: SocketAddr,
     ) -> pingora::Result<Self> {
@@ -55,8 +55,7 @@ impl Request {
             hop_by_hop.holds(name)
                 || name.eq_ignore_ascii_case(b"expect")
                 || name.eq_ignore_ascii_case(b"content-length")
-                || (forwarded_for.is_some()
-                    && name.eq_ignore_ascii_case(forwarded_for::FOR.as_bytes()))
+                || for_whom.is_some_and(|whom| whom.replaces(name))
         };
         header.map(|name, value| {
             let name = match &name {
@@ -76,10 +75,9 @@ impl Request {
         {
             put(b"Content-Length", body.len().to_string().as_bytes());
         }
-        if let Some(client) = forwarded_for {
-            let chain = forwarded_for::chain(headers, client);
-            put(forwarded_for::FOR.as_bytes(), &chain);
-            if !headers.contains_key(forwarded_for::PROTO) {
+        if let Some(whom) = for_whom {
+            put(forwarded_for::FOR.as_bytes(), &whom.chain(headers));
+            if !whom.keeps_proto(headers) {
                 put(forwarded_for::PROTO.as_bytes(), b"http");
             }
         }
@@ -139,7 +137,8 @@ mod tests {
         header
     }
 
-    const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8086);
+    const ADDRESS: SocketAddr =
+        SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8086);
 
     #[test]
     fn what_is_the_clients_goes_on_and_what_is_the_connections_does_not() {
@@ -191,7 +190,10 @@ mod tests {
             ],
         );
         let (client, upgrade) = (
-            "2001:db8::1".parse().unwrap(),
+            ForWhom {
+                client: "2001:db8::1".parse().unwrap(),
+                via: None,
+            },
             HeaderValue::from_static("websocket"),
         );
         let request = Request::new(

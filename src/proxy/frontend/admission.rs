@@ -18,11 +18,15 @@ pub(in crate::proxy) struct Admission {
     size: Mutex<Size>,
     /// Connections that wait for a slot.
     waiting: AtomicUsize,
+    /// Connections that wait for their PROXY header.
+    introducing: AtomicUsize,
     sources: Sources,
     /// That an address has as many connections as it may.
     pub(super) over_share: RarelySaid,
     /// That a client is not served.
     pub(super) kept_out: RarelySaid,
+    /// That a PROXY header is missing.
+    pub(super) unintroduced: RarelySaid,
 }
 
 #[derive(Debug)]
@@ -47,9 +51,11 @@ impl Admission {
             slots: Arc::new(Semaphore::new(most)),
             size: Mutex::new(Size { most, excess: 0 }),
             waiting: AtomicUsize::new(0),
+            introducing: AtomicUsize::new(0),
             sources: Sources::new(config.max_connections_per_source),
             over_share: RarelySaid::default(),
             kept_out: RarelySaid::default(),
+            unintroduced: RarelySaid::default(),
         })
     }
 
@@ -85,6 +91,12 @@ impl Admission {
         Some(self.occupied(permit.ok()?.ok()?))
     }
 
+    /// A place for a connection while its PROXY header comes; nothing if as many as `maxconn` wait for theirs.
+    pub(super) fn introduce(&self) -> Option<Waiting<'_>> {
+        let most = self.size.lock().most;
+        Waiting::enter(&self.introducing, most)
+    }
+
     fn occupied(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Slot {
         Slot {
             admission: Arc::clone(self),
@@ -110,7 +122,7 @@ impl Drop for Slot {
 }
 
 /// One that waits, until it is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
+pub(super) struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
     fn enter(count: &'a AtomicUsize, most: usize) -> Option<Self> {

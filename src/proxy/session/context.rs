@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::config::model::Target;
 use crate::proxy::pool::Server;
 use crate::proxy::session::access_log::{Termination, Times};
+use crate::proxy::session::forwarded_for::ForWhom;
 use crate::proxy::session::in_flight::InFlightGuard;
 use crate::stats::GaugeGuard;
 
@@ -25,6 +26,8 @@ pub(crate) struct RequestContext {
     /// `None` once the connection is a tunnel: a stop does not wait for those.
     pub(in crate::proxy) in_flight: Option<InFlightGuard>,
     pub(in crate::proxy) client: Option<SocketAddr>,
+    /// The proxies between the client and us; nothing if it is not asked for them.
+    pub(in crate::proxy) via: Option<Vec<IpAddr>>,
     /// Its body, if any, has come with its header.
     pub(in crate::proxy) is_whole: bool,
     pub(in crate::proxy) target: Option<Target>,
@@ -47,6 +50,7 @@ impl RequestContext {
             started: Instant::now(),
             in_flight: Some(in_flight),
             client: None,
+            via: None,
             is_whole: false,
             target: None,
             server: None,
@@ -65,6 +69,14 @@ impl RequestContext {
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| {
                 client.ip().to_canonical()
             })
+    }
+
+    /// For whom it is passed on.
+    pub(in crate::proxy) fn for_whom(&self) -> ForWhom<'_> {
+        ForWhom {
+            client: self.source(),
+            via: self.via.as_deref(),
+        }
     }
 
     /// A server was chosen for it.

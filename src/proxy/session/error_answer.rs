@@ -119,6 +119,14 @@ impl ErrorAnswer {
         )
     }
 
+    /// The client is one of those that are not served.
+    pub(crate) fn kept_out() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden: this client is not served here".into(),
+        )
+    }
+
     /// The status page wants a user and a password.
     pub(crate) fn wants_password() -> Self {
         Self::new(

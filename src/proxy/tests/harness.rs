@@ -18,9 +18,9 @@ use tokio::task::JoinHandle;
 use super::client::{Answer, Client};
 use crate::config::Config;
 use crate::config::model::{
-    Ack, AllOf, Backend, BackendId, Balance, Check, Condition, Frontend, Judging, OnStale,
-    OnUnavailable, PoolServer, Probe, Reads, Relay, RelayId, Rule, Server, ServerAddress,
-    SourceRules, SyncPolicy, Target, Test,
+    Ack, AllOf, Backend, BackendId, Balance, Check, Condition, ForwardedHeader, Frontend, Judging,
+    Networks, OnStale, OnUnavailable, PoolServer, Probe, Reads, Relay, RelayId, Rule, Server,
+    ServerAddress, SourceRules, SyncPolicy, Target, Test,
 };
 use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
@@ -79,6 +79,7 @@ pub(crate) fn backend(name: &str, servers: Vec<PoolServer>) -> Backend {
         server_timeout: Duration::from_secs(10),
         server_keep_alive: Duration::from_secs(60),
         retries: 3,
+        send_proxy: None,
         reads: Reads::Fresh,
         read_wait: Duration::from_secs(1),
         on_stale: OnStale::Serve,
@@ -97,6 +98,10 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         stats_auth: Vec::new(),
         stats_admin: false,
         sources: SourceRules::default(),
+        accept_proxy: Networks::default(),
+        trust_forwarded: Networks::default(),
+        forwarded_header: ForwardedHeader::XForwardedFor,
+        access: Vec::new(),
         rules: Vec::new(),
         default_target: Some(default_target),
         forwarded_for: false,
@@ -238,6 +243,9 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             slow_requests: Counter::default(),
             source_limit: Counter::default(),
             denied_connections: Counter::default(),
+            denied_requests: Counter::default(),
+            proxy_header_errors: Counter::default(),
+            rule_refusals: Counter::default(),
         })
     });
     let backends = config.backends.iter().map(|backend| {

@@ -61,6 +61,27 @@ pub(super) fn frontends() -> Typed<FrontendView> {
             "connections",
             "Connections that were closed because `allow` or `deny` keeps their source out."
         ),
+        figure!(
+            Counter,
+            denied_requests,
+            "denied_requests_total",
+            "requests",
+            "Requests that were answered 403 because `allow` or `deny` keeps out the client that a trusted proxy names."
+        ),
+        figure!(
+            Counter,
+            proxy_header_errors,
+            "proxy_header_errors_total",
+            "connections",
+            "Connections from `accept_proxy` that were closed because their PROXY header was missing, malformed or late."
+        ),
+        figure!(
+            Counter,
+            rule_refusals,
+            "rule_refusals_total",
+            "requests",
+            "Requests that were answered 403 because `rules` do not allow what they would do."
+        ),
     ];
     figures.extend(own);
     Typed {

@@ -204,6 +204,12 @@ pub struct FrontendView {
     pub source_limit: Count,
     /// Connections closed because `allow` or `deny` keeps their source out.
     pub denied_connections: Count,
+    /// Requests answered 403 because `allow` or `deny` keeps out the client that a trusted proxy names.
+    pub denied_requests: Count,
+    /// Connections from `accept_proxy` closed because their PROXY header was missing, malformed or late.
+    pub proxy_header_errors: Count,
+    /// Requests answered 403 because `rules` do not allow what they would do.
+    pub rule_refusals: Count,
 }
 
 /// One backend, with its servers.

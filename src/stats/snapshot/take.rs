@@ -104,6 +104,9 @@ fn frontend(stats: &FrontendStats) -> FrontendView {
         slow_requests,
         source_limit,
         denied_connections,
+        denied_requests,
+        proxy_header_errors,
+        rule_refusals,
     } = stats;
     FrontendView {
         name: name.clone(),
@@ -116,6 +119,9 @@ fn frontend(stats: &FrontendStats) -> FrontendView {
         slow_requests: Count(slow_requests.get()),
         source_limit: Count(source_limit.get()),
         denied_connections: Count(denied_connections.get()),
+        denied_requests: Count(denied_requests.get()),
+        proxy_header_errors: Count(proxy_header_errors.get()),
+        rule_refusals: Count(rule_refusals.get()),
     }
 }
 
