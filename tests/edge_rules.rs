@@ -150,7 +150,11 @@ fn databases_are_read_and_changed_as_the_rules_say() {
             assert_forbidden(answer, all);
         }
         assert_forbidden(
-            &ask(&url, "a", "CREATE USER eve WITH PASSWORD 'hidden secret'"),
+            &ask(
+                &url,
+                "a",
+                "CREATE USER evelina7 WITH PASSWORD 'hidden secret'",
+            ),
             "only some databases may be changed, and it is about every one, or cannot be told which",
         );
         let refusals = refused.len() + untold.len() + 1;
@@ -171,7 +175,7 @@ fn databases_are_read_and_changed_as_the_rules_say() {
         "{log}"
     );
     assert!(
-        !log.contains("hidden secret") && !log.contains("eve"),
+        !log.contains("hidden secret") && !log.contains("evelina7"),
         "{log}"
     );
 }
@@ -247,4 +251,161 @@ fn rules_are_for_users_by_the_name_in_their_credentials() {
         );
         assert_forbidden(&answer, "only reads are allowed");
     }
+}
+
+/// A server that says what header it was asked with.
+fn echo() -> (std::net::SocketAddr, std::thread::JoinHandle<()>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let serving = std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("a connection");
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                let mut piece = [0; 1024];
+                match connection.read(&mut piece) {
+                    Ok(read) if read > 0 => asked.extend_from_slice(&piece[..read]),
+                    _ => break,
+                }
+            }
+            if asked.starts_with(b"GET /end ") {
+                return;
+            }
+            let length = asked.len();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nX-Secret: 1\r\nContent-Length: {length}\r\n\r\n"
+            );
+            // The check leaves without asking.
+            let _ = connection.write_all(&[head.as_bytes(), &asked].concat());
+        }
+    });
+    (address, serving)
+}
+
+/// A stand-in is asked, because a node does not say what headers it got.
+#[test]
+fn requests_are_refused_sent_elsewhere_and_changed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Influxd::start(&folder.path().join("node"));
+    node.create_database("a");
+    let (echo, echoing) = echo();
+    let keys = "http_request = [\n\
+         { deny = 451, if = { path_beg = \"/debug\" } },\n\
+         { redirect = { scheme = \"https\", code = 301 }, if = { path_beg = \"/login\" } },\n\
+         { redirect = { location = \"/ping\" }, if = { path = \"/\" } },\n\
+         { set_header = { \"X-Org\" = \"ours\", Authorization = \"Basic hidden\" }, del_header = [\"Cookie\", \"X-Gone\"] },\n\
+         ]\n\
+         http_response = [\n\
+         { set_header = { \"X-Frame-Options\" = \"DENY\" }, del_header = \"X-Secret\" },\n\
+         { del_header = \"X-Influxdb-Version\", unless = { path = \"/query\" } },\n\
+         ]\n";
+    let configuration = format!(
+        "[server]\ndata_dir = \"FOLDER/data\"\n\
+         [[frontend]]\nname = \"page\"\nbind = \"127.0.0.1:PORT(page)\"\nstats_uri = \"/haproxy?stats\"\n\
+         [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\ndefault_backend = \"back\"\n{keys}\n\
+         [[relay]]\nname = \"relay\"\nreplicate_to = \"back\"\n\
+         [[backend]]\nname = \"back\"\nservers = [{{ name = \"one\", address = \"{}\" }}]\n\
+         [[frontend]]\nname = \"plain\"\nbind = \"127.0.0.1:PORT(plain)\"\ndefault_backend = \"echo\"\n{keys}\n\
+         [[backend]]\nname = \"echo\"\ncheck = false\nservers = [{{ name = \"one\", address = \"{echo}\" }}]\n",
+        node.address()
+    );
+    let haflux = Haflux::start(&folder.path().join("haflux"), &configuration);
+    for front in ["front", "plain"] {
+        let url = haflux.url(front);
+        let denied = get(&format!("{url}/debug/vars"));
+        assert_eq!(denied.status, 451);
+        assert_eq!(
+            denied.json()["error"],
+            "unavailable for legal reasons: refused by a rule"
+        );
+        assert_eq!(counted(&haflux, front, "denied_requests"), 1);
+        let sent = get(&format!("{url}/login?to=%2Fx"));
+        assert_eq!(sent.status, 301);
+        let expected = format!("https://{}/login?to=%2Fx", haflux.address(front));
+        assert_eq!(sent.header("location"), Some(expected.as_str()));
+        let sent = get(&url);
+        assert_eq!((sent.status, sent.header("location")), (302, Some("/ping")));
+        assert_eq!(sent.header("x-frame-options"), None, "haflux's own");
+    }
+    let plain = haflux.url("plain");
+    let headers = [
+        ("Cookie", "a=b"),
+        ("X-Gone", "1"),
+        ("X-Org", "theirs"),
+        ("X-Stays", "2"),
+    ];
+    let body = "x".repeat(200_000);
+    for (method, body) in [("GET", ""), ("POST", body.as_str())] {
+        let answer = request(method, &format!("{plain}/some"), &headers, body.as_bytes());
+        let asked = answer.text().to_ascii_lowercase();
+        assert_eq!(answer.status, 200, "{method}");
+        assert!(
+            asked.contains("x-org: ours\r\n") && asked.contains("x-stays: 2\r\n"),
+            "{asked}"
+        );
+        assert!(asked.contains("authorization: basic hidden\r\n"), "{asked}");
+        assert!(
+            !asked.contains("theirs") && !asked.contains("cookie") && !asked.contains("x-gone"),
+            "{asked}"
+        );
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"));
+        assert_eq!(answer.header("x-secret"), None);
+    }
+    let front = haflux.url("front");
+    let wrote = post(&format!("{front}/write?db=a"), "m v=1");
+    assert_eq!(
+        (wrote.status, wrote.header("x-frame-options")),
+        (204, Some("DENY"))
+    );
+    assert_eq!(wrote.header("x-influxdb-version"), None);
+    let read = ask(&front, "a", "SELECT v FROM m");
+    assert_eq!(
+        (read.status, read.header("x-frame-options")),
+        (200, Some("DENY"))
+    );
+    assert!(read.header("x-influxdb-version").is_some());
+    let made = ask(&front, "a", "CREATE DATABASE x");
+    assert_eq!(
+        (made.status, made.header("x-frame-options")),
+        (200, Some("DENY"))
+    );
+    // What is set may be a password.
+    haflux.edit(&[("Basic hidden", "Basic concealed")]);
+    let said = haflux.order(&["reload"]);
+    assert!(said.contains("http_request"), "{said}");
+    let log = haflux.log();
+    assert!(
+        !format!("{said}{log}{}", haflux.order(&["check"])).contains("concealed"),
+        "{said}"
+    );
+    assert!(!log.contains("hidden") && log.contains(" LR-- "), "{log}");
+    get(&format!("{plain}/end"));
+    echoing.join().expect("the stand-in's end");
+}
+
+#[test]
+fn an_address_sends_no_more_requests_than_it_may() {
+    let (_folder, _node, haflux) = start("rate_limit = { requests = 1, per = \"1h\", burst = 5 }");
+    for front in ["front", "plain"] {
+        let url = haflux.url(front);
+        let statuses: Vec<_> = (0..7).map(|_| get(&format!("{url}/ping")).status).collect();
+        assert_eq!(statuses, [204, 204, 204, 204, 204, 429, 429]);
+        let refused = post(&format!("{url}/write?db=a"), "m v=1");
+        assert_eq!(
+            (refused.status, refused.header("retry-after")),
+            (429, Some("1"))
+        );
+        assert_eq!(
+            refused.json()["error"],
+            "too many requests from this address (rate_limit)"
+        );
+        assert_eq!(counted(&haflux, front, "rate_limited"), 3);
+    }
+    haflux.edit(&[("burst = 5", "burst = 9")]);
+    haflux.order(&["reload"]);
+    let url = haflux.url("front");
+    support::wait_until("the reload", support::wait::SOON, || {
+        get(&format!("{url}/ping")).status == 204
+    });
 }

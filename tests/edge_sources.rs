@@ -5,7 +5,6 @@ mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use support::wait::SOON;
@@ -100,7 +99,7 @@ fn who_is_kept_out_is_closed_at_once_and_a_reload_changes_who_that_is() {
     );
     // A connection that is there stays when its client is denied.
     let mut kept = connect_from(2, &haflux.address("front"));
-    let mut ping_on = |connection: &mut TcpStream| {
+    let ping_on = |connection: &mut TcpStream| {
         connection.write_all(PING.as_bytes()).expect("a request");
         let mut status = [0; 12];
         connection.read_exact(&mut status).expect("an answer");

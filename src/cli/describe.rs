@@ -4,8 +4,8 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::config::model::{
     AccessRule, Ack, AllOf, Backend, Balance, Check, Condition, Config, ForwardedHeader, Frontend,
-    LogFormat, LogLines, LogTarget, OnUnavailable, Pattern, PoolServer, Probe, Relay, Server,
-    SourceRules, SyncPolicy, Target, Test, Udp,
+    HeaderEdit, LogFormat, LogLines, LogTarget, OnUnavailable, Pattern, PoolServer, Probe,
+    Redirect, RedirectTo, Relay, RequestAction, Server, SourceRules, SyncPolicy, Target, Test, Udp,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
@@ -131,6 +131,30 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
     if !deny.is_empty() {
         writeln!(f, "    serves no client in {deny}")?;
     }
+    if let Some(limit) = &frontend.rate_limit {
+        writeln!(
+            f,
+            "    up to {} requests in {} of one address, {} at once; {} addresses are counted",
+            limit.requests,
+            format_duration(limit.per),
+            limit.burst,
+            limit.max_sources
+        )?;
+    }
+    for rule in &frontend.http_request {
+        let of = rule
+            .condition
+            .as_ref()
+            .map_or("every request".to_owned(), condition);
+        writeln!(f, "    {of} {}", request_action(&rule.action))?;
+    }
+    for rule in &frontend.http_response {
+        let of = rule
+            .condition
+            .as_ref()
+            .map_or("every request".to_owned(), condition);
+        writeln!(f, "    {of} is answered {}", edits(&rule.edits))?;
+    }
     for rule in &frontend.access {
         access(f, rule)?;
     }
@@ -185,6 +209,31 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
         format_duration(frontend.keep_alive_timeout),
         format_duration(frontend.tunnel_timeout)
     )
+}
+
+fn request_action(action: &RequestAction) -> String {
+    match action {
+        RequestAction::Deny(status) => format!("is answered {}", status.as_u16()),
+        RequestAction::Redirect(Redirect { to, status }) => {
+            let to = match to {
+                RedirectTo::Scheme(scheme) => format!("the same by {scheme}"),
+                RedirectTo::Prefix(prefix) => format!("the same behind {prefix}"),
+                RedirectTo::Location(place) => place.clone(),
+            };
+            format!("is sent to {to} by {}", status.as_u16())
+        }
+        RequestAction::Edit(list) => format!("goes on {}", edits(list)),
+    }
+}
+
+/// Values may be passwords.
+fn edits(edits: &[HeaderEdit]) -> String {
+    let edits = edits.iter().map(|edit| match edit {
+        HeaderEdit::Set(name, _) => format!("with {name} set"),
+        HeaderEdit::Remove(name) => format!("without {name}"),
+    });
+    let edits: Vec<String> = edits.collect();
+    edits.join(", ")
 }
 
 fn access(f: &mut Formatter<'_>, rule: &AccessRule) -> fmt::Result {

@@ -8,8 +8,8 @@ use std::fmt::{self, Debug, Display, Formatter};
 use super::Config;
 use super::decode::METRICS_NAME;
 use super::model::{
-    Backend, Check, Frontend, Judging, LogSettings, LogTarget, Near, PoolServer, Probe, Relay,
-    Rule, Server, SourceRules, Target, Udp,
+    Backend, Check, Frontend, HeaderEdit, Judging, LogSettings, LogTarget, Near, PoolServer, Probe,
+    Relay, RequestAction, Rule, Server, SourceRules, Target, Udp,
 };
 use super::stats_user::StatsUser;
 use crate::influx::influxql;
@@ -73,7 +73,10 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
             .iter()
             .find(|one| (&one.place, one.key) == (&fact.place, fact.key));
         let is_new = fact.is_first && !appears(&old, &fact.place);
-        let differs = |before: &Fact| before.value != fact.value || before.secrets != fact.secrets;
+        let differs = |before: &Fact| {
+            (&before.value, &before.secrets, &before.values)
+                != (&fact.value, &fact.secrets, &fact.values)
+        };
         if is_new || before.is_some_and(differs) {
             let to = match before {
                 Some(before) if before.value == fact.value => format!("{} (others)", fact.value),
@@ -115,6 +118,8 @@ struct Fact {
     value: String,
     /// What of the value must not be shown.
     secrets: Vec<StatsUser>,
+    /// The same of values of headers.
+    values: Vec<Vec<HeaderEdit>>,
     is_taken: bool,
     /// It stands for its table.
     is_first: bool,
@@ -143,6 +148,7 @@ impl<'a> Section<'a> {
             key,
             value: format!("{value:?}"),
             secrets: Vec::new(),
+            values: Vec::new(),
             is_taken,
             is_first: false,
         });
@@ -166,6 +172,19 @@ impl<'a> Section<'a> {
         self.add(key, secrets.len(), true);
         if let Some(last) = self.facts.last_mut() {
             last.secrets = secrets.to_vec();
+        }
+    }
+
+    /// A reload takes it, and the values of headers in it are not shown.
+    fn with_values<'edits>(
+        &mut self,
+        key: &'static str,
+        value: impl Debug,
+        values: impl Iterator<Item = &'edits Vec<HeaderEdit>>,
+    ) {
+        self.add(key, value, true);
+        if let Some(last) = self.facts.last_mut() {
+            last.values = values.cloned().collect();
         }
     }
 
@@ -309,6 +328,9 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         trust_forwarded,
         forwarded_header,
         access,
+        rate_limit,
+        http_request,
+        http_response,
         rules,
         default_target,
         forwarded_for,
@@ -341,6 +363,14 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("trust_forwarded", trust_forwarded);
     section.taken("forwarded_header", forwarded_header);
     section.taken("rules", access);
+    section.taken("rate_limit", rate_limit);
+    let values = http_request.iter().filter_map(|rule| match &rule.action {
+        RequestAction::Edit(edits) => Some(edits),
+        RequestAction::Deny(_) | RequestAction::Redirect(_) => None,
+    });
+    section.with_values("http_request", http_request, values);
+    let values = http_response.iter().map(|rule| &rule.edits);
+    section.with_values("http_response", http_response, values);
     section.taken("use_backend", rules);
     section.taken("default_backend", default);
     section.taken("forwarded_for", forwarded_for);

@@ -266,6 +266,15 @@ pub enum Problem {
     /// `write` beside `read_only = true`.
     #[error("read_only is true beside it, so nothing may be written; expected one of them")]
     WriteBesideReadOnly,
+    /// None of the things that a rule can do, or several.
+    #[error("expected one of {actions}")]
+    NotOneAction { actions: &'static str },
+    /// A header that belongs to the connection.
+    #[error("this header is the connection's, or says how a body is read, and cannot be changed")]
+    HeaderOfConnections,
+    /// The name of no header.
+    #[error("expected the name of a header, such as \"X-Frame-Options\"")]
+    HeaderName,
     /// `if = {}`.
     #[error("an empty condition; expected at least one of {}", list_of(.known))]
     EmptyCondition { known: &'static [&'static str] },

@@ -26,8 +26,10 @@ pub(super) struct BindLine {
     pub(super) refused: Vec<String>,
     /// `ssl`.
     pub(super) tls: bool,
-    /// `accept-proxy` and its like: clients send a line that haflux would take for a request.
-    pub(super) proxy_protocol: bool,
+    /// `accept-proxy`: connections begin with a PROXY header.
+    pub(super) accept_proxy: bool,
+    /// `accept-netscaler-cip`: they begin with one that haflux would take for a request.
+    pub(super) citrix: bool,
     /// Parameters without a counterpart, as they stand there.
     pub(super) rest: Vec<String>,
 }
@@ -58,10 +60,10 @@ pub(super) fn read(statement: &Statement, first: usize) -> BindLine {
     }
     let words: Vec<&str> = parameters.iter().map(Word::as_str).collect();
     line.tls = words.contains(&"ssl");
-    line.proxy_protocol = words
-        .iter()
-        .any(|word| matches!(*word, "accept-proxy" | "accept-netscaler-cip"));
-    line.rest = words.iter().map(|word| (*word).to_owned()).collect();
+    line.accept_proxy = words.contains(&"accept-proxy");
+    line.citrix = words.contains(&"accept-netscaler-cip");
+    let rest = words.iter().filter(|word| **word != "accept-proxy");
+    line.rest = rest.map(|word| (*word).to_owned()).collect();
     line
 }
 

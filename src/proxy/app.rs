@@ -22,7 +22,9 @@ use super::client::{BodyFault, Client};
 use super::forward::barrier::{Aim, Chooser};
 use super::forward::tunnel;
 use super::forward::{Forward, read_body};
+use super::http_rules::{edit_answer, edit_response};
 use super::pool::Pool;
+use super::relay_handler::send;
 use super::replicated;
 use super::routing::route::{self, Route};
 use super::serving::Serving;
@@ -240,6 +242,9 @@ impl Serving {
             self.answer(session, &ErrorAnswer::kept_out()).await?;
             return Ok(true);
         }
+        if self.ruled(session, context).await? {
+            return Ok(true);
+        }
         let (config, request) = (&self.shared.config, session.req_header());
         let route = route::find(config, &self.config, request, client);
         match route {
@@ -266,7 +271,10 @@ impl Serving {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
                 self.close_if_stopping(session);
-                relay.handle(session, context.source()).await?;
+                if let Some(mut answer) = relay.handle(session, client).await? {
+                    edit_answer(&mut answer.headers, &context.edits);
+                    send(session, answer).await?;
+                }
             }
             Route::Replicated(id, relay) => {
                 let target = Target::Backend(id);
@@ -449,13 +457,13 @@ impl ProxyHttp for App {
     async fn response_filter(
         &self,
         session: &mut Session,
-        _response: &mut ResponseHeader,
+        response: &mut ResponseHeader,
         under_way: &mut UnderWay,
     ) -> pingora::Result<()> {
         let UnderWay { serving, context } = under_way;
         context.times.answered = Some(context.started.elapsed());
         serving.close_if_stopping(session);
-        Ok(())
+        edit_response(response, &context.edits)
     }
 
     fn fail_to_connect(

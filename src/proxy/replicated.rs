@@ -15,6 +15,7 @@ use pingora::{Error, ErrorType};
 use super::RelayHandler;
 use super::forward::barrier::{Aim, Chooser};
 use super::forward::{self, Forward};
+use super::http_rules::edit_answer;
 use super::pool::Pool;
 use super::relay_handler::{send, send_streamed};
 use super::routing::acl;
@@ -143,8 +144,14 @@ async fn change(
     };
     serving.close_if_stopping(session);
     match answer {
-        Replicated::Whole(answer) => send(session, answer).await,
-        Replicated::Streamed(answer) => send_streamed(session, context, answer).await,
+        Replicated::Whole(mut answer) => {
+            edit_answer(&mut answer.headers, &context.edits);
+            send(session, answer).await
+        }
+        Replicated::Streamed(mut answer) => {
+            edit_answer(&mut answer.head.headers, &context.edits);
+            send_streamed(session, context, answer).await
+        }
     }
 }
 

@@ -89,6 +89,7 @@ fn frontend(frontend: &Frontend, known: Option<&FrontendStats>) -> FrontendStats
         denied_requests: Counter::default(),
         proxy_header_errors: Counter::default(),
         rule_refusals: Counter::default(),
+        rate_limited: Counter::default(),
     };
     FrontendStats {
         session_limit: frontend.max_connections as u64,

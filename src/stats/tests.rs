@@ -180,6 +180,7 @@ pub(crate) fn lab() -> Stats {
             denied_requests: Counter::default(),
             proxy_header_errors: Counter::default(),
             rule_refusals: Counter::default(),
+            rate_limited: Counter::default(),
         })
     };
     let backend = |name: &str, servers| {

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::access;
 use super::condition;
+use super::http_rules;
 use super::network::networks;
 use super::{Spelled, name, path_and_query};
 use crate::config::address::parse_bind;
 use crate::config::error::Problem;
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{
-    Condition, ForwardedHeader, Frontend, Networks, SourceRules, StatsUser,
+    Condition, ForwardedHeader, Frontend, Networks, RequestAction, SourceRules, StatsUser,
 };
 
 const KEYS: Keys = Keys::of(&[
@@ -29,6 +30,9 @@ const KEYS: Keys = Keys::of(&[
     "trust_forwarded",
     "forwarded_header",
     "rules",
+    "rate_limit",
+    "http_request",
+    "http_response",
     "use_backend",
     "default_backend",
     "forwarded_for",
@@ -112,11 +116,18 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
     draft.frontend.trust_forwarded = networks(&table, "trust_forwarded");
     draft.frontend.forwarded_header = forwarded_header(&table);
     draft.frontend.access = access::decode(&table);
+    draft.frontend.rate_limit = http_rules::rate_limit(&table);
+    draft.frontend.http_request = http_rules::requests(&table);
+    draft.frontend.http_response = http_rules::responses(&table);
     draft.rules = rules(&table);
     let default_backend = table.get("default_backend");
     draft.default = default_backend.as_ref().and_then(target);
     let has_rules = table.get("use_backend").is_some() && !is_empty_list(&table);
-    if default_backend.is_none() && !has_rules && table.get("stats_uri").is_none() {
+    let redirects = &draft.frontend.http_request;
+    let is_answered = redirects
+        .iter()
+        .any(|rule| rule.condition.is_none() && !matches!(rule.action, RequestAction::Edit(_)));
+    if default_backend.is_none() && !has_rules && !is_answered && table.get("stats_uri").is_none() {
         table.report(Problem::LeadsNowhere);
     }
     draft.frontend.forwarded_for = table.boolean("forwarded_for", false);
@@ -247,6 +258,9 @@ fn default() -> Frontend {
         trust_forwarded: Networks::default(),
         forwarded_header: ForwardedHeader::XForwardedFor,
         access: Vec::new(),
+        rate_limit: None,
+        http_request: Vec::new(),
+        http_response: Vec::new(),
         rules: Vec::new(),
         default_target: None,
         forwarded_for: false,

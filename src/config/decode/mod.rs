@@ -1,4 +1,4 @@
-//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `access`, `condition`, `backend`, `check`, `relay` and `udp`
+//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `access`, `http_rules`, `condition`, `backend`, `check`, `relay` and `udp`
 //! each read one kind of table, `network` what several of them have; names of other tables stay names until `resolve` has seen all of them.
 
 mod access;
@@ -6,6 +6,7 @@ mod backend;
 mod check;
 mod condition;
 mod frontend;
+mod http_rules;
 mod log;
 mod network;
 mod relay;

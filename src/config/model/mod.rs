@@ -4,6 +4,7 @@
 //! a piece of this need not doubt it. Only [`crate::config`] builds it.
 
 mod access;
+mod http_rules;
 mod log_settings;
 mod networks;
 mod stats_socket;
@@ -18,6 +19,10 @@ use regex::Regex;
 
 pub use super::stats_user::StatsUser;
 pub use access::{AccessRule, Pattern};
+pub use http_rules::{
+    HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule, ResponseRule,
+    may_be_changed,
+};
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
 pub use networks::{Networks, SourceRules};
 pub use stats_socket::{Level, SocketSettings};
@@ -147,6 +152,12 @@ pub struct Frontend {
     pub forwarded_header: ForwardedHeader,
     /// `rules`: what clients may read, change and state; the first one that is for a client's user counts. Default: everything.
     pub access: Vec<AccessRule>,
+    /// `rate_limit`: the most requests of one address. Default: no limit.
+    pub rate_limit: Option<RateLimit>,
+    /// `http_request`: what becomes of requests before they go anywhere, in this order.
+    pub http_request: Vec<RequestRule>,
+    /// `http_response`: what becomes of answers' headers, in this order.
+    pub http_response: Vec<ResponseRule>,
     /// `use_backend`: first match wins.
     pub rules: Vec<Rule>,
     /// `default_backend`: where a request goes that no rule took.

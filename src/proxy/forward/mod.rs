@@ -24,6 +24,7 @@ use pingora::{BError, Error, ErrorType};
 use self::barrier::{Chooser, Chosen};
 use self::exchange::{Exchange, Failure, Progress, Started};
 use self::request::Request;
+use crate::proxy::http_rules::edit_response;
 use crate::proxy::pool::greeting::Greeting;
 use crate::proxy::pool::known_reads::{QUICK, Shape};
 use crate::proxy::pool::{Pool, Server};
@@ -310,6 +311,7 @@ async fn pass_on(
         return Box::pin(run).await;
     }
     serving.close_if_stopping(session);
+    edit_response(&mut header, &context.edits)?;
     frame(session, &mut header)?;
     let mut over = upstream.is_over();
     let empty = over && first.is_none();

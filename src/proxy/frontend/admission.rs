@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::rarely_said::RarelySaid;
+use super::rates::Rates;
 use crate::config::model;
 use crate::proxy::client::Sources;
 
@@ -21,6 +22,7 @@ pub(in crate::proxy) struct Admission {
     /// Connections that wait for their PROXY header.
     introducing: AtomicUsize,
     sources: Sources,
+    rates: Rates,
     /// That an address has as many connections as it may.
     pub(super) over_share: RarelySaid,
     /// That a client is not served.
@@ -53,6 +55,7 @@ impl Admission {
             waiting: AtomicUsize::new(0),
             introducing: AtomicUsize::new(0),
             sources: Sources::new(config.max_connections_per_source),
+            rates: Rates::new(config.rate_limit),
             over_share: RarelySaid::default(),
             kept_out: RarelySaid::default(),
             unintroduced: RarelySaid::default(),
@@ -62,6 +65,7 @@ impl Admission {
     /// The limits of `config` from now on. Connections that are there stay, also where they are past them.
     pub(in crate::proxy) fn change(&self, config: &model::Frontend) {
         self.sources.change(config.max_connections_per_source);
+        self.rates.change(config.rate_limit);
         let wanted = most(config);
         let mut size = self.size.lock();
         if let Some(fewer) = size.most.checked_sub(wanted) {
@@ -73,6 +77,11 @@ impl Admission {
             self.slots.add_permits(more - kept);
         }
         size.most = wanted;
+    }
+
+    /// How many requests each address sends.
+    pub(in crate::proxy) fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// Who has connections here.

@@ -9,6 +9,7 @@ mod introduction;
 mod last_connections;
 pub(super) mod listener;
 mod rarely_said;
+mod rates;
 
 use std::net::SocketAddr;
 use std::pin::pin;

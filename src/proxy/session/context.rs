@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tokio::time::Instant;
 
-use crate::config::model::Target;
+use crate::config::model::{HeaderEdit, Target};
 use crate::proxy::pool::Server;
 use crate::proxy::session::access_log::{Termination, Times};
 use crate::proxy::session::forwarded_for::ForWhom;
@@ -38,6 +38,8 @@ pub(crate) struct RequestContext {
     pub(in crate::proxy) times: Times,
     /// What passed behind an answer that made a tunnel.
     pub(in crate::proxy) tunneled: Passed,
+    /// What becomes of the headers of its answer.
+    pub(in crate::proxy) edits: Vec<HeaderEdit>,
     /// The backend's or relay's session, and the server's.
     pub(in crate::proxy) target_session: Option<GaugeGuard>,
     server_session: Option<GaugeGuard>,
@@ -58,6 +60,7 @@ impl RequestContext {
             termination: Termination::default(),
             times: Times::default(),
             tunneled: Passed::default(),
+            edits: Vec::new(),
             target_session: None,
             server_session: None,
         }

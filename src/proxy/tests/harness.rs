@@ -102,6 +102,9 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         trust_forwarded: Networks::default(),
         forwarded_header: ForwardedHeader::XForwardedFor,
         access: Vec::new(),
+        rate_limit: None,
+        http_request: Vec::new(),
+        http_response: Vec::new(),
         rules: Vec::new(),
         default_target: Some(default_target),
         forwarded_for: false,
@@ -246,6 +249,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             denied_requests: Counter::default(),
             proxy_header_errors: Counter::default(),
             rule_refusals: Counter::default(),
+            rate_limited: Counter::default(),
         })
     });
     let backends = config.backends.iter().map(|backend| {
@@ -290,7 +294,11 @@ struct EchoRelay;
 
 #[async_trait]
 impl RelayHandler for EchoRelay {
-    async fn handle(&self, session: &mut Session, _: IpAddr) -> pingora::Result<()> {
+    async fn handle(
+        &self,
+        session: &mut Session,
+        _: IpAddr,
+    ) -> pingora::Result<Option<InfluxAnswer>> {
         let mut length = 0;
         while let Some(piece) = session.read_request_body().await? {
             length += piece.len();
@@ -300,7 +308,8 @@ impl RelayHandler for EchoRelay {
         session
             .write_response_header(Box::new(header), true)
             .await?;
-        session.write_response_body(None, true).await
+        session.write_response_body(None, true).await?;
+        Ok(None)
     }
 
     async fn admit_statement(

@@ -66,7 +66,7 @@ pub(super) fn frontends() -> Typed<FrontendView> {
             denied_requests,
             "denied_requests_total",
             "requests",
-            "Requests that were answered 403 because `allow` or `deny` keeps out the client that a trusted proxy names."
+            "Requests that were refused by a `deny` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted proxy names."
         ),
         figure!(
             Counter,
@@ -81,6 +81,13 @@ pub(super) fn frontends() -> Typed<FrontendView> {
             "rule_refusals_total",
             "requests",
             "Requests that were answered 403 because `rules` do not allow what they would do."
+        ),
+        figure!(
+            Counter,
+            rate_limited,
+            "rate_limited_requests_total",
+            "requests",
+            "Requests that were answered 429 because their source sent more than `rate_limit`."
         ),
     ];
     figures.extend(own);

@@ -107,6 +107,7 @@ fn frontend(stats: &FrontendStats) -> FrontendView {
         denied_requests,
         proxy_header_errors,
         rule_refusals,
+        rate_limited,
     } = stats;
     FrontendView {
         name: name.clone(),
@@ -122,6 +123,7 @@ fn frontend(stats: &FrontendStats) -> FrontendView {
         denied_requests: Count(denied_requests.get()),
         proxy_header_errors: Count(proxy_header_errors.get()),
         rule_refusals: Count(rule_refusals.get()),
+        rate_limited: Count(rate_limited.get()),
     }
 }
 
