@@ -262,11 +262,20 @@ fn echo() -> (std::net::SocketAddr, std::thread::JoinHandle<()>) {
         for connection in listener.incoming() {
             let mut connection = connection.expect("a connection");
             let mut asked = Vec::new();
-            while !asked.ends_with(b"\r\n\r\n") {
-                let mut piece = [0; 1024];
+            let mut most = usize::MAX;
+            while asked.len() < most {
+                let mut piece = [0; 16_384];
                 match connection.read(&mut piece) {
                     Ok(read) if read > 0 => asked.extend_from_slice(&piece[..read]),
                     _ => break,
+                }
+                let text = String::from_utf8_lossy(&asked).to_ascii_lowercase();
+                if let Some((header, _)) = text.split_once("\r\n\r\n") {
+                    let mut lines = header.lines();
+                    let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+                    let length: usize =
+                        length.map_or(0, |length| length.parse().expect("a length"));
+                    most = header.len() + 4 + length;
                 }
             }
             if asked.starts_with(b"GET /end ") {

@@ -263,10 +263,9 @@ fn trusted_proxies_say_whom_a_request_is_for_and_others_do_not() {
             let line = format!("{client} [");
             wait_until("a line in the log", SOON, || {
                 let log = haflux.log();
-                let lines = log
-                    .lines()
-                    .filter(|one| one.contains(&format!("] {front} ")));
-                lines.last().is_some_and(|last| last.contains(&line))
+                let is_ours = |one: &&str| one.contains(&format!("] {front} "));
+                let last = log.lines().rfind(is_ours);
+                last.is_some_and(|last| last.contains(&line))
             });
         };
         assert_eq!(

@@ -123,27 +123,48 @@ async fn judge(
     offload(judging).await.unwrap_or(Some(Forbidden::Unknown))
 }
 
-/// The first rule that is for the user of a request.
-fn rule_for<'a>(rules: &'a [AccessRule], request: &RequestHeader) -> Option<&'a AccessRule> {
-    let user = rules.iter().any(|rule| !rule.users.is_empty());
-    let user = user.then(|| user_of(request)).flatten();
-    rules.iter().find(|rule| {
-        let named = || {
-            user.as_ref()
-                .is_some_and(|user| is_among(&rule.users, user))
-        };
-        rule.users.is_empty() || named()
-    })
+/// Who sends a request, by the name in its credentials, which a node has still to verify.
+#[derive(Debug, PartialEq, Eq)]
+enum User {
+    /// It has no credentials.
+    Nobody,
+    Named(String),
+    /// It has some, and releases of InfluxDB may read another name in them.
+    Untold,
 }
 
-/// The user's name in the credentials, which a node has still to verify; nothing if releases of InfluxDB may read another one.
-fn user_of(request: &RequestHeader) -> Option<String> {
-    let query = acl::query_string(request);
-    if query.contains(&b';') {
-        return None;
+impl User {
+    fn of(request: &RequestHeader) -> Self {
+        let query = acl::query_string(request);
+        let query = std::str::from_utf8(query)
+            .ok()
+            .filter(|query| !query.contains(';'));
+        let Some(query) = query else {
+            return Self::Untold;
+        };
+        let credentials = Credentials::read(&Parameters::parse(query), &request.headers);
+        match credentials.user_name() {
+            Some(name) => Self::Named(name),
+            None if credentials.is_none() => Self::Nobody,
+            None => Self::Untold,
+        }
     }
-    let parameters = Parameters::parse(std::str::from_utf8(query).ok()?);
-    Credentials::read(&parameters, &request.headers).user_name()
+}
+
+/// The first rule that is for the user of a request. A user that cannot be told gets none where rules tell users apart: it may be one
+/// who is to have less than others.
+fn rule_for<'a>(rules: &'a [AccessRule], request: &RequestHeader) -> Option<&'a AccessRule> {
+    let tells_users = rules.iter().any(|rule| !rule.users.is_empty());
+    let user = match tells_users {
+        true => User::of(request),
+        false => User::Nobody,
+    };
+    let is_for = |rule: &&AccessRule| match &user {
+        User::Untold => false,
+        User::Nobody => rule.users.is_empty(),
+        User::Named(name) => rule.users.is_empty() || is_among(&rule.users, name),
+    };
+    rules.iter().find(is_for)
 }
 
 fn is_among(patterns: &[Pattern], name: &str) -> bool {
@@ -377,6 +398,18 @@ mod tests {
         }
         let with_rest = [rules[0].clone(), open()];
         assert_eq!(found(&with_rest, "/query", ""), Some(false));
+        for (target, authorization) in [
+            ("/query?x=1;u=grafana&p=x", ""),
+            ("/query", "basic Z3JhZmFuYTp4"),
+            ("/query", "Basic Z3JhZmFuYTp5"),
+            ("/query", "Basic Z3JhZmFuYTp4eQ"),
+            ("/query", "Bearer a.b.c"),
+        ] {
+            let is_told = authorization == "Basic Z3JhZmFuYTp5";
+            let expected = is_told.then_some(true);
+            let found = found(&with_rest, target, authorization);
+            assert_eq!(found, expected, "{target} {authorization}");
+        }
         assert_eq!(found(&with_rest, "/query?u=grafana&p=x", ""), Some(true));
     }
 }

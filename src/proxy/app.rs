@@ -236,7 +236,9 @@ impl Serving {
         context: &mut RequestContext,
     ) -> pingora::Result<bool> {
         let client = context.source();
-        if context.via.is_some() && !self.config.sources.admits(client) {
+        // Who is connected itself was admitted with the connection.
+        let is_behind = context.via.as_ref().is_some_and(|via| !via.is_empty());
+        if is_behind && !self.config.sources.admits(client) {
             self.stats.denied_requests.increment();
             context.termination = Termination::Refused;
             self.answer(session, &ErrorAnswer::kept_out()).await?;

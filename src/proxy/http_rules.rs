@@ -26,7 +26,8 @@ impl Serving {
         context: &mut RequestContext,
     ) -> pingora::Result<bool> {
         let source = context.source();
-        if !self.admission.rates().admit(source, Instant::now()) {
+        let is_limited = self.config.rate_limit.is_some();
+        if is_limited && !self.admission.rates().admit(source, Instant::now()) {
             self.stats.rate_limited.increment();
             context.termination = Termination::Refused;
             self.answer(session, &ErrorAnswer::too_many_requests())
