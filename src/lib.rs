@@ -24,6 +24,7 @@ pub mod offload;
 pub(crate) mod per_source;
 pub mod pieces;
 pub mod proxy;
+pub(crate) mod proxy_header;
 pub(crate) mod random;
 pub mod reactors;
 pub mod relay;

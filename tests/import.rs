@@ -231,11 +231,21 @@ fn what_cannot_be_had_is_said() {
     for part in [
         "guarded.cfg:20: http-request deny",
         "guarded.cfg:21: http-request auth",
-        "guarded.cfg:22: tcp-request connection reject",
         "guarded.cfg:35: server n2 10.4.0.1:8086 check: left out",
-        "guarded.cfg:34: server n1 10.4.0.1:8086 check send-proxy: haflux sends no PROXY line",
+        "guarded.cfg:22: tcp-request connection reject",
+        "guarded.cfg:14: bind 127.0.0.1:8090 accept-proxy: accept_proxy names every network",
+        "guarded.cfg:23: http-request set-header",
     ] {
         assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+    let printed = text(&imported("guarded.cfg", &[]).stdout);
+    for part in [
+        "accept_proxy = [\"0.0.0.0/0\", \"::/0\"]",
+        "  { del_header = \"X-Secret\" },",
+        "  { set_header = { \"Strict-Transport-Security\" = \"max-age=31536000\" } },",
+        "send_proxy = \"v1\"",
+    ] {
+        assert!(printed.contains(part), "{part} is not in\n{printed}");
     }
     let printed = text(&imported("tls_edge.cfg", &[]).stdout);
     for part in [
@@ -668,4 +678,56 @@ proptest! {
             prop_assert!(accepted, "{imported:?}");
         }
     }
+}
+
+#[test]
+fn what_keeps_clients_out_is_translated_in_its_order() {
+    let front = "acl office src 10.0.0.0/8 192.168.0.0/16\n tcp-request connection reject if !office\n \
+         tcp-request connection reject if { src 10.6.0.0/16 } or { src 10.7.0.0/16 }\n \
+         http-request set-header X-Org ours\n http-request deny if { path_beg /debug } METH_GET\n \
+         http-request redirect scheme https code 301 unless { path /ping }\n http-response del-header Server if { path /x }\n \
+         http-request deny if { path_beg /a } !METH_GET\n http-request allow if office\n http-request deny";
+    let imported = with_front("", front);
+    let front = &parse(&imported.text).frontends[0];
+    for (address, is_served) in [
+        ("10.1.2.3", true),
+        ("192.168.3.4", true),
+        ("10.6.1.1", false),
+        ("10.7.1.1", false),
+        ("192.0.2.1", false),
+    ] {
+        let address = address.parse().unwrap();
+        assert_eq!(front.sources.admits(address), is_served, "{address}");
+    }
+    let part = "http_request = [\n  \
+         { set_header = { \"X-Org\" = \"ours\" } },\n  \
+         { deny = 403, if = { method = [\"GET\", \"HEAD\"], path_beg = \"/debug\" } },\n  \
+         { redirect = { scheme = \"https\", code = 301 }, unless = { path = \"/ping\" } },\n\
+         ]\n\
+         http_response = [\n  { del_header = \"Server\", if = { path = \"/x\" } },\n]";
+    assert!(imported.text.contains(part), "{}", imported.text);
+    let said = format!("{:?}", imported.warnings);
+    for part in [
+        "haflux has no ! beside other tests in one entry",
+        "http-request allow if office: not translated",
+        "http-request deny: not translated",
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    let pool = |servers: &str| {
+        let text = format!(
+            "defaults\n mode http\nfrontend f\n bind *:80\n default_backend b\nbackend b\n{servers}"
+        );
+        let imported = import_text(&text).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let is_warned = format!("{:?}", imported.warnings).contains("send-proxy");
+        (imported.text.contains("send_proxy = \"v2\""), is_warned)
+    };
+    let (with, without) = (
+        " server s 10.0.0.1:8086 send-proxy-v2\n",
+        " server t 10.0.0.2:8086\n",
+    );
+    assert_eq!(pool(with), (true, false));
+    assert_eq!(pool(&[with, without].concat()), (false, true));
+    let default = " default-server send-proxy-v2\n";
+    assert_eq!(pool(&[default, without].concat()), (true, false));
 }

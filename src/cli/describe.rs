@@ -3,11 +3,13 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::config::model::{
-    Ack, AllOf, Backend, Balance, Check, Condition, Config, Frontend, LogFormat, LogLines,
-    LogTarget, OnUnavailable, PoolServer, Probe, Relay, Server, SyncPolicy, Target, Test, Udp,
+    AccessRule, Ack, AllOf, Backend, Balance, Check, Condition, Config, ForwardedHeader, Frontend,
+    HeaderEdit, LogFormat, LogLines, LogTarget, OnUnavailable, Pattern, PoolServer, Probe,
+    Redirect, RedirectTo, Relay, RequestAction, Server, SourceRules, SyncPolicy, Target, Test, Udp,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
+use crate::proxy_header::Version;
 
 /// What a configuration makes haflux do.
 pub(super) struct Description<'a>(pub(super) &'a Config);
@@ -127,6 +129,58 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
     if let Some(uri) = &frontend.metrics_uri {
         writeln!(f, "    {uri} is the metrics for Prometheus")?;
     }
+    let SourceRules { allow, deny } = &frontend.sources;
+    if !allow.is_empty() {
+        writeln!(f, "    serves only clients in {allow}")?;
+    }
+    if !deny.is_empty() {
+        writeln!(f, "    serves no client in {deny}")?;
+    }
+    if let Some(limit) = &frontend.rate_limit {
+        writeln!(
+            f,
+            "    up to {} requests in {} of one address, {} at once; {} addresses are counted",
+            limit.requests,
+            format_duration(limit.per),
+            limit.burst,
+            limit.max_sources
+        )?;
+    }
+    for rule in &frontend.http_request {
+        let of = rule
+            .condition
+            .as_ref()
+            .map_or("every request".to_owned(), condition);
+        writeln!(f, "    {of} {}", request_action(&rule.action))?;
+    }
+    for rule in &frontend.http_response {
+        let of = rule
+            .condition
+            .as_ref()
+            .map_or("every request".to_owned(), condition);
+        writeln!(f, "    {of} is answered {}", edits(&rule.edits))?;
+    }
+    for rule in &frontend.access {
+        access(f, rule)?;
+    }
+    if !frontend.accept_proxy.is_empty() {
+        writeln!(
+            f,
+            "    connections from {} begin with a PROXY header",
+            frontend.accept_proxy
+        )?;
+    }
+    if !frontend.trust_forwarded.is_empty() {
+        let header = match frontend.forwarded_header {
+            ForwardedHeader::XForwardedFor => "X-Forwarded-For",
+            ForwardedHeader::Forwarded => "Forwarded",
+        };
+        writeln!(
+            f,
+            "    {header} is believed from {}",
+            frontend.trust_forwarded
+        )?;
+    }
     for rule in &frontend.rules {
         writeln!(
             f,
@@ -160,6 +214,63 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
         format_duration(frontend.keep_alive_timeout),
         format_duration(frontend.tunnel_timeout)
     )
+}
+
+fn request_action(action: &RequestAction) -> String {
+    match action {
+        RequestAction::Deny(status) => format!("is answered {}", status.as_u16()),
+        RequestAction::Redirect(Redirect { to, status }) => {
+            let to = match to {
+                RedirectTo::Scheme(scheme) => format!("the same by {scheme}"),
+                RedirectTo::Prefix(prefix) => format!("the same behind {prefix}"),
+                RedirectTo::Location(place) => place.clone(),
+            };
+            format!("is sent to {to} by {}", status.as_u16())
+        }
+        RequestAction::Edit(list) => format!("goes on {}", edits(list)),
+    }
+}
+
+/// Values may be passwords.
+fn edits(edits: &[HeaderEdit]) -> String {
+    let edits = edits.iter().map(|edit| match edit {
+        HeaderEdit::Set(name, _) => format!("with {name} set"),
+        HeaderEdit::Remove(name) => format!("without {name}"),
+    });
+    let edits: Vec<String> = edits.collect();
+    edits.join(", ")
+}
+
+fn access(f: &mut Formatter<'_>, rule: &AccessRule) -> fmt::Result {
+    let names = |names: &[Pattern]| match names.is_empty() {
+        true => "no database".to_owned(),
+        false => either(names),
+    };
+    let mut parts = Vec::new();
+    parts.extend(
+        rule.read
+            .as_deref()
+            .map(|read| format!("reads {}", names(read))),
+    );
+    parts.extend(
+        rule.write
+            .as_deref()
+            .map(|write| format!("changes {}", names(write))),
+    );
+    parts.extend(rule.read_only.then(|| "changes nothing".to_owned()));
+    parts.extend(rule.statements.map(|groups| format!("states {groups}")));
+    parts.extend(
+        rule.deny_statements
+            .map(|groups| format!("never states {groups}")),
+    );
+    let parts = match parts.is_empty() {
+        true => "may do everything".to_owned(),
+        false => parts.join("; "),
+    };
+    match rule.users.is_empty() {
+        true => writeln!(f, "    a client {parts}"),
+        false => writeln!(f, "    user {} {parts}", either(&rule.users)),
+    }
 }
 
 fn target(config: &Config, target: Target) -> String {
@@ -334,6 +445,16 @@ fn backend(f: &mut Formatter<'_>, config: &Config, backend: &Backend) -> fmt::Re
             f,
             "    every change goes through relay {}",
             config.relay(relay).name
+        )?;
+    }
+    if let Some(version) = backend.send_proxy {
+        let version = match version {
+            Version::One => 1,
+            Version::Two => 2,
+        };
+        writeln!(
+            f,
+            "    tells its servers the client by the PROXY protocol, version {version}"
         )?;
     }
     check(f, &backend.check)?;

@@ -8,8 +8,8 @@ use std::fmt::{self, Debug, Display, Formatter};
 use super::Config;
 use super::decode::METRICS_NAME;
 use super::model::{
-    Backend, Check, Frontend, Healing, Judging, LogSettings, LogTarget, Near, PoolServer, Probe,
-    Relay, Rule, Server, Target, Udp,
+    Backend, Check, Frontend, HeaderEdit, Healing, Judging, LogSettings, LogTarget, Near,
+    PoolServer, Probe, Relay, RequestAction, Rule, Server, SourceRules, Target, Udp,
 };
 use super::stats_user::StatsUser;
 use crate::influx::influxql;
@@ -73,7 +73,10 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
             .iter()
             .find(|one| (&one.place, one.key) == (&fact.place, fact.key));
         let is_new = fact.is_first && !appears(&old, &fact.place);
-        let differs = |before: &Fact| before.value != fact.value || before.secrets != fact.secrets;
+        let differs = |before: &Fact| {
+            (&before.value, &before.secrets, &before.values)
+                != (&fact.value, &fact.secrets, &fact.values)
+        };
         if is_new || before.is_some_and(differs) {
             let to = match before {
                 Some(before) if before.value == fact.value => format!("{} (others)", fact.value),
@@ -115,6 +118,8 @@ struct Fact {
     value: String,
     /// What of the value must not be shown.
     secrets: Vec<StatsUser>,
+    /// The same of values of headers.
+    values: Vec<Vec<HeaderEdit>>,
     is_taken: bool,
     /// It stands for its table.
     is_first: bool,
@@ -143,6 +148,7 @@ impl<'a> Section<'a> {
             key,
             value: format!("{value:?}"),
             secrets: Vec::new(),
+            values: Vec::new(),
             is_taken,
             is_first: false,
         });
@@ -166,6 +172,19 @@ impl<'a> Section<'a> {
         self.add(key, secrets.len(), true);
         if let Some(last) = self.facts.last_mut() {
             last.secrets = secrets.to_vec();
+        }
+    }
+
+    /// A reload takes it, and the values of headers in it are not shown.
+    fn with_values<'edits>(
+        &mut self,
+        key: &'static str,
+        value: impl Debug,
+        values: impl Iterator<Item = &'edits Vec<HeaderEdit>>,
+    ) {
+        self.add(key, value, true);
+        if let Some(last) = self.facts.last_mut() {
+            last.values = values.cloned().collect();
         }
     }
 
@@ -305,6 +324,14 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         stats_refresh,
         stats_auth,
         stats_admin,
+        sources: SourceRules { allow, deny },
+        accept_proxy,
+        trust_forwarded,
+        forwarded_header,
+        access,
+        rate_limit,
+        http_request,
+        http_response,
         rules,
         default_target,
         forwarded_for,
@@ -332,6 +359,20 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("stats_refresh", stats_refresh);
     section.hidden("stats_auth", stats_auth);
     section.taken("stats_admin", stats_admin);
+    section.taken("allow", allow);
+    section.taken("deny", deny);
+    section.taken("accept_proxy", accept_proxy);
+    section.taken("trust_forwarded", trust_forwarded);
+    section.taken("forwarded_header", forwarded_header);
+    section.taken("rules", access);
+    section.taken("rate_limit", rate_limit);
+    let values = http_request.iter().filter_map(|rule| match &rule.action {
+        RequestAction::Edit(edits) => Some(edits),
+        RequestAction::Deny(_) | RequestAction::Redirect(_) => None,
+    });
+    section.with_values("http_request", http_request, values);
+    let values = http_response.iter().map(|rule| &rule.edits);
+    section.with_values("http_response", http_response, values);
     section.taken("use_backend", rules);
     section.taken("default_backend", default);
     section.taken("forwarded_for", forwarded_for);
@@ -455,6 +496,7 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
         server_timeout,
         server_keep_alive,
         pool_max_connections,
+        send_proxy,
         retries,
         reads,
         read_wait,
@@ -468,6 +510,7 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
         section.fixed("servers", names);
     }
     section.taken("balance", balance);
+    section.taken("send_proxy", send_proxy);
     self::check(check, &mut section);
     section.taken("retries", retries);
     section.taken("reads", reads);

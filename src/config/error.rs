@@ -239,6 +239,11 @@ pub enum Problem {
         other: String,
         line: usize,
     },
+    /// `send_proxy` of a pool that a relay replicates to.
+    #[error(
+        "InfluxDB reads no PROXY header, and a relay speaks with its nodes themselves; expected a backend without a relay"
+    )]
+    ProxyHeaderToReplicas,
     /// A frontend that leads nowhere.
     #[error("leads nowhere; expected default_backend, use_backend or stats_uri")]
     LeadsNowhere,
@@ -256,6 +261,21 @@ pub enum Problem {
         "has neither \"if\" nor \"unless\"; what takes every request is the frontend's default_backend"
     )]
     NoCondition,
+    /// `rules = {}`.
+    #[error("an empty rule; expected at least one of {}", list_of(.known))]
+    EmptyRule { known: &'static [&'static str] },
+    /// `write` beside `read_only = true`.
+    #[error("read_only is true beside it, so nothing may be written; expected one of them")]
+    WriteBesideReadOnly,
+    /// None of the things that a rule can do, or several.
+    #[error("expected one of {actions}")]
+    NotOneAction { actions: &'static str },
+    /// A header that belongs to the connection.
+    #[error("this header is the connection's, or says how a body is read, and cannot be changed")]
+    HeaderOfConnections,
+    /// The name of no header.
+    #[error("expected the name of a header, such as \"X-Frame-Options\"")]
+    HeaderName,
     /// `if = {}`.
     #[error("an empty condition; expected at least one of {}", list_of(.known))]
     EmptyCondition { known: &'static [&'static str] },

@@ -27,8 +27,10 @@ pub(super) struct BindLine {
     pub(super) refused: Vec<String>,
     /// `ssl`: what haflux does of it, or why it cannot.
     pub(super) tls: Option<Result<Tls, String>>,
-    /// `accept-proxy` and its like: clients send a line that haflux would take for a request.
-    pub(super) proxy_protocol: bool,
+    /// `accept-proxy`: connections begin with a PROXY header.
+    pub(super) accept_proxy: bool,
+    /// `accept-netscaler-cip`: they begin with one that haflux would take for a request.
+    pub(super) citrix: bool,
     /// Parameters without a counterpart, as they stand there.
     pub(super) rest: Vec<String>,
 }
@@ -58,9 +60,8 @@ pub(super) fn read(statement: &Statement, first: usize) -> BindLine {
         }
     }
     let words: Vec<&str> = parameters.iter().map(Word::as_str).collect();
-    line.proxy_protocol = words
-        .iter()
-        .any(|word| matches!(*word, "accept-proxy" | "accept-netscaler-cip"));
+    line.accept_proxy = words.contains(&"accept-proxy");
+    line.citrix = words.contains(&"accept-netscaler-cip");
     line.rest = words.iter().map(|word| (*word).to_owned()).collect();
     if words.contains(&"ssl") {
         line.tls = Some(tls::read(parameters).map(|(tls, rest)| {
@@ -68,6 +69,7 @@ pub(super) fn read(statement: &Statement, first: usize) -> BindLine {
             tls
         }));
     }
+    line.rest.retain(|word| word != "accept-proxy");
     line
 }
 

@@ -50,6 +50,17 @@ impl Parts {
         })
     }
 
+    /// Its parts, each with whether it takes what does not match; nothing if that is not enough to say it.
+    pub(super) fn plain(self) -> Option<Vec<(bool, Formula)>> {
+        let clauses = self.clauses.into_iter();
+        let plain = clauses.map(|clause| match clause {
+            Clause::If(formula) => Some((false, formula)),
+            Clause::Unless(formula) => Some((true, formula)),
+            Clause::Mixed(..) => None,
+        });
+        plain.collect()
+    }
+
     /// Whether every request is taken.
     pub(super) fn takes_all(&self) -> bool {
         self.clauses.iter().any(|clause| match clause {

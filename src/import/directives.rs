@@ -212,15 +212,55 @@ pub const DIRECTIVES: &[Directive] = &[
         "http-request set-header X-Forwarded-Proto http",
         "a comment; `forwarded_for = true` adds that header",
     ),
+    used(
+        "frontend",
+        "http-request deny deny_status 404 if { path_beg /debug } { src 192.0.2.0/24 }",
+        "`deny` in `http_request`",
+    ),
     quoted(
         "frontend",
-        "http-request deny if { src 192.0.2.0/24 }",
-        "a comment and a warning, as whatever keeps requests out",
+        "http-request deny if { path /a } !{ src 192.0.2.0/24 }",
+        "a comment and a warning, as every rule whose condition haflux has not, and whatever stands behind an `allow`",
+    ),
+    used(
+        "frontend",
+        "redirect prefix https://influx.example.org code 301 if { path_beg /old }",
+        "`redirect` in `http_request`; `http-request redirect` too",
     ),
     quoted(
         "frontend",
         "redirect scheme https if !{ ssl_fc }",
-        "a comment and a warning, as `http-request redirect`",
+        "a comment and a warning, as its condition",
+    ),
+    used(
+        "frontend",
+        "http-request set-header X-Org ours if METH_POST",
+        "`set_header` in `http_request`",
+    ),
+    quoted(
+        "frontend",
+        "http-request set-header X-Client %[src]",
+        "a comment and a warning: haflux computes no values; so are `add-header`, and values that are secrets",
+    ),
+    used(
+        "frontend",
+        "http-request del-header X-Secret",
+        "`del_header` in `http_request`",
+    ),
+    used(
+        "frontend",
+        "http-response set-header X-Frame-Options DENY",
+        "`set_header` in `http_response`; `del-header` too",
+    ),
+    used(
+        "frontend",
+        "tcp-request connection reject if { src 192.0.2.0/24 }",
+        "`deny`; with `!` or `unless`, `allow`. Every other `tcp-request` is a warning, and so is this beside `accept-proxy`, where it judges the proxy",
+    ),
+    quoted(
+        "frontend",
+        "bind 10.0.0.1:8087 accept-proxy",
+        "`accept_proxy` for every network, if all addresses of the frontend have it, and a warning to name the proxies",
     ),
     quoted(
         "frontend",
@@ -252,6 +292,11 @@ pub const DIRECTIVES: &[Directive] = &[
         "backend",
         "server more 10.0.2.4:8086 check maxconn 50",
         "an entry of `servers`; the comment names what is left over",
+    ),
+    quoted(
+        "backend",
+        "server more 10.0.2.4:8086 check send-proxy",
+        "`send_proxy`, if every server of the pool has it and no relay replicates to it; else a warning",
     ),
     quoted(
         "backend",

@@ -27,14 +27,19 @@ pub(super) struct Front {
     pub(super) acls: Vec<StatementId>,
     /// `use_backend`.
     pub(super) rules: Vec<StatementId>,
+    /// Every one of its addresses takes PROXY headers.
+    pub(super) accept_proxy: bool,
+    /// `tcp-request connection`.
+    pub(super) connections: Vec<StatementId>,
+    /// `http-request`, `http-response` and `redirect`.
+    pub(super) http: Vec<StatementId>,
     /// `http-request use-service prometheus-exporter`.
     pub(super) metrics: Vec<StatementId>,
     pub(super) default: Option<(StatementId, String)>,
 }
 
 /// Directives that keep requests out.
-const GUARDS: [(&str, &str); 10] = [
-    ("http-request", "deny"),
+const GUARDS: [(&str, &str); 9] = [
     ("http-request", "reject"),
     ("http-request", "tarpit"),
     ("http-request", "silent-drop"),
@@ -59,11 +64,31 @@ pub(super) fn read(
             name: value::name(name),
             ..Front::default()
         },
+        proxied: Vec::new(),
     };
     for id in statements {
         reader.statement(script.statement(*id));
     }
-    let Reader { ledger, mut front } = reader;
+    let Reader {
+        ledger,
+        mut front,
+        proxied,
+    } = reader;
+    front.accept_proxy = !proxied.is_empty() && proxied.len() == front.binds.len();
+    for id in proxied.iter().filter(|_| !front.accept_proxy) {
+        ledger.warn(
+            script.statement(*id),
+            "not translated: in haflux a frontend takes PROXY headers from networks (accept_proxy), at all of its addresses",
+        );
+    }
+    if front.accept_proxy
+        && let Some(id) = proxied.first()
+    {
+        ledger.warn(
+            script.statement(*id),
+            "accept_proxy names every network, as HAProxy believes everybody here; name the proxies alone",
+        );
+    }
     front.page.finish(script, ledger);
     front
 }
@@ -71,6 +96,8 @@ pub(super) fn read(
 struct Reader<'a> {
     ledger: &'a mut Ledger,
     front: Front,
+    /// For each address that takes PROXY headers, the line that says so.
+    proxied: Vec<StatementId>,
 }
 
 impl Reader<'_> {
@@ -130,8 +157,13 @@ impl Reader<'_> {
                     "forwarded_for = true adds X-Forwarded-For and X-Forwarded-Proto",
                 );
             }
-            ("http-request" | "redirect", ..) if first == "redirect" || second == "redirect" => {
-                self.ledger.warn(statement, "haflux redirects nobody");
+            ("redirect", ..)
+            | ("http-request", "deny" | "redirect" | "set-header" | "del-header" | "allow", _)
+            | ("http-response", "set-header" | "del-header", _) => {
+                self.front.http.push(statement.id);
+            }
+            ("tcp-request", "connection", "reject" | "accept") => {
+                self.front.connections.push(statement.id);
             }
             _ if GUARDS
                 .iter()
@@ -166,11 +198,15 @@ impl Reader<'_> {
                 .extend(addresses.map(|address| (statement.id, address)));
             return;
         }
-        if line.proxy_protocol {
+        if line.citrix {
             self.ledger.warn(
                 statement,
-                "haflux reads no PROXY line: whatever stands before it must not send one",
+                "haflux reads no header of NetScaler: whatever stands before it must not send one",
             );
+        }
+        if line.accept_proxy {
+            let all = std::iter::repeat_n(statement.id, line.binds.len());
+            self.proxied.extend(all);
         }
         if !line.binds.is_empty() {
             self.ledger.used(statement);

@@ -151,11 +151,7 @@ impl Reader<'_> {
             server::Read::LeftOut(reason) => {
                 self.ledger.warn(statement, reason);
             }
-            server::Read::Server {
-                server,
-                rest,
-                warnings,
-            } => {
+            server::Read::Server { server, rest } => {
                 let same_name = |known: &Server| known.name == server.name;
                 let same_node = |known: &Server| known.node.is_some() && known.node == server.node;
                 if self.pool.servers.iter().any(same_name) {
@@ -171,9 +167,6 @@ impl Reader<'_> {
                     return;
                 }
                 self.ledger.used(statement);
-                for warning in warnings {
-                    self.ledger.warn(statement, warning);
-                }
                 self.rest(statement, &rest);
                 self.pool.servers.push(*server);
             }

@@ -5,7 +5,7 @@ use super::decision::Rule;
 use super::formula::{Formula, Key};
 use super::front::Front;
 use super::ledger::Ledger;
-use super::plan::{FrontendPlan, Plan, PoolPlan};
+use super::plan::{FrontendPlan, HttpPlan, Plan, PoolPlan};
 use super::pool::{Check, Pool};
 use super::relay_file::{HttpRelay, Output, RelayFile};
 use super::server::Server;
@@ -190,6 +190,8 @@ fn server(output: &Output) -> Server {
         node: Some(output.node.clone()),
         weight: None,
         backup: false,
+        send_proxy: None,
+        statement: None,
         check: true,
         inter: None,
         rise: None,
@@ -240,6 +242,7 @@ pub(super) fn own_frontends(plan: &mut Plan, files: &[RelayFile], ledger: &mut L
                 unless: false,
                 formula: Formula::test(Key::PathBeg, vec!["/write".to_owned()]),
             }],
+            http: HttpPlan::default(),
             default: Some(pool),
             admin: false,
             metrics: None,

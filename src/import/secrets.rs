@@ -15,6 +15,11 @@ const COOKIES: [&str; 2] = ["cookie", "set-cookie"];
 /// Parts of a name that say that its value is a secret.
 const NAMES: [&str; 6] = ["password", "passwd", "secret", "token", "apikey", "api_key"];
 
+/// Whether the statement holds a secret.
+pub(super) fn hides(statement: &Statement) -> bool {
+    without_secrets(statement).contains(HIDDEN)
+}
+
 /// The statement as it may be shown: as it stands in the file, or by its words if one of them is hidden.
 pub(super) fn without_secrets(statement: &Statement) -> String {
     let mut words: Vec<String> = statement

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::statement::Statement;
+use super::statement::{Statement, StatementId};
 use super::value::{self, Toml};
 use super::word::Word;
 use crate::config::address::{node_of, parse_server};
@@ -19,6 +19,10 @@ pub(super) struct Server {
     pub(super) weight: Option<Toml>,
     pub(super) backup: bool,
     pub(super) check: bool,
+    /// The version of the PROXY header that it gets.
+    pub(super) send_proxy: Option<&'static str>,
+    /// The line that asks for it; nothing if a relay's file does.
+    pub(super) statement: Option<StatementId>,
     pub(super) inter: Option<Duration>,
     pub(super) rise: Option<Toml>,
     pub(super) fall: Option<Toml>,
@@ -36,7 +40,7 @@ pub(super) struct Parameters {
     check_port: Option<String>,
     tls: bool,
     disabled: bool,
-    proxy_protocol: bool,
+    send_proxy: Option<&'static str>,
     /// Without a counterpart, as they stand there.
     rest: Vec<String>,
 }
@@ -149,10 +153,15 @@ impl Parameters {
             ("resolvers" | "init-addr", _) => {}
             // Of a server without TLS they mean nothing; of one with it, the server is left out.
             ("verify" | "ca-file" | "sni" | "alpn" | "crt" | "verifyhost", _) => {}
-            ("send-proxy" | "send-proxy-v2" | "send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn", _) => {
-                self.proxy_protocol = true;
+            ("send-proxy", _) => self.send_proxy = Some("v1"),
+            ("send-proxy-v2", _) => self.send_proxy = Some("v2"),
+            ("send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn", _) => {
+                self.send_proxy = Some("v2");
                 return false;
             }
+            ("no-send-proxy" | "no-send-proxy-v2", _) => self.send_proxy = None,
+            // Its checks begin with the header where its connections do.
+            ("check-send-proxy", _) if self.send_proxy.is_some() => {}
             ("weight", Some(value)) => match value::whole(value, 0..=256) {
                 Some(weight) => self.weight = Some(weight),
                 None => return false,
@@ -181,8 +190,6 @@ pub(super) enum Read {
         server: Box<Server>,
         /// Parameters without a counterpart.
         rest: Vec<String>,
-        /// What makes a difference to whoever relies on it.
-        warnings: Vec<String>,
     },
     /// It cannot, and why.
     LeftOut(String),
@@ -214,10 +221,6 @@ pub(super) fn read(statement: &Statement, defaults: &Parameters, port: Option<u1
         Ok(place) => place,
         Err(reason) => return Read::LeftOut(reason),
     };
-    let mut warnings = Vec::new();
-    if parameters.proxy_protocol {
-        warnings.push("haflux sends no PROXY line; the server must not ask for one".to_owned());
-    }
     let own_port = |node: &ServerAddress| match node {
         ServerAddress::Ip(address) => address.port().to_string(),
         ServerAddress::Dns { port, .. } => port.to_string(),
@@ -235,12 +238,13 @@ pub(super) fn read(statement: &Statement, defaults: &Parameters, port: Option<u1
             weight: parameters.weight,
             backup: parameters.backup,
             check: parameters.check,
+            send_proxy: parameters.send_proxy,
+            statement: Some(statement.id),
             inter: parameters.inter,
             rise: parameters.rise,
             fall: parameters.fall,
         }),
         rest: parameters.rest,
-        warnings,
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::formula::Table;
 use super::ledger::Ledger;
-use super::plan::{FrontendPlan, Plan, PoolPlan};
+use super::plan::{Entry, FrontendPlan, Plan, PoolPlan};
 use super::recognise::RelayPlan;
 use super::server::Server;
 use super::statement::{Kind, Script};
@@ -173,6 +173,16 @@ impl Writer<'_> {
         if let Some(path) = &plan.metrics {
             self.line(&format!("metrics_uri = {path}"));
         }
+        if front.accept_proxy {
+            self.line("accept_proxy = [\"0.0.0.0/0\", \"::/0\"]");
+        }
+        for (key, networks) in [("allow", &plan.http.allow), ("deny", &plan.http.deny)] {
+            if !networks.is_empty() {
+                self.line(&format!("{key} = {}", one_or_list(networks)));
+            }
+        }
+        self.entries("http_request", &plan.http.requests);
+        self.entries("http_response", &plan.http.responses);
         if front.forwarded_for {
             self.line("forwarded_for = true");
         }
@@ -211,6 +221,23 @@ impl Writer<'_> {
         }
     }
 
+    fn entries(&mut self, key: &str, entries: &[Entry]) {
+        if entries.is_empty() {
+            return;
+        }
+        self.line(&format!("{key} = ["));
+        for entry in entries {
+            let condition = entry.condition.as_ref().map(|(unless, formula)| {
+                let tables: Vec<String> = formula.tables().iter().map(condition).collect();
+                let word = if *unless { "unless" } else { "if" };
+                format!(", {word} = {}", one_or_list(&tables))
+            });
+            let condition = condition.unwrap_or_default();
+            self.line(&format!("  {{ {}{condition} }},", entry.action));
+        }
+        self.line("]");
+    }
+
     fn relay(&mut self, plan: &RelayPlan) {
         self.section(plan.section);
         self.comments(&plan.quoted);
@@ -229,6 +256,9 @@ impl Writer<'_> {
         self.line(&format!("name = {}", quoted(&pool.name)));
         if pool.balance != "roundrobin" {
             self.line(&format!("balance = {}", quoted(pool.balance)));
+        }
+        if let Some(version) = plan.send_proxy() {
+            self.line(&format!("send_proxy = {}", quoted(version)));
         }
         self.check(plan);
         let mut timeouts = Vec::new();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
 
 use super::parameters::Parameters;
@@ -43,6 +45,25 @@ impl Credentials {
             Some(value) if !value.is_empty() => Self::Authorization(value.as_bytes().to_vec()),
             _ => Self::None,
         }
+    }
+
+    /// The name of the user, as InfluxDB reads it; nothing if there is none, it is not UTF-8, or it stands in a token.
+    pub fn user_name(&self) -> Option<String> {
+        let name = match self {
+            Self::None => return None,
+            Self::Parameters { user, .. } => user.clone(),
+            Self::Authorization(value) => {
+                let (scheme, value) = value.split_at_checked(6)?;
+                let pair = match scheme {
+                    b"Basic " => STANDARD.decode(value).ok()?,
+                    b"Token " => value.to_vec(),
+                    _ => return None,
+                };
+                let colon = memchr::memchr(b':', &pair)?;
+                pair.get(..colon)?.to_vec()
+            }
+        };
+        String::from_utf8(name).ok()
     }
 
     /// Bytes of all of it.
@@ -97,6 +118,27 @@ mod tests {
         assert!(read("u=a&p=", None).is_none());
         assert!(read("", Some("")).is_none());
         assert!(!read("", Some("Basic x")).is_none());
+    }
+
+    #[test]
+    fn the_name_is_that_of_the_user() {
+        for (query, authorization, name) in [
+            ("u=adam&p=x", None, Some("adam")),
+            ("u=adam&p=x", Some("Basic ZXZhOng="), Some("adam")),
+            ("", Some("Basic ZXZhOng="), Some("eva")),
+            ("", Some("Basic ZXZhOng6eQ=="), Some("eva")),
+            ("", Some("Token eva:x:y"), Some("eva")),
+            ("", Some("Token eva"), None),
+            ("", Some("Basic ZXZh"), None),
+            ("", Some("Basic ZXZhOng"), None),
+            ("", Some("Bearer eva:x"), None),
+            ("", Some("Basic"), None),
+            ("u=%ff&p=x", None, None),
+            ("", None, None),
+        ] {
+            let read = read(query, authorization).user_name();
+            assert_eq!(read.as_deref(), name, "{query} {authorization:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -16,11 +17,14 @@ use pingora::{BError, Error, ErrorSource, ErrorType};
 use tokio::time::Instant;
 
 use super::Rendered;
+use super::access;
 use super::client::{BodyFault, Client};
-use super::forward::Forward;
 use super::forward::barrier::{Aim, Chooser};
 use super::forward::tunnel;
+use super::forward::{Forward, read_body};
+use super::http_rules::{edit_answer, edit_response};
 use super::pool::Pool;
+use super::relay_handler::send;
 use super::replicated;
 use super::routing::route::{self, Route};
 use super::serving::Serving;
@@ -28,8 +32,8 @@ use super::session::access_log::{Line, Termination};
 use super::session::context::{Passed, RequestContext};
 use super::session::error_answer::{ErrorAnswer, send_whole};
 use super::session::error_kind::ErrorKind;
-use super::session::forwarded_for;
-use super::session::request_body::take_whole_body;
+use super::session::forwarded_for::Origin;
+use super::session::request_body::{HeldBody, take_whole_body};
 use super::status_page;
 use crate::config::model::Target;
 use crate::logging;
@@ -90,9 +94,19 @@ impl App {
 impl UnderWay {
     /// Notes who asks, and how long they may take.
     fn begin(&mut self, session: &mut Session) {
-        self.context.client = session
-            .client_addr()
-            .and_then(|address| address.as_inet().copied());
+        let peer = session.client_addr();
+        let peer = peer.and_then(|address| address.as_inet().copied());
+        let config = &self.serving.config;
+        match peer.filter(|_| !config.trust_forwarded.is_empty()) {
+            None => self.context.client = peer,
+            Some(peer) => {
+                let (trusted, by) = (&config.trust_forwarded, config.forwarded_header);
+                let headers = &session.req_header().headers;
+                let origin = Origin::find(headers, peer, trusted, by);
+                self.context.client = Some(origin.client);
+                self.context.via = Some(origin.via);
+            }
+        }
         let digest = session.digest();
         self.context.tls = digest.and_then(|digest| digest.ssl_digest.clone());
         let longest = Some(self.serving.config.client_timeout);
@@ -192,6 +206,14 @@ impl UnderWay {
     }
 }
 
+/// What the rules say of a request.
+enum Judged {
+    /// Its client has been told.
+    Refused,
+    /// It may go on, with its body if that was looked at.
+    Allowed(Option<HeldBody>),
+}
+
 impl Serving {
     /// Answers with a view of what is counted.
     async fn view(
@@ -216,12 +238,20 @@ impl Serving {
         session: &mut Session,
         context: &mut RequestContext,
     ) -> pingora::Result<bool> {
-        let route = route::find(
-            &self.shared.config,
-            &self.config,
-            session.req_header(),
-            context.source(),
-        );
+        let client = context.source();
+        // Who is connected itself was admitted with the connection.
+        let is_behind = context.via.as_ref().is_some_and(|via| !via.is_empty());
+        if is_behind && !self.config.sources.admits(client) {
+            self.stats.denied_requests.increment();
+            context.termination = Termination::Refused;
+            self.answer(session, &ErrorAnswer::kept_out()).await?;
+            return Ok(true);
+        }
+        if self.ruled(session, context).await? {
+            return Ok(true);
+        }
+        let (config, request) = (&self.shared.config, session.req_header());
+        let route = route::find(config, &self.config, request, client);
         match route {
             Route::Status(options) => {
                 let options = options.to_owned();
@@ -239,11 +269,17 @@ impl Serving {
             }
             Route::Relay(id) => {
                 self.enter(context, Target::Relay(id));
+                if self.forbids(session, context, &Bytes::new()).await? {
+                    return Ok(true);
+                }
                 let Some(relay) = self.relay(id) else {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
                 self.close_if_stopping(session);
-                relay.handle(session, context.source()).await?;
+                if let Some(mut answer) = relay.handle(session, client).await? {
+                    edit_answer(&mut answer.headers, &context.edits);
+                    send(session, answer).await?;
+                }
             }
             Route::Replicated(id, relay) => {
                 let target = Target::Backend(id);
@@ -265,13 +301,41 @@ impl Serving {
                     return Ok(true);
                 }
                 let upgrade = tunnel::wanted(session);
-                if upgrade.is_none() && !context.is_whole {
+                let body = match self.judge_plain(session, context).await? {
+                    Judged::Refused => return Ok(true),
+                    Judged::Allowed(body) => body,
+                };
+                if upgrade.is_none() && body.is_none() && !context.is_whole {
                     return Ok(false);
                 }
-                self.forward(session, context, pool, upgrade).await?;
+                self.forward(session, context, pool, body, upgrade).await?;
             }
         }
         Ok(true)
+    }
+
+    /// Judges a request to a plain pool by the rules. Its body is held if it may say what is done.
+    async fn judge_plain(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+    ) -> pingora::Result<Judged> {
+        if self.config.access.is_empty() {
+            return Ok(Judged::Allowed(None));
+        }
+        let body = match access::wants_body(session) {
+            false => None,
+            true => match read_body(self, session, context).await? {
+                Some(body) => Some(body),
+                None => return Ok(Judged::Refused),
+            },
+        };
+        let seen = body.as_ref().map(HeldBody::bytes).cloned();
+        let seen = seen.unwrap_or_default();
+        match self.forbids(session, context, &seen).await? {
+            true => Ok(Judged::Refused),
+            false => Ok(Judged::Allowed(body)),
+        }
     }
 
     /// Has a server of `pool` answer a request that has come whole, or asks it for another protocol in the client's name.
@@ -280,9 +344,13 @@ impl Serving {
         session: &mut Session,
         context: &mut RequestContext,
         pool: &Pool,
+        body: Option<HeldBody>,
         upgrade: Option<HeaderValue>,
     ) -> pingora::Result<()> {
-        let body = take_whole_body(session).await?;
+        let body = match body {
+            Some(body) => body,
+            None => take_whole_body(session).await?,
+        };
         let chooser = Chooser::new(pool, Aim::Any, context.source());
         let forward = Forward {
             pool,
@@ -348,11 +416,11 @@ impl ProxyHttp for App {
 
     async fn upstream_peer(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         under_way: &mut UnderWay,
     ) -> pingora::Result<Box<HttpPeer>> {
         let UnderWay { serving, context } = under_way;
-        serving.peer(context)
+        serving.peer(session, context)
     }
 
     async fn connected_to_upstream(
@@ -380,7 +448,7 @@ impl ProxyHttp for App {
     ) -> pingora::Result<()> {
         let UnderWay { serving, context } = under_way;
         if serving.config.forwarded_for {
-            forwarded_for::apply(request, context.forwarded())?;
+            context.for_whom().apply(request)?;
         }
         if !request.headers.contains_key(HOST)
             && let Some(server) = serving.current_server(context)
@@ -394,13 +462,13 @@ impl ProxyHttp for App {
     async fn response_filter(
         &self,
         session: &mut Session,
-        _response: &mut ResponseHeader,
+        response: &mut ResponseHeader,
         under_way: &mut UnderWay,
     ) -> pingora::Result<()> {
         let UnderWay { serving, context } = under_way;
         context.times.answered = Some(context.started.elapsed());
         serving.close_if_stopping(session);
-        Ok(())
+        edit_response(response, &context.edits)
     }
 
     fn fail_to_connect(

@@ -9,6 +9,8 @@
 //! | `frontend` | the sockets, a frontend's connections, and their end at a stop |
 //! | `app` | what is done with each request |
 //! | `replicated`, `plain_pool`, `relay_handler` | the three ways to do it |
+//! | `access` | whether the rules of a frontend allow a request |
+//! | `http_rules` | rules about HTTP: requests that are refused or sent elsewhere, headers that are changed, rates |
 //! | `status_page` | who may see the status page, and give orders there |
 //! | `forward` | a request goes to a server by own code: the read `barrier`'s choice, one `exchange`, a `tunnel` |
 //! | `serving` | what a request is served with, and how its client is answered |
@@ -50,10 +52,12 @@
 //! - From the moment the stop watch flips, every answer closes its connection; what is in flight is finished.
 //! - No query string's credentials or statements and no header value reach the log.
 
+mod access;
 mod app;
 mod client;
 mod forward;
 mod frontend;
+mod http_rules;
 mod plain_pool;
 mod pool;
 mod relay_handler;
@@ -104,13 +108,17 @@ pub use session::request_body::{BodyError, HeldBody, read_request_body};
 /// Answers the requests that go to a relay. What stands above the proxy puts the relay behind it.
 #[async_trait]
 pub trait RelayHandler: Send + Sync {
-    /// Reads the request's body and writes the whole answer into `session`. `Expect: 100-continue` is not answered yet,
+    /// Reads the request's body and returns the whole answer; nothing if the client has been told already. `Expect: 100-continue` is not answered yet,
     /// and the connection's timeouts and keep-alive are set. `source` is the client's address.
     ///
     /// # Errors
     ///
     /// Only of the client's connection; everything else is an answer.
-    async fn handle(&self, session: &mut Session, source: IpAddr) -> pingora::Result<()>;
+    async fn handle(
+        &self,
+        session: &mut Session,
+        source: IpAddr,
+    ) -> pingora::Result<Option<Answer>>;
 
     /// Looks at a request that changes data or schema and is no write, and has it judged by a node. `class` is what the classifier
     /// said of it. Nothing is stored: the future may be dropped.

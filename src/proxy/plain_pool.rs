@@ -1,10 +1,13 @@
 //! The decisions on Pingora's own path: which server, whether another one, and what the client hears when none will do.
 
+use std::time::Duration;
+
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorSource, ErrorType};
 
 use super::client::BodyFault;
+use super::pool::greeting::Greeting;
 use super::serving::Serving;
 use super::session::access_log::Termination;
 use super::session::context::RequestContext;
@@ -17,7 +20,11 @@ impl Serving {
     /// # Errors
     ///
     /// There is none: 503.
-    pub(super) fn peer(&self, context: &mut RequestContext) -> pingora::Result<Box<HttpPeer>> {
+    pub(super) fn peer(
+        &self,
+        session: &Session,
+        context: &mut RequestContext,
+    ) -> pingora::Result<Box<HttpPeer>> {
         let chosen = self.pool(context.target).and_then(|pool| {
             let (index, address) = pool.choose(context.source(), &context.tried)?;
             Some((pool, index, pool.server(index)?, address))
@@ -32,6 +39,12 @@ impl Serving {
         peer.options.read_timeout = Some(config.server_timeout);
         peer.options.write_timeout = Some(config.server_timeout);
         peer.options.idle_timeout = Some(config.server_keep_alive);
+        if let Some(greeting) = Greeting::of_client(config, session, context.client) {
+            peer.options.custom_l4 = Some(greeting);
+            // Kept for nobody, and what is kept for others is not taken.
+            peer.options.idle_timeout = Some(Duration::ZERO);
+            peer.group_key = fastrand::u64(1..);
+        }
         Ok(Box::new(peer))
     }
 

@@ -23,7 +23,11 @@ use crate::relay::{Admitted, AdmittedStatement, Begun, Relay, Replicated, Stream
 
 #[async_trait]
 impl RelayHandler for Relay {
-    async fn handle(&self, session: &mut Session, source: IpAddr) -> pingora::Result<()> {
+    async fn handle(
+        &self,
+        session: &mut Session,
+        source: IpAddr,
+    ) -> pingora::Result<Option<Answer>> {
         Relay::ready(self).await;
         let request = session.req_header();
         let uri = &request.uri;
@@ -35,23 +39,23 @@ impl RelayHandler for Relay {
             &request.headers,
         );
         let mut admitted = match begun {
-            Begun::Answered(answer) => return send(session, answer).await,
+            Begun::Answered(answer) => return Ok(Some(answer)),
             Begun::Body(admitted) => admitted,
         };
         if let Err(answer) = self.judge(&admitted, source).await {
-            return send(session, answer).await;
+            return Ok(Some(answer));
         }
         match read_body(self, session, &mut admitted).await {
             Ok(body) => {
                 let answer = self.finish(admitted, body).await;
-                send(session, answer).await
+                Ok(Some(answer))
             }
-            Err(NoBody::Refused(answer)) => send(session, answer).await,
+            Err(NoBody::Refused(answer)) => Ok(Some(answer)),
             Err(NoBody::Client(error)) => match ErrorAnswer::body(&error) {
-                Some(answer) => answer.send(session).await,
+                Some(answer) => answer.send(session).await.map(|()| None),
                 None => match error {
                     BodyError::Client(error) => Err(error),
-                    BodyError::TooLarge { .. } | BodyError::NoRoom => Ok(()),
+                    BodyError::TooLarge { .. } | BodyError::NoRoom => Ok(None),
                 },
             },
         }

@@ -15,6 +15,7 @@ use pingora::{Error, ErrorType};
 use super::RelayHandler;
 use super::forward::barrier::{Aim, Chooser};
 use super::forward::{self, Forward};
+use super::http_rules::edit_answer;
 use super::pool::Pool;
 use super::relay_handler::{send, send_streamed};
 use super::routing::acl;
@@ -65,6 +66,9 @@ pub(super) async fn serve(
     let Some(body) = forward::read_body(serving, session, context).await? else {
         return Ok(());
     };
+    if serving.forbids(session, context, body.bytes()).await? {
+        return Ok(());
+    }
     let client = context.source();
     let treated = treat(session.req_header(), body.bytes(), *serving.query_limits()).await;
     let Some(treated) = treated else {
@@ -140,13 +144,19 @@ async fn change(
     };
     serving.close_if_stopping(session);
     match answer {
-        Replicated::Whole(answer) => send(session, answer).await,
-        Replicated::Streamed(answer) => send_streamed(session, context, answer).await,
+        Replicated::Whole(mut answer) => {
+            edit_answer(&mut answer.headers, &context.edits);
+            send(session, answer).await
+        }
+        Replicated::Streamed(mut answer) => {
+            edit_answer(&mut answer.head.headers, &context.edits);
+            send_streamed(session, context, answer).await
+        }
     }
 }
 
 /// The request as the classifier takes it.
-fn as_influxql<'a>(request: &'a RequestHeader, body: &'a [u8]) -> influxql::Request<'a> {
+pub(super) fn as_influxql<'a>(request: &'a RequestHeader, body: &'a [u8]) -> influxql::Request<'a> {
     influxql::Request {
         method: &request.method,
         path: acl::path(request),

@@ -86,6 +86,11 @@ fn frontend(frontend: &Frontend, known: Option<&FrontendStats>) -> FrontendStats
         slow_requests: Counter::default(),
         source_limit: Counter::default(),
         tls: TlsStats::default(),
+        denied_connections: Counter::default(),
+        denied_requests: Counter::default(),
+        proxy_header_errors: Counter::default(),
+        rule_refusals: Counter::default(),
+        rate_limited: Counter::default(),
     };
     FrontendStats {
         session_limit: frontend.max_connections as u64,

@@ -307,6 +307,17 @@ pub struct FrontendStats {
     pub source_limit: Counter,
     /// TLS, where it is spoken.
     pub tls: TlsStats,
+    /// Connections closed because `allow` or `deny` keeps their source out.
+    pub denied_connections: Counter,
+    /// Requests refused by a `deny` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted
+    /// proxy names.
+    pub denied_requests: Counter,
+    /// Connections from `accept_proxy` closed because their PROXY header was missing, malformed or late.
+    pub proxy_header_errors: Counter,
+    /// Requests answered 403 because `rules` do not allow what they would do.
+    pub rule_refusals: Counter,
+    /// Requests answered 429 because their source sent more than `rate_limit`.
+    pub rate_limited: Counter,
 }
 
 /// What the read barrier of a replicated backend did.

@@ -189,6 +189,11 @@ pub(crate) fn lab() -> Stats {
             slow_requests: Counter::default(),
             source_limit: Counter::default(),
             tls: tls(),
+            denied_connections: Counter::default(),
+            denied_requests: Counter::default(),
+            proxy_header_errors: Counter::default(),
+            rule_refusals: Counter::default(),
+            rate_limited: Counter::default(),
         })
     };
     let backend = |name: &str, servers| {

@@ -9,12 +9,14 @@ use crate::config::error::{Notice, Position, Problem};
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{Backend, Balance, OnStale, PoolServer, Reads, ServerAddress};
 use crate::config::tree::quote;
+use crate::proxy_header::Version;
 
 const KEYS: Keys = Keys::of(&[
     "name",
     "balance",
     "check",
     "servers",
+    "send_proxy",
     "timeout",
     "retries",
     "reads",
@@ -41,6 +43,8 @@ const BALANCES: [(&str, Balance); 4] = [
     ("source", Balance::Source),
 ];
 
+const PROXY_HEADERS: [(&str, Version); 2] = [("v1", Version::One), ("v2", Version::Two)];
+
 const READS: [(&str, Reads); 2] = [("fresh", Reads::Fresh), ("any", Reads::Any)];
 
 const ON_STALE: [(&str, OnStale); 2] = [("serve", OnStale::Serve), ("reject", OnStale::Reject)];
@@ -51,6 +55,7 @@ pub(super) struct BackendDraft<'a> {
     pub(super) backend: Backend,
     /// The addresses of its servers, as they stand in the file.
     pub(super) addresses: Vec<Placed<'a>>,
+    pub(super) send_proxy: Option<Field<'a>>,
     /// The whole backend.
     pub(super) field: Field<'a>,
 }
@@ -68,6 +73,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
         name: None,
         backend: default(),
         addresses: Vec::new(),
+        send_proxy: None,
         field: field.clone(),
     };
     let Some(table) = field.table(KEYS, "a table") else {
@@ -88,6 +94,10 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
     backend.on_stale = table.choice("on_stale", &ON_STALE, backend.on_stale);
     backend.pool_max_connections =
         table.whole("pool_max_conn", 0..=1_000_000, backend.pool_max_connections);
+    draft.send_proxy = table.get("send_proxy");
+    if let Some(field) = &draft.send_proxy {
+        backend.send_proxy = field.choice(&PROXY_HEADERS);
+    }
     backend.retries = table.whole("retries", 0..=100, backend.retries);
     if let Some(timeouts) = table
         .get("timeout")
@@ -113,6 +123,7 @@ fn default() -> Backend {
         server_timeout: Duration::from_secs(50),
         server_keep_alive: Duration::from_secs(60),
         pool_max_connections: 1024,
+        send_proxy: None,
         retries: 3,
         reads: Reads::Fresh,
         read_wait: Duration::from_secs(1),

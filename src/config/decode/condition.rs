@@ -1,11 +1,9 @@
 //! `if` and `unless`: a table or a list of tables, each key with a value or a list of values.
 
-use std::net::IpAddr;
-
 use http::Method;
-use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 
+use super::network::network;
 use crate::config::error::Problem;
 use crate::config::field::{Field, Keys};
 use crate::config::model::{AllOf, Condition, Test};
@@ -152,18 +150,4 @@ fn method(field: &Field<'_>) -> Option<Method> {
     let suggestion = nearest(&text.raw, METHODS.iter().map(|(name, _)| *name));
     field.expected_or(EXPECTED, suggestion.map(str::to_owned));
     None
-}
-
-fn network(field: &Field<'_>) -> Option<IpNet> {
-    const EXPECTED: &str = "a network such as \"10.0.0.0/8\" or an address";
-    let text = field.text(EXPECTED)?;
-    let network = text.value.parse::<IpNet>();
-    let network = network.or_else(|_| text.value.parse::<IpAddr>().map(IpNet::from));
-    match network {
-        Ok(network) => Some(network.trunc()),
-        Err(_) => {
-            field.expected(EXPECTED);
-            None
-        }
-    }
 }

@@ -4,12 +4,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::access;
+use super::http_rules;
+use super::network::networks;
 use super::{Spelled, name, path_and_query};
 use super::{condition, tls};
 use crate::config::address::parse_bind;
 use crate::config::error::{Origin, Problem};
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{Condition, Frontend, StatsUser, Tls};
+use crate::config::model::{
+    Condition, ForwardedHeader, Frontend, Networks, RequestAction, SourceRules, StatsUser, Tls,
+};
 
 const KEYS: Keys = Keys::of(&[
     "name",
@@ -20,6 +25,15 @@ const KEYS: Keys = Keys::of(&[
     "stats_refresh",
     "stats_auth",
     "stats_admin",
+    "allow",
+    "deny",
+    "accept_proxy",
+    "trust_forwarded",
+    "forwarded_header",
+    "rules",
+    "rate_limit",
+    "http_request",
+    "http_response",
     "use_backend",
     "default_backend",
     "forwarded_for",
@@ -105,11 +119,26 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         .get("metrics_uri")
         .and_then(|field| metrics_uri(&field, draft.frontend.stats_uri.as_deref()));
     status_page(&table, &mut draft.frontend);
+    draft.frontend.sources = SourceRules {
+        allow: networks(&table, "allow"),
+        deny: networks(&table, "deny"),
+    };
+    draft.frontend.accept_proxy = networks(&table, "accept_proxy");
+    draft.frontend.trust_forwarded = networks(&table, "trust_forwarded");
+    draft.frontend.forwarded_header = forwarded_header(&table);
+    draft.frontend.access = access::decode(&table);
+    draft.frontend.rate_limit = http_rules::rate_limit(&table);
+    draft.frontend.http_request = http_rules::requests(&table);
+    draft.frontend.http_response = http_rules::responses(&table);
     draft.rules = rules(&table);
     let default_backend = table.get("default_backend");
     draft.default = default_backend.as_ref().and_then(target);
     let has_rules = table.get("use_backend").is_some() && !is_empty_list(&table);
-    if default_backend.is_none() && !has_rules && table.get("stats_uri").is_none() {
+    let redirects = &draft.frontend.http_request;
+    let is_answered = redirects
+        .iter()
+        .any(|rule| rule.condition.is_none() && !matches!(rule.action, RequestAction::Edit(_)));
+    if default_backend.is_none() && !has_rules && !is_answered && table.get("stats_uri").is_none() {
         table.report(Problem::LeadsNowhere);
     }
     draft.frontend.forwarded_for = table.boolean("forwarded_for", false);
@@ -148,6 +177,24 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         frontend.tunnel_timeout = timeouts.duration("tunnel", frontend.tunnel_timeout);
     }
     draft
+}
+
+/// How trusted proxies name the client.
+fn forwarded_header(table: &Table<'_>) -> ForwardedHeader {
+    const WORDS: [(&str, ForwardedHeader); 2] = [
+        ("x-forwarded-for", ForwardedHeader::XForwardedFor),
+        ("forwarded", ForwardedHeader::Forwarded),
+    ];
+    let Some(field) = table.get("forwarded_header") else {
+        return ForwardedHeader::XForwardedFor;
+    };
+    if table.get("trust_forwarded").is_none() {
+        field.report(Problem::Needs {
+            other: "trust_forwarded",
+        });
+    }
+    let header = field.choice(&WORDS);
+    header.unwrap_or(ForwardedHeader::XForwardedFor)
 }
 
 /// The frontend that serves the metrics on an address of its own, and nothing else.
@@ -224,6 +271,14 @@ fn default() -> Frontend {
         stats_refresh: Duration::from_secs(5),
         stats_auth: Vec::new(),
         stats_admin: false,
+        sources: SourceRules::default(),
+        accept_proxy: Networks::default(),
+        trust_forwarded: Networks::default(),
+        forwarded_header: ForwardedHeader::XForwardedFor,
+        access: Vec::new(),
+        rate_limit: None,
+        http_request: Vec::new(),
+        http_response: Vec::new(),
         rules: Vec::new(),
         default_target: None,
         forwarded_for: false,

@@ -1,13 +1,16 @@
-//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `condition`, `backend`, `check`, `relay`, `tls` and `udp`
-//! each read one kind of table; names of other tables stay names until `resolve` has seen all of them.
+//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `access`, `http_rules`, `condition`, `backend`, `check`, `relay`, `tls` and `udp`
+//! each read one kind of table, `network` what several of them have; names of other tables stay names until `resolve` has seen all of them.
 
+mod access;
 mod backend;
 mod check;
 mod condition;
 mod frontend;
 mod healing;
+mod http_rules;
 mod log;
 mod login;
+mod network;
 mod relay;
 mod resolve;
 mod server;

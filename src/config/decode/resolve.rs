@@ -87,6 +87,7 @@ impl Drafts<'_> {
             .map(|draft| udp(draft, &names, &mut used))
             .collect();
         check_nodes(&self.backends, &self.relays, &pools);
+        check_proxy_headers(&self.backends, &pools);
         used.follow(&pools);
         warn_unused(&self.backends, &self.relays, &used);
         drop(names);
@@ -345,6 +346,16 @@ fn check_nodes(
                 });
             }
         }
+    }
+}
+
+/// A relay speaks with the nodes themselves, and keeps connections on which nothing is said.
+fn check_proxy_headers(backends: &[BackendDraft<'_>], pools: &[(RelayId, BackendId)]) {
+    let replicated = pools
+        .iter()
+        .filter_map(|(_, pool)| backends.get(pool.index()));
+    for field in replicated.filter_map(|backend| backend.send_proxy.as_ref()) {
+        field.report(Problem::ProxyHeaderToReplicas);
     }
 }
 

@@ -3,7 +3,10 @@
 //! Nothing here is raw text: names are resolved to positions, sizes to bytes, times to [`Duration`]s. A part that is handed
 //! a piece of this need not doubt it. Only [`crate::config`] builds it.
 
+mod access;
+mod http_rules;
 mod log_settings;
+mod networks;
 mod stats_socket;
 mod tls;
 
@@ -16,13 +19,20 @@ use ipnet::IpNet;
 use regex::Regex;
 
 pub use super::stats_user::StatsUser;
+pub use access::{AccessRule, Pattern};
+pub use http_rules::{
+    HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule, ResponseRule,
+    may_be_changed,
+};
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
+pub use networks::{Networks, SourceRules};
 pub use stats_socket::{Level, SocketSettings};
 pub use tls::{CertificateFiles, ClientCertificate, Tls, TlsVersion};
 
 use crate::budget::Bounds;
 use crate::influx::Precision;
 use crate::influx::influxql::Limits;
+use crate::proxy_header::Version;
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -136,6 +146,22 @@ pub struct Frontend {
     pub stats_auth: Vec<StatsUser>,
     /// `stats_admin`: whether they may give orders to servers there. Default false; needs `stats_auth`.
     pub stats_admin: bool,
+    /// `allow` and `deny`: which clients are served. Default: all.
+    pub sources: SourceRules,
+    /// `accept_proxy`: proxies whose connections begin with a PROXY header. Default: none.
+    pub accept_proxy: Networks,
+    /// `trust_forwarded`: proxies whose `forwarded_header` is believed. Default: none.
+    pub trust_forwarded: Networks,
+    /// `forwarded_header`: by which header they name the client. Default `X-Forwarded-For`.
+    pub forwarded_header: ForwardedHeader,
+    /// `rules`: what clients may read, change and state; the first one that is for a client's user counts. Default: everything.
+    pub access: Vec<AccessRule>,
+    /// `rate_limit`: the most requests of one address. Default: no limit.
+    pub rate_limit: Option<RateLimit>,
+    /// `http_request`: what becomes of requests before they go anywhere, in this order.
+    pub http_request: Vec<RequestRule>,
+    /// `http_response`: what becomes of answers' headers, in this order.
+    pub http_response: Vec<ResponseRule>,
     /// `use_backend`: first match wins.
     pub rules: Vec<Rule>,
     /// `default_backend`: where a request goes that no rule took.
@@ -161,6 +187,15 @@ pub struct Frontend {
     pub keep_alive_timeout: Duration,
     /// `timeout.tunnel`: longest silence of an upgraded connection (WebSocket). Default 1 h.
     pub tunnel_timeout: Duration,
+}
+
+/// `forwarded_header`: how a proxy names the client of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+    /// `Forwarded`, RFC 7239.
+    Forwarded,
 }
 
 /// Where a request can be sent.
@@ -232,6 +267,8 @@ pub struct Backend {
     pub server_keep_alive: Duration,
     /// `pool_max_conn`: most idle connections that are kept to each server. Default 1024.
     pub pool_max_connections: usize,
+    /// `send_proxy`: the version of the PROXY header that tells the servers whom a connection is for. Default none.
+    pub send_proxy: Option<Version>,
     /// `retries`: how many further servers a request may be tried on. Default 3.
     pub retries: usize,
     /// `reads`: whether reads of a replicated pool go to fresh replicas only. Default `fresh`.

@@ -2,6 +2,7 @@
 
 mod cases;
 mod documents;
+mod edge;
 mod limits;
 mod properties;
 mod ready;

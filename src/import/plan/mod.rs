@@ -1,5 +1,6 @@
 //! What is written: every name resolved, everything that haflux would refuse left out.
 
+mod http;
 mod rules;
 
 use std::collections::HashSet;
@@ -19,8 +20,11 @@ use crate::import::log_target::LogTargets;
 use crate::import::pool::{self, Pool};
 use crate::import::recognise::{self, Relays};
 use crate::import::relay_file::RelayFile;
+use crate::import::server::Server;
 use crate::import::statement::{Kind, Script, Section, Statement, StatementId};
 use crate::import::value::{Toml, quoted};
+
+pub(super) use self::http::{Entry, HttpPlan};
 
 /// Everything that is written.
 #[derive(Debug, Default)]
@@ -40,6 +44,7 @@ pub(super) struct FrontendPlan {
     pub(super) section: Option<usize>,
     pub(super) front: Front,
     pub(super) rules: Vec<Rule>,
+    pub(super) http: HttpPlan,
     pub(super) default: Option<String>,
     /// Users of the page may give orders there.
     pub(super) admin: bool,
@@ -63,6 +68,15 @@ pub(super) struct PoolPlan {
     pub(super) pool: Pool,
     /// A relay replicates to it.
     pub(super) replicated: bool,
+}
+
+impl PoolPlan {
+    /// The version of the PROXY header that all of its servers get; a relay speaks with them itself.
+    pub(super) fn send_proxy(&self) -> Option<&'static str> {
+        let first = self.pool.servers.first()?.send_proxy?;
+        let is_same = |server: &Server| server.send_proxy == Some(first);
+        (!self.replicated && self.pool.servers.iter().all(is_same)).then_some(first)
+    }
 }
 
 /// What a frontend has where it says nothing.
@@ -97,6 +111,7 @@ pub(super) fn plan(
         planner.frontend(index, front, own_pool.as_deref(), read);
     }
     recognise::own_frontends(&mut planner.plan, files, planner.ledger);
+    planner.proxy_headers();
     planner.connections();
     planner.hint();
     planner.plan
@@ -263,6 +278,23 @@ impl Planner<'_> {
         }
     }
 
+    /// Says of which pools the servers get no PROXY header though they ask for one.
+    fn proxy_headers(&mut self) {
+        for plan in &self.plan.pools {
+            if plan.send_proxy().is_some() {
+                continue;
+            }
+            let asking = plan.pool.servers.iter();
+            let asking = asking.filter(|server| server.send_proxy.is_some());
+            for id in asking.filter_map(|server| server.statement) {
+                self.ledger.warn(
+                    self.script.statement(id),
+                    "send-proxy is not translated: haflux sends PROXY headers to all servers of a pool or to none, and never to those of a relay",
+                );
+            }
+        }
+    }
+
     fn add_pool(&mut self, index: usize, known_as: &str, mut pool: Pool) {
         pool.name = self.plan.free_name(&pool.name);
         self.plan.pools.push(PoolPlan {
@@ -309,9 +341,13 @@ impl Planner<'_> {
         let (rules, default) = self.rules(&front, own_pool, &acls, read);
         let admin = self.admin(&front, &acls, read);
         let metrics = self.metrics(&front, &acls, read);
+        let http = self.http(&front, &acls, read);
         self.unasked(&front);
         self.binds(opening, &mut front);
-        let leads_nowhere = rules.is_empty() && default.is_none() && front.page.uri.is_none();
+        let leads_nowhere = rules.is_empty()
+            && default.is_none()
+            && front.page.uri.is_none()
+            && !http.answers_all();
         let reason = if front.binds.is_empty() {
             "left out, because no address is left that haflux can listen at"
         } else if let Some(path) = metrics.as_ref().filter(|_| leads_nowhere)
@@ -329,6 +365,7 @@ impl Planner<'_> {
                 section: Some(index),
                 front,
                 rules,
+                http,
                 default,
                 admin,
                 metrics,

@@ -164,7 +164,7 @@ impl Planner<'_> {
         }
     }
 
-    fn mark(&mut self, rule: &Statement, acls: Option<&Vec<StatementId>>) {
+    pub(super) fn mark(&mut self, rule: &Statement, acls: Option<&Vec<StatementId>>) {
         self.ledger.used(rule);
         for id in acls.into_iter().flatten() {
             self.ledger.used(self.script.statement(*id));

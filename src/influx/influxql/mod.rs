@@ -52,6 +52,11 @@
 //! URL, form, multipart form, uploaded file; releases of InfluxDB differ in which one wins. All are judged, the most demanding
 //! decides. What goes into the journal must not leave a choice ([`Canonical`]).
 //!
+//! # What a request does at most ([`uses()`])
+//!
+//! Rules of a frontend allow statements by [group](Groups) and databases by name. For them every statement is known by its groups, and
+//! by the databases that it reads and that it changes; what cannot be told is all of them.
+//!
 //! # The clock ([`time`])
 //!
 //! `SELECT … INTO` and `DELETE` are pinned to the moment of their acceptance, and so is Flux that writes (`flux_now`).
@@ -66,6 +71,7 @@ mod condition;
 mod databases;
 pub(crate) mod flux;
 pub(crate) mod flux_now;
+mod groups;
 mod keyword;
 mod limits;
 mod media_type;
@@ -77,16 +83,19 @@ mod right;
 mod scan;
 mod statements;
 pub mod time;
+mod uses;
 
 pub use canonical::{AnswerShape, Canonical, Credentials, NotCanonical};
 pub(crate) use classify::NODE_LOCAL_DATABASE;
 pub use classify::{Class, Kind, Refusal, classify};
 pub use databases::Databases;
+pub use groups::Groups;
 pub use limits::{Exceeded, Limits};
 pub use quote::{identifier, string};
 pub use redact::redact;
 pub use request::{Candidates, Endpoint, Request, candidates, classify_request};
 pub use right::{Needed, Right, creates_administrator};
+pub use uses::{Use, may_stand_in_body, uses};
 
 #[cfg(test)]
 mod tests;

@@ -153,6 +153,12 @@ pub(crate) fn find(leads: &[Lead]) -> Option<&'static Entry> {
     })
 }
 
+/// The names of all.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    STATEMENTS.iter().map(|entry| entry.name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

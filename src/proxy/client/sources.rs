@@ -2,19 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crate::per_source::{PerSource, Place};
-use parking_lot::Mutex;
-
-/// How often a frontend says that it closes connections.
-const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// The connections of a frontend, served and waiting, by address.
 #[derive(Debug)]
 pub(in crate::proxy) struct Sources {
     connections: Arc<PerSource>,
-    said: Mutex<Option<Instant>>,
 }
 
 impl Sources {
@@ -23,7 +17,6 @@ impl Sources {
         Self {
             // All of them together are bounded where they wait.
             connections: PerSource::new(usize::MAX, most),
-            said: Mutex::default(),
         }
     }
 
@@ -35,16 +28,6 @@ impl Sources {
     /// Counts a connection from `address`; `None` if that has as many as it may.
     pub(in crate::proxy) fn enter(&self, address: IpAddr) -> Option<Place> {
         self.connections.enter(address)
-    }
-
-    /// Whether it is time to say again that connections are closed.
-    pub(in crate::proxy) fn is_to_be_said(&self) -> bool {
-        let mut said = self.said.lock();
-        let is_due = said.is_none_or(|said| said.elapsed() >= SAID_EVERY);
-        if is_due {
-            *said = Some(Instant::now());
-        }
-        is_due
     }
 }
 
@@ -64,7 +47,5 @@ mod tests {
         let _third = sources.enter(address("10.0.0.1")).unwrap();
         drop(other);
         assert_eq!(sources.connections.sources(), 1);
-        assert!(sources.is_to_be_said());
-        assert!(!sources.is_to_be_said());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout};
 use super::hop_by_hop::HopByHop;
 use super::request::Request;
 use crate::http_response::{Head, ResponseError, ResponseReader};
+use crate::proxy::pool::greeting::Greeting;
 use crate::proxy::pool::{Pool, Server};
 use crate::proxy::session::error_kind::ErrorKind;
 
@@ -30,7 +32,7 @@ pub(in crate::proxy) struct Started {
     pub(in crate::proxy) header: ResponseHeader,
     /// The first piece of the body, if it was waited for and there is one.
     pub(in crate::proxy) first: Option<Bytes>,
-    /// The request went out whole, so the connection may serve another one.
+    /// The request went out whole, so the connection, which is for no client alone, may serve another one.
     pub(in crate::proxy) reusable: bool,
 }
 
@@ -165,6 +167,8 @@ pub(in crate::proxy) struct Exchange<'a> {
     pub(in crate::proxy) server: &'a Server,
     pub(in crate::proxy) address: SocketAddr,
     pub(in crate::proxy) request: &'a Request,
+    /// What a connection begins with that is for this request's client.
+    pub(in crate::proxy) greeting: Option<Arc<Greeting>>,
     /// Whether the answer is held back until its body begins.
     pub(in crate::proxy) held: bool,
     /// Whether doing it twice does what doing it once does.
@@ -181,6 +185,7 @@ impl Exchange<'_> {
         // nobody can tell whether the request arrived.
         let mut sent = false;
         if self.repeatable
+            && self.greeting.is_none()
             && let Some(stream) = self.server.idle.take(self.address)
         {
             progress.connected = Some(Instant::now());
@@ -199,13 +204,18 @@ impl Exchange<'_> {
         let timeout = self.pool.config().connect_timeout;
         self.server.stats.count_connection(false);
         // Boxed, as below: most exchanges need none of it.
-        let stream = Box::pin(connect(self.connector, self.address, timeout))
-            .await
-            .map_err(if sent {
-                Failure::Ended
-            } else {
-                Failure::Connect
-            })?;
+        let stream = Box::pin(connect(
+            self.connector,
+            self.address,
+            timeout,
+            self.greeting.clone(),
+        ))
+        .await
+        .map_err(if sent {
+            Failure::Ended
+        } else {
+            Failure::Connect
+        })?;
         progress.connected = Some(Instant::now());
         match self.begin(stream).await {
             Ok(started) => {
@@ -244,7 +254,7 @@ impl Exchange<'_> {
                 address: self.address,
                 header,
                 first,
-                reusable: sent.is_ok(),
+                reusable: sent.is_ok() && self.greeting.is_none(),
             }),
             Err(error) if *error.etype() == ErrorType::ReadTimedout => Err(Failure::Silent(error)),
             Err(error) => Err(Failure::Broken(error)),
@@ -256,16 +266,18 @@ async fn connect(
     connector: &TransportConnector,
     address: SocketAddr,
     timeout: Duration,
+    greeting: Option<Arc<Greeting>>,
 ) -> pingora::Result<Stream> {
     let mut peer = HttpPeer::new(address, false, String::new());
     peer.options.connection_timeout = Some(timeout);
+    peer.options.custom_l4 = greeting.map(|greeting| greeting as _);
     connector.new_stream(&peer).await
 }
 
 /// Whether a server that broke a connection off goes on. One that ends closes its connections and its port in any order, so a
 /// new connection tells that only by lasting.
 async fn lives(connector: &TransportConnector, address: SocketAddr, timeout: Duration) -> bool {
-    match connect(connector, address, timeout).await {
+    match connect(connector, address, timeout, None).await {
         Ok(mut stream) => tokio::time::timeout(LAST_MOMENTS, stream.read_u8())
             .await
             .is_err(),

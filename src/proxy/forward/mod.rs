@@ -24,6 +24,8 @@ use pingora::{BError, Error, ErrorType};
 use self::barrier::{Chooser, Chosen};
 use self::exchange::{Exchange, Failure, Progress, Started};
 use self::request::Request;
+use crate::proxy::http_rules::edit_response;
+use crate::proxy::pool::greeting::Greeting;
 use crate::proxy::pool::known_reads::{QUICK, Shape};
 use crate::proxy::pool::{Pool, Server};
 use crate::proxy::serving::Serving;
@@ -226,9 +228,10 @@ impl Forward<'_> {
         address: SocketAddr,
         lost: impl Future<Output = ()>,
     ) -> pingora::Result<Result<Started, Failure>> {
-        let forwarded_for = serving.config.forwarded_for.then(|| context.forwarded());
+        let for_whom = serving.config.forwarded_for.then(|| context.for_whom());
         let (header, body) = (session.req_header(), self.body.bytes());
-        let request = Request::new(header, body, forwarded_for, self.upgrade.as_ref(), address)?;
+        let request = Request::new(header, body, for_whom, self.upgrade.as_ref(), address)?;
+        let greeting = Greeting::of_client(self.pool.config(), session, context.client);
         let mut progress = Progress::default();
         let exchange = Exchange {
             connector: serving.connector(),
@@ -236,6 +239,7 @@ impl Forward<'_> {
             server,
             address,
             request: &request,
+            greeting,
             held: self.held,
             repeatable: self.repeatable,
         };
@@ -307,6 +311,7 @@ async fn pass_on(
         return Box::pin(run).await;
     }
     serving.close_if_stopping(session);
+    edit_response(&mut header, &context.edits)?;
     frame(session, &mut header)?;
     let mut over = upstream.is_over();
     let empty = over && first.is_none();

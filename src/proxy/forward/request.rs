@@ -1,6 +1,6 @@
 //! A request as it goes to a server: bytes, written from the client's header once for each server that is tried.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HOST};
@@ -8,7 +8,7 @@ use http::{HeaderValue, Method};
 use pingora::http::{HeaderNameVariant, RequestHeader};
 
 use super::hop_by_hop::HopByHop;
-use crate::proxy::session::forwarded_for;
+use crate::proxy::session::forwarded_for::{self, ForWhom};
 
 /// A body of up to this size leaves in one piece with its header.
 const MOST_JOINED: usize = 16 << 10;
@@ -25,12 +25,12 @@ pub(in crate::proxy) struct Request {
 }
 
 impl Request {
-    /// What goes to the server at `address` for a client's request with this header and body. `forwarded_for` names the client and
-    /// its scheme, and `upgrade` a protocol to change to.
+    /// What goes to the server at `address` for a client's request with this header and body. `for_whom` names the client, and
+    /// `upgrade` a protocol to change to.
     pub(in crate::proxy) fn new(
         header: &RequestHeader,
         body: &Bytes,
-        forwarded_for: Option<(IpAddr, &'static str)>,
+        for_whom: Option<ForWhom<'_>>,
         upgrade: Option<&HeaderValue>,
         address: SocketAddr,
     ) -> pingora::Result<Self> {
@@ -55,8 +55,7 @@ impl Request {
             hop_by_hop.holds(name)
                 || name.eq_ignore_ascii_case(b"expect")
                 || name.eq_ignore_ascii_case(b"content-length")
-                || (forwarded_for.is_some()
-                    && name.eq_ignore_ascii_case(forwarded_for::FOR.as_bytes()))
+                || for_whom.is_some_and(|whom| whom.replaces(name))
         };
         header.map(|name, value| {
             let name = match &name {
@@ -76,11 +75,10 @@ impl Request {
         {
             put(b"Content-Length", body.len().to_string().as_bytes());
         }
-        if let Some((client, scheme)) = forwarded_for {
-            let chain = forwarded_for::chain(headers, client);
-            put(forwarded_for::FOR.as_bytes(), &chain);
-            if !headers.contains_key(forwarded_for::PROTO) {
-                put(forwarded_for::PROTO.as_bytes(), scheme.as_bytes());
+        if let Some(whom) = for_whom {
+            put(forwarded_for::FOR.as_bytes(), &whom.chain(headers));
+            if !whom.keeps_proto(headers) {
+                put(forwarded_for::PROTO.as_bytes(), whom.scheme.as_bytes());
             }
         }
         if let Some(protocol) = upgrade {
@@ -139,7 +137,8 @@ mod tests {
         header
     }
 
-    const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8086);
+    const ADDRESS: SocketAddr =
+        SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8086);
 
     #[test]
     fn what_is_the_clients_goes_on_and_what_is_the_connections_does_not() {
@@ -191,13 +190,17 @@ mod tests {
             ],
         );
         let (client, upgrade) = (
-            "2001:db8::1".parse().unwrap(),
+            ForWhom {
+                client: "2001:db8::1".parse().unwrap(),
+                via: None,
+                scheme: "https",
+            },
             HeaderValue::from_static("websocket"),
         );
         let request = Request::new(
             &header,
             &Bytes::new(),
-            Some((client, "http")),
+            Some(client),
             Some(&upgrade),
             ADDRESS,
         )
@@ -205,7 +208,7 @@ mod tests {
         let text = text(&request);
         for line in [
             "X-Forwarded-For: 192.0.2.1, 2001:db8::1",
-            "X-Forwarded-Proto: http",
+            "X-Forwarded-Proto: https",
             "Connection: Upgrade",
             "Upgrade: websocket",
         ] {

@@ -44,16 +44,33 @@ impl Accepted {
         }
     }
 
-    /// Makes it known to the reactor of this thread. Nothing if its client has left.
-    pub(super) fn into_stream(self) -> Option<l4::stream::Stream> {
-        let connection = match tokio::net::TcpStream::from_std(self.connection) {
-            Ok(connection) => connection,
+    /// Makes it known to the reactor of this thread.
+    pub(super) fn here(self) -> Option<Here> {
+        match tokio::net::TcpStream::from_std(self.connection) {
+            Ok(connection) => Some(Here {
+                connection,
+                client: self.client,
+            }),
             Err(error) => {
                 log::warn!("a connection cannot be waited for: {error}");
-                return None;
+                None
             }
-        };
-        let mut stream = l4::stream::Stream::from(connection);
+        }
+    }
+}
+
+/// A connection that the reactor of this thread knows.
+#[derive(Debug)]
+pub(super) struct Here {
+    pub(super) connection: tokio::net::TcpStream,
+    /// Who is at its other end, or whom a proxy there makes it for.
+    pub(super) client: SocketAddr,
+}
+
+impl Here {
+    /// The connection as it is served. Nothing if its client has left.
+    pub(super) fn into_stream(self) -> Option<l4::stream::Stream> {
+        let mut stream = l4::stream::Stream::from(self.connection);
         let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
         // It is new, so nobody has set it.
         let _ = digest.peer_addr.set(Some(self.client.into()));

@@ -2,11 +2,14 @@
 //! the limits.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::slots::{Slot, Slots};
+use super::rarely_said::RarelySaid;
+use super::rates::Rates;
+use super::slots::{Slot, Slots, Waiting};
 use crate::config::model;
 use crate::proxy::client::Sources;
 
@@ -15,7 +18,16 @@ use crate::proxy::client::Sources;
 pub(in crate::proxy) struct Admission {
     connections: Arc<Slots>,
     handshakes: Arc<Slots>,
+    /// Connections that wait for their PROXY header.
+    introducing: AtomicUsize,
     sources: Sources,
+    rates: Rates,
+    /// That an address has as many connections as it may.
+    pub(super) over_share: RarelySaid,
+    /// That a client is not served.
+    pub(super) kept_out: RarelySaid,
+    /// That a PROXY header is missing.
+    pub(super) unintroduced: RarelySaid,
 }
 
 impl Admission {
@@ -23,7 +35,12 @@ impl Admission {
         Arc::new(Self {
             connections: Slots::new(config.max_connections),
             handshakes: Slots::new(most_handshakes(config)),
+            introducing: AtomicUsize::default(),
             sources: Sources::new(config.max_connections_per_source),
+            rates: Rates::new(config.rate_limit),
+            over_share: RarelySaid::default(),
+            kept_out: RarelySaid::default(),
+            unintroduced: RarelySaid::default(),
         })
     }
 
@@ -32,6 +49,12 @@ impl Admission {
         self.sources.change(config.max_connections_per_source);
         self.connections.change(config.max_connections);
         self.handshakes.change(most_handshakes(config));
+        self.rates.change(config.rate_limit);
+    }
+
+    /// How many requests each address sends.
+    pub(in crate::proxy) fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// Who has connections here.
@@ -47,6 +70,11 @@ impl Admission {
     /// The same for a handshake.
     pub(super) async fn handshake(&self, deadline: Instant) -> Option<Slot> {
         self.handshakes.occupy(deadline).await
+    }
+
+    /// A place for a connection while its PROXY header comes; nothing if as many as `maxconn` wait for theirs.
+    pub(super) fn introduce(&self) -> Option<Waiting<'_>> {
+        Waiting::enter(&self.introducing, self.connections.most())
     }
 }
 

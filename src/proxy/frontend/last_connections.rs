@@ -141,7 +141,7 @@ mod tests {
                 }
                 drop(accepting);
                 take(socket, |accepted| {
-                    tokio::spawn(answer(accepted.into_stream().unwrap()));
+                    tokio::spawn(answer(accepted.here().unwrap().into_stream().unwrap()));
                 })
                 .await;
             }));

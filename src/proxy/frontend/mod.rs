@@ -8,8 +8,11 @@
 
 mod accept;
 pub(super) mod admission;
+mod introduction;
 mod last_connections;
 pub(super) mod listener;
+mod rarely_said;
+mod rates;
 mod slots;
 mod transport;
 
@@ -25,9 +28,10 @@ use pingora::protocols::Stream;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use self::accept::Accepted;
+use self::accept::{Accepted, Here};
+use self::introduction::Unintroduced;
 use self::listener::BoundListener;
 use crate::logging;
 use crate::per_source::Place;
@@ -35,7 +39,7 @@ use crate::proxy::app::App;
 use crate::proxy::client::{Client, Limits, Next, Refused};
 use crate::proxy::serving::Serving;
 use crate::proxy::session::access_log::{Line, Termination, Times};
-use crate::proxy::session::in_flight::InFlight;
+use crate::proxy::session::in_flight::{InFlight, InFlightGuard};
 use crate::reactors::{self, Reactors};
 use crate::stats::Finished;
 
@@ -137,8 +141,17 @@ impl Frontend {
     fn serve(&self, accepted: Accepted, on: SocketAddr) {
         let (connections, stop) = (Arc::clone(&self.connections), self.stop.clone());
         self.reactors.spawn(async move {
-            if let Some(stream) = accepted.into_stream() {
-                connections.serve(Box::new(stream), on, &stop).await;
+            let unheard = connections.unheard.enter();
+            let Some(mut here) = accepted.here() else {
+                return;
+            };
+            if !connections.introduced(&mut here).await {
+                return;
+            }
+            if let Some(stream) = here.into_stream() {
+                connections
+                    .serve(Box::new(stream), on, unheard, &stop)
+                    .await;
             }
         });
     }
@@ -149,10 +162,21 @@ impl Connections {
     fn source(serving: &Serving, client: Option<SocketAddr>) -> Option<Place> {
         // A socket without an address is a client that has left already.
         let address = client?.ip();
+        if !serving.config.sources.admits(address) {
+            serving.stats.denied_connections.increment();
+            if serving.admission.kept_out.is_due() {
+                log::warn!(
+                    "frontend \"{}\": {} is kept out by allow or deny",
+                    serving.config.name,
+                    address.to_canonical()
+                );
+            }
+            return None;
+        }
         let slot = serving.admission.sources().enter(address);
         if slot.is_none() {
             serving.stats.source_limit.increment();
-            if serving.admission.sources().is_to_be_said() {
+            if serving.admission.over_share.is_due() {
                 log::warn!(
                     "frontend \"{}\": {} has as many connections as one address may (maxconn_per_source); more are closed",
                     serving.config.name,
@@ -163,8 +187,59 @@ impl Connections {
         slot
     }
 
+    /// Has a proxy that is to do so say whom its connection is for. False if it does not, and the connection must be closed.
+    async fn introduced(&self, here: &mut Here) -> bool {
+        if !self
+            .serving
+            .load()
+            .config
+            .accept_proxy
+            .contains(here.client.ip())
+        {
+            return true;
+        }
+        // Boxed, so that the other connections do not hold its place.
+        Box::pin(self.introduce(here)).await
+    }
+
+    async fn introduce(&self, here: &mut Here) -> bool {
+        let serving = self.serving.load_full();
+        let config = &serving.config;
+        let (proxy, most) = (here.client.ip().to_canonical(), config.max_header_size);
+        let fault = match serving.admission.introduce() {
+            None => "as many as maxconn wait for their PROXY header".to_owned(),
+            Some(_waiting) => {
+                let reading = introduction::read(&mut here.connection, most);
+                match timeout(config.request_header_timeout, reading).await {
+                    Ok(Ok(client)) => {
+                        here.client = client.unwrap_or(here.client);
+                        return true;
+                    }
+                    // A check of whether somebody listens.
+                    Ok(Err(Unintroduced::Left)) => return false,
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => "no PROXY header in time".to_owned(),
+                }
+            }
+        };
+        serving.stats.proxy_header_errors.increment();
+        if serving.admission.unintroduced.is_due() {
+            log::warn!(
+                "frontend \"{}\": a connection from {proxy} (accept_proxy) is closed: {fault}",
+                config.name
+            );
+        }
+        false
+    }
+
     /// Serves one connection, which came on the address `on`, to its end.
-    async fn serve(&self, mut stream: Stream, on: SocketAddr, stop: &ShutdownWatch) {
+    async fn serve(
+        &self,
+        mut stream: Stream,
+        on: SocketAddr,
+        unheard: InFlightGuard,
+        stop: &ShutdownWatch,
+    ) {
         let digest = stream.get_socket_digest();
         let address = digest.as_ref().and_then(|digest| digest.peer_addr());
         let client = address.and_then(|address| address.as_inet().copied());
@@ -178,7 +253,7 @@ impl Connections {
         };
         let stats = Arc::clone(&serving.stats);
         let _session = stats.traffic.open_session();
-        let mut unheard = Some(self.unheard.enter());
+        let mut unheard = Some(unheard);
         let mut is_over = self.is_over.subscribe();
         let mut over = pin!(is_over.wait_for(|is_over| *is_over));
         let Some(proxy) = self.proxies.get(reactors::here()) else {

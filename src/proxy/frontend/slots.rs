@@ -57,13 +57,17 @@ impl Slots {
         size.most = wanted;
     }
 
+    /// How many there are to be.
+    pub(super) fn most(&self) -> usize {
+        self.size.lock().most
+    }
+
     /// A slot, waited for until `deadline`. `None` if there is none: too many wait, or it did not come.
     pub(super) async fn occupy(self: &Arc<Self>, deadline: Instant) -> Option<Slot> {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Some(self.occupied(permit));
         }
-        let most = self.size.lock().most;
-        let _waiting = Waiting::enter(&self.waiting, most)?;
+        let _waiting = Waiting::enter(&self.waiting, self.most())?;
         let permit = timeout_at(deadline, Arc::clone(&self.free).acquire_owned()).await;
         Some(self.occupied(permit.ok()?.ok()?))
     }
@@ -89,10 +93,10 @@ impl Drop for Slot {
 }
 
 /// One that waits, until it is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
+pub(super) struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
-    fn enter(count: &'a AtomicUsize, most: usize) -> Option<Self> {
+    pub(super) fn enter(count: &'a AtomicUsize, most: usize) -> Option<Self> {
         // Dropped at once, if there are too many: then it is not counted.
         let guard = Self(count);
         (count.fetch_add(1, Ordering::Relaxed) < most).then_some(guard)

@@ -17,7 +17,9 @@ use pingora::{Error, ErrorType};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::model::{Backend, Check, Probe, ServerAddress};
+use crate::proxy::pool::greeting::Greeting;
 use crate::proxy::pool::{CheckError, Pool, Server};
+use crate::proxy_header::Version;
 use crate::stats::LastCheck;
 
 /// How many checks of a server in a row ended otherwise than its state says.
@@ -68,7 +70,7 @@ pub(crate) async fn check(pool: &Pool) {
 
 async fn check_server(pool: &Pool, index: usize, server: &Server) {
     let check = &pool.config().check;
-    let Some(probe) = probe(check, &server.config.address) else {
+    let Some(probe) = probe(check, &server.config.address, pool.config().send_proxy) else {
         return;
     };
     let mut pace = tokio::time::interval(check.interval);
@@ -149,22 +151,29 @@ fn describe(probe: &Probe, error: Option<&Error>) -> (&'static str, String) {
 }
 
 /// The probe of one server. `None` if there is none to make.
-fn probe(check: &Check, address: &ServerAddress) -> Option<ServerProbe> {
+fn probe(
+    check: &Check,
+    address: &ServerAddress,
+    send_proxy: Option<Version>,
+) -> Option<ServerProbe> {
     let answered = Arc::new(AtomicU16::new(0));
     let status = Arc::clone(&answered);
     // A little less than the whole, so that what ran out can be told.
     let connect = check.timeout * 9 / 10;
+    let greeting = send_proxy.map(|version| Greeting::of_check(version, connect) as _);
     match &check.probe {
         Probe::None => None,
         Probe::Tcp => {
             let mut tcp = TcpHealthCheck::new();
             tcp.peer_template.options.connection_timeout = Some(connect);
+            tcp.peer_template.options.custom_l4 = greeting;
             Some(ServerProbe { probe: tcp, status })
         }
         Probe::Http { path, expect, host } => {
             let mut http = HttpHealthCheck::new("localhost", false);
             http.req = check_request(path, host.as_deref(), address).ok()?;
             http.peer_template.options.connection_timeout = Some(connect);
+            http.peer_template.options.custom_l4 = greeting;
             // The deadline around the whole check does it.
             http.peer_template.options.read_timeout = None::<Duration>;
             let expect = expect.clone();

@@ -6,6 +6,7 @@
 
 pub(super) mod background;
 mod balance;
+pub(super) mod greeting;
 mod health;
 mod kept_orders;
 pub(super) mod known_reads;

@@ -45,6 +45,8 @@ pub(crate) enum Termination {
     Refused,
     /// `LR`: answered by us (the status page).
     Local,
+    /// `LR`: sent elsewhere by us.
+    Redirected,
     /// `SC`: no server, or none that could be reached.
     NoServer,
     /// `SH`: the server broke off before its answer.
@@ -66,6 +68,7 @@ impl Termination {
             Termination::Normal
             | Termination::Refused
             | Termination::Local
+            | Termination::Redirected
             | Termination::NoServer
             | Termination::ServerBroke
             | Termination::ServerSilent => None,
@@ -78,7 +81,7 @@ impl Termination {
             Termination::ClientLeft => "CD",
             Termination::ClientSilent => "cR",
             Termination::Refused => "PR",
-            Termination::Local => "LR",
+            Termination::Local | Termination::Redirected => "LR",
             Termination::NoServer => "SC",
             Termination::ServerBroke => "SH",
             Termination::ServerSilent => "sH",

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use pingora::protocols::tls::SslDigest;
 use tokio::time::Instant;
 
-use crate::config::model::Target;
+use crate::config::model::{HeaderEdit, Target};
 use crate::proxy::pool::Server;
 use crate::proxy::session::access_log::{Termination, Times};
+use crate::proxy::session::forwarded_for::ForWhom;
 use crate::proxy::session::in_flight::InFlightGuard;
 use crate::stats::GaugeGuard;
 
@@ -29,6 +30,8 @@ pub(crate) struct RequestContext {
     pub(in crate::proxy) client: Option<SocketAddr>,
     /// What its client's TLS is, if the connection has any.
     pub(in crate::proxy) tls: Option<Arc<SslDigest>>,
+    /// The proxies between the client and us; nothing if it is not asked for them.
+    pub(in crate::proxy) via: Option<Vec<IpAddr>>,
     /// Its body, if any, has come with its header.
     pub(in crate::proxy) is_whole: bool,
     pub(in crate::proxy) target: Option<Target>,
@@ -39,6 +42,8 @@ pub(crate) struct RequestContext {
     pub(in crate::proxy) times: Times,
     /// What passed behind an answer that made a tunnel.
     pub(in crate::proxy) tunneled: Passed,
+    /// What becomes of the headers of its answer.
+    pub(in crate::proxy) edits: Vec<HeaderEdit>,
     /// The backend's or relay's session, and the server's.
     pub(in crate::proxy) target_session: Option<GaugeGuard>,
     server_session: Option<GaugeGuard>,
@@ -52,6 +57,7 @@ impl RequestContext {
             in_flight: Some(in_flight),
             client: None,
             tls: None,
+            via: None,
             is_whole: false,
             target: None,
             server: None,
@@ -59,6 +65,7 @@ impl RequestContext {
             termination: Termination::default(),
             times: Times::default(),
             tunneled: Passed::default(),
+            edits: Vec::new(),
             target_session: None,
             server_session: None,
         }
@@ -72,10 +79,13 @@ impl RequestContext {
             })
     }
 
-    /// For whom and by which scheme the request is passed on.
-    pub(in crate::proxy) fn forwarded(&self) -> (IpAddr, &'static str) {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        (self.source(), scheme)
+    /// For whom and by which scheme it is passed on.
+    pub(in crate::proxy) fn for_whom(&self) -> ForWhom<'_> {
+        ForWhom {
+            client: self.source(),
+            via: self.via.as_deref(),
+            scheme: if self.tls.is_some() { "https" } else { "http" },
+        }
     }
 
     /// A server was chosen for it.

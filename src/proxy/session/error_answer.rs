@@ -119,6 +119,29 @@ impl ErrorAnswer {
         )
     }
 
+    /// The client is one of those that are not served.
+    pub(crate) fn kept_out() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden: this client is not served here".into(),
+        )
+    }
+
+    /// A rule refuses the request.
+    pub(crate) fn denied(status: StatusCode) -> Self {
+        let reason = status.canonical_reason().unwrap_or("refused");
+        let message = format!("{}: refused by a rule", reason.to_ascii_lowercase());
+        Self::new(status, message)
+    }
+
+    /// The client sends more than it may.
+    pub(crate) fn too_many_requests() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many requests from this address (rate_limit)".into(),
+        )
+    }
+
     /// The status page wants a user and a password.
     pub(crate) fn wants_password() -> Self {
         Self::new(
@@ -183,7 +206,10 @@ impl ErrorAnswer {
 
     /// Whether the client may simply try again.
     fn is_passing(&self) -> bool {
-        self.status == StatusCode::SERVICE_UNAVAILABLE
+        matches!(
+            self.status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        )
     }
 
     /// Content type and body for who asked.

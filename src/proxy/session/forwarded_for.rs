@@ -1,61 +1,350 @@
-//! `X-Forwarded-For` and `X-Forwarded-Proto`: for whom a request is passed on.
+//! `X-Forwarded-For` and `X-Forwarded-Proto`: for whom a request is passed on; and for whom it comes, where a trusted proxy says so.
+//!
+//! Only the header of `forwarded_header` is looked at: a proxy that writes one of the two passes the other one on as its client sent it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 use pingora::http::RequestHeader;
+
+use crate::config::model::{ForwardedHeader, Networks};
 
 /// For whom.
 pub(in crate::proxy) const FOR: &str = "X-Forwarded-For";
 /// By which scheme they asked.
 pub(in crate::proxy) const PROTO: &str = "X-Forwarded-Proto";
 
-/// Adds the client to those that the request already names, and the scheme unless a proxy before us gave it.
-///
-/// # Errors
-///
-/// A value that no header can hold.
-pub(crate) fn apply(
-    request: &mut RequestHeader,
-    (client, scheme): (IpAddr, &'static str),
-) -> pingora::Result<()> {
-    request.insert_header(FOR, chain(&request.headers, client))?;
-    if !request.headers.contains_key(PROTO) {
-        request.insert_header(PROTO, scheme)?;
-    }
-    Ok(())
+/// Who sent a request, as far as trusted proxies say.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::proxy) struct Origin {
+    /// The first address that no trusted proxy has, from us on; its port is 0 if it was not said.
+    pub(in crate::proxy) client: SocketAddr,
+    /// The proxies between it and us, the last of which is connected to us.
+    pub(in crate::proxy) via: Vec<IpAddr>,
 }
 
-/// Whom a request with these headers is passed on for: those that it names, and `client`.
-pub(in crate::proxy) fn chain(headers: &HeaderMap, client: IpAddr) -> Vec<u8> {
-    let client = client.to_canonical().to_string();
-    let mut chain: Vec<&[u8]> = headers
-        .get_all(FOR)
-        .iter()
-        .map(http::HeaderValue::as_bytes)
-        .filter(|value| !value.is_empty())
-        .collect();
-    chain.push(client.as_bytes());
-    chain.join(&b", "[..])
+impl Origin {
+    /// Follows what proxies in `trusted` say, from `peer`, which sent the request, towards the client.
+    pub(in crate::proxy) fn find(
+        headers: &HeaderMap,
+        peer: SocketAddr,
+        trusted: &Networks,
+        by: ForwardedHeader,
+    ) -> Self {
+        let mut origin = Self {
+            client: peer,
+            via: Vec::new(),
+        };
+        let name = match by {
+            ForwardedHeader::XForwardedFor => FOR,
+            ForwardedHeader::Forwarded => header::FORWARDED.as_str(),
+        };
+        let lines: Vec<_> = headers.get_all(name).iter().collect();
+        let mut said = lines.iter().rev().flat_map(|line| match by {
+            ForwardedHeader::XForwardedFor => names(line),
+            ForwardedHeader::Forwarded => elements(line),
+        });
+        // What cannot be read as an address hides what stands behind it.
+        while trusted.contains(origin.client.ip())
+            && let Some(Some(behind)) = said.next()
+        {
+            origin.via.insert(0, origin.client.ip().to_canonical());
+            origin.client = behind;
+        }
+        origin
+    }
+}
+
+/// The addresses of a line of `X-Forwarded-For`, the last one first.
+fn names(line: &HeaderValue) -> Vec<Option<SocketAddr>> {
+    let names = line.as_bytes().rsplit(|byte| *byte == b',');
+    names.map(|name| node(name.trim_ascii())).collect()
+}
+
+/// Whom the elements of a line of `Forwarded` are for, the last one first.
+fn elements(line: &HeaderValue) -> Vec<Option<SocketAddr>> {
+    let elements = unquoted(line.as_bytes(), b',');
+    let mut clients: Vec<_> = elements.into_iter().map(client_of_element).collect();
+    clients.reverse();
+    clients
+}
+
+/// The client of `for=192.0.2.60;proto=http`.
+fn client_of_element(element: &[u8]) -> Option<SocketAddr> {
+    let mut pairs = unquoted(element, b';').into_iter();
+    pairs.find_map(|pair| {
+        let (name, value) = pair.split_at_checked(pair.iter().position(|byte| *byte == b'=')?)?;
+        let is_client = name.trim_ascii().eq_ignore_ascii_case(b"for");
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        let bare = value
+            .strip_prefix(b"\"")
+            .and_then(|value| value.strip_suffix(b"\""));
+        is_client.then(|| node(bare.unwrap_or(value)))?
+    })
+}
+
+/// The pieces of `text` between separators that stand in no quotes.
+fn unquoted(text: &[u8], separator: u8) -> Vec<&[u8]> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    text.split(|byte| {
+        let is_plain = !is_escaped;
+        is_escaped = is_quoted && is_plain && *byte == b'\\';
+        is_quoted ^= is_plain && *byte == b'"';
+        !is_quoted && *byte == separator
+    })
+    .collect()
+}
+
+/// An address, with a port or without one; an IPv6 address with a port stands in brackets.
+fn node(text: &[u8]) -> Option<SocketAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(SocketAddr::new(address, 0));
+    }
+    let bracketed = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    match bracketed {
+        Some(address) => Some(SocketAddr::new(address.parse().ok()?, 0)),
+        None => text.parse().ok(),
+    }
+}
+
+/// For whom a request is passed on.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::proxy) struct ForWhom<'a> {
+    pub(in crate::proxy) client: IpAddr,
+    /// The trusted proxies between the client and us. Nothing if none is trusted: then what the request says goes on as it came.
+    pub(in crate::proxy) via: Option<&'a [IpAddr]>,
+    /// By which scheme the request came.
+    pub(in crate::proxy) scheme: &'static str,
+}
+
+impl ForWhom<'_> {
+    /// Names the client, and the scheme unless a proxy before us gave it.
+    ///
+    /// # Errors
+    ///
+    /// A value that no header can hold.
+    pub(in crate::proxy) fn apply(self, request: &mut RequestHeader) -> pingora::Result<()> {
+        request.insert_header(FOR, self.chain(&request.headers))?;
+        if !self.keeps_proto(&request.headers) {
+            request.insert_header(PROTO, self.scheme)?;
+        }
+        if self.is_first() {
+            request.remove_header(&header::FORWARDED);
+        }
+        Ok(())
+    }
+
+    /// Whether proxies are trusted, and none of them stands before us: then the client itself wrote what the request says.
+    fn is_first(self) -> bool {
+        self.via.is_some_and(<[IpAddr]>::is_empty)
+    }
+
+    /// Whether a header of this name that the request has does not go on.
+    pub(in crate::proxy) fn replaces(self, name: &[u8]) -> bool {
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        is(FOR) || (self.is_first() && (is(PROTO) || is(header::FORWARDED.as_str())))
+    }
+
+    /// Whether the request says the scheme already.
+    pub(in crate::proxy) fn keeps_proto(self, headers: &HeaderMap) -> bool {
+        headers.contains_key(PROTO) && !self.is_first()
+    }
+
+    /// The client and the proxies between it and us. Where none is trusted: those that the request names, and the client.
+    pub(in crate::proxy) fn chain(self, headers: &HeaderMap) -> Vec<u8> {
+        let client = self.client.to_canonical().to_string();
+        if let Some(via) = self.via {
+            let via = via.iter().map(IpAddr::to_string);
+            let chain: Vec<_> = std::iter::once(client).chain(via).collect();
+            return chain.join(", ").into_bytes();
+        }
+        let mut chain: Vec<&[u8]> = headers
+            .get_all(FOR)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .filter(|value| !value.is_empty())
+            .collect();
+        chain.push(client.as_bytes());
+        chain.join(&b", "[..])
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn apply(request: &mut RequestHeader, client: &str, via: Option<&[IpAddr]>) {
+        let client = client.parse().unwrap();
+        let scheme = "http";
+        ForWhom {
+            client,
+            via,
+            scheme,
+        }
+        .apply(request)
+        .unwrap();
+    }
 
     #[test]
     fn the_client_is_added_to_the_chain() {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        let client = "::ffff:192.0.2.1".parse().unwrap();
-        apply(&mut request, (client, "http")).unwrap();
+        apply(&mut request, "::ffff:192.0.2.1", None);
         assert_eq!(request.headers["x-forwarded-for"], "192.0.2.1");
         assert_eq!(request.headers["x-forwarded-proto"], "http");
 
         request.insert_header(PROTO, "https").unwrap();
-        let client = "2001:db8::1".parse().unwrap();
-        apply(&mut request, (client, "http")).unwrap();
+        apply(&mut request, "2001:db8::1", None);
         assert_eq!(request.headers["x-forwarded-for"], "192.0.2.1, 2001:db8::1");
         assert_eq!(request.headers.get_all(FOR).iter().count(), 1);
         assert_eq!(request.headers["x-forwarded-proto"], "https");
+    }
+
+    #[test]
+    fn what_only_the_client_says_does_not_go_on_where_proxies_are_trusted() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        let forged = || {
+            let mut request = request.clone();
+            request.insert_header(FOR, "6.6.6.6").unwrap();
+            request.insert_header(PROTO, "https").unwrap();
+            request.insert_header("Forwarded", "for=6.6.6.6").unwrap();
+            request
+        };
+        let mut first = forged();
+        apply(&mut first, "192.0.2.1", Some(&[]));
+        assert_eq!(first.headers["x-forwarded-for"], "192.0.2.1");
+        assert_eq!(first.headers["x-forwarded-proto"], "http");
+        assert!(!first.headers.contains_key("forwarded"));
+        let mut behind = forged();
+        apply(
+            &mut behind,
+            "192.0.2.1",
+            Some(&["10.0.0.2".parse().unwrap()]),
+        );
+        assert_eq!(behind.headers["x-forwarded-for"], "192.0.2.1, 10.0.0.2");
+        assert_eq!(behind.headers["x-forwarded-proto"], "https");
+        request.insert_header(FOR, "x").unwrap();
+    }
+
+    fn find(peer: &str, lines: &[&str], by: ForwardedHeader) -> (String, Vec<String>) {
+        let trusted: Vec<ipnet::IpNet> = ["10.0.0.0/8", "fd00::/8"]
+            .map(|net| net.parse().unwrap())
+            .into();
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        let name = match by {
+            ForwardedHeader::XForwardedFor => "x-forwarded-for",
+            ForwardedHeader::Forwarded => "forwarded",
+        };
+        for line in lines {
+            request.append_header(name, *line).unwrap();
+        }
+        // The other one is its client's.
+        request
+            .append_header(
+                "X-Forwarded-For",
+                if name == "forwarded" { "6.6.6.6" } else { "" },
+            )
+            .unwrap();
+        let origin = Origin::find(&request.headers, peer.parse().unwrap(), &trusted.into(), by);
+        let via = origin.via.iter().map(ToString::to_string);
+        (origin.client.to_string(), via.collect())
+    }
+
+    #[test]
+    fn the_client_is_the_first_address_that_no_trusted_proxy_has() {
+        let by = ForwardedHeader::Forwarded;
+        let table: [(&str, &[&str], &str, &[&str]); 10] = [
+            ("192.0.2.9:1", &["for=192.0.2.1"], "192.0.2.9:1", &[]),
+            ("10.0.0.1:1", &[], "10.0.0.1:1", &[]),
+            (
+                "10.0.0.1:1",
+                &["for=192.0.2.1"],
+                "192.0.2.1:0",
+                &["10.0.0.1"],
+            ),
+            (
+                "[::ffff:10.0.0.1]:1",
+                &["For=\"192.0.2.1:80\";proto=https"],
+                "192.0.2.1:80",
+                &["10.0.0.1"],
+            ),
+            (
+                "10.0.0.1:1",
+                &["for=6.6.6.6, for=192.0.2.1"],
+                "192.0.2.1:0",
+                &["10.0.0.1"],
+            ),
+            (
+                "10.0.0.1:1",
+                &["for=6.6.6.6", "for=192.0.2.1 ,for=10.0.0.2"],
+                "192.0.2.1:0",
+                &["10.0.0.2", "10.0.0.1"],
+            ),
+            (
+                "10.0.0.1:1",
+                &["for=\"[2001:db8::1]:7\""],
+                "[2001:db8::1]:7",
+                &["10.0.0.1"],
+            ),
+            (
+                "10.0.0.1:1",
+                &["for=6.6.6.6,for=unknown"],
+                "10.0.0.1:1",
+                &[],
+            ),
+            ("10.0.0.1:1", &["for=6.6.6.6,proto=http"], "10.0.0.1:1", &[]),
+            (
+                "10.0.0.1:1",
+                &["for=\"6.6.6.6,for=192.0.2.1"],
+                "10.0.0.1:1",
+                &[],
+            ),
+        ];
+        for (peer, lines, client, via) in table {
+            let found = find(peer, lines, by);
+            assert_eq!(
+                (found.0.as_str(), found.1),
+                (client, via.iter().map(|one| (*one).to_owned()).collect()),
+                "{lines:?}"
+            );
+        }
+        let by = ForwardedHeader::XForwardedFor;
+        let named = |lines: &[&str]| {
+            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+            for line in lines {
+                request.append_header(FOR, *line).unwrap();
+            }
+            let trusted: Vec<ipnet::IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+            let peer = "10.0.0.1:1".parse().unwrap();
+            Origin::find(&request.headers, peer, &trusted.into(), by)
+                .client
+                .to_string()
+        };
+        assert_eq!(named(&["6.6.6.6, 192.0.2.1"]), "192.0.2.1:0");
+        assert_eq!(
+            named(&["6.6.6.6", "192.0.2.1:99,  10.0.0.3"]),
+            "192.0.2.1:99"
+        );
+        assert_eq!(named(&["2001:db8::1"]), "[2001:db8::1]:0");
+        assert_eq!(named(&["6.6.6.6, "]), "10.0.0.1:1");
+        assert_eq!(named(&["6.6.6.6, x"]), "10.0.0.1:1");
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(line in "[for=\",;\\\\0-9a-f:.\\[\\] ]{0,40}") {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_str(&line) {
+                headers.append("forwarded", value.clone());
+                headers.append("x-forwarded-for", value);
+            }
+            let all: Vec<ipnet::IpNet> = vec!["0.0.0.0/0".parse().unwrap()];
+            for by in [ForwardedHeader::Forwarded, ForwardedHeader::XForwardedFor] {
+                let _ = Origin::find(&headers, "10.0.0.1:1".parse().unwrap(), &all.clone().into(), by);
+            }
+        }
     }
 }

@@ -18,9 +18,9 @@ use tokio::task::JoinHandle;
 use super::client::{Answer, Client};
 use crate::config::Config;
 use crate::config::model::{
-    Ack, AllOf, Backend, BackendId, Balance, Check, Condition, Frontend, Judging, OnStale,
-    OnUnavailable, PoolServer, Probe, Reads, Relay, RelayId, Rule, Server, ServerAddress,
-    SyncPolicy, Target, Test,
+    Ack, AllOf, Backend, BackendId, Balance, Check, Condition, ForwardedHeader, Frontend, Judging,
+    Networks, OnStale, OnUnavailable, PoolServer, Probe, Reads, Relay, RelayId, Rule, Server,
+    ServerAddress, SourceRules, SyncPolicy, Target, Test,
 };
 use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
@@ -80,6 +80,7 @@ pub(crate) fn backend(name: &str, servers: Vec<PoolServer>) -> Backend {
         server_keep_alive: Duration::from_secs(60),
         pool_max_connections: 64,
         retries: 3,
+        send_proxy: None,
         reads: Reads::Fresh,
         read_wait: Duration::from_secs(1),
         on_stale: OnStale::Serve,
@@ -98,6 +99,14 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         stats_refresh: Duration::from_secs(5),
         stats_auth: Vec::new(),
         stats_admin: false,
+        sources: SourceRules::default(),
+        accept_proxy: Networks::default(),
+        trust_forwarded: Networks::default(),
+        forwarded_header: ForwardedHeader::XForwardedFor,
+        access: Vec::new(),
+        rate_limit: None,
+        http_request: Vec::new(),
+        http_response: Vec::new(),
         rules: Vec::new(),
         default_target: Some(default_target),
         forwarded_for: false,
@@ -241,6 +250,11 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             slow_requests: Counter::default(),
             source_limit: Counter::default(),
             tls: TlsStats::default(),
+            denied_connections: Counter::default(),
+            denied_requests: Counter::default(),
+            proxy_header_errors: Counter::default(),
+            rule_refusals: Counter::default(),
+            rate_limited: Counter::default(),
         })
     });
     let backends = config.backends.iter().map(|backend| {
@@ -285,7 +299,11 @@ struct EchoRelay;
 
 #[async_trait]
 impl RelayHandler for EchoRelay {
-    async fn handle(&self, session: &mut Session, _: IpAddr) -> pingora::Result<()> {
+    async fn handle(
+        &self,
+        session: &mut Session,
+        _: IpAddr,
+    ) -> pingora::Result<Option<InfluxAnswer>> {
         let mut length = 0;
         while let Some(piece) = session.read_request_body().await? {
             length += piece.len();
@@ -295,7 +313,8 @@ impl RelayHandler for EchoRelay {
         session
             .write_response_header(Box::new(header), true)
             .await?;
-        session.write_response_body(None, true).await
+        session.write_response_body(None, true).await?;
+        Ok(None)
     }
 
     async fn admit_statement(

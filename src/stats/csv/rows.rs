@@ -133,7 +133,7 @@ fn frontend(view: &FrontendView) -> Row {
     let traffic = &view.traffic;
     Row {
         slim: number(view.session_limit),
-        dreq: number(0_u64),
+        dreq: number(view.denied_requests.0 + view.rule_refusals.0 + view.rate_limited.0),
         dresp: number(0_u64),
         ereq: number(view.request_errors),
         status: "OPEN".to_owned(),
@@ -144,7 +144,7 @@ fn frontend(view: &FrontendView) -> Row {
         conn_rate_max: number(traffic.sessions.rate_max),
         conn_tot: number(traffic.sessions.total),
         intercepted: number(view.intercepted),
-        dcon: number(view.source_limit),
+        dcon: number(view.source_limit.0 + view.denied_connections.0),
         ..with_traffic(named(&view.name, "FRONTEND", FRONTEND), traffic)
     }
 }

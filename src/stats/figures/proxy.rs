@@ -74,6 +74,41 @@ pub(super) fn frontends() -> Typed<FrontendView> {
         ),
         figure!(
             Counter,
+            denied_connections,
+            "denied_connections_total",
+            "connections",
+            "Connections that were closed because `allow` or `deny` keeps their source out."
+        ),
+        figure!(
+            Counter,
+            denied_requests,
+            "denied_requests_total",
+            "requests",
+            "Requests that were refused by a `deny` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted proxy names."
+        ),
+        figure!(
+            Counter,
+            proxy_header_errors,
+            "proxy_header_errors_total",
+            "connections",
+            "Connections from `accept_proxy` that were closed because their PROXY header was missing, malformed or late."
+        ),
+        figure!(
+            Counter,
+            rule_refusals,
+            "rule_refusals_total",
+            "requests",
+            "Requests that were answered 403 because `rules` do not allow what they would do."
+        ),
+        figure!(
+            Counter,
+            rate_limited,
+            "rate_limited_requests_total",
+            "requests",
+            "Requests that were answered 429 because their source sent more than `rate_limit`."
+        ),
+        figure!(
+            Counter,
             tls.handshakes,
             "tls_handshakes_total",
             "handshakes",

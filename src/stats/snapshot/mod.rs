@@ -202,6 +202,17 @@ pub struct FrontendView {
     pub slow_requests: Count,
     /// Connections closed because their source had `maxconn_per_source` already.
     pub source_limit: Count,
+    /// Connections closed because `allow` or `deny` keeps their source out.
+    pub denied_connections: Count,
+    /// Requests refused by a `deny` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted
+    /// proxy names.
+    pub denied_requests: Count,
+    /// Connections from `accept_proxy` closed because their PROXY header was missing, malformed or late.
+    pub proxy_header_errors: Count,
+    /// Requests answered 403 because `rules` do not allow what they would do.
+    pub rule_refusals: Count,
+    /// Requests answered 429 because their source sent more than `rate_limit`.
+    pub rate_limited: Count,
     /// TLS, where it is spoken.
     pub tls: TlsView,
 }

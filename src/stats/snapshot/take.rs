@@ -105,6 +105,11 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         slow_requests,
         source_limit,
         tls,
+        denied_connections,
+        denied_requests,
+        proxy_header_errors,
+        rule_refusals,
+        rate_limited,
     } = stats;
     FrontendView {
         name: name.clone(),
@@ -116,6 +121,11 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         malformed_requests: Count(malformed_requests.get()),
         slow_requests: Count(slow_requests.get()),
         source_limit: Count(source_limit.get()),
+        denied_connections: Count(denied_connections.get()),
+        denied_requests: Count(denied_requests.get()),
+        proxy_header_errors: Count(proxy_header_errors.get()),
+        rule_refusals: Count(rule_refusals.get()),
+        rate_limited: Count(rate_limited.get()),
         tls: tls_view(tls, now),
     }
 }

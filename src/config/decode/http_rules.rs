@@ -1,0 +1,213 @@
+//! `http_request`, `http_response` and `rate_limit`.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::condition;
+use crate::config::error::Problem;
+use crate::config::field::{Field, Keys, Table};
+use crate::config::model::{
+    Condition, HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule,
+    ResponseRule, may_be_changed,
+};
+
+const REQUEST: Keys = Keys::of(&[
+    "deny",
+    "redirect",
+    "set_header",
+    "del_header",
+    "if",
+    "unless",
+]);
+
+const RESPONSE: Keys = Keys::of(&["set_header", "del_header", "if", "unless"]);
+
+const REDIRECT: Keys = Keys::of(&["scheme", "prefix", "location", "code"]);
+
+const RATE: Keys = Keys::of(&["requests", "per", "burst", "max_sources"]);
+
+/// `http_request`.
+pub(super) fn requests(table: &Table<'_>) -> Vec<RequestRule> {
+    const EXPECTED: &str = "a list of rules such as { deny = 403, if = { path_beg = \"/debug\" } }";
+    let rules = table
+        .get("http_request")
+        .and_then(|field| field.items(EXPECTED));
+    let rules = rules.unwrap_or_default();
+    rules
+        .iter()
+        .filter_map(|field| request(field, EXPECTED))
+        .collect()
+}
+
+fn request(field: &Field<'_>, expected: &str) -> Option<RequestRule> {
+    let table = field.table(REQUEST, expected)?;
+    let edits = edits(&table);
+    let condition = condition(&table);
+    let deny = table.get("deny");
+    let redirect = table.get("redirect");
+    let has_edits = table.get("set_header").is_some() || table.get("del_header").is_some();
+    let action = match (deny, redirect, has_edits) {
+        (Some(deny), None, false) => RequestAction::Deny(status(&deny, 400..=599)?),
+        (None, Some(redirect), false) => RequestAction::Redirect(self::redirect(&redirect)?),
+        (None, None, true) => RequestAction::Edit(edits),
+        _ => {
+            table.report(Problem::NotOneAction {
+                actions: "\"deny\", \"redirect\", or \"set_header\" and \"del_header\"",
+            });
+            return None;
+        }
+    };
+    Some(RequestRule {
+        action,
+        condition: condition?,
+    })
+}
+
+/// `http_response`.
+pub(super) fn responses(table: &Table<'_>) -> Vec<ResponseRule> {
+    const EXPECTED: &str =
+        "a list of rules such as { set_header = { \"X-Frame-Options\" = \"DENY\" } }";
+    let rules = table
+        .get("http_response")
+        .and_then(|field| field.items(EXPECTED));
+    let rule = |field: &Field<'_>| {
+        let table = field.table(RESPONSE, EXPECTED)?;
+        if table.get("set_header").is_none() && table.get("del_header").is_none() {
+            table.report(Problem::NotOneAction {
+                actions: "\"set_header\" or \"del_header\"",
+            });
+        }
+        Some(ResponseRule {
+            edits: edits(&table),
+            condition: condition(&table)?,
+        })
+    };
+    rules.unwrap_or_default().iter().filter_map(rule).collect()
+}
+
+/// `if` or `unless`; nothing if there is neither.
+fn condition(table: &Table<'_>) -> Option<Option<Condition>> {
+    match (table.get("if"), table.get("unless")) {
+        (None, None) => Some(None),
+        (Some(field), None) => condition::decode(&field, false).map(Some),
+        (None, Some(field)) => condition::decode(&field, true).map(Some),
+        (Some(_), Some(_)) => {
+            table.report(Problem::IfAndUnless);
+            None
+        }
+    }
+}
+
+fn status(field: &Field<'_>, range: std::ops::RangeInclusive<i128>) -> Option<StatusCode> {
+    let status = field.whole::<u16>(range)?;
+    StatusCode::from_u16(status).ok()
+}
+
+fn redirect(field: &Field<'_>) -> Option<Redirect> {
+    let table = field.table(REDIRECT, "a table such as { scheme = \"https\" }")?;
+    let code = match table.get("code") {
+        None => StatusCode::FOUND,
+        Some(field) => {
+            let codes = [301, 302, 303, 307, 308];
+            let code = field.as_whole().and_then(|code| u16::try_from(code).ok());
+            let code = code.filter(|code| codes.contains(code));
+            let code = code.and_then(|code| StatusCode::from_u16(code).ok());
+            if code.is_none() {
+                field.expected("301, 302, 303, 307 or 308");
+            }
+            code?
+        }
+    };
+    let to = match (
+        table.get("scheme"),
+        table.get("prefix"),
+        table.get("location"),
+    ) {
+        (Some(field), None, None) => RedirectTo::Scheme(
+            field
+                .choice(&[("http", "http"), ("https", "https")])?
+                .to_owned(),
+        ),
+        (None, Some(field), None) => RedirectTo::Prefix(place(&field)?),
+        (None, None, Some(field)) => RedirectTo::Location(place(&field)?),
+        _ => {
+            table.report(Problem::NotOneAction {
+                actions: "\"scheme\", \"prefix\" or \"location\"",
+            });
+            return None;
+        }
+    };
+    Some(Redirect { to, status: code })
+}
+
+/// A place that a header can hold.
+fn place(field: &Field<'_>) -> Option<String> {
+    const EXPECTED: &str = "a place such as \"https://influx.example.org\" or \"/grafana\"";
+    let text = field.text(EXPECTED)?;
+    if HeaderValue::from_str(&text.value).is_err() || text.value.contains(' ') {
+        field.expected(EXPECTED);
+        return None;
+    }
+    Some(text.value.clone())
+}
+
+/// `set_header` and `del_header`.
+fn edits(table: &Table<'_>) -> Vec<HeaderEdit> {
+    const SET: &str = "a table such as { \"X-Forwarded-Proto\" = \"https\" }";
+    const REMOVE: &str = "the name of a header, or a list of them";
+    let set = table.get("set_header").and_then(|field| field.entries(SET));
+    let mut edits = Vec::new();
+    for (text, field) in set.unwrap_or_default() {
+        let value = field.text("a header's value").and_then(|text| {
+            let mut value = HeaderValue::from_str(&text.value).ok()?;
+            // It may be a password.
+            value.set_sensitive(true);
+            Some(value)
+        });
+        match (name(text, &field), value) {
+            (Some(name), Some(value)) => edits.push(HeaderEdit::Set(name, value)),
+            (Some(_), None) => field.expected("a value that a header can hold"),
+            (None, _) => {}
+        }
+    }
+    let removed = table
+        .get("del_header")
+        .and_then(|field| field.one_or_more(REMOVE));
+    for field in removed.unwrap_or_default() {
+        let name = field
+            .text(REMOVE)
+            .and_then(|text| name(&text.value, &field));
+        edits.extend(name.map(HeaderEdit::Remove));
+    }
+    edits
+}
+
+/// The name of a header that a rule may change.
+fn name(text: &str, field: &Field<'_>) -> Option<HeaderName> {
+    match text.parse::<HeaderName>() {
+        Ok(name) if !may_be_changed(&name) => {
+            field.report(Problem::HeaderOfConnections);
+            None
+        }
+        Ok(name) => Some(name),
+        Err(_) => {
+            field.report(Problem::HeaderName);
+            None
+        }
+    }
+}
+
+/// `rate_limit`.
+pub(super) fn rate_limit(table: &Table<'_>) -> Option<RateLimit> {
+    const EXPECTED: &str = "a table such as { requests = 100, per = \"1s\" }";
+    let table = table.get("rate_limit")?.table(RATE, EXPECTED)?;
+    let requests = table.require("requests", "how many requests of one address")?;
+    let requests = requests.whole(1..=1_000_000)?;
+    Some(RateLimit {
+        requests,
+        per: table.duration("per", Duration::from_secs(1)),
+        burst: table.whole("burst", 1..=1_000_000, requests),
+        max_sources: table.whole("max_sources", 1..=10_000_000, 100_000),
+    })
+}

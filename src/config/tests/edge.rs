@@ -1,0 +1,155 @@
+//! Who is served, and what becomes of requests by rules.
+
+use http::StatusCode;
+
+use super::{toml, with};
+use crate::config::model::{
+    ForwardedHeader, Frontend, HeaderEdit, Pattern, RedirectTo, RequestAction,
+};
+use crate::proxy_header::Version;
+
+fn frontend(keys: &str) -> Frontend {
+    let loaded = toml(&with(keys, "", "", "")).unwrap_or_else(|errors| panic!("{errors}"));
+    loaded.config.frontends[0].clone()
+}
+
+#[test]
+fn networks_are_read_in_every_form() {
+    let front = frontend(
+        "allow = [\"10.1.2.3/8\", \"::1\"]\ndeny = \"::ffff:10.6.0.0/112\"\naccept_proxy = \"192.0.2.1\"\n\
+         trust_forwarded = \"192.0.2.0/24\"\nforwarded_header = \"forwarded\"",
+    );
+    let admits = |address: &str| front.sources.admits(address.parse().unwrap());
+    assert!(admits("10.9.9.9") && admits("::1"));
+    assert!(!admits("10.6.1.1") && !admits("192.0.2.1"));
+    assert!(front.accept_proxy.contains("192.0.2.1".parse().unwrap()));
+    assert!(!front.accept_proxy.contains("192.0.2.2".parse().unwrap()));
+    assert_eq!(front.forwarded_header, ForwardedHeader::Forwarded);
+    let text = with("", "", "", "")
+        + "[[backend]]\nname = \"web\"\nsend_proxy = \"v2\"\nservers = [{ name = \"w\", address = \"10.0.0.9:80\" }]\n";
+    let config = toml(&text).unwrap().config;
+    assert_eq!(config.backends[1].send_proxy, Some(Version::Two));
+}
+
+#[test]
+fn rules_are_read_with_their_defaults() {
+    let front = frontend(
+        "rules = [{ users = \"a*\", read = [], write = [\"x\", \"y_*\"] }, { read_only = true, statements = [\"select\", \"show\"] }]\n\
+         rate_limit = { requests = 10 }\n\
+         http_request = [{ deny = 404, unless = { src = \"10.0.0.0/8\" } }, { redirect = { prefix = \"https://x\" } }, { set_header = { A = \"${SECRET}\" }, del_header = \"B\" }]\n\
+         http_response = [{ del_header = [\"C\", \"D\"] }]",
+    );
+    let [first, second] = &front.access[..] else {
+        panic!("two rules")
+    };
+    assert_eq!(first.read.as_deref(), Some(&[][..]));
+    assert_eq!(first.users, [Pattern::new("a*")]);
+    assert!(second.read_only && second.users.is_empty() && second.write.is_none());
+    assert_eq!(second.statements.unwrap().to_string(), "select, show");
+    let limit = front.rate_limit.unwrap();
+    assert_eq!(
+        (limit.burst, limit.per.as_secs(), limit.max_sources),
+        (10, 1, 100_000)
+    );
+    let [deny, redirect, edit] = &front.http_request[..] else {
+        panic!("three rules")
+    };
+    assert!(matches!(
+        deny.action,
+        RequestAction::Deny(StatusCode::NOT_FOUND)
+    ));
+    assert!(
+        deny.condition
+            .as_ref()
+            .is_some_and(|condition| condition.negated)
+    );
+    assert!(
+        matches!(&redirect.action, RequestAction::Redirect(to) if to.status == StatusCode::FOUND && matches!(&to.to, RedirectTo::Prefix(_)))
+    );
+    assert!(
+        matches!(&edit.action, RequestAction::Edit(edits) if matches!(&edits[..], [HeaderEdit::Set(_, value), HeaderEdit::Remove(_)] if value == "s3cret"))
+    );
+    assert!(!format!("{front:?}").contains("s3cret"));
+    assert_eq!(front.http_response[0].edits.len(), 2);
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    for (keys, said) in [
+        (
+            "allow = []",
+            "allow: expected a network such as \"10.0.0.0/8\", or a list of at least one",
+        ),
+        ("deny = [\"10.0.0.0/33\"]", "deny[0]: expected a network"),
+        (
+            "forwarded_header = \"forwarded\"",
+            "forwarded_header: needs trust_forwarded beside it",
+        ),
+        (
+            "trust_forwarded = \"::1\"\nforwarded_header = \"x-real-ip\"",
+            "expected \"x-forwarded-for\" or \"forwarded\"",
+        ),
+        ("rules = {}", "an empty rule; expected at least one of"),
+        (
+            "rules = { statements = \"selct\" }",
+            "did you mean \"select\"?",
+        ),
+        (
+            "rules = { write = \"a\", read_only = true }",
+            "write: read_only is true beside it",
+        ),
+        ("rules = { users = [] }", "users: expected a name such as"),
+        ("rate_limit = { per = \"1s\" }", "\"requests\" is missing"),
+        (
+            "rate_limit = { requests = 0 }",
+            "expected a whole number from 1 to 1000000",
+        ),
+        (
+            "http_request = [{ deny = 200 }]",
+            "deny: expected a whole number from 400 to 599",
+        ),
+        (
+            "http_request = [{ deny = 403, redirect = { scheme = \"https\" } }]",
+            "expected one of \"deny\", \"redirect\"",
+        ),
+        (
+            "http_request = [{ if = { path = \"/\" } }]",
+            "expected one of \"deny\", \"redirect\"",
+        ),
+        (
+            "http_request = [{ redirect = { scheme = \"ftp\" } }]",
+            "expected \"http\" or \"https\"",
+        ),
+        (
+            "http_request = [{ redirect = { location = \"/a b\" } }]",
+            "expected a place such as",
+        ),
+        (
+            "http_request = [{ redirect = { location = \"/\", code = 304 } }]",
+            "expected 301, 302, 303, 307 or 308",
+        ),
+        (
+            "http_request = [{ set_header = { Host = \"x\" } }]",
+            "this header is the connection's",
+        ),
+        (
+            "http_request = [{ del_header = \"a b\" }]",
+            "expected the name of a header",
+        ),
+        (
+            "http_request = [{ set_header = { A = \"hidden\\n\" } }]",
+            "expected a value that a header can hold",
+        ),
+        ("http_response = [{ deny = 403 }]", "deny: unknown key"),
+    ] {
+        let errors = toml(&with(keys, "", "", "")).expect_err(keys).to_string();
+        assert!(errors.contains(said), "{keys}: {errors}");
+    }
+    let errors = toml(&with("", "", "send_proxy = \"v1\"", "")).expect_err("an error");
+    assert!(
+        errors
+            .to_string()
+            .contains("InfluxDB reads no PROXY header"),
+        "{errors}"
+    );
+}

@@ -1,0 +1,248 @@
+//! What keeps clients out of a frontend, sends them elsewhere, or changes headers.
+
+use http::HeaderName;
+
+use super::Planner;
+use crate::config::model::may_be_changed;
+use crate::import::condition::{self, Acls, Condition, Read};
+use crate::import::criterion::ReadFile;
+use crate::import::decision::Parts;
+use crate::import::formula::{Formula, Key, Reason};
+use crate::import::front::Front;
+use crate::import::secrets::hides;
+use crate::import::statement::Statement;
+use crate::import::value::{Toml, quoted};
+use crate::import::word::Word;
+
+/// What a frontend does beside leading requests somewhere.
+#[derive(Debug, Default)]
+pub(in crate::import) struct HttpPlan {
+    pub(in crate::import) allow: Vec<Toml>,
+    pub(in crate::import) deny: Vec<Toml>,
+    /// `http_request`.
+    pub(in crate::import) requests: Vec<Entry>,
+    /// `http_response`.
+    pub(in crate::import) responses: Vec<Entry>,
+}
+
+/// An entry of `http_request` or `http_response`.
+#[derive(Debug)]
+pub(in crate::import) struct Entry {
+    /// Its key and value.
+    pub(in crate::import) action: String,
+    /// Nothing behind it is done.
+    is_last: bool,
+    /// With which requests, unless it is with all: `unless` if it is true, and the condition.
+    pub(in crate::import) condition: Option<(bool, Formula)>,
+}
+
+impl HttpPlan {
+    /// Whether every request is answered here.
+    pub(super) fn answers_all(&self) -> bool {
+        let mut requests = self.requests.iter();
+        requests.any(|entry| entry.is_last && entry.condition.is_none())
+    }
+}
+
+const NEGATED: &str = "haflux has no ! beside other tests in one entry";
+const NO_VALUE: &str = "haflux computes no values";
+
+impl Planner<'_> {
+    pub(super) fn http(&mut self, front: &Front, acls: &Acls, read: ReadFile<'_>) -> HttpPlan {
+        let mut plan = HttpPlan::default();
+        let script = self.script;
+        // Whatever is let in before a rule is let in past those behind it.
+        let mut is_open = false;
+        for id in &front.connections {
+            let statement = script.statement(*id);
+            is_open |= statement.word(2) == "accept";
+            let Read { condition, named } = condition::read(statement.from(3), acls, read);
+            let taken = match (statement.word(2), is_open) {
+                _ if front.accept_proxy => {
+                    Err("it judges the proxy's address, and haflux the client's".to_owned())
+                }
+                ("reject", false) => {
+                    condition.and_then(|condition| networks(&condition, &mut plan))
+                }
+                (_, true) => Err("haflux lets nobody past what stands behind it".to_owned()),
+                _ => Err("haflux has no counterpart".to_owned()),
+            };
+            match taken {
+                Ok(()) => self.mark(statement, Some(&named)),
+                Err(reason) => self.kept_out_no_more(statement, &reason),
+            }
+        }
+        let mut is_open = false;
+        for id in &front.http {
+            let statement = script.statement(*id);
+            is_open |= (statement.word(0), statement.word(1)) == ("http-request", "allow");
+            let taken = match is_open {
+                true => Err("haflux lets nobody past what stands behind it".to_owned()),
+                false => action(statement),
+            };
+            let taken = taken.and_then(|(action, is_last, rest)| {
+                let Read { condition, named } = condition::read(rest, acls, read);
+                let clauses = Parts::new("", &condition?)?.plain().ok_or(NEGATED)?;
+                Ok((action, is_last, clauses, named))
+            });
+            let (action, is_last, clauses, named) = match taken {
+                Ok(taken) => taken,
+                Err(reason) => {
+                    self.kept_out_no_more(statement, &reason);
+                    continue;
+                }
+            };
+            self.mark(statement, Some(&named));
+            let entries = match statement.word(0) {
+                "http-response" => &mut plan.responses,
+                _ => &mut plan.requests,
+            };
+            for (unless, formula) in clauses {
+                let is_always = if unless {
+                    formula.is_never()
+                } else {
+                    formula.is_always()
+                };
+                let is_never = if unless {
+                    formula.is_always()
+                } else {
+                    formula.is_never()
+                };
+                if !is_never {
+                    entries.push(Entry {
+                        action: action.clone(),
+                        is_last,
+                        condition: (!is_always).then_some((unless, formula)),
+                    });
+                }
+            }
+        }
+        plan
+    }
+
+    fn kept_out_no_more(&mut self, statement: &Statement, reason: &str) {
+        self.ledger.warn(
+            statement,
+            format!("not translated: {reason}; whatever it keeps out or changes passes as it is"),
+        );
+    }
+}
+
+/// Adds the networks of a rejected connection.
+fn networks(condition: &Condition, plan: &mut HttpPlan) -> Result<(), Reason> {
+    let only_networks = || "haflux keeps connections out by network alone".to_owned();
+    let sources = |formula: &Formula| -> Result<Vec<Toml>, Reason> {
+        let mut found = Vec::new();
+        for table in formula.tables() {
+            let mut keys = table.iter();
+            match (keys.next(), keys.next()) {
+                (Some((Key::Src, values)), None) => {
+                    found.extend(values.iter().map(|value| quoted(value)));
+                }
+                _ => return Err(only_networks()),
+            }
+        }
+        Ok(found)
+    };
+    let mut denied = Vec::new();
+    let mut allowed = Vec::new();
+    for term in &condition.terms {
+        let is_alone = condition.terms.len() == 1 && plan.allow.is_empty();
+        let is_positive = term.negative.is_never() && !term.positive.is_always();
+        let is_negative = term.positive.is_always() && !term.negative.is_never();
+        match (condition.unless, is_positive, is_negative) {
+            (false, true, _) => denied.extend(sources(&term.positive)?),
+            (false, _, true) if is_alone => allowed = sources(&term.negative)?,
+            (true, true, _) if is_alone => allowed = sources(&term.positive)?,
+            _ => return Err(only_networks()),
+        }
+    }
+    plan.deny.extend(denied);
+    plan.allow.extend(allowed);
+    Ok(())
+}
+
+type Action<'a> = (String, bool, &'a [Word]);
+
+/// What a line does, whether nothing behind it is done, and the words of its condition.
+fn action(statement: &Statement) -> Result<Action<'_>, Reason> {
+    let (first, second) = (statement.word(0), statement.word(1));
+    let from = |at: usize| statement.from(at);
+    match (first, second) {
+        ("http-request", "deny") => deny(from(2)),
+        ("http-request", "redirect") => redirect(from(2)),
+        ("redirect", _) => redirect(from(1)),
+        ("http-request" | "http-response", "set-header") => {
+            let (name, value) = (header(statement.word(2))?, statement.words.get(3));
+            if hides(statement) {
+                let reason = "its value is a secret; write it with ${NAME} of the environment";
+                return Err(reason.to_owned());
+            }
+            let value = literal(value)?;
+            Ok((
+                format!("set_header = {{ {name} = {value} }}"),
+                false,
+                from(4),
+            ))
+        }
+        ("http-request" | "http-response", "del-header") => {
+            let name = header(statement.word(2))?;
+            Ok((format!("del_header = {name}"), false, from(3)))
+        }
+        _ => Err("haflux has no counterpart".to_owned()),
+    }
+}
+
+fn deny(words: &[Word]) -> Result<Action<'_>, Reason> {
+    let texts: Vec<&str> = words.iter().take(2).map(Word::as_str).collect();
+    let (status, rest) = match texts.as_slice() {
+        ["deny_status" | "status", status] => (*status, words.get(2..).unwrap_or_default()),
+        _ => ("403", words),
+    };
+    match status.parse::<u16>() {
+        Ok(400..=599) => Ok((format!("deny = {status}"), true, rest)),
+        _ => Err("haflux denies by a status from 400 to 599".to_owned()),
+    }
+}
+
+fn redirect(words: &[Word]) -> Result<Action<'_>, Reason> {
+    let kind = words.first().map(Word::as_str).unwrap_or_default();
+    if !matches!(kind, "scheme" | "location" | "prefix") {
+        return Err(format!("haflux has nothing like \"{kind}\" here"));
+    }
+    let place = literal(words.get(1))?;
+    let mut rest = words.get(2..).unwrap_or_default();
+    let mut code = String::new();
+    if let [word, number, behind @ ..] = rest
+        && word.as_str() == "code"
+    {
+        if !matches!(number.as_str(), "301" | "302" | "303" | "307" | "308") {
+            return Err("haflux redirects by 301, 302, 303, 307 or 308".to_owned());
+        }
+        code = format!(", code = {}", number.as_str());
+        rest = behind;
+    }
+    Ok((
+        format!("redirect = {{ {kind} = {place}{code} }}"),
+        true,
+        rest,
+    ))
+}
+
+/// A value that stands as it is.
+fn literal(word: Option<&Word>) -> Result<Toml, Reason> {
+    let word = word.ok_or("it has no value")?;
+    match word.as_str().contains('%') {
+        true => Err(NO_VALUE.to_owned()),
+        false => Ok(quoted(word.notation())),
+    }
+}
+
+/// The name of a header that haflux changes.
+fn header(name: &str) -> Result<Toml, Reason> {
+    let known = name.parse::<HeaderName>();
+    match known.is_ok_and(|known| may_be_changed(&known)) {
+        true => Ok(quoted(name)),
+        false => Err("haflux does not change that header".to_owned()),
+    }
+}

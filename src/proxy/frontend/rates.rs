@@ -1,0 +1,144 @@
+//! How many requests each address sends (`rate_limit`): a bucket for each, which fills steadily.
+//!
+//! Of a bucket only the moment is kept at which it will be full again; a bucket that is full needs not be kept. Addresses past the limit
+//! of the table share one bucket, so that inventing addresses buys nobody more requests.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::config::model::RateLimit;
+
+/// Between two looks for buckets that are full again, when the table is full.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// The buckets of a frontend.
+#[derive(Debug)]
+pub(in crate::proxy) struct Rates(Mutex<Buckets>);
+
+#[derive(Debug)]
+struct Buckets {
+    limit: Option<RateLimit>,
+    /// When each is full again.
+    full_at: HashMap<IpAddr, Instant>,
+    /// The same of the one that is shared.
+    shared_full_at: Option<Instant>,
+    swept: Option<Instant>,
+}
+
+impl Rates {
+    /// All buckets are full.
+    pub(super) fn new(limit: Option<RateLimit>) -> Self {
+        Self(Mutex::new(Buckets {
+            limit,
+            full_at: HashMap::new(),
+            shared_full_at: None,
+            swept: None,
+        }))
+    }
+
+    /// Another limit from now on. Who has used up the one before waits by the new one.
+    pub(super) fn change(&self, limit: Option<RateLimit>) {
+        let mut buckets = self.0.lock();
+        if limit.is_none() {
+            buckets.full_at = HashMap::new();
+        }
+        buckets.limit = limit;
+    }
+
+    /// Whether a request of `source` may go on now.
+    pub(in crate::proxy) fn admit(&self, source: IpAddr, now: Instant) -> bool {
+        self.0.lock().admit(source.to_canonical(), now)
+    }
+}
+
+impl Buckets {
+    fn admit(&mut self, source: IpAddr, now: Instant) -> bool {
+        let Some(limit) = self.limit else {
+            return true;
+        };
+        let each = limit.per / limit.requests;
+        let whole = each * limit.burst;
+        let is_known = self.full_at.contains_key(&source);
+        if !is_known && self.full_at.len() >= limit.max_sources {
+            self.sweep(now);
+        }
+        let full_at = match is_known || self.full_at.len() < limit.max_sources {
+            true => self.full_at.entry(source).or_insert(now),
+            false => self.shared_full_at.get_or_insert(now),
+        };
+        let then_full_at = (*full_at).max(now) + each;
+        let is_admitted = then_full_at <= now + whole;
+        if is_admitted {
+            *full_at = then_full_at;
+        }
+        is_admitted
+    }
+
+    /// Forgets the buckets that are full.
+    fn sweep(&mut self, now: Instant) {
+        let is_due = self.swept.is_none_or(|swept| now >= swept + SWEEP);
+        if is_due {
+            self.swept = Some(now);
+            self.full_at.retain(|_, full_at| *full_at > now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(requests: u32, burst: u32, max_sources: usize) -> Option<RateLimit> {
+        Some(RateLimit {
+            requests,
+            per: Duration::from_secs(1),
+            burst,
+            max_sources,
+        })
+    }
+
+    fn source(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        let (rates, now) = (Rates::new(limit(10, 3, 100)), Instant::now());
+        let at = |milliseconds: u64| now + Duration::from_millis(milliseconds);
+        for _ in 0..3 {
+            assert!(rates.admit(source(1), at(0)));
+        }
+        assert!(!rates.admit(source(1), at(0)));
+        assert!(!rates.admit(source(1), at(99)));
+        assert!(rates.admit(source(2), at(99)), "another one has its own");
+        assert!(rates.admit(source(1), at(100)));
+        assert!(!rates.admit("::ffff:192.0.2.1".parse().unwrap(), at(100)));
+        // After a pause no more than a burst.
+        let admitted = (0..9).filter(|_| rates.admit(source(1), at(60_000)));
+        assert_eq!(admitted.count(), 3);
+        rates.change(limit(10, 1, 100));
+        assert!(!rates.admit(source(1), at(60_200)));
+        assert!(rates.admit(source(1), at(60_300)));
+        rates.change(None);
+        assert!((0..9).all(|_| rates.admit(source(1), at(60_300))));
+    }
+
+    #[test]
+    fn addresses_past_the_table_share_one_bucket_until_it_has_room() {
+        let (rates, now) = (Rates::new(limit(1, 1, 2)), Instant::now());
+        let later = now + Duration::from_secs(1);
+        assert!(rates.admit(source(1), now) && rates.admit(source(2), now));
+        assert!(rates.admit(source(3), now));
+        assert!(!rates.admit(source(4), now));
+        assert!(!rates.admit(source(1), now));
+        assert_eq!(rates.0.lock().full_at.len(), 2);
+        assert!(
+            rates.admit(source(4), later),
+            "who was there has a full bucket"
+        );
+        assert_eq!(rates.0.lock().full_at.len(), 1);
+    }
+}
