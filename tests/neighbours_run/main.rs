@@ -18,7 +18,7 @@
 //!
 //! | variable | meaning |
 //! | --- | --- |
-//! | `HAFLUX_SOAK_SECONDS` | how long there is trouble; default 40 |
+//! | `HAFLUX_SOAK_SECONDS` | how long there is trouble; default 20 |
 //! | `HAFLUX_SOAK_SEED` | seeds all choices; default random. Instants are the machine's, so a seed brings back the mix, not the run |
 //! | `HAFLUX_SOAK_CALM` | if `1`, nothing dies |
 //! | `HAFLUX_NEIGHBOURS_ATTACK` | only the attack of this name; several with commas |
@@ -139,7 +139,7 @@ fn go_through(
 
 #[test]
 fn the_good_client_is_served_whatever_its_neighbours_do() {
-    let plan = Plan::from_environment_or("neighbours", 40);
+    let plan = Plan::from_environment_or("neighbours", 20);
     let calm = number("HAFLUX_SOAK_CALM") == Some(1);
     let mut lab = house::start();
     let targets = targets(&lab);
