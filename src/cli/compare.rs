@@ -2,8 +2,8 @@
 //!
 //! Exit status: 0 if they hold the same, 1 if they differ, 2 if that is not known of all of them.
 
-use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -11,16 +11,9 @@ use clap::Args;
 
 use super::moment::moment;
 use super::text::one_line;
-use super::work::{self, WorkError};
-use super::{DEFAULT_CONFIG, running};
+use super::{DEFAULT_CONFIG, running, work};
 use crate::control::{Compared, Difference, HealOrder, HealReport, HealState};
 use crate::stats::units::{Bytes, Count, Span};
-
-/// Exit status if nodes differ.
-const DIFFERENT: u8 = 1;
-
-/// Exit status if it is not known whether they do.
-const UNKNOWN: u8 = 2;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,14 +59,17 @@ pub(super) struct Arguments {
 /// Compares, prints what differs, and gives the exit status that is documented above.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let Ok(config) = running::configuration(&arguments.config) else {
-        return ExitCode::from(UNKNOWN);
+        return ExitCode::from(work::UNKNOWN);
     };
     let data_dir = config.server.data_dir;
     let relay = arguments.relay.as_deref();
     if arguments.cancel {
-        return match cancel(&data_dir, relay) {
-            Ok(status) => status,
-            Err(error) => refused(&error),
+        return match work::cancel(&data_dir, relay, "compare") {
+            Ok(report) => {
+                println!("the comparison of relay {} ends", one_line(&report.relay));
+                ExitCode::SUCCESS
+            }
+            Err(error) => work::refused(&error),
         };
     }
     if io::stderr().is_terminal() {
@@ -87,58 +83,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         until: arguments.to,
         full: arguments.full,
     };
-    match work::to_its_end(&data_dir, relay, HealOrder::Compare(places), false) {
-        Ok(report) => said(&report, arguments.json),
-        Err(error) => refused(&error),
-    }
-}
-
-fn refused(error: &WorkError) -> ExitCode {
-    eprintln!("haflux: {error}");
-    ExitCode::from(UNKNOWN)
-}
-
-/// Ends the comparison that is under way, and no other work.
-fn cancel(data_dir: &Path, relay: Option<&str>) -> Result<ExitCode, WorkError> {
-    let report = work::order(data_dir, relay, HealOrder::Progress {})?;
-    if report.work != "compare" || report.state != HealState::Running {
-        eprintln!("haflux: no comparison is under way");
-        return Ok(ExitCode::from(UNKNOWN));
-    }
-    work::order(data_dir, relay, HealOrder::Cancel {})?;
-    println!("the comparison of relay {} ends", one_line(&report.relay));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Prints what became of it.
-fn said(report: &HealReport, as_json: bool) -> ExitCode {
-    let text = if as_json {
-        serde_json::to_string(report).map(|text| text + "\n")
-    } else {
-        Ok(lines(report))
-    };
-    let text = match text {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("haflux: {error}");
-            return ExitCode::from(UNKNOWN);
-        }
-    };
-    match io::stdout().write_all(text.as_bytes()) {
-        // The reader may have seen enough, as `head` has.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("haflux: standard output: {error}");
-            ExitCode::from(UNKNOWN)
-        }
-        _ => ExitCode::from(status(report)),
-    }
-}
-
-fn status(report: &HealReport) -> u8 {
-    match report.state {
-        HealState::Done if report.differing == 0 => 0,
-        HealState::Done => DIFFERENT,
-        HealState::Running | HealState::Cancelled | HealState::Failed(_) => UNKNOWN,
+    match work::to_its_end(&data_dir, relay, HealOrder::Compare(places)) {
+        Ok(report) => work::said(&report, arguments.json, lines),
+        Err(error) => work::refused(&error),
     }
 }
 
@@ -230,14 +177,5 @@ the nodes differ: 3 differences, 12 slices, 1,234 rows and 2.0 KiB read in 2.0 s
         );
         let failed = HealState::Failed("two is down".to_owned());
         assert!(lines(&report(failed, 1)).contains("not compared to the end: two is down: 1 diff"));
-    }
-
-    #[test]
-    fn the_exit_status_is_for_scripts() {
-        assert_eq!(status(&report(HealState::Done, 0)), 0);
-        assert_eq!(status(&report(HealState::Done, 1)), DIFFERENT);
-        for state in [HealState::Cancelled, HealState::Failed(String::new())] {
-            assert_eq!(status(&report(state, 1)), UNKNOWN);
-        }
     }
 }

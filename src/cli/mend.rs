@@ -2,7 +2,7 @@
 //!
 //! Exit status: 0 if nothing differs any more, 1 if something is left or would be done, 2 if it could not be done.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -11,16 +11,9 @@ use clap::{ArgGroup, Args};
 
 use super::moment::moment;
 use super::text::one_line;
-use super::work::{self, WorkError};
-use super::{DEFAULT_CONFIG, compare, running};
+use super::{DEFAULT_CONFIG, compare, running, work};
 use crate::control::{Compared, HealOrder, HealReport, HealState};
 use crate::stats::units::{Count, Span};
-
-/// Exit status if something differs.
-const LEFT: u8 = 1;
-
-/// Exit status if it could not be done.
-const NOT_DONE: u8 = 2;
 
 /// Differences that are shown.
 const SHOWN: usize = 20;
@@ -78,84 +71,38 @@ pub(super) struct Arguments {
 /// Mends, or shows what would be done, and gives the exit status that is documented above.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let Ok(config) = running::configuration(&arguments.config) else {
-        return ExitCode::from(NOT_DONE);
+        return ExitCode::from(work::UNKNOWN);
     };
     let data_dir = config.server.data_dir;
     let relay = arguments.relay.as_deref();
-    let report = if arguments.cancel {
-        work::order(&data_dir, relay, HealOrder::Progress {}).and_then(|report| {
-            if report.work == "mend" && report.state == HealState::Running {
-                return work::order(&data_dir, relay, HealOrder::Cancel {});
+    if arguments.cancel {
+        return match work::cancel(&data_dir, relay, "mend") {
+            Ok(report) => {
+                println!("the mend of relay {} ends", one_line(&report.relay));
+                ExitCode::SUCCESS
             }
-            Ok(report)
-        })
-    } else {
-        if io::stderr().is_terminal() {
-            eprintln!("Ctrl-C leaves the mend going on in haflux; haflux mend --cancel ends it");
-        }
-        let places = Compared {
-            databases: arguments.databases.clone(),
-            from: arguments.since,
-            until: arguments.until,
-            full: arguments.full,
+            Err(error) => work::refused(&error),
         };
-        let order = HealOrder::Mend {
-            places,
-            source: arguments.from.clone(),
-            dry_run: !arguments.yes,
-        };
-        work::to_its_end(&data_dir, relay, order, false)
-    };
-    match report {
-        Ok(report) if arguments.cancel => cancelled(&report),
-        Ok(report) => said(&report, arguments),
-        Err(error) => refused(&error),
     }
-}
-
-fn refused(error: &WorkError) -> ExitCode {
-    eprintln!("haflux: {error}");
-    ExitCode::from(NOT_DONE)
-}
-
-fn cancelled(report: &HealReport) -> ExitCode {
-    if report.work != "mend" || report.ended.is_some() {
-        eprintln!("haflux: no mend is under way");
-        return ExitCode::from(NOT_DONE);
+    if io::stderr().is_terminal() {
+        eprintln!("Ctrl-C leaves the mend going on in haflux; haflux mend --cancel ends it");
     }
-    println!("the mend of relay {} ends", one_line(&report.relay));
-    ExitCode::SUCCESS
-}
-
-/// Prints what became of it.
-fn said(report: &HealReport, arguments: &Arguments) -> ExitCode {
-    let text = if arguments.json {
-        serde_json::to_string(report).map(|text| text + "\n")
-    } else {
-        Ok(lines(report, arguments.yes))
+    let places = Compared {
+        databases: arguments.databases.clone(),
+        from: arguments.since,
+        until: arguments.until,
+        full: arguments.full,
     };
-    let text = match text {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("haflux: {error}");
-            return ExitCode::from(NOT_DONE);
-        }
+    let order = HealOrder::Mend {
+        places,
+        source: arguments.from.clone(),
+        dry_run: !arguments.yes,
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        // The reader may have seen enough, as `head` has.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("haflux: standard output: {error}");
-            ExitCode::from(NOT_DONE)
-        }
-        _ => ExitCode::from(status(report)),
-    }
-}
-
-fn status(report: &HealReport) -> u8 {
-    match report.state {
-        HealState::Done if report.differing == 0 => 0,
-        HealState::Done => LEFT,
-        HealState::Running | HealState::Cancelled | HealState::Failed(_) => NOT_DONE,
+    match work::to_its_end(&data_dir, relay, order) {
+        Ok(report) => work::said(&report, arguments.json, |report| {
+            lines(report, arguments.yes)
+        }),
+        Err(error) => work::refused(&error),
     }
 }
 
@@ -229,14 +176,5 @@ mod tests {
             text,
             "two, database d: 3 points written, 1 removed\nthe nodes hold the same; it took 2.0 s\n"
         );
-    }
-
-    #[test]
-    fn the_exit_status_is_for_scripts() {
-        assert_eq!(status(&report(HealState::Done, 0)), 0);
-        assert_eq!(status(&report(HealState::Done, 1)), LEFT);
-        for state in [HealState::Cancelled, HealState::Failed(String::new())] {
-            assert_eq!(status(&report(state, 0)), NOT_DONE);
-        }
     }
 }

@@ -60,9 +60,6 @@ pub(super) enum RebuildError {
     /// Nobody has said that it may.
     #[error("nothing is done without a yes: all that {0} holds would be dropped (--yes)")]
     NotAllowed(String),
-    /// There is nothing to follow or to end.
-    #[error("no rebuild is under way")]
-    NoneUnderWay,
     /// It came to an end that is none.
     #[error("{0}")]
     Ended(String),
@@ -77,14 +74,8 @@ pub(super) fn run(
     relay: Option<&str>,
     arguments: &Arguments,
 ) -> Result<String, RebuildError> {
-    if arguments.cancel || arguments.follow {
-        let report = work::order(data_dir, relay, HealOrder::Progress {})?;
-        if report.work != "rebuild" || report.state != HealState::Running {
-            return Err(RebuildError::NoneUnderWay);
-        }
-    }
     if arguments.cancel {
-        work::order(data_dir, relay, HealOrder::Cancel {})?;
+        work::cancel(data_dir, relay, "rebuild")?;
         return Ok(
             "It is being ended. The replica stays as it is, and the journal is kept for it until: haflux replica rebuild, or readmit."
                 .to_owned(),
@@ -93,7 +84,8 @@ pub(super) fn run(
     let target = arguments.replica.clone();
     let target = target.unwrap_or_else(|| "the replica".to_owned());
     if arguments.follow {
-        let report = work::to_its_end(data_dir, relay, HealOrder::Progress {}, false)?;
+        work::is_under_way(data_dir, relay, "rebuild")?;
+        let report = work::to_its_end(data_dir, relay, HealOrder::Progress {})?;
         return told(&target, &report);
     }
     let users = match &arguments.users {
@@ -108,7 +100,7 @@ pub(super) fn run(
         source: arguments.from.clone(),
         users,
     };
-    let report = work::to_its_end(data_dir, relay, order, false)?;
+    let report = work::to_its_end(data_dir, relay, order)?;
     told(&target, &report)
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::running;
@@ -10,6 +11,12 @@ use crate::control::{
     Answer, AskError, ControlError, HealOrder, HealReport, HealState, Request, ask,
 };
 use crate::stats::units::{Bytes, Count, Span};
+
+/// Exit status of a command if nodes differ, or are left so.
+const DIFFERENT: u8 = 1;
+
+/// Exit status if it is not known whether they do, or the work did not come to its end.
+pub(super) const UNKNOWN: u8 = 2;
 
 /// How often it is asked how it stands.
 const PACE: Duration = Duration::from_millis(250);
@@ -26,6 +33,9 @@ pub(super) enum WorkError {
     /// It was not begun.
     #[error("{}", one_line(&.0.to_string()))]
     Refused(ControlError),
+    /// There is none to end, or to follow.
+    #[error("no {} is under way", if *.0 == "compare" { "comparison" } else { .0 })]
+    NoneUnderWay(&'static str),
     /// It answered something else than was asked.
     #[error("haflux did not understand it; is the one that runs of another version?")]
     Misunderstood,
@@ -54,17 +64,80 @@ pub(super) fn order(
     }
 }
 
+/// That a work of this name is under way.
+pub(super) fn is_under_way(
+    data_dir: &Path,
+    relay: Option<&str>,
+    work: &'static str,
+) -> Result<(), WorkError> {
+    let report = order(data_dir, relay, HealOrder::Progress {})?;
+    match report.work == work && report.state == HealState::Running {
+        true => Ok(()),
+        false => Err(WorkError::NoneUnderWay(work)),
+    }
+}
+
+/// Ends the work of this name that is under way, and no other one.
+pub(super) fn cancel(
+    data_dir: &Path,
+    relay: Option<&str>,
+    work: &'static str,
+) -> Result<Box<HealReport>, WorkError> {
+    is_under_way(data_dir, relay, work)?;
+    order(data_dir, relay, HealOrder::Cancel {})
+}
+
+/// Says why a work was not begun, followed or ended.
+pub(super) fn refused(error: &WorkError) -> ExitCode {
+    eprintln!("haflux: {error}");
+    ExitCode::from(UNKNOWN)
+}
+
+/// Prints what became of a work, as one JSON document or as `lines` tells it, and gives its exit status.
+pub(super) fn said(
+    report: &HealReport,
+    as_json: bool,
+    lines: impl FnOnce(&HealReport) -> String,
+) -> ExitCode {
+    let text = match as_json {
+        true => serde_json::to_string(report).map(|text| text + "\n"),
+        false => Ok(lines(report)),
+    };
+    let text = match text {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("haflux: {error}");
+            return ExitCode::from(UNKNOWN);
+        }
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        // The reader may have seen enough, as `head` has.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("haflux: standard output: {error}");
+            ExitCode::from(UNKNOWN)
+        }
+        _ => ExitCode::from(status(report)),
+    }
+}
+
+fn status(report: &HealReport) -> u8 {
+    match report.state {
+        HealState::Done if report.differing == 0 => 0,
+        HealState::Done => DIFFERENT,
+        HealState::Running | HealState::Cancelled | HealState::Failed(_) => UNKNOWN,
+    }
+}
+
 /// Begins a work and returns when it is over, with what became of it. How it stands goes to standard error: on a terminal a line
-/// that is written over, else one every ten seconds; `quiet`: nothing. Whoever interrupts this ends nothing.
+/// that is written over, else one every ten seconds. Whoever interrupts this ends nothing.
 pub(super) fn to_its_end(
     data_dir: &Path,
     relay: Option<&str>,
     work: HealOrder,
-    quiet: bool,
 ) -> Result<Box<HealReport>, WorkError> {
     let mut report = order(data_dir, relay, work)?;
     let relay = report.relay.clone();
-    let mut line = ProgressLine::new(quiet);
+    let mut line = ProgressLine::new();
     while report.state == HealState::Running {
         line.show(&report);
         std::thread::sleep(PACE);
@@ -76,15 +149,13 @@ pub(super) fn to_its_end(
 
 /// The line that says how a work stands.
 struct ProgressLine {
-    quiet: bool,
     on_terminal: bool,
     shown: Option<Instant>,
 }
 
 impl ProgressLine {
-    fn new(quiet: bool) -> ProgressLine {
+    fn new() -> ProgressLine {
         ProgressLine {
-            quiet,
             on_terminal: io::stderr().is_terminal(),
             shown: None,
         }
@@ -94,7 +165,7 @@ impl ProgressLine {
         let is_due = self
             .shown
             .is_none_or(|shown| self.on_terminal || shown.elapsed() >= LINE_PACE);
-        if self.quiet || !is_due {
+        if !is_due {
             return;
         }
         self.shown = Some(Instant::now());
@@ -156,9 +227,8 @@ pub(super) fn elapsed(report: &HealReport, now: SystemTime) -> Duration {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_line_tells_how_it_stands() {
-        let mut report = HealReport {
+    fn sample() -> HealReport {
+        HealReport {
             relay: "relay".to_owned(),
             work: "rebuild".to_owned(),
             state: HealState::Running,
@@ -171,7 +241,12 @@ mod tests {
             differences: Vec::new(),
             differing: 0,
             notes: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_line_tells_how_it_stands() {
+        let mut report = sample();
         let now = UNIX_EPOCH + Duration::from_secs(9);
         assert_eq!(
             progress(&report, now),
@@ -182,5 +257,20 @@ mod tests {
         assert_eq!(progress(&report, now), "copying points\\u{1b}[2J");
         report.ended = Some(3_000);
         assert_eq!(elapsed(&report, now), Duration::from_secs(2));
+    }
+    #[test]
+    fn the_exit_status_is_for_scripts() {
+        let report = |state, differing| HealReport {
+            state,
+            differing,
+            ..sample()
+        };
+        assert_eq!(status(&report(HealState::Done, 0)), 0);
+        assert_eq!(status(&report(HealState::Done, 1)), DIFFERENT);
+        for state in [HealState::Cancelled, HealState::Failed(String::new())] {
+            for differing in [0, 1] {
+                assert_eq!(status(&report(state.clone(), differing)), UNKNOWN);
+            }
+        }
     }
 }
