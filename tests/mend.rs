@@ -368,3 +368,24 @@ fn a_mend_closes_dead_letters() {
     assert!(!letters().contains("influxlab2"), "{}", letters());
     lab.assert_same("one");
 }
+
+#[test]
+fn a_node_that_nothing_is_sent_to_is_named() {
+    let lab = lab();
+    lab.haflux
+        .order(&["server", "maint", "influx_back/influxlab2"]);
+    for command in ["compare", "mend"] {
+        let arguments: &[&str] = match command {
+            "mend" => &["mend", "--json", "--union", "--yes"],
+            _ => &["compare", "--json"],
+        };
+        let said = lab.haflux.told(arguments);
+        assert_eq!(said.status.code(), Some(2), "{said:?}");
+        let report: Value = serde_json::from_slice(&said.stdout).expect("a report");
+        let reason = report["state"]["failed"].as_str().unwrap_or_default();
+        assert!(
+            reason.contains("influxlab2 has no address now"),
+            "{command}: {reason}"
+        );
+    }
+}

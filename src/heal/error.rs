@@ -29,3 +29,14 @@ pub(super) enum WorkError {
     #[error("{0}")]
     Impossible(String),
 }
+
+impl WorkError {
+    /// What cannot be done, and why each of these nodes is left out.
+    pub(super) fn without(what: impl Into<String>, left_out: &[String]) -> WorkError {
+        let what = what.into();
+        WorkError::Impossible(match left_out {
+            [] => what,
+            left_out => format!("{what}: {}", left_out.join("; ")),
+        })
+    }
+}

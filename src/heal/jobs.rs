@@ -213,8 +213,12 @@ impl Healer {
                 source,
                 dry_run,
             } => {
-                let source = source.as_deref();
-                mend::run(relay, nodes, folder, &places, source, dry_run, progress).await
+                let order = mend::Order {
+                    places: &places,
+                    source: source.as_deref(),
+                    dry_run,
+                };
+                mend::run(relay, nodes, folder, &order, progress).await
             }
             HealOrder::Rebuild {
                 target,

@@ -71,22 +71,10 @@ pub(super) async fn run(
     places: &Compared,
     progress: &Progress,
 ) -> Result<(), WorkError> {
-    let (able, mut left_out) = able(relay, nodes, progress).await;
-    let has_no_address = relay
-        .nodes()
-        .into_iter()
-        .filter(|known| nodes.iter().all(|node| node.name() != known.name));
-    left_out.extend(has_no_address.map(|node| {
-        format!(
-            "{} has no address now: its name is not resolved, or its server is in maint",
-            node.name
-        )
-    }));
+    let (able, left_out) = able(relay, nodes, progress).await;
     if able.len() < 2 {
-        return Err(WorkError::Impossible(format!(
-            "there are no two nodes to compare: {}",
-            left_out.join("; ")
-        )));
+        let what = "there are no two nodes to compare";
+        return Err(WorkError::without(what, &left_out));
     }
     let stats = &relay.stats().compared;
     let _running = stats.running.enter();
@@ -111,10 +99,8 @@ pub(super) async fn run(
         }
         Ok(())
     } else {
-        let left_out = left_out.join("; ");
-        Err(WorkError::Impossible(format!(
-            "not every node could be compared: {left_out}"
-        )))
+        let what = "not every node could be compared";
+        Err(WorkError::without(what, &left_out))
     }
 }
 
@@ -129,7 +115,7 @@ fn is_all(places: &Compared) -> bool {
     databases.is_empty() && from.is_none() && until.is_none()
 }
 
-/// The nodes that can be compared, and why the others cannot.
+/// The nodes that can be compared, and why the relay's others cannot.
 pub(super) async fn able(
     relay: &Relay,
     nodes: &[Node],
@@ -153,6 +139,15 @@ pub(super) async fn able(
             Err(error) => left_out.push(error.to_string()),
         }
     }
+    let have_no_address = known
+        .iter()
+        .filter(|known| nodes.iter().all(|node| node.name() != known.name));
+    left_out.extend(have_no_address.map(|node| {
+        format!(
+            "{} has no address now: its name is not resolved, or its server is in maint",
+            node.name
+        )
+    }));
     (able, left_out)
 }
 

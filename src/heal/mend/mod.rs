@@ -68,8 +68,17 @@ struct Mend<'work> {
     conflicts: BTreeSet<Conflict>,
 }
 
-/// Makes these nodes hold what `source` holds where they differ; without one, what any of them holds. A dry run changes nothing.
-/// The differences that are counted are those that a dry run finds, and else those that are left.
+/// What is to be mended.
+pub(super) struct Order<'order> {
+    /// Where.
+    pub(super) places: &'order Compared,
+    /// The node that is right; none: all are.
+    pub(super) source: Option<&'order str>,
+    /// Nothing is changed.
+    pub(super) dry_run: bool,
+}
+
+/// Mends the relay's nodes, of which `nodes` have an address.
 ///
 /// # Errors
 /// [`WorkError`]: not all of it is mended.
@@ -77,37 +86,55 @@ pub(super) async fn run(
     relay: &Arc<Relay>,
     nodes: &[Node],
     folder: &Path,
-    places: &Compared,
-    source: Option<&str>,
-    dry_run: bool,
+    order: &Order<'_>,
     progress: &Progress,
 ) -> Result<(), WorkError> {
     let (able, left_out) = compare::able(relay, nodes, progress).await;
-    let names: Vec<String> = able.iter().map(|node| node.name().to_owned()).collect();
-    let source = match source {
-        None => None,
-        Some(source) => Some(
-            names
-                .iter()
-                .position(|name| name == source)
-                .ok_or_else(|| unable(format!("{source} cannot be copied from"), &left_out))?,
-        ),
-    };
-    if able.len() < 2 {
-        return Err(unable(
-            "there are no two nodes to mend".to_owned(),
-            &left_out,
-        ));
+    if let Some(source) = order.source
+        && able.iter().all(|node| node.name() != source)
+    {
+        let what = format!("{source} cannot be copied from");
+        return Err(WorkError::without(what, &left_out));
     }
+    if able.len() < 2 {
+        let what = "there are no two nodes to mend";
+        return Err(WorkError::without(what, &left_out));
+    }
+    between(relay, &able, folder, order, progress).await?;
+    match left_out.is_empty() {
+        true => Ok(()),
+        false => {
+            let what = "not every node could be mended";
+            Err(WorkError::without(what, &left_out))
+        }
+    }
+}
+
+/// Makes these nodes hold what the source, which is one of them, holds where they differ; without one, what any of them holds. A dry run changes
+/// nothing. The differences that are counted are those that a dry run finds, and else those that are left.
+///
+/// # Errors
+/// [`WorkError`]: not all of it is mended.
+pub(super) async fn between(
+    relay: &Arc<Relay>,
+    nodes: &[Node],
+    folder: &Path,
+    order: &Order<'_>,
+    progress: &Progress,
+) -> Result<(), WorkError> {
+    let dry_run = order.dry_run;
+    let names: Vec<String> = nodes.iter().map(|node| node.name().to_owned()).collect();
     let mut mend = Mend {
         relay,
-        nodes: &able,
+        nodes,
         names: &names,
-        source,
-        places,
+        source: order
+            .source
+            .and_then(|source| names.iter().position(|name| name == source)),
+        places: order.places,
         progress,
         policies: BTreeMap::new(),
-        kept: Kept::new(folder, able.len()),
+        kept: Kept::new(folder, nodes.len()),
         tally: Tally::default(),
         conflicts: BTreeSet::new(),
     };
@@ -121,23 +148,10 @@ pub(super) async fn run(
     }
     mend.tally.say(&names, dry_run, progress);
     mended?;
-    if !dry_run {
-        mend.compare_again().await?;
-    }
-    match left_out.is_empty() {
+    match dry_run {
         true => Ok(()),
-        false => Err(unable(
-            "not every node could be mended".to_owned(),
-            &left_out,
-        )),
+        false => mend.compare_again().await,
     }
-}
-
-fn unable(what: String, left_out: &[String]) -> WorkError {
-    WorkError::Impossible(match left_out {
-        [] => what,
-        left_out => format!("{what}: {}", left_out.join("; ")),
-    })
 }
 
 impl Mend<'_> {

@@ -65,16 +65,12 @@ pub(super) async fn of(
             )));
         }
         round += 1;
-        mend::run(
-            relay,
-            &nodes,
-            folder,
-            &Compared::default(),
-            Some(source.name()),
-            false,
-            progress,
-        )
-        .await?;
+        let order = mend::Order {
+            places: &Compared::default(),
+            source: Some(source.name()),
+            dry_run: false,
+        };
+        mend::between(relay, &nodes, folder, &order, progress).await?;
     }
 }
 
