@@ -3,29 +3,17 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
 use support::http::{self, raw};
+use support::source::connect_from;
 use support::wait::SOON;
 use support::{Haflux, Influxd, Lab, Options, status, wait_until, write};
 
 /// Tests that measure memory or need thousands of connections run one after the other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-/// A connection from 127.0.0.`last`.
-fn connect_from(last: u8, to: &str) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    let from = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0));
-    socket.bind(&from.into()).expect("an address of loopback");
-    let to: SocketAddr = to.parse().expect("an address");
-    socket.connect(&to.into()).expect("a connection");
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(SOON)).expect("a limit");
-    stream
-}
 
 /// How many of the connections the other side has closed, without a word.
 fn closed(connections: &[TcpStream]) -> usize {

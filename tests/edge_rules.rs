@@ -2,6 +2,7 @@
 
 mod support;
 
+use support::edge::{self, counted};
 use support::http::{Answer, get, post, request};
 use support::query::query;
 use support::{Haflux, Influxd, status};
@@ -15,23 +16,8 @@ fn start(keys: &str) -> (tempfile::TempDir, Influxd, Haflux) {
         let wrote = post(&format!("{}/write?db={database}", node.url()), "m v=1 1");
         assert_eq!(wrote.status, 204);
     }
-    let address = node.address();
-    let configuration = format!(
-        "[server]\ndata_dir = \"FOLDER/data\"\n\
-         [[frontend]]\nname = \"page\"\nbind = \"127.0.0.1:PORT(page)\"\nstats_uri = \"/haproxy?stats\"\n\
-         [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\ndefault_backend = \"back\"\n{keys}\n\
-         [[relay]]\nname = \"relay\"\nreplicate_to = \"back\"\n\
-         [[backend]]\nname = \"back\"\nservers = [{{ name = \"one\", address = \"{address}\" }}]\n\
-         [[frontend]]\nname = \"plain\"\nbind = \"127.0.0.1:PORT(plain)\"\ndefault_backend = \"plain_back\"\n{keys}\n\
-         [[backend]]\nname = \"plain_back\"\nservers = [{{ name = \"one\", address = \"{address}\" }}]\n"
-    );
-    let haflux = Haflux::start(&folder.path().join("haflux"), &configuration);
+    let haflux = edge::before(&node, folder.path(), keys);
     (folder, node, haflux)
-}
-
-fn counted(haflux: &Haflux, frontend: &str, counter: &str) -> u64 {
-    let view = status::frontend(&haflux.url("page"), frontend);
-    view[counter].as_u64().expect("a number")
 }
 
 /// A query in the URL, escaped.

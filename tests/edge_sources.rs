@@ -4,23 +4,12 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 
-use socket2::{Domain, Socket, Type};
+use support::edge::{self, counted};
+use support::source::connect_from;
 use support::wait::SOON;
 use support::{Haflux, Influxd, status, wait_until};
-
-/// A connection from 127.0.0.`last`.
-fn connect_from(last: u8, to: &str) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    let from = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0));
-    socket.bind(&from.into()).expect("an address of loopback");
-    let to: SocketAddr = to.parse().expect("an address");
-    socket.connect(&to.into()).expect("a connection");
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(SOON)).expect("a limit");
-    stream
-}
 
 /// What comes back for `bytes` from 127.0.0.`last` until the other side closes or `end` has come; nothing if it closes at once.
 fn told(last: u8, to: &str, bytes: &[u8], end: &[u8]) -> String {
@@ -58,23 +47,8 @@ fn start(keys: &str) -> (tempfile::TempDir, Influxd, Haflux) {
     let folder = tempfile::tempdir().expect("a folder");
     let node = Influxd::start(&folder.path().join("node"));
     node.create_database("t");
-    let address = node.address();
-    let configuration = format!(
-        "[server]\ndata_dir = \"FOLDER/data\"\n\
-         [[frontend]]\nname = \"page\"\nbind = \"127.0.0.1:PORT(page)\"\nstats_uri = \"/haproxy?stats\"\n\
-         [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\ndefault_backend = \"back\"\n{keys}\n\
-         [[relay]]\nname = \"relay\"\nreplicate_to = \"back\"\n\
-         [[backend]]\nname = \"back\"\nservers = [{{ name = \"one\", address = \"{address}\" }}]\n\
-         [[frontend]]\nname = \"plain\"\nbind = \"127.0.0.1:PORT(plain)\"\ndefault_backend = \"plain_back\"\n{keys}\n\
-         [[backend]]\nname = \"plain_back\"\nservers = [{{ name = \"one\", address = \"{address}\" }}]\n"
-    );
-    let haflux = Haflux::start(&folder.path().join("haflux"), &configuration);
+    let haflux = edge::before(&node, folder.path(), keys);
     (folder, node, haflux)
-}
-
-fn counted(haflux: &Haflux, frontend: &str, counter: &str) -> u64 {
-    let view = status::frontend(&haflux.url("page"), frontend);
-    view[counter].as_u64().expect("a number")
 }
 
 #[test]
