@@ -1,7 +1,7 @@
 //! haflux makes two or more open-source InfluxDB nodes behave, to every client, like one InfluxDB that does not go down.
 //!
 //! The crate is one process in parts; arrows between them go down only: [`cli`] and [`server`] know everything, [`proxy`]
-//! stands on [`relay`], which stands on [`journal`], [`influx`] and [`stats`]; [`config`] is what all of them are given, and all of
+//! and [`heal`] stand on [`relay`], which stands on [`journal`], [`influx`] and [`stats`]; [`config`] is what all of them are given, and all of
 //! them say what happens to [`logging`]. [`control`] stands beside [`server`]: how commands on the same machine talk to the process
 //! that runs. [`tls`] reads certificates for [`config`] and [`proxy`]. [`import`] writes a configuration from those of HAProxy and influxdb-relay.
 #![forbid(unsafe_code)]

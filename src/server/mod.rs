@@ -52,10 +52,11 @@ use crate::reactors::Reactors;
 use crate::relay::udp::{Bound, Listener, UdpBindError, watch_drops};
 use crate::relay::{Relay, RelayError, words_of};
 use crate::stats::Stats;
-use crate::tls::{AcceptorError, build_acceptors};
 
+pub use certificates::AcceptorError;
 pub use reload::Source;
 
+use certificates::build_acceptors;
 use healing::AllHealers;
 use reload::Reloader;
 use replicas::AllReplicas;

@@ -15,6 +15,7 @@ use log::{error, info, warn};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinError;
 
+use super::certificates::{AcceptorError, build_acceptors};
 use super::counters;
 use super::service_manager::{self, ServiceManager};
 use super::signals::Reload;
@@ -23,7 +24,7 @@ use crate::config::{Change, Config, Errors, changes};
 use crate::control::{Configuration, ControlError};
 use crate::proxy::{CheckError, Proxy, RelayHandler, ServerOrders, build_pools};
 use crate::relay::Relay;
-use crate::tls::{Acceptor, AcceptorError, build_acceptors};
+use crate::tls::Acceptor;
 
 /// Where a configuration came from, and how its levels of logging are set.
 pub struct Source {

@@ -13,9 +13,9 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use super::certificate::Certificate;
-use super::error::{AcceptorError, TlsError};
+use super::error::TlsError;
+use super::settings::{ClientCertificate, Tls, TlsVersion};
 use super::{files, provider};
-use crate::config::model::{ClientCertificate, Config, Tls, TlsVersion};
 
 /// What is spoken inside.
 const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
@@ -26,23 +26,6 @@ pub struct Acceptor {
     config: Arc<ServerConfig>,
     addresses: Vec<SocketAddr>,
     certificates: Vec<Arc<Certificate>>,
-}
-
-/// The acceptor of each frontend of `config`, in their order; nothing for one that speaks plain HTTP alone.
-///
-/// # Errors
-///
-/// The first file that cannot be used, with its frontend.
-pub fn build_acceptors(config: &Config) -> Result<Vec<Option<Arc<Acceptor>>>, AcceptorError> {
-    let each = config.frontends.iter().map(|frontend| {
-        let built = frontend.tls.as_ref().map(Acceptor::build).transpose();
-        let named = built.map_err(|source| AcceptorError {
-            frontend: frontend.name.clone(),
-            source,
-        });
-        named.map(|acceptor| acceptor.map(Arc::new))
-    });
-    each.collect()
 }
 
 impl Acceptor {

@@ -10,8 +10,8 @@ use rustls::{Error, InconsistentKeys};
 use webpki::EndEntityCert;
 
 use super::error::TlsError;
+use super::settings::CertificateFiles;
 use super::{files, provider, validity};
-use crate::config::model::CertificateFiles;
 use crate::stats::CERTIFICATE_ENDS_SOON;
 
 /// A certificate as it was read.

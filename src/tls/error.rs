@@ -86,13 +86,3 @@ pub enum TlsError {
         reason: String,
     },
 }
-
-/// Why a frontend cannot speak TLS.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("frontend \"{frontend}\": {source}")]
-pub struct AcceptorError {
-    /// The frontend's name.
-    pub frontend: String,
-    /// Why.
-    pub source: TlsError,
-}

@@ -3,6 +3,7 @@
 //! rustls with ring's primitives does all of it. Configuration, `haflux check` and a reload read the files through this one module, so
 //! that all of them say the same of a file.
 //!
+//! - `settings` says which files, and how they are used: the configuration makes it;
 //! - `certificate` reads a certificate with its chain and its key, and knows the names that it is made out to;
 //! - `validity` reads until when it is valid;
 //! - `acceptor` is a frontend's whole side of TLS, built at the start and at each reload.
@@ -11,11 +12,13 @@ mod acceptor;
 mod certificate;
 mod error;
 mod files;
+mod settings;
 mod validity;
 
-pub use acceptor::{Acceptor, build_acceptors};
+pub use acceptor::Acceptor;
 pub use certificate::Certificate;
-pub use error::{AcceptorError, TlsError};
+pub use error::TlsError;
+pub use settings::{CertificateFiles, ClientCertificate, Tls, TlsVersion};
 
 use std::sync::Arc;
 

@@ -8,7 +8,6 @@ mod http_rules;
 mod log_settings;
 mod networks;
 mod stats_socket;
-mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +18,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 pub use super::stats_user::StatsUser;
+pub use crate::tls::{CertificateFiles, ClientCertificate, Tls, TlsVersion};
 pub use access::{AccessRule, Pattern};
 pub use http_rules::{
     HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule, ResponseRule,
@@ -27,7 +27,6 @@ pub use http_rules::{
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
 pub use networks::{Networks, SourceRules};
 pub use stats_socket::{Level, SocketSettings};
-pub use tls::{CertificateFiles, ClientCertificate, Tls, TlsVersion};
 
 use crate::budget::Bounds;
 use crate::influx::Precision;

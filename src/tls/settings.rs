@@ -1,4 +1,4 @@
-//! `tls` of a frontend.
+//! `tls` of a frontend, checked: what the files are and how they are used.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
