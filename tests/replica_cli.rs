@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use haflux::control::{
-    Configuration, ControlError, ControlSocket, HealOrder, HealReport, Healing, Orders,
+    Configuration, ControlError, ControlSocket, HealOrder, HealReport, HealState, Healing, Orders,
     ReplicaReport, Replicas, ServerReport, Servers, of_data_dir,
 };
 use haflux::stats::AdminState;
@@ -123,10 +123,30 @@ impl Configuration for Pretended {
 
 #[async_trait]
 impl Healing for Pretended {
-    async fn heal(&self, _: Option<&str>, _: HealOrder) -> Result<Box<HealReport>, ControlError> {
-        Err(ControlError::NotNow {
-            reason: "nothing was begun".to_owned(),
-        })
+    /// A comparison that has ended, with its end unseen, because haflux has begun another one, which comes to a good end.
+    async fn heal(
+        &self,
+        _: Option<&str>,
+        order: HealOrder,
+    ) -> Result<Box<HealReport>, ControlError> {
+        let (state, began) = match order {
+            HealOrder::Compare(_) => (HealState::Running, 1),
+            _ => (HealState::Done, 2),
+        };
+        Ok(Box::new(HealReport {
+            relay: "influx_relay".to_owned(),
+            work: "compare".to_owned(),
+            state,
+            step: String::new(),
+            began,
+            ended: None,
+            slices: (0, 0),
+            points: 0,
+            bytes: 0,
+            differences: Vec::new(),
+            differing: 0,
+            notes: Vec::new(),
+        }))
     }
 }
 
@@ -230,6 +250,20 @@ fn status_is_a_table() {
             "1,000,000  1,500    3.1 MiB  1 min 30 s  the last point it accepted is gone"
         ));
     }
+}
+
+#[test]
+fn the_end_of_another_comparison_is_not_taken_for_its_own() {
+    let (folder, file) = configured();
+    let _served = serve(folder.path());
+    let compared = Command::new(env!("CARGO_BIN_EXE_haflux"))
+        .args(["compare", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let (code, out, err) = said(&compared);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(err.contains("another work has begun since"), "{err}");
 }
 
 #[test]

@@ -36,6 +36,11 @@ pub(super) enum WorkError {
     /// There is none to end, or to follow.
     #[error("no {} is under way", if *.0 == "compare" { "comparison" } else { .0 })]
     NoneUnderWay(&'static str),
+    /// Its end was not seen: haflux may begin a comparison by itself.
+    #[error(
+        "it has ended, and another work has begun since: the log of haflux says what became of it"
+    )]
+    Overtaken,
     /// It answered something else than was asked.
     #[error("haflux did not understand it; is the one that runs of another version?")]
     Misunderstood,
@@ -141,7 +146,12 @@ pub(super) fn to_its_end(
     while report.state == HealState::Running {
         line.show(&report);
         std::thread::sleep(PACE);
-        report = order(data_dir, Some(&relay), HealOrder::Progress {})?;
+        let now = order(data_dir, Some(&relay), HealOrder::Progress {})?;
+        if (&now.work, now.began) != (&report.work, report.began) {
+            line.clear();
+            return Err(WorkError::Overtaken);
+        }
+        report = now;
     }
     line.clear();
     Ok(report)
