@@ -99,6 +99,36 @@ impl Schema {
     }
 }
 
+impl Database {
+    /// Asks the node for one of its databases; none if it has not got it.
+    ///
+    /// # Errors
+    /// [`NodeError`]
+    pub(super) async fn of(node: &Node, name: &str) -> Result<Option<Database>, NodeError> {
+        let Some(policies) = unless_gone(policies(node, name).await)? else {
+            return Ok(None);
+        };
+        let mut queries = continuous_queries(node).await?;
+        Ok(Some(Database {
+            name: name.to_owned(),
+            policies,
+            queries: queries.remove(name).unwrap_or_default(),
+        }))
+    }
+}
+
+/// The names of a database's policies; none if the node has not got the database.
+///
+/// # Errors
+/// [`NodeError`]
+pub(super) async fn policy_names(
+    node: &Node,
+    database: &str,
+) -> Result<BTreeSet<String>, NodeError> {
+    let policies = unless_gone(policies(node, database).await)?.unwrap_or_default();
+    Ok(policies.into_iter().map(|policy| policy.name).collect())
+}
+
 async fn policies(node: &Node, database: &str) -> Result<Vec<Policy>, NodeError> {
     let statement = format!("SHOW RETENTION POLICIES ON {}", identifier(database));
     let rows = node.ask("", &statement).await?;

@@ -22,7 +22,7 @@ mod strip;
 mod tally;
 mod types;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,8 +60,6 @@ struct Mend<'work> {
     source: Option<usize>,
     places: &'work Compared,
     progress: &'work Progress,
-    /// The policies that any node has, by their databases.
-    policies: BTreeMap<String, Vec<String>>,
     kept: Kept,
     tally: Tally,
     /// Where a field has another type than the source's.
@@ -133,7 +131,6 @@ pub(super) async fn between(
             .and_then(|source| names.iter().position(|name| name == source)),
         places: order.places,
         progress,
-        policies: BTreeMap::new(),
         kept: Kept::new(folder, nodes.len()),
         tally: Tally::default(),
         conflicts: BTreeSet::new(),

@@ -4,6 +4,8 @@
 //! measurement in which a node refuses the source's values is dropped there and copied whole from the source, if it is small
 //! enough for the time in which writes may wait.
 
+use std::collections::BTreeSet;
+
 use super::batch::Piece;
 use super::kept::head_of;
 use super::{Mend, close_gate};
@@ -104,6 +106,11 @@ impl Mend<'_> {
             kept.extend(lines);
         }
         self.kept.keep(*at, target.name(), &kept)?;
+        let databases = BTreeSet::from([database.clone()]);
+        let noted = self.relay.will_change(&closed, self.names, &databases);
+        if let Err(error) = noted.await {
+            return Err(WorkError::Impossible(error.to_string()));
+        }
         let statement = format!("DROP MEASUREMENT {}", identifier(measurement));
         let dropped = target.ask(database, &statement).await;
         for (slice, lines) in wanted.slices {

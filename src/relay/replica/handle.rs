@@ -36,6 +36,8 @@ pub(in crate::relay) struct Replica {
     as_it_is: AtomicBool,
     /// Records that a person wants this replica to pass over.
     skips: watch::Sender<BTreeSet<Sequence>>,
+    /// Databases whose points are about to be changed past the journal, until its replicator has noted that.
+    changed_past: watch::Sender<BTreeSet<String>>,
     version: ArcSwapOption<HeaderValue>,
 }
 
@@ -61,6 +63,7 @@ impl Replica {
             trusted_at: ArcSwapOption::empty(),
             as_it_is: AtomicBool::new(false),
             skips: watch::Sender::default(),
+            changed_past: watch::Sender::default(),
             version: ArcSwapOption::empty(),
         }
     }
@@ -126,6 +129,11 @@ impl Replica {
     /// The same, and each change of it.
     pub(in crate::relay) fn watch_skips(&self) -> watch::Receiver<BTreeSet<Sequence>> {
         self.skips.subscribe()
+    }
+
+    /// Databases whose points are about to be changed past the journal, until its replicator has noted that, or nobody waits for it.
+    pub(in crate::relay) fn changed_past(&self) -> &watch::Sender<BTreeSet<String>> {
+        &self.changed_past
     }
 
     /// Whether it follows the journal.
