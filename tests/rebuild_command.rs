@@ -251,6 +251,37 @@ fn a_rebuild_goes_on_when_haflux_and_the_nodes_were_killed() {
     assert_equal(&lab, &lab.node1, &lab.node2);
 }
 
+/// What was dropped and made again behind the pin may not be in the copy: it comes with the journal.
+#[test]
+fn a_measurement_that_is_dropped_and_made_again_meanwhile_stops_no_rebuild() {
+    let lab = slow_lab();
+    let file = lab.haflux.file().display().to_string();
+    let order = [
+        "replica",
+        "rebuild",
+        "influxlab2",
+        "--yes",
+        "--config",
+        &file,
+    ];
+    let parameters = [("db", DATABASES[0]), ("rp", "daily")];
+    std::thread::scope(|scope| {
+        let command = scope.spawn(|| support::Haflux::command(&order));
+        wait_until("the journal to be pinned", SOON, || {
+            let standing = lab.haflux.order(&["replica", "status"]);
+            standing.contains("rebuilding")
+        });
+        lab.carry_out(DATABASES[0], "DROP MEASUREMENT only3");
+        // Listed without it, and made again when the list is past.
+        wait_until("some slices to be copied", SOON, || copied_slices(&lab) > 3);
+        let lines = format!("only3 v=1 {BEGIN}");
+        assert_eq!(write_seconds(&lab.influx_url(), &parameters, &lines), 204);
+        let output = command.join().expect("it ends");
+        assert!(output.status.success(), "{output:?}");
+    });
+    assert_equal(&lab, &lab.node1, &lab.node2);
+}
+
 #[test]
 fn a_rebuild_that_is_cancelled_goes_on_when_it_is_begun_again() {
     let mut lab = slow_lab();

@@ -110,6 +110,9 @@ pub enum ReplicaError {
 pub enum Readmission {
     /// It does.
     Checked,
+    /// It does, but for how many measurements there are: haflux itself has copied all that there was, and one that was dropped
+    /// meanwhile and made again comes with the journal.
+    Copied,
     /// A person knows better.
     AsItIs,
 }
@@ -222,8 +225,11 @@ impl Relay {
     ) -> Result<String, ReplicaError> {
         let replica = self.replica(name)?;
         match (replica.membership(), readmission) {
-            (Membership::Rebuilding { pin, .. }, Readmission::Checked) => {
-                let to_copy = self.to_copy(name);
+            (Membership::Rebuilding { pin, .. }, Readmission::Checked | Readmission::Copied) => {
+                let mut to_copy = self.to_copy(name);
+                if readmission == Readmission::Copied {
+                    to_copy.at_copy = Contents::default();
+                }
                 let others: Vec<&Replica> = self.others(replica).map(AsRef::as_ref).collect();
                 let check = copied::check(replica, &others, &to_copy);
                 let checked = tokio::time::timeout(self.settings.timeout, check).await;
@@ -252,7 +258,7 @@ impl Relay {
                     "{name} is taken for the node it was once it answers, whatever it can prove."
                 ))
             }
-            (Membership::Diverged(_), Readmission::Checked) => {
+            (Membership::Diverged(_), Readmission::Checked | Readmission::Copied) => {
                 Err(ReplicaError::NotBegun(name.to_owned()))
             }
             (Membership::Following, _) => Err(ReplicaError::Follows(name.to_owned())),

@@ -408,7 +408,7 @@ impl Run<'_> {
             // The check of the relay does not wait for a node that is away.
             patience.until_done(|| Schema::of(self.target)).await?;
             let target = self.target.name();
-            match self.relay.readmit(target, Readmission::Checked).await {
+            match self.relay.readmit(target, Readmission::Copied).await {
                 Ok(_) => {}
                 Err(ReplicaError::NotCopied { .. }) if tries < MAX_CHECKS => {
                     tries += 1;
