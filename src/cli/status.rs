@@ -171,8 +171,8 @@ ERROR: Backend grafana_back is DOWN
             "BACKEND STATE SERVERS UP UNDER WAY REQ/S REQUESTS 5XX BALANCE",
             "SERVER STATE SINCE WEIGHT UNDER WAY REQ/S REQUESTS LAST CHECK ADDRESS",
             "RELAY FRESH ONE NODE BACKLOG REQ/S HEAD ACKNOWLEDGED REJECTED DEAD LETTERS ON DISK REPLICATES TO",
-            "REPLICA STATE SINCE CURSOR BEHIND BYTES AGE FRESH IN LAST ERROR",
-            "influx_relay/influxlab2 DOWN 2 min 12 s 59,200 304 89.0 KiB 2 min 12 s 7.0 s 9.0 s ago: it failed",
+            "REPLICA STATE SINCE CURSOR BEHIND BYTES AGE FRESH IN VERSION LAST ERROR",
+            "influx_relay/influxlab2 DOWN 2 min 12 s 59,200 304 89.0 KiB 2 min 12 s 7.0 s 1.6.7 9.0 s ago: it failed",
         ] {
             assert!(lines.any(|line| line == expected), "{expected} in {text}");
         }

@@ -81,6 +81,7 @@ impl Kind {
                 "BYTES",
                 "AGE",
                 "FRESH IN",
+                "VERSION",
                 "LAST ERROR",
             ],
             Kind::Lanes => &["DATABASE", "RECORDS", "UNDER WAY", "WAITS FOR", "HELD"],
@@ -362,6 +363,7 @@ fn replica(relay: &str, replica: &ReplicaView) -> Row {
             lag.bytes.into(),
             lag.seconds.into(),
             lag.catch_up.map_or("-".into(), Cell::from),
+            replica.version.as_deref().unwrap_or("-").into(),
             last.map_or("-".into(), |last| {
                 format!("{} ago: {}", last.at.age(), last.text).into()
             }),

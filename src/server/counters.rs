@@ -184,6 +184,7 @@ fn relay(config: &Config, relay: &Relay) -> RelayStats {
 fn replica(name: &str) -> ReplicaStats {
     ReplicaStats {
         name: name.to_owned(),
+        version: ArcSwapOption::empty(),
         cursor: Gauge::default(),
         cursor_offset: Gauge::default(),
         oldest_pending: Gauge::default(),

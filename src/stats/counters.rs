@@ -11,6 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::admin_state::AdminState;
 use super::outages::Outages;
 use super::rate::Rate;
+use super::releases;
 use super::sharded::Sharded;
 use super::times::{Average, Histogram, Latency};
 use super::tls::TlsStats;
@@ -543,6 +544,13 @@ impl RelayStats {
         self.head.raise(sequence);
     }
 
+    /// Which replica runs which release of InfluxDB; nothing if they do not differ.
+    pub fn differing_releases(&self) -> Option<String> {
+        let version = |replica: &ReplicaStats| replica.version.load().as_deref().cloned();
+        let replicas = self.replicas.iter();
+        releases::differing(replicas.map(|one| (one.name.clone(), version(one))))
+    }
+
     /// The numbers that the journal left out, when it is open.
     pub fn show_jumps(&self, jumps: impl Iterator<Item = (u64, u64)>) {
         // A relay opens its journal once.
@@ -594,6 +602,8 @@ pub struct ReplicaStats {
     pub oldest_pending: Gauge,
     /// How long it will take to catch up at the pace of the last seconds, in milliseconds; 0 when that cannot be said.
     pub catch_up: Gauge,
+    /// The release of InfluxDB that it named last, e.g. `1.8.10`; nothing before its first answer.
+    pub version: ArcSwapOption<String>,
     /// Its state.
     pub state: ArcSwap<ReplicaState>,
     /// 1 while something that it was sent and did not answer may still be carried out, or is to be sent again for it.

@@ -4,6 +4,7 @@
 //! - [`counters`]: what is counted, in atomics that the program's parts hold.
 //! - [`admin_state`]: what a person has ordered for a server.
 //! - `tls`: what is counted of TLS.
+//! - `releases`: whether nodes run the same release of InfluxDB.
 //! - [`server_handle`]: where a server of a pool is now and whether it is up, for everybody who sends to it.
 //! - [`snapshot`]: one reading of all of it, as plain values.
 //! - [`units`]: how such a value is written, for a person and for a program.
@@ -25,6 +26,7 @@ pub mod page;
 mod picture;
 pub mod prometheus;
 pub mod rate;
+mod releases;
 pub mod server_handle;
 mod sharded;
 pub mod snapshot;

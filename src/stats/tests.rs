@@ -106,6 +106,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
 fn replica(name: &str, status: ReplicaStatus, cursor: u64) -> Arc<ReplicaStats> {
     let replica = ReplicaStats {
         name: name.to_owned(),
+        version: ArcSwapOption::empty(),
         cursor: Gauge::default(),
         cursor_offset: Gauge::default(),
         oldest_pending: Gauge::default(),
@@ -296,6 +297,7 @@ pub(crate) fn full() -> Stats {
     let failed = || Some(Arc::new((ago(9), "it failed".to_owned())));
     for replica in &stats.relays[0].replicas {
         replica.last_error.store(failed());
+        replica.version.store(Some(Arc::new("1.6.7".to_owned())));
         replica.catch_up.set(7_000);
         replica.lanes.store(Arc::new(LanesReading {
             waiting: 21,
@@ -345,6 +347,7 @@ fn hostile_lab() -> Stats {
         replica
             .last_error
             .store(Some(Arc::new((now(), HOSTILE.to_owned()))));
+        replica.version.store(Some(Arc::new(HOSTILE.to_owned())));
     }
     for backend in &mut stats.backends {
         let backend = Arc::get_mut(backend).unwrap();
@@ -1263,6 +1266,29 @@ fn a_disk_with_less_room_than_the_backlog_may_take_is_named() {
     let refuses = &stats.relays[0].journal.refuses;
     refuses.store(true, Ordering::Relaxed);
     assert_eq!(said(Some(1)), "");
+}
+
+#[test]
+fn nodes_of_different_releases_are_named() {
+    let stats = lab();
+    let run = |releases: [&str; 2]| {
+        for (replica, release) in stats.relays[0].replicas.iter().zip(releases) {
+            replica.version.store(Some(Arc::new(release.to_owned())));
+        }
+        let what = "warning: The nodes of relay influx_relay run different releases of InfluxDB";
+        problems(&stats).iter().any(|problem| problem == what)
+    };
+    assert!(!run(["1.6.7", "1.6.7"]));
+    assert!(run(["1.6.7", "1.8.10"]));
+    let text = text_of(&html(&stats));
+    assert!(
+        text.contains("influxlab 1.6.7, influxlab2 1.8.10"),
+        "{text}"
+    );
+    let metrics = prometheus::text(&Snapshot::take(&stats, now()));
+    let info =
+        "haflux_replica_info{relay=\"influx_relay\",replica=\"influxlab2\",version=\"1.8.10\"} 1";
+    assert!(metrics.contains(info), "{metrics}");
 }
 
 #[test]

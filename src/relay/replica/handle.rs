@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 
-use log::error;
+use log::{error, warn};
 use tokio::sync::watch;
 
 use crate::journal::{Position, Sequence};
@@ -258,11 +258,22 @@ impl Replica {
         self.version.load().as_deref().cloned()
     }
 
+    /// Remembers the version that an answer names, and says so in the log if the relay's nodes have come to differ in it.
     pub(in crate::relay) fn learn_version(&self, answer: &ReplicaAnswer) {
-        if let Some(version) = &answer.version
-            && self.version.load().as_deref() != Some(version)
-        {
-            self.version.store(Some(Arc::new(version.clone())));
+        let Some(version) = &answer.version else {
+            return;
+        };
+        if self.version.load().as_deref() == Some(version) {
+            return;
+        }
+        self.version.store(Some(Arc::new(version.clone())));
+        let text = String::from_utf8_lossy(version.as_bytes()).into_owned();
+        self.stats.version.store(Some(Arc::new(text)));
+        if let Some(releases) = self.relay_stats.differing_releases() {
+            warn!(
+                "the nodes of relay {} run different releases of InfluxDB: {releases}",
+                self.relay_stats.name
+            );
         }
     }
 

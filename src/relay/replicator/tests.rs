@@ -43,6 +43,7 @@ fn stats(name: &str) -> Arc<ReplicaStats> {
     Arc::new(ReplicaStats {
         in_doubt: Gauge::default(),
         name: name.to_owned(),
+        version: ArcSwapOption::empty(),
         cursor: Gauge::default(),
         cursor_offset: Gauge::default(),
         oldest_pending: Gauge::default(),

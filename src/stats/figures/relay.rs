@@ -437,6 +437,17 @@ pub(super) fn replicas() -> Typed<ReplicaView> {
     let figures: Vec<Figure<ReplicaView>> = vec![
         text!("name", "The name of its server."),
         figure_by!(
+            Info,
+            "version",
+            "info",
+            "",
+            "The release of InfluxDB that it named last, as the label `version`; nothing before its first answer.",
+            |replica: &ReplicaView| match &replica.version {
+                Some(version) => Reading::Info(version.clone()),
+                None => Reading::Nothing,
+            }
+        ),
+        figure_by!(
             State,
             "status",
             "state",

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::admin_state::AdminState;
 use super::counters::{ReplicaStatus, ServerStatus};
+use super::releases;
 use super::times::HistogramReading;
 use super::units::{Bytes, Count, Moment, Span};
 
@@ -503,6 +504,12 @@ impl RelayView {
             .differences
             .is_some_and(|differences| !differences.is_zero())
     }
+
+    /// Which node runs which release of InfluxDB; nothing if they do not differ.
+    pub fn differing_releases(&self) -> Option<String> {
+        let nodes = self.replicas.iter();
+        releases::differing(nodes.map(|node| (node.name.clone(), node.version.clone())))
+    }
 }
 
 /// Comparisons of a relay's nodes.
@@ -536,6 +543,8 @@ pub struct JournalView {
 pub struct ReplicaView {
     /// The server's name.
     pub name: String,
+    /// The release of InfluxDB that it named last; nothing before its first answer.
+    pub version: Option<String>,
     /// Fresh, lagging or down.
     pub status: Status,
     /// Since when it is so.

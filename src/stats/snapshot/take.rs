@@ -403,6 +403,7 @@ fn error_view((at, text): &(SystemTime, String), now: SystemTime) -> ErrorView {
 fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> ReplicaView {
     let ReplicaStats {
         name,
+        version,
         cursor,
         cursor_offset,
         oldest_pending,
@@ -428,6 +429,7 @@ fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> Replica
     let cursor_offset = cursor_offset.get();
     ReplicaView {
         name: name.clone(),
+        version: version.load().as_deref().map(|version| clip(version)),
         status: state.status.into(),
         since: Moment::new(state.since, now),
         in_doubt,

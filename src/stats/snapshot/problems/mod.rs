@@ -78,6 +78,7 @@ pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
         }
         found.letters(relay);
         found.differences(relay);
+        found.releases(relay);
         found.faults(relay);
     }
     for listener in &all.udp {

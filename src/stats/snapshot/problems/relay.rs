@@ -244,6 +244,19 @@ impl Found {
         }
     }
 
+    /// Nodes of different releases.
+    pub(super) fn releases(&mut self, relay: &RelayView) {
+        if let Some(releases) = relay.differing_releases() {
+            self.say(
+                Severity::Warning,
+                format!("The nodes of relay {} run different releases of InfluxDB", relay.name),
+                format!("{releases}. What only one of them knows (a statement, a limit, a setting), it carries out alone."),
+                "During an upgrade, nothing: go on with the next node. Otherwise bring all nodes to one release.",
+                Vec::new(),
+            );
+        }
+    }
+
     pub(super) fn faults(&mut self, relay: &RelayView) {
         if relay.refusals_unwritten {
             self.say(
