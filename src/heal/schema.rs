@@ -42,9 +42,9 @@ pub(super) struct Policy {
     pub(super) shard_duration: String,
     pub(super) replication: u64,
     pub(super) is_default: bool,
-    /// From 1.12 on; empty where there is none.
+    /// From 1.12 on; empty where there is none, whether the node knows limits or not.
     pub(super) future_limit: String,
-    /// From 1.12 on; empty where there is none.
+    /// The same.
     pub(super) past_limit: String,
 }
 
@@ -99,7 +99,11 @@ impl Schema {
     }
 }
 
-async fn policies(node: &Node, database: &str) -> Result<Vec<Policy>, NodeError> {
+/// The policies of a database, in the order of their names.
+///
+/// # Errors
+/// [`NodeError`]
+pub(super) async fn policies(node: &Node, database: &str) -> Result<Vec<Policy>, NodeError> {
     let statement = format!("SHOW RETENTION POLICIES ON {}", identifier(database));
     let rows = node.ask("", &statement).await?;
     let policy = |row: &Row| Policy {
@@ -108,8 +112,8 @@ async fn policies(node: &Node, database: &str) -> Result<Vec<Policy>, NodeError>
         shard_duration: text(row, "shardGroupDuration").to_owned(),
         replication: value(row, "replicaN").and_then(Value::as_u64).unwrap_or(1),
         is_default: is_true(row, "default"),
-        future_limit: text(row, "futureWriteLimit").to_owned(),
-        past_limit: text(row, "pastWriteLimit").to_owned(),
+        future_limit: limit(row, "futureWriteLimit"),
+        past_limit: limit(row, "pastWriteLimit"),
     };
     let mut policies: Vec<Policy> = rows.iter().map(policy).collect();
     policies.sort_by(|one, other| one.name.cmp(&other.name));
@@ -224,6 +228,13 @@ fn nanoseconds(shown: &str) -> Option<i64> {
     } else {
         nanoseconds
     })
+}
+
+/// A node that knows limits says `0s` where there is none, which one that knows none would not parse.
+fn limit(row: &Row, column: &str) -> String {
+    let limit = text(row, column);
+    let none = limit == "0s";
+    if none { "" } else { limit }.to_owned()
 }
 
 fn value<'row>(row: &'row Row, column: &str) -> Option<&'row Value> {

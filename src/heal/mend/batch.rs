@@ -11,6 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::kept::text_of;
+use super::limits::Lifted;
 use super::lines::lines_of;
 use super::plan::{Change, Held, Span};
 use super::strip::{Strip, halves};
@@ -22,7 +23,7 @@ use crate::influx::influxql::{identifier, string};
 use crate::relay::GateClosed;
 
 /// How often a node that is away or busy is asked again, and a single point that is not done in time is tried.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 
 /// Bytes that are written at once.
 const MOST_BYTES: usize = 1 << 20;
@@ -316,19 +317,45 @@ impl Mend<'_> {
         &mut self,
         at: usize,
         node: &Node,
+        place: (&str, &str),
+        pieces: Vec<Piece>,
+    ) -> Result<(), WorkError> {
+        let mut lifted = None;
+        let written = self.write_all(at, node, place, pieces, &mut lifted).await;
+        if let Some(lifted) = lifted {
+            lifted.set_again(node).await?;
+        }
+        written
+    }
+
+    async fn write_all(
+        &mut self,
+        at: usize,
+        node: &Node,
         (database, policy): (&str, &str),
         pieces: Vec<Piece>,
+        lifted: &mut Option<Lifted>,
     ) -> Result<(), WorkError> {
         // What is to be written, the next one last.
         let mut left = joined(pieces);
         left.reverse();
+        let mut asked_for_limits = false;
         while let Some(pieces) = left.pop() {
             let lines: Vec<u8> = pieces
                 .iter()
                 .flat_map(|piece| &piece.lines)
                 .copied()
                 .collect();
-            match write_patiently(node, database, policy, lines.into()).await {
+            let written = write_patiently(node, database, policy, lines.into()).await;
+            if matches!(written, Err(NodeError::Refused { .. })) && !asked_for_limits {
+                asked_for_limits = true;
+                *lifted = Lifted::of(node, database, policy).await?;
+                if lifted.is_some() {
+                    left.push(pieces);
+                    continue;
+                }
+            }
+            match written {
                 Ok(Written::All) => {}
                 Ok(Written::Expired(points)) => self.tally.expired(at, database, points),
                 Err(NodeError::Refused { .. }) if pieces.len() > 1 => {

@@ -8,6 +8,7 @@
 //! | `batch` | under the relay's gate: reads again, keeps what it changes, deletes and writes |
 //! | `types` | copies a measurement whole in which a field has another type |
 //! | `kept` | the files with what was overwritten or deleted |
+//! | `limits` | write limits are lifted while points are written that they refuse |
 //! | `lines` | points as lines |
 //! | `tally` | what was done, for a person |
 //!
@@ -15,6 +16,7 @@
 
 mod batch;
 mod kept;
+mod limits;
 mod lines;
 mod plan;
 mod schemas;
