@@ -272,6 +272,15 @@ impl Copier<'_> {
                         slice.database, slice.policy, slice.measurement
                     ));
                 }
+                // Only Flux writes unsigned numbers into a node that was built without them (docs/versions.md).
+                Err(WorkError::Node(NodeError::Refused { node, reason }))
+                    if reason.contains("invalid number") =>
+                {
+                    self.progress.note(format!(
+                        "{node} does not take the unsigned numbers of {}.{} {:?}, and no point that has one: {reason}",
+                        slice.database, slice.policy, slice.measurement
+                    ));
+                }
                 Err(error) => return Err(error),
             }
             let points = u64::try_from(count).unwrap_or(u64::MAX);
