@@ -30,6 +30,8 @@ pub struct Options {
     asked_as: Option<(String, String)>,
     /// Where it runs, if not on this host.
     host: Option<Host>,
+    /// The `influxd` that it is, if not that of all tests.
+    program: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -67,13 +69,20 @@ impl Options {
         self
     }
 
+    /// It is this `influxd`.
+    pub fn program(mut self, program: &str) -> Self {
+        self.program = Some(program.to_owned());
+        self
+    }
+
     fn address(&self) -> &str {
         let host = self.host.as_ref();
         host.map_or("127.0.0.1", |host| host.address.as_str())
     }
 
-    /// What runs a program where the node is.
-    fn command(&self, program: &str) -> Command {
+    /// What runs it, where it is.
+    fn command(&self) -> Command {
+        let program = self.program.clone().unwrap_or_else(program);
         let launcher = self.host.as_ref().map(|host| host.launcher.as_slice());
         let mut words = launcher.unwrap_or_default().iter();
         let Some(first) = words.next() else {
@@ -213,6 +222,12 @@ impl Influxd {
         self.restart();
     }
 
+    /// Ends it properly and starts this `influxd` on the same port and data, as an upgrade does.
+    pub fn upgrade(&mut self, program: &str) {
+        self.options = std::mem::take(&mut self.options).program(program);
+        self.restart();
+    }
+
     /// Whether it has ended without being told to.
     pub fn has_ended(&mut self) -> bool {
         self.process
@@ -321,7 +336,7 @@ impl Influxd {
         let earlier = self.log().len();
         let mut process = Process::start(
             &format!("influxd on {}", self.address()),
-            self.options.command(&program()).arg("-config").arg(&file),
+            self.options.command().arg("-config").arg(&file),
             &self.log_file(),
         );
         // Whatever answers on the port is this node only if this node says that it listens.
