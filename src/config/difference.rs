@@ -441,6 +441,7 @@ fn relay(config: &Config, relay: &Relay, mut section: Section<'_>) {
                 gate,
             },
         compare,
+        rerun_continuous_queries,
     } = relay;
     section.first("name", name, false);
     section.fixed("replicate_to", &config.backend(*pool).name);
@@ -484,6 +485,7 @@ fn relay(config: &Config, relay: &Relay, mut section: Section<'_>) {
     section.fixed("heal.max_rate", max_rate);
     section.fixed("heal.gate", gate);
     section.fixed("compare", compare);
+    section.fixed("rerun_continuous_queries", rerun_continuous_queries);
 }
 
 fn backend(backend: &Backend, mut section: Section<'_>) {

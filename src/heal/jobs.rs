@@ -237,7 +237,10 @@ impl Healer {
     }
 
     /// The relay's nodes that have an address, in the order of the configuration.
-    fn nodes(&self) -> Result<Vec<Node>, HealError> {
+    ///
+    /// # Errors
+    /// [`HealError::Password`]
+    pub(super) fn nodes(&self) -> Result<Vec<Node>, HealError> {
         let settings = self.relay.settings();
         let credentials = match &settings.heal.login {
             Some(login) => Credentials::Parameters {

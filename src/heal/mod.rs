@@ -11,6 +11,7 @@
 //! | `schedule`, `kept` | comparisons that haflux begins by itself, and the result of the last one |
 //! | `compare` | where two or more nodes differ |
 //! | `mend` | makes the others hold what one holds there |
+//! | `missed_runs` | makes up for runs of continuous queries that a node missed |
 //! | `rebuild` | makes an empty node hold all that another holds |
 //!
 //! Nothing here knows the journal's files or how a replica is followed: [`crate::relay`] pins the journal, takes a replica back,
@@ -21,6 +22,7 @@ mod error;
 mod jobs;
 mod kept;
 mod mend;
+mod missed_runs;
 mod node;
 mod pace;
 mod place;

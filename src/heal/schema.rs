@@ -99,7 +99,11 @@ impl Schema {
     }
 }
 
-async fn policies(node: &Node, database: &str) -> Result<Vec<Policy>, NodeError> {
+/// The policies of a database, in the order of their names.
+///
+/// # Errors
+/// [`NodeError`]
+pub(super) async fn policies(node: &Node, database: &str) -> Result<Vec<Policy>, NodeError> {
     let statement = format!("SHOW RETENTION POLICIES ON {}", identifier(database));
     let rows = node.ask("", &statement).await?;
     let policy = |row: &Row| Policy {

@@ -30,6 +30,16 @@ impl Relay {
             .collect()
     }
 
+    /// Whether the node of this name follows the journal, has a verdict on every record up to this one, and nothing may still change
+    /// its data for an older one.
+    pub fn holds(&self, name: &str, record: Sequence) -> bool {
+        let mut replicas = self.replicas.iter();
+        let replica = replicas.find(|replica| replica.stats.name == name);
+        replica.is_some_and(|replica| {
+            replica.follows() && self.freshness.is_settled(replica.index, record)
+        })
+    }
+
     /// A record at or behind every one that anybody was told is stored.
     pub fn head(&self) -> Sequence {
         self.journal.barrier().sequence

@@ -179,6 +179,7 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
         let folder = data_dir.join(&relay.stats().name);
         let healer = Arc::new(Healer::new(Arc::clone(relay), folder));
         healer.compare_by_itself();
+        healer.make_up_for_missed_runs();
         healer
     });
     let healers: Vec<Arc<Healer>> = healers.collect();

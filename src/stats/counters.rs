@@ -453,6 +453,15 @@ pub struct ComparedStats {
     pub last: ArcSwapOption<(SystemTime, u64)>,
 }
 
+/// Runs of continuous queries that nodes missed.
+#[derive(Debug, Default)]
+pub struct MissedRunsStats {
+    /// Made up for.
+    pub done: Counter,
+    /// Tried, and refused by the node.
+    pub failed: Counter,
+}
+
 /// One relay, with its replicas.
 #[derive(Debug, Default)]
 pub struct RelayStats {
@@ -530,6 +539,8 @@ pub struct RelayStats {
     pub refusal_texts: Gauge,
     /// Comparisons of its nodes.
     pub compared: ComparedStats,
+    /// Runs of continuous queries that nodes missed.
+    pub missed_runs: MissedRunsStats,
     /// Its journal.
     pub journal: JournalStats,
     /// Its replicas, in the order of the pool's servers.

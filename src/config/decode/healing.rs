@@ -1,4 +1,4 @@
-//! `heal` and `compare` of `[[relay]]`.
+//! `heal`, `compare` and `rerun_continuous_queries` of `[[relay]]`.
 
 use std::path::PathBuf;
 
@@ -20,6 +20,10 @@ const FASTEST: usize = 1 << 40;
 pub(super) fn decode(table: &Table<'_>, relay: &mut Relay) -> Option<(PathBuf, Origin)> {
     relay.compare = table
         .get("compare")
+        .filter(is_given)
+        .and_then(|field| field.duration());
+    relay.rerun_continuous_queries = table
+        .get("rerun_continuous_queries")
         .filter(is_given)
         .and_then(|field| field.duration());
     let table = table

@@ -459,6 +459,9 @@ pub struct Relay {
     pub heal: Healing,
     /// `compare`: how often the nodes are compared. Default never.
     pub compare: Option<Duration>,
+    /// `rerun_continuous_queries`: the longest time of which a node's missed runs of continuous queries are made up for. Default
+    /// never.
+    pub rerun_continuous_queries: Option<Duration>,
 }
 
 /// `heal`: how the nodes are read and written past the journal, to compare, mend and rebuild them.

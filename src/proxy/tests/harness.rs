@@ -207,6 +207,7 @@ pub(crate) fn replicated(servers: Vec<PoolServer>) -> Config {
         retry_max: Duration::from_secs(10),
         heal: Default::default(),
         compare: None,
+        rerun_continuous_queries: None,
     }];
     config.backends[0].replicated_by = Some(RelayId(0));
     config

@@ -406,6 +406,20 @@ pub(super) fn relays() -> Typed<RelayView> {
             "differences",
             "How many differences it found."
         ),
+        figure!(
+            Counter,
+            missed_runs.done,
+            "missed_runs_done_total",
+            "runs",
+            "Runs of continuous queries that a node missed and that were made up for (`rerun_continuous_queries`)."
+        ),
+        figure!(
+            Counter,
+            missed_runs.failed,
+            "missed_runs_failed_total",
+            "runs",
+            "Such runs that the node refused."
+        ),
     ];
     figures.extend(own);
     Typed {

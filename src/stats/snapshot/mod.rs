@@ -490,6 +490,8 @@ pub struct RelayView {
     pub gate_waits: Count,
     /// Comparisons of its nodes.
     pub compared: ComparedView,
+    /// Runs of continuous queries that nodes missed.
+    pub missed_runs: MissedRunsView,
     /// Its journal.
     pub journal: JournalView,
     /// In the order of the pool's servers.
@@ -514,6 +516,15 @@ pub struct ComparedView {
     pub last: Option<Moment>,
     /// How many differences it found.
     pub differences: Option<Count>,
+}
+
+/// Runs of continuous queries that nodes missed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MissedRunsView {
+    /// Those that were made up for.
+    pub done: Count,
+    /// Those that a node refused.
+    pub failed: Count,
 }
 
 /// The journal of a relay, as far as its disk is concerned.

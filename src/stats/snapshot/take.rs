@@ -293,6 +293,7 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         answer_buffer,
         refusal_texts,
         compared,
+        missed_runs,
         journal,
         replicas,
     } = stats;
@@ -357,6 +358,10 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         refusal_texts: Bytes(refusal_texts.get()),
         refusal_texts_max: Bytes(refusal_texts.highest()),
         compared: compared_view(compared, now),
+        missed_runs: MissedRunsView {
+            done: Count(missed_runs.done.get()),
+            failed: Count(missed_runs.failed.get()),
+        },
         journal: journal_view(journal, now),
         replicas,
     }
