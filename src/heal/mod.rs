@@ -8,7 +8,9 @@
 //! | `jobs` | one work at a time for each relay: begun, asked for its progress, cancelled |
 //! | `place` | where nodes differ, with what each holds there |
 //! | `pace` | no more than so many bytes a second |
-//! | `schedule`, `kept` | comparisons that haflux begins by itself, and the result of the last one |
+//! | `progress` | how a work stands, for whoever asks |
+//! | `error` | why a work did not come to its end |
+//! | `schedule`, `last_comparison` | comparisons that haflux begins by itself, and the result of the last one |
 //! | `compare` | where two or more nodes differ |
 //! | `mend` | makes the others hold what one holds there |
 //! | `rebuild` | makes an empty node hold all that another holds |
@@ -19,7 +21,7 @@
 mod compare;
 mod error;
 mod jobs;
-mod kept;
+mod last_comparison;
 mod mend;
 mod node;
 mod pace;

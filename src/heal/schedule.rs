@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use log::{error, warn};
 
 use super::jobs::{HealError, Healer, thread};
-use super::kept::Kept;
+use super::last_comparison::LastComparison;
 use crate::control::{Compared, HealOrder, HealState};
 
 /// How often it is looked whether a comparison is due, and how it stands.
@@ -18,8 +18,8 @@ const SETTLED_IN: Duration = Duration::from_secs(15);
 impl Healer {
     /// Compares the nodes by itself from now on, where that is due.
     pub fn compare_by_itself(self: &Arc<Self>) {
-        let kept = Kept::read(self.folder());
-        if let Some(Kept { at, differences }) = kept {
+        let kept = LastComparison::read(self.folder());
+        if let Some(LastComparison { at, differences }) = kept {
             let stats = self.relay().stats();
             stats.compared.last.store(Some(Arc::new((at, differences))));
         }

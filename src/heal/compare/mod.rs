@@ -32,7 +32,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::error::WorkError;
-use super::kept::Kept;
+use super::last_comparison::LastComparison;
 use super::node::{Node, Slice};
 use super::place::Finding;
 use super::progress::Progress;
@@ -88,7 +88,7 @@ pub(super) async fn run(
     if left_out.is_empty() {
         // What was compared in parts says nothing of the whole.
         if is_all(places) {
-            let kept = Kept {
+            let kept = LastComparison {
                 at: SystemTime::now(),
                 differences: progress.differing(),
             };

@@ -14,7 +14,7 @@ const NAME: &str = "compared";
 
 /// When the last comparison of all nodes ended, and how many differences it found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kept {
+pub(super) struct LastComparison {
     pub(super) at: SystemTime,
     pub(super) differences: u64,
 }
@@ -27,9 +27,9 @@ struct Document {
     differences: u64,
 }
 
-impl Kept {
+impl LastComparison {
     /// What is kept in a relay's folder; nothing if there is none that can be read.
-    pub(super) fn read(folder: &Path) -> Option<Kept> {
+    pub(super) fn read(folder: &Path) -> Option<LastComparison> {
         let path = folder.join(NAME);
         let text = match std::fs::read(&path) {
             Ok(text) => text,
@@ -42,7 +42,7 @@ impl Kept {
         let document: Document = serde_json::from_slice(&text)
             .inspect_err(|error| warn!("{}: {error}", path.display()))
             .ok()?;
-        Some(Kept {
+        Some(LastComparison {
             at: UNIX_EPOCH.checked_add(Duration::from_millis(document.at))?,
             differences: document.differences,
         })
@@ -73,14 +73,14 @@ mod tests {
     #[test]
     fn a_result_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(Kept::read(folder.path()), None);
-        let kept = Kept {
+        assert_eq!(LastComparison::read(folder.path()), None);
+        let kept = LastComparison {
             at: UNIX_EPOCH + Duration::from_millis(1_234_567),
             differences: 3,
         };
         kept.write(folder.path());
-        assert_eq!(Kept::read(folder.path()), Some(kept));
+        assert_eq!(LastComparison::read(folder.path()), Some(kept));
         std::fs::write(folder.path().join(NAME), "{").unwrap();
-        assert_eq!(Kept::read(folder.path()), None);
+        assert_eq!(LastComparison::read(folder.path()), None);
     }
 }
