@@ -13,7 +13,7 @@
 //! - [`neighbours`]: a good client beside bad ones.
 //! - [`file_system`]: disks that fill and fail; [`wire`]: a network that loses packets.
 //! - [`beside`], [`crowd`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
-//! - [`programs`]: other people's clients; [`browser`]: a headless Chromium; [`haproxy`]: what haflux is compared with.
+//! - [`tmux`]: a real terminal; [`programs`]: other people's clients; [`browser`]: a headless Chromium; [`haproxy`]: what haflux is compared with.
 //! - [`authority`]: certificates, and connections that are held inside TLS.
 //! - [`ports`], [`process`]: what the others need to start something and to end it.
 //!
@@ -50,6 +50,7 @@ pub mod relay;
 pub mod source;
 pub mod stand_in;
 pub mod status;
+pub mod tmux;
 pub mod wait;
 pub mod wire;
 pub mod write;
@@ -69,6 +70,7 @@ pub use points::same_points;
 pub use query::{carry_out, query, query_as, query_url, query_with, read};
 pub use relay::relay_over;
 pub use stand_in::{Behaviour, Request, StandIn};
+pub use tmux::Tmux;
 pub use wait::{wait_for, wait_until};
 pub use write::{
     User, parameters, try_write, try_write_with, write, write_as, write_until_taken, write_with,
