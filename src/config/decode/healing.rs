@@ -1,5 +1,6 @@
 //! `heal` and `compare` of `[[relay]]`.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::login::login;
@@ -7,10 +8,20 @@ use crate::config::error::Origin;
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::Relay;
 
-const KEYS: Keys = Keys::of(&["username", "password_file", "parallel", "max_rate", "gate"]);
+const KEYS: Keys = Keys::of(&[
+    "username",
+    "password_file",
+    "parallel",
+    "max_rate",
+    "max_points",
+    "gate",
+]);
 
 /// The most places that are read at once: each is a question that the node answers from its files.
 const MOST_PARALLEL: i128 = 64;
+
+/// The least and the most points: fewer would make many small steps of a large difference, more need gigabytes.
+const POINTS: RangeInclusive<i128> = 1_000..=10_000_000;
 
 /// The least and the most bytes a second.
 const SLOWEST: usize = 64 << 10;
@@ -27,6 +38,7 @@ pub(super) fn decode(table: &Table<'_>, relay: &mut Relay) -> Option<(PathBuf, O
         .table(KEYS, "a table such as { parallel = 2 }")?;
     let heal = &mut relay.heal;
     heal.parallel = table.whole("parallel", 1..=MOST_PARALLEL, heal.parallel);
+    heal.max_points = table.whole("max_points", POINTS, heal.max_points);
     heal.gate = table.duration("gate", heal.gate);
     heal.max_rate = table
         .get("max_rate")

@@ -470,6 +470,8 @@ pub struct Healing {
     pub parallel: usize,
     /// `max_rate`: most bytes a second that are read of each node. Default none.
     pub max_rate: Option<u64>,
+    /// `max_points`: most points that are held in memory at once. Default 50,000.
+    pub max_points: usize,
     /// `gate`: how long clients' writes may wait for one batch of a mend. Default 2 s.
     pub gate: Duration,
 }
@@ -480,6 +482,7 @@ impl Default for Healing {
             login: None,
             parallel: 2,
             max_rate: None,
+            max_points: 50_000,
             gate: Duration::from_secs(2),
         }
     }

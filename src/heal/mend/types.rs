@@ -12,9 +12,6 @@ use crate::heal::node::{Node, NodeError, Slice, append_lines};
 use crate::heal::schema::shard_groups;
 use crate::influx::influxql::identifier;
 
-/// Points of a measurement that is copied whole.
-const MOST_POINTS: usize = 50_000;
-
 /// A measurement in which a node refuses values.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Conflict {
@@ -76,13 +73,14 @@ impl Mend<'_> {
         self.progress
             .step(format!("copying {measurement} in {database}"));
         let closed = close_gate(self.relay, self.names, self.progress).await?;
+        let most = self.relay.settings().heal.max_points;
         let reads = futures_util::future::try_join(
-            copy(source, database, measurement),
-            copy(target, database, measurement),
+            copy(source, database, measurement, most),
+            copy(target, database, measurement, most),
         );
         let too_large = || {
             format!(
-                "{measurement} in {database}: a field has another type on {} than on {}, and there are too many points to copy all of them while writes wait: haflux replica rebuild {} does it",
+                "{measurement} in {database}: a field has another type on {} than on {}, and there are too many points (heal.max_points, heal.gate) to copy all of them while writes wait: haflux replica rebuild {} does it",
                 target.name(),
                 source.name(),
                 target.name()
@@ -131,13 +129,17 @@ impl Mend<'_> {
     }
 }
 
-/// All points that a node holds of a measurement; none if there are too many.
-async fn copy(node: &Node, database: &str, measurement: &str) -> Result<Option<Copy>, NodeError> {
+/// All points that a node holds of a measurement; none if there are more than this.
+async fn copy(
+    node: &Node,
+    database: &str,
+    measurement: &str,
+    mut most: usize,
+) -> Result<Option<Copy>, NodeError> {
     let mut copy = Copy {
         slices: Vec::new(),
         points: 0,
     };
-    let mut most = MOST_POINTS;
     for group in shard_groups(node).await? {
         if group.database != database {
             continue;
