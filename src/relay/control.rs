@@ -290,6 +290,7 @@ impl Relay {
             .change_membership(Membership::Following)
             .map_err(not_noted)?;
         self.journal.remove_cursor(&format!("{PIN_PREFIX}{name}"));
+        self.give_up_other_places();
         warn!(
             "replica {name} is taken back; it follows from record {} on",
             from.sequence.next()
@@ -298,6 +299,16 @@ impl Relay {
             "{name} is a replica again; it is sent what the journal has from record {} on, and is fresh once it has that.",
             from.sequence.next()
         ))
+    }
+
+    /// Gives up the places of servers that are no replicas any more, which were kept for as long as no replica followed.
+    fn give_up_other_places(&self) {
+        for cursor in self.journal.cursors() {
+            let name = cursor.name.strip_prefix(PIN_PREFIX).unwrap_or(&cursor.name);
+            if self.replica(name).is_err() {
+                self.journal.remove_cursor(&cursor.name);
+            }
+        }
     }
 
     /// Sets a record aside for a replica that has no verdict on it (rule N2). Returns whether that is done; if not, the record is

@@ -47,6 +47,23 @@ impl Relay {
         letters.settle_compared(nodes, databases, up_to.get()).await
     }
 
+    /// Closes the dead letters of a node up to this record, on which it had a verdict, because it is known to hold what `source` holds.
+    /// Where that one has open letters itself, nothing is closed. How many there were.
+    pub async fn settle_letters_of_copy(&self, source: &str, copy: &str, up_to: u64) -> usize {
+        let letters = self.freshness.letters();
+        if letters.any_open(source) {
+            return 0;
+        }
+        letters
+            .settle_compared(&[copy.to_owned()], &[], up_to)
+            .await
+    }
+
+    /// Dead letters that nobody has settled.
+    pub fn open_dead_letters(&self) -> usize {
+        self.freshness.letters().count()
+    }
+
     /// How it was configured.
     pub fn settings(&self) -> &model::Relay {
         &self.settings

@@ -27,7 +27,8 @@ use crate::relay::replica::membership::{Membership, MembershipFile};
 use crate::relay::replicator::turns::Turns;
 use crate::relay::replicator::{Common, Pace, Replicator, SavedPlace};
 use crate::relay::restore::{
-    OtherNames, restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_power,
+    OtherNames, restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_letters,
+    tell_of_power,
 };
 use crate::relay::supervisor::supervise;
 use crate::relay::trust::TrustTable;
@@ -160,6 +161,7 @@ impl Relay {
             restore_rebuilding(&journal, &replicas);
         }
         let cursors = restore_cursors(&journal, &settings.name, &replicas);
+        tell_of_letters(&dead_letters, &settings.name, &replicas);
         let policy = Policy {
             ack: settings.ack,
             on_unavailable: settings.on_unavailable,

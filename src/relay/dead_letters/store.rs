@@ -248,6 +248,15 @@ impl DeadLetters {
         self.shared.read().letters.len()
     }
 
+    /// How many there are of each replica, those included that are damaged.
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for id in self.shared.read().letters.keys() {
+            *counts.entry(id.replica.clone()).or_default() += 1;
+        }
+        counts
+    }
+
     /// Bytes of their files.
     pub fn bytes(&self) -> u64 {
         self.shared.read().bytes
