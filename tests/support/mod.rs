@@ -3,6 +3,7 @@
 //!
 //! - [`influxd`]: a real node in a folder of its own, that can be killed, paused, restarted.
 //! - [`haflux`]: the built program with a configuration.
+//! - [`held`]: one whose sockets outlive it.
 //! - [`lab`]: both of it, put together as `conf/haflux.toml` says.
 //! - [`stand_in`]: an HTTP server that does what a script says, for what a real node cannot be made to do; [`relay`]: a relay
 //!   over such servers.
@@ -31,6 +32,7 @@ pub mod edge;
 pub mod file_system;
 pub mod haflux;
 pub mod haproxy;
+pub mod held;
 pub mod http;
 pub mod influxd;
 pub mod lab;
@@ -61,6 +63,7 @@ pub use crowd::{Crowd, Length};
 pub use file_system::FileSystem;
 pub use haflux::Haflux;
 pub use haproxy::Haproxy;
+pub use held::Held;
 pub use influxd::{Influxd, Options};
 pub use lab::Lab;
 pub use level::{is_level, wait_until_level};
