@@ -119,6 +119,10 @@ fn write(out: &mut dyn Write, all: &Snapshot) -> io::Result<()> {
     for lines in problems.chain(all.notices.iter().map(tables::lines_of_order)) {
         writeln!(out, "\n{}", lines.join("\n"))?;
     }
+    let works = tables::works(all);
+    if !works.is_empty() {
+        writeln!(out, "\n{}", works.join("\n"))?;
+    }
     writeln!(
         out,
         "\nhaflux {}, process {}, runs for {}",
@@ -161,8 +165,10 @@ ERROR: Backend grafana_back is DOWN
 ";
         assert!(text.starts_with(expected), "{text}");
         // The orders that stand come behind it.
-        let order = "    $ haflux server ready grafana_back/influxlab\n\nhaflux 0";
+        let order = "    $ haflux server ready grafana_back/influxlab\n\nUNDER WAY: rebuild of relay influx_relay, for ";
         assert!(text.contains(order), "{text}");
+        let work = ": copying points: 25 %, 1 of 4 slices, 1,000 points (";
+        assert!(text.contains(work), "{text}");
         let mut lines = text
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));

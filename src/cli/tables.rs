@@ -211,6 +211,24 @@ pub(super) fn lines_of_order(notice: &Notice) -> Vec<String> {
     lines(&title, [&notice.why, &notice.action], &notice.commands)
 }
 
+/// A line for each comparison, mend or rebuild that is under way.
+pub(super) fn works(all: &Snapshot) -> Vec<String> {
+    all.relays.iter().filter_map(work).collect()
+}
+
+/// The one of a relay.
+pub(super) fn work(relay: &RelayView) -> Option<String> {
+    let work = relay.work_under_way()?;
+    let line = format!(
+        "UNDER WAY: {} of relay {}, for {}: {}",
+        work.name,
+        relay.name,
+        work.began.age(),
+        work.line()
+    );
+    Some(one_line(&line))
+}
+
 fn lines(title: &str, texts: [&String; 2], commands: &[String]) -> Vec<String> {
     let texts = texts.into_iter().filter(|text| !text.is_empty());
     let texts = texts.map(|text| format!("  {}", one_line(text.trim_end())));

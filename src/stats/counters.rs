@@ -14,6 +14,7 @@ use super::rate::Rate;
 use super::sharded::Sharded;
 use super::times::{Average, Histogram, Latency};
 use super::tls::TlsStats;
+use super::work::WorkStats;
 
 /// A number that only grows. A clone is the same number.
 #[derive(Debug, Default, Clone)]
@@ -530,6 +531,8 @@ pub struct RelayStats {
     pub refusal_texts: Gauge,
     /// Comparisons of its nodes.
     pub compared: ComparedStats,
+    /// The comparison, mend or rebuild that was begun last; nothing since the start if none was.
+    pub work: ArcSwapOption<WorkStats>,
     /// Its journal.
     pub journal: JournalStats,
     /// Its replicas, in the order of the pool's servers.

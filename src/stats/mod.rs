@@ -4,6 +4,7 @@
 //! - [`counters`]: what is counted, in atomics that the program's parts hold.
 //! - [`admin_state`]: what a person has ordered for a server.
 //! - `tls`: what is counted of TLS.
+//! - `work`: how a comparison, a mend or a rebuild stands.
 //! - [`server_handle`]: where a server of a pool is now and whether it is up, for everybody who sends to it.
 //! - [`snapshot`]: one reading of all of it, as plain values.
 //! - [`units`]: how such a value is written, for a person and for a program.
@@ -31,6 +32,7 @@ pub mod snapshot;
 pub mod times;
 mod tls;
 pub mod units;
+mod work;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -39,3 +41,4 @@ pub use admin_state::AdminState;
 pub use counters::*;
 pub use server_handle::ServerHandle;
 pub use tls::{CERTIFICATE_ENDS_SOON, CertificateStats, HandshakeFailure, TlsStats};
+pub use work::{WorkFigures, WorkStats};

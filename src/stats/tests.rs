@@ -280,6 +280,12 @@ pub(crate) fn full() -> Stats {
     let mut stats = lab();
     let compared = &stats.relays[0].compared;
     compared.last.store(Some(Arc::new((ago(3_600), 0))));
+    let work = WorkStats::new("rebuild");
+    work.set_step("copying points".to_owned());
+    work.expect(4);
+    work.slice_done();
+    work.add(1_000, 2_048);
+    stats.relays[0].work.store(Some(Arc::new(work)));
     stats.log = Arc::new(LogStats {
         held_back: Counter::default(),
         targets: vec![Arc::new(LogTargetStats {

@@ -9,6 +9,7 @@ use super::admin_state::AdminState;
 use super::counters::{ReplicaStatus, ServerStatus};
 use super::times::HistogramReading;
 use super::units::{Bytes, Count, Moment, Span};
+use super::work::WorkFigures;
 
 mod notices;
 mod problems;
@@ -490,6 +491,8 @@ pub struct RelayView {
     pub gate_waits: Count,
     /// Comparisons of its nodes.
     pub compared: ComparedView,
+    /// The comparison, mend or rebuild that was begun last; nothing since the start if none was.
+    pub work: Option<WorkView>,
     /// Its journal.
     pub journal: JournalView,
     /// In the order of the pool's servers.
@@ -497,6 +500,11 @@ pub struct RelayView {
 }
 
 impl RelayView {
+    /// The comparison, mend or rebuild that is under way.
+    pub fn work_under_way(&self) -> Option<&WorkView> {
+        self.work.as_ref().filter(|work| work.running)
+    }
+
     /// Whether its nodes differed when they were compared last.
     pub fn differs(&self) -> bool {
         self.compared
@@ -514,6 +522,53 @@ pub struct ComparedView {
     pub last: Option<Moment>,
     /// How many differences it found.
     pub differences: Option<Count>,
+}
+
+/// A comparison, a mend or a rebuild of a relay's nodes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WorkView {
+    /// `compare`, `mend` or `rebuild`.
+    pub name: String,
+    /// It is under way.
+    pub running: bool,
+    /// When it began.
+    pub began: Moment,
+    /// What it is at, or was last, for a person.
+    pub step: String,
+    /// Slices that are done in this pass over the data.
+    pub slices_done: Count,
+    /// All of them, as far as they are known.
+    pub slices: Count,
+    /// How many of a hundred are done; nothing while none are known.
+    pub percent: Option<Count>,
+    /// Points that were copied or written, and rows that were read to compare.
+    pub points: Count,
+    /// The same a second: of the last ten seconds, or of the whole when it is over.
+    pub points_per_second: Count,
+    /// Bytes that were read from nodes.
+    pub bytes: Bytes,
+    /// The same a second.
+    pub bytes_per_second: Bytes,
+    /// How long this pass takes on at its pace; nothing while that cannot be told.
+    pub left: Option<Span>,
+    /// Differences that were found.
+    pub differences: Count,
+}
+
+impl WorkView {
+    /// How it stands, in one line.
+    pub fn line(&self) -> String {
+        let figures = WorkFigures {
+            slices: (self.slices_done.0, self.slices.0),
+            percent: self.percent.map(u64::from),
+            points: self.points.0,
+            points_per_second: self.points_per_second.0,
+            bytes: self.bytes.0,
+            bytes_per_second: self.bytes_per_second.0,
+            seconds_left: self.left.map(|left| left.0.as_secs()),
+        };
+        figures.line(&self.step)
+    }
 }
 
 /// The journal of a relay, as far as its disk is concerned.

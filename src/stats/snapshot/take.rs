@@ -13,6 +13,7 @@ use crate::stats::counters::{
 };
 use crate::stats::times::{Average, Percentiles};
 use crate::stats::tls::{CertificateStats, HandshakeFailure, TlsStats};
+use crate::stats::work::{WorkFigures, WorkStats};
 
 /// The longest text of an error or a check that is shown, in characters; what follows is cut off with an ellipsis.
 const LONGEST_TEXT: usize = 400;
@@ -293,6 +294,7 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         answer_buffer,
         refusal_texts,
         compared,
+        work,
         journal,
         replicas,
     } = stats;
@@ -357,6 +359,7 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         refusal_texts: Bytes(refusal_texts.get()),
         refusal_texts_max: Bytes(refusal_texts.highest()),
         compared: compared_view(compared, now),
+        work: work.load().as_deref().map(|work| work_view(work, now)),
         journal: journal_view(journal, now),
         replicas,
     }
@@ -370,6 +373,33 @@ fn compared_view(stats: &ComparedStats, now: SystemTime) -> ComparedView {
         running: running.get() > 0,
         last: last.map(|(at, _)| Moment::new(*at, now)),
         differences: last.map(|(_, differences)| Count(*differences)),
+    }
+}
+
+fn work_view(stats: &WorkStats, now: SystemTime) -> WorkView {
+    let WorkFigures {
+        slices: (slices_done, slices),
+        percent,
+        points,
+        points_per_second,
+        bytes,
+        bytes_per_second,
+        seconds_left,
+    } = stats.figures();
+    WorkView {
+        name: stats.name.to_owned(),
+        running: stats.ended().is_none(),
+        began: Moment::new(stats.began, now),
+        step: clip(&stats.step()),
+        slices_done: Count(slices_done),
+        slices: Count(slices),
+        percent: percent.map(Count),
+        points: Count(points),
+        points_per_second: Count(points_per_second),
+        bytes: Bytes(bytes),
+        bytes_per_second: Bytes(bytes_per_second),
+        left: seconds_left.map(|seconds| Span(Duration::from_secs(seconds))),
+        differences: Count(stats.differing()),
     }
 }
 
