@@ -357,6 +357,12 @@ fn a_mend_closes_dead_letters() {
     let (status, report) = mend(&lab, &["--from", "influxlab", "--since", &since, "--yes"]);
     assert_eq!(status, 0, "{report}");
     assert!(letters().contains("influxlab2"), "{}", letters());
+    let compared = lab.haflux.told(&["compare"]);
+    let text = String::from_utf8_lossy(&compared.stdout).into_owned();
+    assert!(
+        text.contains("note: open dead letters: 1 (haflux dead-letters list); they may be why"),
+        "{text}"
+    );
     let (status, report) = mend(&lab, &["--from", "influxlab", "--yes"]);
     assert_eq!(status, 0, "{report}");
     assert!(

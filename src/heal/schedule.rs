@@ -18,12 +18,18 @@ const SETTLED_IN: Duration = Duration::from_secs(15);
 impl Healer {
     /// Compares the nodes by itself from now on, where that is due.
     pub fn compare_by_itself(self: &Arc<Self>) {
-        let kept = LastComparison::read(self.folder());
-        if let Some(LastComparison { at, differences }) = kept {
+        let nodes = self.relay().nodes().into_iter().map(|node| node.name);
+        let nodes: Vec<String> = nodes.collect();
+        let last = LastComparison::of(self.folder(), &nodes);
+        let is_first = last.is_none();
+        if let Some(LastComparison {
+            at, differences, ..
+        }) = last
+        {
             let stats = self.relay().stats();
             stats.compared.last.store(Some(Arc::new((at, differences))));
         }
-        let is_new = kept.is_none() && self.relay().stats().head.get() == 0;
+        let is_new = is_first && self.relay().stats().head.get() == 0;
         let every = self.relay().settings().compare;
         if !is_new && every.is_none() {
             return;

@@ -97,8 +97,7 @@ pub(super) async fn run(
         return Err(WorkError::without(what, &left_out));
     }
     if able.len() < 2 {
-        let what = "there are no two nodes to mend";
-        return Err(WorkError::without(what, &left_out));
+        return Err(WorkError::no_two(relay, "mend", &left_out));
     }
     between(relay, &able, folder, order, progress).await?;
     match left_out.is_empty() {

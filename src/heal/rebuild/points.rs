@@ -108,6 +108,7 @@ impl Copier<'_> {
             names.map_or(&[][..], Vec::as_slice)
         };
         let all: usize = groups.iter().map(|group| of_group(group).len()).sum();
+        self.progress.begin_pass();
         self.progress.expect(u64::try_from(all).unwrap_or(u64::MAX));
 
         let mut under_way = FuturesUnordered::new();
@@ -119,7 +120,7 @@ impl Copier<'_> {
             let (finished, open): (Vec<Slice>, Vec<Slice>) =
                 slices.partition(|slice| self.finished.has(slice));
             for _ in &finished {
-                self.progress.slice_done();
+                self.progress.slice_skipped();
                 skipped += 1;
             }
             let length = group.until.saturating_sub(group.from);
