@@ -438,6 +438,7 @@ fn relay(config: &Config, relay: &Relay, mut section: Section<'_>) {
                 login,
                 parallel,
                 max_rate,
+                rpc_port,
                 gate,
             },
         compare,
@@ -482,6 +483,7 @@ fn relay(config: &Config, relay: &Relay, mut section: Section<'_>) {
     section.fixed("heal.password_file", password_file);
     section.fixed("heal.parallel", parallel);
     section.fixed("heal.max_rate", max_rate);
+    section.fixed("heal.rpc_port", rpc_port);
     section.fixed("heal.gate", gate);
     section.fixed("compare", compare);
 }

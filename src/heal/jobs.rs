@@ -251,7 +251,8 @@ impl Healer {
         Ok(nodes
             .filter_map(|node| {
                 let node = Node::new(node.name, node.address?, credentials.clone(), timeout);
-                Some(node.paced(settings.heal.max_rate))
+                let node = node.paced(settings.heal.max_rate);
+                Some(node.with_rpc_port(settings.heal.rpc_port))
             })
             .collect())
     }

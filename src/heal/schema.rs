@@ -64,7 +64,7 @@ pub(super) struct User {
 }
 
 /// The time of a shard group, in nanoseconds since 1970; `until` is left out.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct ShardGroup {
     pub(super) database: String,
     pub(super) policy: String,
@@ -176,7 +176,15 @@ fn unless_gone<T>(answer: Result<T, NodeError>) -> Result<Option<T>, NodeError> 
 /// # Errors
 /// [`NodeError`]
 pub(super) async fn shard_groups(node: &Node) -> Result<Vec<ShardGroup>, NodeError> {
-    let mut groups = BTreeSet::new();
+    Ok(shards(node).await?.into_keys().collect())
+}
+
+/// The node's shard groups, with the numbers of their shards: one each, where the data was not brought from a cluster.
+///
+/// # Errors
+/// [`NodeError`]
+pub(super) async fn shards(node: &Node) -> Result<BTreeMap<ShardGroup, Vec<u64>>, NodeError> {
+    let mut shards: BTreeMap<ShardGroup, Vec<u64>> = BTreeMap::new();
     for row in node.ask("", "SHOW SHARDS").await? {
         let database = text(&row, "database");
         if database == INTERNAL {
@@ -188,14 +196,17 @@ pub(super) async fn shard_groups(node: &Node) -> Result<Vec<ShardGroup>, NodeErr
                 node.unreadable(format_args!("a shard's {column} is no time: {shown:?}"))
             })
         };
-        groups.insert(ShardGroup {
+        let group = ShardGroup {
             database: database.to_owned(),
             policy: text(&row, "retention_policy").to_owned(),
             from: time("start_time")?,
             until: time("end_time")?,
-        });
+        };
+        let number = value(&row, "id").and_then(Value::as_u64);
+        let number = number.ok_or_else(|| node.unreadable("a shard has no number"))?;
+        shards.entry(group).or_default().push(number);
     }
-    Ok(groups.into_iter().collect())
+    Ok(shards)
 }
 
 /// The names of a database's measurements, in their order.

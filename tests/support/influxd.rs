@@ -30,6 +30,8 @@ pub struct Options {
     asked_as: Option<(String, String)>,
     /// Where it runs, if not on this host.
     host: Option<Host>,
+    /// Where it speaks the backup protocol, if not at a port of its own choice.
+    rpc_address: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -67,6 +69,12 @@ impl Options {
         self
     }
 
+    /// `influxd backup` and `restore` find it there.
+    pub fn rpc_at(mut self, address: &str) -> Self {
+        self.rpc_address = Some(address.to_owned());
+        self
+    }
+
     fn address(&self) -> &str {
         let host = self.host.as_ref();
         host.map_or("127.0.0.1", |host| host.address.as_str())
@@ -84,12 +92,11 @@ impl Options {
         command
     }
 
-    fn configuration(&self, folder: &Path, http_port: u16, rpc_port: u16) -> String {
+    fn configuration(&self, folder: &Path, http_port: u16, rpc_address: &str) -> String {
         let inside = |name: &str| format!("{:?}", folder.join(name));
-        let on = |port| format!("\"127.0.0.1:{port}\"");
         let defaults = Options::default()
             .set("", "reporting-disabled", "true")
-            .set("", "bind-address", &on(rpc_port))
+            .set("", "bind-address", &format!("{rpc_address:?}"))
             .set("meta", "dir", &inside("meta"))
             .set("data", "dir", &inside("data"))
             .set("data", "wal-dir", &inside("wal"))
@@ -161,7 +168,8 @@ impl Influxd {
 
     /// Where `influxd backup` and `restore` find it.
     pub fn rpc_address(&self) -> String {
-        format!("127.0.0.1:{}", self.rpc_port)
+        let told = self.options.rpc_address.clone();
+        told.unwrap_or_else(|| format!("127.0.0.1:{}", self.rpc_port))
     }
 
     /// Where it keeps everything: `meta`, `data` and `wal`.
@@ -316,7 +324,7 @@ impl Influxd {
         self.rpc_port = free_port();
         let text = self
             .options
-            .configuration(&self.folder, self.port, self.rpc_port);
+            .configuration(&self.folder, self.port, &self.rpc_address());
         std::fs::write(&file, text).expect("the node's configuration");
         let earlier = self.log().len();
         let mut process = Process::start(

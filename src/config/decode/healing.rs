@@ -7,7 +7,14 @@ use crate::config::error::Origin;
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::Relay;
 
-const KEYS: Keys = Keys::of(&["username", "password_file", "parallel", "max_rate", "gate"]);
+const KEYS: Keys = Keys::of(&[
+    "username",
+    "password_file",
+    "parallel",
+    "max_rate",
+    "rpc_port",
+    "gate",
+]);
 
 /// The most places that are read at once: each is a question that the node answers from its files.
 const MOST_PARALLEL: i128 = 64;
@@ -33,6 +40,10 @@ pub(super) fn decode(table: &Table<'_>, relay: &mut Relay) -> Option<(PathBuf, O
         .filter(is_given)
         .and_then(|field| field.size(SLOWEST..=FASTEST))
         .map(|bytes| bytes as u64);
+    heal.rpc_port = table
+        .get("rpc_port")
+        .filter(is_given)
+        .and_then(|field| field.whole(1..=i128::from(u16::MAX)));
     heal.login = login(&table);
     let login = heal.login.as_ref()?;
     let origin = table.get("password_file")?.origin();

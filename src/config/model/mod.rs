@@ -470,6 +470,9 @@ pub struct Healing {
     pub parallel: usize,
     /// `max_rate`: most bytes a second that are read of each node. Default none.
     pub max_rate: Option<u64>,
+    /// `rpc_port`: the nodes' port of InfluxDB's backup protocol, by which a rebuild copies shards as files. Default none: it copies
+    /// points over HTTP.
+    pub rpc_port: Option<u16>,
     /// `gate`: how long clients' writes may wait for one batch of a mend. Default 2 s.
     pub gate: Duration,
 }
@@ -480,6 +483,7 @@ impl Default for Healing {
             login: None,
             parallel: 2,
             max_rate: None,
+            rpc_port: None,
             gate: Duration::from_secs(2),
         }
     }

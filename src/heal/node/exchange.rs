@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ const PIECE: usize = 256 * 1024;
 
 /// How long a node may compute before the first byte of an answer's body. InfluxDB sends its head at once, then nothing while it
 /// works, which takes minutes for a large `DROP`.
-const MAX_COMPUTING: Duration = Duration::from_secs(10 * 60);
+pub(super) const MAX_COMPUTING: Duration = Duration::from_secs(10 * 60);
 
 /// How a dead node is told from one that computes: asked after 30 s of silence, given up about a minute later.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
@@ -144,7 +145,7 @@ impl Node {
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Answer, NodeError> {
         let mut stream = match self.idle.take() {
             Some(stream) => stream,
-            None => self.connect().await?,
+            None => self.connect_to(self.address).await?,
         };
         let parameters = encoded(request.parameters);
         let mut head = format!(
@@ -180,9 +181,9 @@ impl Node {
         })
     }
 
-    async fn connect(&self) -> Result<TcpStream, NodeError> {
+    pub(super) async fn connect_to(&self, address: SocketAddr) -> Result<TcpStream, NodeError> {
         let connected = self
-            .within(self.timeout, TcpStream::connect(self.address))
+            .within(self.timeout, TcpStream::connect(address))
             .await?;
         let told = connected
             .set_nodelay(true)
@@ -193,7 +194,7 @@ impl Node {
         }
     }
 
-    async fn within<T, E: fmt::Display>(
+    pub(super) async fn within<T, E: fmt::Display>(
         &self,
         patience: Duration,
         doing: impl Future<Output = Result<T, E>>,

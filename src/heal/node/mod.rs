@@ -10,6 +10,7 @@ mod error;
 mod exchange;
 mod lines;
 mod points;
+mod rpc;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +50,7 @@ pub(super) use points::{PointStream, Series, Value};
 pub(super) struct Node {
     name: String,
     address: SocketAddr,
+    rpc_port: Option<u16>,
     credentials: Credentials,
     timeout: Duration,
     idle: Idle,
@@ -86,6 +88,7 @@ impl Node {
         Node {
             name,
             address,
+            rpc_port: None,
             credentials,
             timeout,
             idle: Idle::default(),

@@ -11,11 +11,13 @@
 //! The step is [noted](plan) before it begins, so each may begin any number of times. Nothing that was written since the pin has to
 //! be copied, because the target is sent it when it is taken back; so whatever appears on the source meanwhile is left to that.
 
+mod files;
 mod finished;
 mod patience;
 mod plan;
 mod points;
 mod proof;
+mod shard_tar;
 mod standing;
 mod target_schema;
 
