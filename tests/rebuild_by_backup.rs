@@ -74,7 +74,8 @@ fn fill(lab: &Lab, days: i64, bulk: usize) {
         let lines = format!(
             "types,host=a\\ b,ünï=\"x\\,y v={v},least=-9223372036854775808i,tiny=5e-324,is=true {time}\n\
              odd\\ name\\,\"with\"=equal,host=1 select=where,time\\ s=\"line\nend, \\\"quoted\\\"\" {time}\n\
-             bulk text=\"{text}\" {time}\n"
+             bulk text=\"{text}\" {time}\nspan v=1 {time}\nspan v=2 {}\n",
+            time + 10
         )
         .replace("select=where", "select=1i");
         for parameters in [
@@ -135,7 +136,7 @@ fn shards_are_copied_as_files_while_clients_write_and_no_continuous_query_runs_t
         "",
         "CREATE SUBSCRIPTION own ON telegraf.daily DESTINATIONS ALL 'http://127.0.0.1:9'",
     );
-    // In files already, so that it is deleted beside them.
+    // Into files, of which deletions are noted beside them.
     let backup = lab.folder().join("backup").display().to_string();
     let address = lab.node1.rpc_address();
     let output = run(
@@ -143,8 +144,8 @@ fn shards_are_copied_as_files_while_clients_write_and_no_continuous_query_runs_t
         &["backup", "-portable", "-host", &address, &backup],
     );
     succeeds(&output);
-    let deleted = format!("DELETE FROM bulk WHERE time = {}s", BEGIN + 4 * DAY);
-    lab.carry_out(DATABASES[1], &deleted);
+    // Between two points, so that it deletes nothing.
+    let delete = format!("DELETE FROM span WHERE time = {}s", BEGIN + 4 * DAY + 5);
     let url = lab.influx_url();
     let early = AtomicUsize::new(0);
     let work = |client: usize, over: &AtomicBool| {
@@ -158,6 +159,7 @@ fn shards_are_copied_as_files_while_clients_write_and_no_continuous_query_runs_t
                 assert_eq!(taken, 204);
                 continue;
             }
+            lab.node1.query(DATABASES[1], &delete);
             let queries = lab.node2.query("", "SHOW CONTINUOUS QUERIES").to_string();
             let is_rebuilding = status::replica(&url, 1)["status"] == "rebuilding";
             if is_rebuilding && queries.contains("early") {
@@ -199,7 +201,7 @@ fn restarted(mut lab: Lab) -> Lab {
 
 #[test]
 fn a_copy_of_files_goes_on_when_haflux_and_the_nodes_were_killed_in_the_midst_of_a_shard() {
-    let mut lab = lab(3, 150_000, ", max_rate = \"128KiB\", parallel = 1");
+    let mut lab = lab(4, 25_000, ", max_rate = \"64KiB\", parallel = 1");
     let file = lab.haflux.file().display().to_string();
     std::thread::scope(|scope| {
         let order = [&REBUILD[..], &["--config", &file]].concat();

@@ -29,7 +29,7 @@ use crate::stats::units::Count;
 /// How often a shard is tried before it is copied by its points.
 const TRIES: u32 = 3;
 
-/// Between two of them: the source may be writing what it holds in memory.
+/// Between two of them: the source may be writing what it holds in memory, or what is left where something was deleted.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// So many shards in a row that could not be had: no more are tried.
@@ -153,11 +153,16 @@ impl<'a> Files<'a> {
                     self.bytes.fetch_add(held.bytes, Ordering::Relaxed);
                     return Ok(true);
                 }
+                // InfluxDB compacts such files soon.
                 Ok(Outcome::Deleted) => {
                     reason = "what was deleted of it is in its files still".to_owned();
-                    break;
                 }
-                Err(error) => reason = error.to_string(),
+                Err(error) => {
+                    reason = error.to_string();
+                    if tries == TRIES {
+                        self.failures.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
             }
             // One that is away is waited for.
             for node in [self.source, self.target] {
@@ -170,8 +175,6 @@ impl<'a> Files<'a> {
                     () = sleep(PAUSE) => {}
                     () = self.progress.cancelled() => {}
                 }
-            } else {
-                self.failures.fetch_add(1, Ordering::Relaxed);
             }
         }
         self.tidy(numbers.target).await;
