@@ -230,6 +230,27 @@ fn a_copy_of_files_goes_on_when_haflux_and_the_nodes_were_killed_in_the_midst_of
 }
 
 #[test]
+fn a_port_for_rpc_that_leads_to_the_source_is_not_the_targets() {
+    let port = free_port();
+    let first = on_host("127.0.0.1").rpc_at(&format!("127.0.0.1:{port}"));
+    let keys = format!("rewind = \"1s\"\nheal = {{ rpc_port = {port} }}");
+    // Both are at one address, so the port there is the first one's.
+    let mut lab = Lab::start_each(first, Options::default(), Vec::new(), relay_keys(&keys));
+    fill(&lab, 1, 10);
+    lab.node2.kill9();
+    lab.node2.wipe();
+    lab.node2.restart();
+    wait_until("the second replica to be diverged", SOON, || {
+        status::replica(&lab.influx_url(), 1)["status"] == "diverged"
+    });
+    let said = lab.haflux.order(&REBUILD);
+    assert!(said.contains("are not those of two nodes"), "{said}");
+    assert_equal(&lab);
+    let databases = lab.node2.query("", "SHOW DATABASES").to_string();
+    assert!(!databases.contains("haflux"), "{databases}");
+}
+
+#[test]
 fn where_the_port_for_rpc_is_closed_points_are_copied_and_it_is_said_why() {
     let mut lab = lab(2, 10, "");
     lab.node2.restart_with(on_host("127.0.0.2"));

@@ -38,6 +38,10 @@ const MAX_FAILURES: u32 = 3;
 /// How long a target may take to drop what a copy that broke off has left, when no other follows.
 const CLEARING: Duration = Duration::from_secs(10);
 
+/// A database that the target has for a moment, so that its port for RPC is known to be its own: what is restored through that of the
+/// source would replace the source's files.
+const MARK: &str = "haflux_rebuild";
+
 /// How long the shard groups are that a target makes now, in nanoseconds, by database and policy.
 pub(super) type Lengths<'a> = HashMap<(&'a str, &'a str), Option<i64>>;
 
@@ -234,13 +238,14 @@ impl<'a> Files<'a> {
         let sent = tar.sent();
         // One file too few, if it was writing what it held in memory when it was asked.
         if source.held != sent || source.is_writing {
-            return Err(from.unreadable("the shard's files are not all that it has of it"));
+            let reason = format!("it has {} of the shard, and sent {sent}", source.held);
+            return Err(from.unreadable(reason));
         }
         into.send(&END).await?;
         into.finish().await?;
         let target = held(self.target, numbers.target).await?;
         if target.held != sent {
-            let reason = "it does not have all files of the shard";
+            let reason = format!("it has {} of the shard, and was sent {sent}", target.held);
             return Err(self.target.unreadable(reason));
         }
         self.unclear.lock().remove(&numbers.target);
@@ -309,7 +314,25 @@ async fn obstacle(
             return Ok(Some(format!("its port for RPC: {error}")));
         }
     }
-    Ok(None)
+    let mark = |verb: &str| format!("{verb} DATABASE {MARK}");
+    patience
+        .until_done(|| async { target.ask("", &mark("CREATE")).await.map(drop) })
+        .await?;
+    let knows = (
+        target.speaks_backup(MARK).await.is_ok(),
+        source.speaks_backup(MARK).await.is_ok(),
+    );
+    patience
+        .until_done(|| async { target.ask("", &mark("DROP")).await.map(drop) })
+        .await?;
+    let is_apart = knows == (true, false);
+    Ok((!is_apart).then(|| {
+        format!(
+            "the ports for RPC of {} and {} are not those of two nodes",
+            source.name(),
+            target.name()
+        )
+    }))
 }
 
 async fn release_text(node: &Node) -> Result<String, NodeError> {

@@ -4,6 +4,7 @@
 //! would be there again (`tsdb/engine/tsm1/engine.go`, `readFileFromBackup`, in 1.6.7, 1.8.10 and 1.13.2). It installs files when the
 //! tar is at its end, which is two blocks of zeros, and none if it breaks off before.
 
+use std::fmt;
 use std::io;
 
 use tar::{Builder, EntryType, Header, PaxExtensions};
@@ -51,6 +52,12 @@ pub(super) enum Step {
 pub(super) struct Held {
     pub(super) files: u64,
     pub(super) bytes: u64,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} files of {} bytes", self.files, self.bytes)
+    }
 }
 
 /// Reads a tar piece by piece.
