@@ -54,3 +54,14 @@ need_rust() {
 	# Without a network, rustup cannot fetch the version that rust-toolchain.toml names: the stable one that is here must do.
 	cargo --version >/dev/null 2>&1 || export RUSTUP_TOOLCHAIN=stable
 }
+
+# need_pythons_influxdb: InfluxDB's client for some Python that the tests find.
+need_pythons_influxdb() {
+	local python
+	# A Python that is not Debian's does not see Debian's packages.
+	python3 -c 'import influxdb' 2>/dev/null || install_missing '=python3-influxdb'
+	for python in python3 /usr/bin/python3; do
+		! "$python" -c 'import influxdb' 2>/dev/null || return 0
+	done
+	fail 'no python3 here can import influxdb'
+}
