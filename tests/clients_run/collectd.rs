@@ -57,10 +57,15 @@ LoadPlugin write_influxdb_udp
         let file = place.file("collectd.conf", &configuration);
         let process = Process::start(
             "collectd",
-            Command::new("/usr/sbin/collectd").arg("-f").arg("-C").arg(file),
+            Command::new("/usr/sbin/collectd")
+                .arg("-f")
+                .arg("-C")
+                .arg(file),
             &place.folder.join("collectd.log"),
         );
-        let socket = wait_for("collectd's socket", SOON, || UnixStream::connect(&socket).ok());
+        let socket = wait_for("collectd's socket", SOON, || {
+            UnixStream::connect(&socket).ok()
+        });
         Collectd {
             _process: process,
             socket: BufReader::new(socket),

@@ -85,17 +85,25 @@ impl Client for InfluxCommand {
         }
         for point in number * INSERTED..(number + 1) * INSERTED {
             let second = point * 1_000_000_000;
-            seen.push(self.execute(&format!("INSERT tree,kind=oak height={point},old=true {second}")));
+            seen.push(self.execute(&format!(
+                "INSERT tree,kind=oak height={point},old=true {second}"
+            )));
             seen.push(self.execute("SELECT count(height), last(height) FROM tree"));
         }
-        let week = format!("CREATE RETENTION POLICY week{number} ON shell DURATION INF REPLICATION 1");
+        let week =
+            format!("CREATE RETENTION POLICY week{number} ON shell DURATION INF REPLICATION 1");
         seen.push(self.execute(&week));
-        seen.push(self.execute(&format!("INSERT INTO week{number} tree,kind=fir height=1 4000")));
+        seen.push(self.execute(&format!(
+            "INSERT INTO week{number} tree,kind=fir height=1 4000"
+        )));
         seen.push(self.execute(&format!("SELECT * FROM week{number}.tree")));
         seen.push(self.execute("INSERT tree,kind=bad height= 1"));
         seen.push(self.execute("INSERT tree,kind=oak height=\"high\" 1000000000"));
         seen.push(self.execute("SELECT * FROM"));
-        seen.push(self.execute(&format!("DELETE FROM tree WHERE time = {}s", number * INSERTED)));
+        seen.push(self.execute(&format!(
+            "DELETE FROM tree WHERE time = {}s",
+            number * INSERTED
+        )));
         seen.push(self.execute("SELECT * FROM tree"));
         seen.push(self.import(number));
         seen.push(self.execute("SELECT count(v) FROM imported..line"));

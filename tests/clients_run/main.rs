@@ -51,6 +51,7 @@ fn the_influx_command() {
 }
 
 #[test]
+#[ignore = "a remote_read that is under way when its node ends gets 502: docs/versions.md; scripts/soak --run clients"]
 fn prometheus_writes_and_reads() {
     let begin = prometheus::begin();
     compare(&["prom"], |place| Prometheus::start(begin, place));
@@ -126,7 +127,10 @@ fn telegraf_reads_haproxys_statistics() {
                 "SELECT count(status) FROM haproxy WHERE sv = '{server}' AND status = '{status}'"
             );
             let answer = lab.node1.query("telegraf", &statement);
-            assert!(answer["results"][0]["series"].is_array(), "{server} {status}: {answer}");
+            assert!(
+                answer["results"][0]["series"].is_array(),
+                "{server} {status}: {answer}"
+            );
         }
     }
 }

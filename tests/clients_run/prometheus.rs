@@ -98,7 +98,9 @@ impl Running {
         let new = log.get(self.told..).unwrap_or_default();
         self.told = log.len();
         let marked = |line: &str| {
-            let at = line.find("level=warn").or_else(|| line.find("level=error"))?;
+            let at = line
+                .find("level=warn")
+                .or_else(|| line.find("level=error"))?;
             line.get(at..).map(str::to_owned)
         };
         new.lines().filter_map(marked).collect()

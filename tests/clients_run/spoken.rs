@@ -21,7 +21,12 @@ pub struct Spoken {
 
 impl Spoken {
     /// Starts `program`, with its script and the environment that it wants: it is told the place, the user and the password.
-    pub fn start(program: &str, script: &str, environment: &[(&str, &str)], place: &Place) -> Spoken {
+    pub fn start(
+        program: &str,
+        script: &str,
+        environment: &[(&str, &str)],
+        place: &Place,
+    ) -> Spoken {
         let (host, port) = place.host_and_port();
         let mut child = Command::new(program)
             .args([script, host, port, NAME, PASSWORD])

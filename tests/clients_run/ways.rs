@@ -42,6 +42,10 @@ const PHASES: [Trouble; 7] = [
     Trouble::Return(0),
 ];
 
+/// What a client says of an answer that had begun when its node was killed. Such a read is not asked again elsewhere
+/// (docs/statements.md), and Flux in 1.8 takes its time between the begin of an answer and its end.
+const BROKEN_OFF: &str = "Response ended prematurely";
+
 /// A node that nothing happens to.
 struct Alone {
     node: Influxd,
@@ -68,7 +72,11 @@ impl Alone {
         let udp_port = free_udp_port();
         let options = options()
             .set("[udp]", "enabled", "true")
-            .set("[udp]", "bind-address", &format!("\"127.0.0.1:{udp_port}\""))
+            .set(
+                "[udp]",
+                "bind-address",
+                &format!("\"127.0.0.1:{udp_port}\""),
+            )
             .set("[udp]", "database", "\"udp\"")
             .set("[udp]", "precision", "\"ms\"")
             .set("[udp]", "batch-timeout", "\"100ms\"");
@@ -138,7 +146,10 @@ pub fn compare<C: Client>(databases: &[&str], start: impl Fn(&Place) -> C + Sync
         let mut client = start(&place_of(&lab));
         let seen = go_through(&mut lab, |number| client.phase(number));
         let alone = alone.join();
-        (alone.unwrap_or_else(|panic| resume_unwind(panic)), (lab, seen))
+        (
+            alone.unwrap_or_else(|panic| resume_unwind(panic)),
+            (lab, seen),
+        )
     });
 
     assert_seen(&seen_alone, &seen);
@@ -225,8 +236,10 @@ fn assert_seen(alone: &[Vec<String>], through: &[Vec<String>]) {
         for step in 0..length {
             let of = |seen: &[String]| seen.get(step).unwrap_or(&nothing).clone();
             let (alone, through) = (of(alone), of(through));
-            if alone != through {
-                let trouble = PHASES[number];
+            let trouble = PHASES[number];
+            if matches!(trouble, Trouble::Kill(_)) && through.contains(BROKEN_OFF) {
+                println!("phase {number}: {through}");
+            } else if alone != through {
                 wrong.push(format!(
                     "phase {number} ({trouble:?})\n  - {alone}\n  + {through}"
                 ));
