@@ -51,7 +51,6 @@ fn the_influx_command() {
 }
 
 #[test]
-#[ignore = "a remote_read that is under way when its node ends gets 502: docs/versions.md; scripts/soak --run clients"]
 fn prometheus_writes_and_reads() {
     let begin = prometheus::begin();
     compare(&["prom"], |place| Prometheus::start(begin, place));
