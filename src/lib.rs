@@ -15,6 +15,7 @@ pub mod control;
 pub(crate) mod durable_file;
 pub mod heal;
 pub(crate) mod http_response;
+pub mod identity;
 pub mod import;
 pub mod influx;
 pub mod inherited;

@@ -5,7 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use crate::config::model::{
     AccessRule, Ack, AllOf, Backend, Balance, Check, Condition, Config, ForwardedHeader, Frontend,
     HeaderEdit, LogFormat, LogLines, LogTarget, OnUnavailable, Pattern, PoolServer, Probe,
-    Redirect, RedirectTo, Relay, RequestAction, Server, SourceRules, SyncPolicy, Target, Test, Udp,
+    Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules, SyncPolicy, Target,
+    Test, Udp,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
@@ -61,6 +62,12 @@ fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Resul
     writeln!(f, "process")?;
     if journals {
         writeln!(f, "    journal in {}", server.data_dir.display())?;
+    }
+    if let Some(RunAs { user, group }) = &server.run_as {
+        match group {
+            Some(group) => writeln!(f, "    becomes user {user}, group {group}")?,
+            None => writeln!(f, "    becomes user {user}")?,
+        }
     }
     writeln!(
         f,

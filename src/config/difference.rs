@@ -248,6 +248,7 @@ fn facts(config: &Config) -> Vec<Fact> {
 fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>) {
     let Server {
         data_dir,
+        run_as,
         threads,
         log_level,
         access_log,
@@ -276,6 +277,9 @@ fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>)
             },
     } = server;
     section.fixed("data_dir", data_dir);
+    let run_as = run_as.as_ref();
+    section.fixed("user", run_as.map(|run_as| &run_as.user));
+    section.fixed("group", run_as.and_then(|run_as| run_as.group.as_ref()));
     section.fixed("threads", threads);
     section.taken("log_level", log_level);
     section.taken("access_log", access_log);

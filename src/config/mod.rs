@@ -4,7 +4,7 @@
 //!
 //! 1. *Read*: [`Config::load`] reads at most [`MAX_FILE_SIZE`] bytes; the file's ending says which format it is in.
 //! 2. *Parse*: `from_toml` and `from_yaml` turn the text into one tree (`tree`) in which every key and value knows its
-//!    line and column. `environment` then replaces `${NAME}` in its texts. From here on the two formats are the same.
+//!    line and column. `environment` then replaces `${NAME}` and `${file:…}` in its texts. From here on the two formats are the same.
 //! 3. *Decode*: `decode` reads the tree table by table, through the readers of `field`, which know durations, sizes,
 //!    addresses and the like (`units`, `address`).
 //! 4. *Resolve*: names become positions in [`Config`], and what concerns several tables is checked: names taken twice,
@@ -18,9 +18,11 @@
 //! - No input makes it panic, run away or grow without bound: files, nesting, YAML aliases and what the environment puts
 //!   in have limits.
 //! - What came from the environment is never printed: messages show the text as it stands in the file. (The one exception
-//!   is a `data_dir` that cannot be used: which folder it was is the message.)
-//! - Parsing touches nothing but its arguments. What can only be known from the machine is asked by [`Config::load`] alone: can the
-//!   journal's folder be written ([`Config::check_paths`]), are password files there, and certificates?
+//!   is a `data_dir` that cannot be used: which folder it was is the message.) What came from a file is a secret: only keys take it
+//!   whose values nobody is shown.
+//! - Parsing touches nothing but its arguments and the files with secrets that they name. What can only be known from the machine is
+//!   asked by [`Config::load`] alone: can the journal's folder be written, and by nobody else ([`Config::check_paths`]), are
+//!   password files there, and certificates, and who can read them?
 
 pub(crate) mod address;
 mod data_dir;
@@ -35,9 +37,11 @@ mod key_path;
 pub(crate) mod log_parts;
 pub mod model;
 mod password_file;
+mod secret_files;
 mod stats_user;
 mod suggest;
 mod tree;
+mod trusted_path;
 pub mod units;
 
 #[cfg(test)]
@@ -56,7 +60,9 @@ pub use password_file::{PasswordFileError, read as read_password};
 pub(crate) use suggest::nearest;
 
 use error::{Origin, Sink};
+use model::RunAs;
 
+use crate::identity::{Identity, IdentityError};
 use crate::tls::Acceptor;
 
 /// The largest configuration file that is read, in bytes: 1 MiB.
@@ -157,15 +163,31 @@ impl Config {
     }
 
     /// Checks what only the machine knows: with a relay, the journal's folder must exist or be creatable, and be
-    /// writable. Leaves nothing behind.
+    /// writable for `identity`; and for nobody else, wherever it is used. Leaves nothing behind.
     ///
     /// # Errors
     /// What went wrong, and with which folder.
-    pub fn check_paths(&self) -> Result<(), DataDirError> {
+    pub fn check_paths(&self, identity: &Identity) -> Result<(), DataDirError> {
+        let data_dir = &self.server.data_dir;
         if self.relays.is_empty() {
-            return Ok(());
+            return match data_dir.is_dir() {
+                true => data_dir::check_trust(data_dir, identity),
+                false => Ok(()),
+            };
         }
-        data_dir::probe(&self.server.data_dir)
+        data_dir::check_trust(data_dir, identity)?;
+        data_dir::probe(data_dir, identity)
+    }
+
+    /// Whom haflux runs as once its sockets are bound.
+    ///
+    /// # Errors
+    /// This machine does not know the user or the group of the configuration.
+    pub fn identity(&self) -> Result<Identity, IdentityError> {
+        match &self.server.run_as {
+            Some(RunAs { user, group }) => Identity::named(user, group.as_deref()),
+            None => Identity::current(),
+        }
     }
 }
 
@@ -193,22 +215,39 @@ fn read_text(
     let decode::Decoded {
         config,
         data_dir,
+        run_as,
         password_files,
         tls,
     } = decode::decode(&root, &sink);
     if asks_machine {
-        if let Some(origin) = data_dir
-            && let Err(error) = config.check_paths()
-        {
-            sink.report_from(&origin, Problem::DataDir(error));
-        }
-        for (path, origin) in password_files {
-            if let Err(error) = read_password(&path) {
-                sink.report_from(&origin, Problem::PasswordFile(error));
+        match (config.identity(), data_dir) {
+            (Ok(identity), Some(origin)) => {
+                if let Err(error) = config.check_paths(&identity) {
+                    sink.report_from(&origin, Problem::DataDir(error));
+                }
             }
+            (Ok(_), None) => {}
+            (Err(error), _) => {
+                let origin = run_as.unwrap_or_else(|| Origin::file(file_name));
+                sink.report_from(&origin, Problem::Identity(error));
+            }
+        }
+        let whole = Origin::file(file_name);
+        secret_files::warn_of_configuration(Path::new(file_name), &whole, &sink);
+        for (path, origin) in password_files {
+            match read_password(&path) {
+                Ok(_) => secret_files::warn_of(&path, &origin, &sink),
+                Err(error) => sink.report_from(&origin, Problem::PasswordFile(error)),
+            }
+        }
+        for path in sink.secret_files() {
+            secret_files::warn_of(&path, &whole, &sink);
         }
         for (tls, origin) in tls {
             check_certificates(&tls, &origin, &sink);
+            for files in &tls.certificates {
+                secret_files::warn_of(&files.key, &origin, &sink);
+            }
         }
     }
     let warnings = sink.finish()?;

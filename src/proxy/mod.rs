@@ -85,6 +85,7 @@ use tokio::sync::watch;
 
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::config::model::Frontend;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
 use crate::inherited::Inherited;
@@ -381,4 +382,12 @@ impl Proxy {
     pub fn in_flight(&self) -> InFlight {
         self.shared.load().in_flight.clone()
     }
+}
+
+/// Binds every address of `frontends` that was not handed over, without listening on it; [`Proxy::bind`] takes them from `inherited`.
+///
+/// # Errors
+/// The first address that cannot be had.
+pub fn reserve(frontends: &[Frontend], inherited: &mut Inherited) -> Result<(), BindError> {
+    BoundListeners::reserve(frontends, inherited)
 }

@@ -48,6 +48,8 @@ pub(super) struct Decoded {
     pub(super) config: Config,
     /// Where `data_dir` is set, or would be, unless it is set wrongly.
     pub(super) data_dir: Option<Origin>,
+    /// Where `user` is set.
+    pub(super) run_as: Option<Origin>,
     /// Files with passwords, and where they are named.
     pub(super) password_files: Vec<(PathBuf, Origin)>,
     /// Tables that name certificates, and where they stand.
@@ -61,6 +63,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
         return Decoded {
             config: empty(),
             data_dir: None,
+            run_as: None,
             password_files: Vec::new(),
             tls: Vec::new(),
         };
@@ -68,6 +71,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
     let server::Decoded {
         mut server,
         data_dir,
+        run_as,
         metrics,
     } = server::decode(&top, sink);
     server.log.targets = log::targets(&top);
@@ -116,6 +120,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
     Decoded {
         config,
         data_dir,
+        run_as,
         password_files,
         tls,
     }

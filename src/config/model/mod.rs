@@ -88,6 +88,8 @@ pub struct Server {
     /// `data_dir`: the folder of the journals, an absolute path. Needed (and writable) when there is a relay. Default
     /// `/var/lib/haflux`.
     pub data_dir: PathBuf,
+    /// `user` and `group`: whom haflux becomes once its sockets are bound. Default: it stays who started it.
+    pub run_as: Option<RunAs>,
     /// `threads`: worker threads that serve requests. Default: the number of cores.
     pub threads: usize,
     /// `log_level`: how much is logged. Default `info`.
@@ -113,6 +115,15 @@ pub struct Server {
     /// `max_query_parameters`, `max_query_length`, `max_query_statements`, `max_query_terms`, `max_query_depth`: the most that a
     /// request with a query may hold; past one 400.
     pub query_limits: Limits,
+}
+
+/// `user` and `group` of `[server]`, each a name or a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunAs {
+    /// `user`.
+    pub user: String,
+    /// `group`. Default: the user's own.
+    pub group: Option<String>,
 }
 
 impl Server {

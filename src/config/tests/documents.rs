@@ -18,6 +18,7 @@ fn the_examples_are_right() {
     let [
         short,
         server,
+        run_as,
         log,
         frontend,
         tls,
@@ -25,6 +26,7 @@ fn the_examples_are_right() {
         backend,
         udp,
         _environment,
+        _secrets,
     ] = blocks("toml")[..]
     else {
         panic!("the TOML examples of the reference")
@@ -39,7 +41,7 @@ servers = [{ name = "a", address = "10.0.2.2:3000" }]
 name = "closed_back"
 servers = [{ name = "a", address = "10.0.2.2:3001" }]
 "#;
-    let with_tls = toml(&[tls, relay, backend].concat());
+    let with_tls = toml(&[run_as, tls, relay, backend].concat());
     assert!(with_tls.unwrap().config.frontends[0].tls.is_some());
     let whole = toml(&[server, log, frontend, relay, backend, udp, others].concat());
     assert!(

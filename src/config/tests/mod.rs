@@ -6,7 +6,9 @@ mod edge;
 mod limits;
 mod properties;
 mod ready;
+mod secrets;
 mod tls;
+mod trust;
 mod values;
 
 use crate::config::{Config, Errors, Format, Loaded};

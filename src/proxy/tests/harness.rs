@@ -143,6 +143,7 @@ pub(crate) fn plain(servers: Vec<PoolServer>) -> Config {
     Config {
         server: Server {
             data_dir: PathBuf::new(),
+            run_as: None,
             threads: 1,
             log_level: log::LevelFilter::Info,
             access_log: true,
