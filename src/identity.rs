@@ -5,7 +5,8 @@
 //! - [`Identity::take_on`] changes all threads of the process and keeps no way back: real, effective and saved ids are all set, and
 //!   that the old ones are gone is tried out. Linux takes the capabilities away with them, and lets nobody of that user look
 //!   into the process or its core dumps.
-//! - A process that has [forbidden itself new privileges](forbid_new_privileges) gets none by what it executes.
+//! - A thread that has [forbidden itself new privileges](forbid_new_privileges) gets none by what it executes, and neither do
+//!   those that it starts. The allocator's threads are there before; they execute nothing.
 
 use std::ffi::{CString, NulError};
 use std::fs;
@@ -151,6 +152,21 @@ impl Identity {
         self.group == group || self.others.contains(&group)
     }
 
+    /// Finds out whether the process could be this user.
+    ///
+    /// # Errors
+    /// It is somebody else, and was not started by root.
+    pub fn check_start(&self) -> Result<(), IdentityError> {
+        let current = geteuid();
+        if self.is_taken_on() || current.is_root() {
+            return Ok(());
+        }
+        Err(IdentityError::NotRoot {
+            current: current.as_raw(),
+            wanted: self.user(),
+        })
+    }
+
     /// Whether the process is this user already.
     pub fn is_taken_on(&self) -> bool {
         geteuid() == self.user
@@ -161,15 +177,9 @@ impl Identity {
     /// # Errors
     /// It was not started by root, or the operating system refuses. The process must end then: it may be half changed.
     pub fn take_on(&self) -> Result<(), IdentityError> {
+        self.check_start()?;
         if self.is_taken_on() {
             return Ok(());
-        }
-        let current = geteuid();
-        if !current.is_root() {
-            return Err(IdentityError::NotRoot {
-                current: current.as_raw(),
-                wanted: self.user(),
-            });
         }
         let groups = match &self.name {
             Some(name) => initgroups(name, self.group),

@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine;
@@ -46,9 +47,14 @@ impl Planted {
             .0
             .iter()
             .fold(text.to_owned(), |text, (place, secret)| {
+                let encoded = percent_encoded(secret);
                 text.replace(&format!("{{{place}}}"), secret)
+                    .replace(&format!("{{%{place}}}"), &encoded)
             });
-        assert!(!filled.contains("{S_"), "{filled}");
+        assert!(
+            !filled.contains("{S_") && !filled.contains("{%"),
+            "{filled}"
+        );
         filled
     }
 
@@ -67,11 +73,15 @@ impl Planted {
     }
 }
 
+fn percent_encoded(text: &str) -> String {
+    query_string(&[("", text)])
+        .trim_start_matches('=')
+        .to_owned()
+}
+
 /// How a secret may be written. Of base64 what does not depend on what stands before and behind it.
 fn forms(secret: &str) -> Vec<(&'static str, String)> {
-    let percent = query_string(&[("", secret)])
-        .trim_start_matches('=')
-        .to_owned();
+    let percent = percent_encoded(secret);
     let hexadecimal = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     let numbers: Vec<String> = secret.bytes().map(|byte| byte.to_string()).collect();
     let mut forms = vec![
@@ -279,13 +289,13 @@ fn requests(planted: &Planted) -> Vec<Vec<u8>> {
     ));
     requests.push(secrets_in_headers(
         planted,
-        "GET http://u:{S_USERINFO}@x/query",
+        "GET http://u:{%S_USERINFO}@x/query",
         &basic,
         "",
     ));
     requests.push(secrets_in_headers(
         planted,
-        "GET http://u:{S_USERINFO}@x:y:z/\u{1}",
+        "GET http://u:{%S_USERINFO}@x:y:z/\u{1}",
         &basic,
         "",
     ));
@@ -340,9 +350,19 @@ impl Said {
         self.0.push((whence.into(), what.into()));
     }
 
-    /// What a command prints, on both of its outputs.
-    fn command(&mut self, haflux: &Haflux, arguments: &[&str]) -> String {
-        let output = haflux.told(arguments);
+    /// What a command prints of the configuration in `haflux`, on both of its outputs.
+    fn command(
+        &mut self,
+        haflux: &Haflux,
+        environment: &[(String, String)],
+        arguments: &[&str],
+    ) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_haflux"));
+        command.args(arguments).arg("--config").arg(haflux.file());
+        let output = command
+            .envs(environment.iter().cloned())
+            .output()
+            .expect("haflux");
         let said = [output.stdout, output.stderr].concat();
         self.add(format!("haflux {}", arguments.join(" ")), said.clone());
         String::from_utf8_lossy(&said).into_owned()
@@ -420,12 +440,12 @@ fn nothing_that_haflux_writes_shows_a_secret() {
         }
     }
     wait_until("dead letters", SOON, || {
-        said.command(&haflux, &["dead-letters", "list"])
+        said.command(&haflux, &environment, &["dead-letters", "list"])
             .contains("two")
     });
 
     // The commands of people. The control socket answers most of them.
-    let letters = said.command(&haflux, &["dead-letters", "list"]);
+    let letters = said.command(&haflux, &environment, &["dead-letters", "list"]);
     let ids = letters
         .lines()
         .skip(1)
@@ -433,9 +453,13 @@ fn nothing_that_haflux_writes_shows_a_secret() {
     let ids: Vec<String> = ids.map(str::to_owned).collect();
     assert!(ids.len() > 3, "{letters}");
     for id in ids.iter().take(8) {
-        said.command(&haflux, &["dead-letters", "show", id]);
+        said.command(&haflux, &environment, &["dead-letters", "show", id]);
     }
-    let records = said.command(&haflux, &["journal", "inspect", "--records", ".."]);
+    let records = said.command(
+        &haflux,
+        &environment,
+        &["journal", "inspect", "--records", ".."],
+    );
     let numbers = records
         .lines()
         .skip(1)
@@ -443,7 +467,11 @@ fn nothing_that_haflux_writes_shows_a_secret() {
     let numbers: Vec<String> = numbers.map(str::to_owned).collect();
     assert!(numbers.len() > 10, "{records}");
     for number in numbers.iter().take(40) {
-        said.command(&haflux, &["journal", "inspect", "--show", number]);
+        said.command(
+            &haflux,
+            &environment,
+            &["journal", "inspect", "--show", number],
+        );
     }
     for arguments in [
         &["status"][..],
@@ -459,9 +487,9 @@ fn nothing_that_haflux_writes_shows_a_secret() {
         &["dead-letters", "replay", "all"],
         &["compare"],
     ] {
-        said.command(&haflux, arguments);
+        said.command(&haflux, &environment, arguments);
     }
-    let url = planted.fill("http://u:{S_USERINFO}@127.0.0.1:1/ping?p={S_PARAMETER}");
+    let url = planted.fill("http://u:{%S_USERINFO}@127.0.0.1:1/ping?p={S_PARAMETER}");
     let output = Haflux::command(&["ping", "--url", &url]);
     said.add("haflux ping", [output.stdout, output.stderr].concat());
 
@@ -508,18 +536,8 @@ fn nothing_that_haflux_writes_shows_a_secret() {
             .collect();
         fs::write(haflux.file(), &before).expect("the configuration");
         haflux.edit(&changes);
-        let file = haflux.file().to_str().expect("a plain name").to_owned();
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_haflux"));
-        let output = command
-            .args(["check", "--config", &file])
-            .envs(environment.clone())
-            .output()
-            .expect("haflux");
-        said.add(
-            format!("check {changes:?}").replace(|c| c == '{', "("),
-            [output.stdout, output.stderr].concat(),
-        );
-        said.command(haflux, &["reload", "--dry-run"])
+        said.command(haflux, &environment, &["check"]);
+        said.command(haflux, &environment, &["reload", "--dry-run"])
     };
     let same = check(&mut said, &haflux, &[]);
     assert!(same.contains("runs by already"), "{same}");
@@ -582,7 +600,7 @@ fn nothing_that_haflux_writes_shows_a_secret() {
         check(&mut said, &haflux, &changes);
     }
     fs::write(haflux.file(), &before).expect("the configuration");
-    said.command(&haflux, &["reload"]);
+    said.command(&haflux, &environment, &["reload"]);
     haflux.terminate();
 
     // Files.

@@ -35,6 +35,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, RunError> {
     let mut inherited = Inherited::from_environment();
     let acceptors = build_acceptors(config)?;
     let identity = config.identity()?;
+    identity.check_start()?;
     if !config.relays.is_empty() {
         create_data_dir(&config.server.data_dir, &identity)?;
     }
