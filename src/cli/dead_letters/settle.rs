@@ -12,6 +12,7 @@ use crate::cli::place::Chosen;
 use crate::cli::text;
 use crate::config::model::ServerAddress;
 use crate::relay::dead_letters::{Claim, ClaimError, FoundLetter, LetterError, LetterId};
+use crate::relay::record::reason::without_secrets;
 use crate::relay::replay::{ReplayError, Replayed, replay as send};
 
 /// For the question for an address.
@@ -163,6 +164,7 @@ async fn replay_one(chosen: &Chosen, letter: &FoundLetter) -> Result<String, Fai
             dropped.map_or("some points".to_owned(), |count| format!("{count} points"))
         ),
         Replayed::Refused { status, reason } => {
+            let reason = without_secrets(&reason, &record);
             return Err(Failure::Refused { status, reason });
         }
     };

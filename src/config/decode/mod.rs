@@ -25,10 +25,10 @@ pub(super) use frontend::METRICS_NAME;
 
 use std::path::PathBuf;
 
-use super::error::{Origin, Sink};
+use super::error::{Origin, Problem, Sink, Suggestion};
 use super::field::{Field, Keys, Table};
 use super::model::{Config, Tls};
-use super::tree::{Node, Text};
+use super::tree::{Node, Text, quote};
 
 /// The tables at the top of a file.
 const TOP: Keys = Keys::of(&["server", "log", "frontend", "relay", "backend", "udp"]);
@@ -170,7 +170,15 @@ fn path_and_query(field: &Field<'_>) -> Option<String> {
         && !text.value.contains('#')
         && text.value.parse::<http::uri::PathAndQuery>().is_ok();
     if !sound {
-        field.expected(EXPECTED);
+        match text.raw.split_once('?') {
+            // A query may hold a password.
+            Some((path, _)) => field.report(Problem::Expected {
+                expected: EXPECTED.to_owned(),
+                found: quote(&format!("{path}?…")),
+                suggestion: Suggestion(None),
+            }),
+            None => field.expected(EXPECTED),
+        }
         return None;
     }
     Some(text.value.clone())

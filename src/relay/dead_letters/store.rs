@@ -13,6 +13,7 @@ use super::folder::LetterFolder;
 use super::header::{LetterHeader, shorten};
 use super::id::LetterId;
 use crate::relay::record::change::Change;
+use crate::relay::record::reason::without_secrets;
 use crate::relay::record::write::FieldTooLong;
 use crate::stats::units::Moment;
 
@@ -314,7 +315,7 @@ impl Shared {
             sequence,
             time: Moment::new(time, time).to_string(),
             status,
-            reason: shorten(reason),
+            reason: shorten(without_secrets(&reason, &record)),
             statement: None,
             database: record.database().unwrap_or_default().to_owned(),
             retention_policy: String::new(),
