@@ -370,6 +370,11 @@ pub enum Notice {
     /// A certificate that is valid for a short time.
     #[error("the certificate in {file} expires in {days} days")]
     CertificateExpires { file: String, days: u64 },
+    /// Root asks about a folder that belongs to whom haflux runs as.
+    #[error(
+        "{path} belongs to {user}, so this is what haflux finds that runs as {user}; one that runs as root does not start"
+    )]
+    CheckedForOwner { path: String, user: String },
     /// A file with a secret that others can read.
     #[error(
         "{file} holds a secret, and everybody on this machine can read it: \"chmod o-rwx {file}\""

@@ -49,6 +49,7 @@ mod tests;
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -62,7 +63,7 @@ pub(crate) use suggest::nearest;
 use error::{Origin, Sink};
 use model::RunAs;
 
-use crate::identity::{Identity, IdentityError};
+use crate::identity::{Identity, IdentityError, name_of_user};
 use crate::tls::Acceptor;
 
 /// The largest configuration file that is read, in bytes: 1 MiB.
@@ -116,7 +117,15 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the file, at once.
     pub fn load(path: &Path) -> Result<Loaded, Errors> {
-        Config::load_file(path, true)
+        Config::load_file(path, Asked::AsToRun)
+    }
+
+    /// The same for somebody who only wants to know. Root may ask on behalf of the user to whom `data_dir` belongs, with a warning.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, at once.
+    pub fn load_to_check(path: &Path) -> Result<Loaded, Errors> {
+        Config::load_file(path, Asked::AsToCheck)
     }
 
     /// The same without asking the machine: for commands that only look, on a disk that may be full, read-only or ill.
@@ -124,10 +133,10 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the file, at once.
     pub fn load_unprobed(path: &Path) -> Result<Loaded, Errors> {
-        Config::load_file(path, false)
+        Config::load_file(path, Asked::Nothing)
     }
 
-    fn load_file(path: &Path, asks_machine: bool) -> Result<Loaded, Errors> {
+    fn load_file(path: &Path, asked: Asked) -> Result<Loaded, Errors> {
         let name = path.display().to_string();
         let whole_file = |problem| Errors::from(Origin::file(&name).locate(problem));
         let format = Format::of(path).ok_or_else(|| whole_file(Problem::UnknownFormat))?;
@@ -145,7 +154,7 @@ impl Config {
             whole_file(Problem::NotUtf8 { line })
         })?;
         let environment = |variable: &str| std::env::var(variable).ok();
-        read_text(&text, format, &name, &environment, asks_machine)
+        read_text(&text, format, &name, &environment, asked)
     }
 
     /// Checks a configuration that is already in memory, and nothing outside of it. `file_name` is what errors call it;
@@ -159,7 +168,7 @@ impl Config {
         file_name: &str,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Loaded, Errors> {
-        read_text(text, format, file_name, environment, false)
+        read_text(text, format, file_name, environment, Asked::Nothing)
     }
 
     /// Checks what only the machine knows: with a relay, the journal's folder must exist or be creatable, and be
@@ -191,12 +200,31 @@ impl Config {
     }
 }
 
+/// What the machine is asked about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Nothing,
+    AsToRun,
+    AsToCheck,
+}
+
+/// The user to whom `data_dir` belongs, if that is another one than root, who asks.
+fn owner_in_place_of_root(config: &Config, identity: &Identity) -> Option<Identity> {
+    if config.server.run_as.is_some() || identity.user() != 0 {
+        return None;
+    }
+    let found = std::fs::metadata(&config.server.data_dir).ok()?;
+    let (user, group) = (found.uid().to_string(), found.gid().to_string());
+    // Root itself is no user that haflux could become.
+    Identity::named(&user, Some(&group)).ok()
+}
+
 fn read_text(
     text: &str,
     format: Format,
     file_name: &str,
     environment: &dyn Fn(&str) -> Option<String>,
-    asks_machine: bool,
+    asked: Asked,
 ) -> Result<Loaded, Errors> {
     let sink = Sink::new(file_name);
     if text.len() as u64 > MAX_FILE_SIZE {
@@ -219,9 +247,17 @@ fn read_text(
         password_files,
         tls,
     } = decode::decode(&root, &sink);
-    if asks_machine {
+    if asked != Asked::Nothing {
         match (config.identity(), data_dir) {
-            (Ok(identity), Some(origin)) => {
+            (Ok(mut identity), Some(origin)) => {
+                if asked == Asked::AsToCheck
+                    && let Some(owner) = owner_in_place_of_root(&config, &identity)
+                {
+                    let (user, path) = (name_of_user(owner.user()), &config.server.data_dir);
+                    let path = path.display().to_string();
+                    sink.warn_from(&origin, Notice::CheckedForOwner { path, user });
+                    identity = owner;
+                }
                 if let Err(error) = config.check_paths(&identity) {
                     sink.report_from(&origin, Problem::DataDir(error));
                 }

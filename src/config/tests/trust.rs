@@ -108,6 +108,15 @@ fn what_belongs_to_somebody_else_is_refused() {
         );
         chown(place, Some(0), None).unwrap();
     }
+    // Root may ask for whom the folder belongs to.
+    chown(&data, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    let checked = Config::load_to_check(&folder.join("haflux.toml")).unwrap();
+    let warnings = format!("{}", checked.warnings[0]);
+    assert!(
+        warnings.contains("belongs to nobody, so this is what haflux finds that runs as nobody"),
+        "{warnings}"
+    );
+    chown(&data, Some(0), Some(0)).unwrap();
     chown(&above, None, Some(SOMEBODY)).unwrap();
     mode(&above, 0o775);
     let wrong = said(folder, &data, "");
