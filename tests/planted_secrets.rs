@@ -1,8 +1,8 @@
 //! Secrets of every kind are planted wherever haflux is given some, and everything that it writes is read for each of them: plain,
 //! percent-encoded, in base64 and in hexadecimal.
 //!
-//! Two kinds of files are not read, because they must hold what they hold: the journal's segments with the dead letters, which are
-//! sent to nodes again, and the configuration itself. That nobody but their owner can read them is looked at in their place.
+//! Two kinds of files are not read, because they must hold what they hold: the journal's segments and cursors with the dead letters,
+//! from which nodes are sent and asked again, and the configuration itself. That nobody but their owner can read them is looked at in their place.
 
 mod support;
 
