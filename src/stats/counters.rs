@@ -13,7 +13,7 @@ use super::outages::Outages;
 use super::rate::Rate;
 use super::sharded::Sharded;
 use super::times::{Average, Histogram, Latency};
-use super::tls::TlsStats;
+use super::tls::{ServerTlsStats, TlsStats};
 
 /// A number that only grows. A clone is the same number.
 #[derive(Debug, Default, Clone)]
@@ -389,6 +389,8 @@ pub struct ServerStats {
     pub outages: Arc<Outages>,
     /// The last check.
     pub last_check: Arc<ArcSwapOption<LastCheck>>,
+    /// TLS towards it.
+    pub tls: ServerTlsStats,
 }
 
 impl ServerStats {

@@ -38,4 +38,7 @@ pub(crate) mod tests;
 pub use admin_state::AdminState;
 pub use counters::*;
 pub use server_handle::ServerHandle;
-pub use tls::{CERTIFICATE_ENDS_SOON, CertificateStats, HandshakeFailure, TlsStats};
+pub use tls::{
+    CERTIFICATE_ENDS_SOON, CertificateStats, HandshakeFailure, ServerHandshakeFailure,
+    ServerTlsStats, TlsStats,
+};

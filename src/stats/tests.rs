@@ -73,7 +73,16 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
         check_failures: Counter::default(),
         outages: Arc::default(),
         last_check: Arc::default(),
+        tls: ServerTlsStats::default(),
     };
+    let own = CertificateStats {
+        file: "/etc/haflux/own.pem".to_owned(),
+        names: vec!["haflux.example.org".to_owned()],
+        not_after: now() + Duration::from_secs(90 * 24 * 60 * 60),
+    };
+    server.tls.certificate.store(Some(Arc::new(own)));
+    server.tls.handshakes.add(12);
+    server.tls.count_failure(ServerHandshakeFailure::Expired);
     match status {
         ServerStatus::NoCheck | ServerStatus::Drain | ServerStatus::Maint => {}
         ServerStatus::Up => server.last_check.store(Some(Arc::new(LastCheck {

@@ -37,6 +37,7 @@ pub fn groups() -> &'static [Box<dyn Group>] {
             Box::new(proxy::certificates()),
             Box::new(proxy::backends()),
             Box::new(proxy::servers()),
+            Box::new(proxy::own_certificates()),
             Box::new(relay::relays()),
             Box::new(relay::replicas()),
             Box::new(relay::lanes()),

@@ -280,7 +280,72 @@ impl HandshakeFailuresView {
     }
 }
 
-/// A certificate that clients are shown.
+/// TLS towards one server.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ServerTlsView {
+    /// Whether new connections to it are inside TLS.
+    pub is_spoken: bool,
+    /// Handshakes that made a connection.
+    pub handshakes: Count,
+    /// Of those, the ones that went on with an earlier session.
+    pub resumed: Count,
+    /// Those that made none, by the reason.
+    pub failures: ServerHandshakeFailuresView,
+    /// What it is shown if it asks for a certificate: one at most.
+    pub certificates: Vec<CertificateView>,
+}
+
+/// Handshakes with a server that made no connection, by the reason.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "`ServerHandshakeFailure` says what each of them is"
+)]
+pub struct ServerHandshakeFailuresView {
+    pub unknown_authority: Count,
+    pub expired: Count,
+    pub wrong_name: Count,
+    pub bad_certificate: Count,
+    pub plain: Count,
+    pub incompatible: Count,
+    pub turned_down: Count,
+    pub malformed: Count,
+    pub left: Count,
+    pub slow: Count,
+}
+
+impl ServerHandshakeFailuresView {
+    /// All of them.
+    pub fn all(&self) -> Count {
+        let Self {
+            unknown_authority,
+            expired,
+            wrong_name,
+            bad_certificate,
+            plain,
+            incompatible,
+            turned_down,
+            malformed,
+            left,
+            slow,
+        } = self;
+        let all = [
+            unknown_authority,
+            expired,
+            wrong_name,
+            bad_certificate,
+            plain,
+            incompatible,
+            turned_down,
+            malformed,
+            left,
+            slow,
+        ];
+        Count(all.iter().map(|count| count.0).sum())
+    }
+}
+
+/// A certificate that haflux shows.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CertificateView {
     /// Its file.
@@ -380,6 +445,16 @@ pub struct ServerView {
     pub downs: Count,
     /// How long it was down, in all.
     pub down_for: Span,
+    /// TLS towards it.
+    pub tls: ServerTlsView,
+}
+
+impl ServerView {
+    /// Its URL, without a path.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_spoken { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
 }
 
 /// The outcome of one health check.

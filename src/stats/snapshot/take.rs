@@ -12,7 +12,9 @@ use crate::stats::counters::{
     ServerStats, Stats, Traffic, UdpStats,
 };
 use crate::stats::times::{Average, Percentiles};
-use crate::stats::tls::{CertificateStats, HandshakeFailure, TlsStats};
+use crate::stats::tls::{
+    CertificateStats, HandshakeFailure, ServerHandshakeFailure, ServerTlsStats, TlsStats,
+};
 
 /// The longest text of an error or a check that is shown, in characters; what follows is cut off with an ellipsis.
 const LONGEST_TEXT: usize = 400;
@@ -133,12 +135,7 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
 fn tls_view(stats: &TlsStats, now: SystemTime) -> TlsView {
     let failures = |failure| Count(stats.failures(failure));
     let certificates = stats.certificates.load();
-    let certificate = |one: &CertificateStats| CertificateView {
-        file: one.file.clone(),
-        names: one.names.clone(),
-        not_after: Moment::new(one.not_after, now),
-        valid_for: one.not_after.duration_since(now).ok().map(Span),
-    };
+    let certificate = |one| certificate_view(one, now);
     TlsView {
         handshakes: Count(stats.handshakes.get()),
         resumed: Count(stats.resumed.get()),
@@ -154,6 +151,20 @@ fn tls_view(stats: &TlsStats, now: SystemTime) -> TlsView {
             malformed: failures(HandshakeFailure::Malformed),
         },
         certificates: certificates.iter().map(certificate).collect(),
+    }
+}
+
+fn certificate_view(stats: &CertificateStats, now: SystemTime) -> CertificateView {
+    let CertificateStats {
+        file,
+        names,
+        not_after,
+    } = stats;
+    CertificateView {
+        file: file.clone(),
+        names: names.clone(),
+        not_after: Moment::new(*not_after, now),
+        valid_for: not_after.duration_since(now).ok().map(Span),
     }
 }
 
@@ -222,6 +233,7 @@ fn server(stats: &ServerStats, now: SystemTime) -> ServerView {
         check_failures,
         outages,
         last_check,
+        tls,
     } = stats;
     let state = state.load();
     let outages = outages.read();
@@ -251,6 +263,34 @@ fn server(stats: &ServerStats, now: SystemTime) -> ServerView {
         check_failures: Count(check_failures.get()),
         downs: Count(outages.count),
         down_for: Span(outages.time),
+        tls: server_tls_view(tls, now),
+    }
+}
+
+fn server_tls_view(stats: &ServerTlsStats, now: SystemTime) -> ServerTlsView {
+    use ServerHandshakeFailure as Failure;
+    let failures = |failure| Count(stats.failures(failure));
+    let certificate = stats.certificate.load();
+    ServerTlsView {
+        is_spoken: stats.is_spoken.load(Ordering::Relaxed),
+        handshakes: Count(stats.handshakes.get()),
+        resumed: Count(stats.resumed.get()),
+        failures: ServerHandshakeFailuresView {
+            unknown_authority: failures(Failure::UnknownAuthority),
+            expired: failures(Failure::Expired),
+            wrong_name: failures(Failure::WrongName),
+            bad_certificate: failures(Failure::BadCertificate),
+            plain: failures(Failure::Plain),
+            incompatible: failures(Failure::Incompatible),
+            turned_down: failures(Failure::TurnedDown),
+            malformed: failures(Failure::Malformed),
+            left: failures(Failure::Left),
+            slow: failures(Failure::Slow),
+        },
+        certificates: certificate
+            .iter()
+            .map(|one| certificate_view(one, now))
+            .collect(),
     }
 }
 

@@ -86,6 +86,7 @@ pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
     for backend in &all.backends {
         for server in &backend.servers {
             found.server(all, backend, server);
+            found.own_certificates(backend, server);
         }
     }
     found.problems.sort_by_key(|problem| problem.severity);
