@@ -520,6 +520,16 @@ fn without_query(path: &str) -> String {
 
 fn server(f: &mut Formatter<'_>, server: &PoolServer, checked: bool) -> fmt::Result {
     write!(f, "    server {} at {}", server.name, server.address)?;
+    if let Some(tls) = &server.tls {
+        write!(f, ", by TLS as {}", tls.name.to_str())?;
+        if !tls.verify {
+            write!(f, ", not verified")?;
+        }
+        if let Some(shown) = &tls.certificate {
+            let file = shown.certificate.display();
+            write!(f, ", shown the certificate in {file}")?;
+        }
+    }
     if server.weight != 1 {
         write!(f, ", weight {}", server.weight)?;
     }

@@ -548,12 +548,14 @@ fn pool_server(server: &PoolServer, is_replicated: bool, mut section: Section<'_
     let PoolServer {
         name,
         address,
+        tls,
         weight,
         backup,
         check,
     } = server;
     section.first("name", name, !is_replicated);
     section.taken("address", address.to_string());
+    section.taken("tls", tls);
     section.taken("weight", weight);
     section.taken("backup", backup);
     section.taken("check", check);

@@ -340,6 +340,14 @@ pub enum Notice {
     /// A pool in which no server takes balanced requests.
     #[error("every server has weight 0: none of them takes balanced requests")]
     AllWeightsZero,
+    /// A server's certificate that nobody looks at.
+    #[error(
+        "the certificates of servers are not verified: whoever is in between can read and change what is sent to them, credentials included"
+    )]
+    ServerNotVerified,
+    /// A certificate for servers whose end has passed.
+    #[error("the certificate in {file} has expired: servers that ask for one turn haflux away")]
+    OwnCertificateExpired { file: String },
     /// A certificate whose end has passed.
     #[error("the certificate in {file} has expired: clients that verify it are turned away")]
     CertificateExpired { file: String },
@@ -363,7 +371,7 @@ fn list_of(known: &[&str]) -> String {
 }
 
 /// Where something stands, to be able to say something about it later.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin {
     file: Arc<str>,
     position: Option<Position>,

@@ -57,7 +57,7 @@ pub(crate) use suggest::nearest;
 
 use error::{Origin, Sink};
 
-use crate::tls::Acceptor;
+use crate::tls::{Acceptor, Certificate, Connector};
 
 /// The largest configuration file that is read, in bytes: 1 MiB.
 pub const MAX_FILE_SIZE: u64 = 1024 * 1024;
@@ -195,6 +195,7 @@ fn read_text(
         data_dir,
         password_files,
         tls,
+        server_tls,
     } = decode::decode(&root, &sink);
     if asks_machine {
         if let Some(origin) = data_dir
@@ -208,36 +209,52 @@ fn read_text(
             }
         }
         for (tls, origin) in tls {
-            check_certificates(&tls, &origin, &sink);
+            match Acceptor::build(&tls) {
+                Ok(acceptor) => {
+                    for certificate in acceptor.certificates() {
+                        warn_of_end(certificate, &origin, &sink, |file| {
+                            Notice::CertificateExpired { file }
+                        });
+                    }
+                }
+                Err(error) => sink.report_from(&origin, Problem::Tls(error)),
+            }
+        }
+        for (tls, origin) in server_tls {
+            match Connector::build(&tls) {
+                Ok(connector) => {
+                    if let Some(certificate) = connector.certificate() {
+                        warn_of_end(certificate, &origin, &sink, |file| {
+                            Notice::OwnCertificateExpired { file }
+                        });
+                    }
+                }
+                Err(error) => sink.report_from(&origin, Problem::Tls(error)),
+            }
         }
     }
     let warnings = sink.finish()?;
     Ok(Loaded { config, warnings })
 }
 
-/// Reads what `tls` names.
-fn check_certificates(tls: &model::Tls, origin: &Origin, sink: &Sink) {
-    match Acceptor::build(tls) {
-        Ok(acceptor) => {
-            let now = SystemTime::now();
-            for certificate in acceptor.certificates() {
-                let file = certificate.file().display().to_string();
-                match certificate.ends_soon(now) {
-                    None => {}
-                    Some(Duration::ZERO) => {
-                        sink.warn_from(origin, Notice::CertificateExpired { file });
-                    }
-                    Some(left) => sink.warn_from(
-                        origin,
-                        Notice::CertificateExpires {
-                            file,
-                            days: left.as_secs() / (24 * 60 * 60),
-                        },
-                    ),
-                }
-            }
-        }
-        Err(error) => sink.report_from(origin, Problem::Tls(error)),
+/// Warns of a certificate that ends soon, or has ended, which `expired` says.
+fn warn_of_end(
+    certificate: &Certificate,
+    origin: &Origin,
+    sink: &Sink,
+    expired: impl Fn(String) -> Notice,
+) {
+    let file = certificate.file().display().to_string();
+    match certificate.ends_soon(SystemTime::now()) {
+        None => {}
+        Some(Duration::ZERO) => sink.warn_from(origin, expired(file)),
+        Some(left) => sink.warn_from(
+            origin,
+            Notice::CertificateExpires {
+                file,
+                days: left.as_secs() / (24 * 60 * 60),
+            },
+        ),
     }
 }
 

@@ -250,7 +250,8 @@ impl Healer {
         let nodes = self.relay.nodes().into_iter();
         Ok(nodes
             .filter_map(|node| {
-                let node = Node::new(node.name, node.address?, credentials.clone(), timeout);
+                let (address, asker) = (node.address?, credentials.clone());
+                let node = Node::new(node.name, address, node.dialer, asker, timeout);
                 Some(node.paced(settings.heal.max_rate))
             })
             .collect())

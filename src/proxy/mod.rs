@@ -79,7 +79,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::StatusCode;
-use pingora::connectors::TransportConnector;
 use pingora::proxy::Session;
 use tokio::sync::watch;
 
@@ -92,7 +91,7 @@ use crate::reactors::Reactors;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::Stats;
-use crate::tls::Acceptor;
+use crate::tls::{Acceptor, Connector};
 
 use frontend::admission::Admission;
 use pool::background::resolve_all;
@@ -212,6 +211,9 @@ pub struct Proxy {
     stop: watch::Receiver<bool>,
 }
 
+/// What TLS is spoken with to the servers of all pools, in the order of the configuration.
+pub type Connectors = Vec<Vec<Option<Arc<Connector>>>>;
+
 /// What every request of every frontend needs.
 pub(crate) struct Shared {
     config: Arc<Config>,
@@ -219,7 +221,6 @@ pub(crate) struct Shared {
     pools: Vec<Arc<Pool>>,
     relays: Vec<Arc<dyn RelayHandler>>,
     status: Arc<dyn StatusPage>,
-    connector: Arc<TransportConnector>,
     held_bodies: Arc<Budget>,
     /// Requests.
     in_flight: InFlight,
@@ -250,7 +251,6 @@ impl Proxy {
             pools,
             relays,
             status,
-            connector: Arc::new(TransportConnector::new(None)),
             in_flight: InFlight::default(),
             accepting: InFlight::default(),
         });
@@ -275,7 +275,7 @@ impl Proxy {
     }
 
     /// Serves new requests by `config` from now on, which has the same frontends, addresses and relays as the one before; the rest as for
-    /// [`Proxy::new`]. `pools` were built after those that there are. The names in them are asked for first.
+    /// [`Proxy::new`]. `pools` were built after those that there are; `connectors` are theirs. The names in them are asked for first.
     pub async fn reload(
         &self,
         config: Arc<Config>,
@@ -283,6 +283,7 @@ impl Proxy {
         pools: Vec<Arc<Pool>>,
         relays: Vec<Arc<dyn RelayHandler>>,
         acceptors: &[Option<Arc<Acceptor>>],
+        connectors: &Connectors,
     ) {
         let before = self.shared.load_full();
         let is_new = |pool: &&Arc<Pool>| before.pools.iter().all(|one| !Arc::ptr_eq(one, pool));
@@ -295,11 +296,14 @@ impl Proxy {
             pools,
             relays,
             status: Arc::clone(&before.status),
-            connector: Arc::clone(&before.connector),
             held_bodies: Arc::clone(&before.held_bodies),
             in_flight: before.in_flight.clone(),
             accepting: before.accepting.clone(),
         });
+        for (pool, connectors) in shared.pools.iter().zip(connectors) {
+            // Before the new addresses: nothing in the clear may go to where TLS is spoken.
+            pool.speak(connectors);
+        }
         for pool in &changed {
             pool.take_over();
         }

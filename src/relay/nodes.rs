@@ -1,18 +1,22 @@
 //! The relay's nodes, for whoever works on them past the journal.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::config::model;
+use crate::dial::Dialer;
 use crate::journal::Sequence;
 use crate::relay::intake::relay::Relay;
 
 /// A node of the relay.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RelayNode {
     /// Its server's name.
     pub name: String,
     /// Where it may be sent something now; nowhere while its name is not resolved, or its server is in maint.
     pub address: Option<SocketAddr>,
+    /// What makes connections to it.
+    pub dialer: Arc<Dialer>,
     /// Whether it follows the journal: it is neither diverged nor being rebuilt.
     pub follows: bool,
 }
@@ -25,6 +29,7 @@ impl Relay {
             .map(|replica| RelayNode {
                 name: replica.stats.name.clone(),
                 address: replica.address(),
+                dialer: Arc::clone(replica.client.dialer()),
                 follows: replica.follows(),
             })
             .collect()

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::budget::Budget;
 use crate::config::model::{self, SyncPolicy};
+use crate::dial::ServerLink;
 use crate::journal::{self, DirectoryDisk, Journal, Sequence};
 use crate::per_source::PerSource;
 use crate::relay::dead_letters::{
@@ -37,7 +38,6 @@ use crate::relay::verdict::keeper::Keeper;
 use crate::relay::verdict::pending::PendingClients;
 use crate::relay::verdict::policy::Policy;
 use crate::relay::verdict::refusals::Refusals;
-use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaStatus};
 
 /// The pace at which the folder of dead letters is looked at.
@@ -106,7 +106,7 @@ impl Relay {
     pub fn open(
         settings: model::Relay,
         data_dir: &Path,
-        servers: Vec<Arc<ServerHandle>>,
+        servers: Vec<ServerLink>,
         stats: Arc<RelayStats>,
         stop: &watch::Receiver<bool>,
     ) -> Result<(Arc<Relay>, Vec<BoxFuture<'static, ()>>), RelayError> {
@@ -261,7 +261,7 @@ fn options(settings: &model::Relay) -> journal::Options {
 
 fn replicas(
     settings: &model::Relay,
-    servers: Vec<Arc<ServerHandle>>,
+    servers: Vec<ServerLink>,
     stats: &Arc<RelayStats>,
     membership_file: &Arc<MembershipFile>,
 ) -> Vec<Arc<Replica>> {

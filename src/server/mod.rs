@@ -53,10 +53,10 @@ use crate::relay::udp::{Bound, Listener, UdpBindError, watch_drops};
 use crate::relay::{Relay, RelayError, words_of};
 use crate::stats::Stats;
 
-pub use certificates::AcceptorError;
+pub use certificates::TlsSideError;
 pub use reload::Source;
 
-use certificates::build_acceptors;
+use certificates::{build_acceptors, build_connectors};
 use healing::AllHealers;
 use reload::Reloader;
 use replicas::AllReplicas;
@@ -71,9 +71,9 @@ pub enum RunError {
     /// A pool's check cannot be made.
     #[error(transparent)]
     Check(#[from] CheckError),
-    /// A frontend cannot speak TLS.
+    /// A frontend cannot speak TLS, or none can be spoken to a server.
     #[error(transparent)]
-    Tls(#[from] AcceptorError),
+    Tls(#[from] TlsSideError),
     /// A relay cannot start.
     #[error(transparent)]
     Relay(#[from] RelayError),
@@ -114,6 +114,9 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
     let stats = Arc::new(counters::of(&config));
     let pools = build_pools(&config, &stats, &[])?;
     let acceptors = build_acceptors(&config)?;
+    for (pool, connectors) in pools.iter().zip(build_connectors(&config)?) {
+        pool.speak(&connectors);
+    }
     // Without a relay `data_dir` need not be there.
     let data_dir = config.server.data_dir.as_path();
     let keeps = !config.relays.is_empty() || data_dir.is_dir();
@@ -129,7 +132,7 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
     for (settings, stats) in config.relays.iter().zip(&stats.relays) {
         let servers = pools
             .get(settings.pool.index())
-            .map(|pool| pool.handles())
+            .map(|pool| pool.links())
             .unwrap_or_default();
         let (relay, relay_tasks) = Relay::open(
             settings.clone(),

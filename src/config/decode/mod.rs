@@ -1,4 +1,4 @@
-//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `access`, `http_rules`, `condition`, `backend`, `check`, `relay`, `tls` and `udp`
+//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `access`, `http_rules`, `condition`, `backend`, `check`, `relay`, `tls`, `server_tls` and `udp`
 //! each read one kind of table, `network` what several of them have; names of other tables stay names until `resolve` has seen all of them.
 
 mod access;
@@ -14,6 +14,7 @@ mod network;
 mod relay;
 mod resolve;
 mod server;
+mod server_tls;
 mod shadow;
 mod sizes;
 mod stats_socket;
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 
 use super::error::{Origin, Sink};
 use super::field::{Field, Keys, Table};
-use super::model::{Config, Tls};
+use super::model::{Config, ServerTls, Tls};
 use super::tree::{Node, Text};
 
 /// The tables at the top of a file.
@@ -50,8 +51,10 @@ pub(super) struct Decoded {
     pub(super) data_dir: Option<Origin>,
     /// Files with passwords, and where they are named.
     pub(super) password_files: Vec<(PathBuf, Origin)>,
-    /// Tables that name certificates, and where they stand.
+    /// Tables of frontends that name certificates, and where they stand.
     pub(super) tls: Vec<(Tls, Origin)>,
+    /// The same of servers.
+    pub(super) server_tls: Vec<(ServerTls, Origin)>,
 }
 
 /// Reads a whole file.
@@ -63,6 +66,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
             data_dir: None,
             password_files: Vec::new(),
             tls: Vec::new(),
+            server_tls: Vec::new(),
         };
     };
     let server::Decoded {
@@ -105,6 +109,11 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
     };
     let tls = drafts.frontends.iter().filter_map(FrontendDraft::tls);
     let tls = tls.collect();
+    let server_tls = drafts
+        .backends
+        .iter()
+        .flat_map(|backend| backend.tls.clone());
+    let server_tls = server_tls.collect();
     let (frontends, relays, backends, udp) = drafts.resolve();
     let config = Config {
         server,
@@ -118,6 +127,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
         data_dir,
         password_files,
         tls,
+        server_tls,
     }
 }
 

@@ -18,7 +18,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 pub use super::stats_user::StatsUser;
-pub use crate::tls::{CertificateFiles, ClientCertificate, Tls, TlsVersion};
+pub use crate::tls::{CertificateFiles, ClientCertificate, ServerTls, Tls, TlsVersion};
 pub use access::{AccessRule, Pattern};
 pub use http_rules::{
     HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule, ResponseRule,
@@ -351,6 +351,8 @@ pub struct PoolServer {
     pub name: String,
     /// `address`.
     pub address: ServerAddress,
+    /// `tls`, of the server and of its pool: how TLS is spoken to it. Default: plain HTTP is.
+    pub tls: Option<ServerTls>,
     /// `weight`: 0–256, default 1; 0 takes no balanced requests.
     pub weight: u32,
     /// `backup`: used only when no other server is up.

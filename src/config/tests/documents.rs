@@ -23,6 +23,7 @@ fn the_examples_are_right() {
         tls,
         relay,
         backend,
+        server_tls,
         udp,
         _environment,
     ] = blocks("toml")[..]
@@ -41,6 +42,9 @@ servers = [{ name = "a", address = "10.0.2.2:3001" }]
 "#;
     let with_tls = toml(&[tls, relay, backend].concat());
     assert!(with_tls.unwrap().config.frontends[0].tls.is_some());
+    let of_servers = toml(&[frontend, relay, server_tls, others].concat()).unwrap();
+    let servers = &of_servers.config.backends[0].servers;
+    assert!(servers.iter().all(|server| server.tls.is_some()));
     let whole = toml(&[server, log, frontend, relay, backend, udp, others].concat());
     assert!(
         whole

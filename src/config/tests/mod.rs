@@ -6,6 +6,7 @@ mod edge;
 mod limits;
 mod properties;
 mod ready;
+mod server_tls;
 mod tls;
 mod values;
 

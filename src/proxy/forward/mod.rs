@@ -234,7 +234,6 @@ impl Forward<'_> {
         let greeting = Greeting::of_client(self.pool.config(), session, context.client);
         let mut progress = Progress::default();
         let exchange = Exchange {
-            connector: serving.connector(),
             pool: self.pool,
             server,
             address,

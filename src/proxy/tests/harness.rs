@@ -34,7 +34,7 @@ use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState,
-    ServerStats, ServerStatus, Stats, TlsStats, Traffic,
+    ServerStats, ServerStatus, ServerTlsStats, Stats, TlsStats, Traffic,
 };
 
 /// For whatever must happen at once but for the machine.
@@ -45,6 +45,7 @@ pub(crate) fn server(name: &str, address: SocketAddr) -> PoolServer {
     PoolServer {
         name: name.into(),
         address: ServerAddress::Ip(address),
+        tls: None,
         weight: 1,
         backup: false,
         check: true,
@@ -236,6 +237,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             check_failures: Counter::default(),
             outages: Arc::default(),
             last_check: Arc::default(),
+            tls: ServerTlsStats::default(),
         })
     };
     let frontends = config.frontends.iter().map(|frontend| {

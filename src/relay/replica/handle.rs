@@ -12,6 +12,7 @@ use http::HeaderValue;
 use log::error;
 use tokio::sync::watch;
 
+use crate::dial::ServerLink;
 use crate::journal::{Position, Sequence};
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
@@ -42,20 +43,24 @@ pub(in crate::relay) struct Replica {
 impl Replica {
     pub(in crate::relay) fn new(
         index: usize,
-        server: Arc<ServerHandle>,
+        link: ServerLink,
         timeout: Duration,
         stats: Arc<ReplicaStats>,
         relay_stats: Arc<RelayStats>,
         membership_file: Arc<MembershipFile>,
     ) -> Replica {
         let membership = membership_file.membership(&stats.name);
+        let ServerLink {
+            state: server,
+            dialer,
+        } = link;
         server.set_aside(membership != Membership::Following);
         Replica {
             membership: watch::Sender::new(membership),
             membership_file,
             index,
             server,
-            client: ReplicaClient::new(timeout),
+            client: ReplicaClient::new(dialer, timeout),
             stats,
             relay_stats,
             trusted_at: ArcSwapOption::empty(),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::given_up::Want;
 use super::*;
 use crate::config::model::{Ack, OnUnavailable};
+use crate::dial::ServerLink;
 use crate::influx::Scanned;
 use crate::influx::influxql::Databases;
 use crate::journal::{DirectoryDisk, Observer, Options, Sequence};
@@ -101,7 +102,10 @@ fn fixture() -> Fixture {
     letters.set_follows("b", true);
     let replica = Replica::new(
         0,
-        Arc::new(ServerHandle::new("a", None, true)),
+        ServerLink {
+            state: Arc::new(ServerHandle::new("a", None, true)),
+            dialer: Arc::default(),
+        },
         TIMEOUT,
         Arc::clone(&relay_stats.replicas[0]),
         Arc::clone(&relay_stats),
