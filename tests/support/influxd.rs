@@ -60,6 +60,21 @@ impl Options {
         self
     }
 
+    /// It speaks TLS, with this file of certificate and key.
+    pub fn secure(self, certificate: &str) -> Self {
+        self.set("http", "https-enabled", "true").set(
+            "http",
+            "https-certificate",
+            &format!("{certificate:?}"),
+        )
+    }
+
+    fn scheme(&self) -> &'static str {
+        let http = self.settings.get("http");
+        let is_secure = http.is_some_and(|http| http.contains_key("https-enabled"));
+        if is_secure { "https" } else { "http" }
+    }
+
     /// It runs on this host, on which `launcher` starts programs.
     pub fn on_host(mut self, address: &str, launcher: Vec<String>) -> Self {
         let address = address.to_owned();
@@ -169,9 +184,9 @@ impl Influxd {
         &self.folder
     }
 
-    /// `http://127.0.0.1:port`.
+    /// `http://127.0.0.1:port`, or the same with `https`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address())
+        format!("{}://{}", self.options.scheme(), self.address())
     }
 
     /// Ends it as a power failure would.
