@@ -13,6 +13,8 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub(crate) mod durable_file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod heal;
 pub(crate) mod http_response;
 pub mod import;

@@ -29,4 +29,6 @@ mod rebuild;
 mod schedule;
 mod schema;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use node::fuzz as fuzz_node;
 pub use jobs::{HealError, Healer};

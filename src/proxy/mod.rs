@@ -98,6 +98,8 @@ use frontend::admission::Admission;
 use pool::background::resolve_all;
 use serving::Serving;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use client::fuzz as fuzz_client;
 pub use frontend::listener::{BACKLOG, BindError, BoundListeners, ListeningService};
 pub use pool::background::PoolService;
 pub use pool::orders::{Ordered, ServerOrderError, ServerOrders, ServerPlace, Weight, WeightError};

@@ -8,6 +8,8 @@
 mod document;
 mod error;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod lines;
 mod points;
 #[cfg(test)]
