@@ -20,6 +20,8 @@ FROM debian:bookworm-slim
 RUN useradd --system --uid 8086 --home-dir /var/lib/haflux --shell /usr/sbin/nologin haflux \
  && install -d -o haflux -g haflux -m 0700 /var/lib/haflux \
  && install -d /etc/haflux
+# The authorities that servers are verified by, unless `ca` names others.
+COPY --from=builder /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=builder /haflux /usr/bin/haflux
 # haflux, by number: Kubernetes' runAsNonRoot believes no name.
 USER 8086:8086

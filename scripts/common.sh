@@ -54,3 +54,33 @@ need_rust() {
 	# Without a network, rustup cannot fetch the version that rust-toolchain.toml names: the stable one that is here must do.
 	cargo --version >/dev/null 2>&1 || export RUSTUP_TOOLCHAIN=stable
 }
+
+# need_pythons_influxdb: InfluxDB's client for some Python that the tests find.
+need_pythons_influxdb() {
+	local python
+	# A Python that is not Debian's does not see Debian's packages.
+	python3 -c 'import influxdb' 2>/dev/null || install_missing '=python3-influxdb'
+	for python in python3 /usr/bin/python3; do
+		! "$python" -c 'import influxdb' 2>/dev/null || return 0
+	done
+	fail 'no python3 here can import influxdb'
+}
+
+# need_cargo_deny: the tool that judges dependencies.
+need_cargo_deny() {
+	cargo deny --version >/dev/null 2>&1 && return
+	say 'installing cargo-deny'
+	cargo install --quiet --locked cargo-deny@0.20.2 || fail 'cannot install cargo-deny: run "cargo install --locked cargo-deny" and start again'
+}
+
+# build_release FOLDER: builds the program that is shipped, with FOLDER for all that is built. The same source and compilers give the same
+# bytes, wherever they lie: paths of this machine are replaced, by rustc and by the compilers of what is written in C.
+build_release() {
+	local target=$1 cargo_home=${CARGO_HOME:-$HOME/.cargo}
+	local source=$PWD
+	SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)} \
+		CARGO_INCREMENTAL=0 CARGO_TARGET_DIR=$target \
+		RUSTFLAGS="--remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$target=/target --remap-path-prefix=$source=/haflux" \
+		CFLAGS="${CFLAGS:-} -ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$target=/target -ffile-prefix-map=$source=/haflux" \
+		cargo build --release --locked --bin haflux
+}

@@ -71,7 +71,7 @@ impl Head {
         self.status
     }
 
-    /// Its lines; those without a colon are passed over.
+    /// Its lines; those without a name are passed over.
     pub(crate) fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         fields(&self.text)
     }
@@ -135,7 +135,8 @@ fn fields(text: &[u8]) -> impl Iterator<Item = Field<'_>> {
     let lines = text.split(|byte| *byte == b'\n').skip(1);
     lines.filter_map(|line| {
         let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
-        Some((name, value.get(1..).unwrap_or_default().trim_ascii()))
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        (!name.is_empty()).then_some((name, value))
     })
 }
 

@@ -3,7 +3,7 @@
 //! The crate is one process in parts; arrows between them go down only: [`cli`] and [`server`] know everything, [`proxy`]
 //! and [`heal`] stand on [`relay`], which stands on [`journal`], [`influx`] and [`stats`]; [`config`] is what all of them are given, and all of
 //! them say what happens to [`logging`]. [`control`] stands beside [`server`]: how commands on the same machine talk to the process
-//! that runs. [`tls`] reads certificates for [`config`] and [`proxy`]. [`import`] writes a configuration from those of HAProxy and influxdb-relay.
+//! that runs. [`tls`] reads certificates for [`config`] and [`proxy`]; [`dial`] makes all connections to servers. [`import`] writes a configuration from those of HAProxy and influxdb-relay.
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
 #![warn(missing_docs)]
@@ -12,9 +12,13 @@ pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod dial;
 pub(crate) mod durable_file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod heal;
 pub(crate) mod http_response;
+pub mod identity;
 pub mod import;
 pub mod influx;
 pub mod inherited;

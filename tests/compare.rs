@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::lab::{brisk, relay_keys};
+use support::lab::{brisk, relay_keys, replace};
 use support::wait::SOON;
 use support::{Haflux, Influxd, Lab, Options, status, wait_until};
 
@@ -562,6 +562,8 @@ fn one_that_is_under_way_keeps_to_its_rate_refuses_another_and_is_cancelled() {
         password.display()
     );
     let mut lab = Lab::start_with(Options::default().auth(), |text| {
+        let metrics = "name = \"influx_front\"\nmetrics_uri = \"/haflux/metrics\"\n";
+        let text = replace(text, &[("name = \"influx_front\"\n", metrics)]);
         relay_keys(&keys)(brisk(text))
     });
     lab.node1.log_in("admin", "all");
@@ -591,16 +593,46 @@ fn one_that_is_under_way_keeps_to_its_rate_refuses_another_and_is_cancelled() {
         wait_until("the comparison to be under way", SOON, || {
             status::relay(&lab.influx_url())["compared"]["running"] == true
         });
+        wait_until("rows to be counted", SOON, || {
+            status::relay(&lab.influx_url())["work"]["points"] != 0
+        });
+        let work = status::relay(&lab.influx_url())["work"].take();
+        assert_eq!(
+            (&work["name"], &work["running"], &work["slices"]),
+            (&"compare".into(), &true.into(), &1.into()),
+            "{work:#}"
+        );
+        let told = lab.haflux.told(&["status"]);
+        let text = String::from_utf8_lossy(&told.stdout).into_owned();
+        assert!(
+            text.contains("UNDER WAY: compare of relay influx_relay, for ")
+                && text.contains(": comparing points: 0 %, 0 of 1 slices, "),
+            "{text}"
+        );
+        let page = support::http::get(&format!("{}/haproxy?stats", lab.influx_url())).text();
+        assert!(page.contains("Under way: compare"), "{page}");
+        let metrics = support::http::get(&format!("{}/haflux/metrics", lab.influx_url())).text();
+        for figure in ["running", "slices"] {
+            let line = format!("haflux_heal_{figure}{{relay=\"influx_relay\",work=\"compare\"}} 1");
+            assert!(metrics.contains(&line), "no {line} in {metrics}");
+        }
+        let follows = scope.spawn(|| lab.haflux.told(&["compare", "--follow"]));
         let refused = lab.haflux.told(&["compare"]);
         assert_eq!(refused.status.code(), Some(2));
         let why = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(why.contains("a compare is under way"), "{why}");
+        assert!(
+            why.contains("a comparison is under way: haflux compare --cancel ends it"),
+            "{why}"
+        );
         let said = lab.haflux.order(&["compare", "--cancel"]);
         assert!(said.contains("ends"), "{said}");
         let slow = slow.join().expect("it ends");
         let text = String::from_utf8_lossy(&slow.stdout).into_owned();
         assert_eq!(slow.status.code(), Some(2), "{slow:?}");
         assert!(text.contains("it was cancelled"), "{text}");
+        let follows = follows.join().expect("it ends");
+        assert_eq!(follows.status.code(), Some(2), "{follows:?}");
+        assert_eq!(status::relay(&lab.influx_url())["work"]["running"], false);
     });
     assert_eq!(
         lab.haflux.told(&["compare", "--cancel"]).status.code(),

@@ -1,10 +1,11 @@
 //! haflux's reading of InfluxQL against InfluxDB's own parser, over generated queries.
 //!
-//! Needs Go and Debian's package golang-github-influxdata-influxql-dev. `HAFLUX_DIFFERENTIAL_CASES` sets how many queries are
+//! Needs Go and Debian's package golang-github-influxdata-influxql-dev, which has the InfluxQL of 1.6; that of 1.13 is a Go module,
+//! which `scripts/test` fetches, and is compared where it is there. `HAFLUX_DIFFERENTIAL_CASES` sets how many queries are
 //! generated for each test, `HAFLUX_DIFFERENTIAL_SEED` repeats a run.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -18,7 +19,7 @@ mod build;
 #[path = "influxql_differential/grammar.rs"]
 mod grammar;
 
-use build::build;
+use build::{build, build_pinned};
 
 #[derive(Deserialize)]
 struct Answer {
@@ -55,21 +56,38 @@ fn rng(test: u64) -> Rng {
     Rng::with_seed(seed.wrapping_add(test))
 }
 
-/// Builds the oracle once.
-fn oracle() -> &'static Path {
-    static ORACLE: OnceLock<PathBuf> = OnceLock::new();
-    ORACLE.get_or_init(|| {
+/// InfluxQL's own parser, of one release.
+struct Oracle {
+    release: &'static str,
+    program: PathBuf,
+}
+
+/// Builds the oracles once: of 1.6, and of 1.13 where its module was fetched.
+fn oracles() -> &'static [Oracle] {
+    static ORACLES: OnceLock<Vec<Oracle>> = OnceLock::new();
+    ORACLES.get_or_init(|| {
         let parser = "github.com/influxdata/influxql";
-        build(
-            "influxql",
-            (parser, "golang-github-influxdata-influxql-dev"),
-        )
+        let package = "golang-github-influxdata-influxql-dev";
+        let mut oracles = vec![Oracle {
+            release: "1.6",
+            program: build("influxql", (parser, package)),
+        }];
+        match build_pinned("influxql") {
+            Ok(program) => oracles.push(Oracle {
+                release: "1.13",
+                program,
+            }),
+            Err(why) => {
+                println!("InfluxQL of 1.13 is not compared: scripts/test fetches it: {why}")
+            }
+        }
+        oracles
     })
 }
 
-/// Sends requests to the oracle; one answer for each.
-fn ask(requests: Vec<Vec<u8>>) -> Vec<Answer> {
-    let mut child = Command::new(oracle())
+/// Sends requests to an oracle; one answer for each.
+fn ask(oracle: &Oracle, requests: Vec<Vec<u8>>) -> Vec<Answer> {
+    let mut child = Command::new(&oracle.program)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -155,10 +173,14 @@ fn well_formed_queries_are_judged_as_influxdb_does() {
     let queries: Vec<Vec<u8>> = (0..cases())
         .map(|_| grammar::query(&mut rng).into_bytes())
         .collect();
-    let answers = ask(queries
-        .iter()
-        .map(|query| request(b'q', &[query]))
-        .collect());
+    for oracle in oracles() {
+        are_judged(oracle, &queries);
+    }
+}
+
+fn are_judged(oracle: &Oracle, queries: &[Vec<u8>]) {
+    let requests = queries.iter().map(|query| request(b'q', &[query]));
+    let answers = ask(oracle, requests.collect());
     let (mut parsed, mut reads, mut statement_kinds) =
         (0, 0, std::collections::BTreeMap::<String, usize>::new());
     for (query, answer) in queries.iter().zip(&answers) {
@@ -196,7 +218,8 @@ fn well_formed_queries_are_judged_as_influxdb_does() {
         }
     }
     println!(
-        "{} generated, {parsed} parse, {reads} of them only read; {statement_kinds:?}",
+        "{}: {} generated, {parsed} parse, {reads} of them only read; {statement_kinds:?}",
+        oracle.release,
         queries.len()
     );
     assert!(
@@ -216,10 +239,14 @@ fn broken_queries_are_never_read_though_they_change() {
     let queries: Vec<Vec<u8>> = (0..cases() * 4)
         .map(|_| grammar::broken(&mut rng))
         .collect();
-    let answers = ask(queries
-        .iter()
-        .map(|query| request(b'q', &[query]))
-        .collect());
+    for oracle in oracles() {
+        are_never_read(oracle, &queries);
+    }
+}
+
+fn are_never_read(oracle: &Oracle, queries: &[Vec<u8>]) {
+    let requests = queries.iter().map(|query| request(b'q', &[query]));
+    let answers = ask(oracle, requests.collect());
     let (mut parsed, mut changes, mut reads, mut read_as_read) = (0, 0, 0, 0);
     for (query, answer) in queries.iter().zip(&answers) {
         let class = classify(query);
@@ -243,7 +270,8 @@ fn broken_queries_are_never_read_though_they_change() {
         }
     }
     println!(
-        "{} broken, {parsed} still parse: {changes} change, {reads} read, {read_as_read} of these as reads",
+        "{}: {} broken, {parsed} still parse: {changes} change, {reads} read, {read_as_read} of these as reads",
+        oracle.release,
         queries.len()
     );
 }
@@ -273,7 +301,15 @@ fn pinned_queries_mean_later_what_they_meant() {
         ));
         queries.push((query, pinned));
     }
-    let answers = ask(requests);
+    println!("{impossible} not pinned");
+    for oracle in oracles() {
+        mean_the_same(oracle, requests.clone(), &queries);
+    }
+}
+
+/// `queries` are texts and what they were pinned to, in the order of the requests.
+fn mean_the_same(oracle: &Oracle, requests: Vec<Vec<u8>>, queries: &[(String, String)]) {
+    let answers = ask(oracle, requests);
     let (mut compared, mut changed, mut sound) = (0, 0, 0);
     for ((query, pinned), answer) in queries.iter().zip(&answers) {
         if answer.error.is_empty() {
@@ -284,7 +320,8 @@ fn pinned_queries_mean_later_what_they_meant() {
         }
     }
     println!(
-        "{compared} compared, {changed} rewritten, {sound} of these run in InfluxDB; {impossible} not pinned"
+        "{}: {compared} compared, {changed} rewritten, {sound} of these run in InfluxDB",
+        oracle.release
     );
     assert!(sound * 5 > cases(), "the generator makes nothing to pin");
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use support::lab::brisk;
-use support::points::same_points;
+use support::points::{same_points, same_values};
 use support::status;
 use support::wait::SOON;
 use support::write::write_with;
@@ -139,13 +139,7 @@ fn the_others_hold_what_a_node_holds() {
         (0, &Value::from(0)),
         "{report}"
     );
-    // A node keeps the name of a field of which no value is left.
-    let is_of_names = |difference: &String| {
-        difference.starts_with("SHOW FIELD KEYS") || difference.ends_with("written differently")
-    };
-    let mut differ = same_points(&lab.node1, &lab.node2, "one");
-    differ.retain(|difference| !is_of_names(difference));
-    assert_eq!(differ, [""; 0]);
+    assert_eq!(same_values(&lab.node1, &lab.node2, "one"), [""; 0]);
     assert_eq!(lab.node2.count("one", "n", "f"), 200);
     // What was overwritten or deleted is kept, of the node that was changed only.
     let kept = kept(&lab);
@@ -342,6 +336,44 @@ fn another_type_is_mended() {
     );
 }
 
+/// A node that restarts is asked for a point that it had, and is sent again what came last. Neither undoes a mend.
+#[test]
+fn a_node_that_restarts_holds_what_a_mend_gave_it() {
+    let mut lab = lab();
+    assert_eq!(lab.write("one", "m v=1 1").status, 204);
+    // What a node that restarts would be asked for: the newest.
+    assert_eq!(lab.write("one", "gone v=1 1").status, 204);
+    lab.both_hold("one", "gone", 1);
+    write(&lab.node1, "autogen", "m v=2 1");
+    lab.node1.query("one", "DELETE FROM gone");
+    let (status, report) = mend(&lab, &["--from", "influxlab", "--yes"]);
+    assert_eq!(status, 0, "{report}");
+    for number in [0, 1] {
+        let node = match number {
+            0 => &mut lab.node1,
+            _ => &mut lab.node2,
+        };
+        node.kill9();
+        let standing = || status::replica(&lab.influx_url(), number)["status"].clone();
+        wait_until("its end to be noticed", SOON, || standing() == "down");
+        let node = match number {
+            0 => &mut lab.node1,
+            _ => &mut lab.node2,
+        };
+        node.restart();
+        let standing = || status::replica(&lab.influx_url(), number)["status"].clone();
+        wait_until("it to be known again", SOON, || {
+            ["fresh", "diverged"].contains(&standing().as_str().unwrap_or_default())
+        });
+        assert_eq!(standing(), "fresh");
+    }
+    for node in lab.nodes() {
+        let answer = node.query("one", "SELECT v FROM m");
+        assert_eq!(answer["results"][0]["series"][0]["values"][0][1], 2);
+        assert_eq!(node.count("one", "gone", "v"), 0);
+    }
+}
+
 #[test]
 fn a_mend_closes_dead_letters() {
     let lab = lab();
@@ -357,6 +389,12 @@ fn a_mend_closes_dead_letters() {
     let (status, report) = mend(&lab, &["--from", "influxlab", "--since", &since, "--yes"]);
     assert_eq!(status, 0, "{report}");
     assert!(letters().contains("influxlab2"), "{}", letters());
+    let compared = lab.haflux.told(&["compare"]);
+    let text = String::from_utf8_lossy(&compared.stdout).into_owned();
+    assert!(
+        text.contains("note: open dead letters: 1 (haflux dead-letters list); they may be why"),
+        "{text}"
+    );
     let (status, report) = mend(&lab, &["--from", "influxlab", "--yes"]);
     assert_eq!(status, 0, "{report}");
     assert!(

@@ -5,10 +5,11 @@ mod support;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
 use support::lab::relay_keys;
 use support::programs::run;
 use support::wait::SOON;
-use support::{Lab, Options, http, influxd, status, wait_until, write_with};
+use support::{Influxd, Lab, Options, http, influxd, status, wait_until, write_with};
 
 /// Two nodes that have write limits; nothing if this release has none.
 fn lab() -> Option<Lab> {
@@ -160,4 +161,157 @@ fn flux_that_acts_elsewhere_is_refused_and_a_refusal_has_the_form_that_it_has_on
         });
         assert_eq!(both, one, "{accept}");
     }
+}
+
+/// What `haflux` says as JSON, and its exit status.
+#[track_caller]
+fn told(lab: &Lab, arguments: &[&str]) -> (Option<i32>, Value) {
+    let said = lab.haflux.told(arguments);
+    let report = serde_json::from_slice(&said.stdout);
+    let report = report.unwrap_or_else(|error| panic!("{error}: {said:?}"));
+    (said.status.code(), report)
+}
+
+/// Where a comparison found differences.
+fn places(report: &Value) -> Vec<String> {
+    let differences = report["differences"].as_array().expect("differences");
+    let mut places: Vec<String> = differences
+        .iter()
+        .map(|difference| format!("{} {}", difference["kind"], difference["place"]))
+        .map(|place| place.replace('"', ""))
+        .collect();
+    places.sort();
+    places
+}
+
+/// Points that are older than a `PAST LIMIT` allows: a mend and a rebuild write them all the same, and leave the limit as it was.
+#[test]
+fn limits_are_compared_and_stand_in_the_way_of_no_mend_and_no_rebuild() {
+    let Some(mut lab) = lab() else { return };
+    for statement in [
+        "CREATE DATABASE d WITH DURATION 9999d NAME a",
+        "CREATE RETENTION POLICY other ON d DURATION 9999d REPLICATION 1",
+    ] {
+        lab.carry_out("", statement);
+    }
+    let write = |node: &Influxd, policy: &str, line: &str| {
+        let answer = write_with(&node.url(), &[("db", "d"), ("rp", policy)], line);
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    };
+    for node in lab.nodes() {
+        for policy in ["a", "other"] {
+            write(node, policy, "m v=1 1700000000000000000");
+        }
+    }
+    write(&lab.node1, "a", "lacking v=1 1700000000000000000");
+    // Its deletion takes the point of the other policy, which is to be written again.
+    write(&lab.node2, "a", "m more=1 1700000000000000000");
+    for policy in ["a", "other"] {
+        let statement =
+            format!("ALTER RETENTION POLICY {policy} ON d FUTURE LIMIT 2h PAST LIMIT 1h");
+        lab.carry_out("", &statement);
+    }
+    support::wait_until_level(&lab, SOON).expect("both have it");
+    let alter = "ALTER RETENTION POLICY a ON d FUTURE LIMIT 3h";
+    lab.node2.query("", alter);
+    let (status, report) = told(&lab, &["compare", "--json"]);
+    let planted = [
+        "point d.a.lacking 2023-11-14T22:13:20Z",
+        "point d.a.m 2023-11-14T22:13:20Z",
+        "policy d.a future limit",
+    ];
+    assert_eq!(
+        (status, places(&report)),
+        (Some(1), planted.map(str::to_owned).into()),
+        "{report}"
+    );
+    let (status, report) = told(&lab, &["mend", "--json", "--from", "influxlab", "--yes"]);
+    assert_eq!(status, Some(0), "{report}");
+    let policies = |node: &Influxd| node.query("d", "SHOW RETENTION POLICIES").to_string();
+    assert_eq!(policies(&lab.node2), policies(&lab.node1));
+    assert!(
+        policies(&lab.node2).contains("1h0m0s"),
+        "{}",
+        policies(&lab.node2)
+    );
+    assert_eq!(lab.node2.count("d", "lacking", "v"), 1);
+    let other = lab.node2.query("d", "SELECT v FROM other.m");
+    assert_eq!(other, lab.node1.query("d", "SELECT v FROM other.m"));
+
+    lab.node2.kill9();
+    lab.node2.wipe();
+    lab.node2.restart();
+    let rebuild = ["replica", "rebuild", "influxlab2", "--yes"];
+    lab.haflux.order(&rebuild);
+    assert_eq!(policies(&lab.node2), policies(&lab.node1));
+    lab.assert_same("d");
+    let (status, report) = told(&lab, &["compare", "--json", "--full"]);
+    assert_eq!(status, Some(0), "{report}");
+}
+
+/// Flux writes unsigned numbers into nodes that take none as lines: such points are compared, and no mend and no rebuild can write
+/// them, which ends neither.
+#[test]
+fn unsigned_numbers_that_only_flux_can_write_are_named() {
+    let Some(mut lab) = lab() else { return };
+    lab.create_database("d");
+    let url = lab.influx_url();
+    for line in [
+        "m v=7i 1700000000000000000",
+        "m v=8i 1700000000000000001",
+        "other v=1 1",
+    ] {
+        assert_eq!(write_with(&url, &[("db", "d")], line).status, 204);
+    }
+    let flux = r#"from(bucket: "d/autogen") |> range(start: 2020-01-01T00:00:00Z)
+        |> map(fn: (r) => ({r with _measurement: "unsigned", _value: uint(v: r._value)})) |> to(bucket: "d/autogen")"#;
+    let headers = [("Content-Type", "application/vnd.flux")];
+    let answer = http::request(
+        "POST",
+        &format!("{url}/api/v2/query"),
+        &headers,
+        flux.as_bytes(),
+    );
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    lab.both_hold("d", "unsigned", 2);
+    let types = lab
+        .node1
+        .query("d", "SHOW FIELD KEYS FROM unsigned")
+        .to_string();
+    assert!(types.contains("[\"v\",\"unsigned\"]"), "{types}");
+    let refusal = lab.node1.write("d", "unsigned v=1u");
+    assert!(
+        refusal.status == 400 && refusal.text().contains("invalid number"),
+        "{}",
+        refusal.text()
+    );
+    // So that haflux does not compare by itself, as it does with new nodes.
+    lab.haflux.restart();
+    wait_until("both to be fresh", SOON, || {
+        (0..2).all(|number| status::replica(&url, number)["status"] == "fresh")
+    });
+    let (status, report) = told(&lab, &["compare", "--json"]);
+    assert_eq!(status, Some(0), "{report}");
+
+    lab.node2
+        .query("d", "DELETE FROM unsigned WHERE time = 1700000000000000001");
+    let (status, report) = told(&lab, &["mend", "--json", "--from", "influxlab", "--yes"]);
+    assert_eq!((status, places(&report).len()), (Some(1), 1), "{report}");
+    assert!(
+        report["notes"].to_string().contains("invalid number"),
+        "{report}"
+    );
+
+    lab.node2.kill9();
+    lab.node2.wipe();
+    lab.node2.restart();
+    let why = lab
+        .haflux
+        .refuses(&["replica", "rebuild", "influxlab2", "--yes"]);
+    assert!(
+        why.contains("serves, and differs from influxlab in 2 points"),
+        "{why}"
+    );
+    assert_eq!(lab.node2.count("d", "other", "v"), 1);
+    assert_eq!(status::replica(&url, 1)["status"], "fresh");
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use support::lab::relay_keys;
 use support::wait::SOON;
 use support::{
-    Influxd, Lab, Options, beside, same_points, status, try_write_with, wait_until,
+    Held, Influxd, Lab, Options, Tmux, beside, same_points, status, try_write_with, wait_until,
     wait_until_level,
 };
 
@@ -251,6 +251,37 @@ fn a_rebuild_goes_on_when_haflux_and_the_nodes_were_killed() {
     assert_equal(&lab, &lab.node1, &lab.node2);
 }
 
+/// What was dropped and made again behind the pin may not be in the copy: it comes with the journal.
+#[test]
+fn a_measurement_that_is_dropped_and_made_again_meanwhile_stops_no_rebuild() {
+    let lab = slow_lab();
+    let file = lab.haflux.file().display().to_string();
+    let order = [
+        "replica",
+        "rebuild",
+        "influxlab2",
+        "--yes",
+        "--config",
+        &file,
+    ];
+    let parameters = [("db", DATABASES[0]), ("rp", "daily")];
+    std::thread::scope(|scope| {
+        let command = scope.spawn(|| support::Haflux::command(&order));
+        wait_until("the journal to be pinned", SOON, || {
+            let standing = lab.haflux.order(&["replica", "status"]);
+            standing.contains("rebuilding")
+        });
+        lab.carry_out(DATABASES[0], "DROP MEASUREMENT only3");
+        // Listed without it, and made again when the list is past.
+        wait_until("some slices to be copied", SOON, || copied_slices(&lab) > 3);
+        let lines = format!("only3 v=1 {BEGIN}");
+        assert_eq!(write_seconds(&lab.influx_url(), &parameters, &lines), 204);
+        let output = command.join().expect("it ends");
+        assert!(output.status.success(), "{output:?}");
+    });
+    assert_equal(&lab, &lab.node1, &lab.node2);
+}
+
 #[test]
 fn a_rebuild_that_is_cancelled_goes_on_when_it_is_begun_again() {
     let mut lab = slow_lab();
@@ -292,33 +323,97 @@ fn a_rebuild_that_is_cancelled_goes_on_when_it_is_begun_again() {
 }
 
 #[test]
-fn a_new_server_in_the_configuration_is_filled() {
+fn a_third_and_a_fourth_node_come_in_while_clients_write_and_read() {
     let mut lab = Lab::start_with(
         Options::default(),
         relay_keys("rewind = \"1s\"\nretry = { max = \"500ms\" }"),
     );
     fill(&lab, 1);
-    let third = Influxd::start(&lab.folder().join("influxlab3"));
-    let last = format!("address = \"{}\" }},\n", lab.node2.address());
-    let more = format!(
-        "{last}  {{ name = \"influxlab3\", address = \"{}\" }},\n",
-        third.address()
-    );
-    lab.haflux.edit(&[(&last, &more)]);
-    lab.haflux.restart();
-    lab.further.push(third);
+    for number in [3, 4] {
+        let folder = lab.folder().join(format!("influxlab{number}"));
+        lab.further.push(Influxd::start(&folder));
+    }
+    let url = lab.influx_url();
+    let folder = lab.folder().to_owned();
+    let held = Held::start(&mut lab.haflux, &url, &folder);
     let (failed, done) = beside_clients(&mut lab, |lab| {
-        lab.haflux.order(&[
-            "replica",
-            "rebuild",
-            "influxlab3",
-            "--yes",
-            "--from",
-            "influxlab2",
-        ]);
+        let mut last = line(2, &lab.node2);
+        for (number, node) in (3..).zip(&lab.further) {
+            let more = format!("{last}{}", line(number, node));
+            lab.haflux.edit(&[(&last, &more)]);
+            held.upgrade();
+            let name = format!("influxlab{number}");
+            lab.haflux.order(&["replica", "rebuild", &name, "--yes"]);
+            last = line(number, node);
+        }
     });
     assert!(failed == 0 && done > 20, "{failed} of {done}");
-    assert_equal(&lab, &lab.node1, &lab.further[0]);
+    assert_equal(&lab, &lab.node1, &lab.node2);
+    for node in &lab.further {
+        assert_equal(&lab, &lab.node1, node);
+    }
+    held.end();
+}
+
+/// The line of a server in the configuration.
+fn line(number: usize, node: &Influxd) -> String {
+    let address = node.address();
+    format!("  {{ name = \"influxlab{number}\", address = \"{address}\" }},\n")
+}
+
+#[test]
+fn a_server_that_is_taken_out_is_forgotten_and_no_old_friend_when_it_comes_back() {
+    let keys = "rewind = \"1s\"\nretry = { max = \"500ms\" }";
+    let mut lab = Lab::start_with(Options::default(), relay_keys(keys));
+    lab.carry_out("", "CREATE DATABASE telegraf");
+    let write =
+        |lab: &Lab, lines: &str| write_seconds(&lab.influx_url(), &[("db", "telegraf")], lines);
+    assert_eq!(write(&lab, "known v=1 1"), 204);
+    wait_until_level(&lab, SOON).expect("both have it");
+    assert_eq!(lab.node2.write("telegraf", "m v=\"text\" 1").status, 204);
+    assert_eq!(write(&lab, "m v=1 1"), 204);
+    let open_letters = |lab: &Lab| status::relay(&lab.influx_url())["open_dead_letters"].clone();
+    wait_until("a dead letter", SOON, || open_letters(&lab) == 1);
+
+    let second = line(2, &lab.node2);
+    lab.haflux.edit(&[(&second, "")]);
+    lab.haflux.restart();
+    for once in [
+        "influxlab2 is no replica any more; its place in the journal is given up",
+        "dead letters of influxlab2, which is no replica any more: 1; if it does not come back: haflux dead-letters drop all --replica influxlab2 --yes",
+    ] {
+        wait_until(once, SOON, || lab.haflux.log().contains(once));
+        assert_eq!(lab.haflux.log().matches(once).count(), 1, "{once}");
+    }
+    let compared = lab.haflux.told(&["compare"]);
+    let said = String::from_utf8_lossy(&compared.stdout).into_owned();
+    assert_eq!(compared.status.code(), Some(2), "{compared:?}");
+    assert!(
+        said.contains("has one node, influxlab: there is no other"),
+        "{said}"
+    );
+    assert_eq!(write(&lab, "m v=2 2"), 204);
+    let inspected = || lab.haflux.order(&["journal", "inspect"]);
+    wait_until("nothing to be kept for it", SOON, || {
+        !inspected().contains("influxlab2")
+    });
+
+    // Meanwhile it went another way.
+    assert_eq!(lab.node2.write("telegraf", "foreign v=1 1").status, 204);
+    let first = format!("address = \"{}\" }},\n", lab.node1.address());
+    lab.haflux.edit(&[(&first, &format!("{first}{second}"))]);
+    lab.haflux.restart();
+    wait_until("it to be diverged", SOON, || {
+        status::replica(&lab.influx_url(), 1)["status"] == "diverged"
+    });
+    assert_eq!(write(&lab, "m v=3 3"), 204);
+    lab.haflux
+        .order(&["replica", "rebuild", "influxlab2", "--yes"]);
+    wait_until_level(&lab, SOON).expect("both have it");
+    assert_eq!(same_points(&lab.node1, &lab.node2, "telegraf"), [""; 0]);
+    assert_eq!(lab.node2.count("telegraf", "m", "v"), 3);
+    // It holds what it had refused.
+    wait_until("the letter to be closed", SOON, || open_letters(&lab) == 0);
 }
 
 #[test]
@@ -334,15 +429,21 @@ fn where_nodes_know_users_the_empty_one_gets_its_administrator_and_those_whose_p
     let options = Options::default().auth().asked_as("root", "all");
     let mut lab = Lab::start_with(options, relay_keys(&heal));
     let root = Some(("root", "all"));
-    let carry_out = |statement: &str| {
+    let carry_out = |lab: &Lab, statement: &str| {
         let parameters = [("q", statement)];
         support::carry_out(&lab.influx_url(), &support::parameters(root, &parameters));
     };
-    carry_out("CREATE USER root WITH PASSWORD 'all' WITH ALL PRIVILEGES");
-    carry_out("CREATE DATABASE telegraf");
+    carry_out(
+        &lab,
+        "CREATE USER root WITH PASSWORD 'all' WITH ALL PRIVILEGES",
+    );
+    carry_out(&lab, "CREATE DATABASE telegraf");
     for user in ["writer", "reader"] {
-        carry_out(&format!("CREATE USER {user} WITH PASSWORD 'pass:word'"));
-        carry_out(&format!("GRANT ALL ON telegraf TO {user}"));
+        carry_out(
+            &lab,
+            &format!("CREATE USER {user} WITH PASSWORD 'pass:word'"),
+        );
+        carry_out(&lab, &format!("GRANT ALL ON telegraf TO {user}"));
     }
     let writer = support::parameters(Some(("writer", "pass:word")), &[("db", "telegraf")]);
     let write = |lab: &Lab, lines: &str| write_seconds(&lab.influx_url(), &writer, lines);
@@ -378,6 +479,49 @@ fn where_nodes_know_users_the_empty_one_gets_its_administrator_and_those_whose_p
     wait_until_level(&lab, SOON).expect("both have it");
     assert_eq!(same_points(&lab.node1, &lab.node2, "telegraf"), [""; 0]);
     assert_eq!(lab.node2.count("telegraf", "m", "v"), 4);
+    // At a terminal a person is asked for those that are missing.
+    carry_out(&lab, "CREATE USER guest WITH PASSWORD 'any'");
+    wait_until_level(&lab, SOON).expect("both have it");
+    lab.node2.query("", "DROP USER guest");
+    let tmux = Tmux::start(folder.path());
+    let before = tmux.settings(&folder.path().join("before"));
+    let command = format!(
+        "{} replica rebuild influxlab2 --config {}; echo \"ended=$?\"",
+        env!("CARGO_BIN_EXE_haflux"),
+        lab.haflux.file().display()
+    );
+    let begin = || {
+        tmux.types("clear");
+        tmux.presses(&["Enter"]);
+        tmux.waits("empty screen", |screen| !screen.contains("ended"));
+        tmux.types(&command);
+        tmux.presses(&["Enter"]);
+        tmux.sees("Go on? [y/N]");
+        tmux.types("y");
+        tmux.presses(&["Enter"]);
+        tmux.sees("Password of guest:");
+    };
+    begin();
+    tmux.presses(&["C-c"]);
+    tmux.sees("haflux: nothing was done");
+    tmux.sees("ended=1");
+    assert_eq!(tmux.settings(&folder.path().join("after")), before);
+    begin();
+    tmux.presses(&["Enter"]);
+    tmux.sees("guest is left out.");
+    tmux.sees("Password of reader:");
+    tmux.types("se:cret");
+    tmux.presses(&["Enter"]);
+    tmux.sees("influxlab2 is rebuilt");
+    tmux.sees("ended=0");
+    let screen = tmux.screen();
+    assert!(!screen.contains("se:cret"), "{screen}");
+    assert!(
+        screen.contains("does not have") && screen.contains(": guest."),
+        "{screen}"
+    );
+    let reader = support::parameters(Some(("reader", "se:cret")), &[("db", "telegraf")]);
+    assert_eq!(write_seconds(&lab.node2.url(), &reader, "m v=5 4"), 204);
     let grants = listed(&lab.node2, "SHOW GRANTS FOR writer");
     assert_eq!(grants, listed(&lab.node1, "SHOW GRANTS FOR writer"));
 }

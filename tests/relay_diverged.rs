@@ -5,7 +5,7 @@ mod support;
 
 use support::http;
 use support::wait::SOON;
-use support::{Behaviour, Haflux, StandIn, query, relay_over, wait_until};
+use support::{Behaviour, Haflux, StandIn, query, relay_over, status, wait_until};
 
 fn large(number: usize) -> String {
     format!("large,padding={} v={number} {number}\n", "x".repeat(400)).repeat(1000)
@@ -397,4 +397,71 @@ fn with_no_replica_left_a_person_says_which_one_is_right() {
     });
     let (done, said) = readmit("node1");
     assert!(!done && said.contains("follows"), "{said}");
+    // The journal keeps nothing any more for the one that is gone.
+    let inspected = || haflux.order(&["journal", "inspect"]);
+    wait_until("its place to be given up", SOON, || {
+        !inspected().contains("node0")
+    });
+}
+
+#[test]
+fn the_last_server_that_follows_may_be_put_back() {
+    let nodes = [StandIn::healthy(), StandIn::healthy()];
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut haflux = with_a_diverged_replica(folder.path(), &nodes[0], &nodes[1]);
+    haflux.terminate();
+    rename(&haflux, &[("node0", "another")]);
+    haflux.restart();
+    assert_eq!(haflux.write("telegraf", "lost v=1 1").status, 503);
+    let log = haflux.log();
+    assert!(log.contains("put node0 back"), "{log}");
+    haflux.terminate();
+    rename(&haflux, &[("another", "node0")]);
+    haflux.restart();
+    wait_until("writes to be taken again", SOON, || {
+        haflux.write("telegraf", "after v=2 2").status == 204
+    });
+    assert!(nodes[1].writes().is_empty());
+}
+
+#[test]
+fn a_server_that_was_taken_out_while_it_was_rebuilt_begins_anew() {
+    let nodes = [StandIn::healthy(), StandIn::healthy()];
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "rewind = \"100ms\"";
+    let both = relay_over(&[&nodes[0], &nodes[1]], keys);
+    let mut haflux = Haflux::start(folder.path(), &both);
+    wait_until("both replicas to be known", SOON, || {
+        haflux.write("telegraf", "history v=1 1").status == 204 && !nodes[1].writes().is_empty()
+    });
+    wait_until("the journal to be pinned", SOON, || {
+        haflux
+            .told(&["replica", "rebuild-begin", "node1"])
+            .status
+            .success()
+    });
+    haflux.terminate();
+    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&nodes[0]], keys));
+    wait_until("writes to be taken", SOON, || {
+        haflux.write("telegraf", "meanwhile v=1 1").status == 204
+    });
+    let inspected = || haflux.order(&["journal", "inspect"]);
+    wait_until("nothing to be kept for it", SOON, || {
+        !inspected().contains("node1")
+    });
+    haflux.terminate();
+    let before = nodes[1].writes().len();
+    let haflux = Haflux::start(folder.path(), &both);
+    wait_until("it to be diverged", SOON, || {
+        status::replica(&haflux.url("front"), 1)["status"] == "diverged"
+    });
+    let why = haflux.refuses(&["replica", "readmit", "node1"]);
+    assert!(
+        why.contains("the rebuilding of node1 has not begun"),
+        "{why}"
+    );
+    wait_until("writes to be taken again", SOON, || {
+        haflux.write("telegraf", "after v=2 2").status == 204
+    });
+    assert_eq!(nodes[1].writes().len(), before);
 }

@@ -9,8 +9,8 @@ use haflux::control::{
     Configuration, ControlError, ControlSocket, HealOrder, HealReport, HealState, Healing, Orders,
     ReplicaReport, Replicas, ServerReport, Servers, of_data_dir,
 };
-use haflux::stats::AdminState;
 use haflux::stats::csv::StatQuery;
+use haflux::stats::{AdminState, WorkFigures};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -140,13 +140,20 @@ impl Healing for Pretended {
             step: String::new(),
             began,
             ended: None,
-            slices: (0, 0),
-            points: 0,
-            bytes: 0,
+            figures: WorkFigures::default(),
             differences: Vec::new(),
             differing: 0,
             notes: Vec::new(),
         }))
+    }
+
+    async fn lacking_users(
+        &self,
+        _: Option<&str>,
+        _: &str,
+        _: Option<&str>,
+    ) -> Result<Vec<String>, ControlError> {
+        Ok(Vec::new())
     }
 }
 

@@ -10,14 +10,11 @@
 mod support;
 
 use std::net::UdpSocket;
-use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use support::process::Process;
 use support::wait::SOON;
-use support::{Crowd, Lab, Length, Options, beside, http, same_points, status, wait_until};
+use support::{Crowd, Held, Lab, Length, Options, beside, same_points, wait_until};
 
 /// Upgrades, at least.
 const UPGRADES: u64 = 3;
@@ -30,17 +27,8 @@ fn nobody_is_refused_while_one_process_takes_the_place_of_another() {
     lab.create_database("telegraf");
     let url = lab.influx_url();
     let port = lab.haflux.udp_port("udp");
-    assert!(lab.haflux.terminate().success());
-    let holder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/holder.py");
-    let mut command = Command::new("python3");
-    command.arg(holder).arg(env!("CARGO_BIN_EXE_haflux"));
-    command.args(["run", "--config"]).arg(lab.haflux.file());
-    let log = lab.folder().join("held.log");
-    let mut held = Process::start("the holder of haflux", &mut command, &log);
-    let ping = format!("{url}/ping");
-    let answers = || http::try_request("GET", &ping, &[], b"").is_ok();
-    wait_until("haflux to answer", SOON, answers);
-    let process = || status::page(&url)["pid"].as_u64().expect("a process");
+    let folder = lab.folder().to_owned();
+    let held = Held::start(&mut lab.haflux, &url, &folder);
 
     let length = Length::from_environment("HAFLUX_UPGRADE_REQUESTS", 300);
     let mut upgrades = 0;
@@ -58,11 +46,7 @@ fn nobody_is_refused_while_one_process_takes_the_place_of_another() {
     let begun = Instant::now();
     let steps = |crowd: &Crowd| {
         while crowd.answered() < length.requests || upgrades < UPGRADES {
-            let before = process();
-            let id = held.id().to_string();
-            let told = Command::new("kill").args(["-USR1", &id]).status();
-            assert!(told.expect("kill").success());
-            wait_until("another process", SOON, || process() != before);
+            held.upgrade();
             upgrades += 1;
             std::thread::sleep(Duration::from_millis(700));
         }
@@ -83,5 +67,5 @@ fn nobody_is_refused_while_one_process_takes_the_place_of_another() {
         });
     }
     assert_eq!(same_points(&lab.node1, &lab.node2, "telegraf"), [""; 0]);
-    assert!(held.terminate(SOON).success());
+    held.end();
 }

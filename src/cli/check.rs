@@ -9,7 +9,7 @@ use crate::config::Config;
 
 /// Says what would run, or what is wrong.
 pub(super) fn check(file: &Path) -> ExitCode {
-    let checked = Config::load(file);
+    let checked = Config::load_to_check(file);
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     // A reader that has gone away changes nothing about the answer.
     match checked {

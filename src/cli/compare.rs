@@ -21,6 +21,7 @@ Examples:
   haflux compare --db telegraf --from -1d    one database, since yesterday
   haflux compare --full                      every point of every node, to the last bit
   haflux compare --json | jq '.differences'  for scripts; exit status 0 the same, 1 different, 2 not known
+  haflux compare --follow                    show the one that is under way, and what it finds
   haflux compare --cancel                    end the one that is under way
 
 A comparison goes on in haflux when this command is interrupted. docs/healing.md says what sums see and what only --full sees;
@@ -42,6 +43,9 @@ pub(super) struct Arguments {
     /// Read every point of every node instead of sums
     #[arg(long)]
     full: bool,
+    /// Begin nothing, and follow the comparison that is under way, also one that haflux began by itself
+    #[arg(long, conflicts_with_all = ["databases", "from", "to", "full", "cancel"])]
+    follow: bool,
     /// End the comparison that is under way
     #[arg(long, conflicts_with_all = ["databases", "from", "to", "full"])]
     cancel: bool,
@@ -72,9 +76,14 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             Err(error) => work::refused(&error),
         };
     }
+    if arguments.follow
+        && let Err(error) = work::is_under_way(&data_dir, relay, "compare")
+    {
+        return work::refused(&error);
+    }
     if io::stderr().is_terminal() {
         eprintln!(
-            "Ctrl-C leaves the comparison going on in haflux; haflux compare --cancel ends it"
+            "Ctrl-C leaves the comparison going on in haflux: haflux compare --follow shows it again, --cancel ends it"
         );
     }
     let places = Compared {
@@ -83,7 +92,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         until: arguments.to,
         full: arguments.full,
     };
-    match work::to_its_end(&data_dir, relay, HealOrder::Compare(places)) {
+    let order = match arguments.follow {
+        true => HealOrder::Progress {},
+        false => HealOrder::Compare(places),
+    };
+    match work::to_its_end(&data_dir, relay, order) {
         Ok(report) => work::said(&report, arguments.json, lines),
         Err(error) => work::refused(&error),
     }
@@ -98,11 +111,7 @@ fn lines(report: &HealReport) -> String {
     let more = (more > 0).then(|| format!("… and {} more\n", Count(more)));
     let notes = report.notes.iter();
     let notes = notes.map(|note| format!("note: {}\n", one_line(note)));
-    let differs = match report.differing {
-        0 => "no difference".to_owned(),
-        1 => "1 difference".to_owned(),
-        several => format!("{} differences", Count(several)),
-    };
+    let differs = differences_of(report);
     let end = match &report.state {
         HealState::Done if report.differing == 0 => "the nodes hold the same".to_owned(),
         HealState::Done => "the nodes differ".to_owned(),
@@ -112,12 +121,21 @@ fn lines(report: &HealReport) -> String {
     };
     let sum = format!(
         "{end}: {differs}, {} slices, {} rows and {} read in {}\n",
-        Count(report.slices.0),
-        Count(report.points),
-        Bytes(report.bytes),
+        Count(report.figures.slices.0),
+        Count(report.figures.points),
+        Bytes(report.figures.bytes),
         Span(work::elapsed(report, SystemTime::now()))
     );
     differences.chain(more).chain(notes).chain([sum]).collect()
+}
+
+/// How many differences there are.
+pub(super) fn differences_of(report: &HealReport) -> String {
+    match report.differing {
+        0 => "no difference".to_owned(),
+        1 => "1 difference".to_owned(),
+        several => format!("{} differences", Count(several)),
+    }
 }
 
 pub(super) fn line(difference: &Difference) -> String {
@@ -135,6 +153,7 @@ pub(super) fn line(difference: &Difference) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::WorkFigures;
 
     fn report(state: HealState, differing: u64) -> HealReport {
         let difference = Difference {
@@ -152,9 +171,12 @@ mod tests {
             step: "comparing points".to_owned(),
             began: 1_000,
             ended: Some(3_000),
-            slices: (12, 12),
-            points: 1_234,
-            bytes: 2_048,
+            figures: WorkFigures {
+                slices: (12, 12),
+                points: 1_234,
+                bytes: 2_048,
+                ..WorkFigures::default()
+            },
             differences: vec![difference; usize::from(differing > 0)],
             differing,
             notes: vec!["still\nmoving".to_owned()],

@@ -5,7 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use crate::config::model::{
     AccessRule, Ack, AllOf, Backend, Balance, Check, Condition, Config, ForwardedHeader, Frontend,
     HeaderEdit, LogFormat, LogLines, LogTarget, OnUnavailable, Pattern, PoolServer, Probe,
-    Redirect, RedirectTo, Relay, RequestAction, Server, SourceRules, SyncPolicy, Target, Test, Udp,
+    Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules, SyncPolicy, Target,
+    Test, Udp,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
@@ -61,6 +62,12 @@ fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Resul
     writeln!(f, "process")?;
     if journals {
         writeln!(f, "    journal in {}", server.data_dir.display())?;
+    }
+    if let Some(RunAs { user, group }) = &server.run_as {
+        match group {
+            Some(group) => writeln!(f, "    becomes user {user}, group {group}")?,
+            None => writeln!(f, "    becomes user {user}")?,
+        }
     }
     writeln!(
         f,
@@ -520,6 +527,16 @@ fn without_query(path: &str) -> String {
 
 fn server(f: &mut Formatter<'_>, server: &PoolServer, checked: bool) -> fmt::Result {
     write!(f, "    server {} at {}", server.name, server.address)?;
+    if let Some(tls) = &server.tls {
+        write!(f, ", by TLS as {}", tls.name.to_str())?;
+        if !tls.verify {
+            write!(f, ", not verified")?;
+        }
+        if let Some(shown) = &tls.certificate {
+            let file = shown.certificate.display();
+            write!(f, ", shown the certificate in {file}")?;
+        }
+    }
     if server.weight != 1 {
         write!(f, ", weight {}", server.weight)?;
     }

@@ -116,10 +116,12 @@ fn lines(report: &HealReport, was_done: bool) -> String {
     let notes = notes.map(|note| format!("{}\n", one_line(note)));
     let end = match &report.state {
         HealState::Done if report.differing == 0 => "the nodes hold the same".to_owned(),
-        HealState::Done if was_done => format!("{} differences are left", Count(report.differing)),
+        HealState::Done if was_done => {
+            format!("left: {}", compare::differences_of(report))
+        }
         HealState::Done => format!(
-            "{} differences; nothing was done: --yes does it",
-            Count(report.differing)
+            "{}; nothing was done: --yes does it",
+            compare::differences_of(report)
         ),
         HealState::Running => "still under way".to_owned(),
         HealState::Cancelled => "it was cancelled".to_owned(),
@@ -136,6 +138,7 @@ fn lines(report: &HealReport, was_done: bool) -> String {
 mod tests {
     use super::*;
     use crate::control::Difference;
+    use crate::stats::WorkFigures;
 
     fn report(state: HealState, differing: u64) -> HealReport {
         let difference = Difference {
@@ -150,9 +153,12 @@ mod tests {
             step: "comparing points".to_owned(),
             began: 1_000,
             ended: Some(3_000),
-            slices: (12, 12),
-            points: 1_234,
-            bytes: 2_048,
+            figures: WorkFigures {
+                slices: (12, 12),
+                points: 1_234,
+                bytes: 2_048,
+                ..WorkFigures::default()
+            },
             differences: vec![difference; usize::try_from(differing).unwrap_or(0)],
             differing,
             notes: vec!["two, database d: 3 points written, 1 removed".to_owned()],

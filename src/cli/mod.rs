@@ -9,6 +9,7 @@ mod completions;
 mod dead_letters;
 mod describe;
 mod document;
+mod hidden;
 mod import;
 mod journal;
 mod log_level;

@@ -1,5 +1,6 @@
 //! `haflux ping`: is a server answering? For health checks of containers and scripts that have no other client at hand.
 
+use std::fmt::{self, Display, Formatter};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
@@ -33,13 +34,30 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match ask(&arguments.url, LIMIT) {
         Ok(200..=299) => ExitCode::SUCCESS,
         Ok(status) => {
-            eprintln!("{} answered {status}", arguments.url);
+            eprintln!("{} answered {status}", Shown(&arguments.url));
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("{}: {error}", arguments.url);
+            eprintln!("{}: {error}", Shown(&arguments.url));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// A URL without the user, the password and the query, which may hold one too.
+struct Shown<'a>(&'a Uri);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Shown(url) = self;
+        if let Some(scheme) = url.scheme_str() {
+            write!(f, "{scheme}://")?;
+        }
+        f.write_str(url.host().unwrap_or_default())?;
+        if let Some(port) = url.port() {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(url.path())
     }
 }
 

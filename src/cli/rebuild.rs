@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use clap::Args;
 
+use super::hidden;
 use super::text::one_line;
 use super::work::{self, WorkError};
 use crate::control::{HealOrder, HealReport, HealState, Passwords};
@@ -21,7 +22,7 @@ pub(super) struct Arguments {
     /// The replica to copy from; without it one that is fresh
     #[arg(long, value_name = "NAME")]
     from: Option<String>,
-    /// Passwords of users, which cannot be read out of a node: lines NAME:PASSWORD
+    /// Passwords of users, which cannot be read out of a node: lines NAME:PASSWORD. Without it and --yes they are asked for
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
     /// Do not ask whether what the replica holds may be dropped
@@ -57,6 +58,12 @@ pub(super) enum RebuildError {
         /// From 1 on.
         line: usize,
     },
+    /// The terminal does not give what is typed.
+    #[error("the terminal failed: {0}")]
+    Terminal(#[source] io::Error),
+    /// The person gave up where a password was asked for.
+    #[error("nothing was done")]
+    GivenUp,
     /// Nobody has said that it may.
     #[error("nothing is done without a yes: all that {0} holds would be dropped (--yes)")]
     NotAllowed(String),
@@ -88,12 +95,20 @@ pub(super) fn run(
         let report = work::to_its_end(data_dir, relay, HealOrder::Progress {})?;
         return told(&target, &report);
     }
-    let users = match &arguments.users {
-        Some(path) => passwords(path)?,
-        None => Passwords::default(),
-    };
-    if !arguments.yes && !is_allowed(&target, arguments.from.as_deref()) {
+    let source = arguments.from.as_deref();
+    let given = arguments.users.as_deref().map(passwords).transpose()?;
+    if !arguments.yes && !is_allowed(&target, source) {
         return Err(RebuildError::NotAllowed(one_line(&target)));
+    }
+    let users = match given {
+        Some(users) => users,
+        None if arguments.yes => Passwords::default(),
+        None => asked_for(data_dir, relay, &target, source)?,
+    };
+    if io::stderr().is_terminal() {
+        eprintln!(
+            "Ctrl-C leaves the rebuild going on in haflux: haflux replica rebuild --follow shows it again, --cancel ends it"
+        );
     }
     let order = HealOrder::Rebuild {
         target: target.clone(),
@@ -143,6 +158,44 @@ fn is_allowed(target: &str, source: Option<&str>) -> bool {
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+/// Asks the person at the terminal for the passwords of the users that the target lacks; one that is left empty is left out.
+fn asked_for(
+    data_dir: &Path,
+    relay: Option<&str>,
+    target: &str,
+    source: Option<&str>,
+) -> Result<Passwords, RebuildError> {
+    let lacking = match work::lacking_users(data_dir, relay, target, source) {
+        Ok(lacking) => lacking,
+        Err(error) => {
+            // The rebuild says it again, if it stands against it, and at its end which users are missing.
+            eprintln!(
+                "haflux: it is not known which users {} lacks: {error}",
+                one_line(target)
+            );
+            return Ok(Passwords::default());
+        }
+    };
+    let mut users = Vec::new();
+    if let [_, ..] = lacking.as_slice() {
+        eprintln!(
+            "Passwords cannot be read out of a node. Type those of the users that {} lacks; Enter alone leaves one out.",
+            one_line(target)
+        );
+    }
+    for user in lacking {
+        let asked = hidden::ask(&format!("Password of {}: ", one_line(&user)));
+        match asked.map_err(RebuildError::Terminal)? {
+            None => return Err(RebuildError::GivenUp),
+            Some(password) if password.is_empty() => {
+                eprintln!("{} is left out.", one_line(&user));
+            }
+            Some(password) => users.push((user, password)),
+        }
+    }
+    Ok(Passwords(users))
 }
 
 /// The users of a file; empty lines and those that begin with `#` are left out.

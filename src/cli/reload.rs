@@ -40,6 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(
             Answer::Misunderstood(_)
             | Answer::Heal(_)
+            | Answer::Users(_)
             | Answer::Replicas(_)
             | Answer::Servers(_)
             | Answer::Statistics(_)

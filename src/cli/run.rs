@@ -1,12 +1,11 @@
 //! `haflux run`.
 
-use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::{Config, create_data_dir};
+use crate::config::Config;
 use crate::logging;
-use crate::server::Source;
+use crate::server::{Prepared, RunError, Source, prepare};
 
 /// Loads the configuration, then serves until the process is told to stop.
 pub(super) fn run(file: &Path) -> ExitCode {
@@ -17,6 +16,8 @@ pub(super) fn run(file: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // Before the files of the log are made: they belong to whom haflux becomes.
+    let prepared = prepare(&loaded.config);
     let server = &loaded.config.server;
     let says_all = logging::reaches_stderr(server);
     let wrong = match logging::start(server, std::env::var("RUST_LOG").ok().as_deref()) {
@@ -37,7 +38,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
-    let done = serve(loaded.config, file);
+    let done = prepared.and_then(|prepared| serve(loaded.config, prepared, file));
     if let Err(error) = &done {
         log::error!("{error}");
         if !says_all {
@@ -52,13 +53,10 @@ pub(super) fn run(file: &Path) -> ExitCode {
 }
 
 /// Serves until the process is told to stop.
-fn serve(config: Config, file: &Path) -> Result<(), Box<dyn Error>> {
-    if !config.relays.is_empty() {
-        create_data_dir(&config.server.data_dir)?;
-    }
+fn serve(config: Config, prepared: Prepared, file: &Path) -> Result<(), RunError> {
     let source = Source {
         file: file.to_owned(),
         set_levels: logging::reload_levels,
     };
-    Ok(crate::server::run(config, source)?)
+    crate::server::run(config, prepared, source)
 }

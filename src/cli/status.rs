@@ -119,6 +119,10 @@ fn write(out: &mut dyn Write, all: &Snapshot) -> io::Result<()> {
     for lines in problems.chain(all.notices.iter().map(tables::lines_of_order)) {
         writeln!(out, "\n{}", lines.join("\n"))?;
     }
+    let works = tables::works(all);
+    if !works.is_empty() {
+        writeln!(out, "\n{}", works.join("\n"))?;
+    }
     writeln!(
         out,
         "\nhaflux {}, process {}, runs for {}",
@@ -161,8 +165,10 @@ ERROR: Backend grafana_back is DOWN
 ";
         assert!(text.starts_with(expected), "{text}");
         // The orders that stand come behind it.
-        let order = "    $ haflux server ready grafana_back/influxlab\n\nhaflux 0";
+        let order = "    $ haflux server ready grafana_back/influxlab\n\nUNDER WAY: rebuild of relay influx_relay, for ";
         assert!(text.contains(order), "{text}");
+        let work = ": copying points: 25 %, 1 of 4 slices, 1,000 points (";
+        assert!(text.contains(work), "{text}");
         let mut lines = text
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -171,8 +177,8 @@ ERROR: Backend grafana_back is DOWN
             "BACKEND STATE SERVERS UP UNDER WAY REQ/S REQUESTS 5XX BALANCE",
             "SERVER STATE SINCE WEIGHT UNDER WAY REQ/S REQUESTS LAST CHECK ADDRESS",
             "RELAY FRESH ONE NODE BACKLOG REQ/S HEAD ACKNOWLEDGED REJECTED DEAD LETTERS ON DISK REPLICATES TO",
-            "REPLICA STATE SINCE CURSOR BEHIND BYTES AGE FRESH IN LAST ERROR",
-            "influx_relay/influxlab2 DOWN 2 min 12 s 59,200 304 89.0 KiB 2 min 12 s 7.0 s 9.0 s ago: it failed",
+            "REPLICA STATE SINCE CURSOR BEHIND BYTES AGE FRESH IN VERSION LAST ERROR",
+            "influx_relay/influxlab2 DOWN 2 min 12 s 59,200 304 89.0 KiB 2 min 12 s 7.0 s 1.6.7 9.0 s ago: it failed",
         ] {
             assert!(lines.any(|line| line == expected), "{expected} in {text}");
         }

@@ -81,6 +81,7 @@ impl Kind {
                 "BYTES",
                 "AGE",
                 "FRESH IN",
+                "VERSION",
                 "LAST ERROR",
             ],
             Kind::Lanes => &["DATABASE", "RECORDS", "UNDER WAY", "WAITS FOR", "HELD"],
@@ -209,6 +210,24 @@ pub(super) fn lines_of(problem: &Problem) -> Vec<String> {
 pub(super) fn lines_of_order(notice: &Notice) -> Vec<String> {
     let title = format!("ORDERED: {}", notice.what);
     lines(&title, [&notice.why, &notice.action], &notice.commands)
+}
+
+/// A line for each comparison, mend or rebuild that is under way.
+pub(super) fn works(all: &Snapshot) -> Vec<String> {
+    all.relays.iter().filter_map(work).collect()
+}
+
+/// The one of a relay.
+pub(super) fn work(relay: &RelayView) -> Option<String> {
+    let work = relay.work_under_way()?;
+    let line = format!(
+        "UNDER WAY: {} of relay {}, for {}: {}",
+        work.name,
+        relay.name,
+        work.began.age(),
+        work.line()
+    );
+    Some(one_line(&line))
 }
 
 fn lines(title: &str, texts: [&String; 2], commands: &[String]) -> Vec<String> {
@@ -362,6 +381,7 @@ fn replica(relay: &str, replica: &ReplicaView) -> Row {
             lag.bytes.into(),
             lag.seconds.into(),
             lag.catch_up.map_or("-".into(), Cell::from),
+            replica.version.as_deref().unwrap_or("-").into(),
             last.map_or("-".into(), |last| {
                 format!("{} ago: {}", last.at.age(), last.text).into()
             }),

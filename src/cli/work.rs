@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ratatui::crossterm::terminal::size;
+
 use super::running;
 use super::text::one_line;
 use crate::control::{
     Answer, AskError, ControlError, HealOrder, HealReport, HealState, Request, ask,
 };
-use crate::stats::units::{Bytes, Count, Span};
 
 /// Exit status of a command if nodes differ, or are left so.
 const DIFFERENT: u8 = 1;
@@ -20,6 +21,9 @@ pub(super) const UNKNOWN: u8 = 2;
 
 /// How often it is asked how it stands.
 const PACE: Duration = Duration::from_millis(250);
+
+/// Columns of a terminal that does not say how many it has.
+const DEFAULT_WIDTH: u16 = 80;
 
 /// How often a line is written where there is no terminal.
 const LINE_PACE: Duration = Duration::from_secs(10);
@@ -60,6 +64,33 @@ pub(super) fn order(
         Answer::Heal(report) => Ok(report),
         Answer::Refused(error) => Err(WorkError::Refused(error)),
         Answer::Misunderstood(_)
+        | Answer::Users(_)
+        | Answer::Done(_)
+        | Answer::Replicas(_)
+        | Answer::Servers(_)
+        | Answer::Statistics(_)
+        | Answer::Process(_)
+        | Answer::Snapshot(_) => Err(WorkError::Misunderstood),
+    }
+}
+
+/// The users that `target` would lack after a rebuild, because their passwords cannot be read out of `source`.
+pub(super) fn lacking_users(
+    data_dir: &Path,
+    relay: Option<&str>,
+    target: &str,
+    source: Option<&str>,
+) -> Result<Vec<String>, WorkError> {
+    let request = Request::LackingUsers {
+        target: target.to_owned(),
+        source: source.map(str::to_owned),
+        relay: relay.map(str::to_owned),
+    };
+    match ask(data_dir, &request, running::LIMIT)? {
+        Answer::Users(users) => Ok(users),
+        Answer::Refused(error) => Err(WorkError::Refused(error)),
+        Answer::Misunderstood(_)
+        | Answer::Heal(_)
         | Answer::Done(_)
         | Answer::Replicas(_)
         | Answer::Servers(_)
@@ -179,7 +210,15 @@ impl ProgressLine {
             return;
         }
         self.shown = Some(Instant::now());
-        let text = progress(report, SystemTime::now());
+        let mut text = progress(report);
+        if self.on_terminal {
+            // A line that is wrapped cannot be written over.
+            let width = size().map_or(DEFAULT_WIDTH, |(columns, _)| columns);
+            text = text
+                .chars()
+                .take(usize::from(width).saturating_sub(1))
+                .collect();
+        }
         let mut stderr = io::stderr().lock();
         // Nobody is helped by an error about it.
         drop(match self.on_terminal {
@@ -196,34 +235,9 @@ impl ProgressLine {
     }
 }
 
-/// `copying points: 37 %, 120 of 324 slices, 1,234,567 points, 96 MiB (12 MiB/s), about 2 min left`
-fn progress(report: &HealReport, now: SystemTime) -> String {
-    let (done, all) = report.slices;
-    let mut text = one_line(&report.step);
-    if let Some(percent) = done.saturating_mul(100).checked_div(all) {
-        text.push_str(&format!(
-            ": {percent} %, {} of {} slices",
-            Count(done),
-            Count(all)
-        ));
-    }
-    if report.points > 0 {
-        text.push_str(&format!(", {} points", Count(report.points)));
-    }
-    let elapsed = elapsed(report, now);
-    let milliseconds = u64::try_from(elapsed.as_millis())
-        .unwrap_or(u64::MAX)
-        .max(1);
-    if report.bytes > 0 {
-        let rate = report.bytes.saturating_mul(1000) / milliseconds;
-        text.push_str(&format!(", {} ({}/s)", Bytes(report.bytes), Bytes(rate)));
-    }
-    if done > 0 && done < all {
-        let left = milliseconds.saturating_mul(all - done) / done;
-        let left = Duration::from_secs(left / 1000);
-        text.push_str(&format!(", about {} left", Span(left)));
-    }
-    text
+/// `copying points: 37 %, 120 of 324 slices, …`
+fn progress(report: &HealReport) -> String {
+    report.figures.line(&one_line(&report.step))
 }
 
 /// How long the work took, or has taken until now.
@@ -236,6 +250,7 @@ pub(super) fn elapsed(report: &HealReport, now: SystemTime) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::WorkFigures;
 
     fn sample() -> HealReport {
         HealReport {
@@ -245,9 +260,11 @@ mod tests {
             step: "copying points\x1b[2J".to_owned(),
             began: 1_000,
             ended: None,
-            slices: (120, 324),
-            points: 1_234_567,
-            bytes: 96 << 20,
+            figures: WorkFigures {
+                slices: (120, 324),
+                percent: Some(37),
+                ..WorkFigures::default()
+            },
             differences: Vec::new(),
             differing: 0,
             notes: Vec::new(),
@@ -257,17 +274,16 @@ mod tests {
     #[test]
     fn a_line_tells_how_it_stands() {
         let mut report = sample();
-        let now = UNIX_EPOCH + Duration::from_secs(9);
         assert_eq!(
-            progress(&report, now),
-            "copying points\\u{1b}[2J: 37 %, 120 of 324 slices, 1,234,567 points, 96.0 MiB (12.0 MiB/s), about 13 s left"
+            progress(&report),
+            "copying points\\u{1b}[2J: 37 %, 120 of 324 slices"
         );
-        report.slices = (0, 0);
-        (report.points, report.bytes) = (0, 0);
-        assert_eq!(progress(&report, now), "copying points\\u{1b}[2J");
+        report.figures = WorkFigures::default();
+        assert_eq!(progress(&report), "copying points\\u{1b}[2J");
         report.ended = Some(3_000);
-        assert_eq!(elapsed(&report, now), Duration::from_secs(2));
+        assert_eq!(elapsed(&report, SystemTime::now()), Duration::from_secs(2));
     }
+
     #[test]
     fn the_exit_status_is_for_scripts() {
         let report = |state, differing| HealReport {

@@ -1,13 +1,16 @@
-//! The folder of the journals: can it be made, can it be written?
+//! The folder of the journals: can it be made, can it be written, and by nobody else?
 //!
 //! The journal holds data and the credentials of those who wrote it, so a new folder is its owner's alone.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use super::trusted_path::{self, UntrustedPath};
+use crate::identity::{Identity, name_of_user};
 
 /// Why `data_dir` cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -26,6 +29,21 @@ pub enum DataDirError {
         /// What is in the way.
         path: PathBuf,
     },
+    /// Somebody else could put another one in its place.
+    #[error(transparent)]
+    Untrusted(#[from] UntrustedPath),
+    /// It is root's, and haflux will be somebody else.
+    #[error("the folder {} belongs to {owner}, and haflux becomes {user}: \"chown -R {chown} {}\"", path.display(), path.display())]
+    NotOf {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// Who haflux will be.
+        user: String,
+        /// What `chown` takes.
+        chown: String,
+    },
     /// It is there, but files cannot be made in it.
     #[error("the folder {} cannot be written: {reason}", path.display())]
     Write {
@@ -36,17 +54,47 @@ pub enum DataDirError {
     },
 }
 
-/// Makes the folder and those above it that are missing, for the owner alone.
+/// Makes the folder and those above it that are missing, for `identity` alone.
 ///
 /// # Errors
-/// The first folder that could not be made.
-pub fn create(path: &Path) -> Result<(), DataDirError> {
-    create_missing(path).map(|_| ())
+/// The first folder that could not be made, or given to `identity`.
+pub fn create(path: &Path, identity: &Identity) -> Result<(), DataDirError> {
+    let created = create_missing(path)?;
+    if identity.is_taken_on() {
+        return Ok(());
+    }
+    for folder in created {
+        let (user, group) = (identity.user(), identity.group());
+        chown(&folder, Some(user), Some(group)).map_err(|error| DataDirError::Create {
+            path: folder,
+            reason: error.to_string(),
+        })?;
+    }
+    Ok(())
 }
 
-/// Finds out whether the folder can be used, and leaves everything as it was.
-pub(super) fn probe(path: &Path) -> Result<(), DataDirError> {
+/// Finds out whether nobody but root and `identity` can change what is found there.
+pub(super) fn check_trust(path: &Path, identity: &Identity) -> Result<(), DataDirError> {
+    Ok(trusted_path::check(path, identity)?)
+}
+
+/// Finds out whether `identity` can use the folder, and leaves everything as it was.
+pub(super) fn probe(path: &Path, identity: &Identity) -> Result<(), DataDirError> {
     let created = create_missing(path)?;
+    if !identity.is_taken_on() {
+        let owner = std::fs::metadata(path).map(|found| found.uid());
+        let is_new = !created.is_empty();
+        remove(&created);
+        return match owner {
+            Ok(owner) if !is_new && owner != identity.user() => Err(DataDirError::NotOf {
+                path: path.to_owned(),
+                owner: name_of_user(owner),
+                user: name_of_user(identity.user()),
+                chown: format!("{}:{}", identity.user(), identity.group()),
+            }),
+            _ => Ok(()),
+        };
+    }
     let outcome = write_probe(path).map_err(|error| DataDirError::Write {
         path: path.to_owned(),
         reason: error.to_string(),

@@ -13,6 +13,7 @@ use super::model::{
 };
 use super::stats_user::StatsUser;
 use crate::influx::influxql;
+use crate::secret::Secret;
 
 /// The longest value that is shown whole, in characters.
 const LONGEST_SHOWN: usize = 120;
@@ -74,8 +75,12 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
             .find(|one| (&one.place, one.key) == (&fact.place, fact.key));
         let is_new = fact.is_first && !appears(&old, &fact.place);
         let differs = |before: &Fact| {
-            (&before.value, &before.secrets, &before.values)
-                != (&fact.value, &fact.secrets, &fact.values)
+            (
+                &before.value,
+                &before.secrets,
+                &before.values,
+                &before.whole,
+            ) != (&fact.value, &fact.secrets, &fact.values, &fact.whole)
         };
         if is_new || before.is_some_and(differs) {
             let to = match before {
@@ -120,6 +125,8 @@ struct Fact {
     secrets: Vec<StatsUser>,
     /// The same of values of headers.
     values: Vec<Vec<HeaderEdit>>,
+    /// The same of a text that is shown in part.
+    whole: Option<Secret>,
     is_taken: bool,
     /// It stands for its table.
     is_first: bool,
@@ -149,6 +156,7 @@ impl<'a> Section<'a> {
             value: format!("{value:?}"),
             secrets: Vec::new(),
             values: Vec::new(),
+            whole: None,
             is_taken,
             is_first: false,
         });
@@ -185,6 +193,15 @@ impl<'a> Section<'a> {
         self.add(key, value, true);
         if let Some(last) = self.facts.last_mut() {
             last.values = values.cloned().collect();
+        }
+    }
+
+    /// A reload takes it, and nobody is shown more of the text than its path.
+    fn without_query(&mut self, key: &'static str, text: &str) {
+        let path = text.split('?').next().unwrap_or_default();
+        self.add(key, path, true);
+        if let Some(last) = self.facts.last_mut() {
+            last.whole = Some(Secret::new(text.as_bytes()));
         }
     }
 
@@ -248,6 +265,7 @@ fn facts(config: &Config) -> Vec<Fact> {
 fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>) {
     let Server {
         data_dir,
+        run_as,
         threads,
         log_level,
         access_log,
@@ -276,6 +294,9 @@ fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>)
             },
     } = server;
     section.fixed("data_dir", data_dir);
+    let run_as = run_as.as_ref();
+    section.fixed("user", run_as.map(|run_as| &run_as.user));
+    section.fixed("group", run_as.and_then(|run_as| run_as.group.as_ref()));
     section.fixed("threads", threads);
     section.taken("log_level", log_level);
     section.taken("access_log", access_log);
@@ -438,9 +459,12 @@ fn relay(config: &Config, relay: &Relay, mut section: Section<'_>) {
                 login,
                 parallel,
                 max_rate,
+                max_points,
+                rpc_port,
                 gate,
             },
         compare,
+        rerun_continuous_queries,
     } = relay;
     section.first("name", name, false);
     section.fixed("replicate_to", &config.backend(*pool).name);
@@ -482,8 +506,11 @@ fn relay(config: &Config, relay: &Relay, mut section: Section<'_>) {
     section.fixed("heal.password_file", password_file);
     section.fixed("heal.parallel", parallel);
     section.fixed("heal.max_rate", max_rate);
+    section.fixed("heal.max_points", max_points);
+    section.fixed("heal.rpc_port", rpc_port);
     section.fixed("heal.gate", gate);
     section.fixed("compare", compare);
+    section.fixed("rerun_continuous_queries", rerun_continuous_queries);
 }
 
 fn backend(backend: &Backend, mut section: Section<'_>) {
@@ -535,7 +562,7 @@ fn check(check: &Check, section: &mut Section<'_>) {
         Probe::Tcp => ("tcp", None, None),
         Probe::Http { path, expect, host } => (path.as_str(), Some(expect), host.as_deref()),
     };
-    section.taken("check", kind);
+    section.without_query("check", kind);
     section.taken("check.expect", expect);
     section.taken("check.host", host);
     section.taken("check.interval", interval);
@@ -548,12 +575,14 @@ fn pool_server(server: &PoolServer, is_replicated: bool, mut section: Section<'_
     let PoolServer {
         name,
         address,
+        tls,
         weight,
         backup,
         check,
     } = server;
     section.first("name", name, !is_replicated);
     section.taken("address", address.to_string());
+    section.taken("tls", tls);
     section.taken("weight", weight);
     section.taken("backup", backup);
     section.taken("check", check);

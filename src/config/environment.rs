@@ -1,12 +1,22 @@
 //! `${NAME}` in texts is replaced by the environment variable of that name; `$$` stands for one `$`. A `$` before anything
 //! else is itself, so that regular expressions can be written as usual. Keys are never replaced, and what a variable
 //! holds is not looked at again.
+//!
+//! `${file:/PATH}` is replaced by the one line of that file, and `${credential:NAME}` by that of the file which systemd's
+//! `LoadCredential=` puts into the folder `CREDENTIALS_DIRECTORY`. Both are secrets: a text with one in it is marked, and only a key
+//! whose value is never shown takes it.
+
+use std::path::{Path, PathBuf};
 
 use super::error::{Problem, Sink};
 use super::key_path::KeyPath;
+use super::password_file::{self, PasswordFileError};
 use super::tree::{Node, Text, Value, quote};
 
-/// How many bytes variables may put into one file.
+/// Names the folder of the credentials; systemd.exec(5).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// How many bytes variables and files may put into one file.
 const MAX_INSERTED: usize = 4 * 1024 * 1024;
 
 /// Replaces throughout the tree. A text in which that fails is reported and no longer looked at.
@@ -72,7 +82,13 @@ impl Replacer<'_> {
                 rest = after;
             } else if let Some(after) = after.strip_prefix('{') {
                 let (name, after) = after.split_once('}').ok_or(Problem::VariableNotClosed)?;
-                value.push_str(&self.variable(name)?);
+                match secret_file(name) {
+                    Some(file) => {
+                        value.push_str(&self.secret(file)?);
+                        text.is_secret = true;
+                    }
+                    None => value.push_str(&self.variable(name)?),
+                }
                 text.from_environment = true;
                 rest = after;
             } else {
@@ -92,12 +108,61 @@ impl Replacer<'_> {
         let value = (self.lookup)(name).ok_or_else(|| Problem::VariableUnset {
             name: name.to_owned(),
         })?;
+        self.insert(value)
+    }
+
+    fn secret(&mut self, file: SecretFile<'_>) -> Result<String, Problem> {
+        let path = match file {
+            SecretFile::Path(path) if Path::new(path).is_absolute() => PathBuf::from(path),
+            SecretFile::Path(path) => return Err(Problem::SecretPath { found: quote(path) }),
+            SecretFile::Credential(name) if is_file_name(name) => {
+                let unset = || Problem::NoCredentials { name: quote(name) };
+                let folder = (self.lookup)(CREDENTIALS).ok_or_else(unset)?;
+                Path::new(&folder).join(name)
+            }
+            SecretFile::Credential(name) => {
+                return Err(Problem::CredentialName { found: quote(name) });
+            }
+        };
+        // Opening a pipe would wait for whoever writes to it.
+        let is_file = std::fs::metadata(&path).map_or(true, |found| found.is_file());
+        if !is_file {
+            let reason = "it is no file".to_owned();
+            return Err(Problem::PasswordFile(PasswordFileError::Unreadable {
+                path,
+                reason,
+            }));
+        }
+        let value = password_file::read_secret(&path).map_err(Problem::PasswordFile)?;
+        self.sink.note_secret_file(path);
+        self.insert(value)
+    }
+
+    /// The value, if there is still room for it.
+    fn insert(&mut self, value: String) -> Result<String, Problem> {
         self.room = self
             .room
             .checked_sub(value.len())
             .ok_or(Problem::VariablesTooLarge)?;
         Ok(value)
     }
+}
+
+/// Where a secret is.
+enum SecretFile<'a> {
+    Path(&'a str),
+    Credential(&'a str),
+}
+
+/// What stands between the braces, if it names a file.
+fn secret_file(name: &str) -> Option<SecretFile<'_>> {
+    let path = name.strip_prefix("file:").map(SecretFile::Path);
+    path.or_else(|| name.strip_prefix("credential:").map(SecretFile::Credential))
+}
+
+/// Whether it stays in the folder that it is looked for in.
+fn is_file_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
 }
 
 fn is_name(name: &str) -> bool {

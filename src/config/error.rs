@@ -4,8 +4,9 @@
 //! conf/haflux.toml:12:3: backend "influx_back", servers[0].adress: unknown key; did you mean "address"?
 //! ```
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error as ThisError;
@@ -14,6 +15,7 @@ use super::data_dir::DataDirError;
 use super::password_file::PasswordFileError;
 use super::tree::MAX_DEPTH;
 use super::{Format, MAX_FILE_SIZE};
+use crate::identity::IdentityError;
 use crate::tls::TlsError;
 
 /// A place in a file, counted from 1, columns in characters.
@@ -158,6 +160,22 @@ pub enum Problem {
     /// Variables that hold too much.
     #[error("environment variables put too much into this file")]
     VariablesTooLarge,
+    /// `${file:…}` of a path that depends on where haflux was started.
+    #[error("expected an absolute path behind \"file:\", found {found}")]
+    SecretPath { found: String },
+    /// `${credential:…}` of a name that leads out of the folder.
+    #[error("expected the name of a credential behind \"credential:\", found {found}")]
+    CredentialName { found: String },
+    /// `${credential:…}` without a folder of credentials.
+    #[error(
+        "there is no credential {name}, because CREDENTIALS_DIRECTORY is not set: it is where LoadCredential= in the unit puts credentials"
+    )]
+    NoCredentials { name: String },
+    /// `${file:…}` or `${credential:…}` in a value that `haflux check` and others show.
+    #[error(
+        "what a file holds is a secret, and this value is shown to whoever asks; expected a value without \"${{file:…}}\" and \"${{credential:…}}\""
+    )]
+    SecretShown,
     /// A key that does not exist here.
     #[error("unknown key{}", .suggestion.or_list(.known))]
     UnknownKey {
@@ -273,6 +291,9 @@ pub enum Problem {
     /// A header that belongs to the connection.
     #[error("this header is the connection's, or says how a body is read, and cannot be changed")]
     HeaderOfConnections,
+    /// The value of no header. It may be a secret.
+    #[error("expected a value that a header can hold")]
+    HeaderValue,
     /// The name of no header.
     #[error("expected the name of a header, such as \"X-Frame-Options\"")]
     HeaderName,
@@ -302,6 +323,9 @@ pub enum Problem {
     /// The journal's folder.
     #[error(transparent)]
     DataDir(DataDirError),
+    /// The user or the group that haflux is to become.
+    #[error(transparent)]
+    Identity(IdentityError),
     /// A file with a password.
     #[error(transparent)]
     PasswordFile(PasswordFileError),
@@ -340,12 +364,35 @@ pub enum Notice {
     /// A pool in which no server takes balanced requests.
     #[error("every server has weight 0: none of them takes balanced requests")]
     AllWeightsZero,
+    /// A server's certificate that nobody looks at.
+    #[error(
+        "the certificates of servers are not verified: whoever is in between can read and change what is sent to them, credentials included"
+    )]
+    ServerNotVerified,
+    /// A certificate for servers whose end has passed.
+    #[error("the certificate in {file} has expired: servers that ask for one turn haflux away")]
+    OwnCertificateExpired { file: String },
     /// A certificate whose end has passed.
     #[error("the certificate in {file} has expired: clients that verify it are turned away")]
     CertificateExpired { file: String },
     /// A certificate that is valid for a short time.
     #[error("the certificate in {file} expires in {days} days")]
     CertificateExpires { file: String, days: u64 },
+    /// Root asks about a folder that belongs to whom haflux runs as.
+    #[error(
+        "{path} belongs to {user}, so this is what haflux finds that runs as {user}; one that runs as root does not start"
+    )]
+    CheckedForOwner { path: String, user: String },
+    /// A file with a secret that others can read.
+    #[error(
+        "{file} holds a secret, and everybody on this machine can read it: \"chmod o-rwx {file}\""
+    )]
+    OthersRead { file: String },
+    /// A file that others can write, on which haflux relies.
+    #[error(
+        "everybody on this machine can write {file}, and with it decide what haflux does: \"chmod o-w {file}\""
+    )]
+    OthersWrite { file: String },
 }
 
 impl Suggestion {
@@ -363,7 +410,7 @@ fn list_of(known: &[&str]) -> String {
 }
 
 /// Where something stands, to be able to say something about it later.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin {
     file: Arc<str>,
     position: Option<Position>,
@@ -395,6 +442,10 @@ pub(super) struct Sink {
     file: Arc<str>,
     errors: RefCell<Vec<Error>>,
     warnings: RefCell<Vec<Warning>>,
+    /// Whether a secret stands in the file itself.
+    holds_secret: Cell<bool>,
+    /// The files that `${file:…}` and `${credential:…}` name.
+    secret_files: RefCell<Vec<PathBuf>>,
 }
 
 impl Sink {
@@ -403,7 +454,29 @@ impl Sink {
             file: Arc::from(file),
             errors: RefCell::default(),
             warnings: RefCell::default(),
+            holds_secret: Cell::default(),
+            secret_files: RefCell::default(),
         }
+    }
+
+    /// Notes that a secret stands in the file.
+    pub(super) fn note_secret(&self) {
+        self.holds_secret.set(true);
+    }
+
+    /// Whether one does.
+    pub(super) fn holds_secret(&self) -> bool {
+        self.holds_secret.get()
+    }
+
+    /// Notes a file that a secret came from.
+    pub(super) fn note_secret_file(&self, path: PathBuf) {
+        self.secret_files.borrow_mut().push(path);
+    }
+
+    /// The files that secrets came from.
+    pub(super) fn secret_files(&self) -> Vec<PathBuf> {
+        self.secret_files.borrow().clone()
     }
 
     pub(super) fn origin(&self, position: Option<Position>, key: String) -> Origin {

@@ -145,8 +145,10 @@ impl<'a> Field<'a> {
 
     /// Reports that something else was expected, and what may have been meant.
     pub(super) fn expected_or(&self, expected: impl Into<String>, suggestion: Option<String>) {
-        if matches!(self.node.value, Value::Reported) {
-            return;
+        match &self.node.value {
+            Value::Reported => return,
+            Value::Text(text) if text.is_secret => return self.report(Problem::SecretShown),
+            _ => {}
         }
         self.report(Problem::Expected {
             expected: expected.into(),
@@ -155,11 +157,23 @@ impl<'a> Field<'a> {
         });
     }
 
-    /// The text, if it is one, without a word if it is not.
+    /// The text, if it is one, without a word if it is not. One that came from a file is none here, because most values are shown.
     pub(super) fn as_text(&self) -> Option<&'a Text> {
+        self.as_secret().filter(|text| !text.is_secret)
+    }
+
+    /// The text, if it is one, which may have come from a file: whoever takes it shows it to nobody.
+    pub(super) fn as_secret(&self) -> Option<&'a Text> {
         match &self.node.value {
             Value::Text(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// Notes that the configuration itself holds a secret, if the text stands there as it counts.
+    pub(super) fn note_secret(&self) {
+        if self.as_secret().is_some_and(|text| !text.from_environment) {
+            self.sink.note_secret();
         }
     }
 
@@ -184,7 +198,9 @@ impl<'a> Field<'a> {
     pub(super) fn as_boolean(&self) -> Option<bool> {
         match &self.node.value {
             Value::Boolean(value) => Some(*value),
-            Value::Text(text) if text.from_environment => text.value.parse().ok(),
+            Value::Text(text) if text.from_environment && !text.is_secret => {
+                text.value.parse().ok()
+            }
             _ => None,
         }
     }
@@ -201,7 +217,9 @@ impl<'a> Field<'a> {
     pub(super) fn as_whole(&self) -> Option<i128> {
         match &self.node.value {
             Value::Integer(number) => Some(*number),
-            Value::Text(text) if text.from_environment => text.value.parse().ok(),
+            Value::Text(text) if text.from_environment && !text.is_secret => {
+                text.value.parse().ok()
+            }
             _ => None,
         }
     }
@@ -225,7 +243,7 @@ impl<'a> Field<'a> {
     pub(super) fn duration(&self) -> Option<Duration> {
         const EXPECTED: &str = "a duration such as \"100ms\", \"2s\", \"1m\" or \"1h\"";
         let parsed = match &self.node.value {
-            Value::Text(text) => units::parse_duration(&text.value),
+            Value::Text(text) if !text.is_secret => units::parse_duration(&text.value),
             Value::Integer(number) if *number >= 0 => Err(UnitError::NoUnit),
             _ => Err(UnitError::Form),
         };
@@ -255,7 +273,7 @@ impl<'a> Field<'a> {
     pub(super) fn size(&self, range: RangeInclusive<usize>) -> Option<usize> {
         const EXPECTED: &str = "a size such as \"25MB\", \"1MiB\" or a number of bytes";
         let parsed = match &self.node.value {
-            Value::Text(text) => units::parse_size(&text.value),
+            Value::Text(text) if !text.is_secret => units::parse_size(&text.value),
             Value::Integer(number) if *number >= 0 => {
                 u64::try_from(*number).map_err(|_| UnitError::TooLarge)
             }

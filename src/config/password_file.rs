@@ -1,4 +1,4 @@
-//! A password in a file of its own, so that the configuration may be shown.
+//! A password or another secret in a file of its own, so that the configuration may be shown.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,11 +9,14 @@ use thiserror::Error;
 /// The longest password, in bytes. InfluxDB's hash looks at the first 72.
 const LONGEST: usize = 1024;
 
-/// Why there is no password. What the file holds is never shown.
+/// The longest secret that a value of the configuration takes from a file, in bytes: as long as a header of a request may be.
+const LONGEST_SECRET: usize = 64 << 10;
+
+/// Why there is no password or secret. What the file holds is never shown.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PasswordFileError {
     /// The operating system does not give it.
-    #[error("the password file {} cannot be read: {reason}", path.display())]
+    #[error("the file {} cannot be read: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -21,10 +24,12 @@ pub enum PasswordFileError {
         reason: String,
     },
     /// It holds something else.
-    #[error("the password file {} must hold one line of 1 to {LONGEST} bytes", path.display())]
+    #[error("the file {} must hold one line of text, of 1 to {longest} bytes", path.display())]
     NotALine {
         /// The file.
         path: PathBuf,
+        /// The longest line, in bytes.
+        longest: usize,
     },
 }
 
@@ -33,7 +38,22 @@ pub enum PasswordFileError {
 /// # Errors
 /// It cannot be read, or holds no such line.
 pub fn read(path: &Path) -> Result<Vec<u8>, PasswordFileError> {
-    let most = LONGEST + "\r\n".len();
+    read_line(path, LONGEST)
+}
+
+/// The secret that the file holds: its one line, without the line's end.
+///
+/// # Errors
+/// It cannot be read, or holds no such line, or none that is UTF-8.
+pub(super) fn read_secret(path: &Path) -> Result<String, PasswordFileError> {
+    String::from_utf8(read_line(path, LONGEST_SECRET)?).map_err(|_| PasswordFileError::NotALine {
+        path: path.to_owned(),
+        longest: LONGEST_SECRET,
+    })
+}
+
+fn read_line(path: &Path, longest: usize) -> Result<Vec<u8>, PasswordFileError> {
+    let most = longest + "\r\n".len();
     let mut password = Vec::new();
     File::open(path)
         .and_then(|file| file.take(most as u64 + 1).read_to_end(&mut password))
@@ -46,12 +66,13 @@ pub fn read(path: &Path) -> Result<Vec<u8>, PasswordFileError> {
             password.pop();
         }
     }
-    let is_line = (1..=LONGEST).contains(&password.len()) && !password.contains(&b'\n');
+    let is_line = (1..=longest).contains(&password.len()) && !password.contains(&b'\n');
     if is_line {
         Ok(password)
     } else {
         Err(PasswordFileError::NotALine {
             path: path.to_owned(),
+            longest,
         })
     }
 }

@@ -31,15 +31,17 @@ pub(super) enum Value {
     Reported,
 }
 
-/// A text as it counts and as it was written; they differ where the environment came in.
+/// A text as it counts and as it was written; they differ where the environment or a file came in.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
-    /// With `${NAME}` and `$$` replaced.
+    /// With `${…}` and `$$` replaced.
     pub(super) value: String,
     /// As it stands in the file: the only one that may be shown.
     pub(super) raw: String,
-    /// Whether a part of `value` came from the environment.
+    /// Whether a part of `value` came from the environment or a file.
     pub(super) from_environment: bool,
+    /// Whether a part of it came from a file, which must not be shown to anybody.
+    pub(super) is_secret: bool,
 }
 
 impl Text {
@@ -49,6 +51,7 @@ impl Text {
             value: raw.clone(),
             raw,
             from_environment: false,
+            is_secret: false,
         }
     }
 }

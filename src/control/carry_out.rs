@@ -49,6 +49,17 @@ pub(super) async fn carry_out(request: Request, orders: &Orders) -> Answer {
                 Err(error) => Answer::Refused(error),
             };
         }
+        Request::LackingUsers {
+            target,
+            source,
+            relay,
+        } => {
+            let users = healing.lacking_users(relay.as_deref(), &target, source.as_deref());
+            return match users.await {
+                Ok(users) => Answer::Users(users),
+                Err(error) => Answer::Refused(error),
+            };
+        }
         Request::Servers {} => return Answer::Servers(servers.servers()),
         Request::Statistics(query) => {
             return match servers.statistics(&query) {

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::replicas::ControlError;
+use crate::stats::WorkFigures;
 
 /// What is to be done for a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,12 +92,9 @@ pub struct HealReport {
     pub began: u64,
     /// When it ended, in milliseconds since 1970.
     pub ended: Option<u64>,
-    /// Slices that are done, and all of them as far as they are known.
-    pub slices: (u64, u64),
-    /// Points that were read, copied or written.
-    pub points: u64,
-    /// Bytes that were read from nodes.
-    pub bytes: u64,
+    /// How far it is, and how fast.
+    #[serde(flatten)]
+    pub figures: WorkFigures,
     /// What differs, the first of them.
     pub differences: Vec<Difference>,
     /// How many differences there are in all.
@@ -128,4 +126,16 @@ pub trait Healing: Send + Sync {
         relay: Option<&str>,
         order: HealOrder,
     ) -> Result<Box<HealReport>, ControlError>;
+
+    /// Names the users that `target` would lack after a rebuild, because their passwords cannot be read out of `source` (none: a node
+    /// that is fresh). `relay` is needed if there are several.
+    ///
+    /// # Errors
+    /// Why that cannot be said, as: a node does not answer.
+    async fn lacking_users(
+        &self,
+        relay: Option<&str>,
+        target: &str,
+        source: Option<&str>,
+    ) -> Result<Vec<String>, ControlError>;
 }

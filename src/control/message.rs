@@ -63,6 +63,16 @@ pub enum Request {
         #[serde(default)]
         relay: Option<String>,
     },
+    /// [`Healing::lacking_users`](super::Healing::lacking_users).
+    LackingUsers {
+        /// The replica that is to be rebuilt.
+        target: String,
+        /// The one to copy from; none: one that is fresh.
+        source: Option<String>,
+        /// The relay; needed if there are several.
+        #[serde(default)]
+        relay: Option<String>,
+    },
     /// How does every server stand?
     Servers {},
     /// [`Servers::set_state`](super::Servers::set_state).
@@ -108,6 +118,7 @@ impl Request {
             | Request::Readmit { .. }
             | Request::Skip { .. }
             | Request::Heal { .. }
+            | Request::LackingUsers { .. }
             | Request::ServerState { .. }
             | Request::ServerWeight { .. } => Level::Admin,
         }
@@ -122,6 +133,8 @@ pub enum Answer {
     Replicas(Vec<ReplicaReport>),
     /// To [`Request::Heal`].
     Heal(Box<HealReport>),
+    /// To [`Request::LackingUsers`].
+    Users(Vec<String>),
     /// To [`Request::Servers`].
     Servers(Vec<ServerReport>),
     /// To [`Request::Statistics`].

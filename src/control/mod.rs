@@ -54,6 +54,8 @@ mod bind;
 mod carry_out;
 mod client;
 mod configuration;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod healing;
 mod line;
 mod message;

@@ -118,6 +118,15 @@ impl Healing for Pretended {
             reason: format!("{relay:?} {order:?}"),
         })
     }
+
+    async fn lacking_users(
+        &self,
+        _: Option<&str>,
+        target: &str,
+        source: Option<&str>,
+    ) -> Result<Vec<String>, ControlError> {
+        Ok(vec![format!("{target} {source:?}")])
+    }
 }
 
 #[async_trait]

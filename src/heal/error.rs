@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::node::NodeError;
-use crate::relay::ReplicaError;
+use crate::relay::{Relay, ReplicaError};
 
 /// Why a work did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,18 @@ pub(super) enum WorkError {
 }
 
 impl WorkError {
+    /// That there are not two nodes. `done`: what is done to nodes.
+    pub(super) fn no_two(relay: &Relay, done: &str, left_out: &[String]) -> WorkError {
+        match relay.nodes().as_slice() {
+            [only] => WorkError::Impossible(format!(
+                "relay {} has one node, {}: there is no other one to hold the same",
+                relay.settings().name,
+                only.name
+            )),
+            _ => WorkError::without(format!("there are no two nodes to {done}"), left_out),
+        }
+    }
+
     /// What cannot be done, and why each of these nodes is left out.
     pub(super) fn without(what: impl Into<String>, left_out: &[String]) -> WorkError {
         let what = what.into();

@@ -19,7 +19,7 @@ use super::node::Node;
 use super::progress::Progress;
 use super::rebuild::{self, Rebuild};
 use crate::config::{PasswordFileError, read_password};
-use crate::control::{HealOrder, HealReport, HealState};
+use crate::control::{HealOrder, HealReport, HealState, Passwords};
 use crate::influx::Credentials;
 use crate::relay::{Relay, RelayNode, words_of};
 
@@ -30,8 +30,8 @@ const GO_ON_PACE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum HealError {
     /// Another one is under way.
-    #[error("a {0} is under way: haflux {0} --cancel ends it")]
-    UnderWay(String),
+    #[error("a {} is under way: {} --cancel ends it", if *.0 == "compare" { "comparison" } else { .0 }, command(.0))]
+    UnderWay(&'static str),
     /// Nothing was begun since haflux started.
     #[error("nothing was begun since haflux started")]
     Nothing,
@@ -51,6 +51,18 @@ pub enum HealError {
     /// The thread cannot be had.
     #[error("no thread for it: {0}")]
     Thread(#[from] std::io::Error),
+    /// A question about nodes has no answer.
+    #[error(transparent)]
+    Unanswered(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The command of a work of this name.
+fn command(work: &str) -> &'static str {
+    match work {
+        "rebuild" => "haflux replica rebuild",
+        "mend" => "haflux mend",
+        _ => "haflux compare",
+    }
 }
 
 /// Compares, mends and rebuilds the nodes of one relay.
@@ -143,6 +155,33 @@ impl Healer {
         });
     }
 
+    /// Names the users that `target` would lack after a rebuild, because their passwords cannot be read out of the source.
+    ///
+    /// # Errors
+    /// [`HealError`]: a node does not answer, or there is none to copy from.
+    pub async fn lacking_users(
+        &self,
+        target: &str,
+        source: Option<&str>,
+    ) -> Result<Vec<String>, HealError> {
+        let nodes = self.nodes()?;
+        let (relay, folder) = (Arc::clone(&self.relay), self.folder.clone());
+        let (target, source) = (target.to_owned(), source.map(str::to_owned));
+        let asked = thread()?.spawn(async move {
+            let order = Rebuild {
+                target: &target,
+                source: source.as_deref(),
+                users: &Passwords::default(),
+            };
+            rebuild::lacking_users(&relay, &nodes, &folder, &order).await
+        });
+        match asked.await {
+            Ok(Ok(users)) => Ok(users),
+            Ok(Err(error)) => Err(HealError::Unanswered(error.into())),
+            Err(error) => Err(HealError::Unanswered(error.into())),
+        }
+    }
+
     fn last(&self) -> Result<Arc<Progress>, HealError> {
         self.last.lock().clone().ok_or(HealError::Nothing)
     }
@@ -158,10 +197,12 @@ impl Healer {
         {
             let mut last = self.last.lock();
             if let Some(running) = last.as_ref().filter(|last| last.is_running()) {
-                return Err(HealError::UnderWay(running.report().work));
+                return Err(HealError::UnderWay(running.stats().name));
             }
             *last = Some(Arc::clone(&progress));
         }
+        let shown = Arc::clone(progress.stats());
+        self.relay.stats().work.store(Some(shown));
         info!("relay {}: {name} begins", self.relay.stats().name);
         let healer = Arc::clone(self);
         let report = progress.report();
@@ -188,8 +229,8 @@ impl Healer {
             HealState::Done | HealState::Cancelled | HealState::Running => {
                 let report = progress.report();
                 info!(
-                    "relay {relay}: {name} is over: {} slices, {} points, {} differences",
-                    report.slices.0, report.points, report.differing
+                    "relay {relay}: {name} is over: {}; {} differences",
+                    report.figures, report.differing
                 );
             }
         }
@@ -237,7 +278,10 @@ impl Healer {
     }
 
     /// The relay's nodes that have an address, in the order of the configuration.
-    fn nodes(&self) -> Result<Vec<Node>, HealError> {
+    ///
+    /// # Errors
+    /// [`HealError::Password`]
+    pub(super) fn nodes(&self) -> Result<Vec<Node>, HealError> {
         let settings = self.relay.settings();
         let credentials = match &settings.heal.login {
             Some(login) => Credentials::Parameters {
@@ -250,8 +294,10 @@ impl Healer {
         let nodes = self.relay.nodes().into_iter();
         Ok(nodes
             .filter_map(|node| {
-                let node = Node::new(node.name, node.address?, credentials.clone(), timeout);
-                Some(node.paced(settings.heal.max_rate))
+                let (address, asker) = (node.address?, credentials.clone());
+                let node = Node::new(node.name, address, node.dialer, asker, timeout);
+                let node = node.paced(settings.heal.max_rate);
+                Some(node.with_rpc_port(settings.heal.rpc_port))
             })
             .collect())
     }

@@ -8,9 +8,12 @@
 //! | `jobs` | one work at a time for each relay: begun, asked for its progress, cancelled |
 //! | `place` | where nodes differ, with what each holds there |
 //! | `pace` | no more than so many bytes a second |
-//! | `schedule`, `kept` | comparisons that haflux begins by itself, and the result of the last one |
+//! | `progress` | how a work stands, for whoever asks |
+//! | `error` | why a work did not come to its end |
+//! | `schedule`, `last_comparison` | comparisons that haflux begins by itself, and the result of the last one |
 //! | `compare` | where two or more nodes differ |
 //! | `mend` | makes the others hold what one holds there |
+//! | `missed_runs` | makes up for runs of continuous queries that a node missed |
 //! | `rebuild` | makes an empty node hold all that another holds |
 //!
 //! Nothing here knows the journal's files or how a replica is followed: [`crate::relay`] pins the journal, takes a replica back,
@@ -19,8 +22,9 @@
 mod compare;
 mod error;
 mod jobs;
-mod kept;
+mod last_comparison;
 mod mend;
+mod missed_runs;
 mod node;
 mod pace;
 mod place;
@@ -30,3 +34,5 @@ mod schedule;
 mod schema;
 
 pub use jobs::{HealError, Healer};
+#[cfg(any(test, fuzzing))]
+pub(crate) use node::fuzz as fuzz_node;

@@ -1,12 +1,13 @@
 //! How a work stands: written by whoever does it, read by whoever asks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::control::{Difference, HealReport, HealState};
+use crate::stats::WorkStats;
 
 /// Differences that are kept to be shown; more are counted.
 const MAX_DIFFERENCES: usize = 1_000;
@@ -17,13 +18,8 @@ const MAX_NOTES: usize = 200;
 /// How a work stands.
 pub(super) struct Progress {
     relay: String,
-    work: &'static str,
-    began: u64,
-    slices: AtomicU64,
-    slices_done: AtomicU64,
-    points: AtomicU64,
-    bytes: AtomicU64,
-    differing: AtomicU64,
+    /// What every view shows.
+    stats: Arc<WorkStats>,
     said: Mutex<Said>,
     cancelled: watch::Sender<bool>,
 }
@@ -31,8 +27,6 @@ pub(super) struct Progress {
 /// What is told in words.
 struct Said {
     state: HealState,
-    step: String,
-    ended: Option<u64>,
     differences: Vec<Difference>,
     notes: Vec<String>,
 }
@@ -42,17 +36,9 @@ impl Progress {
     pub(super) fn new(relay: &str, work: &'static str) -> Progress {
         Progress {
             relay: relay.to_owned(),
-            work,
-            began: now(),
-            slices: AtomicU64::new(0),
-            slices_done: AtomicU64::new(0),
-            points: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            differing: AtomicU64::new(0),
+            stats: Arc::new(WorkStats::new(work)),
             said: Mutex::new(Said {
                 state: HealState::Running,
-                step: String::new(),
-                ended: None,
                 differences: Vec::new(),
                 notes: Vec::new(),
             }),
@@ -60,30 +46,44 @@ impl Progress {
         }
     }
 
-    /// What it is at, for a person.
-    pub(super) fn step(&self, what: impl Into<String>) {
-        self.said.lock().step = what.into();
+    /// Its numbers.
+    pub(super) fn stats(&self) -> &Arc<WorkStats> {
+        &self.stats
     }
 
-    /// So many more slices are to be done.
+    /// What it is at, for a person.
+    pub(super) fn step(&self, what: impl Into<String>) {
+        self.stats.set_step(what.into());
+    }
+
+    /// The data is gone over from its beginning: slices count from here on.
+    pub(super) fn begin_pass(&self) {
+        self.stats.begin_pass();
+    }
+
+    /// So many more slices are to be done in this pass.
     pub(super) fn expect(&self, slices: u64) {
-        self.slices.fetch_add(slices, Ordering::Relaxed);
+        self.stats.expect(slices);
     }
 
     /// One of them is.
     pub(super) fn slice_done(&self) {
-        self.slices_done.fetch_add(1, Ordering::Relaxed);
+        self.stats.slice_done();
+    }
+
+    /// One of them was done by a run before.
+    pub(super) fn slice_skipped(&self) {
+        self.stats.slice_skipped();
     }
 
     /// So many points were read, copied or written, and so many bytes read for them.
     pub(super) fn points(&self, points: u64, bytes: u64) {
-        self.points.fetch_add(points, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.stats.add(points, bytes);
     }
 
     /// Something differs. The first ones are kept to be shown.
     pub(super) fn differs(&self, difference: Difference) {
-        self.differing.fetch_add(1, Ordering::Relaxed);
+        self.stats.differs();
         let kept = &mut self.said.lock().differences;
         if kept.len() < MAX_DIFFERENCES {
             kept.push(difference);
@@ -92,7 +92,7 @@ impl Progress {
 
     /// How many differences there are.
     pub(super) fn differing(&self) -> u64 {
-        self.differing.load(Ordering::Relaxed)
+        self.stats.differing()
     }
 
     /// What a person should know. Said twice it stands there once.
@@ -125,7 +125,7 @@ impl Progress {
     pub(super) fn end(&self, state: HealState) {
         let mut said = self.said.lock();
         said.state = state;
-        said.ended = Some(now());
+        self.stats.end();
     }
 
     /// Whether it is under way.
@@ -138,17 +138,12 @@ impl Progress {
         let said = self.said.lock();
         HealReport {
             relay: self.relay.clone(),
-            work: self.work.to_owned(),
+            work: self.stats.name.to_owned(),
             state: said.state.clone(),
-            step: said.step.clone(),
-            began: self.began,
-            ended: said.ended,
-            slices: (
-                self.slices_done.load(Ordering::Relaxed),
-                self.slices.load(Ordering::Relaxed),
-            ),
-            points: self.points.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
+            step: self.stats.step(),
+            began: milliseconds(self.stats.began),
+            ended: self.stats.ended().map(milliseconds),
+            figures: self.stats.figures(),
             differences: said.differences.clone(),
             differing: self.differing(),
             notes: said.notes.clone(),
@@ -157,8 +152,8 @@ impl Progress {
 }
 
 /// Milliseconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+fn milliseconds(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -184,7 +179,7 @@ mod tests {
         assert_eq!(report.differences.len(), MAX_DIFFERENCES);
         assert_eq!(report.differing, MAX_DIFFERENCES as u64 + 5);
         assert_eq!(report.notes.len(), MAX_NOTES);
-        assert_eq!(report.slices, (1, 3));
+        assert_eq!(report.figures.slices, (1, 3));
         assert_eq!(report.state, HealState::Running);
         progress.end(HealState::Done);
         assert!(!progress.is_running() && progress.report().ended.is_some());

@@ -1,16 +1,19 @@
 //! Comparisons that haflux begins by itself: as often as `compare` says, and once over nodes that it has never seen.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::{error, warn};
 
 use super::jobs::{HealError, Healer, thread};
-use super::kept::Kept;
+use super::last_comparison::LastComparison;
 use crate::control::{Compared, HealOrder, HealState};
 
 /// How often it is looked whether a comparison is due, and how it stands.
 const PACE: Duration = Duration::from_secs(1);
+
+/// How long what became of a work is left to whoever follows it, and asks for it several times a second.
+const HEARD: Duration = Duration::from_secs(2);
 
 /// How long nodes that haflux has never seen are left alone: whoever set them up is at work on them.
 const SETTLED_IN: Duration = Duration::from_secs(15);
@@ -18,12 +21,18 @@ const SETTLED_IN: Duration = Duration::from_secs(15);
 impl Healer {
     /// Compares the nodes by itself from now on, where that is due.
     pub fn compare_by_itself(self: &Arc<Self>) {
-        let kept = Kept::read(self.folder());
-        if let Some(Kept { at, differences }) = kept {
+        let nodes = self.relay().nodes().into_iter().map(|node| node.name);
+        let nodes: Vec<String> = nodes.collect();
+        let last = LastComparison::of(self.folder(), &nodes);
+        let is_first = last.is_none();
+        if let Some(LastComparison {
+            at, differences, ..
+        }) = last
+        {
             let stats = self.relay().stats();
             stats.compared.last.store(Some(Arc::new((at, differences))));
         }
-        let is_new = kept.is_none() && self.relay().stats().head.get() == 0;
+        let is_new = is_first && self.relay().stats().head.get() == 0;
         let every = self.relay().settings().compare;
         if !is_new && every.is_none() {
             return;
@@ -94,6 +103,19 @@ impl Healer {
         }
     }
 
+    /// Whether nothing has ended just now.
+    fn is_heard(self: &Arc<Self>) -> bool {
+        let Ok(report) = self.order(HealOrder::Progress {}) else {
+            return true;
+        };
+        let Some(ended) = report.ended else {
+            return false;
+        };
+        let ended = UNIX_EPOCH + Duration::from_millis(ended);
+        // A clock that was set back says nothing.
+        ended.elapsed().map_or(true, |ago| ago >= HEARD)
+    }
+
     /// Compares everything once all nodes are there and nothing else is under way. Whether it came to its end.
     async fn compare_to_its_end(self: &Arc<Self>) -> bool {
         loop {
@@ -101,7 +123,7 @@ impl Healer {
             let are_there = nodes
                 .iter()
                 .all(|node| node.address.is_some() && node.follows);
-            if are_there {
+            if are_there && self.is_heard() {
                 match self.order(HealOrder::Compare(Compared::default())) {
                     Ok(_) => break,
                     Err(HealError::UnderWay(_)) => {}

@@ -42,9 +42,9 @@ pub(super) struct Policy {
     pub(super) shard_duration: String,
     pub(super) replication: u64,
     pub(super) is_default: bool,
-    /// From 1.12 on; empty where there is none.
+    /// From 1.12 on; empty where there is none, whether the node knows limits or not.
     pub(super) future_limit: String,
-    /// From 1.12 on; empty where there is none.
+    /// The same.
     pub(super) past_limit: String,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct User {
 }
 
 /// The time of a shard group, in nanoseconds since 1970; `until` is left out.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct ShardGroup {
     pub(super) database: String,
     pub(super) policy: String,
@@ -99,7 +99,41 @@ impl Schema {
     }
 }
 
-async fn policies(node: &Node, database: &str) -> Result<Vec<Policy>, NodeError> {
+impl Database {
+    /// Asks the node for one of its databases; none if it has not got it.
+    ///
+    /// # Errors
+    /// [`NodeError`]
+    pub(super) async fn of(node: &Node, name: &str) -> Result<Option<Database>, NodeError> {
+        let Some(policies) = unless_gone(policies(node, name).await)? else {
+            return Ok(None);
+        };
+        let mut queries = continuous_queries(node).await?;
+        Ok(Some(Database {
+            name: name.to_owned(),
+            policies,
+            queries: queries.remove(name).unwrap_or_default(),
+        }))
+    }
+}
+
+/// The names of a database's policies; none if the node has not got the database.
+///
+/// # Errors
+/// [`NodeError`]
+pub(super) async fn policy_names(
+    node: &Node,
+    database: &str,
+) -> Result<BTreeSet<String>, NodeError> {
+    let policies = unless_gone(policies(node, database).await)?.unwrap_or_default();
+    Ok(policies.into_iter().map(|policy| policy.name).collect())
+}
+
+/// The policies of a database, in the order of their names.
+///
+/// # Errors
+/// [`NodeError`]
+pub(super) async fn policies(node: &Node, database: &str) -> Result<Vec<Policy>, NodeError> {
     let statement = format!("SHOW RETENTION POLICIES ON {}", identifier(database));
     let rows = node.ask("", &statement).await?;
     let policy = |row: &Row| Policy {
@@ -108,8 +142,8 @@ async fn policies(node: &Node, database: &str) -> Result<Vec<Policy>, NodeError>
         shard_duration: text(row, "shardGroupDuration").to_owned(),
         replication: value(row, "replicaN").and_then(Value::as_u64).unwrap_or(1),
         is_default: is_true(row, "default"),
-        future_limit: text(row, "futureWriteLimit").to_owned(),
-        past_limit: text(row, "pastWriteLimit").to_owned(),
+        future_limit: limit(row, "futureWriteLimit"),
+        past_limit: limit(row, "pastWriteLimit"),
     };
     let mut policies: Vec<Policy> = rows.iter().map(policy).collect();
     policies.sort_by(|one, other| one.name.cmp(&other.name));
@@ -176,7 +210,15 @@ fn unless_gone<T>(answer: Result<T, NodeError>) -> Result<Option<T>, NodeError> 
 /// # Errors
 /// [`NodeError`]
 pub(super) async fn shard_groups(node: &Node) -> Result<Vec<ShardGroup>, NodeError> {
-    let mut groups = BTreeSet::new();
+    Ok(shards(node).await?.into_keys().collect())
+}
+
+/// The node's shard groups, with the numbers of their shards: one each, where the data was not brought from a cluster.
+///
+/// # Errors
+/// [`NodeError`]
+pub(super) async fn shards(node: &Node) -> Result<BTreeMap<ShardGroup, Vec<u64>>, NodeError> {
+    let mut shards: BTreeMap<ShardGroup, Vec<u64>> = BTreeMap::new();
     for row in node.ask("", "SHOW SHARDS").await? {
         let database = text(&row, "database");
         if database == INTERNAL {
@@ -188,14 +230,17 @@ pub(super) async fn shard_groups(node: &Node) -> Result<Vec<ShardGroup>, NodeErr
                 node.unreadable(format_args!("a shard's {column} is no time: {shown:?}"))
             })
         };
-        groups.insert(ShardGroup {
+        let group = ShardGroup {
             database: database.to_owned(),
             policy: text(&row, "retention_policy").to_owned(),
             from: time("start_time")?,
             until: time("end_time")?,
-        });
+        };
+        let number = value(&row, "id").and_then(Value::as_u64);
+        let number = number.ok_or_else(|| node.unreadable("a shard has no number"))?;
+        shards.entry(group).or_default().push(number);
     }
-    Ok(groups.into_iter().collect())
+    Ok(shards)
 }
 
 /// The names of a database's measurements, in their order.
@@ -224,6 +269,13 @@ fn nanoseconds(shown: &str) -> Option<i64> {
     } else {
         nanoseconds
     })
+}
+
+/// A node that knows limits says `0s` where there is none, which one that knows none would not parse.
+fn limit(row: &Row, column: &str) -> String {
+    let limit = text(row, column);
+    let none = limit == "0s";
+    if none { "" } else { limit }.to_owned()
 }
 
 fn value<'row>(row: &'row Row, column: &str) -> Option<&'row Value> {

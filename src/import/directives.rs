@@ -303,10 +303,25 @@ pub const DIRECTIVES: &[Directive] = &[
         "server more 10.0.2.4:8086 check disabled",
         "left out, and a warning; `haflux server maint` disables one that is written",
     ),
-    quoted(
+    used(
+        "backend",
+        "server more 10.0.2.4:8443 ssl ca-file /etc/ssl/ca.pem sni str(influx.example.org) crt /etc/ssl/own.pem",
+        "an entry of `servers` with `tls`; haflux always verifies whom the certificate is made out to",
+    ),
+    used(
         "backend",
         "server more 10.0.2.4:8443 ssl verify none",
-        "left out, and a warning",
+        "an entry of `servers` with `tls = { verify = \"none\" }`",
+    ),
+    quoted(
+        "backend",
+        "server more 10.0.2.4:8443 ssl ca-file /etc/ssl/ca.pem ciphers ECDHE-RSA-AES128-GCM-SHA256",
+        "the same; the comment names what is left over",
+    ),
+    quoted(
+        "backend",
+        "server more 10.0.2.4:8443 ssl ca-file ca.pem",
+        "left out, and a warning, because a file must be named by its whole path",
     ),
     used(
         "backend",

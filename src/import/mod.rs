@@ -32,6 +32,7 @@ mod recognise;
 mod relay_file;
 mod secrets;
 mod server;
+mod server_tls;
 mod statement;
 mod stats_socket;
 mod tls;

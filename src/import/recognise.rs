@@ -188,6 +188,7 @@ fn server(output: &Output) -> Server {
         name: output.name.clone(),
         address: quoted(&output.address),
         node: Some(output.node.clone()),
+        tls: output.tls.clone(),
         weight: None,
         backup: false,
         send_proxy: None,

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::ImportError;
 use super::secrets::one_line;
 use super::statement::Source;
-use super::value;
+use super::value::{self, Toml};
 use crate::config::address::{node_of, parse_bind, parse_server};
 use crate::config::model::ServerAddress;
 
@@ -29,6 +29,8 @@ pub(super) struct Output {
     /// As it stands there, without scheme and path.
     pub(super) address: String,
     pub(super) node: ServerAddress,
+    /// As haflux's configuration writes it; nothing if plain HTTP is spoken.
+    pub(super) tls: Option<Toml>,
 }
 
 /// `[[udp]]`: takes lines by UDP.
@@ -160,20 +162,16 @@ fn outputs(
         };
         for (key, item) in table {
             let name = key.get_ref().as_ref();
-            if !matches!(name, "name" | "location") {
+            if !matches!(name, "name" | "location" | "skip-tls-verification") {
                 let quoted = lines.pair(key.span().start, name, item.get_ref());
                 relay.quoted.push(quoted);
             }
         }
         let location = text(table, "location").unwrap_or_default();
-        let address = plain_address(location);
+        let (is_secure, address) = address_of(location);
         let parsed = address.and_then(|address| parse_server(address).ok().map(|a| (address, a)));
         let Some((address, parsed)) = parsed else {
-            let reason = if location.starts_with("https") {
-                "left out, because haflux speaks no TLS to servers, and what clients send must not travel in the clear"
-            } else {
-                "left out, because its location is not http://HOST:PORT/write"
-            };
+            let reason = "left out, because its location is not http://HOST:PORT/write, or the same with https";
             let quoted = lines.pair(
                 entry.span().start,
                 "location",
@@ -202,14 +200,27 @@ fn outputs(
             name,
             address: address.to_owned(),
             node,
+            tls: is_secure.then(|| match is_true(table, "skip-tls-verification") {
+                true => "{ verify = \"none\" }".to_owned(),
+                false => "true".to_owned(),
+            }),
         });
     }
 }
 
-fn plain_address(location: &str) -> Option<&str> {
-    let rest = location.strip_prefix("http://")?;
-    let address = rest.split(['/', '?']).next()?;
-    (!address.contains('@')).then_some(address)
+/// Whether TLS is spoken there, and the address.
+fn address_of(location: &str) -> (bool, Option<&str>) {
+    let (is_secure, rest) = match location.strip_prefix("https://") {
+        Some(rest) => (true, Some(rest)),
+        None => (false, location.strip_prefix("http://")),
+    };
+    let address = rest.and_then(|rest| rest.split(['/', '?']).next());
+    (is_secure, address.filter(|address| !address.contains('@')))
+}
+
+fn is_true(table: &DeTable<'_>, key: &str) -> bool {
+    let value = table.get(key).map(|value| value.get_ref());
+    matches!(value, Some(DeValue::Boolean(true)))
 }
 
 fn without_user(location: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::server_tls::ServerTls;
 use super::statement::{Statement, StatementId};
 use super::value::{self, Toml};
 use super::word::Word;
@@ -16,6 +17,8 @@ pub(super) struct Server {
     pub(super) address: Toml,
     /// The node; unknown if a variable stands in the address.
     pub(super) node: Option<ServerAddress>,
+    /// As haflux's configuration writes it; nothing if plain HTTP is spoken.
+    pub(super) tls: Option<Toml>,
     pub(super) weight: Option<Toml>,
     pub(super) backup: bool,
     pub(super) check: bool,
@@ -38,7 +41,7 @@ pub(super) struct Parameters {
     rise: Option<Toml>,
     fall: Option<Toml>,
     check_port: Option<String>,
-    tls: bool,
+    tls: ServerTls,
     disabled: bool,
     send_proxy: Option<&'static str>,
     /// Without a counterpart, as they stand there.
@@ -139,6 +142,9 @@ impl Parameters {
 
     /// Whether the parameter has a counterpart.
     fn take(&mut self, key: &str, value: Option<&Word>) -> bool {
+        if let Some(is_taken) = self.tls.take(key, value) {
+            return is_taken;
+        }
         let time = value.and_then(|value| value::duration(value.as_str()));
         match (key, value) {
             ("check", _) => self.check = true,
@@ -147,12 +153,8 @@ impl Parameters {
             ("no-backup", _) => self.backup = false,
             ("disabled", _) => self.disabled = true,
             ("enabled", _) => self.disabled = false,
-            ("no-ssl", _) => self.tls = false,
-            ("ssl", _) => self.tls = true,
             // haflux asks the system's resolver, and starts without an answer.
             ("resolvers" | "init-addr", _) => {}
-            // Of a server without TLS they mean nothing; of one with it, the server is left out.
-            ("verify" | "ca-file" | "sni" | "alpn" | "crt" | "verifyhost", _) => {}
             ("send-proxy", _) => self.send_proxy = Some("v1"),
             ("send-proxy-v2", _) => self.send_proxy = Some("v2"),
             ("send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn", _) => {
@@ -205,12 +207,10 @@ pub(super) fn read(statement: &Statement, defaults: &Parameters, port: Option<u1
     let Some(address) = statement.words.get(2) else {
         return Read::LeftOut("it has no address".to_owned());
     };
-    if parameters.tls {
-        return Read::LeftOut(
-            "left out, because haflux speaks no TLS to servers, and what clients send must not travel in the clear"
-                .to_owned(),
-        );
-    }
+    let tls = match parameters.tls.value() {
+        Ok(tls) => tls,
+        Err(reason) => return Read::LeftOut(format!("left out, because {reason}")),
+    };
     if parameters.disabled {
         return Read::LeftOut(
             "left out, because it is disabled; haflux server maint disables one that is written"
@@ -235,6 +235,7 @@ pub(super) fn read(statement: &Statement, defaults: &Parameters, port: Option<u1
             name: value::name(statement.word(1)),
             address: toml,
             node,
+            tls,
             weight: parameters.weight,
             backup: parameters.backup,
             check: parameters.check,

@@ -100,7 +100,7 @@ pub(super) fn read(parameters: &[Word]) -> Result<(Tls, Vec<String>), String> {
 }
 
 /// The name of a file as haflux's configuration has it. A folder and a name below a base of HAProxy's own are none.
-fn file(parameter: &str, word: Option<&Word>) -> Result<String, String> {
+pub(super) fn file(parameter: &str, word: Option<&Word>) -> Result<String, String> {
     let Some(word) = word else {
         return Err(format!("no {parameter} is given"));
     };

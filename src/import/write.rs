@@ -355,6 +355,7 @@ fn server(server: &Server, pool_is_checked: bool) -> String {
         format!("name = {}", quoted(&server.name)),
         format!("address = {}", server.address),
     ];
+    keys.extend(server.tls.iter().map(|tls| format!("tls = {tls}")));
     if let Some(weight) = server.weight.as_ref().filter(|weight| *weight != "1") {
         keys.push(format!("weight = {weight}"));
     }

@@ -5,8 +5,16 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::parameters::Parameters;
+
+/// What Go percent-encodes in a value (`url.QueryEscape`), besides a space.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// What a request offers to prove who sends it. Two equal values are the same to every node.
 ///
@@ -64,6 +72,36 @@ impl Credentials {
             }
         };
         String::from_utf8(name).ok()
+    }
+
+    /// The texts that must not be shown, in each form in which a text may quote them: as they are, and percent-encoded with a space as
+    /// `%20` and as `+`.
+    pub fn secrets(&self) -> Vec<String> {
+        let mut plain = Vec::new();
+        match self {
+            Self::None => {}
+            Self::Parameters { password, .. } => plain.push(password.clone()),
+            Self::Authorization(value) => {
+                let scheme = memchr::memchr(b' ', value).map_or(0, |space| space + 1);
+                let value = value.get(scheme..).unwrap_or_default();
+                plain.push(value.to_vec());
+                let pair = STANDARD.decode(value).unwrap_or_else(|_| value.to_vec());
+                let colon = memchr::memchr(b':', &pair);
+                plain.extend(colon.and_then(|colon| Some(pair.get(colon + 1..)?.to_vec())));
+            }
+        }
+        let mut secrets = Vec::new();
+        for secret in plain.iter().filter(|secret| !secret.is_empty()) {
+            let encoded = percent_encode(secret, RESERVED).to_string();
+            let of_form = encoded.replace("%20", "+");
+            let texts = [
+                String::from_utf8(secret.clone()).ok(),
+                Some(encoded),
+                Some(of_form),
+            ];
+            secrets.extend(texts.into_iter().flatten());
+        }
+        secrets
     }
 
     /// Bytes of all of it.

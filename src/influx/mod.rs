@@ -14,6 +14,7 @@
 //! | [`answer`], [`mod@format`] | answers that clients cannot tell from InfluxDB's |
 //! | [`results`] | answers to `/query`, from JSON into the form that a client asked for |
 //! | [`influxql`] | which statements change something, and which only read |
+//! | `prometheus_read` | which reads of Prometheus are alike |
 //! | [`verdict`] | what a replica's answer to a write means |
 //! | `dropped_points` | why a node dropped points: too old, or past a limit |
 //! | [`statement_verdict`] | what its answer to a changing statement means |
@@ -41,6 +42,7 @@ pub mod line_protocol;
 pub(crate) mod message_pack;
 pub mod parameters;
 pub mod precision;
+pub(crate) mod prometheus_read;
 pub mod query_answer;
 pub mod results;
 pub mod started;

@@ -1,6 +1,7 @@
 //! What a node answered to one statement that haflux asked it, as JSON: `{"results":[{"series":[…]}]}`, or an error under
 //! status 200.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -55,6 +56,8 @@ struct Series {
     #[serde(default)]
     name: String,
     #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
     columns: Vec<String>,
     #[serde(default)]
     values: Vec<Vec<Value>>,
@@ -72,7 +75,8 @@ pub fn read_query_answer(body: &[u8]) -> Option<QueryAnswer> {
 }
 
 /// Reads the body of an answer in chunks (`chunked=true`) with status 200, series by series: each in its own document, a long one in
-/// several. `Err` has what a statement says is wrong. `None` if it is not one of InfluxDB's.
+/// several. A series' tags stand behind the columns of each of its rows. `Err` has what a statement says is wrong. `None` if it is not
+/// one of InfluxDB's.
 pub fn read_chunked_answer(body: &[u8]) -> Option<Result<Vec<NamedRows>, String>> {
     let mut all = Vec::new();
     for chunk in serde_json::Deserializer::from_slice(body).into_iter::<Chunk>() {
@@ -82,7 +86,11 @@ pub fn read_chunked_answer(body: &[u8]) -> Option<Result<Vec<NamedRows>, String>
             error = error.or(result.error);
             for mut series in result.series {
                 let name = std::mem::take(&mut series.name);
-                all.push((name, series.into_rows().collect()));
+                let tags = std::mem::take(&mut series.tags).into_iter();
+                let tags: Row = tags.map(|(key, tag)| (key, Value::String(tag))).collect();
+                let rows = series.into_rows();
+                let rows = rows.map(|row| row.into_iter().chain(tags.iter().cloned()).collect());
+                all.push((name, rows.collect()));
             }
         }
         if let Some(error) = error {

@@ -79,12 +79,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::StatusCode;
-use pingora::connectors::TransportConnector;
 use pingora::proxy::Session;
 use tokio::sync::watch;
 
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::config::model::Frontend;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
 use crate::inherited::Inherited;
@@ -92,12 +92,14 @@ use crate::reactors::Reactors;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::Stats;
-use crate::tls::Acceptor;
+use crate::tls::{Acceptor, Connector};
 
 use frontend::admission::Admission;
 use pool::background::resolve_all;
 use serving::Serving;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use client::fuzz as fuzz_client;
 pub use frontend::listener::{BACKLOG, BindError, BoundListeners, ListeningService};
 pub use pool::background::PoolService;
 pub use pool::orders::{Ordered, ServerOrderError, ServerOrders, ServerPlace, Weight, WeightError};
@@ -212,6 +214,9 @@ pub struct Proxy {
     stop: watch::Receiver<bool>,
 }
 
+/// What TLS is spoken with to the servers of all pools, in the order of the configuration.
+pub type Connectors = Vec<Vec<Option<Arc<Connector>>>>;
+
 /// What every request of every frontend needs.
 pub(crate) struct Shared {
     config: Arc<Config>,
@@ -219,7 +224,6 @@ pub(crate) struct Shared {
     pools: Vec<Arc<Pool>>,
     relays: Vec<Arc<dyn RelayHandler>>,
     status: Arc<dyn StatusPage>,
-    connector: Arc<TransportConnector>,
     held_bodies: Arc<Budget>,
     /// Requests.
     in_flight: InFlight,
@@ -250,7 +254,6 @@ impl Proxy {
             pools,
             relays,
             status,
-            connector: Arc::new(TransportConnector::new(None)),
             in_flight: InFlight::default(),
             accepting: InFlight::default(),
         });
@@ -275,7 +278,7 @@ impl Proxy {
     }
 
     /// Serves new requests by `config` from now on, which has the same frontends, addresses and relays as the one before; the rest as for
-    /// [`Proxy::new`]. `pools` were built after those that there are. The names in them are asked for first.
+    /// [`Proxy::new`]. `pools` were built after those that there are; `connectors` are theirs. The names in them are asked for first.
     pub async fn reload(
         &self,
         config: Arc<Config>,
@@ -283,6 +286,7 @@ impl Proxy {
         pools: Vec<Arc<Pool>>,
         relays: Vec<Arc<dyn RelayHandler>>,
         acceptors: &[Option<Arc<Acceptor>>],
+        connectors: &Connectors,
     ) {
         let before = self.shared.load_full();
         let is_new = |pool: &&Arc<Pool>| before.pools.iter().all(|one| !Arc::ptr_eq(one, pool));
@@ -295,11 +299,14 @@ impl Proxy {
             pools,
             relays,
             status: Arc::clone(&before.status),
-            connector: Arc::clone(&before.connector),
             held_bodies: Arc::clone(&before.held_bodies),
             in_flight: before.in_flight.clone(),
             accepting: before.accepting.clone(),
         });
+        for (pool, connectors) in shared.pools.iter().zip(connectors) {
+            // Before the new addresses: nothing in the clear may go to where TLS is spoken.
+            pool.speak(connectors);
+        }
         for pool in &changed {
             pool.take_over();
         }
@@ -381,4 +388,12 @@ impl Proxy {
     pub fn in_flight(&self) -> InFlight {
         self.shared.load().in_flight.clone()
     }
+}
+
+/// Binds every address of `frontends` that was not handed over, without listening on it; [`Proxy::bind`] takes them from `inherited`.
+///
+/// # Errors
+/// The first address that cannot be had.
+pub fn reserve(frontends: &[Frontend], inherited: &mut Inherited) -> Result<(), BindError> {
+    BoundListeners::reserve(frontends, inherited)
 }

@@ -1,5 +1,6 @@
 //! The decisions on Pingora's own path: which server, whether another one, and what the client hears when none will do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::proxy::Session;
@@ -8,6 +9,7 @@ use pingora::{BError, Error, ErrorSource, ErrorType};
 
 use super::client::BodyFault;
 use super::pool::greeting::Greeting;
+use super::pool::pingora_dial::PingoraDial;
 use super::serving::Serving;
 use super::session::access_log::Termination;
 use super::session::context::RequestContext;
@@ -39,8 +41,13 @@ impl Serving {
         peer.options.read_timeout = Some(config.server_timeout);
         peer.options.write_timeout = Some(config.server_timeout);
         peer.options.idle_timeout = Some(config.server_keep_alive);
-        if let Some(greeting) = Greeting::of_client(config, session, context.client) {
-            peer.options.custom_l4 = Some(greeting);
+        let greeting = Greeting::of_client(config, session, context.client);
+        if greeting.is_some() || server.dialer.is_secure() {
+            peer.options.custom_l4 = Some(Arc::new(PingoraDial {
+                dialer: Arc::clone(&server.dialer),
+                greeting,
+                longest: config.connect_timeout,
+            }));
             // Kept for nobody, and what is kept for others is not taken.
             peer.options.idle_timeout = Some(Duration::ZERO);
             peer.group_key = fastrand::u64(1..);
@@ -155,6 +162,8 @@ impl Serving {
                 | ErrorType::ConnectRefused
                 | ErrorType::ConnectNoRoute
                 | ErrorType::ConnectError
+                | ErrorType::TLSHandshakeFailure
+                | ErrorType::TLSHandshakeTimedout
                 | ErrorType::SocketError
                 | ErrorType::BindError => ErrorAnswer::unreachable(backend),
                 ErrorType::HTTPStatus(_) => {

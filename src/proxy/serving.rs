@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use pingora::connectors::TransportConnector;
 use pingora::proxy::Session;
 use tokio::sync::watch;
 
@@ -70,10 +69,6 @@ impl Serving {
             acceptors.get(place).cloned().flatten(),
             self.stop.clone(),
         ))
-    }
-
-    pub(super) fn connector(&self) -> &TransportConnector {
-        &self.shared.connector
     }
 
     pub(super) fn held_bodies(&self) -> &Arc<Budget> {

@@ -110,6 +110,9 @@ pub enum ReplicaError {
 pub enum Readmission {
     /// It does.
     Checked,
+    /// It does, but for how many measurements there are: haflux itself has copied all that there was, and one that was dropped
+    /// meanwhile and made again comes with the journal.
+    Copied,
     /// A person knows better.
     AsItIs,
 }
@@ -222,8 +225,11 @@ impl Relay {
     ) -> Result<String, ReplicaError> {
         let replica = self.replica(name)?;
         match (replica.membership(), readmission) {
-            (Membership::Rebuilding { pin, .. }, Readmission::Checked) => {
-                let to_copy = self.to_copy(name);
+            (Membership::Rebuilding { pin, .. }, Readmission::Checked | Readmission::Copied) => {
+                let mut to_copy = self.to_copy(name);
+                if readmission == Readmission::Copied {
+                    to_copy.at_copy = Contents::default();
+                }
                 let others: Vec<&Replica> = self.others(replica).map(AsRef::as_ref).collect();
                 let check = copied::check(replica, &others, &to_copy);
                 let checked = tokio::time::timeout(self.settings.timeout, check).await;
@@ -252,7 +258,7 @@ impl Relay {
                     "{name} is taken for the node it was once it answers, whatever it can prove."
                 ))
             }
-            (Membership::Diverged(_), Readmission::Checked) => {
+            (Membership::Diverged(_), Readmission::Checked | Readmission::Copied) => {
                 Err(ReplicaError::NotBegun(name.to_owned()))
             }
             (Membership::Following, _) => Err(ReplicaError::Follows(name.to_owned())),
@@ -290,6 +296,7 @@ impl Relay {
             .change_membership(Membership::Following)
             .map_err(not_noted)?;
         self.journal.remove_cursor(&format!("{PIN_PREFIX}{name}"));
+        self.give_up_other_places();
         warn!(
             "replica {name} is taken back; it follows from record {} on",
             from.sequence.next()
@@ -298,6 +305,16 @@ impl Relay {
             "{name} is a replica again; it is sent what the journal has from record {} on, and is fresh once it has that.",
             from.sequence.next()
         ))
+    }
+
+    /// Gives up the places of servers that are no replicas any more, which were kept for as long as no replica followed.
+    fn give_up_other_places(&self) {
+        for cursor in self.journal.cursors() {
+            let name = cursor.name.strip_prefix(PIN_PREFIX).unwrap_or(&cursor.name);
+            if self.replica(name).is_err() {
+                self.journal.remove_cursor(&cursor.name);
+            }
+        }
     }
 
     /// Sets a record aside for a replica that has no verdict on it (rule N2). Returns whether that is done; if not, the record is

@@ -4,6 +4,7 @@
 //! A closed gate makes appends wait, and they wait briefly: it opens when its [holder](GateClosed) lets it go, or by itself when
 //! its time is over. An append holds the gate's state for as long as it lasts, so a gate that is closed has no append under way.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -184,6 +185,44 @@ impl Relay {
         let closed = self.gate.close(longest).ok_or(GateError::IsClosed)?;
         self.are_settled(closed.left(), &awaited).await?;
         Ok(closed)
+    }
+
+    /// Returns when points of these databases may be changed on the replicas of these names past the journal, while its gate is
+    /// closed: from then on none of them is sent again what the journal holds now, or asked for what may be removed, also after
+    /// a crash.
+    ///
+    /// # Errors
+    /// [`NotSettled`]: that is not noted on disk in the gate's time.
+    pub async fn will_change(
+        &self,
+        closed: &GateClosed<'_>,
+        names: &[String],
+        databases: &BTreeSet<String>,
+    ) -> Result<(), NotSettled> {
+        let replicas = self.replicas.iter();
+        let replicas: Vec<_> = replicas
+            .filter(|replica| names.contains(&replica.stats.name))
+            .collect();
+        for replica in &replicas {
+            let changed = replica.changed_past();
+            changed.send_modify(|waiting| waiting.extend(databases.iter().cloned()));
+        }
+        let mut behind = Vec::new();
+        for replica in replicas {
+            let mut waiting = replica.changed_past().subscribe();
+            let noted = waiting.wait_for(|waiting| waiting.is_disjoint(databases));
+            // Its sender is the replica's, which this holds.
+            if tokio::time::timeout(closed.left(), noted).await.is_err() {
+                behind.push(replica.stats.name.clone());
+                // Later it would be noted at another place.
+                let changed = replica.changed_past();
+                changed.send_modify(|waiting| waiting.retain(|name| !databases.contains(name)));
+            }
+        }
+        match behind.is_empty() {
+            true => Ok(()),
+            false => Err(NotSettled::Behind(behind)),
+        }
     }
 }
 

@@ -81,7 +81,6 @@ pub use intake::unattended::AppendUnattendedError;
 pub use intake::{ingest, udp};
 pub use nodes::RelayNode;
 pub use open::RelayError;
-pub(crate) use replica::client::is_quiet;
 pub use replica::membership::{self, Membership};
 pub use restore::OtherNames;
 pub(crate) use supervisor::words_of;

@@ -1,18 +1,22 @@
 //! The relay's nodes, for whoever works on them past the journal.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::config::model;
+use crate::dial::Dialer;
 use crate::journal::Sequence;
 use crate::relay::intake::relay::Relay;
 
 /// A node of the relay.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RelayNode {
     /// Its server's name.
     pub name: String,
     /// Where it may be sent something now; nowhere while its name is not resolved, or its server is in maint.
     pub address: Option<SocketAddr>,
+    /// What makes connections to it.
+    pub dialer: Arc<Dialer>,
     /// Whether it follows the journal: it is neither diverged nor being rebuilt.
     pub follows: bool,
 }
@@ -25,9 +29,20 @@ impl Relay {
             .map(|replica| RelayNode {
                 name: replica.stats.name.clone(),
                 address: replica.address(),
+                dialer: Arc::clone(replica.client.dialer()),
                 follows: replica.follows(),
             })
             .collect()
+    }
+
+    /// Whether the node of this name follows the journal, has a verdict on every record up to this one, and nothing may still change
+    /// its data for an older one.
+    pub fn holds(&self, name: &str, record: Sequence) -> bool {
+        let mut replicas = self.replicas.iter();
+        let replica = replicas.find(|replica| replica.stats.name == name);
+        replica.is_some_and(|replica| {
+            replica.follows() && self.freshness.is_settled(replica.index, record)
+        })
     }
 
     /// A record at or behind every one that anybody was told is stored.
@@ -45,6 +60,23 @@ impl Relay {
     ) -> usize {
         let letters = self.freshness.letters();
         letters.settle_compared(nodes, databases, up_to.get()).await
+    }
+
+    /// Closes the dead letters of a node up to this record, on which it had a verdict, because it is known to hold what `source` holds.
+    /// Where that one has open letters itself, nothing is closed. How many there were.
+    pub async fn settle_letters_of_copy(&self, source: &str, copy: &str, up_to: u64) -> usize {
+        let letters = self.freshness.letters();
+        if letters.any_open(source) {
+            return 0;
+        }
+        letters
+            .settle_compared(&[copy.to_owned()], &[], up_to)
+            .await
+    }
+
+    /// Dead letters that nobody has settled.
+    pub fn open_dead_letters(&self) -> usize {
+        self.freshness.letters().count()
     }
 
     /// How it was configured.

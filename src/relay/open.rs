@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::budget::Budget;
 use crate::config::model::{self, SyncPolicy};
+use crate::dial::ServerLink;
 use crate::journal::{self, DirectoryDisk, Journal, Sequence};
 use crate::per_source::PerSource;
 use crate::relay::dead_letters::{
@@ -27,7 +28,8 @@ use crate::relay::replica::membership::{Membership, MembershipFile};
 use crate::relay::replicator::turns::Turns;
 use crate::relay::replicator::{Common, Pace, Replicator, SavedPlace};
 use crate::relay::restore::{
-    OtherNames, restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_power,
+    OtherNames, restore_cursors, restore_notes, restore_rebuilding, tell, tell_of_letters,
+    tell_of_power,
 };
 use crate::relay::supervisor::supervise;
 use crate::relay::trust::TrustTable;
@@ -37,7 +39,6 @@ use crate::relay::verdict::keeper::Keeper;
 use crate::relay::verdict::pending::PendingClients;
 use crate::relay::verdict::policy::Policy;
 use crate::relay::verdict::refusals::Refusals;
-use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaStatus};
 
 /// The pace at which the folder of dead letters is looked at.
@@ -106,7 +107,7 @@ impl Relay {
     pub fn open(
         settings: model::Relay,
         data_dir: &Path,
-        servers: Vec<Arc<ServerHandle>>,
+        servers: Vec<ServerLink>,
         stats: Arc<RelayStats>,
         stop: &watch::Receiver<bool>,
     ) -> Result<(Arc<Relay>, Vec<BoxFuture<'static, ()>>), RelayError> {
@@ -160,6 +161,7 @@ impl Relay {
             restore_rebuilding(&journal, &replicas);
         }
         let cursors = restore_cursors(&journal, &settings.name, &replicas);
+        tell_of_letters(&dead_letters, &settings.name, &replicas);
         let policy = Policy {
             ack: settings.ack,
             on_unavailable: settings.on_unavailable,
@@ -261,7 +263,7 @@ fn options(settings: &model::Relay) -> journal::Options {
 
 fn replicas(
     settings: &model::Relay,
-    servers: Vec<Arc<ServerHandle>>,
+    servers: Vec<ServerLink>,
     stats: &Arc<RelayStats>,
     membership_file: &Arc<MembershipFile>,
 ) -> Vec<Arc<Replica>> {

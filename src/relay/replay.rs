@@ -1,10 +1,12 @@
 //! Sending a dead letter's record to the replica that refused it, once more.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::dial::Dialer;
 use crate::influx::{StatementVerdict, Verdict, pack_gzip};
 use crate::relay::record::change::Change;
 use crate::relay::record::statement::StatementRecord;
@@ -62,19 +64,21 @@ impl From<SendError> for ReplayError {
     }
 }
 
-/// Sends the record in the name of who wrote it. Needs a tokio runtime with I/O and time.
+/// Sends the record in the name of who wrote it, over connections of `dialer`. Needs a tokio runtime with I/O and time.
 ///
 /// # Errors
 /// There was no answer within `timeout`, of a statement within ten times that.
 pub async fn replay(
     record: &Change,
     address: SocketAddr,
+    dialer: &Arc<Dialer>,
     timeout: Duration,
 ) -> Result<Replayed, ReplayError> {
+    let client = |timeout| ReplicaClient::new(Arc::clone(dialer), timeout);
     match record {
-        Change::Write(write) => replay_write(write, address, &ReplicaClient::new(timeout)).await,
+        Change::Write(write) => replay_write(write, address, &client(timeout)).await,
         Change::Statement(statement) => {
-            let client = ReplicaClient::new(timeout.saturating_mul(10));
+            let client = client(timeout.saturating_mul(10));
             replay_statement(statement, address, &client).await
         }
     }

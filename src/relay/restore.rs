@@ -11,6 +11,7 @@ use log::{error, info, warn};
 use crate::config::nearest;
 use crate::journal::{self, Cursor, Journal, Position, Sequence};
 use crate::relay::control::PIN_PREFIX;
+use crate::relay::dead_letters::DeadLetters;
 use crate::relay::replica::handle::Replica;
 use crate::relay::replica::membership::{Divergence, Membership};
 use crate::relay::replicator::SavedPlace;
@@ -111,6 +112,46 @@ impl Display for OtherNames {
     }
 }
 
+/// Gives up the places of servers that are no replicas any more, so that the journal keeps nothing for them.
+///
+/// If none that is left follows the journal, they stay: whoever took the last server that follows out of the configuration may put it back.
+fn give_up_places(journal: &Journal, relay: &str, replicas: &[Arc<Replica>], known: &[Cursor]) {
+    let is_replica = |name: &str| replicas.iter().any(|known| known.stats.name == name);
+    let is_followed = replicas.iter().any(|replica| replica.follows());
+    for cursor in known {
+        let name = cursor.name.strip_prefix(PIN_PREFIX).unwrap_or(&cursor.name);
+        if is_replica(name) {
+            continue;
+        }
+        if is_followed {
+            warn!(
+                "relay {relay}: {name} is no replica any more; its place in the journal is given up"
+            );
+            journal.remove_cursor(&cursor.name);
+        } else {
+            error!(
+                "relay {relay}: {name} is no replica any more, and none of those that are left follows the journal: put {name} back, or say whose data is right (haflux replica readmit NAME --as-it-is)"
+            );
+        }
+    }
+}
+
+/// A rebuild goes on only with what the journal has kept for it: it kept nothing while the replica was not in the configuration.
+fn end_rebuilds_without_pin(known: &[Cursor], replicas: &[Arc<Replica>]) {
+    for replica in replicas {
+        let pin = format!("{PIN_PREFIX}{}", replica.stats.name);
+        if let Membership::Rebuilding { divergence, .. } = replica.membership()
+            && !known.iter().any(|cursor| cursor.name == pin)
+        {
+            let reason = format!(
+                "{}; its rebuilding had begun, but the journal was not kept for it since",
+                divergence.reason
+            );
+            replica.set_membership(Membership::Diverged(Divergence::now(reason)));
+        }
+    }
+}
+
 /// Where each replica stood. Whoever follows has a cursor afterwards, or the journal would not keep its records for it.
 pub(super) fn restore_cursors(
     journal: &Journal,
@@ -119,15 +160,7 @@ pub(super) fn restore_cursors(
 ) -> Vec<Position> {
     let known = journal.cursors();
     let of = |name: &str| known.iter().find(|cursor| cursor.name == name);
-    for cursor in &known {
-        let replica = cursor.name.strip_prefix(PIN_PREFIX).unwrap_or(&cursor.name);
-        if !replicas.iter().any(|known| known.stats.name == replica) {
-            warn!(
-                "relay {relay}: {replica} is no replica any more; its place in the journal is given up"
-            );
-            journal.remove_cursor(&cursor.name);
-        }
-    }
+    end_rebuilds_without_pin(&known, replicas);
     let head = journal.barrier();
     let has_history = head.sequence > Sequence::ZERO;
     // A table without a single cursor is no table: that some replica is diverged says nothing about the others then.
@@ -173,7 +206,20 @@ pub(super) fn restore_cursors(
         }
         places.push(place);
     }
+    give_up_places(journal, relay, replicas, &known);
     places
+}
+
+/// Names the dead letters of servers that are no replicas any more: they stay for a person.
+pub(super) fn tell_of_letters(letters: &DeadLetters, relay: &str, replicas: &[Arc<Replica>]) {
+    let is_replica = |name: &str| replicas.iter().any(|known| known.stats.name == name);
+    for (name, count) in letters.counts() {
+        if !is_replica(&name) {
+            warn!(
+                "relay {relay}: dead letters of {name}, which is no replica any more: {count}; if it does not come back: haflux dead-letters drop all --replica {name} --yes"
+            );
+        }
+    }
 }
 
 /// Which replicas were being rebuilt, by the journal's pins: what the membership file lost. Whoever follows has a cursor too.

@@ -12,8 +12,8 @@ use crate::config::Config;
 use crate::config::model::{Backend, Balance, Frontend, PoolServer, Probe, Relay, Udp};
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats,
-    ReplicaState, ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus, Stats,
-    TlsStats, Traffic, UdpStats,
+    ReplicaState, ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus,
+    ServerTlsStats, Stats, TlsStats, Traffic, UdpStats,
 };
 
 /// Everything at zero.
@@ -161,6 +161,7 @@ fn server(server: &PoolServer, checked: bool) -> ServerStats {
         check_failures: Counter::default(),
         outages: Arc::default(),
         last_check: Arc::new(ArcSwapOption::empty()),
+        tls: ServerTlsStats::default(),
     }
 }
 
@@ -184,6 +185,7 @@ fn relay(config: &Config, relay: &Relay) -> RelayStats {
 fn replica(name: &str) -> ReplicaStats {
     ReplicaStats {
         name: name.to_owned(),
+        version: ArcSwapOption::empty(),
         cursor: Gauge::default(),
         cursor_offset: Gauge::default(),
         oldest_pending: Gauge::default(),

@@ -44,13 +44,27 @@ impl Healing for AllHealers {
         order: HealOrder,
     ) -> Result<Box<HealReport>, ControlError> {
         let healer = self.find(relay)?;
-        healer.order(order).map(Box::new).map_err(|error| {
-            let reason = error.to_string();
-            match error {
-                HealError::UnderWay(_) | HealError::Nothing => ControlError::NotNow { reason },
-                HealError::UnknownNode { .. } => ControlError::Invalid { reason },
-                HealError::Password(_) | HealError::Thread(_) => ControlError::Failed { reason },
-            }
-        })
+        healer.order(order).map(Box::new).map_err(refusal)
+    }
+
+    async fn lacking_users(
+        &self,
+        relay: Option<&str>,
+        target: &str,
+        source: Option<&str>,
+    ) -> Result<Vec<String>, ControlError> {
+        let users = self.find(relay)?.lacking_users(target, source).await;
+        users.map_err(refusal)
+    }
+}
+
+fn refusal(error: HealError) -> ControlError {
+    let reason = error.to_string();
+    match error {
+        HealError::UnderWay(_) | HealError::Nothing => ControlError::NotNow { reason },
+        HealError::UnknownNode { .. } => ControlError::Invalid { reason },
+        HealError::Password(_) | HealError::Thread(_) | HealError::Unanswered(_) => {
+            ControlError::Failed { reason }
+        }
     }
 }

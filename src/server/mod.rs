@@ -2,6 +2,7 @@
 //!
 //! # Start
 //!
+//! [What may need root](mod@prepare) comes first, even before the first file of the log; then root is left for good, if so configured.
 //! Counters, pools, relays (each opens its journal and recovers), the sockets of UDP, the proxy, its sockets: whatever fails, fails before
 //! anything is served. Then Pingora runs two services: the pools' checks and names, and the frontends. What they accept is served on
 //! [reactors](crate::reactors), on which the relays' replicators and the UDP listeners run too; from there the
@@ -23,6 +24,7 @@ mod certificates;
 mod counters;
 mod healing;
 mod open_files;
+mod prepare;
 mod reload;
 mod replicas;
 mod servers;
@@ -31,6 +33,7 @@ mod signals;
 mod status;
 mod stop;
 
+use std::net::UdpSocket;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,9 +46,10 @@ use pingora::server::{RunArgs, Server};
 use rustix::process::Signal;
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::config::Config;
+use crate::config::{Config, DataDirError};
 use crate::control::{Configuration, ControlBindError, ControlSocket, Orders, of_data_dir};
 use crate::heal::Healer;
+use crate::identity::IdentityError;
 use crate::inherited::Inherited;
 use crate::proxy::{BindError, CheckError, Proxy, RelayHandler, ServerOrders, build_pools};
 use crate::reactors::Reactors;
@@ -53,10 +57,10 @@ use crate::relay::udp::{Bound, Listener, UdpBindError, watch_drops};
 use crate::relay::{Relay, RelayError, words_of};
 use crate::stats::Stats;
 
-pub use certificates::AcceptorError;
+pub use certificates::TlsSideError;
+pub use prepare::{Prepared, prepare};
 pub use reload::Source;
 
-use certificates::build_acceptors;
 use healing::AllHealers;
 use reload::Reloader;
 use replicas::AllReplicas;
@@ -71,9 +75,15 @@ pub enum RunError {
     /// A pool's check cannot be made.
     #[error(transparent)]
     Check(#[from] CheckError),
-    /// A frontend cannot speak TLS.
+    /// A frontend cannot speak TLS, or none can be spoken to a server.
     #[error(transparent)]
-    Tls(#[from] AcceptorError),
+    Tls(#[from] TlsSideError),
+    /// The folder of the journals cannot be had.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The process cannot become who it is to be.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// A relay cannot start.
     #[error(transparent)]
     Relay(#[from] RelayError),
@@ -97,13 +107,17 @@ pub enum RunError {
     Task,
 }
 
-/// Runs `config`, which came from `source`, until the process is told to stop.
+/// Runs `config`, for which all is `prepared` and which came from `source`, until the process is told to stop.
 ///
 /// # Errors
 ///
 /// [`RunError`] before anything is served; later only [`RunError::Task`].
-pub fn run(config: Config, source: Source) -> Result<(), RunError> {
-    let mut inherited = Inherited::from_environment();
+pub fn run(config: Config, prepared: Prepared, source: Source) -> Result<(), RunError> {
+    let Prepared {
+        mut inherited,
+        acceptors,
+        connectors,
+    } = prepared;
     let (asked, reload_asked) = signals::heed()?;
     let connections = config
         .frontends
@@ -113,7 +127,9 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
     let config = Arc::new(config);
     let stats = Arc::new(counters::of(&config));
     let pools = build_pools(&config, &stats, &[])?;
-    let acceptors = build_acceptors(&config)?;
+    for (pool, connectors) in pools.iter().zip(connectors) {
+        pool.speak(&connectors);
+    }
     // Without a relay `data_dir` need not be there.
     let data_dir = config.server.data_dir.as_path();
     let keeps = !config.relays.is_empty() || data_dir.is_dir();
@@ -129,7 +145,7 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
     for (settings, stats) in config.relays.iter().zip(&stats.relays) {
         let servers = pools
             .get(settings.pool.index())
-            .map(|pool| pool.handles())
+            .map(|pool| pool.links())
             .unwrap_or_default();
         let (relay, relay_tasks) = Relay::open(
             settings.clone(),
@@ -179,6 +195,7 @@ pub fn run(config: Config, source: Source) -> Result<(), RunError> {
         let folder = data_dir.join(&relay.stats().name);
         let healer = Arc::new(Healer::new(Arc::clone(relay), folder));
         healer.compare_by_itself();
+        healer.make_up_for_missed_runs();
         healer
     });
     let healers: Vec<Arc<Healer>> = healers.collect();
@@ -266,9 +283,13 @@ fn listen(
     let bound: Vec<Bound> = config
         .udp
         .iter()
-        .map(|settings| match inherited.take_udp(settings.bind) {
-            Some(socket) => Bound::over(settings, socket),
-            None => Bound::bind(settings),
+        .map(|settings| {
+            let reserved = inherited.take_reserved_udp(settings.bind);
+            let held = inherited.take_udp(settings.bind);
+            match held.or_else(|| reserved.map(UdpSocket::from)) {
+                Some(socket) => Bound::over(settings, socket),
+                None => Bound::bind(settings),
+            }
         })
         .collect::<Result<_, _>>()?;
     if bound.is_empty() {

@@ -15,14 +15,14 @@ use log::{error, info, warn};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinError;
 
-use super::certificates::{AcceptorError, build_acceptors};
+use super::certificates::{TlsSideError, build_acceptors, build_connectors, server_place};
 use super::counters;
 use super::service_manager::{self, ServiceManager};
 use super::signals::Reload;
 use crate::config::model;
 use crate::config::{Change, Config, Errors, changes};
 use crate::control::{Configuration, ControlError};
-use crate::proxy::{CheckError, Proxy, RelayHandler, ServerOrders, build_pools};
+use crate::proxy::{CheckError, Connectors, Proxy, RelayHandler, ServerOrders, build_pools};
 use crate::relay::Relay;
 use crate::tls::Acceptor;
 
@@ -43,9 +43,9 @@ pub(super) enum ReloadError {
     /// A check cannot be made.
     #[error("{0}\nhaflux goes on as it was: nothing was changed")]
     Check(#[from] CheckError),
-    /// A frontend cannot speak TLS.
+    /// A frontend cannot speak TLS, or none can be spoken to a server.
     #[error("{0}\nhaflux goes on as it was: nothing was changed")]
-    Tls(#[from] AcceptorError),
+    Tls(#[from] TlsSideError),
     /// The task that reads the file failed.
     #[error("the file was not read: {0}\nhaflux goes on as it was: nothing was changed")]
     Failed(#[from] JoinError),
@@ -122,8 +122,12 @@ impl Reloader {
         let stats = Arc::new(counters::after(&config, &self.proxy.stats()));
         let built = build_pools(&config, &stats, &pools)?;
         let reading = Arc::clone(&config);
-        let acceptors = tokio::task::spawn_blocking(move || build_acceptors(&reading)).await??;
-        let certificates = self.new_certificates(&config, &acceptors);
+        let sides = move || Ok((build_acceptors(&reading)?, build_connectors(&reading)?));
+        let (acceptors, connectors) = tokio::task::spawn_blocking(sides)
+            .await?
+            .map_err(ReloadError::Tls)?;
+        let certificates =
+            self.new_certificates(&config, &acceptors) + &self.new_connectors(&config, &connectors);
         let said = report(&changes, &certificates, dry_run);
         if dry_run {
             return Ok(said);
@@ -139,7 +143,7 @@ impl Reloader {
         let relays = relays.map(|relay| Arc::clone(relay) as Arc<dyn RelayHandler>);
         let relays = relays.collect();
         self.proxy
-            .reload(config, stats, built, relays, &acceptors)
+            .reload(config, stats, built, relays, &acceptors, &connectors)
             .await;
         for (frontend, acceptor) in self.proxy.acceptors() {
             acceptor.warn_of_ends(&frontend, SystemTime::now());
@@ -172,6 +176,39 @@ impl Reloader {
                     frontend.name,
                     certificate.file().display()
                 );
+            }
+        }
+        lines
+    }
+
+    /// A line for each server that TLS is spoken to with other certificates than now, though the configuration says the same.
+    fn new_connectors(&self, config: &Config, connectors: &Connectors) -> String {
+        let before = self.proxy.config();
+        let pools = self.proxy.pools();
+        let mut lines = String::new();
+        for (backend, connectors) in config.backends.iter().zip(connectors) {
+            let Some(pool) = pools.iter().find(|pool| pool.name() == backend.name) else {
+                continue;
+            };
+            let known = before.backends.iter().find(|one| one.name == backend.name);
+            for (server, connector) in backend.servers.iter().zip(connectors) {
+                let mut known = known.iter().flat_map(|known| &known.servers);
+                if !known.any(|one| one.name == server.name && one.tls == server.tls) {
+                    continue;
+                }
+                let links = pool.links();
+                let link = links.iter().find(|link| link.state.name() == server.name);
+                let now = link.and_then(|link| link.dialer.connector());
+                if let (Some(now), Some(connector)) = (now, connector)
+                    && !now.is_same(connector)
+                {
+                    // A text takes whatever is written to it.
+                    let _ = writeln!(
+                        lines,
+                        "{}, tls: its files hold other certificates",
+                        server_place(&backend.name, &server.name)
+                    );
+                }
             }
         }
         lines

@@ -11,9 +11,11 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::admin_state::AdminState;
 use super::outages::Outages;
 use super::rate::Rate;
+use super::releases;
 use super::sharded::Sharded;
 use super::times::{Average, Histogram, Latency};
-use super::tls::TlsStats;
+use super::tls::{ServerTlsStats, TlsStats};
+use super::work::WorkStats;
 
 /// A number that only grows. A clone is the same number.
 #[derive(Debug, Default, Clone)]
@@ -389,6 +391,8 @@ pub struct ServerStats {
     pub outages: Arc<Outages>,
     /// The last check.
     pub last_check: Arc<ArcSwapOption<LastCheck>>,
+    /// TLS towards it.
+    pub tls: ServerTlsStats,
 }
 
 impl ServerStats {
@@ -451,6 +455,15 @@ pub struct ComparedStats {
     pub running: Arc<Gauge>,
     /// When the last one ended that compared all nodes, and how many differences it found.
     pub last: ArcSwapOption<(SystemTime, u64)>,
+}
+
+/// Runs of continuous queries that nodes missed.
+#[derive(Debug, Default)]
+pub struct MissedRunsStats {
+    /// Made up for.
+    pub done: Counter,
+    /// Tried, and refused by the node.
+    pub failed: Counter,
 }
 
 /// One relay, with its replicas.
@@ -530,6 +543,10 @@ pub struct RelayStats {
     pub refusal_texts: Gauge,
     /// Comparisons of its nodes.
     pub compared: ComparedStats,
+    /// Runs of continuous queries that nodes missed.
+    pub missed_runs: MissedRunsStats,
+    /// The comparison, mend or rebuild that was begun last; nothing since the start if none was.
+    pub work: ArcSwapOption<WorkStats>,
     /// Its journal.
     pub journal: JournalStats,
     /// Its replicas, in the order of the pool's servers.
@@ -541,6 +558,13 @@ impl RelayStats {
     pub fn show_head(&self, sequence: u64, offset: u64) {
         self.head_offset.raise(offset);
         self.head.raise(sequence);
+    }
+
+    /// Which replica runs which release of InfluxDB; nothing if they do not differ.
+    pub fn differing_releases(&self) -> Option<String> {
+        let version = |replica: &ReplicaStats| replica.version.load().as_deref().cloned();
+        let replicas = self.replicas.iter();
+        releases::differing(replicas.map(|one| (one.name.clone(), version(one))))
     }
 
     /// The numbers that the journal left out, when it is open.
@@ -594,6 +618,8 @@ pub struct ReplicaStats {
     pub oldest_pending: Gauge,
     /// How long it will take to catch up at the pace of the last seconds, in milliseconds; 0 when that cannot be said.
     pub catch_up: Gauge,
+    /// The release of InfluxDB that it named last, e.g. `1.8.10`; nothing before its first answer.
+    pub version: ArcSwapOption<String>,
     /// Its state.
     pub state: ArcSwap<ReplicaState>,
     /// 1 while something that it was sent and did not answer may still be carried out, or is to be sent again for it.

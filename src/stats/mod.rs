@@ -4,6 +4,8 @@
 //! - [`counters`]: what is counted, in atomics that the program's parts hold.
 //! - [`admin_state`]: what a person has ordered for a server.
 //! - `tls`: what is counted of TLS.
+//! - `releases`: whether nodes run the same release of InfluxDB.
+//! - `work`: how a comparison, a mend or a rebuild stands.
 //! - [`server_handle`]: where a server of a pool is now and whether it is up, for everybody who sends to it.
 //! - [`snapshot`]: one reading of all of it, as plain values.
 //! - [`units`]: how such a value is written, for a person and for a program.
@@ -25,12 +27,14 @@ pub mod page;
 mod picture;
 pub mod prometheus;
 pub mod rate;
+mod releases;
 pub mod server_handle;
 mod sharded;
 pub mod snapshot;
 pub mod times;
 mod tls;
 pub mod units;
+mod work;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -38,4 +42,8 @@ pub(crate) mod tests;
 pub use admin_state::AdminState;
 pub use counters::*;
 pub use server_handle::ServerHandle;
-pub use tls::{CERTIFICATE_ENDS_SOON, CertificateStats, HandshakeFailure, TlsStats};
+pub use tls::{
+    CERTIFICATE_ENDS_SOON, CertificateStats, HandshakeFailure, ServerHandshakeFailure,
+    ServerTlsStats, TlsStats,
+};
+pub use work::{WorkFigures, WorkStats};

@@ -73,7 +73,16 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
         check_failures: Counter::default(),
         outages: Arc::default(),
         last_check: Arc::default(),
+        tls: ServerTlsStats::default(),
     };
+    let own = CertificateStats {
+        file: "/etc/haflux/own.pem".to_owned(),
+        names: vec!["haflux.example.org".to_owned()],
+        not_after: now() + Duration::from_secs(90 * 24 * 60 * 60),
+    };
+    server.tls.certificate.store(Some(Arc::new(own)));
+    server.tls.handshakes.add(12);
+    server.tls.count_failure(ServerHandshakeFailure::Expired);
     match status {
         ServerStatus::NoCheck | ServerStatus::Drain | ServerStatus::Maint => {}
         ServerStatus::Up => server.last_check.store(Some(Arc::new(LastCheck {
@@ -106,6 +115,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
 fn replica(name: &str, status: ReplicaStatus, cursor: u64) -> Arc<ReplicaStats> {
     let replica = ReplicaStats {
         name: name.to_owned(),
+        version: ArcSwapOption::empty(),
         cursor: Gauge::default(),
         cursor_offset: Gauge::default(),
         oldest_pending: Gauge::default(),
@@ -280,6 +290,12 @@ pub(crate) fn full() -> Stats {
     let mut stats = lab();
     let compared = &stats.relays[0].compared;
     compared.last.store(Some(Arc::new((ago(3_600), 0))));
+    let work = WorkStats::new("rebuild");
+    work.set_step("copying points".to_owned());
+    work.expect(4);
+    work.slice_done();
+    work.add(1_000, 2_048);
+    stats.relays[0].work.store(Some(Arc::new(work)));
     stats.log = Arc::new(LogStats {
         held_back: Counter::default(),
         targets: vec![Arc::new(LogTargetStats {
@@ -296,6 +312,7 @@ pub(crate) fn full() -> Stats {
     let failed = || Some(Arc::new((ago(9), "it failed".to_owned())));
     for replica in &stats.relays[0].replicas {
         replica.last_error.store(failed());
+        replica.version.store(Some(Arc::new("1.6.7".to_owned())));
         replica.catch_up.set(7_000);
         replica.lanes.store(Arc::new(LanesReading {
             waiting: 21,
@@ -345,6 +362,7 @@ fn hostile_lab() -> Stats {
         replica
             .last_error
             .store(Some(Arc::new((now(), HOSTILE.to_owned()))));
+        replica.version.store(Some(Arc::new(HOSTILE.to_owned())));
     }
     for backend in &mut stats.backends {
         let backend = Arc::get_mut(backend).unwrap();
@@ -1263,6 +1281,29 @@ fn a_disk_with_less_room_than_the_backlog_may_take_is_named() {
     let refuses = &stats.relays[0].journal.refuses;
     refuses.store(true, Ordering::Relaxed);
     assert_eq!(said(Some(1)), "");
+}
+
+#[test]
+fn nodes_of_different_releases_are_named() {
+    let stats = lab();
+    let run = |releases: [&str; 2]| {
+        for (replica, release) in stats.relays[0].replicas.iter().zip(releases) {
+            replica.version.store(Some(Arc::new(release.to_owned())));
+        }
+        let what = "warning: The nodes of relay influx_relay run different releases of InfluxDB";
+        problems(&stats).iter().any(|problem| problem == what)
+    };
+    assert!(!run(["1.6.7", "1.6.7"]));
+    assert!(run(["1.6.7", "1.8.10"]));
+    let text = text_of(&html(&stats));
+    assert!(
+        text.contains("influxlab 1.6.7, influxlab2 1.8.10"),
+        "{text}"
+    );
+    let metrics = prometheus::text(&Snapshot::take(&stats, now()));
+    let info =
+        "haflux_replica_info{relay=\"influx_relay\",replica=\"influxlab2\",version=\"1.8.10\"} 1";
+    assert!(metrics.contains(info), "{metrics}");
 }
 
 #[test]

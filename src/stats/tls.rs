@@ -1,9 +1,10 @@
-//! What is counted of TLS on a frontend.
+//! What is counted of TLS on a frontend and towards a server.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::{Counter, Gauge};
 
@@ -78,7 +79,81 @@ impl HandshakeFailure {
     ];
 }
 
-/// A certificate that clients are shown.
+/// TLS towards one server.
+#[derive(Debug, Default, Clone)]
+pub struct ServerTlsStats {
+    /// Whether new connections to it are inside TLS.
+    pub is_spoken: Arc<AtomicBool>,
+    /// Handshakes that made a connection.
+    pub handshakes: Counter,
+    /// Of those, the ones that went on with an earlier session.
+    pub resumed: Counter,
+    failures: [Counter; ServerHandshakeFailure::ALL.len()],
+    /// What the server is shown if it asks for a certificate.
+    pub certificate: Arc<ArcSwapOption<CertificateStats>>,
+}
+
+impl ServerTlsStats {
+    /// Counts a handshake that made no connection.
+    pub fn count_failure(&self, failure: ServerHandshakeFailure) {
+        if let Some(counter) = self.counter(failure) {
+            counter.increment();
+        }
+    }
+
+    /// How many failed so.
+    pub fn failures(&self, failure: ServerHandshakeFailure) -> u64 {
+        self.counter(failure).map_or(0, Counter::get)
+    }
+
+    fn counter(&self, failure: ServerHandshakeFailure) -> Option<&Counter> {
+        let mut all = ServerHandshakeFailure::ALL.iter();
+        self.failures.get(all.position(|one| *one == failure)?)
+    }
+}
+
+/// Why a handshake with a server made no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerHandshakeFailure {
+    /// No authority that is trusted has signed its certificate.
+    UnknownAuthority,
+    /// Its certificate has expired, or is not valid yet.
+    Expired,
+    /// Its certificate is made out to another name.
+    WrongName,
+    /// Its certificate is revoked, or of no use for another reason.
+    BadCertificate,
+    /// It does not speak TLS.
+    Plain,
+    /// It speaks no version or cipher that haflux speaks.
+    Incompatible,
+    /// It turns the connection down, most often because of the certificate that haflux shows.
+    TurnedDown,
+    /// What it sends is malformed.
+    Malformed,
+    /// It closed the connection.
+    Left,
+    /// The handshake did not come to its end in time.
+    Slow,
+}
+
+impl ServerHandshakeFailure {
+    /// All that there are.
+    pub const ALL: [Self; 10] = [
+        Self::UnknownAuthority,
+        Self::Expired,
+        Self::WrongName,
+        Self::BadCertificate,
+        Self::Plain,
+        Self::Incompatible,
+        Self::TurnedDown,
+        Self::Malformed,
+        Self::Left,
+        Self::Slow,
+    ];
+}
+
+/// A certificate that haflux shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateStats {
     /// Its file.

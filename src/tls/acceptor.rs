@@ -5,17 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rustls::ServerConfig;
 use rustls::crypto::ring::Ticketer;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use super::certificate::Certificate;
 use super::error::TlsError;
-use super::settings::{ClientCertificate, Tls, TlsVersion};
-use super::{files, provider};
+use super::settings::{ClientCertificate, Tls};
+use super::{files, provider, refused};
 
 /// What is spoken inside.
 const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
@@ -40,12 +39,8 @@ impl Acceptor {
             .iter()
             .map(|files| Certificate::read(files).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
-        let versions: &[&SupportedProtocolVersion] = match tls.min_version {
-            TlsVersion::Tls12 => &[&version::TLS12, &version::TLS13],
-            TlsVersion::Tls13 => &[&version::TLS13],
-        };
         let mut config = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(versions)
+            .with_protocol_versions(tls.min_version.and_newer())
             .map_err(refused)?
             .with_client_cert_verifier(client_verifier(tls)?)
             .with_cert_resolver(Arc::new(ByName::of(&certificates)));
@@ -105,12 +100,6 @@ impl Acceptor {
     }
 }
 
-fn refused(error: rustls::Error) -> TlsError {
-    TlsError::Library {
-        reason: error.to_string(),
-    }
-}
-
 /// What judges clients' certificates.
 fn client_verifier(tls: &Tls) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let (ClientCertificate::Optional | ClientCertificate::Required, Some(path)) =
@@ -118,35 +107,21 @@ fn client_verifier(tls: &Tls) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     else {
         return Ok(WebPkiClientVerifier::no_client_auth());
     };
-    let unusable = |reason: String| TlsError::ClientCa {
-        path: path.clone(),
-        reason,
-    };
-    let authorities: Vec<CertificateDer<'static>> = files::all_of(path, &files::read(path)?)?;
-    if authorities.is_empty() {
-        return Err(TlsError::NoCertificate { path: path.clone() });
-    }
-    let mut roots = RootCertStore::empty();
-    for authority in authorities {
-        let added = roots.add(authority);
-        added.map_err(|error| unusable(error.to_string()))?;
-    }
+    let roots = files::roots(path, &files::authorities(path)?)?;
     let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
     if let Some(path) = &tls.client_crl {
-        let lists: Vec<CertificateRevocationListDer<'static>> =
-            files::all_of(path, &files::read(path)?)?;
-        if lists.is_empty() {
-            return Err(TlsError::NoRevocationList { path: path.clone() });
-        }
         // An authority without a list revokes nothing.
-        verifier = verifier.with_crls(lists).allow_unknown_revocation_status();
+        verifier = verifier
+            .with_crls(files::revocation_lists(path)?)
+            .allow_unknown_revocation_status();
     }
     if tls.client_certificate == ClientCertificate::Optional {
         verifier = verifier.allow_unauthenticated();
     }
-    verifier
-        .build()
-        .map_err(|error| unusable(error.to_string()))
+    verifier.build().map_err(|error| TlsError::Authorities {
+        path: path.clone(),
+        reason: error.to_string(),
+    })
 }
 
 /// Chooses the certificate by the name that the client asks for.

@@ -1,4 +1,4 @@
-//! A certificate that a frontend shows, with its chain and its key.
+//! A certificate that haflux shows, to clients or to servers, with its chain and its key.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,8 +43,8 @@ impl Certificate {
         let parsed = EndEntityCert::try_from(first).map_err(|error| unusable(error.to_string()))?;
         let names = parsed.valid_dns_names().map(str::to_ascii_lowercase);
         let names = names.collect();
-        let not_after =
-            validity::not_after(first).ok_or_else(|| unusable("it says no end".to_owned()))?;
+        let (_, not_after) =
+            validity::period(first).ok_or_else(|| unusable("it says no end".to_owned()))?;
         let key = if of.key == of.certificate {
             key_of(&of.key, &text)?
         } else {

@@ -71,12 +71,20 @@ pub enum TlsError {
         /// The key's file.
         key: PathBuf,
     },
-    /// What clients' certificates are judged with.
-    #[error("clients' certificates cannot be judged with {}: {reason}", path.display())]
-    ClientCa {
+    /// What others' certificates are judged with.
+    #[error("certificates cannot be judged with {}: {reason}", path.display())]
+    Authorities {
         /// The file of the authorities.
         path: PathBuf,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// The operating system knows no authorities.
+    #[error(
+        "the operating system has no authorities ({reason}), and none are named: expected the package ca-certificates, or ca"
+    )]
+    NoSystemAuthorities {
+        /// What was found instead.
         reason: String,
     },
     /// The library refuses to be set up.

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use super::error::TlsError;
 
@@ -37,6 +39,46 @@ pub(super) fn all_of<T: PemObject>(path: &Path, text: &[u8]) -> Result<Vec<T>, T
             path: path.to_owned(),
             reason: what_is_wrong(&error).to_owned(),
         })
+}
+
+/// The authorities whose certificates the file holds; at least one.
+pub(super) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let authorities: Vec<CertificateDer<'static>> = all_of(path, &read(path)?)?;
+    if authorities.is_empty() {
+        return Err(TlsError::NoCertificate {
+            path: path.to_owned(),
+        });
+    }
+    Ok(authorities)
+}
+
+/// What certificates are judged with that these authorities, from that file, have signed.
+pub(super) fn roots(
+    path: &Path,
+    authorities: &[CertificateDer<'static>],
+) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        let added = roots.add(authority.clone());
+        added.map_err(|error| TlsError::Authorities {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+    }
+    Ok(roots)
+}
+
+/// The lists of revoked certificates in the file; at least one.
+pub(super) fn revocation_lists(
+    path: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let lists: Vec<CertificateRevocationListDer<'static>> = all_of(path, &read(path)?)?;
+    if lists.is_empty() {
+        return Err(TlsError::NoRevocationList {
+            path: path.to_owned(),
+        });
+    }
+    Ok(lists)
 }
 
 /// Its own messages show lines of the file, of which one may be a key's.

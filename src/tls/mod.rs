@@ -1,24 +1,32 @@
-//! TLS: certificates as files, and what a frontend answers handshakes with.
+//! TLS: certificates as files, and what handshakes with clients and with servers are made with.
 //!
 //! rustls with ring's primitives does all of it. Configuration, `haflux check` and a reload read the files through this one module, so
 //! that all of them say the same of a file.
 //!
 //! - `settings` says which files, and how they are used: the configuration makes it;
 //! - `certificate` reads a certificate with its chain and its key, and knows the names that it is made out to;
-//! - `validity` reads until when it is valid;
-//! - `acceptor` is a frontend's whole side of TLS, built at the start and at each reload.
+//! - `validity` reads from when until when it is valid;
+//! - `acceptor` is a frontend's whole side of TLS, built at the start and at each reload;
+//! - `connector` is haflux's whole side of TLS towards a server, built with it; `judge` says whether the server's certificate is good;
+//! - `handshake` says why a handshake with a server made no connection.
 
 mod acceptor;
 mod certificate;
+mod connector;
 mod error;
 mod files;
+mod handshake;
+mod judge;
 mod settings;
 mod validity;
 
 pub use acceptor::Acceptor;
 pub use certificate::Certificate;
+pub use connector::Connector;
 pub use error::TlsError;
-pub use settings::{CertificateFiles, ClientCertificate, Tls, TlsVersion};
+pub use handshake::HandshakeError;
+pub use rustls::pki_types::ServerName;
+pub use settings::{CertificateFiles, ClientCertificate, ServerTls, Tls, TlsVersion};
 
 use std::sync::Arc;
 
@@ -27,4 +35,10 @@ use rustls::crypto::{CryptoProvider, ring};
 /// What computes. rustls is always given it: no part depends on a default of the process.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
+}
+
+fn refused(error: rustls::Error) -> TlsError {
+    TlsError::Library {
+        reason: error.to_string(),
+    }
 }

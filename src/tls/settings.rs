@@ -1,7 +1,10 @@
-//! `tls` of a frontend, checked: what the files are and how they are used.
+//! `tls` of a frontend and of a server, checked: what the files are and how they are used.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use rustls::pki_types::ServerName;
+use rustls::{SupportedProtocolVersion, version};
 
 /// `tls`: how a frontend speaks TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +26,28 @@ pub struct Tls {
     pub max_handshakes: usize,
 }
 
+/// `tls` of a server, with what its pool says of all servers: how haflux speaks TLS to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    /// `server_name`: the name that is asked for (SNI), and that the certificate must be made out to. Default: the host of `address`.
+    pub name: ServerName<'static>,
+    /// `verify`: whether the certificate is verified. Default `required`.
+    pub verify: bool,
+    /// `ca`: the authorities that sign servers' certificates, or such certificates themselves. Default: the authorities that the
+    /// operating system knows.
+    pub authorities: Option<PathBuf>,
+    /// `crl`: lists of servers' certificates that were revoked.
+    pub revoked: Option<PathBuf>,
+    /// `certificate` and `key`: what haflux shows to a server that asks for a certificate.
+    pub certificate: Option<CertificateFiles>,
+    /// `min_version`: the oldest version that is spoken. Default 1.2.
+    pub min_version: TlsVersion,
+}
+
 /// A certificate with its chain, and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// `certificate`: PEM, the server's own certificate first.
+    /// `certificate`: PEM, the own certificate first.
     pub certificate: PathBuf,
     /// `key`: PEM, without a passphrase. Default: the file of the certificate.
     pub key: PathBuf,
@@ -39,6 +60,19 @@ pub enum TlsVersion {
     Tls12,
     /// `1.3`.
     Tls13,
+}
+
+static FROM_TLS_1_2: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
+static FROM_TLS_1_3: &[&SupportedProtocolVersion] = &[&version::TLS13];
+
+impl TlsVersion {
+    /// It and those that came after it.
+    pub(super) fn and_newer(self) -> &'static [&'static SupportedProtocolVersion] {
+        match self {
+            Self::Tls12 => FROM_TLS_1_2,
+            Self::Tls13 => FROM_TLS_1_3,
+        }
+    }
 }
 
 /// `client_certificate`.

@@ -1,4 +1,4 @@
-//! Until when a certificate is valid. webpki judges that and does not tell it, so it is read from the certificate itself.
+//! From when until when a certificate is valid. webpki judges that and does not tell it, so it is read from the certificate itself.
 
 use std::time::SystemTime;
 
@@ -12,8 +12,8 @@ const SEQUENCE: u8 = 0x30;
 /// `[0] EXPLICIT Version`, which may be left out.
 const VERSION: u8 = 0xa0;
 
-/// `notAfter` of an X.509 certificate in DER; nothing if it is malformed.
-pub(super) fn not_after(certificate: &[u8]) -> Option<SystemTime> {
+/// `notBefore` and `notAfter` of an X.509 certificate in DER; nothing if it is malformed.
+pub(super) fn period(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
     let (certificate, _) = content(SEQUENCE, certificate)?;
     let (mut fields, _) = content(SEQUENCE, certificate)?;
     if let Some((_, rest)) = content(VERSION, fields) {
@@ -24,8 +24,13 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<SystemTime> {
         (_, fields) = content(tag, fields)?;
     }
     let (validity, _) = content(SEQUENCE, fields)?;
-    let (_, not_after) = element(validity)?;
-    let ((tag, text), _) = element(not_after)?;
+    let (not_before, rest) = element(validity)?;
+    let (not_after, _) = element(rest)?;
+    Some((moment(not_before)?, moment(not_after)?))
+}
+
+/// A time, in either of its two forms.
+fn moment((tag, text): Element<'_>) -> Option<SystemTime> {
     let text = std::str::from_utf8(text).ok()?;
     let date = match tag {
         UTC_TIME => {
@@ -112,9 +117,12 @@ mod tests {
             (b"\x17\x0d49", None),
         ] {
             for has_version in [true, false] {
-                let read = not_after(&with(element, has_version));
-                let read = read.map(|at| at.duration_since(SystemTime::UNIX_EPOCH).unwrap());
-                assert_eq!(read.map(|at| at.as_secs()), seconds, "{element:?}");
+                let read = period(&with(element, has_version));
+                let since = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+                let read =
+                    read.map(|(from, until)| (since(from).as_secs(), since(until).as_secs()));
+                let expected = seconds.map(|seconds| (1_577_836_800, seconds));
+                assert_eq!(read, expected, "{element:?}");
             }
         }
     }
@@ -122,9 +130,9 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_makes_it_panic(bytes: Vec<u8>, cut in 0_usize..400) {
-            let _ = not_after(&bytes);
+            let _ = period(&bytes);
             let whole = with(b"\x17\x0d491231235959Z", true);
-            let _ = not_after(&whole[..cut.min(whole.len())]);
+            let _ = period(&whole[..cut.min(whole.len())]);
         }
     }
 }

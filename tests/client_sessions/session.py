@@ -6,10 +6,13 @@ With `auth` the server asks for credentials and has no user yet. Each step is on
 """
 
 import json
+import pathlib
 import sys
 
 from influxdb import InfluxDBClient, SeriesHelper
-from influxdb.resultset import ResultSet
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
+from steps import in_any_order, step
 
 HOST, PORT, AUTH = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "auth"
 CREDENTIALS = {"username": "root", "password": "s3cret' \"\\"}
@@ -17,34 +20,6 @@ CREDENTIALS = {"username": "root", "password": "s3cret' \"\\"}
 
 def connect(**options):
     return InfluxDBClient(HOST, PORT, **{**CREDENTIALS, **options})
-
-
-def plain(value):
-    """The value as JSON can say it."""
-    if isinstance(value, ResultSet):
-        return value.raw
-    if hasattr(value, "__next__"):
-        return [plain(one) for one in value]
-    if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
-    if hasattr(value, "status_code"):
-        return [value.status_code, value.text]
-    return value
-
-
-def step(name, call, *arguments, **options):
-    """Does it, and says what came of it."""
-    try:
-        shown = json.dumps(plain(call(*arguments, **options)), sort_keys=True, ensure_ascii=False)
-    except Exception as error:  # whatever it is, it is what the user sees
-        code = getattr(error, "code", "-")
-        shown = f"{type(error).__name__} {code} {error}"
-    print(f"{name} => {shown}".replace("\n", "\\n"), flush=True)
-
-
-def in_any_order(call):
-    """Of a list whose order InfluxDB leaves to chance."""
-    return lambda *arguments: sorted(call(*arguments), key=str)
 
 
 client = connect()

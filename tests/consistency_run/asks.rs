@@ -6,12 +6,12 @@ use fastrand::Rng;
 use serde_json::Value;
 
 use super::book::{Key, OWN_DATABASES, PLACES};
-use super::model::Found;
 use super::names::{
     copy, measurement_owner, named, own_database, own_database_number, register, set,
 };
-use super::support::http::query_string;
 use super::support::long_run::Request;
+use super::support::long_run::model::Found;
+use super::support::long_run::questions::query;
 use super::{DATABASES, OWNERS};
 
 /// What a value stands for that cannot have been written.
@@ -277,28 +277,4 @@ pub fn request(rng: &mut Rng, asks: &[Ask], mark: &str) -> Request {
         String::new()
     };
     query(rng, &database, &texts.join("; "), mark)
-}
-
-/// A request to `/query`, in one of the forms that it can have.
-pub fn query(rng: &mut Rng, database: &str, text: &str, mark: &str) -> Request {
-    let target = |parameters: &[(&str, &str)]| {
-        let mut all = parameters.to_vec();
-        all.extend([("epoch", "ns"), ("n", mark)]);
-        format!("/query?{}", query_string(&all))
-    };
-    let (db, q) = (("db", database), ("q", text));
-    let (method, target, form) = match rng.u8(..4) {
-        0 => ("GET", target(&[db, q]), None),
-        1 => ("POST", target(&[db, q]), None),
-        2 => ("POST", target(&[db]), Some(query_string(&[q]))),
-        _ => ("POST", target(&[]), Some(query_string(&[db, q]))),
-    };
-    Request {
-        method,
-        target,
-        header: form
-            .as_ref()
-            .map(|_| ("Content-Type", "application/x-www-form-urlencoded")),
-        body: form.unwrap_or_default().into_bytes(),
-    }
 }

@@ -14,8 +14,9 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::OWNERS;
-use super::model::{Bound, Cell, Content, Found, Look, Outcome, Wrong};
 use super::support::lock;
+use super::support::long_run::Violation;
+use super::support::long_run::model::{Bound, Cell, Content, Found, Look, Outcome, Wrong};
 
 /// Registers of an owner in each database.
 pub const PLACES: usize = 3;
@@ -58,17 +59,6 @@ pub struct Begun {
 
 /// What was known when a read began.
 pub type Bounds = BTreeMap<Key, Bound>;
-
-/// Something wrong that a read showed.
-pub struct Violation {
-    pub owner: usize,
-    pub key: Key,
-    pub wrong: Wrong,
-    pub begun: Duration,
-    pub ended: Duration,
-    /// What led to it, each line beginning with its moment.
-    pub history: Vec<String>,
-}
 
 impl Book {
     pub fn new(begun: Instant) -> Self {
@@ -116,8 +106,7 @@ impl Book {
             page.readers -= 1;
             let mut wrong = |key: Key, wrong: Wrong, history: Vec<String>| {
                 violations.push(Violation {
-                    owner,
-                    key,
+                    thing: format!("{key:?} of owner {owner}"),
                     wrong,
                     begun: look.begun,
                     ended: look.ended,

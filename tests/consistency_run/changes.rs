@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use fastrand::Rng;
 
 use super::DATABASES;
-use super::asks::query;
 use super::book::{Key, OWN_DATABASES, PLACES, Page};
-use super::model::Content;
 use super::names::{copy, named, own_database, register, set};
 use super::support::http::query_string;
 use super::support::long_run::Request;
+use super::support::long_run::model::Content;
+use super::support::long_run::questions::query;
 
 /// A set that has grown so far is emptied.
 const LARGE: usize = 120;

@@ -8,11 +8,10 @@ use serde_json::Value;
 use super::asks::{Ask, request};
 use super::book::Book;
 use super::changes;
-use super::model::{Found, Look, Outcome};
 use super::support::http::Answer;
-use super::support::long_run::{Connection, Reply, clients};
-use super::tally::Tally;
-use super::violations::Violations;
+use super::support::long_run::model::{Found, Look, Outcome};
+use super::support::long_run::replies::{REFUSED, is_stale, outcome_of, results_of};
+use super::support::long_run::{Connection, Reply, Tally, Violations, clients};
 
 /// What all clients of a run have in common.
 #[derive(Clone, Copy)]
@@ -89,29 +88,28 @@ impl<'a> Client<'a> {
     /// What came of a change.
     fn outcome(&self, plan: &changes::Plan, reply: &Reply, mark: &str) -> Outcome {
         let Run {
-            tally, violations, ..
+            book,
+            tally,
+            violations,
+            alone,
+            ..
         } = self.run;
-        let (outcome, result) = match reply {
-            Reply::NotSent => (Outcome::TurnedAway, "without a connection"),
-            Reply::Silence => (Outcome::Unknown, "without an answer"),
-            Reply::Answer(answer) if is_done(answer) => (Outcome::Acknowledged, "acknowledged"),
-            Reply::Answer(answer) => {
-                tally.note(plan.what, answer.status, &answer.text());
-                match answer.status {
-                    503 => (Outcome::TurnedAway, "turned away (503)"),
-                    504 => (Outcome::Unknown, "policy unmet (504)"),
-                    500..=599 => (Outcome::Unknown, "other error"),
-                    // A DELETE beside the DROP of another database. Behind haflux statements are not carried out side by side.
-                    200 if self.run.alone && answer.text().contains("engine is closed") => {
-                        (Outcome::Unknown, "other error")
-                    }
-                    _ => {
-                        violations.refused(plan.what, mark, self.run.book.elapsed(), answer);
-                        (Outcome::Unknown, "refused")
-                    }
-                }
-            }
+        // A DELETE beside the DROP of another database. Behind haflux statements are not carried out side by side.
+        let beside_a_drop = |answer: &Answer| {
+            alone && answer.status == 200 && answer.text().contains("engine is closed")
         };
+        let (outcome, result) = match reply {
+            Reply::Answer(answer) if beside_a_drop(answer) => (Outcome::Unknown, "other error"),
+            reply => outcome_of(reply),
+        };
+        if let Reply::Answer(answer) = reply
+            && outcome != Outcome::Acknowledged
+        {
+            tally.note(plan.what, answer.status, &answer.text());
+            if result == REFUSED {
+                violations.refused(plan.what, mark, book.elapsed(), answer);
+            }
+        }
         tally.count(plan.what, result);
         outcome
     }
@@ -169,46 +167,19 @@ impl<'a> Client<'a> {
 
     /// The result of each statement, or why there is none.
     fn results(&self, reply: &Reply, statements: usize) -> Result<Vec<Value>, &'static str> {
-        let answer = match reply {
-            Reply::NotSent => return Err("without a connection"),
-            Reply::Silence => return Err("without an answer"),
-            Reply::Answer(answer) => answer,
-        };
-        if answer.header("x-haflux-stale").is_some() {
-            self.run.violations.said_stale(self.run.book.elapsed());
+        let Run {
+            book,
+            tally,
+            violations,
+            ..
+        } = self.run;
+        if is_stale(reply) {
+            violations.said_stale(book.elapsed());
         }
-        if answer.status == 503 {
-            self.run.tally.note("a read", 503, &answer.text());
-            return Err("rejected (503)");
-        }
-        let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        match value["results"].as_array() {
-            // After an error the statements behind it are left out.
-            Some(results) if answer.status == 200 => {
-                let mut results = results.clone();
-                results.resize_with(statements, || serde_json::json!({"error": "not executed"}));
-                Ok(results)
+        results_of(reply, statements).inspect_err(|_| {
+            if let Reply::Answer(answer) = reply {
+                tally.note("a read", answer.status, &answer.text());
             }
-            _ => {
-                self.run.tally.note("a read", answer.status, &answer.text());
-                Err("other answer")
-            }
-        }
-    }
-}
-
-/// Whether a change is said to be done.
-fn is_done(answer: &Answer) -> bool {
-    match answer.status {
-        200 => {
-            let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            let results = value["results"].as_array();
-            results.is_some_and(|results| {
-                let good = |result: &Value| result.get("error").is_none();
-                !results.is_empty() && results.iter().all(good)
-            })
-        }
-        201..=299 => true,
-        _ => false,
+        })
     }
 }

@@ -8,9 +8,9 @@ use super::OWNERS;
 use super::asks::Ask;
 use super::book::Book;
 use super::clients::{Client, Run};
+use super::support::long_run::Violations;
 use super::support::long_run::events;
 use super::support::{Influxd, same_points};
-use super::violations::Violations;
 
 /// Reads everything at `address` once. False if something could not be read.
 pub fn read_all(run: Run<'_>) -> bool {

@@ -5,7 +5,7 @@
 //! DATABASE`, `DROP DATABASE`. All clients read all of them, in every form that a query can have ([`asks`]). Meanwhile haflux is
 //! killed with `kill -9` or stopped, and the nodes are killed, stopped and paused, sometimes both at once ([`support::long_run`]).
 //!
-//! Every answer to a read is judged when it comes ([`model`]):
+//! Every answer to a read is judged when it comes ([`support::long_run::model`]):
 //!
 //! - it shows what was acknowledged before the read began, or something newer;
 //! - nothing that was never sent, and nothing that was deleted before;
@@ -31,24 +31,21 @@ mod book;
 mod changes;
 mod clients;
 mod finish;
-mod model;
 mod names;
 mod selftest;
-mod tally;
-mod violations;
 
 use std::time::{Duration, Instant};
 
 use support::long_run::clients::busy;
 use support::long_run::plan::number;
 use support::long_run::setup::RELAY_TIMEOUT;
-use support::long_run::{CATCH_UP, Events, Measure, Plan, Setup, Trouble, trouble};
+use support::long_run::{
+    CATCH_UP, Events, Measure, Plan, Setup, Tally, Trouble, Violations, trouble,
+};
 use support::{Influxd, Lab, Options, wait_until_level};
 
 use book::Book;
 use clients::Run;
-use tally::Tally;
-use violations::Violations;
 
 /// Databases that are there from the beginning, and stay.
 const DATABASES: [&str; 2] = ["telegraf", "with space"];

@@ -8,12 +8,12 @@ use super::asks::Ask;
 use super::book::{Book, Key};
 use super::clients::{Client, Run};
 use super::finish;
-use super::model::{Content, Found, Look, Outcome, Wrong};
 use super::names::own_database;
 use super::support::Influxd;
 use super::support::long_run::Events;
-use super::tally::Tally;
-use super::violations::Violations;
+use super::support::long_run::Tally;
+use super::support::long_run::Violations;
+use super::support::long_run::model::{Content, Found, Look, Outcome, Wrong};
 
 const REGISTER: Key = Key::Register {
     database: 0,

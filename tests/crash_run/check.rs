@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::ledger::{Ledger, Place, Point, Series, counted_time, counted_unit};
+use super::ledger::{Ledger, Place, Point, counted_time, counted_unit};
 use super::support::long_run::events::{self, Events};
+use super::support::long_run::numbers::Series;
 use super::support::{Influxd, Lab, lock, same_points};
 use super::{CLIENTS, DATABASES};
 

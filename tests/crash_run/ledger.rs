@@ -10,11 +10,11 @@
 //! run, stays and is found.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::outcome::Outcome;
+use super::support::long_run::numbers::Series;
 use super::{CLIENTS, DATABASES};
 
 /// Series of `rising` in each database; in each, one point is being overwritten.
@@ -35,14 +35,6 @@ pub struct Ledger {
     pub stamped: Vec<Vec<Mutex<Series>>>,
     /// By database.
     pub rising: Vec<Vec<Mutex<Place>>>,
-}
-
-/// Numbered points.
-#[derive(Debug, Default)]
-pub struct Series {
-    /// Numbers below were sent.
-    pub sent: u64,
-    acknowledged: Vec<Range<u64>>,
 }
 
 /// A series whose newest point is overwritten until the next one is begun.
@@ -95,34 +87,6 @@ impl Ledger {
     /// Since the run began.
     pub fn elapsed(&self) -> Duration {
         self.begun.elapsed()
-    }
-}
-
-impl Series {
-    /// The next `count` numbers.
-    pub fn take(&mut self, count: u64) -> Range<u64> {
-        let first = self.sent;
-        self.sent += count;
-        first..self.sent
-    }
-
-    /// These were acknowledged.
-    pub fn acknowledge(&mut self, numbers: Range<u64>) {
-        match self.acknowledged.last_mut() {
-            Some(last) if last.end == numbers.start => last.end = numbers.end,
-            _ => self.acknowledged.push(numbers),
-        }
-    }
-
-    /// Every acknowledged number in `within`, in order.
-    pub fn acknowledged(&self, within: Range<u64>) -> impl Iterator<Item = u64> {
-        let first = self
-            .acknowledged
-            .partition_point(|range| range.end <= within.start);
-        self.acknowledged[first..]
-            .iter()
-            .take_while(move |range| range.start < within.end)
-            .flat_map(move |range| range.start.max(within.start)..range.end.min(within.end))
     }
 }
 

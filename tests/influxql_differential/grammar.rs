@@ -1,11 +1,13 @@
-//! Generates InfluxQL: every statement of the grammar, with all that misleads a reader of it.
+//! Generates InfluxQL: every statement of the grammar, with all that misleads a reader of it. Some are of 1.11 and newer.
 
 use fastrand::Rng;
 
 const PLAIN: &[&str] = &[
     "cpu", "m", "_x", "value", "autogen", "db1", "Telegraf", "fill_in", "intox", "xdrop", "time2",
-    "a1", "verbose",
+    "a1",
 ];
+/// Reserved words of 1.11 and newer, and names before.
+const RESERVED: &[&str] = &["verbose", "Past", "FUTURE"];
 const QUOTED: &[&str] = &[
     r#""cpu""#,
     r#""into""#,
@@ -149,10 +151,10 @@ impl Text<'_> {
     }
 
     fn name(&mut self) -> &'static str {
-        if self.sometimes(3) {
-            pick(self.rng, QUOTED)
-        } else {
-            pick(self.rng, PLAIN)
+        match self.rng.u8(..120) {
+            0 => pick(self.rng, RESERVED),
+            1..=40 => pick(self.rng, QUOTED),
+            _ => pick(self.rng, PLAIN),
         }
     }
 
@@ -539,7 +541,18 @@ impl Text<'_> {
             }
             11 => {
                 self.words("MEASUREMENTS");
-                self.on();
+                match self.rng.u8(..6) {
+                    0 => {
+                        self.words("ON");
+                        self.put_of(&["*", "*.*", "* . *", "*.rp", "*.\"r p\""]);
+                    }
+                    1 => {
+                        self.words("ON");
+                        self.identifier();
+                        self.glue_of(&[".*", " . *", ".rp", ".\"r p\""]);
+                    }
+                    _ => self.on(),
+                }
                 if self.rng.bool() {
                     self.words("WITH MEASUREMENT");
                     self.put_of(&["=", "=~"]);
@@ -562,6 +575,9 @@ impl Text<'_> {
             14 => {
                 self.words("TAG KEYS");
                 self.shown_sources();
+                if self.sometimes(4) {
+                    self.with_key();
+                }
                 self.maybe_condition();
                 self.limits();
             }
@@ -594,6 +610,25 @@ impl Text<'_> {
         }
     }
 
+    /// Limits of a retention policy (1.12).
+    fn write_limits(&mut self) {
+        for words in ["FUTURE LIMIT", "PAST LIMIT"] {
+            if self.sometimes(6) {
+                self.words(words);
+                self.duration();
+            }
+        }
+    }
+
+    /// What a DELETE is from: a measurement, or one of a policy (1.12).
+    fn deleted(&mut self) {
+        self.identifier();
+        if self.sometimes(4) {
+            let name = self.name();
+            self.glue(&format!(".{name}"));
+        }
+    }
+
     fn with_key(&mut self) {
         self.words("WITH KEY");
         match self.rng.u8(..4) {
@@ -623,7 +658,9 @@ impl Text<'_> {
                 self.words("CREATE DATABASE");
                 self.identifier();
                 if self.rng.bool() {
-                    self.words("WITH DURATION 3d REPLICATION 1 SHARD DURATION 1h NAME");
+                    self.words("WITH DURATION 3d REPLICATION 1 SHARD DURATION 1h");
+                    self.write_limits();
+                    self.words("NAME");
                     self.identifier();
                 }
             }
@@ -633,6 +670,7 @@ impl Text<'_> {
                 self.words("ON");
                 self.identifier();
                 self.words("DURATION inf REPLICATION 1 SHARD DURATION 1h DEFAULT");
+                self.write_limits();
             }
             5 => {
                 self.words("CREATE CONTINUOUS QUERY");
@@ -684,6 +722,7 @@ impl Text<'_> {
                 self.words("ON");
                 self.identifier();
                 self.words("DEFAULT");
+                self.write_limits();
             }
             9 => {
                 self.words_of(&["DROP DATABASE", "DROP MEASUREMENT", "DROP USER"]);
@@ -699,7 +738,7 @@ impl Text<'_> {
                 self.words_of(&["DROP SERIES", "DELETE"]);
                 if self.rng.bool() {
                     self.words("FROM");
-                    self.identifier();
+                    self.deleted();
                     self.maybe_condition();
                 } else {
                     self.condition();
@@ -756,6 +795,9 @@ impl Text<'_> {
             4..=6 => self.show(),
             7 => {
                 self.words_of(&["EXPLAIN", "EXPLAIN ANALYZE"]);
+                if self.sometimes(4) {
+                    self.words("VERBOSE");
+                }
                 let into = self.sometimes(3);
                 self.select(into, 1);
             }
@@ -803,7 +845,7 @@ pub fn timed(rng: &mut Rng) -> String {
     let mut text = text(rng);
     if text.sometimes(5) {
         text.words("DELETE FROM");
-        text.identifier();
+        text.deleted();
         text.condition();
     } else {
         text.select(true, 2);

@@ -15,7 +15,7 @@ impl FileSystem {
     /// An empty one in memory, with room for `size` (as mount(8) reads it).
     pub fn in_memory(folder: &Path, size: &str) -> Self {
         fs::create_dir_all(folder).expect("a folder");
-        let options = format!("size={size}");
+        let options = format!("mode=0755,size={size}");
         run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs"], folder);
         FileSystem {
             folder: folder.to_owned(),

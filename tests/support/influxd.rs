@@ -30,6 +30,10 @@ pub struct Options {
     asked_as: Option<(String, String)>,
     /// Where it runs, if not on this host.
     host: Option<Host>,
+    /// The `influxd` that it is, if not that of all tests.
+    program: Option<String>,
+    /// Where it speaks the backup protocol, if not at a port of its own choice.
+    rpc_address: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -60,10 +64,37 @@ impl Options {
         self
     }
 
+    /// It speaks TLS, with this file of certificate and key.
+    pub fn secure(self, certificate: &str) -> Self {
+        self.set("http", "https-enabled", "true").set(
+            "http",
+            "https-certificate",
+            &format!("{certificate:?}"),
+        )
+    }
+
+    fn scheme(&self) -> &'static str {
+        let http = self.settings.get("http");
+        let is_secure = http.is_some_and(|http| http.contains_key("https-enabled"));
+        if is_secure { "https" } else { "http" }
+    }
+
     /// It runs on this host, on which `launcher` starts programs.
     pub fn on_host(mut self, address: &str, launcher: Vec<String>) -> Self {
         let address = address.to_owned();
         self.host = Some(Host { address, launcher });
+        self
+    }
+
+    /// It is this `influxd`.
+    pub fn program(mut self, program: &str) -> Self {
+        self.program = Some(program.to_owned());
+        self
+    }
+
+    /// `influxd backup` and `restore` find it there.
+    pub fn rpc_at(mut self, address: &str) -> Self {
+        self.rpc_address = Some(address.to_owned());
         self
     }
 
@@ -72,8 +103,9 @@ impl Options {
         host.map_or("127.0.0.1", |host| host.address.as_str())
     }
 
-    /// What runs a program where the node is.
-    fn command(&self, program: &str) -> Command {
+    /// What runs it, where it is.
+    fn command(&self) -> Command {
+        let program = self.program.clone().unwrap_or_else(program);
         let launcher = self.host.as_ref().map(|host| host.launcher.as_slice());
         let mut words = launcher.unwrap_or_default().iter();
         let Some(first) = words.next() else {
@@ -84,12 +116,11 @@ impl Options {
         command
     }
 
-    fn configuration(&self, folder: &Path, http_port: u16, rpc_port: u16) -> String {
+    fn configuration(&self, folder: &Path, http_port: u16, rpc_address: &str) -> String {
         let inside = |name: &str| format!("{:?}", folder.join(name));
-        let on = |port| format!("\"127.0.0.1:{port}\"");
         let defaults = Options::default()
             .set("", "reporting-disabled", "true")
-            .set("", "bind-address", &on(rpc_port))
+            .set("", "bind-address", &format!("{rpc_address:?}"))
             .set("meta", "dir", &inside("meta"))
             .set("data", "dir", &inside("data"))
             .set("data", "wal-dir", &inside("wal"))
@@ -161,7 +192,8 @@ impl Influxd {
 
     /// Where `influxd backup` and `restore` find it.
     pub fn rpc_address(&self) -> String {
-        format!("127.0.0.1:{}", self.rpc_port)
+        let told = self.options.rpc_address.clone();
+        told.unwrap_or_else(|| format!("127.0.0.1:{}", self.rpc_port))
     }
 
     /// Where it keeps everything: `meta`, `data` and `wal`.
@@ -169,9 +201,9 @@ impl Influxd {
         &self.folder
     }
 
-    /// `http://127.0.0.1:port`.
+    /// `http://127.0.0.1:port`, or the same with `https`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address())
+        format!("{}://{}", self.options.scheme(), self.address())
     }
 
     /// Ends it as a power failure would.
@@ -210,6 +242,12 @@ impl Influxd {
     /// Starts it again, told something else from now on.
     pub fn restart_with(&mut self, options: Options) {
         self.options = options;
+        self.restart();
+    }
+
+    /// Ends it properly and starts this `influxd` on the same port and data, as an upgrade does.
+    pub fn upgrade(&mut self, program: &str) {
+        self.options = std::mem::take(&mut self.options).program(program);
         self.restart();
     }
 
@@ -316,12 +354,12 @@ impl Influxd {
         self.rpc_port = free_port();
         let text = self
             .options
-            .configuration(&self.folder, self.port, self.rpc_port);
+            .configuration(&self.folder, self.port, &self.rpc_address());
         std::fs::write(&file, text).expect("the node's configuration");
         let earlier = self.log().len();
         let mut process = Process::start(
             &format!("influxd on {}", self.address()),
-            self.options.command(&program()).arg("-config").arg(&file),
+            self.options.command().arg("-config").arg(&file),
             &self.log_file(),
         );
         // Whatever answers on the port is this node only if this node says that it listens.

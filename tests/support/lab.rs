@@ -48,14 +48,26 @@ impl Lab {
 
     /// The same with so many nodes, two at least.
     pub fn start_of(nodes: usize, options: Options, change: impl FnOnce(String) -> String) -> Self {
+        let (first, second) = (options.clone(), options.clone());
+        let further = (3..=nodes).map(|_| options.clone()).collect();
+        Self::start_each(first, second, further, change)
+    }
+
+    /// The same, each node with options of its own.
+    pub fn start_each(
+        first: Options,
+        second: Options,
+        further: Vec<Options>,
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let further = (3..=nodes).map(|number| {
+        let further = (3..).zip(further).map(|(number, options)| {
             let folder = folder.path().join(format!("influxlab{number}"));
-            Influxd::start_with(&folder, options.clone())
+            Influxd::start_with(&folder, options)
         });
         let further: Vec<Influxd> = further.collect();
-        let node1 = Influxd::start_with(&folder.path().join("influxlab"), options.clone());
-        let node2 = Influxd::start_with(&folder.path().join("influxlab2"), options);
+        let node1 = Influxd::start_with(&folder.path().join("influxlab"), first);
+        let node2 = Influxd::start_with(&folder.path().join("influxlab2"), second);
         let grafana = StandIn::start(|_| Behaviour::status(200, "Grafana"));
         let mut configuration = change(configuration(&node1, &node2, &further, &grafana));
         if !configuration.contains("\nmax_backlog =") {

@@ -3,6 +3,7 @@
 //!
 //! - [`influxd`]: a real node in a folder of its own, that can be killed, paused, restarted.
 //! - [`haflux`]: the built program with a configuration.
+//! - [`held`]: one whose sockets outlive it.
 //! - [`lab`]: both of it, put together as `conf/haflux.toml` says.
 //! - [`stand_in`]: an HTTP server that does what a script says, for what a real node cannot be made to do; [`relay`]: a relay
 //!   over such servers.
@@ -13,7 +14,7 @@
 //! - [`neighbours`]: a good client beside bad ones.
 //! - [`file_system`]: disks that fill and fail; [`wire`]: a network that loses packets.
 //! - [`beside`], [`crowd`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
-//! - [`programs`]: other people's clients; [`browser`]: a headless Chromium; [`haproxy`]: what haflux is compared with.
+//! - [`tmux`]: a real terminal; [`programs`]: other people's clients; [`browser`]: a headless Chromium; [`haproxy`]: what haflux is compared with.
 //! - [`authority`]: certificates, and connections that are held inside TLS.
 //! - [`ports`], [`process`]: what the others need to start something and to end it.
 //!
@@ -31,6 +32,7 @@ pub mod edge;
 pub mod file_system;
 pub mod haflux;
 pub mod haproxy;
+pub mod held;
 pub mod http;
 pub mod influxd;
 pub mod lab;
@@ -50,6 +52,7 @@ pub mod relay;
 pub mod source;
 pub mod stand_in;
 pub mod status;
+pub mod tmux;
 pub mod wait;
 pub mod wire;
 pub mod write;
@@ -60,6 +63,7 @@ pub use crowd::{Crowd, Length};
 pub use file_system::FileSystem;
 pub use haflux::Haflux;
 pub use haproxy::Haproxy;
+pub use held::Held;
 pub use influxd::{Influxd, Options};
 pub use lab::Lab;
 pub use level::{is_level, wait_until_level};
@@ -69,6 +73,7 @@ pub use points::same_points;
 pub use query::{carry_out, query, query_as, query_url, query_with, read};
 pub use relay::relay_over;
 pub use stand_in::{Behaviour, Request, StandIn};
+pub use tmux::Tmux;
 pub use wait::{wait_for, wait_until};
 pub use write::{
     User, parameters, try_write, try_write_with, write, write_as, write_until_taken, write_with,

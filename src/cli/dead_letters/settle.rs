@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::list::row;
@@ -11,8 +12,11 @@ use crate::cli::USAGE;
 use crate::cli::place::Chosen;
 use crate::cli::text;
 use crate::config::model::ServerAddress;
+use crate::dial::Dialer;
 use crate::relay::dead_letters::{Claim, ClaimError, FoundLetter, LetterError, LetterId};
+use crate::relay::record::reason::without_secrets;
 use crate::relay::replay::{ReplayError, Replayed, replay as send};
+use crate::tls::{Connector, TlsError};
 
 /// For the question for an address.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +44,8 @@ enum Failure {
     NoReplica(String),
     #[error("{host} cannot be resolved: {reason}")]
     Resolve { host: String, reason: String },
+    #[error("no TLS can be spoken to the server: {0}")]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
     #[error("refused again with status {status}: {reason}; the letter stays")]
@@ -144,17 +150,20 @@ async fn replay_one(chosen: &Chosen, letter: &FoundLetter) -> Result<String, Fai
         .replica(replica)
         .ok_or_else(|| Failure::NoReplica(replica.clone()))?;
     let timeout = chosen.relay().timeout;
+    let connector = server.tls.as_ref().map(Connector::build).transpose()?;
+    let dialer = Arc::new(Dialer::default());
+    dialer.speak(connector.map(Arc::new));
     let mut addresses = resolve(&server.address).await?.into_iter();
     let first = addresses.next().ok_or_else(|| Failure::Resolve {
         host: server.address.to_string(),
         reason: "it has no address".to_owned(),
     })?;
-    let mut replayed = send(&record, first, timeout).await;
+    let mut replayed = send(&record, first, &dialer, timeout).await;
     for address in addresses {
         if !matches!(replayed, Err(ReplayError::Unreachable { .. })) {
             break;
         }
-        replayed = send(&record, address, timeout).await;
+        replayed = send(&record, address, &dialer, timeout).await;
     }
     let done = match replayed? {
         Replayed::Applied => "applied, the letter is removed".to_owned(),
@@ -163,6 +172,7 @@ async fn replay_one(chosen: &Chosen, letter: &FoundLetter) -> Result<String, Fai
             dropped.map_or("some points".to_owned(), |count| format!("{count} points"))
         ),
         Replayed::Refused { status, reason } => {
+            let reason = without_secrets(&reason, &record);
             return Err(Failure::Refused { status, reason });
         }
     };

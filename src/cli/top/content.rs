@@ -45,6 +45,12 @@ pub(super) struct Section {
     pub(super) order: Option<Order>,
 }
 
+/// The text above the tables of the outermost level.
+pub(super) fn works(all: &Snapshot) -> Vec<Note> {
+    let works = tables::works(all).into_iter();
+    works.map(|text| Note { text, mood: "idle" }).collect()
+}
+
 impl Place {
     /// The text above the tables.
     pub(super) fn notes(&self, all: &Snapshot) -> Vec<Note> {
@@ -89,8 +95,9 @@ impl Place {
             (Kind::Relays, [relay]) => {
                 let relay = all.relays.iter().find(|one| one.name == *relay);
                 let error = relay.and_then(|relay| relay.journal.last_error.as_ref());
-                failed("Last failure of the disk", error)
-                    .into_iter()
+                let work = relay.and_then(tables::work).map(plain);
+                work.into_iter()
+                    .chain(failed("Last failure of the disk", error))
                     .collect()
             }
             (Kind::Replicas, [relay, replica]) => {

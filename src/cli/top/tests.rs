@@ -160,10 +160,10 @@ const REPLICA: [&str; 16] = [
     "",
     "FIGURE           VALUE                     MEANING",
     "name             influxlab2                The name of its server.",
+    "version          1.6.7                     The release of InfluxDB that it named last, as the label",
     "status           down                      Whether it has applied everything, is catching up, cannot",
     "since            2025-12-31T23:57:48.250Z  Since when it is in this state.",
     "in_doubt         no                        Whether something that it was sent and did not answer may",
-    "cursor           59,200                    Every record up to this sequence has a verdict here.",
     "Enter in  Esc out  / filter  s sort  p pause  ? keys  q quit",
 ];
 

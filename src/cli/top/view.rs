@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::Answer;
-use super::content::{Note, Order, Place, Section, sections};
+use super::content::{Note, Order, Place, Section, sections, works};
 use crate::cli::tables::Kind;
 use crate::cli::text::one_line;
 use crate::stats::snapshot::Snapshot;
@@ -174,8 +174,11 @@ impl View {
 
     /// The text above the tables.
     pub(super) fn notes(&self) -> Vec<Note> {
-        let place = self.level.place.as_ref().zip(self.snapshot());
-        place.map_or_else(Vec::new, |(place, all)| place.notes(all))
+        match (&self.level.place, self.snapshot()) {
+            (Some(place), Some(all)) => place.notes(all),
+            (None, Some(all)) => works(all),
+            (_, None) => Vec::new(),
+        }
     }
 
     /// The tables that have a row which the filter leaves, sorted.

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::server_tls::Secured;
 use super::{Spelled, check, name};
 use crate::config::address::{node_of, parse_server};
-use crate::config::error::{Notice, Position, Problem};
+use crate::config::error::{Notice, Origin, Position, Problem};
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{Backend, Balance, OnStale, PoolServer, Reads, ServerAddress};
+use crate::config::model::{
+    Backend, Balance, OnStale, PoolServer, Reads, ServerAddress, ServerTls,
+};
 use crate::config::tree::quote;
 use crate::proxy_header::Version;
 
@@ -16,6 +19,7 @@ const KEYS: Keys = Keys::of(&[
     "balance",
     "check",
     "servers",
+    "tls",
     "send_proxy",
     "timeout",
     "retries",
@@ -27,7 +31,7 @@ const KEYS: Keys = Keys::of(&[
 
 const TIMEOUTS: Keys = Keys::of(&["connect", "server", "keep_alive"]);
 
-const SERVER: Keys = Keys::of(&["name", "address", "weight", "backup", "check"]);
+const SERVER: Keys = Keys::of(&["name", "address", "tls", "weight", "backup", "check"]);
 
 const ADDRESS: &str = "an address such as \"10.0.2.2:8086\" or \"influx.example.org:8086\"";
 
@@ -56,6 +60,8 @@ pub(super) struct BackendDraft<'a> {
     /// The addresses of its servers, as they stand in the file.
     pub(super) addresses: Vec<Placed<'a>>,
     pub(super) send_proxy: Option<Field<'a>>,
+    /// What TLS is spoken with to its servers, and where that is said; once what several are told alike.
+    pub(super) tls: Vec<(ServerTls, Origin)>,
     /// The whole backend.
     pub(super) field: Field<'a>,
 }
@@ -74,6 +80,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
         backend: default(),
         addresses: Vec::new(),
         send_proxy: None,
+        tls: Vec::new(),
         field: field.clone(),
     };
     let Some(table) = field.table(KEYS, "a table") else {
@@ -88,7 +95,9 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
     if let Some(field) = table.get("check") {
         backend.check = check::decode(&field);
     }
-    (backend.servers, draft.addresses) = servers(&table);
+    let taken;
+    (backend.servers, taken) = servers(&table, Secured::decode(&table));
+    (draft.addresses, draft.tls) = (taken.addresses, taken.tls);
     backend.reads = table.choice("reads", &READS, backend.reads);
     backend.read_wait = table.duration("read_wait", backend.read_wait);
     backend.on_stale = table.choice("on_stale", &ON_STALE, backend.on_stale);
@@ -132,7 +141,7 @@ fn default() -> Backend {
     }
 }
 
-fn servers<'a>(table: &Table<'a>) -> (Vec<PoolServer>, Vec<Placed<'a>>) {
+fn servers<'a>(table: &Table<'a>, secured: Secured<'a>) -> (Vec<PoolServer>, Taken<'a>) {
     let fields = table
         .require("servers", SERVERS)
         .and_then(|field| field.some_items(SERVERS));
@@ -140,9 +149,9 @@ fn servers<'a>(table: &Table<'a>) -> (Vec<PoolServer>, Vec<Placed<'a>>) {
     let servers = fields
         .unwrap_or_default()
         .iter()
-        .filter_map(|field| server(field, &mut taken))
+        .filter_map(|field| server(field, &secured, &mut taken))
         .collect();
-    (servers, taken.addresses)
+    (servers, taken)
 }
 
 /// The names and addresses of a pool, and who has them where.
@@ -151,9 +160,14 @@ struct Taken<'a> {
     names: HashMap<String, Position>,
     addresses: Vec<Placed<'a>>,
     nodes: HashMap<ServerAddress, usize>,
+    tls: Vec<(ServerTls, Origin)>,
 }
 
-fn server<'a>(field: &Field<'a>, taken: &mut Taken<'a>) -> Option<PoolServer> {
+fn server<'a>(
+    field: &Field<'a>,
+    secured: &Secured<'a>,
+    taken: &mut Taken<'a>,
+) -> Option<PoolServer> {
     let table = field.table(
         SERVER,
         "a server such as { name = \"a\", address = \"10.0.2.2:8086\" }",
@@ -173,12 +187,25 @@ fn server<'a>(field: &Field<'a>, taken: &mut Taken<'a>) -> Option<PoolServer> {
             }
         }
     }
+    let own = Secured::decode(&table);
     let address = address(&table, taken);
+    let name = spelled
+        .map(|name| name.text.value.clone())
+        .unwrap_or_default();
+    let address = address?;
+    let tls = secured.and(&own).speak(&address);
+    if let Some(tls) = &tls {
+        let origin = own.origin().or_else(|| secured.origin());
+        if let Some(origin) = origin
+            && taken.tls.iter().all(|(_, before)| *before != origin)
+        {
+            taken.tls.push((tls.clone(), origin));
+        }
+    }
     let server = PoolServer {
-        name: spelled
-            .map(|name| name.text.value.clone())
-            .unwrap_or_default(),
-        address: address?,
+        name,
+        address,
+        tls,
         weight: table.whole("weight", 0..=256, 1),
         backup: table.boolean("backup", false),
         check: table.boolean("check", true),

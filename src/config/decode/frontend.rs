@@ -254,7 +254,9 @@ fn status_page(table: &Table<'_>, frontend: &mut Frontend) {
 
 /// A user and a password, of which no error says anything.
 fn user(field: &Field<'_>) -> Option<StatsUser> {
-    let user = field.as_text().and_then(|text| StatsUser::new(&text.value));
+    field.note_secret();
+    let user = field.as_secret();
+    let user = user.and_then(|text| StatsUser::new(&text.value));
     if user.is_none() {
         field.report(Problem::NoUser);
     }

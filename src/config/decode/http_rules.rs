@@ -159,7 +159,11 @@ fn edits(table: &Table<'_>) -> Vec<HeaderEdit> {
     let set = table.get("set_header").and_then(|field| field.entries(SET));
     let mut edits = Vec::new();
     for (text, field) in set.unwrap_or_default() {
-        let value = field.text("a header's value").and_then(|text| {
+        if is_secret(text) {
+            field.note_secret();
+        }
+        let given = field.as_secret().filter(|text| !text.value.is_empty());
+        let value = given.and_then(|text| {
             let mut value = HeaderValue::from_str(&text.value).ok()?;
             // It may be a password.
             value.set_sensitive(true);
@@ -167,7 +171,7 @@ fn edits(table: &Table<'_>) -> Vec<HeaderEdit> {
         });
         match (name(text, &field), value) {
             (Some(name), Some(value)) => edits.push(HeaderEdit::Set(name, value)),
-            (Some(_), None) => field.expected("a value that a header can hold"),
+            (Some(_), None) => field.report(Problem::HeaderValue),
             (None, _) => {}
         }
     }
@@ -181,6 +185,13 @@ fn edits(table: &Table<'_>) -> Vec<HeaderEdit> {
         edits.extend(name.map(HeaderEdit::Remove));
     }
     edits
+}
+
+/// Whether a header of that name identifies whoever sends it.
+fn is_secret(name: &str) -> bool {
+    const PARTS: [&str; 6] = ["auth", "cookie", "token", "secret", "password", "key"];
+    let name = name.to_ascii_lowercase();
+    PARTS.iter().any(|part| name.contains(part))
 }
 
 /// The name of a header that a rule may change.

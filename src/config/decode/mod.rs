@@ -1,4 +1,4 @@
-//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `access`, `http_rules`, `condition`, `backend`, `check`, `relay`, `tls` and `udp`
+//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `access`, `http_rules`, `condition`, `backend`, `check`, `relay`, `tls`, `server_tls` and `udp`
 //! each read one kind of table, `network` what several of them have; names of other tables stay names until `resolve` has seen all of them.
 
 mod access;
@@ -14,6 +14,7 @@ mod network;
 mod relay;
 mod resolve;
 mod server;
+mod server_tls;
 mod shadow;
 mod sizes;
 mod stats_socket;
@@ -25,10 +26,10 @@ pub(super) use frontend::METRICS_NAME;
 
 use std::path::PathBuf;
 
-use super::error::{Origin, Sink};
+use super::error::{Origin, Problem, Sink, Suggestion};
 use super::field::{Field, Keys, Table};
-use super::model::{Config, Tls};
-use super::tree::{Node, Text};
+use super::model::{Config, ServerTls, Tls};
+use super::tree::{Node, Text, quote};
 
 /// The tables at the top of a file.
 const TOP: Keys = Keys::of(&["server", "log", "frontend", "relay", "backend", "udp"]);
@@ -48,10 +49,14 @@ pub(super) struct Decoded {
     pub(super) config: Config,
     /// Where `data_dir` is set, or would be, unless it is set wrongly.
     pub(super) data_dir: Option<Origin>,
+    /// Where `user` is set.
+    pub(super) run_as: Option<Origin>,
     /// Files with passwords, and where they are named.
     pub(super) password_files: Vec<(PathBuf, Origin)>,
-    /// Tables that name certificates, and where they stand.
+    /// Tables of frontends that name certificates, and where they stand.
     pub(super) tls: Vec<(Tls, Origin)>,
+    /// The same of servers.
+    pub(super) server_tls: Vec<(ServerTls, Origin)>,
 }
 
 /// Reads a whole file.
@@ -61,13 +66,16 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
         return Decoded {
             config: empty(),
             data_dir: None,
+            run_as: None,
             password_files: Vec::new(),
             tls: Vec::new(),
+            server_tls: Vec::new(),
         };
     };
     let server::Decoded {
         mut server,
         data_dir,
+        run_as,
         metrics,
     } = server::decode(&top, sink);
     server.log.targets = log::targets(&top);
@@ -105,6 +113,11 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
     };
     let tls = drafts.frontends.iter().filter_map(FrontendDraft::tls);
     let tls = tls.collect();
+    let server_tls = drafts
+        .backends
+        .iter()
+        .flat_map(|backend| backend.tls.clone());
+    let server_tls = server_tls.collect();
     let (frontends, relays, backends, udp) = drafts.resolve();
     let config = Config {
         server,
@@ -116,8 +129,10 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
     Decoded {
         config,
         data_dir,
+        run_as,
         password_files,
         tls,
+        server_tls,
     }
 }
 
@@ -165,7 +180,15 @@ fn path_and_query(field: &Field<'_>) -> Option<String> {
         && !text.value.contains('#')
         && text.value.parse::<http::uri::PathAndQuery>().is_ok();
     if !sound {
-        field.expected(EXPECTED);
+        match text.raw.split_once('?') {
+            // A query may hold a password.
+            Some((path, _)) => field.report(Problem::Expected {
+                expected: EXPECTED.to_owned(),
+                found: quote(&format!("{path}?…")),
+                suggestion: Suggestion(None),
+            }),
+            None => field.expected(EXPECTED),
+        }
         return None;
     }
     Some(text.value.clone())

@@ -47,6 +47,7 @@ const KEYS: Keys = Keys::of(&[
     "max_backlog_age",
     "heal",
     "compare",
+    "rerun_continuous_queries",
 ]);
 
 const NEAR: Keys = Keys::of(&["bytes", "time"]);
@@ -229,6 +230,7 @@ fn default() -> Relay {
         retry_max: Duration::from_secs(10),
         heal: Healing::default(),
         compare: None,
+        rerun_continuous_queries: None,
     }
 }
 

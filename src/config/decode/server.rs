@@ -9,13 +9,15 @@ use log::LevelFilter;
 use super::frontend::{self, FrontendDraft};
 use super::sizes::{LARGEST_BODY, LARGEST_INFLIGHT, at_least, or_default, size};
 use super::stats_socket;
-use crate::config::error::{Origin, Sink};
+use crate::config::error::{Origin, Problem, Sink};
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{LogSettings, Server};
+use crate::config::model::{LogSettings, RunAs, Server};
 use crate::influx::influxql::Limits;
 
 const KEYS: Keys = Keys::of(&[
     "data_dir",
+    "user",
+    "group",
     "threads",
     "log_level",
     "access_log",
@@ -56,6 +58,7 @@ const MOST_REPEATED: i128 = 10_000_000;
 pub(super) fn default() -> Server {
     Server {
         data_dir: PathBuf::from("/var/lib/haflux"),
+        run_as: None,
         threads: std::thread::available_parallelism().map_or(1, NonZero::get),
         log_level: LevelFilter::Info,
         access_log: true,
@@ -75,6 +78,8 @@ pub(super) struct Decoded<'a> {
     pub(super) server: Server,
     /// Where `data_dir` is set, or would be; nowhere if it is set wrongly.
     pub(super) data_dir: Option<Origin>,
+    /// Where `user` is set.
+    pub(super) run_as: Option<Origin>,
     /// The frontend of `metrics_bind`.
     pub(super) metrics: Option<FrontendDraft<'a>>,
 }
@@ -90,6 +95,7 @@ pub(super) fn decode<'a>(top: &Table<'a>, sink: &Sink) -> Decoded<'a> {
         return Decoded {
             server: default,
             data_dir: Some(unset),
+            run_as: None,
             metrics: None,
         };
     };
@@ -105,6 +111,7 @@ pub(super) fn decode<'a>(top: &Table<'a>, sink: &Sink) -> Decoded<'a> {
     };
     let server = Server {
         data_dir,
+        run_as: run_as(&table),
         threads: table.whole("threads", 1..=1024, default.threads),
         log_level: table.choice("log_level", &LEVELS, default.log_level),
         access_log: table.boolean("access_log", default.access_log),
@@ -122,8 +129,41 @@ pub(super) fn decode<'a>(top: &Table<'a>, sink: &Sink) -> Decoded<'a> {
     Decoded {
         server,
         data_dir: origin,
+        run_as: table.get("user").map(|field| field.origin()),
         metrics: metrics(&table),
     }
+}
+
+/// `user` and `group`.
+fn run_as(table: &Table<'_>) -> Option<RunAs> {
+    let group = table.get("group");
+    let Some(user) = table.get("user") else {
+        if let Some(group) = group {
+            group.report(Problem::Needs { other: "user" });
+        }
+        return None;
+    };
+    Some(RunAs {
+        user: who(&user, "the name or the number of a user")?,
+        group: match group {
+            Some(field) => Some(who(&field, "the name or the number of a group")?),
+            None => None,
+        },
+    })
+}
+
+/// The name or the number of a user or a group.
+pub(super) fn who(field: &Field<'_>, expected: &str) -> Option<String> {
+    let number = field.as_whole();
+    if let Some(number) = number.filter(|number| u32::try_from(*number).is_ok()) {
+        return Some(number.to_string());
+    }
+    let text = field.text(expected)?;
+    if text.value.contains([':', '\0']) {
+        field.expected(expected);
+        return None;
+    }
+    Some(text.value.clone())
 }
 
 /// `metrics_bind` and `metrics_maxconn`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::server::absolute_path;
+use super::server::{absolute_path, who};
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{Level, SocketSettings};
 
@@ -30,7 +30,9 @@ pub(super) fn decode(field: &Field<'_>) -> Option<SocketSettings> {
     let settings = SocketSettings {
         path: path.clone().unwrap_or_default(),
         mode: mode(&table).unwrap_or(0o600),
-        group: group(&table),
+        group: table
+            .get("group")
+            .and_then(|field| who(&field, "the name or the number of a group")),
         level: table.choice("level", &Level::WORDS, Level::Operator),
         connections: table.whole("maxconn", 1..=1000, CONNECTIONS),
         timeout: table.duration("timeout", TIMEOUT),
@@ -50,21 +52,4 @@ fn mode(table: &Table<'_>) -> Option<u32> {
         field.expected(EXPECTED);
     }
     mode
-}
-
-fn group(table: &Table<'_>) -> Option<String> {
-    const EXPECTED: &str = "the name or the number of a group";
-    let field = table.get("group")?;
-    if let Some(number) = field
-        .as_whole()
-        .filter(|number| u32::try_from(*number).is_ok())
-    {
-        return Some(number.to_string());
-    }
-    let text = field.text(EXPECTED)?;
-    if text.value.is_empty() || text.value.contains(':') {
-        field.expected(EXPECTED);
-        return None;
-    }
-    Some(text.value.clone())
 }

@@ -27,6 +27,9 @@ const FILE: &str = "the name of a file in PEM form";
 const FURTHER: &str =
     "a list of files, or of tables such as { certificate = \"site.pem\", key = \"site.key\" }";
 
+pub(super) const VERSIONS: [(&str, TlsVersion); 2] =
+    [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+
 /// Reads the table of a frontend whose addresses and `maxconn` are known.
 pub(super) fn decode(field: &Field<'_>, frontend: &Frontend) -> Option<Tls> {
     let table = field.table(KEYS, "a table with \"certificate\"")?;
@@ -71,11 +74,7 @@ pub(super) fn decode(field: &Field<'_>, frontend: &Frontend) -> Option<Tls> {
     Some(Tls {
         addresses: addresses(&table, frontend),
         certificates,
-        min_version: table.choice(
-            "min_version",
-            &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)],
-            TlsVersion::Tls12,
-        ),
+        min_version: table.choice("min_version", &VERSIONS, TlsVersion::Tls12),
         client_certificate,
         client_ca,
         client_crl,
@@ -103,7 +102,8 @@ fn addresses(table: &Table<'_>, frontend: &Frontend) -> Vec<SocketAddr> {
     each.collect()
 }
 
-fn certificate(table: &Table<'_>) -> Option<CertificateFiles> {
+/// `certificate` and `key`.
+pub(super) fn certificate(table: &Table<'_>) -> Option<CertificateFiles> {
     let field = table.require("certificate", FILE)?;
     let certificate = path(&field)?;
     Some(CertificateFiles {
@@ -123,7 +123,8 @@ fn one_further(field: &Field<'_>) -> Option<CertificateFiles> {
     certificate(&field.table(CERTIFICATE, FURTHER)?)
 }
 
-fn file(table: &Table<'_>, key: &str) -> Option<PathBuf> {
+/// A key that names a file.
+pub(super) fn file(table: &Table<'_>, key: &str) -> Option<PathBuf> {
     table.get(key).and_then(|field| path(&field))
 }
 

@@ -18,7 +18,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 pub use super::stats_user::StatsUser;
-pub use crate::tls::{CertificateFiles, ClientCertificate, Tls, TlsVersion};
+pub use crate::tls::{CertificateFiles, ClientCertificate, ServerTls, Tls, TlsVersion};
 pub use access::{AccessRule, Pattern};
 pub use http_rules::{
     HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule, ResponseRule,
@@ -88,6 +88,8 @@ pub struct Server {
     /// `data_dir`: the folder of the journals, an absolute path. Needed (and writable) when there is a relay. Default
     /// `/var/lib/haflux`.
     pub data_dir: PathBuf,
+    /// `user` and `group`: whom haflux becomes once its sockets are bound. Default: it stays who started it.
+    pub run_as: Option<RunAs>,
     /// `threads`: worker threads that serve requests. Default: the number of cores.
     pub threads: usize,
     /// `log_level`: how much is logged. Default `info`.
@@ -113,6 +115,15 @@ pub struct Server {
     /// `max_query_parameters`, `max_query_length`, `max_query_statements`, `max_query_terms`, `max_query_depth`: the most that a
     /// request with a query may hold; past one 400.
     pub query_limits: Limits,
+}
+
+/// `user` and `group` of `[server]`, each a name or a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunAs {
+    /// `user`.
+    pub user: String,
+    /// `group`. Default: the user's own.
+    pub group: Option<String>,
 }
 
 impl Server {
@@ -351,6 +362,8 @@ pub struct PoolServer {
     pub name: String,
     /// `address`.
     pub address: ServerAddress,
+    /// `tls`, of the server and of its pool: how TLS is spoken to it. Default: plain HTTP is.
+    pub tls: Option<ServerTls>,
     /// `weight`: 0–256, default 1; 0 takes no balanced requests.
     pub weight: u32,
     /// `backup`: used only when no other server is up.
@@ -459,6 +472,9 @@ pub struct Relay {
     pub heal: Healing,
     /// `compare`: how often the nodes are compared. Default never.
     pub compare: Option<Duration>,
+    /// `rerun_continuous_queries`: the longest time of which a node's missed runs of continuous queries are made up for. Default
+    /// never.
+    pub rerun_continuous_queries: Option<Duration>,
 }
 
 /// `heal`: how the nodes are read and written past the journal, to compare, mend and rebuild them.
@@ -470,6 +486,11 @@ pub struct Healing {
     pub parallel: usize,
     /// `max_rate`: most bytes a second that are read of each node. Default none.
     pub max_rate: Option<u64>,
+    /// `max_points`: most points that are held in memory at once. Default 50,000.
+    pub max_points: usize,
+    /// `rpc_port`: the nodes' port of InfluxDB's backup protocol, by which a rebuild copies shards as files. Default none: it copies
+    /// points over HTTP.
+    pub rpc_port: Option<u16>,
     /// `gate`: how long clients' writes may wait for one batch of a mend. Default 2 s.
     pub gate: Duration,
 }
@@ -480,6 +501,8 @@ impl Default for Healing {
             login: None,
             parallel: 2,
             max_rate: None,
+            max_points: 50_000,
+            rpc_port: None,
             gate: Duration::from_secs(2),
         }
     }

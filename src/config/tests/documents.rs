@@ -18,13 +18,16 @@ fn the_examples_are_right() {
     let [
         short,
         server,
+        run_as,
         log,
         frontend,
         tls,
         relay,
         backend,
+        server_tls,
         udp,
         _environment,
+        _secrets,
     ] = blocks("toml")[..]
     else {
         panic!("the TOML examples of the reference")
@@ -39,8 +42,11 @@ servers = [{ name = "a", address = "10.0.2.2:3000" }]
 name = "closed_back"
 servers = [{ name = "a", address = "10.0.2.2:3001" }]
 "#;
-    let with_tls = toml(&[tls, relay, backend].concat());
+    let with_tls = toml(&[run_as, tls, relay, backend].concat());
     assert!(with_tls.unwrap().config.frontends[0].tls.is_some());
+    let of_servers = toml(&[frontend, relay, server_tls, others].concat()).unwrap();
+    let servers = &of_servers.config.backends[0].servers;
+    assert!(servers.iter().all(|server| server.tls.is_some()));
     let whole = toml(&[server, log, frontend, relay, backend, udp, others].concat());
     assert!(
         whole

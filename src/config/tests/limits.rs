@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{environment, toml, with, yaml};
 use crate::config::{Config, Format, MAX_FILE_SIZE, create_data_dir};
+use crate::identity::Identity;
 
 fn said(path: &Path) -> String {
     let said = Config::load(path).unwrap_err().to_string();
@@ -160,7 +161,7 @@ fn a_data_dir_is_tried_and_left_as_it_was() {
         !folder.path().join("a").exists(),
         "what was made for the trial is gone"
     );
-    create_data_dir(&data_dir).unwrap();
+    create_data_dir(&data_dir, &Identity::current().unwrap()).unwrap();
     Config::load(&file_with(folder.path(), &data_dir, "")).unwrap();
     assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 0);
 }
@@ -202,7 +203,7 @@ fn new_folders_are_their_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("journal");
-    create_data_dir(&data_dir).unwrap();
+    create_data_dir(&data_dir, &Identity::current().unwrap()).unwrap();
     assert_eq!(
         fs::metadata(&data_dir).unwrap().permissions().mode() & 0o777,
         0o700

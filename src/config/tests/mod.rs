@@ -6,7 +6,10 @@ mod edge;
 mod limits;
 mod properties;
 mod ready;
+mod secrets;
+mod server_tls;
 mod tls;
+mod trust;
 mod values;
 
 use crate::config::{Config, Errors, Format, Loaded};

@@ -137,8 +137,9 @@ judging = { at_once = 24, max_waiting = 25, refused_for = "26ms", max_known = 27
 max_statements = 28
 max_statements_per_source = 29
 max_attempts = 30
-heal = { username = "a", password_file = "/etc/haflux/heal", parallel = 32, max_rate = "33MB", gate = "34ms" }
+heal = { username = "a", password_file = "/etc/haflux/heal", parallel = 32, max_rate = "33MB", max_points = 35_000, rpc_port = 8088, gate = "34ms" }
 compare = "24h"
+rerun_continuous_queries = "36h"
 statement_timeout = "23s"
 max_dead_letter_bytes = "22MB"
 retry = { min = "6ms", max = "7ms" }"#,
@@ -277,12 +278,15 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         }),
         parallel: 32,
         max_rate: Some(33_000_000),
+        max_points: 35_000,
+        rpc_port: Some(8088),
         gate: Duration::from_millis(34),
     };
     assert_eq!(
         (&relay.heal, relay.compare),
         (&heal, Some(seconds(24 * 60 * 60)))
     );
+    assert_eq!(relay.rerun_continuous_queries, Some(seconds(36 * 60 * 60)));
     assert_eq!(
         (relay.max_statements, relay.max_statements_per_source),
         (28, 29)
@@ -481,6 +485,7 @@ fn defaults_are_as_documented() {
     };
     assert_eq!((relay.judging, relay.max_attempts), (judging, 3));
     assert_eq!((&relay.heal, relay.compare), (&Healing::default(), None));
+    assert_eq!(relay.rerun_continuous_queries, None);
     assert_eq!(relay.heal.parallel, 2);
     assert_eq!(
         (relay.max_statements, relay.max_statements_per_source),

@@ -31,6 +31,7 @@ pub(in crate::control) fn show(answer: Answer, view: &View) -> String {
         (Answer::Servers(servers), _) => servers_state(&servers, None),
         (Answer::Replicas(replicas), _) => show_replicas(&replicas),
         (Answer::Heal(report), _) => format!("{}\n", one_line(&report.step)),
+        (Answer::Users(users), _) => users.iter().map(|user| one_line(user) + "\n").collect(),
         (Answer::Statistics(text) | Answer::Snapshot(text), _) => text,
         (Answer::Process(values), View::Process(format)) => show_info(&values, *format),
         (Answer::Process(values), _) => show_info(&values, Format::Plain),

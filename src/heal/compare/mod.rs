@@ -32,7 +32,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::error::WorkError;
-use super::kept::Kept;
+use super::last_comparison::LastComparison;
 use super::node::{Node, Slice};
 use super::place::Finding;
 use super::progress::Progress;
@@ -73,8 +73,7 @@ pub(super) async fn run(
 ) -> Result<(), WorkError> {
     let (able, left_out) = able(relay, nodes, progress).await;
     if able.len() < 2 {
-        let what = "there are no two nodes to compare";
-        return Err(WorkError::without(what, &left_out));
+        return Err(WorkError::no_two(relay, "compare", &left_out));
     }
     let stats = &relay.stats().compared;
     let _running = stats.running.enter();
@@ -86,10 +85,12 @@ pub(super) async fn run(
     );
     done?;
     if left_out.is_empty() {
+        tell_of_letters(relay, progress);
         // What was compared in parts says nothing of the whole.
         if is_all(places) {
-            let kept = Kept {
+            let kept = LastComparison {
                 at: SystemTime::now(),
+                nodes: names,
                 differences: progress.differing(),
             };
             stats
@@ -102,6 +103,25 @@ pub(super) async fn run(
         let what = "not every node could be compared";
         Err(WorkError::without(what, &left_out))
     }
+}
+
+/// A dead letter is a difference that haflux knows of.
+fn tell_of_letters(relay: &Relay, progress: &Progress) {
+    let open = relay.open_dead_letters();
+    if open == 0 {
+        return;
+    }
+    let so_what = match progress.differing() {
+        0 => {
+            "the nodes hold the same where they were compared; if that is everywhere, haflux mend --union --yes closes them"
+        }
+        _ => {
+            "they may be why the nodes differ; haflux mend closes them once the nodes hold the same"
+        }
+    };
+    progress.note(format!(
+        "open dead letters: {open} (haflux dead-letters list); {so_what}"
+    ));
 }
 
 /// Whether these are all places.
@@ -195,6 +215,7 @@ pub(super) async fn tell(
 
 impl Comparison<'_> {
     async fn compare(&self) -> Result<(), WorkError> {
+        self.progress.begin_pass();
         self.progress.step("comparing schemas");
         let schemas = self.schemas().await?;
         self.progress.step("listing slices");

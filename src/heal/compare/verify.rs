@@ -17,9 +17,6 @@ use crate::heal::error::WorkError;
 use crate::heal::node::{Slice, Value};
 use crate::heal::place::{DifferentPoint, Finding, SeriesDifference, Tags};
 
-/// Points that are held until they are read again.
-const MOST_POINTS: usize = 50_000;
-
 /// Points of a series that are told at once.
 const TOLD_AT_ONCE: usize = 1_000;
 
@@ -43,13 +40,17 @@ enum Read {
 impl Comparison<'_> {
     /// Tells what differs in these, and stays so.
     pub(super) async fn verify(&self, units: Vec<Unit>) -> Result<(), WorkError> {
+        let most = self.relay.settings().heal.max_points;
         let mut queue = VecDeque::from(units);
         while !queue.is_empty() {
             let began = Instant::now();
             let mut batch = Vec::new();
             let mut held = 0;
             while let Some(unit) = queue.pop_front() {
-                match self.read_patiently(&unit, MOST_POINTS - held).await? {
+                match self
+                    .read_patiently(&unit, most.saturating_sub(held))
+                    .await?
+                {
                     Read::All(marks) => {
                         held += count(&marks);
                         if !marks.is_empty() {
@@ -67,15 +68,15 @@ impl Comparison<'_> {
                         }
                         None => {
                             self.progress.note(format!(
-                                "{} at {}: more points differ than can be named",
+                                "{} at {}: more points differ than are held at once (heal.max_points); not all are named",
                                 unit.slice.measurement, unit.slice.from
                             ));
-                            held = MOST_POINTS;
+                            held = most;
                             batch.push((unit, marks));
                         }
                     },
                 }
-                if held >= MOST_POINTS {
+                if held >= most {
                     break;
                 }
             }

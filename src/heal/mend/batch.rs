@@ -11,6 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::kept::text_of;
+use super::limits::Lifted;
 use super::lines::lines_of;
 use super::plan::{Change, Held, Span};
 use super::strip::{Strip, halves};
@@ -18,11 +19,12 @@ use super::{Mend, PAUSE, close_gate};
 use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError, Slice, Written, text};
 use crate::heal::place::{Fields, Tags};
+use crate::heal::schema::policy_names;
 use crate::influx::influxql::{identifier, string};
 use crate::relay::GateClosed;
 
 /// How often a node that is away or busy is asked again, and a single point that is not done in time is tried.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 
 /// Bytes that are written at once.
 const MOST_BYTES: usize = 1 << 20;
@@ -58,6 +60,15 @@ struct Task<'batch> {
     /// What a `DELETE` takes from the series in other policies: the policy, what the source holds there, and what the node does.
     others: Vec<(Slice, Held, Held)>,
     deletes: Vec<String>,
+}
+
+/// What must be known to delete points of a measurement on a node.
+#[derive(Default)]
+struct Known {
+    /// The tag keys of all its series.
+    keys: BTreeSet<String>,
+    /// The policies that the node or the source has.
+    policies: BTreeSet<String>,
 }
 
 impl Mend<'_> {
@@ -117,6 +128,16 @@ impl Mend<'_> {
             return Ok(Attempt::NotInTime);
         };
         let (tasks, contradictory) = tasks?;
+        if self.source.is_some() && !tasks.is_empty() {
+            let tasks = tasks.values().flatten();
+            let databases = tasks.map(|task| task.strip.slice.database.clone());
+            let databases: BTreeSet<String> = databases.collect();
+            // What a union adds contradicts nothing that the journal may send again.
+            let noted = self.relay.will_change(closed, self.names, &databases).await;
+            if noted.is_err() {
+                return Ok(Attempt::NotInTime);
+            }
+        }
         for (node, tasks) in tasks {
             if closed.left() < self.reserve() {
                 return Ok(Attempt::NotInTime);
@@ -141,7 +162,7 @@ impl Mend<'_> {
             let nodes = self.nodes.iter();
             let reads = nodes.map(|node| held_of_all(node, strips));
             let mut holds = futures_util::future::try_join_all(reads).await?;
-            let mut keys: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+            let mut known: BTreeMap<usize, Known> = BTreeMap::new();
             for strip in strips {
                 let of_strip = holds.iter_mut();
                 let of_strip = of_strip.map(|held| held.remove(&strip.tags).unwrap_or_default());
@@ -156,10 +177,10 @@ impl Mend<'_> {
                         deletes: Vec::new(),
                     };
                     if !task.change.removals.is_empty() {
-                        let known = match keys.entry(node) {
+                        let known = match known.entry(node) {
                             Entry::Occupied(known) => known.into_mut(),
                             Entry::Vacant(place) => {
-                                place.insert(self.tag_keys(node, &strip.slice).await?)
+                                place.insert(self.known(node, &strip.slice).await?)
                             }
                         };
                         if !self.complete(node, &mut task, known).await? {
@@ -178,7 +199,7 @@ impl Mend<'_> {
         &self,
         node: usize,
         task: &mut Task<'_>,
-        keys: &BTreeSet<String>,
+        Known { keys, policies }: &Known,
     ) -> Result<bool, WorkError> {
         let strip = task.strip;
         let special = |key: &&String| SPECIAL_KEYS.contains(&key.as_str());
@@ -200,8 +221,7 @@ impl Mend<'_> {
         ) else {
             return Ok(false);
         };
-        let policies = self.policies.get(&strip.slice.database);
-        for policy in policies.into_iter().flatten() {
+        for policy in policies {
             if *policy == strip.slice.policy {
                 continue;
             }
@@ -221,10 +241,9 @@ impl Mend<'_> {
         Ok(true)
     }
 
-    async fn tag_keys(&self, node: usize, slice: &Slice) -> Result<BTreeSet<String>, WorkError> {
-        let Some(node) = self.nodes.get(node) else {
-            return Ok(BTreeSet::new());
-        };
+    /// What a node that is to lose points of a measurement has, while nothing is on its way.
+    async fn known(&self, node: usize, slice: &Slice) -> Result<Known, WorkError> {
+        let mut known = Known::default();
         let Slice {
             database,
             measurement,
@@ -235,9 +254,17 @@ impl Mend<'_> {
             identifier(database),
             identifier(measurement)
         );
-        let rows = node.ask(database, &statement).await?;
-        let keys = rows.iter().map(|row| text(row, "tagKey").to_owned());
-        Ok(keys.collect())
+        if let Some(target) = self.nodes.get(node) {
+            let rows = target.ask(database, &statement).await?;
+            let keys = rows.iter().map(|row| text(row, "tagKey").to_owned());
+            known.keys = keys.collect();
+        }
+        let both = [Some(node), self.source].into_iter().flatten();
+        for node in both.filter_map(|at| self.nodes.get(at)) {
+            let policies = policy_names(node, database).await?;
+            known.policies.extend(policies);
+        }
+        Ok(known)
     }
 
     /// Does all of it to one node: keeps what is changed, deletes, and writes.
@@ -316,19 +343,45 @@ impl Mend<'_> {
         &mut self,
         at: usize,
         node: &Node,
+        place: (&str, &str),
+        pieces: Vec<Piece>,
+    ) -> Result<(), WorkError> {
+        let mut lifted = None;
+        let written = self.write_all(at, node, place, pieces, &mut lifted).await;
+        if let Some(lifted) = lifted {
+            lifted.set_again(node).await?;
+        }
+        written
+    }
+
+    async fn write_all(
+        &mut self,
+        at: usize,
+        node: &Node,
         (database, policy): (&str, &str),
         pieces: Vec<Piece>,
+        lifted: &mut Option<Lifted>,
     ) -> Result<(), WorkError> {
         // What is to be written, the next one last.
         let mut left = joined(pieces);
         left.reverse();
+        let mut asked_for_limits = false;
         while let Some(pieces) = left.pop() {
             let lines: Vec<u8> = pieces
                 .iter()
                 .flat_map(|piece| &piece.lines)
                 .copied()
                 .collect();
-            match write_patiently(node, database, policy, lines.into()).await {
+            let written = write_patiently(node, database, policy, lines.into()).await;
+            if matches!(written, Err(NodeError::Refused { .. })) && !asked_for_limits {
+                asked_for_limits = true;
+                *lifted = Lifted::of(node, database, policy).await?;
+                if lifted.is_some() {
+                    left.push(pieces);
+                    continue;
+                }
+            }
+            match written {
                 Ok(Written::All) => {}
                 Ok(Written::Expired(points)) => self.tally.expired(at, database, points),
                 Err(NodeError::Refused { .. }) if pieces.len() > 1 => {

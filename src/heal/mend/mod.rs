@@ -8,6 +8,7 @@
 //! | `batch` | under the relay's gate: reads again, keeps what it changes, deletes and writes |
 //! | `types` | copies a measurement whole in which a field has another type |
 //! | `kept` | the files with what was overwritten or deleted |
+//! | `limits` | write limits are lifted while points are written that they refuse |
 //! | `lines` | points as lines |
 //! | `tally` | what was done, for a person |
 //!
@@ -15,6 +16,7 @@
 
 mod batch;
 mod kept;
+mod limits;
 mod lines;
 mod plan;
 mod schemas;
@@ -22,7 +24,7 @@ mod strip;
 mod tally;
 mod types;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,8 +62,6 @@ struct Mend<'work> {
     source: Option<usize>,
     places: &'work Compared,
     progress: &'work Progress,
-    /// The policies that any node has, by their databases.
-    policies: BTreeMap<String, Vec<String>>,
     kept: Kept,
     tally: Tally,
     /// Where a field has another type than the source's.
@@ -97,8 +97,7 @@ pub(super) async fn run(
         return Err(WorkError::without(what, &left_out));
     }
     if able.len() < 2 {
-        let what = "there are no two nodes to mend";
-        return Err(WorkError::without(what, &left_out));
+        return Err(WorkError::no_two(relay, "mend", &left_out));
     }
     between(relay, &able, folder, order, progress).await?;
     match left_out.is_empty() {
@@ -133,7 +132,6 @@ pub(super) async fn between(
             .and_then(|source| names.iter().position(|name| name == source)),
         places: order.places,
         progress,
-        policies: BTreeMap::new(),
         kept: Kept::new(folder, nodes.len()),
         tally: Tally::default(),
         conflicts: BTreeSet::new(),

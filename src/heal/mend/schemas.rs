@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Mend, close_gate};
 use crate::heal::error::WorkError;
-use crate::heal::node::{Node, NodeError, text};
+use crate::heal::node::NodeError;
 use crate::heal::schema::{Database, Policy, Schema};
 use crate::influx::influxql::identifier;
 
@@ -18,17 +18,9 @@ struct Wanted {
 
 impl Mend<'_> {
     /// Makes the nodes have what the source has; without one, what any has.
-    pub(super) async fn schemas(&mut self, dry_run: bool) -> Result<(), WorkError> {
+    pub(super) async fn schemas(&self, dry_run: bool) -> Result<(), WorkError> {
         self.progress.step("comparing schemas");
         let schemas = self.each_schema().await?;
-        for database in schemas.iter().flat_map(|schema| &schema.databases) {
-            let known = self.policies.entry(database.name.clone()).or_default();
-            for policy in &database.policies {
-                if !known.contains(&policy.name) {
-                    known.push(policy.name.clone());
-                }
-            }
-        }
         let sources: Vec<usize> = match self.source {
             Some(source) => vec![source],
             None => (0..self.nodes.len()).collect(),
@@ -42,12 +34,12 @@ impl Mend<'_> {
                 for wanted in wanted(schema, there, is_union, &self.places.databases) {
                     self.make(at, *source, wanted, dry_run).await?;
                 }
-                if !is_union {
-                    self.name_more(at, *source, schema, there);
-                }
             }
         }
-        Ok(())
+        match self.source {
+            Some(source) if self.has_more(source, &schemas) => self.name_more(source).await,
+            _ => Ok(()),
+        }
     }
 
     async fn each_schema(&self) -> Result<Vec<Schema>, WorkError> {
@@ -74,11 +66,16 @@ impl Mend<'_> {
             return Ok(());
         }
         let closed = close_gate(self.relay, self.names, self.progress).await?;
-        // A client may have dropped it since.
-        if !has_database(source, &wanted.database).await? {
+        // What was on its way when they were asked first is there by now.
+        let (of_source, there) = futures_util::future::try_join(
+            Database::of(source, &wanted.database),
+            Database::of(node, &wanted.database),
+        )
+        .await?;
+        let Some(of_source) = of_source else {
             return Ok(());
-        }
-        for statement in &wanted.statements {
+        };
+        for statement in statements(&of_source, there.as_ref(), self.source.is_none()) {
             if closed.left() < self.reserve() {
                 self.progress.note(format!(
                     "on {} was not run in time: {statement}",
@@ -86,7 +83,7 @@ impl Mend<'_> {
                 ));
                 continue;
             }
-            match node.ask(&wanted.database, statement).await {
+            match node.ask(&wanted.database, &statement).await {
                 Ok(_) => self
                     .progress
                     .note(format!("on {} was run: {statement}", node.name())),
@@ -99,32 +96,41 @@ impl Mend<'_> {
         Ok(())
     }
 
-    /// Names what a node has more than the source, and users that it lacks.
-    fn name_more(&self, at: usize, source: usize, wanted: &Schema, there: &Schema) {
-        let (Some(node), Some(source)) = (self.names.get(at), self.names.get(source)) else {
-            return;
+    /// Whether any node has more than the source, or lacks users.
+    fn has_more(&self, source: usize, schemas: &[Schema]) -> bool {
+        let Some(wanted) = schemas.get(source) else {
+            return false;
         };
-        for (what, statement) in more(wanted, there, &self.places.databases) {
-            self.progress.note(format!(
-                "{node} has {what}, which {source} has not; what removes it there: {statement}"
-            ));
-        }
-        if self.places.databases.is_empty() {
-            let names = |schema: &Schema| -> BTreeSet<String> {
-                schema.users.iter().map(|user| user.name.clone()).collect()
-            };
-            for user in names(wanted).difference(&names(there)) {
+        let only = &self.places.databases;
+        let mut schemas = schemas.iter();
+        schemas.any(|there| {
+            !more(wanted, there, only).is_empty() || !lacking_users(wanted, there, only).is_empty()
+        })
+    }
+
+    /// Names what nodes have more than the source, and users that they lack, while nothing is on its way.
+    async fn name_more(&self, source: usize) -> Result<(), WorkError> {
+        let closed = close_gate(self.relay, self.names, self.progress).await?;
+        let schemas = self.each_schema().await?;
+        drop(closed);
+        let (Some(wanted), Some(source)) = (schemas.get(source), self.names.get(source)) else {
+            return Ok(());
+        };
+        let only = &self.places.databases;
+        for (node, there) in self.names.iter().zip(&schemas) {
+            for (what, statement) in more(wanted, there, only) {
+                self.progress.note(format!(
+                    "{node} has {what}, which {source} has not; what removes it there: {statement}"
+                ));
+            }
+            for user in lacking_users(wanted, there, only) {
                 self.progress.note(format!(
                     "{node} lacks the user {user}, whose password cannot be read out of {source}: create it there"
                 ));
             }
         }
+        Ok(())
     }
-}
-
-async fn has_database(node: &Node, database: &str) -> Result<bool, NodeError> {
-    let rows = node.ask("", "SHOW DATABASES").await?;
-    Ok(rows.iter().any(|row| text(row, "name") == database))
 }
 
 /// What a node lacks, database by database. A union changes nothing that is there.
@@ -214,6 +220,19 @@ fn limits(policy: &Policy, there: Option<&Policy>) -> String {
     let future = there.map(|there| there.future_limit.as_str());
     let past = there.map(|there| there.past_limit.as_str());
     limit("FUTURE", &policy.future_limit, future) + &limit("PAST", &policy.past_limit, past)
+}
+
+/// The users that a node lacks, where all databases are mended.
+fn lacking_users<'schema>(
+    source: &'schema Schema,
+    there: &Schema,
+    only: &[String],
+) -> Vec<&'schema str> {
+    let names: BTreeSet<&str> = there.users.iter().map(|user| user.name.as_str()).collect();
+    let wanted = source.users.iter().map(|user| user.name.as_str());
+    wanted
+        .filter(|name| only.is_empty() && !names.contains(name))
+        .collect()
 }
 
 /// What a node has that the source has not, and the statement that removes it.

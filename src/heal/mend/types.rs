@@ -4,6 +4,8 @@
 //! measurement in which a node refuses the source's values is dropped there and copied whole from the source, if it is small
 //! enough for the time in which writes may wait.
 
+use std::collections::BTreeSet;
+
 use super::batch::Piece;
 use super::kept::head_of;
 use super::{Mend, close_gate};
@@ -11,9 +13,6 @@ use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError, Slice, append_lines};
 use crate::heal::schema::shard_groups;
 use crate::influx::influxql::identifier;
-
-/// Points of a measurement that is copied whole.
-const MOST_POINTS: usize = 50_000;
 
 /// A measurement in which a node refuses values.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,13 +75,14 @@ impl Mend<'_> {
         self.progress
             .step(format!("copying {measurement} in {database}"));
         let closed = close_gate(self.relay, self.names, self.progress).await?;
+        let most = self.relay.settings().heal.max_points;
         let reads = futures_util::future::try_join(
-            copy(source, database, measurement),
-            copy(target, database, measurement),
+            copy(source, database, measurement, most),
+            copy(target, database, measurement, most),
         );
         let too_large = || {
             format!(
-                "{measurement} in {database}: a field has another type on {} than on {}, and there are too many points to copy all of them while writes wait: haflux replica rebuild {} does it",
+                "{measurement} in {database}: a field has another type on {} than on {}, and there are too many points (heal.max_points, heal.gate) to copy all of them while writes wait: haflux replica rebuild {} does it",
                 target.name(),
                 source.name(),
                 target.name()
@@ -104,6 +104,11 @@ impl Mend<'_> {
             kept.extend(lines);
         }
         self.kept.keep(*at, target.name(), &kept)?;
+        let databases = BTreeSet::from([database.clone()]);
+        let noted = self.relay.will_change(&closed, self.names, &databases);
+        if let Err(error) = noted.await {
+            return Err(WorkError::Impossible(error.to_string()));
+        }
         let statement = format!("DROP MEASUREMENT {}", identifier(measurement));
         let dropped = target.ask(database, &statement).await;
         for (slice, lines) in wanted.slices {
@@ -131,13 +136,17 @@ impl Mend<'_> {
     }
 }
 
-/// All points that a node holds of a measurement; none if there are too many.
-async fn copy(node: &Node, database: &str, measurement: &str) -> Result<Option<Copy>, NodeError> {
+/// All points that a node holds of a measurement; none if there are more than this.
+async fn copy(
+    node: &Node,
+    database: &str,
+    measurement: &str,
+    mut most: usize,
+) -> Result<Option<Copy>, NodeError> {
     let mut copy = Copy {
         slices: Vec::new(),
         points: 0,
     };
-    let mut most = MOST_POINTS;
     for group in shard_groups(node).await? {
         if group.database != database {
             continue;

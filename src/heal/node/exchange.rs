@@ -1,7 +1,7 @@
 //! Requests to a node, and their answers as they come.
 
 use std::fmt;
-use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::TcpKeepalive;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Node, NodeError};
+use crate::dial::{Call, Connection, Dialer, SocketOptions};
 use crate::http_response::ResponseReader;
 use crate::influx::{Credentials, StatementVerdict, judge_statement};
 
@@ -28,7 +28,7 @@ const PIECE: usize = 256 * 1024;
 
 /// How long a node may compute before the first byte of an answer's body. InfluxDB sends its head at once, then nothing while it
 /// works, which takes minutes for a large `DROP`.
-const MAX_COMPUTING: Duration = Duration::from_secs(10 * 60);
+pub(super) const MAX_COMPUTING: Duration = Duration::from_secs(10 * 60);
 
 /// How a dead node is told from one that computes: asked after 30 s of silence, given up about a minute later.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
@@ -38,25 +38,23 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 
 /// Connections that may carry another request.
 #[derive(Clone, Default)]
-pub(super) struct Idle(Arc<Mutex<Vec<TcpStream>>>);
+pub(super) struct Idle(Arc<Mutex<Vec<Connection>>>);
 
 impl Idle {
-    fn take(&self) -> Option<TcpStream> {
+    fn take(&self, dialer: &Dialer) -> Option<Connection> {
         let mut idle = self.0.lock();
-        while let Some(stream) = idle.pop() {
-            // One that the node has closed has an end to read. The kernel is asked, because tokio may not have heard of it.
-            let unread = SockRef::from(&stream).peek(&mut [MaybeUninit::uninit()]);
-            if unread.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
-                return Some(stream);
+        while let Some(mut connection) = idle.pop() {
+            if dialer.is_current(&connection) && connection.is_surely_quiet() {
+                return Some(connection);
             }
         }
         None
     }
 
-    fn keep(&self, stream: TcpStream) {
+    fn keep(&self, connection: Connection) {
         let mut idle = self.0.lock();
         if idle.len() < MAX_IDLE {
-            idle.push(stream);
+            idle.push(connection);
         }
     }
 }
@@ -90,7 +88,7 @@ pub(super) struct Answer {
     node: Node,
     status: u16,
     /// None behind the body.
-    reader: Option<ResponseReader<TcpStream>>,
+    reader: Option<ResponseReader<Connection>>,
     has_begun: bool,
 }
 
@@ -142,9 +140,9 @@ impl Answer {
 impl Node {
     /// Sends a request once and waits for its answer's head.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Answer, NodeError> {
-        let mut stream = match self.idle.take() {
-            Some(stream) => stream,
-            None => self.connect().await?,
+        let mut connection = match self.idle.take(&self.dialer) {
+            Some(connection) => connection,
+            None => self.connect(&self.dialer, self.address).await?,
         };
         let parameters = encoded(request.parameters);
         let mut head = format!(
@@ -164,13 +162,17 @@ impl Node {
         head.extend_from_slice(b"\r\n");
         let pieces = std::iter::once(head.as_slice()).chain(request.body.chunks(PIECE));
         for piece in pieces {
-            let written = self.within(self.timeout, stream.write_all(piece)).await;
+            let writing = async {
+                connection.write_all(piece).await?;
+                connection.flush().await
+            };
+            let written = self.within(self.timeout, writing).await;
             // A node that refuses early closes its end; its answer says why.
             if written.is_err() {
                 break;
             }
         }
-        let mut reader = ResponseReader::new(stream);
+        let mut reader = ResponseReader::new(connection);
         let status = self.within(self.timeout, reader.begin()).await?.status();
         Ok(Answer {
             node: self.clone(),
@@ -180,20 +182,24 @@ impl Node {
         })
     }
 
-    async fn connect(&self) -> Result<TcpStream, NodeError> {
-        let connected = self
-            .within(self.timeout, TcpStream::connect(self.address))
-            .await?;
-        let told = connected
-            .set_nodelay(true)
-            .and_then(|()| SockRef::from(&connected).set_tcp_keepalive(&KEEPALIVE));
-        match told {
-            Ok(()) => Ok(connected),
-            Err(error) => Err(self.unreachable(error)),
-        }
+    /// A new connection.
+    pub(super) async fn connect(
+        &self,
+        dialer: &Dialer,
+        address: SocketAddr,
+    ) -> Result<Connection, NodeError> {
+        let call = Call {
+            socket: SocketOptions {
+                keep_alive: Some(KEEPALIVE),
+                drops_unsent_after: None,
+            },
+            ..Call::within(self.timeout)
+        };
+        let dialled = dialer.dial(address, call).await;
+        dialled.map_err(|error| self.unreachable(error))
     }
 
-    async fn within<T, E: fmt::Display>(
+    pub(super) async fn within<T, E: fmt::Display>(
         &self,
         patience: Duration,
         doing: impl Future<Output = Result<T, E>>,

@@ -8,8 +8,11 @@
 mod document;
 mod error;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod lines;
 mod points;
+mod rpc;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +27,7 @@ use self::document::{Fault, read_document};
 use self::exchange::{Answer, Idle, Request, encoded};
 use self::points::CHUNK_POINTS;
 use super::pace::Pace;
+use crate::dial::Dialer;
 use crate::influx::influxql::{identifier, string};
 use crate::influx::query_answer::{NamedRows, Row, read_chunked_answer};
 use crate::influx::{Credentials, Verdict, judge_write, scan_answer, words_of};
@@ -49,6 +53,8 @@ pub(super) use points::{PointStream, Series, Value};
 pub(super) struct Node {
     name: String,
     address: SocketAddr,
+    dialer: Arc<Dialer>,
+    rpc_port: Option<u16>,
     credentials: Credentials,
     timeout: Duration,
     idle: Idle,
@@ -80,12 +86,15 @@ impl Node {
     pub(super) fn new(
         name: String,
         address: SocketAddr,
+        dialer: Arc<Dialer>,
         credentials: Credentials,
         timeout: Duration,
     ) -> Node {
         Node {
             name,
             address,
+            dialer,
+            rpc_port: None,
             credentials,
             timeout,
             idle: Idle::default(),

@@ -31,6 +31,7 @@ fn node(of: &Influxd, credentials: Credentials) -> Node {
     Node::new(
         "one".to_owned(),
         address,
+        Arc::default(),
         credentials,
         Duration::from_secs(30),
     )

@@ -11,11 +11,13 @@
 //! The step is [noted](plan) before it begins, so each may begin any number of times. Nothing that was written since the pin has to
 //! be copied, because the target is sent it when it is taken back; so whatever appears on the source meanwhile is left to that.
 
+mod files;
 mod finished;
 mod patience;
 mod plan;
 mod points;
 mod proof;
+mod shard_tar;
 mod standing;
 mod target_schema;
 
@@ -25,12 +27,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use log::info;
+use log::{info, warn};
 
 use super::error::WorkError;
 use super::node::{Node, NodeError};
 use super::progress::Progress;
-use super::schema::Schema;
+use super::schema::{Schema, User};
 use crate::control::{HealOrder, Passwords};
 use crate::relay::{Membership, Readmission, Relay, ReplicaError};
 
@@ -65,12 +67,26 @@ pub(super) struct Rebuild<'a> {
 /// The rebuild that a run before this one left unfinished, and nobody stopped. `folder`: the relay's.
 pub(super) fn unfinished(relay: &Relay, folder: &Path) -> Option<HealOrder> {
     let plan = PlanFile::of(folder).read().ok().flatten()?;
-    let goes_on = plan.stopped.is_none() && plan.fits(&standing(relay, &plan.target).membership);
-    goes_on.then(|| HealOrder::Rebuild {
+    let fits = plan.stopped.is_none() && plan.fits(&standing(relay, &plan.target).membership);
+    if fits && !is_replica(relay, &plan.source) {
+        warn!(
+            "relay {}: the rebuild of {} does not go on, because {} is no replica any more; from another one: haflux replica rebuild {}",
+            relay.stats().name,
+            plan.target,
+            plan.source,
+            plan.target
+        );
+        return None;
+    }
+    fits.then(|| HealOrder::Rebuild {
         target: plan.target,
         source: Some(plan.source),
         users: Passwords::default(),
     })
+}
+
+fn is_replica(relay: &Relay, name: &str) -> bool {
+    relay.memberships().iter().any(|(known, _)| known == name)
 }
 
 /// Fills the target, and returns when it serves again and holds what the source holds.
@@ -105,6 +121,48 @@ pub(super) async fn run(
     }
 }
 
+/// Names the users that the target would lack, because only their passwords, which cannot be read out of the source, would make them.
+///
+/// # Errors
+/// [`WorkError`]: one of the two does not answer, or there is no node to copy from.
+pub(super) async fn lacking_users(
+    relay: &Relay,
+    nodes: &[Node],
+    folder: &Path,
+    order: &Rebuild<'_>,
+) -> Result<Vec<String>, WorkError> {
+    let target = find(nodes, order.target)?;
+    let noted = goes_on(relay, &PlanFile::of(folder), order)?;
+    let source = match noted {
+        Some(plan) => find(nodes, &plan.source)?,
+        None => choose_source(relay, nodes, order, &Progress::new("", "rebuild")).await?,
+    };
+    let wanted = Schema::of(source).await?.users;
+    let held = match Schema::of(target).await {
+        Ok(schema) => schema.users,
+        // Without any user it lets nobody in but who makes its first one.
+        Err(NodeError::Unauthorized { .. }) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let asker = target.asker().map(|(name, _)| name);
+    let is_there =
+        |user: &User| asker == Some(&user.name) || held.iter().any(|held| held.name == user.name);
+    let lacking = wanted.into_iter().filter(|user| !is_there(user));
+    Ok(lacking.map(|user| user.name).collect())
+}
+
+/// What was noted of this rebuild, if it can go on.
+fn goes_on(relay: &Relay, file: &PlanFile, order: &Rebuild<'_>) -> Result<Option<Plan>, WorkError> {
+    let membership = standing(relay, order.target).membership;
+    let noted = file.read()?;
+    Ok(noted.filter(|plan| {
+        plan.target == order.target
+            && order.source.is_none_or(|source| plan.source == source)
+            && is_replica(relay, &plan.source)
+            && plan.fits(&membership)
+    }))
+}
+
 /// What was noted by whoever began this rebuild before, if it can go on; else a new one, for which nothing has been done.
 async fn begin(
     relay: &Relay,
@@ -114,13 +172,7 @@ async fn begin(
     progress: &Progress,
 ) -> Result<Plan, WorkError> {
     let target = find(nodes, order.target)?;
-    let membership = standing(relay, order.target).membership;
-    let noted = file.read()?.filter(|plan| {
-        plan.target == order.target
-            && order.source.is_none_or(|source| plan.source == source)
-            && plan.fits(&membership)
-    });
-    if let Some(mut plan) = noted {
+    if let Some(mut plan) = goes_on(relay, file, order)? {
         progress.note(format!(
             "It goes on where it was: step {}, from {}.",
             plan.step, plan.source
@@ -408,7 +460,7 @@ impl Run<'_> {
             // The check of the relay does not wait for a node that is away.
             patience.until_done(|| Schema::of(self.target)).await?;
             let target = self.target.name();
-            match self.relay.readmit(target, Readmission::Checked).await {
+            match self.relay.readmit(target, Readmission::Copied).await {
                 Ok(_) => {}
                 Err(ReplicaError::NotCopied { .. }) if tries < MAX_CHECKS => {
                     tries += 1;

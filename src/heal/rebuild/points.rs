@@ -1,4 +1,4 @@
-//! Points, slice by slice, from the source to the target.
+//! Points, slice by slice, from the source to the target; a whole shard at once where it can be had as files.
 //!
 //! Slices go in the order of their shard groups' times, several at once. Of each, one stream is read while what came before is
 //! written, so memory holds a few batches of each. A slice whose stream breaks off is read again from its beginning.
@@ -6,7 +6,7 @@
 //! A field has one type within a shard, and may have another in the next. So the target's shard groups are given the times of the
 //! source's, whatever their policy's shard duration is by now.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -15,13 +15,14 @@ use futures_util::stream::FuturesUnordered;
 use log::info;
 use tokio::sync::{Mutex, mpsc};
 
+use super::files::{Files, Lengths};
 use super::finished::Finished;
 use super::patience::Patience;
 use super::{is_gone, target_schema};
 use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError, PointStream, Series, Slice, Written, append_lines};
 use crate::heal::progress::Progress;
-use crate::heal::schema::{Schema, ShardGroup, measurements, shard_groups};
+use crate::heal::schema::{Schema, ShardGroup, measurements, shards};
 use crate::stats::units::Count;
 
 /// Bytes of one write, but for a line that is longer.
@@ -51,6 +52,13 @@ pub(super) struct Copier<'a> {
     pub(super) expired: AtomicU64,
 }
 
+/// What is copied at once.
+enum Work<'a> {
+    Slice(Slice),
+    /// All slices of a group.
+    Shard(&'a Files<'a>, &'a ShardGroup, Vec<Slice>),
+}
+
 /// Lines that are written by one request.
 #[derive(Default)]
 struct Batch {
@@ -78,7 +86,7 @@ impl Copier<'_> {
         let patience = self.patience;
         let target = patience.until_done(|| Schema::of(self.target)).await?;
         // Of each policy, how long the shard groups are that the target makes, in nanoseconds.
-        let mut lengths: HashMap<(&str, &str), Option<i64>> = HashMap::new();
+        let mut lengths = Lengths::new();
         let mut names: HashMap<&str, Vec<String>> = HashMap::new();
         for database in &target.databases {
             let name = database.name.as_str();
@@ -94,11 +102,12 @@ impl Copier<'_> {
             });
             names.insert(name, listed.await?);
         }
-        let mut groups = patience.until_done(|| shard_groups(self.source)).await?;
+        let mut shards = patience.until_done(|| shards(self.source)).await?;
         // What the target has no place for was made after the pin.
-        groups.retain(|group| {
+        shards.retain(|group, _| {
             lengths.contains_key(&(group.database.as_str(), group.policy.as_str()))
         });
+        let mut groups: Vec<&ShardGroup> = shards.keys().collect();
         groups.sort_by(|one, other| {
             let key = |group: &ShardGroup| (group.from, group.until);
             key(one).cmp(&key(other)).then_with(|| one.cmp(other))
@@ -107,46 +116,49 @@ impl Copier<'_> {
             let names = names.get(group.database.as_str());
             names.map_or(&[][..], Vec::as_slice)
         };
+        let slices_of = |group: &ShardGroup| {
+            let names = of_group(group).iter();
+            let slices = names.map(|measurement| slice(group, measurement));
+            slices.collect::<Vec<Slice>>()
+        };
         let all: usize = groups.iter().map(|group| of_group(group).len()).sum();
+        self.progress.begin_pass();
         self.progress.expect(u64::try_from(all).unwrap_or(u64::MAX));
-
-        let mut under_way = FuturesUnordered::new();
-        let mut skipped: u64 = 0;
-        for group in &groups {
-            let slices = of_group(group)
-                .iter()
-                .map(|measurement| slice(group, measurement));
-            let (finished, open): (Vec<Slice>, Vec<Slice>) =
-                slices.partition(|slice| self.finished.has(slice));
-            for _ in &finished {
-                self.progress.slice_done();
-                skipped += 1;
-            }
-            let length = group.until.saturating_sub(group.from);
-            let made = lengths.get_mut(&(group.database.as_str(), group.policy.as_str()));
-            if let Some(made) = made.filter(|made| !open.is_empty() && **made != Some(length)) {
-                // Those of the groups before are made with the length before.
-                while let Some(copied) = under_way.next().await {
-                    copied?;
-                }
-                target_schema::shard_duration(self.target, group, patience, self.progress).await?;
-                *made = Some(length);
-            }
-            for slice in open {
-                if under_way.len() >= self.parallel.max(1)
-                    && let Some(copied) = under_way.next().await
-                {
-                    copied?;
-                }
-                under_way.push(self.slice(slice));
-            }
+        // Of one that was begun by its points the rest is copied so.
+        let untouched = shards.iter().filter_map(|(group, numbers)| {
+            let [number] = numbers.as_slice() else {
+                return None;
+            };
+            let slices = slices_of(group);
+            let is_open = |slice: &Slice| !self.finished.has(slice);
+            let is_untouched = !slices.is_empty() && slices.iter().all(is_open);
+            is_untouched.then(|| (group.clone(), *number))
+        });
+        let untouched: BTreeMap<ShardGroup, u64> = untouched.collect();
+        let files = Files::begin(
+            self.source,
+            self.target,
+            &untouched,
+            &mut lengths,
+            patience,
+            self.progress,
+        )
+        .await?;
+        let slices = groups.into_iter().map(|group| (group, slices_of(group)));
+        let copied = self.groups(slices, files.as_ref(), &mut lengths).await;
+        if let Some(files) = &files {
+            files.tidy_all().await;
         }
-        while let Some(copied) = under_way.next().await {
-            copied?;
+        let skipped = copied?;
+
+        if let Some(summary) = files.as_ref().and_then(Files::summary) {
+            self.progress.note(summary);
         }
         let copied = self.copied.load(Ordering::Relaxed);
-        self.progress
-            .note(format!("{} points were copied.", Count(copied)));
+        if copied > 0 || files.is_none() {
+            self.progress
+                .note(format!("{} points were copied.", Count(copied)));
+        }
         let expired = self.expired.load(Ordering::Relaxed);
         if expired > 0 {
             self.progress.note(format!(
@@ -157,6 +169,74 @@ impl Copier<'_> {
             let line = format!("{skipped} slices were copied by a run before.");
             info!("{line}");
             self.progress.note(line);
+        }
+        Ok(())
+    }
+
+    /// Copies what is not finished of these groups, in their order. Returns how many slices were finished.
+    async fn groups<'a>(
+        &self,
+        groups: impl Iterator<Item = (&'a ShardGroup, Vec<Slice>)>,
+        files: Option<&Files<'_>>,
+        lengths: &mut Lengths<'a>,
+    ) -> Result<u64, WorkError> {
+        let mut under_way = FuturesUnordered::new();
+        let mut skipped: u64 = 0;
+        for (group, slices) in groups {
+            let (finished, open): (Vec<Slice>, Vec<Slice>) = slices
+                .into_iter()
+                .partition(|slice| self.finished.has(slice));
+            for _ in &finished {
+                self.progress.slice_skipped();
+                skipped += 1;
+            }
+            if open.is_empty() {
+                continue;
+            }
+            let files = files.filter(|files| files.have(group));
+            let length = group.until.saturating_sub(group.from);
+            let made = lengths.get_mut(&(group.database.as_str(), group.policy.as_str()));
+            if let Some(made) = made.filter(|made| files.is_none() && **made != Some(length)) {
+                // Those of the groups before are made with the length before.
+                while let Some(copied) = under_way.next().await {
+                    copied?;
+                }
+                target_schema::shard_duration(self.target, group, self.patience, self.progress)
+                    .await?;
+                *made = Some(length);
+            }
+            let work = match files {
+                Some(files) => vec![Work::Shard(files, group, open)],
+                None => open.into_iter().map(Work::Slice).collect(),
+            };
+            for work in work {
+                if under_way.len() >= self.parallel.max(1)
+                    && let Some(copied) = under_way.next().await
+                {
+                    copied?;
+                }
+                under_way.push(self.carry_out(work));
+            }
+        }
+        while let Some(copied) = under_way.next().await {
+            copied?;
+        }
+        Ok(skipped)
+    }
+
+    async fn carry_out(&self, work: Work<'_>) -> Result<(), WorkError> {
+        let (files, group, slices) = match work {
+            Work::Slice(slice) => return self.slice(slice).await,
+            Work::Shard(files, group, slices) => (files, group, slices),
+        };
+        let is_copied = files.copy(group).await?;
+        for slice in slices {
+            if is_copied {
+                self.finished.note(&slice)?;
+                self.progress.slice_done();
+            } else {
+                self.slice(slice).await?;
+            }
         }
         Ok(())
     }
@@ -269,6 +349,15 @@ impl Copier<'_> {
                 {
                     self.progress.note(format!(
                         "{node} did not take some points of {}.{} {:?}, whose field has another type by now: {reason}",
+                        slice.database, slice.policy, slice.measurement
+                    ));
+                }
+                // Only Flux writes unsigned numbers into a node that was built without them (docs/versions.md).
+                Err(WorkError::Node(NodeError::Refused { node, reason }))
+                    if reason.contains("invalid number") =>
+                {
+                    self.progress.note(format!(
+                        "{node} does not take the unsigned numbers of {}.{} {:?}, and no point that has one: {reason}",
                         slice.database, slice.policy, slice.measurement
                     ));
                 }

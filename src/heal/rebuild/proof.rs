@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::standing::standing;
 use crate::control::{Compared, Difference};
 use crate::heal::compare;
 use crate::heal::error::WorkError;
@@ -45,11 +46,21 @@ pub(super) async fn of(
     let mut round = 1;
     loop {
         progress.step("comparing");
+        // What both have judged before they are compared.
+        let judged = nodes.iter().map(|node| standing(relay, node.name()).cursor);
+        let judged = judged.min().unwrap_or(0);
         let left = compared(relay, &nodes, progress).await?;
         for difference in &left.users {
             progress.note(format!("Differs still: {}", words(difference)));
         }
         if left.schema.is_empty() && left.points == 0 {
+            let (from, to) = (source.name(), target.name());
+            let closed = relay.settle_letters_of_copy(from, to, judged).await;
+            if closed > 0 {
+                progress.note(format!(
+                    "Dead letters of {to} that are closed, because it holds what {from} holds: {closed}."
+                ));
+            }
             return Ok(());
         }
         if round > MAX_ROUNDS {

@@ -61,6 +61,10 @@
 //!
 //! `SELECT … INTO` and `DELETE` are pinned to the moment of their acceptance, and so is Flux that writes (`flux_now`).
 //!
+//! # Continuous queries ([`ContinuousQuery`])
+//!
+//! InfluxDB runs them by itself. What such a run executes is made here too, so that it can be executed where it was missed.
+//!
 //! # Secrets ([`redact()`])
 //!
 //! A query is logged only through [`redact()`]; [`Class::names`] never holds more than words of the grammar.
@@ -68,6 +72,7 @@
 mod canonical;
 mod classify;
 mod condition;
+mod continuous_query;
 mod databases;
 pub(crate) mod flux;
 pub(crate) mod flux_now;
@@ -88,6 +93,7 @@ mod uses;
 pub use canonical::{AnswerShape, Canonical, Credentials, NotCanonical};
 pub(crate) use classify::NODE_LOCAL_DATABASE;
 pub use classify::{Class, Kind, Refusal, classify};
+pub use continuous_query::{ContinuousQuery, NotUnderstood, Place};
 pub use databases::Databases;
 pub use groups::Groups;
 pub use limits::{Exceeded, Limits};

@@ -14,6 +14,8 @@
 
 mod body_fault;
 mod framing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod header;
 mod pace;
 mod presence;

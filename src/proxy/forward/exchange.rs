@@ -2,23 +2,21 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
-use pingora::connectors::TransportConnector;
 use pingora::http::ResponseHeader;
-use pingora::protocols::Stream;
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 use super::hop_by_hop::HopByHop;
 use super::request::Request;
+use crate::dial::{Call, Connection};
 use crate::http_response::{Head, ResponseError, ResponseReader};
 use crate::proxy::pool::greeting::Greeting;
+use crate::proxy::pool::pingora_dial::not_connected;
 use crate::proxy::pool::{Pool, Server};
 use crate::proxy::session::error_kind::ErrorKind;
 
@@ -59,7 +57,7 @@ pub(in crate::proxy) struct Progress {
 
 /// The server's side of an exchange, from which the rest of the body is to be read.
 pub(in crate::proxy) struct Upstream {
-    reader: ResponseReader<Stream>,
+    reader: ResponseReader<Connection>,
     /// The longest that it may be silent.
     silence: Duration,
 }
@@ -80,13 +78,13 @@ impl Upstream {
     }
 
     /// The connection, if it may carry another request.
-    pub(in crate::proxy) fn into_idle(self) -> Option<Stream> {
+    pub(in crate::proxy) fn into_idle(self) -> Option<Connection> {
         let is_reusable = self.reader.is_reusable();
         is_reusable.then(|| self.reader.into_parts().0)
     }
 
     /// The connection, and what has come on it behind the answer's header.
-    pub(in crate::proxy) fn into_tunnel(self) -> (Stream, bytes::BytesMut) {
+    pub(in crate::proxy) fn into_tunnel(self) -> (Connection, bytes::BytesMut) {
         self.reader.into_parts()
     }
 
@@ -162,13 +160,12 @@ fn header_of(head: &Head) -> pingora::Result<ResponseHeader> {
 
 /// A request for one server.
 pub(in crate::proxy) struct Exchange<'a> {
-    pub(in crate::proxy) connector: &'a TransportConnector,
     pub(in crate::proxy) pool: &'a Pool,
     pub(in crate::proxy) server: &'a Server,
     pub(in crate::proxy) address: SocketAddr,
     pub(in crate::proxy) request: &'a Request,
     /// What a connection begins with that is for this request's client.
-    pub(in crate::proxy) greeting: Option<Arc<Greeting>>,
+    pub(in crate::proxy) greeting: Option<Greeting>,
     /// Whether the answer is held back until its body begins.
     pub(in crate::proxy) held: bool,
     /// Whether doing it twice does what doing it once does.
@@ -186,7 +183,7 @@ impl Exchange<'_> {
         let mut sent = false;
         if self.repeatable
             && self.greeting.is_none()
-            && let Some(stream) = self.server.idle.take(self.address)
+            && let Some(stream) = self.server.idle.take(self.address, &self.server.dialer)
         {
             progress.connected = Some(Instant::now());
             self.server.stats.count_connection(true);
@@ -201,41 +198,50 @@ impl Exchange<'_> {
                 }
             }
         }
-        let timeout = self.pool.config().connect_timeout;
         self.server.stats.count_connection(false);
         // Boxed, as below: most exchanges need none of it.
-        let stream = Box::pin(connect(
-            self.connector,
-            self.address,
-            timeout,
-            self.greeting.clone(),
-        ))
-        .await
-        .map_err(if sent {
-            Failure::Ended
-        } else {
-            Failure::Connect
-        })?;
+        let stream = Box::pin(self.connect(self.greeting.as_ref()))
+            .await
+            .map_err(if sent {
+                Failure::Ended
+            } else {
+                Failure::Connect
+            })?;
         progress.connected = Some(Instant::now());
         match self.begin(stream).await {
             Ok(started) => {
                 progress.answered = Some(Instant::now());
                 Ok(started)
             }
-            Err(Failure::Broken(error)) => {
-                let lives = Box::pin(lives(self.connector, self.address, timeout)).await;
-                Err(if lives {
-                    Failure::Broken(error)
-                } else {
-                    Failure::Ended(error)
-                })
-            }
+            Err(Failure::Broken(error)) => Err(if Box::pin(self.lives()).await {
+                Failure::Broken(error)
+            } else {
+                Failure::Ended(error)
+            }),
             Err(failure) => Err(failure),
         }
     }
 
+    async fn connect(&self, greeting: Option<&Greeting>) -> pingora::Result<Connection> {
+        let call = Call {
+            beginning: greeting.map_or(&[], Greeting::bytes),
+            ..Call::within(self.pool.config().connect_timeout)
+        };
+        let dialled = self.server.dialer.dial(self.address, call).await;
+        dialled.map_err(not_connected)
+    }
+
+    /// Whether a server that broke a connection off goes on. One that ends closes its connections and its port in any order, so a
+    /// new connection tells that only by lasting.
+    async fn lives(&self) -> bool {
+        match self.connect(None).await {
+            Ok(mut stream) => timeout(LAST_MOMENTS, stream.read_u8()).await.is_err(),
+            Err(_) => false,
+        }
+    }
+
     /// Sends the request, and reads the beginning of its answer.
-    async fn begin(&self, mut stream: Stream) -> Result<Started, Failure> {
+    async fn begin(&self, mut stream: Connection) -> Result<Started, Failure> {
         let silence = self.pool.config().server_timeout;
         let sent = send(&mut stream, self.request, silence).await;
         if let Err(error) = &sent
@@ -262,31 +268,8 @@ impl Exchange<'_> {
     }
 }
 
-async fn connect(
-    connector: &TransportConnector,
-    address: SocketAddr,
-    timeout: Duration,
-    greeting: Option<Arc<Greeting>>,
-) -> pingora::Result<Stream> {
-    let mut peer = HttpPeer::new(address, false, String::new());
-    peer.options.connection_timeout = Some(timeout);
-    peer.options.custom_l4 = greeting.map(|greeting| greeting as _);
-    connector.new_stream(&peer).await
-}
-
-/// Whether a server that broke a connection off goes on. One that ends closes its connections and its port in any order, so a
-/// new connection tells that only by lasting.
-async fn lives(connector: &TransportConnector, address: SocketAddr, timeout: Duration) -> bool {
-    match connect(connector, address, timeout, None).await {
-        Ok(mut stream) => tokio::time::timeout(LAST_MOMENTS, stream.read_u8())
-            .await
-            .is_err(),
-        Err(_) => false,
-    }
-}
-
 /// Sends the request. The server may take no byte of it for as long as `silence`.
-async fn send(stream: &mut Stream, request: &Request, silence: Duration) -> io::Result<()> {
+async fn send(stream: &mut Connection, request: &Request, silence: Duration) -> io::Result<()> {
     for part in [request.head(), request.rest()] {
         let mut rest = part;
         while !rest.is_empty() {

@@ -24,10 +24,12 @@ use pingora::{BError, Error, ErrorType};
 use self::barrier::{Chooser, Chosen};
 use self::exchange::{Exchange, Failure, Progress, Started};
 use self::request::Request;
+use crate::influx::prometheus_read;
 use crate::proxy::http_rules::edit_response;
 use crate::proxy::pool::greeting::Greeting;
-use crate::proxy::pool::known_reads::{QUICK, Shape};
+use crate::proxy::pool::known_reads::{LARGEST, QUICK, Shape};
 use crate::proxy::pool::{Pool, Server};
+use crate::proxy::routing::acl;
 use crate::proxy::serving::Serving;
 use crate::proxy::session::access_log::Termination;
 use crate::proxy::session::context::RequestContext;
@@ -37,6 +39,9 @@ use crate::proxy::session::request_body::{BodyError, HeldBody, read_request_body
 
 /// On an answer of a replica that lacks acknowledged records: how many of them, at most.
 const STALE_HEADER: HeaderName = HeaderName::from_static("x-haflux-stale");
+
+/// Where Prometheus reads.
+const PROMETHEUS_READ: &[u8] = b"/api/v1/prom/read";
 
 /// How often a read that waits looks whether its server is still up.
 const LOOK: Duration = Duration::from_millis(100);
@@ -234,7 +239,6 @@ impl Forward<'_> {
         let greeting = Greeting::of_client(self.pool.config(), session, context.client);
         let mut progress = Progress::default();
         let exchange = Exchange {
-            connector: serving.connector(),
             pool: self.pool,
             server,
             address,
@@ -255,8 +259,14 @@ impl Forward<'_> {
 
     /// What the request is known by, should a server end while it runs.
     fn shape(&self, session: &Session) -> Option<Shape> {
-        let target = session.req_header().raw_path();
-        self.pool.known_reads().shape(target, self.body.bytes())
+        let (request, body) = (session.req_header(), self.body.bytes());
+        let known = self.pool.known_reads();
+        if acl::path(request) == PROMETHEUS_READ {
+            // Its times are no text.
+            let read = prometheus_read::without_times(body, LARGEST)?;
+            return known.shape(request.raw_path(), &read);
+        }
+        known.shape(request.raw_path(), body)
     }
 
     /// Whether it can hardly be what ended the server that had it since `began`.

@@ -84,7 +84,11 @@ impl BoundListeners {
             let mut bind_one = |address: &SocketAddr| {
                 let bound = match inherited.take_tcp(*address) {
                     Some(socket) => take_over(*address, socket),
-                    None => bind(*address),
+                    None => {
+                        let reserved = inherited.take_reserved_tcp(*address);
+                        let bound = reserved.map_or_else(|| bind(*address), Ok);
+                        bound.and_then(|socket| listen(*address, socket))
+                    }
                 };
                 bound.map_err(|source| BindError {
                     frontend: frontend.name.clone(),
@@ -102,6 +106,27 @@ impl BoundListeners {
         ))
     }
 
+    /// Binds every address of every frontend that was not handed over, without listening on it, for [`BoundListeners::bind`] to take.
+    ///
+    /// # Errors
+    /// The first address that cannot be had.
+    pub(in crate::proxy) fn reserve(
+        frontends: &[model::Frontend],
+        inherited: &mut Inherited,
+    ) -> Result<(), BindError> {
+        for frontend in frontends {
+            for address in &frontend.bind {
+                let bound = inherited.reserve_tcp(*address, || bind(*address));
+                bound.map_err(|source| BindError {
+                    frontend: frontend.name.clone(),
+                    address: *address,
+                    source,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// The addresses of each frontend, in the order of the configuration; where that said port 0, with the real port.
     pub fn addresses(&self) -> Vec<Vec<SocketAddr>> {
         self.0
@@ -111,7 +136,7 @@ impl BoundListeners {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<BoundListener> {
+fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -120,6 +145,10 @@ fn bind(address: SocketAddr) -> io::Result<BoundListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listen(address: SocketAddr, socket: Socket) -> io::Result<BoundListener> {
     socket.listen(BACKLOG)?;
     Ok(BoundListener {
         address: socket.local_addr()?.as_socket().unwrap_or(address),

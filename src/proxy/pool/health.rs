@@ -3,6 +3,7 @@
 //! Each server is checked for itself, so that one that is silent holds up no other's checks. How its checks ended lately goes with the
 //! server from one configuration to the next: a reload makes none of them begin anew.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -17,7 +18,9 @@ use pingora::{Error, ErrorType};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::model::{Backend, Check, Probe, ServerAddress};
+use crate::dial::DialError;
 use crate::proxy::pool::greeting::Greeting;
+use crate::proxy::pool::pingora_dial::{PingoraDial, dial_error};
 use crate::proxy::pool::{CheckError, Pool, Server};
 use crate::proxy_header::Version;
 use crate::stats::LastCheck;
@@ -70,7 +73,7 @@ pub(crate) async fn check(pool: &Pool) {
 
 async fn check_server(pool: &Pool, index: usize, server: &Server) {
     let check = &pool.config().check;
-    let Some(probe) = probe(check, &server.config.address, pool.config().send_proxy) else {
+    let Some(probe) = probe(check, server, pool.config().send_proxy) else {
         return;
     };
     let mut pace = tokio::time::interval(check.interval);
@@ -95,7 +98,9 @@ async fn check_server(pool: &Pool, index: usize, server: &Server) {
             Ok(result) => result,
             Err(_) => Err(Error::new(ErrorType::ReadTimedout)),
         };
-        let (code, detail) = describe(&check.probe, result.as_ref().err().map(AsRef::as_ref));
+        let is_secure = server.dialer.is_secure();
+        let error = result.as_ref().err().map(AsRef::as_ref);
+        let (code, detail) = describe(&check.probe, is_secure, error);
         match (&result, &check.probe) {
             (Err(_), _) => server.stats.check_failures.increment(),
             (Ok(()), Probe::Http { .. }) => server.handle.note_answer(),
@@ -125,14 +130,26 @@ async fn check_server(pool: &Pool, index: usize, server: &Server) {
 }
 
 /// HAProxy's code for the outcome of a check, and words for a person.
-fn describe(probe: &Probe, error: Option<&Error>) -> (&'static str, String) {
+fn describe(probe: &Probe, is_secure: bool, error: Option<&Error>) -> (&'static str, String) {
     let http = matches!(probe, Probe::Http { .. });
     let Some(error) = error else {
-        return match http {
-            true => ("L7OK", "check passed".to_owned()),
-            false => ("L4OK", "check passed".to_owned()),
+        let code = match (http, is_secure) {
+            (true, _) => "L7OK",
+            (false, true) => "L6OK",
+            (false, false) => "L4OK",
         };
+        return (code, "check passed".to_owned());
     };
+    if let Some(DialError::Handshake(reason)) = dial_error(error) {
+        let code = match error.etype() {
+            ErrorType::TLSHandshakeTimedout => "L6TOUT",
+            _ => "L6RSP",
+        };
+        return (code, reason.to_string());
+    }
+    if let Some(alert) = alert(error) {
+        return ("L6RSP", format!("it turns the connection down: {alert}"));
+    }
     match error.etype() {
         ErrorType::ConnectRefused => ("L4CON", "connection refused".to_owned()),
         ErrorType::ConnectNoRoute => ("L4CON", "no route to host".to_owned()),
@@ -150,30 +167,36 @@ fn describe(probe: &Probe, error: Option<&Error>) -> (&'static str, String) {
     }
 }
 
+/// What the server says in TLS after the handshake: of version 1.3 it judges haflux's certificate only then.
+fn alert(error: &Error) -> Option<&rustls::Error> {
+    let broken = error.root_cause().downcast_ref::<io::Error>()?;
+    let said = broken.get_ref()?.downcast_ref()?;
+    matches!(said, rustls::Error::AlertReceived(_)).then_some(said)
+}
+
 /// The probe of one server. `None` if there is none to make.
-fn probe(
-    check: &Check,
-    address: &ServerAddress,
-    send_proxy: Option<Version>,
-) -> Option<ServerProbe> {
+fn probe(check: &Check, server: &Server, send_proxy: Option<Version>) -> Option<ServerProbe> {
+    let address = &server.config.address;
     let answered = Arc::new(AtomicU16::new(0));
     let status = Arc::clone(&answered);
     // A little less than the whole, so that what ran out can be told.
     let connect = check.timeout * 9 / 10;
-    let greeting = send_proxy.map(|version| Greeting::of_check(version, connect) as _);
+    let dial = Arc::new(PingoraDial {
+        dialer: Arc::clone(&server.dialer),
+        greeting: send_proxy.map(Greeting::of_check),
+        longest: connect,
+    });
     match &check.probe {
         Probe::None => None,
         Probe::Tcp => {
             let mut tcp = TcpHealthCheck::new();
-            tcp.peer_template.options.connection_timeout = Some(connect);
-            tcp.peer_template.options.custom_l4 = greeting;
+            tcp.peer_template.options.custom_l4 = Some(dial);
             Some(ServerProbe { probe: tcp, status })
         }
         Probe::Http { path, expect, host } => {
             let mut http = HttpHealthCheck::new("localhost", false);
             http.req = check_request(path, host.as_deref(), address).ok()?;
-            http.peer_template.options.connection_timeout = Some(connect);
-            http.peer_template.options.custom_l4 = greeting;
+            http.peer_template.options.custom_l4 = Some(dial);
             // The deadline around the whole check does it.
             http.peer_template.options.read_timeout = None::<Duration>;
             let expect = expect.clone();

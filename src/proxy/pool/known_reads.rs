@@ -18,7 +18,7 @@ use std::time::Duration;
 pub(in crate::proxy) const QUICK: Duration = Duration::from_secs(1);
 
 /// A larger request is never known.
-const LARGEST: usize = 16 * 1024;
+pub(in crate::proxy) const LARGEST: usize = 16 * 1024;
 
 /// So many digits in a row are a time in seconds or a smaller unit, and may differ.
 const DIGITS_OF_TIMES: usize = 10;

@@ -11,6 +11,7 @@ mod health;
 mod kept_orders;
 pub(super) mod known_reads;
 pub(super) mod orders;
+pub(super) mod pingora_dial;
 mod resolve;
 pub(super) mod upstream_pool;
 
@@ -25,9 +26,11 @@ use self::known_reads::KnownReads;
 use self::upstream_pool::IdleConnections;
 use crate::config::Config;
 use crate::config::model::{Backend, PoolServer, Probe, ServerAddress};
+use crate::dial::{Dialer, ServerLink};
 use crate::stats::{
     AdminState, BackendStats, ServerHandle, ServerState, ServerStats, ServerStatus, Stats,
 };
+use crate::tls::Connector;
 
 /// A check that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,8 @@ pub struct Pool {
 pub(crate) struct Server {
     pub(crate) config: PoolServer,
     pub(crate) handle: Arc<ServerHandle>,
+    /// What makes connections to it.
+    pub(crate) dialer: Arc<Dialer>,
     pub(crate) stats: Arc<ServerStats>,
     pub(crate) idle: IdleConnections,
     /// How its checks ended lately.
@@ -111,15 +116,21 @@ impl Pool {
                     ServerAddress::Ip(address) => Some(address),
                     ServerAddress::Dns { .. } => None,
                 };
-                let (handle, streak) = match known(&server.name) {
-                    Some(known) => (Arc::clone(&known.handle), Arc::clone(&known.streak)),
+                let (handle, dialer, streak) = match known(&server.name) {
+                    Some(known) => (
+                        Arc::clone(&known.handle),
+                        Arc::clone(&known.dialer),
+                        Arc::clone(&known.streak),
+                    ),
                     None => {
                         let handle = ServerHandle::new(&server.name, address, address.is_some());
-                        (Arc::new(handle), Arc::default())
+                        let dialer = Dialer::new(stats.tls.clone());
+                        (Arc::new(handle), Arc::new(dialer), Arc::default())
                     }
                 };
                 Server {
                     handle,
+                    dialer,
                     config: server.clone(),
                     stats: Arc::clone(stats),
                     idle: IdleConnections::new(
@@ -204,6 +215,24 @@ impl Pool {
             .iter()
             .map(|server| Arc::clone(&server.handle))
             .collect()
+    }
+
+    /// The same for those who send to them past the pool.
+    pub fn links(&self) -> Vec<ServerLink> {
+        let links = self.servers.iter().map(|server| ServerLink {
+            state: Arc::clone(&server.handle),
+            dialer: Arc::clone(&server.dialer),
+        });
+        links.collect()
+    }
+
+    /// Speaks TLS to its servers from now on as these say, in their order; plain HTTP without one.
+    pub fn speak(&self, connectors: &[Option<Arc<Connector>>]) {
+        for (index, server) in self.servers.iter().enumerate() {
+            server
+                .dialer
+                .speak(connectors.get(index).cloned().flatten());
+        }
     }
 
     /// Whether the server at `index` is up.

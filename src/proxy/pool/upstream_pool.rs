@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
-use pingora::protocols::Stream;
 use tokio::sync::watch;
 
+use crate::dial::{Connection, Dialer};
 use crate::proxy::pool::Pool;
 use crate::reactors;
-use crate::relay::is_quiet;
 
 /// Between two sweeps.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -32,7 +31,7 @@ pub(crate) struct IdleConnections {
 
 #[derive(Debug)]
 struct Idle {
-    stream: Stream,
+    connection: Connection,
     address: SocketAddr,
     since: Instant,
 }
@@ -53,25 +52,27 @@ impl IdleConnections {
     }
 
     /// A connection to `address` that is still open, the most recently used first.
-    pub(crate) fn take(&self, address: SocketAddr) -> Option<Stream> {
+    /// One that was made as `dialer` makes them no longer is closed.
+    pub(crate) fn take(&self, address: SocketAddr, dialer: &Dialer) -> Option<Connection> {
         loop {
             let mut idle = self.list()?.pop_back()?;
             if idle.address == address
                 && idle.since.elapsed() < self.longest
-                && is_quiet(&mut idle.stream)
+                && dialer.is_current(&idle.connection)
+                && idle.connection.is_quiet()
             {
-                return Some(idle.stream);
+                return Some(idle.connection);
             }
         }
     }
 
     /// Keeps a connection whose last answer has been read to its end.
-    pub(crate) fn put(&self, stream: Stream, address: SocketAddr) {
+    pub(crate) fn put(&self, connection: Connection, address: SocketAddr) {
         let Some(mut list) = self.list() else {
             return;
         };
         list.push_back(Idle {
-            stream,
+            connection,
             address,
             since: Instant::now(),
         });
@@ -85,7 +86,7 @@ impl IdleConnections {
         for list in &self.lists {
             let all = std::mem::take(&mut *list.lock());
             let is_kept =
-                |idle: &mut Idle| idle.since.elapsed() < self.longest && is_quiet(&mut idle.stream);
+                |idle: &mut Idle| idle.since.elapsed() < self.longest && idle.connection.is_quiet();
             let kept = all
                 .into_iter()
                 .filter_map(|mut idle| is_kept(&mut idle).then_some(idle))

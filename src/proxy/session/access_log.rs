@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime};
 use http::Version;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+use memchr::memmem;
 use percent_encoding::percent_decode;
 use pingora::protocols::tls::SslDigest;
 use serde::Serialize;
@@ -365,20 +366,22 @@ fn value_start(path: &[u8]) -> Option<usize> {
 
 /// Credentials, and statements, which may hold some (`CREATE USER … WITH PASSWORD …`).
 fn is_secret(name: &[u8]) -> bool {
-    const SECRETS: [&[u8]; 9] = [
-        b"u",
-        b"p",
-        b"q",
-        b"params",
+    const NAMES: [&[u8]; 6] = [b"u", b"p", b"q", b"params", b"code", b"sig"];
+    // Of what stands behind a pool of other servers, any name may be one.
+    const PARTS: [&[u8]; 9] = [
         b"token",
-        b"auth_token",
-        b"access_token",
-        b"password",
-        b"api_key",
+        b"pass",
+        b"secret",
+        b"auth",
+        b"key",
+        b"session",
+        b"credential",
+        b"signature",
+        b"jwt",
     ];
     let name = Cow::from(percent_decode(name));
     let name = name.trim_ascii().to_ascii_lowercase();
-    SECRETS.contains(&name.as_slice())
+    NAMES.contains(&name.as_slice()) || PARTS.iter().any(|part| memmem::find(&name, part).is_some())
 }
 
 /// Writes `bytes`, at most `left` of them; what is not plain ASCII, quotes and backslashes are escaped.
@@ -413,6 +416,10 @@ mod tests {
             ("/write?db=a;p=secret", "/write?db=***"),
             ("/write?db;p=secret", "/write?db;p=***"),
             ("/?auth_token=ey", "/?auth_token=***"),
+            (
+                "/?Client%5fSecret=s&apiKey=k",
+                "/?Client%5fSecret=***&apiKey=***",
+            ),
             ("/query?p=a=b&x=", "/query?p=***&x="),
             ("/query?", "/query?"),
             ("/query;p=secret?db=x", "/query;p=***?db=x"),

@@ -5,6 +5,9 @@ use std::io;
 
 use pingora::Error;
 
+use crate::dial::DialError;
+use crate::proxy::pool::pingora_dial::dial_error;
+
 /// Where an error came from and of which kind it is. Its context is left out, because that quotes headers and bodies.
 pub(in crate::proxy) struct ErrorKind<'a>(pub(in crate::proxy) &'a Error);
 
@@ -14,6 +17,9 @@ impl fmt::Display for ErrorKind<'_> {
         let source = error.esource().as_str();
         let source = if source.is_empty() { "Local" } else { source };
         write!(f, "{source} {}", error.etype().as_str())?;
+        if let Some(DialError::Handshake(reason)) = dial_error(error) {
+            return write!(f, ": {reason}");
+        }
         if let Some(cause) = error.root_cause().downcast_ref::<io::Error>() {
             write!(f, ": {}", cause.kind())?;
         }

@@ -34,7 +34,7 @@ use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState,
-    ServerStats, ServerStatus, Stats, TlsStats, Traffic,
+    ServerStats, ServerStatus, ServerTlsStats, Stats, TlsStats, Traffic,
 };
 
 /// For whatever must happen at once but for the machine.
@@ -45,6 +45,7 @@ pub(crate) fn server(name: &str, address: SocketAddr) -> PoolServer {
     PoolServer {
         name: name.into(),
         address: ServerAddress::Ip(address),
+        tls: None,
         weight: 1,
         backup: false,
         check: true,
@@ -143,6 +144,7 @@ pub(crate) fn plain(servers: Vec<PoolServer>) -> Config {
     Config {
         server: Server {
             data_dir: PathBuf::new(),
+            run_as: None,
             threads: 1,
             log_level: log::LevelFilter::Info,
             access_log: true,
@@ -207,6 +209,7 @@ pub(crate) fn replicated(servers: Vec<PoolServer>) -> Config {
         retry_max: Duration::from_secs(10),
         heal: Default::default(),
         compare: None,
+        rerun_continuous_queries: None,
     }];
     config.backends[0].replicated_by = Some(RelayId(0));
     config
@@ -236,6 +239,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             check_failures: Counter::default(),
             outages: Arc::default(),
             last_check: Arc::default(),
+            tls: ServerTlsStats::default(),
         })
     };
     let frontends = config.frontends.iter().map(|frontend| {

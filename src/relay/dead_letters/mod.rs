@@ -52,6 +52,8 @@
 //! | letters removed by hand | taken as settled at the next rescan |
 
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod header;
 mod id;
 mod pending;

@@ -230,6 +230,14 @@ fn write_new(path: &Path, pieces: impl Iterator<Item = Vec<Line>>) -> io::Result
 }
 
 /// The number in a file's name; nothing for files that are none of ours.
+/// What [`crate::fuzzing`] tries: a file that may be damaged anywhere.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let mut found = Found::default();
+    found.read(bytes);
+    found.read(&[line::MAGIC, bytes].concat());
+}
+
 fn number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(SUFFIX)?;
     (digits.len() == DIGITS)

@@ -13,6 +13,7 @@ use super::folder::LetterFolder;
 use super::header::{LetterHeader, shorten};
 use super::id::LetterId;
 use crate::relay::record::change::Change;
+use crate::relay::record::reason::without_secrets;
 use crate::relay::record::write::FieldTooLong;
 use crate::stats::units::Moment;
 
@@ -248,6 +249,15 @@ impl DeadLetters {
         self.shared.read().letters.len()
     }
 
+    /// How many there are of each replica, those included that are damaged.
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for id in self.shared.read().letters.keys() {
+            *counts.entry(id.replica.clone()).or_default() += 1;
+        }
+        counts
+    }
+
     /// Bytes of their files.
     pub fn bytes(&self) -> u64 {
         self.shared.read().bytes
@@ -314,7 +324,7 @@ impl Shared {
             sequence,
             time: Moment::new(time, time).to_string(),
             status,
-            reason: shorten(reason),
+            reason: shorten(without_secrets(&reason, &record)),
             statement: None,
             database: record.database().unwrap_or_default().to_owned(),
             retention_policy: String::new(),

@@ -2,6 +2,7 @@
 //! client, and what a statement [touches](touched) and [removes](removal).
 
 pub mod change;
+pub mod reason;
 pub(in crate::relay) mod removal;
 #[cfg(test)]
 pub(in crate::relay) mod samples;

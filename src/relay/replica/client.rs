@@ -1,6 +1,6 @@
 //! The HTTP client of one replica: connections kept between requests, one deadline around a whole exchange.
 //!
-//! Connections are Pingora's; the request is written as it is and its answer is read by [`response`], which
+//! Connections are made by the server's [`Dialer`]; the request is written as it is and its answer is read by [`response`], which
 //! says why. One call sends a request once: whether it is sent again is for the caller to say, who counts. A statement must not go out twice, and may take minutes: it has a connection of its own, and no deadline as
 //! long as that lives (rule S3).
 //!
@@ -15,19 +15,14 @@
 //! refusal again. What says that something was done must be whole.
 
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use parking_lot::{Mutex, MutexGuard};
-use pingora::connectors::TransportConnector;
-use pingora::protocols::{Stream, TcpKeepalive};
-use pingora::upstreams::peer::HttpPeer;
-use pingora::{ErrorType, OrErr};
-use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use socket2::TcpKeepalive;
+use tokio::io::AsyncWriteExt;
 
+use crate::dial::{Call, Connection, DialError, Dialer, SocketOptions};
 use crate::http_response::ResponseError;
 use crate::relay::replica::answer::{
     MAX_KEPT, MAX_WHOLE_STATEMENT, Received, ReplicaAnswer, StatementBody, receive,
@@ -43,13 +38,13 @@ const MAX_IDLE: usize = 16;
 const IDLE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// How a dead peer is told from a slow one while a statement runs: asked after 30 s of silence, given up about a minute later.
-const STATEMENT_KEEPALIVE: TcpKeepalive = TcpKeepalive {
-    idle: Duration::from_secs(30),
-    interval: Duration::from_secs(10),
-    count: 6,
-    #[cfg(target_os = "linux")]
-    user_timeout: Duration::from_secs(90),
-};
+const STATEMENT_KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(6);
+
+/// The longest that nothing of a statement is acknowledged, or of the probes while it runs.
+const STATEMENT_SILENCE: Duration = Duration::from_secs(90);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -73,21 +68,21 @@ pub(in crate::relay) enum SendError {
 
 /// A client of one replica.
 pub(in crate::relay) struct ReplicaClient {
-    connector: TransportConnector,
+    dialer: Arc<Dialer>,
     idle: Mutex<Vec<Idle>>,
     timeout: Duration,
 }
 
 struct Idle {
-    stream: Stream,
+    connection: Connection,
     address: SocketAddr,
     since: Instant,
 }
 
 impl ReplicaClient {
-    pub(in crate::relay) fn new(timeout: Duration) -> ReplicaClient {
+    pub(in crate::relay) fn new(dialer: Arc<Dialer>, timeout: Duration) -> ReplicaClient {
         ReplicaClient {
-            connector: TransportConnector::new(None),
+            dialer,
             idle: Mutex::new(Vec::new()),
             timeout,
         }
@@ -96,6 +91,11 @@ impl ReplicaClient {
     /// The deadline of one exchange.
     pub(in crate::relay) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// What makes connections to it.
+    pub(in crate::relay) fn dialer(&self) -> &Arc<Dialer> {
+        &self.dialer
     }
 
     /// Sends one request and reads its answer.
@@ -129,16 +129,12 @@ impl ReplicaClient {
         request: Pieces,
         body: StatementBody,
     ) -> Result<ReplicaAnswer, SendError> {
-        let mut peer = self.peer(address);
-        peer.options.tcp_keepalive = Some(STATEMENT_KEEPALIVE);
-        let connected = self.connector.new_stream(&peer).await;
-        let mut stream = connected.map_err(|error| SendError::Connect {
-            address,
-            reason: reason(&error),
-        })?;
-        let sent = send(&mut stream, request).await;
+        let mut connection = self
+            .connect(address, Some(STATEMENT_KEEPALIVE), STATEMENT_SILENCE)
+            .await?;
+        let sent = send(&mut connection, request).await;
         let no_answer = |error| SendError::no_answer(address, &sent, error);
-        let (head, mut reader) = response::begin(&mut stream).await.map_err(no_answer)?;
+        let (head, mut reader) = response::begin(&mut connection).await.map_err(no_answer)?;
         let refuses = head.status >= 400;
         let mut received = Received::new();
         received.head = Some(head);
@@ -169,15 +165,22 @@ impl ReplicaClient {
         })
     }
 
-    /// The node as the connector wants it: its connections end with their requests.
-    fn peer(&self, address: SocketAddr) -> HttpPeer {
-        let longest = self.timeout;
-        let mut peer = HttpPeer::new(address, false, String::new());
-        peer.options.connection_timeout = Some(longest);
-        peer.options.upstream_tcp_sock_tweak_hook = Some(Arc::new(move |socket| {
-            drop_unsent(socket, longest).or_err(ErrorType::SocketError, "setting its options")
-        }));
-        peer
+    /// A new connection, which ends with its request. It is closed when nothing of what is sent is acknowledged for `silence`.
+    async fn connect(
+        &self,
+        address: SocketAddr,
+        keep_alive: Option<TcpKeepalive>,
+        silence: Duration,
+    ) -> Result<Connection, SendError> {
+        let call = Call {
+            socket: SocketOptions {
+                keep_alive,
+                drops_unsent_after: Some(silence),
+            },
+            ..Call::within(self.timeout)
+        };
+        let dialled = self.dialer.dial(address, call).await;
+        dialled.map_err(|error| SendError::not_connected(address, &error))
     }
 
     /// Forgets all idle connections: the replica went away, or is another one now.
@@ -191,30 +194,23 @@ impl ReplicaClient {
         request: Pieces,
         received: &mut Received,
     ) -> Result<(), SendError> {
-        if let Some(stream) = self.take_idle(address) {
-            return self.converse(stream, address, request, received).await;
-        }
-        let stream = self
-            .connector
-            .new_stream(&self.peer(address))
-            .await
-            .map_err(|error| SendError::Connect {
-                address,
-                reason: reason(&error),
-            })?;
-        self.converse(stream, address, request, received).await
+        let connection = match self.take_idle(address) {
+            Some(idle) => idle,
+            None => self.connect(address, None, self.timeout).await?,
+        };
+        self.converse(connection, address, request, received).await
     }
 
     async fn converse(
         &self,
-        mut stream: Stream,
+        mut connection: Connection,
         address: SocketAddr,
         request: Pieces,
         received: &mut Received,
     ) -> Result<(), SendError> {
-        let sent = send(&mut stream, request).await;
+        let sent = send(&mut connection, request).await;
         let no_answer = |error| SendError::no_answer(address, &sent, error);
-        let (head, mut reader) = response::begin(&mut stream).await.map_err(no_answer)?;
+        let (head, mut reader) = response::begin(&mut connection).await.map_err(no_answer)?;
         let refuses = head.status >= 400;
         received.head = Some(head);
         let body = receive(&mut reader, received, MAX_KEPT);
@@ -231,29 +227,30 @@ impl ReplicaClient {
             body.await.map_err(no_answer)?;
         }
         if reader.is_reusable() && sent.is_ok() {
-            self.keep(stream, address);
+            self.keep(connection, address);
         }
         Ok(())
     }
 
-    fn take_idle(&self, address: SocketAddr) -> Option<Stream> {
+    fn take_idle(&self, address: SocketAddr) -> Option<Connection> {
         let mut idle = self.idle();
         while let Some(mut candidate) = idle.pop() {
             if candidate.address == address
                 && candidate.since.elapsed() < IDLE_LIFETIME
-                && is_quiet(&mut candidate.stream)
+                && self.dialer.is_current(&candidate.connection)
+                && candidate.connection.is_quiet()
             {
-                return Some(candidate.stream);
+                return Some(candidate.connection);
             }
         }
         None
     }
 
-    fn keep(&self, stream: Stream, address: SocketAddr) {
+    fn keep(&self, connection: Connection, address: SocketAddr) {
         let mut idle = self.idle();
         if idle.len() < MAX_IDLE {
             idle.push(Idle {
-                stream,
+                connection,
                 address,
                 since: Instant::now(),
             });
@@ -265,21 +262,21 @@ impl ReplicaClient {
     }
 }
 
-/// From now on the system drops what this socket has not delivered when it is closed, also by the end of the process, and closes
-/// it when nothing of it is acknowledged for `longest`.
-fn drop_unsent(socket: &impl AsFd, longest: Duration) -> std::io::Result<()> {
-    let socket = SockRef::from(socket);
-    socket.set_linger(Some(Duration::ZERO))?;
-    socket.set_tcp_user_timeout(Some(longest))
-}
-
 /// A replica may refuse a large body before it has read it all (413, 401): then this fails, yet there is an answer.
-async fn send(stream: &mut Stream, mut request: Pieces) -> std::io::Result<()> {
-    stream.write_all_buf(&mut request).await?;
-    stream.flush().await
+async fn send(connection: &mut Connection, mut request: Pieces) -> std::io::Result<()> {
+    connection.write_all_buf(&mut request).await?;
+    connection.flush().await
 }
 
 impl SendError {
+    /// There is no connection.
+    pub(in crate::relay) fn not_connected(address: SocketAddr, error: &DialError) -> SendError {
+        SendError::Connect {
+            address,
+            reason: error.to_string(),
+        }
+    }
+
     /// There is no whole answer; if sending failed too, that is why.
     fn no_answer(
         address: SocketAddr,
@@ -301,29 +298,11 @@ impl SendError {
     }
 }
 
-/// Whether an idle connection is open and nothing came in: anything else belongs to no request. What is sent on one that the
-/// peer has closed already cannot be told from what was carried out.
-pub(crate) fn is_quiet(stream: &mut Stream) -> bool {
-    let mut byte = [0];
-    // Unconstrained, as a spent task budget would make a closed connection look open.
-    tokio::task::unconstrained(stream.read(&mut byte))
-        .now_or_never()
-        .is_none()
-}
-
-/// Pingora's error for a person: its kind and context, without its backtrace-like chain.
-fn reason(error: &pingora::Error) -> String {
-    let cause = error.root_cause();
-    match cause.downcast_ref::<std::io::Error>() {
-        Some(io) => io.to_string(),
-        None => error.etype().as_str().to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use socket2::{Domain, Socket, Type};
+    use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -338,15 +317,6 @@ mod tests {
         TcpListener::from_std(socket.into())
     }
 
-    #[test]
-    fn a_socket_is_told_to_drop_what_it_has_not_delivered() {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        drop_unsent(&socket, Duration::from_secs(7)).expect("options that the system has");
-        assert_eq!(socket.linger().ok(), Some(Some(Duration::ZERO)));
-        let longest = socket.tcp_user_timeout().expect("a time");
-        assert_eq!(longest, Some(Duration::from_secs(7)));
-    }
-
     #[tokio::test]
     async fn what_is_not_delivered_when_a_request_ends_is_delivered_never() {
         let node = standing_still().expect("a port");
@@ -354,7 +324,7 @@ mod tests {
         let body = Bytes::from(vec![b'x'; 256 * 1024]);
         let mut request = Pieces::default();
         request.push(body.clone());
-        let client = ReplicaClient::new(Duration::from_millis(300));
+        let client = ReplicaClient::new(Arc::default(), Duration::from_millis(300));
         let ended = client.exchange(address, request).await;
         assert!(matches!(ended, Err(SendError::Timeout { .. })), "{ended:?}");
         // Now it goes on, and reads what its system still gets.

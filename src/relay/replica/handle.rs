@@ -9,9 +9,10 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 
-use log::error;
+use log::{error, warn};
 use tokio::sync::watch;
 
+use crate::dial::ServerLink;
 use crate::journal::{Position, Sequence};
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
@@ -36,31 +37,38 @@ pub(in crate::relay) struct Replica {
     as_it_is: AtomicBool,
     /// Records that a person wants this replica to pass over.
     skips: watch::Sender<BTreeSet<Sequence>>,
+    /// Databases whose points are about to be changed past the journal, until its replicator has noted that.
+    changed_past: watch::Sender<BTreeSet<String>>,
     version: ArcSwapOption<HeaderValue>,
 }
 
 impl Replica {
     pub(in crate::relay) fn new(
         index: usize,
-        server: Arc<ServerHandle>,
+        link: ServerLink,
         timeout: Duration,
         stats: Arc<ReplicaStats>,
         relay_stats: Arc<RelayStats>,
         membership_file: Arc<MembershipFile>,
     ) -> Replica {
         let membership = membership_file.membership(&stats.name);
+        let ServerLink {
+            state: server,
+            dialer,
+        } = link;
         server.set_aside(membership != Membership::Following);
         Replica {
             membership: watch::Sender::new(membership),
             membership_file,
             index,
             server,
-            client: ReplicaClient::new(timeout),
+            client: ReplicaClient::new(dialer, timeout),
             stats,
             relay_stats,
             trusted_at: ArcSwapOption::empty(),
             as_it_is: AtomicBool::new(false),
             skips: watch::Sender::default(),
+            changed_past: watch::Sender::default(),
             version: ArcSwapOption::empty(),
         }
     }
@@ -126,6 +134,11 @@ impl Replica {
     /// The same, and each change of it.
     pub(in crate::relay) fn watch_skips(&self) -> watch::Receiver<BTreeSet<Sequence>> {
         self.skips.subscribe()
+    }
+
+    /// Databases whose points are about to be changed past the journal, until its replicator has noted that, or nobody waits for it.
+    pub(in crate::relay) fn changed_past(&self) -> &watch::Sender<BTreeSet<String>> {
+        &self.changed_past
     }
 
     /// Whether it follows the journal.
@@ -258,11 +271,22 @@ impl Replica {
         self.version.load().as_deref().cloned()
     }
 
+    /// Remembers the version that an answer names, and says so in the log if the relay's nodes have come to differ in it.
     pub(in crate::relay) fn learn_version(&self, answer: &ReplicaAnswer) {
-        if let Some(version) = &answer.version
-            && self.version.load().as_deref() != Some(version)
-        {
-            self.version.store(Some(Arc::new(version.clone())));
+        let Some(version) = &answer.version else {
+            return;
+        };
+        if self.version.load().as_deref() == Some(version) {
+            return;
+        }
+        self.version.store(Some(Arc::new(version.clone())));
+        let text = String::from_utf8_lossy(version.as_bytes()).into_owned();
+        self.stats.version.store(Some(Arc::new(text)));
+        if let Some(releases) = self.relay_stats.differing_releases() {
+            warn!(
+                "the nodes of relay {} run different releases of InfluxDB: {releases}",
+                self.relay_stats.name
+            );
         }
     }
 

@@ -110,8 +110,9 @@ impl Handshake {
     async fn ask(&mut self) -> Result<Welcome, Unwelcome> {
         let was_never_interrupted = self.liveness.is_some() && self.replica.is_trusted();
         if self.liveness.is_none() && self.may_open {
-            let timeout = self.replica.client.timeout();
-            self.liveness = Some(Liveness::open(self.address, timeout).await?);
+            let client = &self.replica.client;
+            let opened = Liveness::open(client.dialer(), self.address, client.timeout()).await?;
+            self.liveness = Some(opened);
         }
         let asked = self.asked();
         let ping = asked.ask(get_request("/ping", self.address)).await?;

@@ -21,10 +21,11 @@
 //! lane is [sent again](reread) from that request on: what landed late is written over, in order. Other lanes go on meanwhile.
 //!
 //! **[Statements](statements)** are [barriers](barrier) for the lanes that they touch: what is behind one in these waits for its verdict, and
-//! nothing of them goes back past it. One waits until nothing from before it is in doubt. What reads may lean on is shown in the [view](freshness) of the replica.
+//! nothing of them goes back past it, and nothing at all past what a mend [changes](changed_past). One waits until nothing from before it is in doubt. What reads may lean on is shown in the [view](freshness) of the replica.
 
 mod attempts;
 mod barrier;
+mod changed_past;
 pub(in crate::relay) mod copied;
 pub(in crate::relay) mod cursor_metadata;
 mod distance;
@@ -369,6 +370,7 @@ impl Replicator {
     ) {
         let mut server_changed = self.replica.watch_server();
         let mut skips = self.replica.watch_skips();
+        let mut changed_past = self.replica.changed_past().subscribe();
         let mut turns_changed = self.turns.watch();
         self.publish().await;
         while !*stop.borrow_and_update() && self.replica.follows() {
@@ -378,6 +380,7 @@ impl Replicator {
             let more = self.read_again().await;
             self.read_ahead().await;
             self.set_aside_due().await;
+            self.note_changed_past().await;
             let wake = [
                 more,
                 self.start_requests(),
@@ -401,6 +404,8 @@ impl Replicator {
                 _ = server_changed.changed() => self.server_changed(),
                 // The sender is the replica's, which this holds.
                 _ = skips.changed() => self.take_skips(),
+                // The sender is the replica's, which this holds.
+                _ = changed_past.changed() => {}
                 // The sender is the turns', which this holds.
                 _ = turns_changed.changed() => {}
                 _ = place.changed() => {}

@@ -164,7 +164,7 @@ impl Replicator {
     }
 
     /// Makes this place the one that a restart begins at, on disk.
-    async fn save_at(&mut self, now: Instant, place: Position) -> Result<(), String> {
+    pub(super) async fn save_at(&mut self, now: Instant, place: Position) -> Result<(), String> {
         let last_accepted = &mut self.last_accepted;
         self.rewind
             .begin_at(now, place, || last_accepted.identity_point(place.sequence));

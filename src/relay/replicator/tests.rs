@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::given_up::Want;
 use super::*;
 use crate::config::model::{Ack, OnUnavailable};
+use crate::dial::ServerLink;
 use crate::influx::Scanned;
 use crate::influx::influxql::Databases;
 use crate::journal::{DirectoryDisk, Observer, Options, Sequence};
@@ -43,6 +44,7 @@ fn stats(name: &str) -> Arc<ReplicaStats> {
     Arc::new(ReplicaStats {
         in_doubt: Gauge::default(),
         name: name.to_owned(),
+        version: ArcSwapOption::empty(),
         cursor: Gauge::default(),
         cursor_offset: Gauge::default(),
         oldest_pending: Gauge::default(),
@@ -101,7 +103,10 @@ fn fixture() -> Fixture {
     letters.set_follows("b", true);
     let replica = Replica::new(
         0,
-        Arc::new(ServerHandle::new("a", None, true)),
+        ServerLink {
+            state: Arc::new(ServerHandle::new("a", None, true)),
+            dialer: Arc::default(),
+        },
         TIMEOUT,
         Arc::clone(&relay_stats.replicas[0]),
         Arc::clone(&relay_stats),

@@ -5,7 +5,7 @@
 //! snapshot, so that no figure can be forgotten.
 //!
 //! - [`figure`](mod@figure): one figure; [`group`]: the figures of one kind of part.
-//! - `process`, `traffic`, `proxy`, `relay`, `udp`: the list.
+//! - `process`, `traffic`, `proxy`, `relay`, `work`, `udp`: the list.
 //! - [`page`]: the list as a page of the documentation.
 
 pub mod figure;
@@ -16,6 +16,7 @@ mod proxy;
 mod relay;
 mod traffic;
 mod udp;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +38,9 @@ pub fn groups() -> &'static [Box<dyn Group>] {
             Box::new(proxy::certificates()),
             Box::new(proxy::backends()),
             Box::new(proxy::servers()),
+            Box::new(proxy::own_certificates()),
             Box::new(relay::relays()),
+            Box::new(work::works()),
             Box::new(relay::replicas()),
             Box::new(relay::lanes()),
             Box::new(udp::listeners()),

@@ -23,6 +23,22 @@ macro_rules! handshake_failure {
     };
 }
 
+macro_rules! server_handshake_failure {
+    ($reason:ident) => {
+        Figure {
+            about: About {
+                path: concat!("tls.failures.", stringify!($reason)),
+                kind: Kind::Counter,
+                metric: "tls_failed_handshakes_total",
+                label: Some(("reason", stringify!($reason))),
+                unit: "handshakes",
+                description: "TLS handshakes with it that made no connection, by the reason.",
+            },
+            read: |server: &ServerView| server.tls.failures.$reason.reading(),
+        }
+    };
+}
+
 pub(super) fn frontends() -> Typed<FrontendView> {
     let mut figures: Vec<Figure<FrontendView>> = vec![
         text!("name", "Its name."),
@@ -154,10 +170,10 @@ pub(super) fn frontends() -> Typed<FrontendView> {
     }
 }
 
-pub(super) fn certificates() -> Typed<CertificateView> {
-    let figures: Vec<Figure<CertificateView>> = vec![
+fn certificate_figures() -> Vec<Figure<CertificateView>> {
+    vec![
         text!("file", "Its file."),
-        text!("names", "The names of servers that it is made out to."),
+        text!("names", "The names that it is made out to."),
         figure!(
             Moment,
             not_after,
@@ -169,7 +185,10 @@ pub(super) fn certificates() -> Typed<CertificateView> {
             "valid_for",
             "How many seconds it is valid still; nothing once it has expired."
         ),
-    ];
+    ]
+}
+
+pub(super) fn certificates() -> Typed<CertificateView> {
     Typed {
         part: Part {
             title: "Certificates of frontends",
@@ -184,7 +203,32 @@ pub(super) fn certificates() -> Typed<CertificateView> {
             });
             each.collect()
         },
-        figures,
+        figures: certificate_figures(),
+    }
+}
+
+/// What servers are shown that ask for a certificate.
+pub(super) fn own_certificates() -> Typed<CertificateView> {
+    Typed {
+        part: Part {
+            title: "Certificates for servers",
+            path: "backends[].servers[].tls.certificates[].",
+            prefix: "haflux_server_certificate_",
+            labels: &["backend", "server", "certificate"],
+        },
+        each: |snapshot| {
+            let mut each = Vec::new();
+            for backend in &snapshot.backends {
+                for server in &backend.servers {
+                    for one in &server.tls.certificates {
+                        let place = [&backend.name, &server.name, &one.file];
+                        each.push((place.map(String::clone).to_vec(), one));
+                    }
+                }
+            }
+            each
+        },
+        figures: certificate_figures(),
     }
 }
 
@@ -441,6 +485,37 @@ pub(super) fn servers() -> Typed<ServerView> {
             "seconds",
             "How long it was down."
         ),
+        figure!(
+            Gauge,
+            tls.is_spoken,
+            "tls",
+            "1 or 0",
+            "Whether new connections to it are inside TLS (in JSON true or false)."
+        ),
+        figure!(
+            Counter,
+            tls.handshakes,
+            "tls_handshakes_total",
+            "handshakes",
+            "TLS handshakes with it that made a connection."
+        ),
+        figure!(
+            Counter,
+            tls.resumed,
+            "tls_resumed_handshakes_total",
+            "handshakes",
+            "Of those, handshakes that went on with an earlier session."
+        ),
+        server_handshake_failure!(unknown_authority),
+        server_handshake_failure!(expired),
+        server_handshake_failure!(wrong_name),
+        server_handshake_failure!(bad_certificate),
+        server_handshake_failure!(plain),
+        server_handshake_failure!(incompatible),
+        server_handshake_failure!(turned_down),
+        server_handshake_failure!(malformed),
+        server_handshake_failure!(left),
+        server_handshake_failure!(slow),
     ];
     figures.extend(own);
     Typed {

@@ -406,6 +406,20 @@ pub(super) fn relays() -> Typed<RelayView> {
             "differences",
             "How many differences it found."
         ),
+        figure!(
+            Counter,
+            missed_runs.done,
+            "missed_runs_done_total",
+            "runs",
+            "Runs of continuous queries that a node missed and that were made up for (`rerun_continuous_queries`)."
+        ),
+        figure!(
+            Counter,
+            missed_runs.failed,
+            "missed_runs_failed_total",
+            "runs",
+            "Such runs that the node refused."
+        ),
     ];
     figures.extend(own);
     Typed {
@@ -436,6 +450,17 @@ const REPLICA_STATES: &[Status] = &[
 pub(super) fn replicas() -> Typed<ReplicaView> {
     let figures: Vec<Figure<ReplicaView>> = vec![
         text!("name", "The name of its server."),
+        figure_by!(
+            Info,
+            "version",
+            "info",
+            "",
+            "The release of InfluxDB that it named last, as the label `version`; nothing before its first answer.",
+            |replica: &ReplicaView| match &replica.version {
+                Some(version) => Reading::Info(version.clone()),
+                None => Reading::Nothing,
+            }
+        ),
         figure_by!(
             State,
             "status",

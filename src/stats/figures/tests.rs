@@ -114,6 +114,10 @@ fn prometheus_gets_every_figure_with_a_name() {
         "haflux_relay_acknowledgement_duration_seconds_bucket{relay=\"influx_relay\",le=\"0.005\"} 1",
         "haflux_relay_acknowledgement_duration_seconds_bucket{relay=\"influx_relay\",le=\"+Inf\"} 2",
         "haflux_start_time_seconds 1767131816.25",
+        "haflux_heal_running{relay=\"influx_relay\",work=\"rebuild\"} 1",
+        "haflux_heal_slices_done{relay=\"influx_relay\",work=\"rebuild\"} 1",
+        "haflux_heal_slices{relay=\"influx_relay\",work=\"rebuild\"} 4",
+        "haflux_heal_percent{relay=\"influx_relay\",work=\"rebuild\"} 25",
     ] {
         assert!(text.contains(line), "no {line} in:\n{text}");
     }

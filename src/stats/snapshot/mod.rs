@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::admin_state::AdminState;
 use super::counters::{ReplicaStatus, ServerStatus};
+use super::releases;
 use super::times::HistogramReading;
 use super::units::{Bytes, Count, Moment, Span};
+use super::work::WorkFigures;
 
 mod notices;
 mod problems;
@@ -280,7 +282,72 @@ impl HandshakeFailuresView {
     }
 }
 
-/// A certificate that clients are shown.
+/// TLS towards one server.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ServerTlsView {
+    /// Whether new connections to it are inside TLS.
+    pub is_spoken: bool,
+    /// Handshakes that made a connection.
+    pub handshakes: Count,
+    /// Of those, the ones that went on with an earlier session.
+    pub resumed: Count,
+    /// Those that made none, by the reason.
+    pub failures: ServerHandshakeFailuresView,
+    /// What it is shown if it asks for a certificate: one at most.
+    pub certificates: Vec<CertificateView>,
+}
+
+/// Handshakes with a server that made no connection, by the reason.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "`ServerHandshakeFailure` says what each of them is"
+)]
+pub struct ServerHandshakeFailuresView {
+    pub unknown_authority: Count,
+    pub expired: Count,
+    pub wrong_name: Count,
+    pub bad_certificate: Count,
+    pub plain: Count,
+    pub incompatible: Count,
+    pub turned_down: Count,
+    pub malformed: Count,
+    pub left: Count,
+    pub slow: Count,
+}
+
+impl ServerHandshakeFailuresView {
+    /// All of them.
+    pub fn all(&self) -> Count {
+        let Self {
+            unknown_authority,
+            expired,
+            wrong_name,
+            bad_certificate,
+            plain,
+            incompatible,
+            turned_down,
+            malformed,
+            left,
+            slow,
+        } = self;
+        let all = [
+            unknown_authority,
+            expired,
+            wrong_name,
+            bad_certificate,
+            plain,
+            incompatible,
+            turned_down,
+            malformed,
+            left,
+            slow,
+        ];
+        Count(all.iter().map(|count| count.0).sum())
+    }
+}
+
+/// A certificate that haflux shows.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CertificateView {
     /// Its file.
@@ -380,6 +447,16 @@ pub struct ServerView {
     pub downs: Count,
     /// How long it was down, in all.
     pub down_for: Span,
+    /// TLS towards it.
+    pub tls: ServerTlsView,
+}
+
+impl ServerView {
+    /// Its URL, without a path.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_spoken { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
 }
 
 /// The outcome of one health check.
@@ -490,6 +567,10 @@ pub struct RelayView {
     pub gate_waits: Count,
     /// Comparisons of its nodes.
     pub compared: ComparedView,
+    /// Runs of continuous queries that nodes missed.
+    pub missed_runs: MissedRunsView,
+    /// The comparison, mend or rebuild that was begun last; nothing since the start if none was.
+    pub work: Option<WorkView>,
     /// Its journal.
     pub journal: JournalView,
     /// In the order of the pool's servers.
@@ -497,11 +578,22 @@ pub struct RelayView {
 }
 
 impl RelayView {
+    /// The comparison, mend or rebuild that is under way.
+    pub fn work_under_way(&self) -> Option<&WorkView> {
+        self.work.as_ref().filter(|work| work.running)
+    }
+
     /// Whether its nodes differed when they were compared last.
     pub fn differs(&self) -> bool {
         self.compared
             .differences
             .is_some_and(|differences| !differences.is_zero())
+    }
+
+    /// Which node runs which release of InfluxDB; nothing if they do not differ.
+    pub fn differing_releases(&self) -> Option<String> {
+        let nodes = self.replicas.iter();
+        releases::differing(nodes.map(|node| (node.name.clone(), node.version.clone())))
     }
 }
 
@@ -514,6 +606,62 @@ pub struct ComparedView {
     pub last: Option<Moment>,
     /// How many differences it found.
     pub differences: Option<Count>,
+}
+
+/// Runs of continuous queries that nodes missed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MissedRunsView {
+    /// Those that were made up for.
+    pub done: Count,
+    /// Those that a node refused.
+    pub failed: Count,
+}
+
+/// A comparison, a mend or a rebuild of a relay's nodes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WorkView {
+    /// `compare`, `mend` or `rebuild`.
+    pub name: String,
+    /// It is under way.
+    pub running: bool,
+    /// When it began.
+    pub began: Moment,
+    /// What it is at, or was last, for a person.
+    pub step: String,
+    /// Slices that are done in this pass over the data.
+    pub slices_done: Count,
+    /// All of them, as far as they are known.
+    pub slices: Count,
+    /// How many of a hundred are done; nothing while none are known.
+    pub percent: Option<Count>,
+    /// Points that were copied or written, and rows that were read to compare.
+    pub points: Count,
+    /// The same a second: of the last ten seconds, or of the whole when it is over.
+    pub points_per_second: Count,
+    /// Bytes that were read from nodes.
+    pub bytes: Bytes,
+    /// The same a second.
+    pub bytes_per_second: Bytes,
+    /// How long this pass takes on at its pace; nothing while that cannot be told.
+    pub left: Option<Span>,
+    /// Differences that were found.
+    pub differences: Count,
+}
+
+impl WorkView {
+    /// How it stands, in one line.
+    pub fn line(&self) -> String {
+        let figures = WorkFigures {
+            slices: (self.slices_done.0, self.slices.0),
+            percent: self.percent.map(u64::from),
+            points: self.points.0,
+            points_per_second: self.points_per_second.0,
+            bytes: self.bytes.0,
+            bytes_per_second: self.bytes_per_second.0,
+            seconds_left: self.left.map(|left| left.0.as_secs()),
+        };
+        figures.line(&self.step)
+    }
 }
 
 /// The journal of a relay, as far as its disk is concerned.
@@ -536,6 +684,8 @@ pub struct JournalView {
 pub struct ReplicaView {
     /// The server's name.
     pub name: String,
+    /// The release of InfluxDB that it named last; nothing before its first answer.
+    pub version: Option<String>,
     /// Fresh, lagging or down.
     pub status: Status,
     /// Since when it is so.

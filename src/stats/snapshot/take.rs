@@ -12,7 +12,10 @@ use crate::stats::counters::{
     ServerStats, Stats, Traffic, UdpStats,
 };
 use crate::stats::times::{Average, Percentiles};
-use crate::stats::tls::{CertificateStats, HandshakeFailure, TlsStats};
+use crate::stats::tls::{
+    CertificateStats, HandshakeFailure, ServerHandshakeFailure, ServerTlsStats, TlsStats,
+};
+use crate::stats::work::{WorkFigures, WorkStats};
 
 /// The longest text of an error or a check that is shown, in characters; what follows is cut off with an ellipsis.
 const LONGEST_TEXT: usize = 400;
@@ -133,12 +136,7 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
 fn tls_view(stats: &TlsStats, now: SystemTime) -> TlsView {
     let failures = |failure| Count(stats.failures(failure));
     let certificates = stats.certificates.load();
-    let certificate = |one: &CertificateStats| CertificateView {
-        file: one.file.clone(),
-        names: one.names.clone(),
-        not_after: Moment::new(one.not_after, now),
-        valid_for: one.not_after.duration_since(now).ok().map(Span),
-    };
+    let certificate = |one| certificate_view(one, now);
     TlsView {
         handshakes: Count(stats.handshakes.get()),
         resumed: Count(stats.resumed.get()),
@@ -154,6 +152,20 @@ fn tls_view(stats: &TlsStats, now: SystemTime) -> TlsView {
             malformed: failures(HandshakeFailure::Malformed),
         },
         certificates: certificates.iter().map(certificate).collect(),
+    }
+}
+
+fn certificate_view(stats: &CertificateStats, now: SystemTime) -> CertificateView {
+    let CertificateStats {
+        file,
+        names,
+        not_after,
+    } = stats;
+    CertificateView {
+        file: file.clone(),
+        names: names.clone(),
+        not_after: Moment::new(*not_after, now),
+        valid_for: not_after.duration_since(now).ok().map(Span),
     }
 }
 
@@ -222,6 +234,7 @@ fn server(stats: &ServerStats, now: SystemTime) -> ServerView {
         check_failures,
         outages,
         last_check,
+        tls,
     } = stats;
     let state = state.load();
     let outages = outages.read();
@@ -251,6 +264,34 @@ fn server(stats: &ServerStats, now: SystemTime) -> ServerView {
         check_failures: Count(check_failures.get()),
         downs: Count(outages.count),
         down_for: Span(outages.time),
+        tls: server_tls_view(tls, now),
+    }
+}
+
+fn server_tls_view(stats: &ServerTlsStats, now: SystemTime) -> ServerTlsView {
+    use ServerHandshakeFailure as Failure;
+    let failures = |failure| Count(stats.failures(failure));
+    let certificate = stats.certificate.load();
+    ServerTlsView {
+        is_spoken: stats.is_spoken.load(Ordering::Relaxed),
+        handshakes: Count(stats.handshakes.get()),
+        resumed: Count(stats.resumed.get()),
+        failures: ServerHandshakeFailuresView {
+            unknown_authority: failures(Failure::UnknownAuthority),
+            expired: failures(Failure::Expired),
+            wrong_name: failures(Failure::WrongName),
+            bad_certificate: failures(Failure::BadCertificate),
+            plain: failures(Failure::Plain),
+            incompatible: failures(Failure::Incompatible),
+            turned_down: failures(Failure::TurnedDown),
+            malformed: failures(Failure::Malformed),
+            left: failures(Failure::Left),
+            slow: failures(Failure::Slow),
+        },
+        certificates: certificate
+            .iter()
+            .map(|one| certificate_view(one, now))
+            .collect(),
     }
 }
 
@@ -293,6 +334,8 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         answer_buffer,
         refusal_texts,
         compared,
+        missed_runs,
+        work,
         journal,
         replicas,
     } = stats;
@@ -357,6 +400,11 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
         refusal_texts: Bytes(refusal_texts.get()),
         refusal_texts_max: Bytes(refusal_texts.highest()),
         compared: compared_view(compared, now),
+        missed_runs: MissedRunsView {
+            done: Count(missed_runs.done.get()),
+            failed: Count(missed_runs.failed.get()),
+        },
+        work: work.load().as_deref().map(|work| work_view(work, now)),
         journal: journal_view(journal, now),
         replicas,
     }
@@ -370,6 +418,33 @@ fn compared_view(stats: &ComparedStats, now: SystemTime) -> ComparedView {
         running: running.get() > 0,
         last: last.map(|(at, _)| Moment::new(*at, now)),
         differences: last.map(|(_, differences)| Count(*differences)),
+    }
+}
+
+fn work_view(stats: &WorkStats, now: SystemTime) -> WorkView {
+    let WorkFigures {
+        slices: (slices_done, slices),
+        percent,
+        points,
+        points_per_second,
+        bytes,
+        bytes_per_second,
+        seconds_left,
+    } = stats.figures();
+    WorkView {
+        name: stats.name.to_owned(),
+        running: stats.ended().is_none(),
+        began: Moment::new(stats.began, now),
+        step: clip(&stats.step()),
+        slices_done: Count(slices_done),
+        slices: Count(slices),
+        percent: percent.map(Count),
+        points: Count(points),
+        points_per_second: Count(points_per_second),
+        bytes: Bytes(bytes),
+        bytes_per_second: Bytes(bytes_per_second),
+        left: seconds_left.map(|seconds| Span(Duration::from_secs(seconds))),
+        differences: Count(stats.differing()),
     }
 }
 
@@ -403,6 +478,7 @@ fn error_view((at, text): &(SystemTime, String), now: SystemTime) -> ErrorView {
 fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> ReplicaView {
     let ReplicaStats {
         name,
+        version,
         cursor,
         cursor_offset,
         oldest_pending,
@@ -428,6 +504,7 @@ fn replica(stats: &ReplicaStats, relay: &RelayStats, now: SystemTime) -> Replica
     let cursor_offset = cursor_offset.get();
     ReplicaView {
         name: name.clone(),
+        version: version.load().as_deref().map(|version| clip(version)),
         status: state.status.into(),
         since: Moment::new(state.since, now),
         in_doubt,

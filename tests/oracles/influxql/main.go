@@ -86,7 +86,7 @@ func class(s influxql.Statement) string {
 	return "change"
 }
 
-// collect finds every measurement and every field that names a database, wherever it is.
+// collect finds every measurement and every field that names a database, wherever it is; * stands for all databases.
 func collect(v reflect.Value, found map[string]bool) {
 	switch v.Kind() {
 	case reflect.Ptr, reflect.Interface:
@@ -106,6 +106,8 @@ func collect(v reflect.Value, found map[string]bool) {
 		for i := 0; i < v.NumField(); i++ {
 			if name := v.Type().Field(i).Name; name == "Database" {
 				found[v.Field(i).String()] = true
+			} else if name == "WildcardDatabase" && v.Field(i).Bool() {
+				found["*"] = true
 			} else if v.Type().Field(i).PkgPath == "" {
 				collect(v.Field(i), found)
 			}

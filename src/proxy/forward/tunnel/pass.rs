@@ -30,9 +30,9 @@ pub(super) enum Broken {
 
 /// A tunnel.
 #[derive(Debug)]
-pub(super) struct Tunnel {
+pub(super) struct Tunnel<Server> {
     client: Stream,
-    server: Stream,
+    server: Server,
     upwards: Way,
     downwards: Way,
     silence: Duration,
@@ -66,11 +66,11 @@ enum Fault {
     Sink(io::Error),
 }
 
-impl Tunnel {
+impl<Server: AsyncRead + AsyncWrite + Unpin> Tunnel<Server> {
     /// A tunnel between a client and a server, each with what has come from it already.
     pub(super) fn new(
         (client, sent): (Stream, BytesMut),
-        (server, received): (Stream, BytesMut),
+        (server, received): (Server, BytesMut),
         silence: Duration,
     ) -> Self {
         let busy = Instant::now();
@@ -158,8 +158,8 @@ impl Way {
     /// Ready when the source has ended and the sink was told.
     fn poll(
         &mut self,
-        source: &mut Stream,
-        sink: &mut Stream,
+        source: &mut (impl AsyncRead + Unpin),
+        sink: &mut (impl AsyncWrite + Unpin),
         context: &mut Context<'_>,
     ) -> Result<Poll<()>, Fault> {
         loop {
@@ -175,8 +175,8 @@ impl Way {
 
     fn poll_step(
         &mut self,
-        source: &mut Stream,
-        sink: &mut Stream,
+        source: &mut (impl AsyncRead + Unpin),
+        sink: &mut (impl AsyncWrite + Unpin),
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Fault>> {
         let mut sink = Pin::new(sink);
@@ -225,13 +225,13 @@ mod tests {
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-    fn tunnel(early: &[u8]) -> (DuplexStream, DuplexStream, Tunnel) {
+    fn tunnel(early: &[u8]) -> (DuplexStream, DuplexStream, Tunnel<DuplexStream>) {
         let (client, client_end) = duplex(64);
         let (server, server_end) = duplex(64);
         let silence = Duration::from_secs(60);
         let tunnel = Tunnel::new(
             (Box::new(client_end), BytesMut::new()),
-            (Box::new(server_end), BytesMut::from(early)),
+            (server_end, BytesMut::from(early)),
             silence,
         );
         (client, server, tunnel)

@@ -61,6 +61,7 @@ pub(in crate::relay) fn settings() -> model::Relay {
         retry_max: Duration::from_secs(10),
         heal: Default::default(),
         compare: None,
+        rerun_continuous_queries: None,
     }
 }
 

@@ -50,12 +50,18 @@ impl Bound {
     /// # Errors
     /// [`UdpBindError`] if the address is in use, or not one of this machine, or if there is no password.
     pub fn bind(settings: &model::Udp) -> Result<Bound, UdpBindError> {
-        let fail = |source| UdpBindError::Address {
+        Bound::over(settings, Bound::reserve(settings)?.into())
+    }
+
+    /// Binds a socket to the address, for [`Bound::over`].
+    ///
+    /// # Errors
+    /// [`UdpBindError`] if the address is in use, or not one of this machine.
+    pub fn reserve(settings: &model::Udp) -> Result<Socket, UdpBindError> {
+        open(settings).map_err(|source| UdpBindError::Address {
             address: settings.bind,
             source,
-        };
-        let socket = open(settings).map_err(fail)?;
-        Bound::over(settings, socket.into())
+        })
     }
 
     /// The same over a socket that is bound to the address already.

@@ -78,6 +78,7 @@ pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
         }
         found.letters(relay);
         found.differences(relay);
+        found.releases(relay);
         found.faults(relay);
     }
     for listener in &all.udp {
@@ -86,6 +87,7 @@ pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
     for backend in &all.backends {
         for server in &backend.servers {
             found.server(all, backend, server);
+            found.own_certificates(backend, server);
         }
     }
     found.problems.sort_by_key(|problem| problem.severity);

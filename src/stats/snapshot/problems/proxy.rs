@@ -1,36 +1,58 @@
 //! What is wrong with a backend or one of its servers.
 
 use super::{Found, Severity};
-use crate::stats::snapshot::{BackendView, FrontendView, ServerView, Snapshot, Status};
+use crate::stats::snapshot::{
+    BackendView, CertificateView, FrontendView, ServerView, Snapshot, Status,
+};
 use crate::stats::{AdminState, CERTIFICATE_ENDS_SOON};
 
 impl Found {
     /// Certificates that end soon, or have ended.
     pub(super) fn certificates(&mut self, frontend: &FrontendView) {
         for certificate in &frontend.tls.certificates {
-            let file = &certificate.file;
-            let (severity, what) = match certificate.valid_for {
-                Some(left) if left.0 >= CERTIFICATE_ENDS_SOON => continue,
-                Some(left) => (
-                    Severity::Warning,
-                    format!("The certificate in {file} expires in {left}"),
-                ),
-                None => (
-                    Severity::Error,
-                    format!("The certificate in {file} has expired"),
-                ),
-            };
-            self.say(
-                severity,
-                what,
+            self.certificate(
+                certificate,
                 format!(
                     "Frontend {} shows it, until {}: clients that verify it are turned away from then on.",
                     frontend.name, certificate.not_after
                 ),
-                "Put the new certificate in its place, and have haflux read it.",
-                vec!["haflux reload".to_owned()],
             );
         }
+    }
+
+    /// The same of what a server is shown.
+    pub(super) fn own_certificates(&mut self, backend: &BackendView, server: &ServerView) {
+        for certificate in &server.tls.certificates {
+            self.certificate(
+                certificate,
+                format!(
+                    "Server {}/{} is shown it, until {}: if it asks for a certificate, it turns haflux away from then on.",
+                    backend.name, server.name, certificate.not_after
+                ),
+            );
+        }
+    }
+
+    fn certificate(&mut self, certificate: &CertificateView, why: String) {
+        let file = &certificate.file;
+        let (severity, what) = match certificate.valid_for {
+            Some(left) if left.0 >= CERTIFICATE_ENDS_SOON => return,
+            Some(left) => (
+                Severity::Warning,
+                format!("The certificate in {file} expires in {left}"),
+            ),
+            None => (
+                Severity::Error,
+                format!("The certificate in {file} has expired"),
+            ),
+        };
+        self.say(
+            severity,
+            what,
+            why,
+            "Put the new certificate in its place, and have haflux read it.",
+            vec!["haflux reload".to_owned()],
+        );
     }
 
     pub(super) fn backend(&mut self, backend: &BackendView) {
@@ -80,7 +102,7 @@ impl Found {
                     true => "The other servers of its backend serve meanwhile. Bring it back.",
                     false => "Bring it back.",
                 },
-                vec![format!("curl -i http://{}/", server.address)],
+                vec![format!("curl -i {}/", server.url())],
             );
         }
     }

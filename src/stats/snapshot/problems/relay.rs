@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Found, Severity, counted, percent, text_of};
-use crate::stats::snapshot::{BackendView, RelayView, ReplicaView, Status};
+use crate::stats::snapshot::{BackendView, RelayView, ReplicaView, ServerView, Status};
 use crate::stats::units::Bytes;
 
 /// A replica that is behind for less than this is at work, and no problem.
@@ -89,9 +89,9 @@ impl Found {
         pool: Option<&BackendView>,
     ) {
         let name = &replica.name;
-        let address = pool
+        let url = pool
             .and_then(|pool| pool.servers.iter().find(|server| server.name == *name))
-            .map(|server| server.address.as_str());
+            .map(ServerView::url);
         let last = text_of(replica.last_error.as_ref());
         match replica.status {
             Status::Diverged => {
@@ -125,8 +125,7 @@ impl Found {
                         replica.since.age(), counted(replica.lag.records, "record"), replica.lag.bytes
                     ),
                     "Bring the node back with its data; it catches up by itself.",
-                    address
-                        .map(|address| format!("curl -i http://{address}/ping"))
+                    url.map(|url| format!("curl -i {url}/ping"))
                         .into_iter()
                         .chain([
                             format!("systemctl status influxdb   # on {name}"),
@@ -240,6 +239,19 @@ impl Found {
                     self.told(relay, "compare"),
                     self.told(relay, "mend --from NODE"),
                 ],
+            );
+        }
+    }
+
+    /// Nodes of different releases.
+    pub(super) fn releases(&mut self, relay: &RelayView) {
+        if let Some(releases) = relay.differing_releases() {
+            self.say(
+                Severity::Warning,
+                format!("The nodes of relay {} run different releases of InfluxDB", relay.name),
+                format!("{releases}. What only one of them knows (a statement, a limit, a setting), it carries out alone."),
+                "During an upgrade, nothing: go on with the next node. Otherwise bring all nodes to one release.",
+                Vec::new(),
             );
         }
     }

@@ -12,10 +12,11 @@ use crate::durable_file;
 /// The file's name.
 const NAME: &str = "compared";
 
-/// When the last comparison of all nodes ended, and how many differences it found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kept {
+/// When the last comparison of all nodes ended, which nodes these were, and how many differences it found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LastComparison {
     pub(super) at: SystemTime,
+    pub(super) nodes: Vec<String>,
     pub(super) differences: u64,
 }
 
@@ -24,12 +25,22 @@ pub(super) struct Kept {
 struct Document {
     /// Milliseconds since 1970.
     at: u64,
+    #[serde(default)]
+    nodes: Vec<String>,
     differences: u64,
 }
 
-impl Kept {
-    /// What is kept in a relay's folder; nothing if there is none that can be read.
-    pub(super) fn read(folder: &Path) -> Option<Kept> {
+impl LastComparison {
+    /// The one of just these nodes that is kept in a relay's folder; nothing if there is none, or none that can be read.
+    pub(super) fn of(folder: &Path, nodes: &[String]) -> Option<LastComparison> {
+        let mut last = LastComparison::read(folder)?;
+        let mut nodes = nodes.to_vec();
+        nodes.sort();
+        last.nodes.sort();
+        (last.nodes == nodes).then_some(last)
+    }
+
+    fn read(folder: &Path) -> Option<LastComparison> {
         let path = folder.join(NAME);
         let text = match std::fs::read(&path) {
             Ok(text) => text,
@@ -42,18 +53,20 @@ impl Kept {
         let document: Document = serde_json::from_slice(&text)
             .inspect_err(|error| warn!("{}: {error}", path.display()))
             .ok()?;
-        Some(Kept {
+        Some(LastComparison {
             at: UNIX_EPOCH.checked_add(Duration::from_millis(document.at))?,
+            nodes: document.nodes,
             differences: document.differences,
         })
     }
 
     /// Keeps it in a relay's folder.
-    pub(super) fn write(self, folder: &Path) {
+    pub(super) fn write(&self, folder: &Path) {
         let path = folder.join(NAME);
         let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let document = Document {
             at: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+            nodes: self.nodes.clone(),
             differences: self.differences,
         };
         let written = serde_json::to_vec(&document)
@@ -73,14 +86,22 @@ mod tests {
     #[test]
     fn a_result_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(Kept::read(folder.path()), None);
-        let kept = Kept {
+        assert_eq!(LastComparison::read(folder.path()), None);
+        let kept = LastComparison {
             at: UNIX_EPOCH + Duration::from_millis(1_234_567),
+            nodes: vec!["one".to_owned(), "two".to_owned()],
             differences: 3,
         };
         kept.write(folder.path());
-        assert_eq!(Kept::read(folder.path()), Some(kept));
+        let of = |nodes: &[&str]| {
+            let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+            LastComparison::of(folder.path(), &nodes)
+        };
+        assert_eq!(of(&["two", "one"]), Some(kept));
+        // What is known of three nodes says nothing of two of them.
+        assert_eq!(of(&["one"]), None);
+        assert_eq!(of(&["one", "two", "three"]), None);
         std::fs::write(folder.path().join(NAME), "{").unwrap();
-        assert_eq!(Kept::read(folder.path()), None);
+        assert_eq!(LastComparison::read(folder.path()), None);
     }
 }

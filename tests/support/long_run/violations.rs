@@ -5,17 +5,27 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::book::Violation;
+use super::events::{self, Events};
 use super::model::Wrong;
-use super::support::http::Answer;
-use super::support::lock;
-use super::support::long_run::events::{self, Events};
+use crate::support::http::Answer;
+use crate::support::lock;
 
 /// Violations of a kind that are told in words; the others are counted.
 const TOLD: u64 = 3;
 
 /// How long before a violation what happened is told with it.
 const BEFORE: Duration = Duration::from_secs(6);
+
+/// Something wrong that a read showed.
+pub struct Violation {
+    /// What it showed wrong.
+    pub thing: String,
+    pub wrong: Wrong,
+    pub begun: Duration,
+    pub ended: Duration,
+    /// What led to it, each line beginning with its moment.
+    pub history: Vec<String>,
+}
 
 /// All that was found.
 pub struct Violations<'a> {
@@ -49,8 +59,7 @@ impl<'a> Violations<'a> {
     pub fn read(&self, what: &str, violations: Vec<Violation>) {
         for violation in violations {
             let Violation {
-                owner,
-                key,
+                thing,
                 wrong,
                 begun,
                 ended,
@@ -59,10 +68,7 @@ impl<'a> Violations<'a> {
             self.add(&format!("{what}: {wrong:?}"), || {
                 history.extend(self.events.between(begun.saturating_sub(BEFORE), ended));
                 events::sort_by_moment(&mut history);
-                format!(
-                    "{what}, {wrong:?}: {key:?} of owner {owner}\n{}",
-                    history.join("\n")
-                )
+                format!("{what}, {wrong:?}: {thing}\n{}", history.join("\n"))
             });
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
 
-use super::support::lock;
+use crate::support::lock;
 
 /// So many different answers that nobody expected are told.
 const TOLD: usize = 40;

@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use super::support::long_run::events;
+use super::events;
 
 /// What a thing holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

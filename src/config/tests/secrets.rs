@@ -1,0 +1,201 @@
+//! Secrets that come from files, and who else can read them.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::with;
+use crate::config::{Config, Loaded};
+
+const SECRET: &str = "s3cr3t";
+
+/// A file with that text and mode.
+fn file(path: &Path, text: impl AsRef<[u8]>, mode: u32) -> String {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    path.display().to_string()
+}
+
+/// Loads a configuration whose frontend has these `keys`; it is readable for everybody if `is_public`.
+fn load(folder: &Path, keys: &str, is_public: bool) -> Result<Loaded, String> {
+    let configuration = folder.join("haflux.toml");
+    let data_dir = folder.join("data").display().to_string();
+    let text = format!(
+        "[server]\ndata_dir = {data_dir:?}\n{}",
+        with(keys, "", "", "")
+    );
+    file(&configuration, text, if is_public { 0o644 } else { 0o640 });
+    Config::load(&configuration).map_err(|errors| errors.to_string())
+}
+
+#[test]
+fn a_secret_comes_from_a_file_and_is_shown_to_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let user = file(
+        &folder.path().join("user"),
+        format!("admin:{SECRET}\n"),
+        0o600,
+    );
+    let token = file(&folder.path().join("token"), format!("{SECRET}\r\n"), 0o600);
+    let keys = format!(
+        "stats_uri = \"/s\"\nstats_auth = \"${{file:{user}}}\"\n\
+         http_request = [{{ set_header = {{ Authorization = \"Token ${{file:{token}}}\" }} }}]"
+    );
+    let loaded = load(folder.path(), &keys, true).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let front = &loaded.config.frontends[0];
+    // Base64 of admin:s3cr3t.
+    assert!(front.stats_auth[0].is_meant_by(b"Basic YWRtaW46czNjcjN0"));
+    assert!(!format!("{:?}", loaded.config).contains(SECRET));
+}
+
+#[test]
+fn what_a_file_holds_is_taken_by_no_key_that_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    for (held, keys) in [
+        ("/s3cr3t", "stats_uri = \"FILE\""),
+        ("10", "maxconn = \"FILE\""),
+        ("true", "forwarded_for = \"FILE\""),
+        ("10s", "timeout = { client = \"FILE\" }"),
+        ("64KiB", "max_header_size = \"FILE\""),
+        ("10.0.0.0/8", "allow = \"FILE\""),
+        (
+            "x-forwarded-for",
+            "trust_forwarded = \"::1\"\nforwarded_header = \"FILE\"",
+        ),
+        (
+            "s3cr3t",
+            "use_backend = [{ backend = \"pool\", if = { path_reg = \"FILE\" } }]",
+        ),
+        (
+            "s3cr3t",
+            "use_backend = [{ backend = \"FILE\", if = { path = \"/\" } }]",
+        ),
+        ("s3cr3t", "rules = { users = \"FILE\", read_only = true }"),
+        ("select", "rules = { statements = \"FILE\" }"),
+        (
+            "/s3cr3t",
+            "tls = { certificate = \"/x\", certificates = [\"FILE\"] }",
+        ),
+        (
+            "/s3cr3t",
+            "http_request = [{ redirect = { prefix = \"FILE\" } }]",
+        ),
+    ] {
+        let path = file(&folder.path().join("held"), held, 0o600);
+        let keys = keys.replace("FILE", &format!("${{file:{path}}}"));
+        let said = load(folder.path(), &keys, false).unwrap_err();
+        assert!(
+            said.contains("what a file holds is a secret, and this value is shown"),
+            "{keys}: {said}"
+        );
+        assert!(!said.contains(SECRET), "{said}");
+    }
+}
+
+#[test]
+fn a_file_without_a_secret_is_an_error_that_shows_nothing_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = folder.path().join("held");
+    let path = held.display().to_string();
+    for (text, said) in [
+        (
+            Vec::new(),
+            "must hold one line of text, of 1 to 65536 bytes",
+        ),
+        (b"s3cr3t\ns3cr3t".to_vec(), "must hold one line of text"),
+        (b"s3cr3t\xff".to_vec(), "must hold one line of text"),
+        (b"s3cr3t".repeat(20_000), "must hold one line of text"),
+        (b"s3cr3t".to_vec(), "stats_auth: expected \"user:password\""),
+    ] {
+        file(&held, text, 0o600);
+        let keys = format!("stats_uri = \"/s\"\nstats_auth = \"${{file:{path}}}\"");
+        let errors = load(folder.path(), &keys, false).unwrap_err();
+        assert!(
+            errors.contains(said) && !errors.contains(SECRET),
+            "{errors}"
+        );
+    }
+    let header = "http_request = [{ set_header = { Authorization = \"VALUE\" } }]";
+    for (value, said) in [
+        (
+            "${file:held}",
+            "expected an absolute path behind \"file:\", found \"held\"",
+        ),
+        (
+            "${file:/nowhere/held}",
+            "set_header.Authorization: the file /nowhere/held cannot be read: No such file",
+        ),
+        (
+            "${file:/dev/zero}",
+            "the file /dev/zero cannot be read: it is no file",
+        ),
+        (
+            "${credential:influx}",
+            "there is no credential \"influx\", because CREDENTIALS_DIRECTORY is not set",
+        ),
+        (
+            "${credential:../held}",
+            "expected the name of a credential behind \"credential:\", found \"../held\"",
+        ),
+        ("s3cr3t\\u0001", "expected a value that a header can hold"),
+    ] {
+        let errors = load(folder.path(), &header.replace("VALUE", value), false).unwrap_err();
+        assert!(
+            errors.contains(said) && !errors.contains(SECRET),
+            "{errors}"
+        );
+    }
+}
+
+#[test]
+fn credentials_are_looked_for_where_the_service_manager_puts_them() {
+    let folder = tempfile::tempdir().unwrap();
+    file(
+        &folder.path().join("page"),
+        format!("admin:{SECRET}"),
+        0o600,
+    );
+    let place = folder.path().display().to_string();
+    let variable = |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| place.clone());
+    let keys = "stats_uri = \"/s\"\nstats_auth = [\"guest:x\", \"${credential:page}\"]";
+    let text = with(keys, "", "", "");
+    let loaded = Config::parse(&text, crate::config::Format::Toml, "x.toml", &variable).unwrap();
+    let [_, admin] = &loaded.config.frontends[0].stats_auth[..] else {
+        panic!("two users");
+    };
+    assert!(admin.is_meant_by(b"Basic YWRtaW46czNjcjN0"));
+}
+
+#[test]
+fn files_with_secrets_that_everybody_can_read_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let warnings = |keys: &str, is_public| {
+        let loaded = load(folder.path(), keys, is_public).unwrap();
+        let each = loaded.warnings.iter().map(ToString::to_string);
+        each.collect::<Vec<_>>().join("\n")
+    };
+    let literal = "stats_uri = \"/s\"\nstats_auth = \"admin:s3cr3t\"";
+    let header = "http_request = [{ set_header = { X-Api-Key = \"s3cr3t\" } }]";
+    let configuration = folder.path().join("haflux.toml").display().to_string();
+    let said = format!(
+        "{configuration}: {configuration} holds a secret, and everybody on this machine can read it: \"chmod o-rwx {configuration}\""
+    );
+    assert_eq!(warnings(literal, true), said);
+    assert_eq!(warnings(header, true), said);
+    assert_eq!(warnings(literal, false), "");
+    assert_eq!(
+        warnings(
+            "http_request = [{ set_header = { X-Frame-Options = \"DENY\" } }]",
+            true
+        ),
+        ""
+    );
+    let path = file(&folder.path().join("user"), "admin:s3cr3t", 0o644);
+    let from_file = format!("stats_uri = \"/s\"\nstats_auth = \"${{file:{path}}}\"");
+    let said = format!("{path} holds a secret, and everybody on this machine can read it");
+    assert!(warnings(&from_file, true).contains(&said));
+    file(&folder.path().join("user"), "admin:s3cr3t", 0o602);
+    let said = format!("everybody on this machine can write {path}");
+    assert!(warnings(&from_file, true).contains(&said));
+}

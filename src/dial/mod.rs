@@ -1,0 +1,179 @@
+//! Connections to servers: the one place where they are made.
+//!
+//! Reads, replicators, checks, the judging of credentials and haflux's own questions to nodes all dial through the [`Dialer`] of a server,
+//! which knows whether TLS is spoken to it and by what. A reload gives the dialer something else to speak; connections that were made
+//! before stay as they are, and are not taken for another request ([`Dialer::is_current`]). A server keeps its dialer over reloads.
+//!
+//! A dial has one deadline: for the TCP connection, for what it begins with, and for the handshake.
+
+mod connection;
+mod error;
+mod socket;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use rustls::HandshakeKind;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::stats::{CertificateStats, ServerHandle, ServerTlsStats};
+use crate::tls::{Connector, HandshakeError};
+
+pub(crate) use connection::Connection;
+pub use error::DialError;
+pub(crate) use socket::SocketOptions;
+
+/// A server for whoever sends to it: where it is and how it does, and what makes connections to it.
+#[derive(Debug, Clone)]
+pub struct ServerLink {
+    /// Where it is, and how it does.
+    pub state: Arc<ServerHandle>,
+    /// What makes connections to it.
+    pub dialer: Arc<Dialer>,
+}
+
+/// Makes connections to one server. The default one speaks no TLS.
+#[derive(Debug, Default)]
+pub struct Dialer {
+    connector: ArcSwapOption<Connector>,
+    stats: ServerTlsStats,
+}
+
+/// A connection that is to be made.
+#[derive(Debug)]
+pub(crate) struct Call<'call> {
+    /// The longest that all of it may take.
+    pub(crate) longest: Duration,
+    /// What is sent before anything else, a handshake included.
+    pub(crate) beginning: &'call [u8],
+    pub(crate) socket: SocketOptions,
+}
+
+impl Call<'_> {
+    /// One that may take so long, and begins with nothing.
+    pub(crate) fn within(longest: Duration) -> Self {
+        Self {
+            longest,
+            beginning: b"",
+            socket: SocketOptions::default(),
+        }
+    }
+}
+
+impl Dialer {
+    /// One that counts here, and speaks no TLS until it is told to.
+    pub fn new(stats: ServerTlsStats) -> Self {
+        Self {
+            connector: ArcSwapOption::empty(),
+            stats,
+        }
+    }
+
+    /// From now on connections are inside TLS as `connector` says; plain without one. One that is the same as before changes nothing, so
+    /// that its sessions are not forgotten.
+    pub fn speak(&self, connector: Option<Arc<Connector>>) {
+        let before = self.connector.load();
+        let is_same = match (before.as_deref(), connector.as_deref()) {
+            (Some(before), Some(after)) => before.is_same(after),
+            (None, None) => true,
+            _ => false,
+        };
+        if is_same {
+            return;
+        }
+        let certificate = connector.as_ref().and_then(|one| one.certificate());
+        let shown = certificate.map(|certificate| CertificateStats {
+            file: certificate.file().display().to_string(),
+            names: certificate.names().to_vec(),
+            not_after: certificate.not_after(),
+        });
+        self.stats.certificate.store(shown.map(Arc::new));
+        let is_spoken = connector.is_some();
+        self.stats.is_spoken.store(is_spoken, Ordering::Relaxed);
+        self.connector.store(connector);
+    }
+
+    /// What handshakes are made with now, if TLS is spoken.
+    pub fn connector(&self) -> Option<Arc<Connector>> {
+        self.connector.load_full()
+    }
+
+    /// Whether connections are inside TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.connector.load().is_some()
+    }
+
+    /// Whether `connection` was made as new ones are made now.
+    pub(crate) fn is_current(&self, connection: &Connection) -> bool {
+        let now = self.connector.load();
+        match (now.as_ref(), connection.connector()) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Makes a connection to `address`.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none. Of a request nothing was sent.
+    pub(crate) async fn dial(
+        &self,
+        address: SocketAddr,
+        call: Call<'_>,
+    ) -> Result<Connection, DialError> {
+        let Call {
+            longest,
+            beginning,
+            socket,
+        } = call;
+        let deadline = Instant::now() + longest;
+        let connecting = async {
+            let mut stream = socket.open(address)?.connect(address).await?;
+            stream.set_nodelay(true)?;
+            stream.write_all(beginning).await?;
+            Ok(stream)
+        };
+        let stream = match timeout_at(deadline, connecting).await {
+            Ok(connected) => connected.map_err(DialError::Tcp)?,
+            Err(_) => return Err(DialError::Slow(longest)),
+        };
+        let Some(connector) = self.connector.load_full() else {
+            return Ok(Connection::plain(stream));
+        };
+        let shaken = match timeout_at(deadline, shake_hands(stream, &connector)).await {
+            Ok(shaken) => shaken,
+            Err(_) => Err(HandshakeError::Slow(longest)),
+        };
+        match shaken {
+            Ok(stream) => {
+                self.stats.handshakes.increment();
+                if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+                    self.stats.resumed.increment();
+                }
+                Ok(Connection::secure(stream, connector))
+            }
+            Err(error) => {
+                self.stats.count_failure(error.failure());
+                Err(DialError::Handshake(error))
+            }
+        }
+    }
+}
+
+async fn shake_hands(
+    stream: TcpStream,
+    connector: &Connector,
+) -> Result<TlsStream<TcpStream>, HandshakeError> {
+    let shaking = TlsConnector::from(Arc::clone(connector.config()));
+    let shaken = shaking.connect(connector.name().clone(), stream).await;
+    shaken.map_err(HandshakeError::of)
+}

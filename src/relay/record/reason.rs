@@ -1,0 +1,61 @@
+//! What a node says about a record, without what the record must not show.
+//!
+//! InfluxDB quotes pieces of what it refuses. Texts are kept and shown to people, so passwords are taken out before.
+
+use super::change::Change;
+use crate::influx::Credentials;
+
+/// Stands for what is taken out; also where a statement is shown.
+const HIDDEN: &str = "[REDACTED]";
+
+/// A refusal that begins so quotes a word of the statement, whatever it is.
+const QUOTES_A_WORD: &str = "error parsing query";
+
+/// The text without the record's credentials. Of a statement with a password no text is left that quotes anything.
+pub fn without_secrets(text: &str, record: &Change) -> String {
+    let credentials = match record {
+        Change::Write(write) => &write.destination.credentials,
+        Change::Statement(statement) => {
+            let quotes = text.contains(['\'', '"']) || text.starts_with(QUOTES_A_WORD);
+            if quotes && statement.shown.contains(HIDDEN) {
+                return HIDDEN.to_owned();
+            }
+            &statement.credentials
+        }
+    };
+    hide(text, credentials)
+}
+
+fn hide(text: &str, credentials: &Credentials) -> String {
+    let secrets = credentials.secrets();
+    let hide_one = |text: String, secret: &String| text.replace(secret.as_str(), HIDDEN);
+    secrets.iter().fold(text.to_owned(), hide_one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_taken_out_however_they_are_written() {
+        let parameters = Credentials::Parameters {
+            user: b"admin".to_vec(),
+            password: b"a/b c".to_vec(),
+        };
+        // admin:a/b c
+        let basic = Credentials::Authorization(b"Basic YWRtaW46YS9iIGM=".to_vec());
+        let token = Credentials::Authorization(b"Token admin:a/b c".to_vec());
+        let bearer = Credentials::Authorization(b"Bearer a/b c".to_vec());
+        for credentials in [&parameters, &basic, &token, &bearer] {
+            assert_eq!(
+                hide("a/b c, a%2Fb%20c, a%2Fb+c", credentials),
+                "[REDACTED], [REDACTED], [REDACTED]"
+            );
+        }
+        assert_eq!(
+            hide("no Basic YWRtaW46YS9iIGM=", &basic),
+            "no Basic [REDACTED]"
+        );
+        assert_eq!(hide("as it is", &Credentials::None), "as it is");
+    }
+}

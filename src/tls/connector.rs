@@ -1,0 +1,147 @@
+//! haflux's side of TLS towards a server.
+
+use std::sync::Arc;
+
+use rustls::client::ResolvesClientCert;
+use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::certificate::Certificate;
+use super::error::TlsError;
+use super::judge::{Everything, Judge};
+use super::settings::ServerTls;
+use super::{files, provider, refused};
+
+/// What is spoken inside: a server that could speak HTTP/2 as well must not choose it.
+const PROTOCOL: &[u8] = b"http/1.1";
+
+/// What handshakes with a server are made with. A reload builds a new one; connections keep the one that they were made with.
+///
+/// It remembers sessions, so that a further connection costs neither side a signature.
+#[derive(Debug)]
+pub struct Connector {
+    config: Arc<ClientConfig>,
+    settings: ServerTls,
+    /// What `ca` and `crl` held, or the system instead of `ca`.
+    files: Vec<Vec<u8>>,
+    certificate: Option<Certificate>,
+}
+
+impl Connector {
+    /// Reads all files of `tls`.
+    ///
+    /// # Errors
+    ///
+    /// The first one that cannot be used.
+    pub fn build(tls: &ServerTls) -> Result<Self, TlsError> {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(tls.min_version.and_newer())
+            .map_err(refused)?;
+        let mut held = Vec::new();
+        let builder = match tls.verify {
+            true => {
+                let (judge, read) = judge(tls)?;
+                held = read;
+                builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(judge))
+            }
+            false => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Everything::new(provider()))),
+        };
+        let certificate = tls
+            .certificate
+            .as_ref()
+            .map(Certificate::read)
+            .transpose()?;
+        let mut config = match &certificate {
+            Some(certificate) => {
+                let shown = SingleCertAndKey::from(Arc::clone(certificate.certified()));
+                builder.with_client_cert_resolver(Arc::new(shown) as Arc<dyn ResolvesClientCert>)
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![PROTOCOL.to_vec()];
+        Ok(Self {
+            config: Arc::new(config),
+            settings: tls.clone(),
+            files: held,
+            certificate,
+        })
+    }
+
+    /// What is shown to a server that asks for a certificate.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// Whether both do the same with the same certificates.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let shown = (&self.certificate, &other.certificate);
+        self.settings == other.settings
+            && self.files == other.files
+            && match shown {
+                (Some(one), Some(other)) => one.is_same(other),
+                (None, None) => true,
+                _ => false,
+            }
+    }
+
+    /// What handshakes are made with.
+    pub(crate) fn config(&self) -> &Arc<ClientConfig> {
+        &self.config
+    }
+
+    /// Whom a handshake must be with.
+    pub(crate) fn name(&self) -> &ServerName<'static> {
+        &self.settings.name
+    }
+}
+
+/// What judges the server's certificate, and what the files for it held.
+fn judge(tls: &ServerTls) -> Result<(Judge, Vec<Vec<u8>>), TlsError> {
+    let mut held = Vec::new();
+    let (roots, named) = match &tls.authorities {
+        Some(path) => {
+            let authorities = files::authorities(path)?;
+            held.extend(authorities.iter().map(|one| one.to_vec()));
+            (files::roots(path, &authorities)?, authorities)
+        }
+        None => {
+            let (roots, known) = system_roots()?;
+            held.extend(known);
+            (roots, Vec::new())
+        }
+    };
+    let lists = match &tls.revoked {
+        Some(path) => files::revocation_lists(path)?,
+        None => Vec::new(),
+    };
+    held.extend(lists.iter().map(|one| one.to_vec()));
+    let judge = Judge::new(roots, named, lists, provider()).map_err(|error| {
+        let path = tls.authorities.clone().unwrap_or_default();
+        let reason = error.to_string();
+        TlsError::Authorities { path, reason }
+    })?;
+    Ok((judge, held))
+}
+
+/// The authorities that the operating system knows, and their certificates.
+fn system_roots() -> Result<(RootCertStore, Vec<Vec<u8>>), TlsError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let known = found.certs.iter().map(|one| one.to_vec()).collect();
+    // One that is of no use does not make the others so.
+    let (usable, _) = roots.add_parsable_certificates(found.certs);
+    if usable == 0 {
+        let first = found.errors.first();
+        let reason = first.map_or_else(
+            || "no file of them was found".to_owned(),
+            ToString::to_string,
+        );
+        return Err(TlsError::NoSystemAuthorities { reason });
+    }
+    Ok((roots, known))
+}
