@@ -199,6 +199,28 @@ fn a_union_gives_each_node_what_the_others_have() {
     assert_eq!(one.count("one", "m", "new"), 1);
 }
 
+/// What is found while a batch is mended waits, and is mended together: the same series in many shard groups, too.
+#[test]
+fn a_series_is_mended_in_each_of_its_shard_groups() {
+    const WEEK: i64 = 7 * 86_400;
+    let lab = lab();
+    let [one, two] = [&lab.node1, &lab.node2];
+    let weekly = |fields: &str, weeks: std::ops::Range<i64>| {
+        let lines = weeks.map(|week| line("m,host=a", fields, -week * WEEK));
+        lines.collect::<String>()
+    };
+    write(one, "year p", &weekly("v=1", 0..40));
+    let (status, report) = mend(&lab, &["--union", "--yes"]);
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(same_points(one, two, "one"), [""; 0]);
+    // And what is too much, or has another value, on the way back.
+    write(two, "year p", &weekly("v=2", 10..30));
+    write(two, "year p", &weekly("more=true", 20..40));
+    let (status, report) = mend(&lab, &["--from", "influxlab", "--yes"]);
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(same_values(one, two, "one"), [""; 0]);
+}
+
 /// Writers overwrite the very points that are mended, and none of their writes fails or is undone.
 #[test]
 fn no_newer_write_is_overwritten() {

@@ -161,13 +161,15 @@ impl Mend<'_> {
         for strips in of_one_measurement(batch) {
             let nodes = self.nodes.iter();
             let reads = nodes.map(|node| held_of_all(node, strips));
-            let mut holds = futures_util::future::try_join_all(reads).await?;
+            let holds = futures_util::future::try_join_all(reads).await?;
+            let nothing = Held::new();
             let mut known: BTreeMap<usize, Known> = BTreeMap::new();
             for strip in strips {
-                let of_strip = holds.iter_mut();
-                let of_strip = of_strip.map(|held| held.remove(&strip.tags).unwrap_or_default());
-                let of_strip: Vec<Held> = of_strip.collect();
-                let (changes, contradict) = self.changes(strip, &of_strip);
+                // Other strips may be of the same series, in other shard groups.
+                let of_series = holds.iter();
+                let of_series = of_series.map(|held| held.get(&strip.tags).unwrap_or(&nothing));
+                let of_series: Vec<&Held> = of_series.collect();
+                let (changes, contradict) = self.changes(strip, &of_series);
                 contradictory += contradict;
                 for (node, change) in changes {
                     let mut task = Task {

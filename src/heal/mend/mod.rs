@@ -252,21 +252,21 @@ impl Mend<'_> {
             }
         }
         let strip = Strip::of(series);
-        let (changes, contradictory) = self.changes(&strip, &holds);
+        let (changes, contradictory) = self.changes(&strip, &holds.iter().collect::<Vec<_>>());
         self.tally.contradict(contradictory);
         for (node, change) in changes {
             self.tally.done(node, &strip.slice.database, &change);
         }
     }
 
-    /// What is to be done to which node, for what they hold of a strip, and how many of its points contradict.
-    fn changes(&self, strip: &Strip, holds: &[Held]) -> (Vec<(usize, Change)>, u64) {
+    /// What is to be done to which node for a strip, from what they hold of its series, and how many of its points contradict.
+    fn changes(&self, strip: &Strip, holds: &[&Held]) -> (Vec<(usize, Change)>, u64) {
         let mut contradictory = 0;
-        let source = self.source.and_then(|at| Some((at, holds.get(at)?)));
+        let source = self.source.and_then(|at| Some((at, *holds.get(at)?)));
         let changes: Vec<Change> = match source {
             Some((source, wanted)) => {
                 let spans = strip.spans();
-                let holds = holds.iter().enumerate();
+                let holds = holds.iter().copied().enumerate();
                 let change = |(at, held)| match at == source {
                     true => Change::default(),
                     false => like_source(wanted, held, &strip.times, &spans),

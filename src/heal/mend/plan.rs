@@ -60,7 +60,7 @@ pub(super) fn like_source(source: &Held, target: &Held, times: &[i64], spans: &[
 
 /// What makes each node hold every value that any holds at these times, and how many points have values that contradict: those
 /// values stay as they are.
-pub(super) fn union(holds: &[Held], times: &[i64]) -> (Vec<Change>, u64) {
+pub(super) fn union(holds: &[&Held], times: &[i64]) -> (Vec<Change>, u64) {
     let mut changes = vec![Change::default(); holds.len()];
     let mut contradictory = 0;
     for time in times {
@@ -189,7 +189,7 @@ mod tests {
     fn a_union_gives_each_what_the_others_have_and_leaves_contradictions() {
         let one = held(&[(1, &[("a", 1)]), (3, &[("a", 3), ("b", 1)])]);
         let two = held(&[(2, &[("a", 2)]), (3, &[("a", 4), ("c", 1)])]);
-        let (changes, contradictory) = union(&[one, two], &[1, 2, 3]);
+        let (changes, contradictory) = union(&[&one, &two], &[1, 2, 3]);
         assert_eq!(contradictory, 1);
         let writes: Vec<_> = changes.iter().map(|change| &change.writes).collect();
         assert_eq!(writes[0], &held(&[(2, &[("a", 2)]), (3, &[("c", 1)])]));
