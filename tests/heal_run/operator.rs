@@ -34,6 +34,15 @@ pub struct Said {
     pub text: String,
 }
 
+impl Said {
+    /// All of it, with what was ordered.
+    fn told(&self, how: &[&str]) -> String {
+        let differences = self.differences.iter().map(|one| one.told.as_str());
+        let differences: Vec<&str> = differences.collect();
+        format!("{how:?}: {}\n{}", self.text, differences.join("\n"))
+    }
+}
+
 /// How a mend ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mend {
@@ -243,6 +252,7 @@ impl<'a> Operator<'a> {
         let mut end = Instant::now() + CATCH_UP;
         let mut left = 0;
         loop {
+            let calm = self.calm.now();
             let said = std::thread::scope(|scope| {
                 let cancel = rng.u8(..8) == 0;
                 let after = Duration::from_millis(rng.u64(20..1500));
@@ -260,14 +270,19 @@ impl<'a> Operator<'a> {
                     self.run.tally.count("mend", "done");
                     return Mend::Done;
                 }
-                // One that has written may have left something for want of time, too.
-                1 if how == ["--union"] && !said.text.contains("points written") => {
+                1 if how == ["--union"]
+                    && said.text.contains("several values of the same field") =>
+                {
                     self.run.tally.count("mend", "left contradictions");
                     return Mend::Contradicts;
                 }
                 1 => {
                     self.run.tally.count("mend", "left something");
                     left += 1;
+                    let is_excused = said.text.contains("in the time for which writes may wait");
+                    if calm.is_some() && calm == self.calm.now() && !is_excused {
+                        self.complain("a mend leaves something without a reason", said.told(how));
+                    }
                 }
                 _ => self.run.tally.count("mend", "not done"),
             }
@@ -278,15 +293,7 @@ impl<'a> Operator<'a> {
                 return Mend::Rebuilt;
             }
             if left > MOST_LEFT || Instant::now() > end {
-                let told: Vec<&str> = said
-                    .differences
-                    .iter()
-                    .map(|one| one.told.as_str())
-                    .collect();
-                self.complain(
-                    "mend does not come to an end",
-                    format!("{how:?}: {}\n{}", said.text, told.join("\n")),
-                );
+                self.complain("mend does not come to an end", said.told(how));
                 return Mend::Rebuilt;
             }
             std::thread::sleep(PAUSE);
