@@ -50,6 +50,14 @@ pub(super) enum WorkError {
     Misunderstood,
 }
 
+/// What haflux answers to what it has taken.
+fn answered(data_dir: &Path, request: &Request) -> Result<Answer, WorkError> {
+    match ask(data_dir, request, running::LIMIT)? {
+        Answer::Refused(error) => Err(WorkError::Refused(error)),
+        answer => Ok(answer),
+    }
+}
+
 /// Puts one order.
 pub(super) fn order(
     data_dir: &Path,
@@ -60,18 +68,10 @@ pub(super) fn order(
         order,
         relay: relay.map(str::to_owned),
     };
-    match ask(data_dir, &request, running::LIMIT)? {
-        Answer::Heal(report) => Ok(report),
-        Answer::Refused(error) => Err(WorkError::Refused(error)),
-        Answer::Misunderstood(_)
-        | Answer::Users(_)
-        | Answer::Done(_)
-        | Answer::Replicas(_)
-        | Answer::Servers(_)
-        | Answer::Statistics(_)
-        | Answer::Process(_)
-        | Answer::Snapshot(_) => Err(WorkError::Misunderstood),
-    }
+    let Answer::Heal(report) = answered(data_dir, &request)? else {
+        return Err(WorkError::Misunderstood);
+    };
+    Ok(report)
 }
 
 /// The users that `target` would lack after a rebuild, because their passwords cannot be read out of `source`.
@@ -86,18 +86,10 @@ pub(super) fn lacking_users(
         source: source.map(str::to_owned),
         relay: relay.map(str::to_owned),
     };
-    match ask(data_dir, &request, running::LIMIT)? {
-        Answer::Users(users) => Ok(users),
-        Answer::Refused(error) => Err(WorkError::Refused(error)),
-        Answer::Misunderstood(_)
-        | Answer::Heal(_)
-        | Answer::Done(_)
-        | Answer::Replicas(_)
-        | Answer::Servers(_)
-        | Answer::Statistics(_)
-        | Answer::Process(_)
-        | Answer::Snapshot(_) => Err(WorkError::Misunderstood),
-    }
+    let Answer::Users(users) = answered(data_dir, &request)? else {
+        return Err(WorkError::Misunderstood);
+    };
+    Ok(users)
 }
 
 /// That a work of this name is under way.

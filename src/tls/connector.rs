@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::certificate::Certificate;
 use super::error::TlsError;
-use super::judge::{Everything, Judge};
+use super::judge::Judge;
 use super::settings::ServerTls;
 use super::{files, provider, refused};
 
@@ -38,19 +38,13 @@ impl Connector {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(tls.min_version.and_newer())
             .map_err(refused)?;
-        let mut held = Vec::new();
-        let builder = match tls.verify {
-            true => {
-                let (judge, read) = judge(tls)?;
-                held = read;
-                builder
-                    .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(judge))
-            }
-            false => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Everything::new(provider()))),
+        let (judge, held) = match tls.verify {
+            true => judge(tls)?,
+            false => (Judge::taking_everything(provider()), Vec::new()),
         };
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(judge));
         let certificate = tls
             .certificate
             .as_ref()

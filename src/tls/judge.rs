@@ -13,14 +13,25 @@ use webpki::{EndEntityCert, InvalidNameContext};
 
 use super::validity;
 
-/// Takes certificates that an authority has signed, and those that are named themselves.
-///
-/// `openssl req -x509`, by which most certificates of InfluxDB nodes were made, signs a certificate with its own key and marks it as an
-/// authority's, which webpki takes from no server. One that an operator has named is trusted for what it is: its time and its name count.
+/// Judges servers' certificates. What a handshake signs is verified whatever is taken, so that it is the certificate's owner who answers.
 #[derive(Debug)]
 pub(super) struct Judge {
-    signed: Arc<WebPkiServerVerifier>,
-    named: Vec<CertificateDer<'static>>,
+    taken: Taken,
+    provider: Arc<CryptoProvider>,
+}
+
+/// Which certificates are taken.
+#[derive(Debug)]
+enum Taken {
+    /// Those that an authority has signed, and those that are named themselves.
+    ///
+    /// `openssl req -x509`, by which most certificates of InfluxDB nodes were made, signs a certificate with its own key and marks it as an
+    /// authority's, which webpki takes from no server. One that an operator has named is trusted for what it is: its time and its name count.
+    Known {
+        signed: Arc<WebPkiServerVerifier>,
+        named: Vec<CertificateDer<'static>>,
+    },
+    Every,
 }
 
 impl Judge {
@@ -31,15 +42,25 @@ impl Judge {
         revoked: Vec<CertificateRevocationListDer<'static>>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
-        let mut signed = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let (roots, by) = (Arc::new(roots), Arc::clone(&provider));
+        let mut signed = WebPkiServerVerifier::builder_with_provider(roots, by);
         if !revoked.is_empty() {
             // An authority without a list revokes nothing.
             signed = signed.with_crls(revoked).allow_unknown_revocation_status();
         }
+        let signed = signed.build()?;
         Ok(Self {
-            signed: signed.build()?,
-            named,
+            taken: Taken::Known { signed, named },
+            provider,
         })
+    }
+
+    /// Takes every certificate.
+    pub(super) fn taking_everything(provider: Arc<CryptoProvider>) -> Self {
+        Self {
+            taken: Taken::Every,
+            provider,
+        }
     }
 }
 
@@ -52,11 +73,15 @@ impl ServerCertVerifier for Judge {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.named.iter().any(|named| named == certificate) {
-            return judge_itself(certificate, name, now);
+        match &self.taken {
+            Taken::Every => Ok(ServerCertVerified::assertion()),
+            Taken::Known { named, .. } if named.iter().any(|named| named == certificate) => {
+                judge_itself(certificate, name, now)
+            }
+            Taken::Known { signed, .. } => {
+                signed.verify_server_cert(certificate, chain, name, ocsp_response, now)
+            }
         }
-        self.signed
-            .verify_server_cert(certificate, chain, name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -65,8 +90,8 @@ impl ServerCertVerifier for Judge {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed
-            .verify_tls12_signature(message, certificate, signed)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -75,12 +100,13 @@ impl ServerCertVerifier for Judge {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed
-            .verify_tls13_signature(message, certificate, signed)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signed.supported_verify_schemes()
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
     }
 }
 
@@ -112,51 +138,4 @@ fn judge_itself(
         _ => CertificateError::NotValidForName,
     })?;
     Ok(ServerCertVerified::assertion())
-}
-
-/// Takes every certificate. What the handshake signs is verified all the same, so that it is the certificate's owner who answers.
-#[derive(Debug)]
-pub(super) struct Everything(Arc<CryptoProvider>);
-
-impl Everything {
-    pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
-        Self(provider)
-    }
-}
-
-impl ServerCertVerifier for Everything {
-    fn verify_server_cert(
-        &self,
-        _certificate: &CertificateDer<'_>,
-        _chain: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

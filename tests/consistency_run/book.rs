@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use super::OWNERS;
 use super::support::lock;
 use super::support::long_run::Violation;
-use super::support::long_run::model::{Bound, Cell, Content, Found, Look, Outcome, Wrong};
+use super::support::long_run::cells::{Begun, Cells};
+use super::support::long_run::model::{Bound, Content, Found, Look, Outcome, Wrong};
 
 /// Registers of an owner in each database.
 pub const PLACES: usize = 3;
@@ -44,17 +45,9 @@ pub struct Book {
 /// What one owner has.
 #[derive(Debug, Default)]
 pub struct Page {
-    cells: BTreeMap<Key, Cell>,
-    changes: u64,
-    values: u64,
+    cells: Cells<Key>,
     /// Reads under way.
     readers: usize,
-}
-
-/// A change under way.
-pub struct Begun {
-    number: u64,
-    keys: Vec<Key>,
 }
 
 /// What was known when a read began.
@@ -113,7 +106,7 @@ impl Book {
                     history,
                 });
             };
-            for (key, cell) in page.cells.iter_mut().filter(|(key, _)| covers(owner, key)) {
+            for (key, cell) in page.cells.all_mut().filter(|(key, _)| covers(owner, key)) {
                 let bound = bounds.get(key).copied().unwrap_or_default();
                 let found = found.get(&(owner, *key)).copied();
                 let look = Look {
@@ -128,14 +121,14 @@ impl Book {
             }
             let strange = found
                 .iter()
-                .filter(|((of, key), _)| *of == owner && !page.cells.contains_key(key));
+                .filter(|((of, key), _)| *of == owner && !page.cells.knows(key));
             for ((_, key), found) in strange {
                 let look = Look {
                     found: *found,
                     ..look
                 };
                 let forgotten =
-                    matches!(key, Key::Element { number, .. } if *number <= page.values);
+                    matches!(key, Key::Element { number, .. } if page.cells.has_given(*number));
                 let how = if forgotten {
                     Wrong::Risen
                 } else {
@@ -151,21 +144,18 @@ impl Book {
 impl Page {
     /// A value, or the number of an element, that was not there before.
     pub fn new_value(&mut self) -> u64 {
-        self.values += 1;
-        self.values
+        self.cells.new_value()
     }
 
     /// What a thing holds, if there is no doubt of it.
     pub fn certain(&self, key: Key) -> Option<Content> {
-        self.cells
-            .get(&key)
-            .map_or(Some(Content::Gone), Cell::certain)
+        self.cells.certain(key)
     }
 
     /// The elements of a set that may be there.
     pub fn elements(&self, of: usize) -> Vec<Key> {
         self.cells
-            .iter()
+            .all()
             .filter(|(key, _)| matches!(key, Key::Element { database, .. } if *database == of))
             .filter(|(_, cell)| cell.certain() != Some(Content::Gone))
             .map(|(key, _)| *key)
@@ -178,38 +168,24 @@ impl Page {
         what: &'static str,
         contents: &[(Key, Content)],
         at: Duration,
-    ) -> Begun {
-        self.changes += 1;
-        let number = self.changes;
-        for (key, content) in contents {
-            let cell = self.cells.entry(*key).or_default();
-            cell.begin(number, what, *content, at);
-        }
-        Begun {
-            number,
-            keys: contents.iter().map(|(key, _)| *key).collect(),
-        }
+    ) -> Begun<Key> {
+        self.cells.begin(what, contents, at)
     }
 
     /// Notes what came of it, after the answer.
-    pub fn end(&mut self, begun: &Begun, outcome: Outcome, at: Duration) {
-        for key in &begun.keys {
-            if let Some(cell) = self.cells.get_mut(key) {
-                cell.end(begun.number, outcome, at);
-            }
-        }
+    pub fn end(&mut self, begun: &Begun<Key>, outcome: Outcome, at: Duration) {
+        self.cells.end(begun, outcome, at);
         // Elements that are gone for certain are forgotten, but not while a read that began earlier may still show them.
         if self.readers == 0 {
-            self.cells.retain(|key, cell| {
-                !matches!(key, Key::Element { .. }) || cell.certain() != Some(Content::Gone)
-            });
+            self.cells
+                .forget_gone(|key| matches!(key, Key::Element { .. }));
         }
     }
 
     fn open(&mut self, covers: impl Fn(&Key) -> bool) -> Bounds {
         self.readers += 1;
         self.cells
-            .iter()
+            .all()
             .filter(|(key, _)| covers(key))
             .map(|(key, cell)| (*key, cell.bound()))
             .collect()

@@ -3,14 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fastrand::Rng;
-use serde_json::Value;
 
 use super::asks::{Ask, request};
 use super::book::Book;
 use super::changes;
 use super::support::http::Answer;
 use super::support::long_run::model::{Found, Look, Outcome};
-use super::support::long_run::replies::{REFUSED, is_stale, outcome_of, results_of};
+use super::support::long_run::replies::{count_change, outcome_of, results_kept};
 use super::support::long_run::{Connection, Reply, Tally, Violations, clients};
 
 /// What all clients of a run have in common.
@@ -102,15 +101,8 @@ impl<'a> Client<'a> {
             Reply::Answer(answer) if beside_a_drop(answer) => (Outcome::Unknown, "other error"),
             reply => outcome_of(reply),
         };
-        if let Reply::Answer(answer) = reply
-            && outcome != Outcome::Acknowledged
-        {
-            tally.note(plan.what, answer.status, &answer.text());
-            if result == REFUSED {
-                violations.refused(plan.what, mark, book.elapsed(), answer);
-            }
-        }
-        tally.count(plan.what, result);
+        let (about, come) = ((plan.what, mark), (outcome, result));
+        count_change(tally, violations, about, reply, come, book.elapsed());
         outcome
     }
 
@@ -131,7 +123,7 @@ impl<'a> Client<'a> {
             .collect();
         let reply = self.connection.send(&request);
         let ended = book.elapsed();
-        let results = self.results(&reply, asks.len());
+        let results = results_kept(tally, violations, &reply, asks.len(), ended);
         let mut answered = true;
         for (place, (ask, bounds)) in asks.iter().zip(opened).enumerate() {
             let found = match &results {
@@ -163,23 +155,5 @@ impl<'a> Client<'a> {
             }
         }
         answered
-    }
-
-    /// The result of each statement, or why there is none.
-    fn results(&self, reply: &Reply, statements: usize) -> Result<Vec<Value>, &'static str> {
-        let Run {
-            book,
-            tally,
-            violations,
-            ..
-        } = self.run;
-        if is_stale(reply) {
-            violations.said_stale(book.elapsed());
-        }
-        results_of(reply, statements).inspect_err(|_| {
-            if let Reply::Answer(answer) = reply {
-                tally.note("a read", answer.status, &answer.text());
-            }
-        })
     }
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use super::OWNERS;
 use super::support::lock;
 use super::support::long_run::Violation;
-use super::support::long_run::model::{Bound, Cell, Content, Found, Look, Outcome};
+use super::support::long_run::cells::{Begun, Cells};
+use super::support::long_run::model::{Bound, Content, Found, Look, Outcome};
 use super::support::long_run::numbers::Series;
 use super::things::{FIELDS, Kind, POLICIES, Thing, things};
 
@@ -44,19 +45,11 @@ pub struct Book {
 /// What is known of what one owner has.
 #[derive(Default)]
 pub struct Page {
-    cells: BTreeMap<Key, Cell>,
+    cells: Cells<Key>,
     /// How often judging a key was ended and begun again: odd while it is not judged.
     epochs: BTreeMap<Key, u32>,
     /// Points that their owner leaves alone.
     held: BTreeSet<usize>,
-    changes: u64,
-    values: u64,
-}
-
-/// A change under way.
-pub struct Begun {
-    number: u64,
-    keys: Vec<Key>,
 }
 
 /// What was known of keys when a read began: their owner, what they hold at least, and their epoch.
@@ -105,7 +98,7 @@ impl Book {
         let mut bounds = Bounds::new();
         for (owner, key) in keys {
             let mut page = self.page(*owner);
-            let bound = page.cells.entry(*key).or_default().bound();
+            let bound = page.cells.of(*key).bound();
             bounds.insert((*owner, *key), (bound, page.epoch(*key)));
         }
         bounds
@@ -129,7 +122,7 @@ impl Book {
                 found: found.unwrap_or(Found::Nothing),
                 ..look
             };
-            let cell = page.cells.entry(*key).or_default();
+            let cell = page.cells.of(*key);
             if let Err(wrong) = cell.judge(*bound, look) {
                 let mut history = cell.history(*bound, look.ended);
                 history.push(look.told());
@@ -164,14 +157,12 @@ impl Book {
 impl Page {
     /// A value that was not there before.
     pub fn new_value(&mut self) -> u64 {
-        self.values += 1;
-        self.values
+        self.cells.new_value()
     }
 
     /// What a key holds, if there is no doubt of it.
     pub fn certain(&self, key: Key) -> Option<Content> {
-        let cell = self.cells.get(&key);
-        cell.map_or(Some(Content::Gone), Cell::certain)
+        self.cells.certain(key)
     }
 
     /// Notes that keys are about to be changed, before anything is sent.
@@ -180,31 +171,18 @@ impl Page {
         what: &'static str,
         contents: &[(Key, Content)],
         at: Duration,
-    ) -> Begun {
-        self.changes += 1;
-        let number = self.changes;
-        for (key, content) in contents {
-            let cell = self.cells.entry(*key).or_default();
-            cell.begin(number, what, *content, at);
-        }
-        Begun {
-            number,
-            keys: contents.iter().map(|(key, _)| *key).collect(),
-        }
+    ) -> Begun<Key> {
+        self.cells.begin(what, contents, at)
     }
 
     /// Notes what came of it, after the answer.
-    pub fn end(&mut self, begun: &Begun, outcome: Outcome, at: Duration) {
-        for key in &begun.keys {
-            self.end_of(begun, *key, outcome, at);
-        }
+    pub fn end(&mut self, begun: &Begun<Key>, outcome: Outcome, at: Duration) {
+        self.cells.end(begun, outcome, at);
     }
 
     /// The same of one key.
-    pub fn end_of(&mut self, begun: &Begun, key: Key, outcome: Outcome, at: Duration) {
-        if let Some(cell) = self.cells.get_mut(&key) {
-            cell.end(begun.number, outcome, at);
-        }
+    pub fn end_of(&mut self, begun: &Begun<Key>, key: Key, outcome: Outcome, at: Duration) {
+        self.cells.end_of(begun, key, outcome, at);
     }
 
     /// Whether its owner leaves a point alone.

@@ -9,8 +9,8 @@ use super::book::Book;
 use super::changes;
 use super::support::lock;
 use super::support::long_run::model::{Found, Look, Outcome};
-use super::support::long_run::replies::{REFUSED, is_stale, outcome_of, results_of};
-use super::support::long_run::{Connection, Reply, Tally, Violations, clients};
+use super::support::long_run::replies::{count_change, outcome_of, results_kept};
+use super::support::long_run::{Connection, Tally, Violations, clients};
 
 /// What all clients of a run have in common.
 #[derive(Clone, Copy)]
@@ -79,16 +79,9 @@ impl<'a> Client<'a> {
             (plan, begun)
         };
         let reply = self.connection.send(&plan.request);
-        let (outcome, result) = outcome_of(&reply);
-        if let Reply::Answer(answer) = &reply
-            && outcome != Outcome::Acknowledged
-        {
-            tally.note(plan.what, answer.status, &answer.text());
-            if result == REFUSED {
-                violations.refused(plan.what, &mark, book.elapsed(), answer);
-            }
-        }
-        tally.count(plan.what, result);
+        let (about, come) = ((plan.what, mark.as_str()), outcome_of(&reply));
+        count_change(tally, violations, about, &reply, come, book.elapsed());
+        let (outcome, _) = come;
         if outcome == Outcome::Acknowledged && !plan.numbers.is_empty() {
             lock(&book.counted[self.number]).acknowledge(plan.numbers);
         }
@@ -110,14 +103,7 @@ impl<'a> Client<'a> {
         let begun = book.elapsed();
         let reply = self.connection.send(&request);
         let ended = book.elapsed();
-        if is_stale(&reply) {
-            violations.said_stale(ended);
-        }
-        let results = results_of(&reply, 1).inspect_err(|_| {
-            if let Reply::Answer(answer) = &reply {
-                tally.note("a read", answer.status, &answer.text());
-            }
-        });
+        let results = results_kept(tally, violations, &reply, 1, ended);
         let found = results.and_then(|results| {
             ask.found(book, &results[0]).map_err(|error| {
                 tally.note(ask.name(), 200, &error);

@@ -6,12 +6,13 @@ use fastrand::Rng;
 
 use super::OWNERS;
 use super::asks::Ask;
-use super::book::{Begun, Book, Key};
+use super::book::{Book, Key};
 use super::changes::{COUNTED_IN, COUNTED_STEP};
 use super::operator::{Difference, Operator};
 use super::support::http::{self, query_string};
 use super::support::lock;
 use super::support::long_run::Connection;
+use super::support::long_run::cells::Begun;
 use super::support::long_run::model::{Content, Found, Outcome};
 use super::support::long_run::replies::results_of;
 use super::things::{DATABASES, Kind, POLICIES, content};
@@ -20,7 +21,7 @@ use super::things::{DATABASES, Kind, POLICIES, content};
 struct Plant {
     owner: usize,
     thing: usize,
-    begun: Begun,
+    begun: Begun<Key>,
     /// Each field that differs: what it is elsewhere, and there.
     differ: Vec<(Key, Content, Content)>,
     /// Keys that are not judged.

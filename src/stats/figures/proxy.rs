@@ -8,7 +8,7 @@ use crate::stats::snapshot::{
 };
 
 macro_rules! handshake_failure {
-    ($reason:ident) => {
+    ($view:ty, $reason:ident, $description:literal) => {
         Figure {
             about: About {
                 path: concat!("tls.failures.", stringify!($reason)),
@@ -16,26 +16,32 @@ macro_rules! handshake_failure {
                 metric: "tls_failed_handshakes_total",
                 label: Some(("reason", stringify!($reason))),
                 unit: "handshakes",
-                description: "TLS handshakes that made no connection, by the reason.",
+                description: $description,
             },
-            read: |frontend: &FrontendView| frontend.tls.failures.$reason.reading(),
+            read: |view: &$view| view.tls.failures.$reason.reading(),
         }
     };
 }
 
+/// Of a frontend's handshakes with clients.
+macro_rules! client_handshake_failure {
+    ($reason:ident) => {
+        handshake_failure!(
+            FrontendView,
+            $reason,
+            "TLS handshakes that made no connection, by the reason."
+        )
+    };
+}
+
+/// Of handshakes with a server.
 macro_rules! server_handshake_failure {
     ($reason:ident) => {
-        Figure {
-            about: About {
-                path: concat!("tls.failures.", stringify!($reason)),
-                kind: Kind::Counter,
-                metric: "tls_failed_handshakes_total",
-                label: Some(("reason", stringify!($reason))),
-                unit: "handshakes",
-                description: "TLS handshakes with it that made no connection, by the reason.",
-            },
-            read: |server: &ServerView| server.tls.failures.$reason.reading(),
-        }
+        handshake_failure!(
+            ServerView,
+            $reason,
+            "TLS handshakes with it that made no connection, by the reason."
+        )
     };
 }
 
@@ -144,14 +150,14 @@ pub(super) fn frontends() -> Typed<FrontendView> {
             "handshakes",
             "TLS handshakes under way now, with those that wait to begin."
         ),
-        handshake_failure!(plain),
-        handshake_failure!(slow),
-        handshake_failure!(busy),
-        handshake_failure!(left),
-        handshake_failure!(incompatible),
-        handshake_failure!(client_certificate),
-        handshake_failure!(turned_down),
-        handshake_failure!(malformed),
+        client_handshake_failure!(plain),
+        client_handshake_failure!(slow),
+        client_handshake_failure!(busy),
+        client_handshake_failure!(left),
+        client_handshake_failure!(incompatible),
+        client_handshake_failure!(client_certificate),
+        client_handshake_failure!(turned_down),
+        client_handshake_failure!(malformed),
     ];
     figures.extend(own);
     Typed {

@@ -10,6 +10,7 @@
 //!   written once.
 //! - [`events`], [`tally`], [`violations`]: what happened when, how often, and what of it must not.
 
+pub mod cells;
 pub mod clients;
 pub mod connection;
 pub mod events;

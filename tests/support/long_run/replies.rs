@@ -1,9 +1,12 @@
 //! What replies say: what came of a change, and what a read found.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::connection::Reply;
 use super::model::Outcome;
+use super::{Tally, Violations};
 use crate::support::http::Answer;
 
 /// What an answer to a change is called that says no, though nothing stood in its way.
@@ -22,6 +25,44 @@ pub fn outcome_of(reply: &Reply) -> (Outcome, &'static str) {
             _ => (Outcome::Unknown, REFUSED),
         },
     }
+}
+
+/// Counts what came of a change, and keeps what an answer that is no success says. `mark`: how logs know the request.
+pub fn count_change(
+    tally: &Tally,
+    violations: &Violations,
+    (what, mark): (&'static str, &str),
+    reply: &Reply,
+    (outcome, result): (Outcome, &'static str),
+    at: Duration,
+) {
+    if let Reply::Answer(answer) = reply
+        && outcome != Outcome::Acknowledged
+    {
+        tally.note(what, answer.status, &answer.text());
+        if result == REFUSED {
+            violations.refused(what, mark, at, answer);
+        }
+    }
+    tally.count(what, result);
+}
+
+/// What [`results_of`] gives; an answer without any is kept, and one that says that it is stale is a violation.
+pub fn results_kept(
+    tally: &Tally,
+    violations: &Violations,
+    reply: &Reply,
+    statements: usize,
+    at: Duration,
+) -> Result<Vec<Value>, &'static str> {
+    if is_stale(reply) {
+        violations.said_stale(at);
+    }
+    results_of(reply, statements).inspect_err(|_| {
+        if let Reply::Answer(answer) = reply {
+            tally.note("a read", answer.status, &answer.text());
+        }
+    })
 }
 
 /// The result of each statement of a read, or what the reply is called that has none.
