@@ -5,11 +5,12 @@
 //! client wrote meanwhile the next try takes from the source.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::held::{held, held_of_all, of_one_measurement};
 use super::kept::text_of;
 use super::limits::Lifted;
 use super::lines::lines_of;
@@ -18,7 +19,7 @@ use super::strip::{Strip, halves};
 use super::{Mend, PAUSE, close_gate};
 use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError, Slice, Written, text};
-use crate::heal::place::{Fields, Tags};
+use crate::heal::place::Tags;
 use crate::heal::schema::policy_names;
 use crate::influx::influxql::{identifier, string};
 use crate::relay::GateClosed;
@@ -435,60 +436,6 @@ async fn write_patiently(
             written => return written,
         }
     }
-}
-
-/// The parts of a batch that are of one measurement of one policy each, as far as they stand together.
-fn of_one_measurement(batch: &[Strip]) -> impl Iterator<Item = &[Strip]> {
-    let place = |strip: &Strip| {
-        let Slice {
-            database,
-            policy,
-            measurement,
-            ..
-        } = &strip.slice;
-        (database.clone(), policy.clone(), measurement.clone())
-    };
-    batch.chunk_by(move |one, other| place(one) == place(other))
-}
-
-/// What a node holds of each of these series of one measurement at their times, and near them.
-async fn held_of_all(node: &Node, strips: &[Strip]) -> Result<HashMap<Tags, Held>, NodeError> {
-    let Some(first) = strips.first() else {
-        return Ok(HashMap::new());
-    };
-    let spans: Vec<Vec<Span>> = strips.iter().map(Strip::spans).collect();
-    let wanted = strips.iter().zip(&spans);
-    let wanted = wanted.map(|(strip, spans)| (&strip.tags, spans.as_slice()));
-    read(node, &first.slice, &wanted.collect::<Vec<_>>()).await
-}
-
-/// What a node holds of a series in these times.
-async fn held(node: &Node, slice: &Slice, tags: &Tags, spans: &[Span]) -> Result<Held, NodeError> {
-    let mut read = read(node, slice, &[(tags, spans)]).await?;
-    Ok(read.remove(tags).unwrap_or_default())
-}
-
-async fn read(
-    node: &Node,
-    slice: &Slice,
-    wanted: &[(&Tags, &[Span])],
-) -> Result<HashMap<Tags, Held>, NodeError> {
-    let read = match node.points_of(slice, wanted).await {
-        Err(error) if error.is_absent() => return Ok(HashMap::new()),
-        read => read?,
-    };
-    let mut held: HashMap<Tags, Held> = HashMap::new();
-    for series in read {
-        let points = held.entry(series.tags).or_default();
-        for (time, values) in series.rows {
-            let fields = series.fields.iter().zip(values);
-            let fields = fields.filter_map(|(name, value)| Some((name.clone(), value?)));
-            let mut fields: Fields = fields.collect();
-            fields.sort_by(|one, other| one.0.cmp(&other.0));
-            points.insert(time, fields);
-        }
-    }
-    Ok(held)
 }
 
 /// Deletes the points of one series, in every policy. `keys`: those of all series of the measurement.

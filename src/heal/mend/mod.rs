@@ -6,6 +6,7 @@
 //! | `strip` | the times of a series that are mended together, and batches of them |
 //! | `plan` | what has to be done to a node for the points of a series |
 //! | `batch` | under the relay's gate: reads again, keeps what it changes, deletes and writes |
+//! | `held` | what nodes hold of the series of a batch |
 //! | `types` | copies a measurement whole in which a field has another type |
 //! | `kept` | the files with what was overwritten or deleted |
 //! | `limits` | write limits are lifted while points are written that they refuse |
@@ -15,6 +16,7 @@
 //! A mend that is ended anywhere, by a kill too, is begun again by the next one: it leaves what is the same alone.
 
 mod batch;
+mod held;
 mod kept;
 mod limits;
 mod lines;
