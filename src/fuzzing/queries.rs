@@ -7,13 +7,17 @@ use super::choice;
 use crate::influx::influxql::flux::{self, Encoding};
 use crate::influx::influxql::time::{Pinned, pin_now};
 use crate::influx::influxql::{
-    Canonical, Kind, Limits, Request, candidates, classify, classify_request, flux_now, redact,
-    uses,
+    Canonical, ContinuousQuery, Kind, Limits, Request, candidates, classify, classify_request,
+    flux_now, redact, uses,
 };
+use crate::influx::prometheus_read;
 use crate::proxy_header;
 
 /// The moment to which statements are pinned, in nanoseconds since 1970.
 const NOW: i64 = 1_700_000_000_123_456_789;
+
+/// The longest read of Prometheus that is unpacked, in bytes.
+const LONGEST_READ: usize = 16 * 1024;
 
 /// InfluxQL is judged, pinned to a moment and shown without its secrets.
 pub(super) fn influxql(query: &[u8]) {
@@ -114,6 +118,31 @@ pub(super) fn request(bytes: &[u8]) {
         );
     }
     let _ = candidates(&request, &Limits::NONE);
+}
+
+/// A continuous query, as a node lists it.
+pub(super) fn continuous_query(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(query) = ContinuousQuery::parse(&text) {
+        assert!(query.interval > 0 && query.offset.abs() < query.interval);
+        classify(query.between(NOW, NOW + 1).as_bytes());
+    }
+}
+
+/// A read of Prometheus is known without its times.
+pub(super) fn prometheus_read(bytes: &[u8]) {
+    let (first, body) = choice(bytes);
+    // Bytes that are packed here reach further.
+    let packed = match first & 1 {
+        0 => body.to_vec(),
+        _ => snap::raw::Encoder::new()
+            .compress_vec(body)
+            .unwrap_or_default(),
+    };
+    if let Some(known) = prometheus_read::without_times(&packed, LONGEST_READ) {
+        // Of each key and length up to eight bytes more.
+        assert!(known.len() <= 16 * LONGEST_READ);
+    }
 }
 
 /// What a proxy says of the client before its request.

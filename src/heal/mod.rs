@@ -36,3 +36,5 @@ mod schema;
 pub use jobs::{HealError, Healer};
 #[cfg(any(test, fuzzing))]
 pub(crate) use node::fuzz as fuzz_node;
+#[cfg(any(test, fuzzing))]
+pub(crate) use rebuild::fuzz as fuzz_rebuild;

@@ -13,6 +13,8 @@
 
 mod files;
 mod finished;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod patience;
 mod plan;
 mod points;

@@ -30,6 +30,9 @@ pub(super) enum TarError {
     /// A name that no file of a shard has.
     #[error("a file of the shard has an odd name")]
     Name,
+    /// More bytes than any file has.
+    #[error("a file of the shard is said to have {0} bytes")]
+    Size(u64),
 }
 
 /// What becomes of bytes that came.
@@ -109,10 +112,11 @@ impl Due {
         }
     }
 
-    fn content(is_sent: bool, size: u64) -> Due {
-        match size.next_multiple_of(BLOCK as u64) {
-            0 => Due::header(),
-            left => Due::Content { is_sent, left },
+    fn content(is_sent: bool, size: u64) -> Result<Due, TarError> {
+        match size.checked_next_multiple_of(BLOCK as u64) {
+            Some(0) => Ok(Due::header()),
+            Some(left) => Ok(Due::Content { is_sent, left }),
+            None => Err(TarError::Size(size)),
         }
     }
 }
@@ -222,7 +226,7 @@ impl<'a> ShardTar<'a> {
             }
             _ => {
                 self.name = None;
-                self.due = Due::content(false, size);
+                self.due = Due::content(false, size)?;
                 Ok(Step::Nothing)
             }
         }
@@ -234,7 +238,7 @@ impl<'a> ShardTar<'a> {
             return Ok(Step::Deleted);
         }
         let is_sent = name.ends_with(b".tsm");
-        self.due = Due::content(is_sent, size);
+        self.due = Due::content(is_sent, size)?;
         if !is_sent {
             return Ok(Step::Nothing);
         }
