@@ -1,4 +1,4 @@
-//! The rules one by one. Whether they are InfluxDB's is for `tests/line_protocol_differential.rs` to show.
+//! The rules one by one. Whether they are InfluxDB's is for `tests/differential/line_protocol.rs` to show.
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! What needs no node. Beside a real one the forms are compared in `tests/answer_forms.rs`.
+//! What needs no node. Beside a real one the forms are compared in `tests/queries/answer_forms.rs`.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,0 +1,17 @@
+//! Who is let in, who is not, and how much of it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_neighbours;
+mod half_close;
+mod limits;
+mod logs;
+mod planted_secrets;
+mod privileges;
+mod requests;
+mod rights;
+mod rules;
+mod sources;
+mod tls;
+mod tls_to_servers;

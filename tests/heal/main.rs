@@ -1,0 +1,12 @@
+//! Nodes that are compared, mended, rebuilt and upgraded.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod compare;
+mod mend;
+mod missed_runs;
+mod newer_releases;
+mod node_upgrades;
+mod rebuild_by_backup;
+mod rebuild_command;

@@ -1,0 +1,740 @@
+//! `haflux import`: what it prints is a configuration, says what the files say, and drops no line.
+//!
+//! The files in `tests/operation/import/` are written for these tests, after the kinds of files that people publish.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::support::authority::Authority;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use haflux::config::model::Level;
+use haflux::config::{Config, Format};
+use haflux::import::{DIRECTIVES, ImportError, Imported, Source, import};
+use proptest::prelude::*;
+
+const HAFLUX: &str = env!("CARGO_BIN_EXE_haflux");
+
+/// The variables that `environment.cfg` names.
+const ENVIRONMENT: [(&str, &str); 3] = [
+    ("INFLUX_PORT", "8086"),
+    ("INFLUX_NAME", "influx.example.org"),
+    ("INFLUX_HOST", "influx2"),
+];
+
+const FILES: [&str; 10] = [
+    "single_node",
+    "listen_sections",
+    "tls_edge",
+    "relay_pair",
+    "many_acls",
+    "environment",
+    "conditional",
+    "mixed_modes",
+    "guarded",
+    "old_style",
+];
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/operation/import")
+        .join(name)
+}
+
+fn haflux(arguments: &[&str]) -> Output {
+    Command::new(HAFLUX)
+        .args(arguments)
+        .envs(ENVIRONMENT)
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn imported(haproxy: &str, relays: &[&str]) -> Output {
+    let haproxy = file(haproxy);
+    let mut arguments = vec!["import", "--haproxy", haproxy.to_str().unwrap()];
+    let relays: Vec<PathBuf> = relays.iter().map(|relay| file(relay)).collect();
+    for relay in &relays {
+        arguments.extend(["--relay", relay.to_str().unwrap()]);
+    }
+    haflux(&arguments)
+}
+
+fn parse(text: &str) -> Config {
+    let environment = |name: &str| {
+        let known = ENVIRONMENT.iter().find(|(known, _)| *known == name);
+        known.map(|(_, value)| (*value).to_owned())
+    };
+    Config::parse(text, Format::Toml, "output", &environment)
+        .unwrap_or_else(|errors| panic!("{errors}\n{text}"))
+        .config
+}
+
+fn import_text(haproxy: &str) -> Result<Imported, Vec<ImportError>> {
+    let source = Source {
+        name: "t.cfg".to_owned(),
+        text: haproxy.to_owned(),
+    };
+    import(&[source], &[], &|_| Err("no file".to_owned()), &|_| None)
+}
+
+#[test]
+fn the_labs_files_give_the_labs_configuration() {
+    let output = imported("haproxy.cfg", &["relay.toml"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "");
+    let lab = std::fs::read_to_string(file("haflux.toml")).unwrap();
+    let (given, wanted) = (parse(&text(&output.stdout)), parse(&lab));
+    assert_eq!(format!("{given:#?}"), format!("{wanted:#?}"));
+}
+
+#[test]
+fn without_its_file_a_relay_is_asked_for() {
+    let output = imported("haproxy.cfg", &[]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("backend influx_relay gets /write and is no relay"),
+        "{said}"
+    );
+    assert!(said.contains("--relay"), "{said}");
+}
+
+#[test]
+fn a_relay_with_clients_of_its_own_gets_a_frontend() {
+    let output = imported("single_node.cfg", &["relay.toml"]);
+    let printed = text(&output.stdout);
+    let config = parse(&printed);
+    assert_eq!(config.relays.len(), 1, "{printed}");
+    let front = config.frontends.last().unwrap();
+    assert_eq!(front.name, "relay-http");
+    assert_eq!(front.bind, ["0.0.0.0:9096".parse().unwrap()]);
+    let pool = config.backend(config.relays[0].pool);
+    let servers: Vec<String> = pool.servers.iter().map(|s| s.address.to_string()).collect();
+    assert_eq!(servers, ["10.0.2.2:8086", "10.0.2.3:8086"]);
+}
+
+#[test]
+fn check_takes_what_ten_varied_files_give() {
+    let folder = tempfile::tempdir().unwrap();
+    // `check` reads certificates.
+    let authority = Authority::new(&folder.path().join("authority"));
+    let certificate = authority.sign("influx.pem", "influx.example.net", 90);
+    for name in FILES {
+        let relays: &[&str] = if name == "relay_pair" {
+            &["relay_pair.toml"]
+        } else {
+            &[]
+        };
+        let output = imported(&format!("{name}.cfg"), relays);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{name}: {said}");
+        let mut printed = text(&output.stdout);
+        for file in [
+            "/etc/ssl/edge/influx.pem",
+            "/etc/ssl/own.pem",
+            "/etc/ssl/ca.pem",
+        ] {
+            printed = printed.replace(file, &certificate);
+        }
+        let journal = folder.path().join("journal").display().to_string();
+        let server = format!("[server]\ndata_dir = \"{journal}\"\n");
+        if printed.contains("[server]\n") {
+            printed = printed.replace("[server]\n", &server);
+        } else {
+            printed = format!("{server}{printed}");
+        }
+        let path = folder.path().join(format!("{name}.toml"));
+        std::fs::write(&path, &printed).unwrap();
+        let checked = haflux(&["check", "--config", path.to_str().unwrap()]);
+        assert_eq!(
+            checked.status.code(),
+            Some(0),
+            "{name}: {}\n{printed}",
+            text(&checked.stderr)
+        );
+        for secret in ["wonderland", "notARealHash", "c2VjcmV0", "f00dfeed"] {
+            assert!(
+                !printed.contains(secret) && !said.contains(secret),
+                "{name}: {secret}"
+            );
+        }
+        // The path of a check, and a user of the page: each stands where haflux reads it, and nowhere else.
+        for (secret, key) in [("hunter2", "http ="), ("correct-horse", "stats_auth =")] {
+            let lines: Vec<&str> = printed
+                .lines()
+                .filter(|line| line.contains(secret))
+                .collect();
+            assert!(lines.len() <= 1, "{printed}");
+            let stands_at = lines.iter().all(|line| line.contains(key));
+            assert!(stands_at, "{printed}");
+            assert!(!said.contains(secret), "{said}");
+        }
+    }
+}
+
+/// The rules of a frontend, as `check` says them.
+fn rules(name: &str, relays: &[&str]) -> Vec<String> {
+    let output = imported(name, relays);
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal").display().to_string();
+    let path = folder.path().join("out.toml");
+    let printed = format!(
+        "[server]\ndata_dir = \"{journal}\"\n{}",
+        text(&output.stdout)
+    );
+    std::fs::write(&path, printed).unwrap();
+    let checked = text(&haflux(&["check", "--config", path.to_str().unwrap()]).stdout);
+    let lines = checked.lines().map(str::trim);
+    let rules = lines.filter(|line| line.contains(" goes to ") || line.contains(" go to "));
+    rules.map(str::to_owned).collect()
+}
+
+#[test]
+fn conditions_keep_their_meaning() {
+    assert_eq!(
+        rules("relay_pair.cfg", &["relay_pair.toml"]),
+        [
+            "what has a path that matches (?i)^/write and the method POST goes to relay relays",
+            "what has the path /ping and the method GET or HEAD goes to backend nodes",
+            "what has the path /ping goes to relay relays",
+            "what has a path that begins with /query, or a path that ends with /debug/vars goes to backend nodes",
+            "everything else goes to backend nodes",
+        ]
+    );
+    let printed = text(&imported("relay_pair.cfg", &["relay_pair.toml"]).stdout);
+    assert!(
+        printed.contains("# relay_pair.cfg:20: timeout server 11s"),
+        "{printed}"
+    );
+    let printed = text(&imported("many_acls.cfg", &[]).stdout);
+    for part in [
+        r#"src = ["10.20.0.0/16", "192.168.7.9", "10.30.0.0/16", "2001:db8:7::/48"]"#,
+        r#"{ path_beg = ["/static", "/assets"], src = ["10.20.0.0/16""#,
+        r#"path_reg = ["(^|/)admin(/|$)", "secret"]"#,
+        r#"method = ["PUT", "POST"], path_reg = "^/api/v[12]/""#,
+        r#"{ path_beg = "/v1/" }"#,
+        r#"path_reg = "(?i)^/Login$""#,
+        "many_acls.cfg:18: acl robot hdr_sub(User-Agent) -i crawler",
+        "many_acls.cfg:24: use_backend slow if robot",
+        r#"bind = ["192.0.2.1:8080", "192.0.2.1:8081", "192.0.2.1:8082"]"#,
+        r#"check = { interval = "1500ms", timeout = "1500ms", rise = 1, fall = 5 }"#,
+        r#"{ name = "app3", address = "192.0.2.33:8000", check = false }"#,
+    ] {
+        assert!(printed.contains(part), "{part} is not in\n{printed}");
+    }
+}
+
+#[test]
+fn what_cannot_be_had_is_said() {
+    let said = text(&imported("guarded.cfg", &[]).stderr);
+    for part in [
+        "guarded.cfg:20: http-request deny",
+        "guarded.cfg:21: http-request auth",
+        "guarded.cfg:35: server n2 10.4.0.1:8086 check: left out",
+        "guarded.cfg:22: tcp-request connection reject",
+        "guarded.cfg:14: bind 127.0.0.1:8090 accept-proxy: accept_proxy names every network",
+        "guarded.cfg:23: http-request set-header",
+    ] {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+    let printed = text(&imported("guarded.cfg", &[]).stdout);
+    for part in [
+        "accept_proxy = [\"0.0.0.0/0\", \"::/0\"]",
+        "  { del_header = \"X-Secret\" },",
+        "  { set_header = { \"Strict-Transport-Security\" = \"max-age=31536000\" } },",
+        "send_proxy = \"v1\"",
+    ] {
+        assert!(printed.contains(part), "{part} is not in\n{printed}");
+    }
+    let printed = text(&imported("tls_edge.cfg", &[]).stdout);
+    for part in [
+        "bind = \"0.0.0.0:8443\"\ntls = { certificate = \"/etc/ssl/edge/influx.pem\" }",
+        "tls_edge.cfg:19: bind *:443 ssl crt",
+        "{ name = \"i2\", address = \"203.0.113.16:8443\", tls = { ca = \"/etc/ssl/ca.pem\" } },",
+        "address = \"203.0.113.17:8443\", tls = { ca = \"/etc/ssl/ca.pem\", server_name = \"i3.example.net\", certificate = \"/etc/ssl/own.pem\", min_version = \"1.3\" } },",
+        "address = \"203.0.113.18:8443\", tls = { verify = \"none\" }, check = false },",
+        "tls_edge.cfg:47: server i5 203.0.113.19:8443",
+    ] {
+        assert!(printed.contains(part), "{part} is not in\n{printed}");
+    }
+    assert!(!printed.contains("address = \"203.0.113.19"), "{printed}");
+    let printed = text(&imported("mixed_modes.cfg", &[]).stdout);
+    for line in 16..=23 {
+        assert!(
+            printed.contains(&format!("mixed_modes.cfg:{line}: ")),
+            "{line}\n{printed}"
+        );
+    }
+}
+
+/// A file with `global` and one frontend, and what it becomes.
+fn with_front(global: &str, front: &str) -> Imported {
+    let text = format!(
+        "global\n{global}\ndefaults\n mode http\n stats auth default:secret\nfrontend f\n bind *:80\n default_backend b\n{front}\nbackend b\n server s 10.0.0.1:8086\n"
+    );
+    import_text(&text).unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+#[test]
+fn the_page_keeps_its_users_and_its_refresh() {
+    let page = "stats uri /s?x\n stats refresh 10\n stats auth a:b$c\n stats auth d:e:f\n acl all always_true\n stats admin if all";
+    let imported = with_front("", page);
+    let front = &parse(&imported.text).frontends[0];
+    assert_eq!(front.stats_uri.as_deref(), Some("/s?x"));
+    assert_eq!(front.stats_refresh.as_secs(), 10);
+    assert!(front.stats_admin);
+    let header = |text: &str| format!("Basic {}", STANDARD.encode(text));
+    let knows = |text: &str| {
+        let mut users = front.stats_auth.iter();
+        users.any(|user| user.is_meant_by(header(text).as_bytes()))
+    };
+    assert!(knows("a:b$c") && knows("d:e:f"), "{}", imported.text);
+    assert!(
+        !knows("default:secret"),
+        "the section has a page of its own"
+    );
+
+    let inherited = with_front("", "");
+    let front = &parse(&inherited.text).frontends[0];
+    assert_eq!(front.stats_uri.as_deref(), Some("/haproxy?stats"));
+    assert_eq!(front.stats_auth.len(), 1);
+
+    for (page, served, orders, said) in [
+        ("stats refresh 3s", true, false, ""),
+        (
+            "stats auth nobody",
+            false,
+            false,
+            "would be open to everybody",
+        ),
+        (
+            "stats auth nobody\n stats auth a:b",
+            true,
+            false,
+            "a user and a password here",
+        ),
+        (
+            "stats enable\n stats admin if TRUE",
+            true,
+            false,
+            "from users of stats auth only",
+        ),
+        (
+            "stats auth a:b\n stats admin if LOCALHOST",
+            true,
+            false,
+            "the page takes no orders",
+        ),
+        ("stats auth a:b\n stats admin unless FALSE", true, true, ""),
+    ] {
+        let imported = with_front("", page);
+        let front = &parse(&imported.text).frontends[0];
+        assert_eq!(front.stats_uri.is_some(), served, "{}", imported.text);
+        assert_eq!(front.stats_admin, orders, "{}", imported.text);
+        assert!(imported.text.contains(said), "{page}: {}", imported.text);
+    }
+}
+
+#[test]
+fn the_runtime_socket_keeps_its_path_and_rights() {
+    let line = "stats socket /run/haproxy/admin.sock user root group adm mode 660 level admin expose-fd listeners";
+    let imported = with_front(&format!("stats timeout 30s\n{line}\nstats socket /x"), "");
+    let config = parse(&imported.text);
+    let socket = config.server.stats_socket.as_ref().unwrap();
+    assert_eq!(socket.path, Path::new("/run/haproxy/admin.sock"));
+    assert_eq!((socket.mode, socket.level), (0o660, Level::Admin));
+    assert_eq!(socket.group.as_deref(), Some("adm"));
+    assert_eq!(socket.timeout.as_secs(), 30);
+    for part in [
+        "no counterpart: user root, expose-fd listeners",
+        "RuntimeDirectory=haproxy",
+        "stats socket /x\n#     haflux has one such socket",
+    ] {
+        assert!(imported.text.contains(part), "{part}: {}", imported.text);
+    }
+    let plain = with_front("stats socket /run/haflux/a", "");
+    let socket = parse(&plain.text).server.stats_socket.unwrap();
+    assert_eq!((socket.mode, socket.level), (0o600, Level::Operator));
+    assert!(!plain.text.contains("stats socket"), "{}", plain.text);
+    for none in ["stats socket 127.0.0.1:9999", "stats maxconn 5"] {
+        let imported = with_front(none, "");
+        assert!(parse(&imported.text).server.stats_socket.is_none());
+        assert!(imported.text.contains(none), "{}", imported.text);
+    }
+}
+
+#[test]
+fn metrics_are_served_where_haproxy_served_them() {
+    const SERVICE: &str = "http-request use-service prometheus-exporter";
+    for (line, path, said) in [
+        (
+            format!("acl m path /prom\n {SERVICE} if m"),
+            Some("/prom"),
+            "names of their own",
+        ),
+        (
+            format!("{SERVICE} if {{ path_beg /m }}"),
+            Some("/m"),
+            "alone",
+        ),
+        (SERVICE.to_owned(), Some("/metrics"), "alone"),
+        (
+            format!("{SERVICE} if {{ path /m }} {{ src 10.0.0.0/8 }}"),
+            None,
+            "to everybody",
+        ),
+        (
+            format!("{SERVICE} unless {{ path /m }}"),
+            None,
+            "not translated",
+        ),
+        (
+            format!("stats uri /m\n {SERVICE} if {{ path /m }}"),
+            None,
+            "the page has that path",
+        ),
+    ] {
+        let imported = with_front("", &line);
+        let front = &parse(&imported.text).frontends[0];
+        assert_eq!(front.metrics_uri.as_deref(), path, "{line}");
+        assert!(imported.text.contains(said), "{line}: {}", imported.text);
+    }
+    let alone = format!(
+        "defaults\n mode http\nfrontend f\n bind :80\n default_backend b\nbackend b\n server s 10.0.0.1:8086\nfrontend m\n bind 127.0.0.1:8404\n maxconn 9\n timeout client 5s\n {SERVICE} if {{ path /metrics }}\n"
+    );
+    let imported = import_text(&alone).unwrap();
+    let config = parse(&imported.text);
+    let last = config.frontends.last().unwrap();
+    assert_eq!(last.metrics_uri.as_deref(), Some("/metrics"));
+    assert_eq!(last.bind, ["127.0.0.1:8404".parse().unwrap()]);
+    assert_eq!(last.max_connections, 9);
+    assert!(
+        imported.text.contains("timeout client 5s"),
+        "{}",
+        imported.text
+    );
+}
+
+#[test]
+fn receivers_of_syslog_get_what_haproxy_sent_them() {
+    let logs = |global: &str| {
+        let imported = with_front(global, "");
+        format!("{:#?}", parse(&imported.text).server.log.targets)
+    };
+    let lines = |text: &str| {
+        let parsed = Config::parse(
+            &format!("{text}\n[[frontend]]\nname = \"f\"\nbind = \":1\"\nstats_uri = \"/\"\n"),
+            Format::Toml,
+            "wanted",
+            &|_| None,
+        );
+        format!(
+            "{:#?}",
+            parsed
+                .unwrap_or_else(|errors| panic!("{errors}"))
+                .config
+                .server
+                .log
+                .targets
+        )
+    };
+    for (global, wanted) in [
+        ("log /dev/log local0", ""),
+        ("log stdout format raw local0", ""),
+        ("log logs.example.org local0", ""),
+        (
+            "log 127.0.0.1 local2\nlog /dev/log local1 notice",
+            "[[log]]\nto = \"syslog:127.0.0.1:514\"\nfacility = \"local2\"\nsyslog = \"rfc3164\"\n[[log]]\nto = \"stderr\"\nlines = \"messages\"",
+        ),
+        (
+            "log [::1]:1514 len 900 format rfc5424 daemon err\nlog /dev/log local1",
+            "[[log]]\nto = \"syslog:[::1]:1514\"\nfacility = \"daemon\"\nlines = \"messages\"\n[[log]]\nto = \"stderr\"",
+        ),
+        (
+            "log /run/log.sock local0 info",
+            "[[log]]\nto = \"syslog:/run/log.sock\"\n[[log]]\nto = \"stderr\"\nlines = \"messages\"",
+        ),
+    ] {
+        assert_eq!(logs(global), lines(wanted), "{global}");
+    }
+    let imported = with_front("", "log 10.0.0.9 local0\n no log\n grace 5s");
+    for part in [
+        "the lines of every frontend",
+        "every frontend or none",
+        "haflux listens for a second more",
+    ] {
+        assert!(imported.text.contains(part), "{part}: {}", imported.text);
+    }
+}
+
+#[test]
+fn errors_name_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let quote = path(
+        "quote.cfg",
+        "defaults\n  mode http\nfrontend 'a\n bind \"x\n",
+    );
+    let tcp = path(
+        "tcp.cfg",
+        "frontend f\n bind :1\n mode tcp\n default_backend b\n",
+    );
+    let relay = path("bad.toml", "[[http]]\nname =\n");
+    for (arguments, expected) in [
+        (
+            vec!["import", "--haproxy", &quote],
+            vec![
+                "quote.cfg:3: the quote ' is never closed",
+                "quote.cfg:4: the quote \" is never",
+            ],
+        ),
+        (
+            vec!["import", "--haproxy", &tcp],
+            vec![
+                "tcp.cfg: no frontend or listen section",
+                "tcp.cfg:1: frontend f: left out",
+            ],
+        ),
+        (
+            vec!["import", "--haproxy", &tcp, "--relay", &relay],
+            vec!["bad.toml:2: not valid TOML"],
+        ),
+        (
+            vec!["import", "--haproxy", "/nowhere.cfg"],
+            vec!["/nowhere.cfg: No such file"],
+        ),
+    ] {
+        let output = haflux(&arguments);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(text(&output.stdout), "");
+        let said = text(&output.stderr);
+        for part in expected {
+            assert!(said.contains(part), "{part} is not in\n{said}");
+        }
+    }
+    assert_eq!(haflux(&["import"]).status.code(), Some(2));
+}
+
+/// A whole file with lines put into its sections, and the number of each.
+fn with_lines(lines: &[(&str, &str)]) -> (String, Vec<usize>) {
+    let template = [
+        ("global", "global"),
+        ("", "defaults"),
+        ("", "mode http"),
+        ("", "frontend front"),
+        ("", "bind *:8086"),
+        ("frontend", "default_backend base"),
+        ("", "backend base"),
+        ("", "server b 10.0.2.9:8086"),
+        ("", "backend pool"),
+        ("backend", "option httpchk GET /"),
+        ("", "server one 10.0.2.2:8086 check"),
+    ];
+    let mut text = String::new();
+    let mut numbers = vec![0; lines.len()];
+    let mut number = 0;
+    for (section, line) in template {
+        text.push_str(line);
+        text.push('\n');
+        number += 1;
+        for (at, (wanted, line)) in lines.iter().enumerate() {
+            if *wanted == section {
+                number += 1;
+                numbers[at] = number;
+                text.push_str(&format!("    {line}\n"));
+            }
+        }
+    }
+    (text, numbers)
+}
+
+fn is_quoted(imported: &Imported, line: usize) -> bool {
+    imported.text.contains(&format!("# t.cfg:{line}: "))
+}
+
+#[test]
+fn the_list_of_directives_is_true() {
+    let nothing = import_text(&with_lines(&[]).0).unwrap().text;
+    for directive in DIRECTIVES {
+        let (text, lines) = with_lines(&[(directive.section, directive.example)]);
+        let imported = import_text(&text).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let example = directive.example;
+        assert_eq!(
+            is_quoted(&imported, lines[0]),
+            directive.quoted,
+            "{example}:\n{}",
+            imported.text
+        );
+        let always = directive.becomes.starts_with("what haflux always does")
+            || directive.becomes.starts_with("the access log");
+        let comments = imported.text.lines().filter(|line| line.starts_with('#'));
+        let comments: String = comments.collect();
+        if !directive.quoted && !always {
+            assert_ne!(imported.text, nothing, "{example} makes no difference");
+        }
+        let told = format!("{comments}{:?}", imported.warnings);
+        assert!(!told.contains("sesame"), "{example}: {told}");
+    }
+}
+
+#[test]
+fn the_documentation_has_the_list() {
+    let page =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/import.md"))
+            .unwrap();
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let wanted: Vec<String> = DIRECTIVES
+        .iter()
+        .map(|directive| {
+            format!(
+                "| `{}` | `{}` | {} | {} |",
+                directive.section,
+                directive.example.replace('|', "\\|"),
+                directive.becomes,
+                if directive.quoted { "yes" } else { "" }
+            )
+        })
+        .collect();
+    assert_eq!(rows.join("\n"), wanted.join("\n"));
+}
+
+fn a_line() -> impl Strategy<Value = (&'static str, String, bool)> {
+    let known = (0..DIRECTIVES.len()).prop_map(|at| {
+        let directive = DIRECTIVES[at];
+        (
+            directive.section,
+            directive.example.to_owned(),
+            directive.quoted,
+        )
+    });
+    let unknown = (
+        prop::sample::select(vec!["global", "frontend", "backend"]),
+        "zz[a-z]{1,5}( [-a-z0-9/.:{}!%()\\[\\],]{1,8}){0,4}",
+    )
+        .prop_map(|(section, line)| (section, line, true));
+    prop_oneof![3 => known, 1 => unknown]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever stands together: the result is a configuration, and what has no counterpart is quoted.
+    #[test]
+    fn no_line_is_dropped(lines in prop::collection::vec(a_line(), 0..20)) {
+        let given: Vec<(&str, &str)> = lines.iter().map(|(section, line, _)| (*section, line.as_str())).collect();
+        let (text, numbers) = with_lines(&given);
+        let imported = import_text(&text);
+        prop_assert!(imported.is_ok(), "{imported:?}\n{text}");
+        let imported = imported.unwrap();
+        for ((_, line, quoted), number) in lines.iter().zip(numbers) {
+            // A line that is used may be quoted too, where another one is in its way.
+            let is_open = ["acl unasked", "stats admin"].iter().any(|start| line.starts_with(start));
+            if *quoted && !is_open {
+                prop_assert!(is_quoted(&imported, number), "{line}\n{}", imported.text);
+            }
+        }
+    }
+
+    /// Any text in any place: no panic, and each line is quoted or refused with its number.
+    #[test]
+    fn any_line_is_accounted_for(tails in prop::collection::vec("[ -~\\t\\PC]{0,60}", 1..8)) {
+        let lines: Vec<String> = tails.iter().map(|tail| format!("zz{tail}")).collect();
+        let given: Vec<(&str, &str)> = lines.iter().map(|line| ("frontend", line.as_str())).collect();
+        let (text, numbers) = with_lines(&given);
+        match import_text(&text) {
+            Ok(imported) => {
+                for number in numbers {
+                    prop_assert!(is_quoted(&imported, number), "{number}\n{}", imported.text);
+                }
+            }
+            Err(errors) => {
+                for error in errors {
+                    let is_of_words = matches!(error, ImportError::Words { .. });
+                    prop_assert!(is_of_words, "{error}\n{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "([a-z_ .\"'\\\\$#{}:!/0-9-]{0,30}\n){0,30}", relay in "[-\\[\\]a-z=\"{}:/ \n]{0,80}") {
+        let keywords = ["frontend f", "backend b", "bind :1-70000", "server a b:c port", "acl a src -f", "use_backend b if a or", "http-check send hdr", "mode http", "listen l :1", "default_backend b", ".if 1", ".else", ".endif", "defaults"];
+        let mut mixed = String::new();
+        for (at, line) in text.lines().enumerate() {
+            mixed.push_str(keywords[at % keywords.len()]);
+            mixed.push_str(line);
+            mixed.push('\n');
+        }
+        for text in [text, mixed] {
+            let sources = [Source { name: "t.cfg".to_owned(), text }];
+            let relays = [Source { name: "r.toml".to_owned(), text: relay.clone() }];
+            let imported = import(&sources, &relays, &|_| Ok("x\n".to_owned()), &|_| None);
+            let accepted = !matches!(&imported, Err(errors) if errors.iter().any(|error| matches!(error, ImportError::NotAccepted(_))));
+            prop_assert!(accepted, "{imported:?}");
+        }
+    }
+}
+
+#[test]
+fn what_keeps_clients_out_is_translated_in_its_order() {
+    let front = "acl office src 10.0.0.0/8 192.168.0.0/16\n tcp-request connection reject if !office\n \
+         tcp-request connection reject if { src 10.6.0.0/16 } or { src 10.7.0.0/16 }\n \
+         http-request set-header X-Org ours\n http-request deny if { path_beg /debug } METH_GET\n \
+         http-request redirect scheme https code 301 unless { path /ping }\n http-response del-header Server if { path /x }\n \
+         http-request deny if { path_beg /a } !METH_GET\n http-request allow if office\n http-request deny";
+    let imported = with_front("", front);
+    let front = &parse(&imported.text).frontends[0];
+    for (address, is_served) in [
+        ("10.1.2.3", true),
+        ("192.168.3.4", true),
+        ("10.6.1.1", false),
+        ("10.7.1.1", false),
+        ("192.0.2.1", false),
+    ] {
+        let address = address.parse().unwrap();
+        assert_eq!(front.sources.admits(address), is_served, "{address}");
+    }
+    let part = "http_request = [\n  \
+         { set_header = { \"X-Org\" = \"ours\" } },\n  \
+         { deny = 403, if = { method = [\"GET\", \"HEAD\"], path_beg = \"/debug\" } },\n  \
+         { redirect = { scheme = \"https\", code = 301 }, unless = { path = \"/ping\" } },\n\
+         ]\n\
+         http_response = [\n  { del_header = \"Server\", if = { path = \"/x\" } },\n]";
+    assert!(imported.text.contains(part), "{}", imported.text);
+    let said = format!("{:?}", imported.warnings);
+    for part in [
+        "haflux has no ! beside other tests in one entry",
+        "http-request allow if office: not translated",
+        "http-request deny: not translated",
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    let pool = |servers: &str| {
+        let text = format!(
+            "defaults\n mode http\nfrontend f\n bind *:80\n default_backend b\nbackend b\n{servers}"
+        );
+        let imported = import_text(&text).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let is_warned = format!("{:?}", imported.warnings).contains("send-proxy");
+        (imported.text.contains("send_proxy = \"v2\""), is_warned)
+    };
+    let (with, without) = (
+        " server s 10.0.0.1:8086 send-proxy-v2\n",
+        " server t 10.0.0.2:8086\n",
+    );
+    assert_eq!(pool(with), (true, false));
+    assert_eq!(pool(&[with, without].concat()), (false, true));
+    let default = " default-server send-proxy-v2\n";
+    assert_eq!(pool(&[default, without].concat()), (true, false));
+}

@@ -1,0 +1,12 @@
+//! What reads and statements answer, and what they never answer.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answer_forms;
+mod answers;
+mod client_sessions;
+mod read_barrier;
+mod statements;
+mod statements_faults;
+mod statements_long;

@@ -1,0 +1,293 @@
+//! What comes is judged by a node before it is journaled (rule N1), on real nodes that ask for credentials.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::wait::SOON;
+use crate::support::{
+    Lab, Options, parameters, query_as, query_with, status, wait_until, write_as,
+};
+
+const ADMIN: (&str, &str) = ("admin", "all");
+
+/// A lab whose nodes ask for credentials: an administrator, `rw` who may do all to `d`, `ro` who may read it.
+fn lab(keys: &str) -> Lab {
+    let keys = keys.to_owned();
+    let mut lab = Lab::start_with(Options::default().auth(), move |configuration| {
+        configuration.replace(
+            "replicate_to = \"influx_back\"",
+            &format!("replicate_to = \"influx_back\"\n{keys}"),
+        )
+    });
+    lab.node1.log_in(ADMIN.0, ADMIN.1);
+    lab.node2.log_in(ADMIN.0, ADMIN.1);
+    let url = lab.influx_url();
+    let (name, password) = ADMIN;
+    let first = format!("CREATE USER {name} WITH PASSWORD '{password}' WITH ALL PRIVILEGES");
+    let made = query_as(&url, None, "", &first);
+    assert_eq!(made.status, 200, "{}", made.text());
+    for statement in [
+        "CREATE DATABASE d",
+        "CREATE USER rw WITH PASSWORD 'rw'",
+        "CREATE USER ro WITH PASSWORD 'ro'",
+        "GRANT ALL ON d TO rw",
+        "GRANT READ ON d TO ro",
+    ] {
+        let answer = query_as(&url, Some(ADMIN), "", statement);
+        assert_eq!(
+            (answer.status, answer.text().contains("error")),
+            (200, false)
+        );
+    }
+    lab
+}
+
+/// Writes and statements that were journaled.
+fn records(lab: &Lab) -> u64 {
+    let relay = status::relay(&lab.influx_url());
+    let count = |key: &str| relay[key].as_u64().expect("a number");
+    count("records") + count("statements")
+}
+
+#[test]
+fn nothing_of_a_stranger_is_stored_and_he_hears_what_a_node_says() {
+    let lab = lab("");
+    let url = lab.influx_url();
+    assert_eq!(
+        write_as(&url, Some(("rw", "rw")), "d", "m v=1 1").status,
+        204
+    );
+    let before = records(&lab);
+    let node = lab.node1.url();
+    let strangers = [
+        None,
+        Some(("rw", "wrong")),
+        Some(("nobody", "x")),
+        Some(("ro", "ro")),
+    ];
+    for user in strangers {
+        for (database, line) in [("d", "m v=2 2"), ("nowhere", "m v=2 2"), ("d", "")] {
+            let (ours, theirs) = (
+                write_as(&url, user, database, line),
+                write_as(&node, user, database, line),
+            );
+            assert_eq!(
+                (ours.status, ours.text()),
+                (theirs.status, theirs.text()),
+                "{user:?} writes to {database}"
+            );
+        }
+        for query in [
+            "DROP DATABASE zz",
+            "DELETE FROM m",
+            "CREATE USER x WITH PASSWORD 'y' WITH ALL PRIVILEGES",
+        ] {
+            let (ours, theirs) = (
+                query_as(&url, user, "d", query),
+                query_as(&node, user, "d", query),
+            );
+            assert_eq!(
+                ours.status,
+                theirs.status,
+                "{user:?}: {query}: {}",
+                ours.text()
+            );
+            if !query.contains("PASSWORD") {
+                assert_eq!(ours.text(), theirs.text(), "{user:?}: {query}");
+            }
+        }
+        let asynchronous = parameters(user, &[("q", "DROP DATABASE zz"), ("async", "true")]);
+        let answer = query_with(&url, &asynchronous);
+        let theirs = query_with(&node, &asynchronous);
+        assert_eq!(answer.status, theirs.status, "{user:?}, in the background");
+    }
+    assert_eq!(records(&lab), before, "something of them was stored");
+    lab.both_hold("d", "m", 1);
+}
+
+#[test]
+fn what_is_right_now_counts_at_once() {
+    let lab = lab("");
+    let url = lab.influx_url();
+    for round in 0..5 {
+        let database = format!("later{round}");
+        let user = format!("user{round}");
+        let user = Some((user.as_str(), "x"));
+        assert_eq!(
+            write_as(&url, Some(ADMIN), &database, "m v=1 1").status,
+            404
+        );
+        assert_eq!(write_as(&url, user, "d", "m v=1 1").status, 401);
+        for statement in [
+            format!("CREATE DATABASE {database}"),
+            format!("CREATE USER user{round} WITH PASSWORD 'x'"),
+            format!("GRANT WRITE ON {database} TO user{round}"),
+        ] {
+            assert_eq!(query_as(&url, Some(ADMIN), "", &statement).status, 200);
+        }
+        let written = write_as(&url, Some(ADMIN), &database, "m v=1 1");
+        assert_eq!(written.status, 204, "{}", written.text());
+        let written = write_as(&url, user, &database, "m v=1 2");
+        assert_eq!(written.status, 204, "{}", written.text());
+    }
+}
+
+#[test]
+fn a_right_that_is_taken_away_is_noticed() {
+    let lab = lab("trust_for = \"16s\"");
+    let url = lab.influx_url();
+    let user = Some(("rw", "rw"));
+    assert_eq!(write_as(&url, user, "d", "m v=1 1").status, 204);
+    assert_eq!(query_as(&url, Some(ADMIN), "", "DROP USER rw").status, 200);
+    let mut tried = 0;
+    wait_until("the writer to be refused by a judgement", SOON, || {
+        tried += 1;
+        let before = records(&lab);
+        let answer = write_as(&url, user, "d", format!("m v=2 {}", tried + 1));
+        assert_eq!(answer.status, 401, "{}", answer.text());
+        records(&lab) == before
+    });
+}
+
+/// Others do something as fast as they can, on so many connections; returns how many answers they got, by status.
+fn crowd(
+    connections: usize,
+    seconds: u64,
+    one: impl Fn(usize, u64) -> u16 + Sync,
+) -> Vec<(u16, usize)> {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..connections)
+            .map(|thread| {
+                let one = &one;
+                scope.spawn(move || {
+                    let mut statuses = Vec::new();
+                    let mut number = 0;
+                    while Instant::now() < end {
+                        statuses.push(one(thread, number));
+                        number += 1;
+                    }
+                    statuses
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("a thread"))
+            .collect()
+    });
+    let mut counted: Vec<(u16, usize)> = Vec::new();
+    for status in statuses {
+        match counted.iter_mut().find(|(known, _)| *known == status) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((status, 1)),
+        }
+    }
+    counted
+}
+
+#[test]
+fn strangers_statements_and_writes_hold_nobody_up() {
+    let lab = lab("");
+    let url = lab.influx_url();
+    let good = Some(("rw", "rw"));
+    assert_eq!(write_as(&url, good, "d", "m v=1 1").status, 204);
+    let before = records(&lab);
+    let stop = AtomicBool::new(false);
+    let (written, slowest) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let (mut written, mut slowest) = (1, Duration::ZERO);
+            while !stop.load(Ordering::SeqCst) {
+                let begun = Instant::now();
+                written += 1;
+                let answer = write_as(&url, good, "d", format!("m v=1 {written}"));
+                assert_eq!(answer.status, 204, "{}", answer.text());
+                slowest = slowest.max(begun.elapsed());
+            }
+            (written, slowest)
+        });
+        let asynchronous = parameters(None, &[("q", "DROP DATABASE zz"), ("async", "true")]);
+        let statements = crowd(4, 3, |_, _| query_with(&url, &asynchronous).status);
+        assert_eq!(statements.len(), 1, "{statements:?}");
+        assert_eq!(statements[0].0, 401);
+        let writes = crowd(16, 3, |thread, number| {
+            let password = format!("{thread} {number}");
+            let user = (thread % 2 == 0).then_some(("rw", password.as_str()));
+            write_as(&url, user, "d", "m v=9 9").status
+        });
+        assert!(
+            writes.iter().all(|(status, _)| matches!(status, 401 | 503)),
+            "{writes:?}"
+        );
+        println!("strangers: statements {statements:?}, writes {writes:?}");
+        stop.store(true, Ordering::SeqCst);
+        writer.join().expect("the writer")
+    });
+    println!("the good client wrote {written}, the slowest took {slowest:?}");
+    assert_eq!(records(&lab), before + written - 1);
+    lab.both_hold("d", "m", written);
+}
+
+#[test]
+fn a_crowd_of_newcomers_does_not_push_out_who_is_known() {
+    // Nodes that ask nobody for credentials accept everybody.
+    let mut lab = Lab::start_with(Options::default(), |configuration| {
+        configuration.replace(
+            "replicate_to = \"influx_back\"",
+            "replicate_to = \"influx_back\"\njudging = { max_known = 64 }",
+        )
+    });
+    let url = lab.influx_url();
+    lab.create_database("d");
+    let good = Some(("good", "client"));
+    for number in 0..3 {
+        assert_eq!(
+            write_as(&url, good, "d", format!("m v=1 {number}")).status,
+            204
+        );
+    }
+    for number in 0..200 {
+        let user = format!("stranger{number}");
+        let answer = write_as(&url, Some((&user, "x")), "d", format!("s v=1 {number}"));
+        assert_eq!(answer.status, 204);
+    }
+    lab.node1.kill9();
+    lab.node2.kill9();
+    wait_until("the nodes' absence to be known", SOON, || {
+        write_as(&url, Some(("newcomer", "x")), "d", "n v=1 1").status == 503
+    });
+    let answer = write_as(&url, good, "d", "m v=1 4");
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    assert_eq!(answer.header("x-haflux-applied"), Some("0/2"));
+}
+
+#[test]
+fn statements_are_bounded_and_one_whose_client_left_is_not_stored() {
+    let lab = lab("max_statements = 2\nmax_statements_per_source = 2");
+    let url = lab.influx_url();
+    let before = records(&lab);
+    let answers = crowd(12, 2, |thread, number| {
+        let statement = format!(
+            "CREATE RETENTION POLICY r{thread} ON d DURATION {}h REPLICATION 1",
+            number + 1
+        );
+        query_as(&url, Some(ADMIN), "", &statement).status
+    });
+    assert!(
+        answers
+            .iter()
+            .all(|(status, _)| matches!(status, 200 | 503)),
+        "{answers:?}"
+    );
+    let taken: usize = answers
+        .iter()
+        .filter(|(status, _)| *status == 200)
+        .map(|(_, count)| *count)
+        .sum();
+    assert!(
+        answers.iter().any(|(status, _)| *status == 503),
+        "{answers:?}"
+    );
+    // A record and a statement are counted for each, but a statement is no record of writes.
+    assert_eq!(records(&lab) - before, taken as u64);
+}
