@@ -179,9 +179,7 @@ else:
     succeeds(&run(python(), &["-c", script, host, port, &ca]));
     lab.both_hold("telegraf", "python", 500);
     // HAProxy's mark of a frontend that speaks TLS.
-    wait_until("the log to say it", SOON, || {
-        lab.haflux.log().contains(" influx_front~ ")
-    });
+    lab.haflux.says(" influx_front~ ");
 }
 
 #[test]
@@ -438,9 +436,7 @@ fn check_reads_certificates_and_says_what_is_wrong() {
     let (is_good, said) = check();
     assert!(is_good && said.contains("site.pem has expired"), "{said}");
     site.haflux.order(&["reload"]);
-    wait_until("the log to say it", SOON, || {
-        site.haflux.log().contains("site.pem has expired")
-    });
+    site.haflux.says("site.pem has expired");
     let page = status::page(&site.haflux.url("plain"));
     let problem = &page["problems"][0];
     assert_eq!(problem["severity"], "error");

@@ -381,7 +381,7 @@ fn a_server_that_is_taken_out_is_forgotten_and_no_old_friend_when_it_comes_back(
         "influxlab2 is no replica any more; its place in the journal is given up",
         "dead letters of influxlab2, which is no replica any more: 1; if it does not come back: haflux dead-letters drop all --replica influxlab2 --yes",
     ] {
-        wait_until(once, SOON, || lab.haflux.log().contains(once));
+        lab.haflux.says(once);
         assert_eq!(lab.haflux.log().matches(once).count(), 1, "{once}");
     }
     let compared = lab.haflux.told(&["compare"]);

@@ -146,22 +146,16 @@ fn reads_take_turns_over_both_nodes_and_survive_the_death_of_one() {
             200
         );
     }
-    wait_until("the check to find it", SOON, || {
-        lab.haflux.log().contains("influx_back/influxlab is DOWN")
-    });
+    lab.haflux.says("influx_back/influxlab is DOWN");
     lab.node1.restart();
-    wait_until("the check to find it again", SOON, || {
-        lab.haflux.log().contains("influx_back/influxlab is UP")
-    });
+    lab.haflux.says("influx_back/influxlab is UP");
 }
 
 #[test]
 fn with_no_server_up_the_answer_is_503_at_once_and_names_the_backend() {
     let mut lab = Lab::start();
     lab.grafana.refuse();
-    wait_until("the check to find it", SOON, || {
-        lab.haflux.log().contains("grafana_back/influxlab is DOWN")
-    });
+    lab.haflux.says("grafana_back/influxlab is DOWN");
     let page = http::request("GET", &lab.grafana_url(), &[("Accept", "text/html")], b"");
     assert_eq!(page.status, 503);
     assert!(page.text().contains("grafana_back"), "{}", page.text());

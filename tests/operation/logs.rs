@@ -266,14 +266,10 @@ fn a_node_that_ends_and_returns_is_said_once_in_our_words() {
     };
     lab.node2.kill9();
     support::write(&lab.influx_url(), "t", "m v=2 2");
-    wait_until("it is down", SOON, || {
-        lab.haflux.log().contains("influx_back/influxlab2 is DOWN")
-    });
+    lab.haflux.says("influx_back/influxlab2 is DOWN");
     lab.node2.restart();
     lab.both_hold("t", "m", 2);
-    wait_until("it is up", SOON, || {
-        lab.haflux.log().contains("influx_back/influxlab2 is UP")
-    });
+    lab.haflux.says("influx_back/influxlab2 is UP");
     lab.haflux.terminate();
     let log = lab.haflux.log();
     for (what, times) in [
@@ -336,7 +332,7 @@ fn levels_change_while_it_runs_and_repeats_are_counted() {
     ping("unheard");
     haflux.order(&["log-level", "access=on"]);
     ping("heard");
-    wait_until("the last line", SOON, || haflux.log().contains("?heard"));
+    haflux.says("?heard");
     assert!(!haflux.log().contains("?unheard"));
     assert_eq!(tries().len(), before);
     let refused = haflux.refuses(&["log-level", "raley=debug"]);

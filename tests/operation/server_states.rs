@@ -163,7 +163,7 @@ fn orders_and_weights_outlive_a_stop_and_a_kill() {
     std::fs::write(&file, "{\"checksum\":1").expect("written");
     lab.haflux.restart();
     assert_eq!(seen(&lab), (Some(1), Some("ready".to_owned())));
-    assert!(lab.haflux.log().contains("was set aside"));
+    lab.haflux.says("was set aside");
 }
 
 #[test]

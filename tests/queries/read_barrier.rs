@@ -211,15 +211,11 @@ fn what_differs_from_node_to_node_stays_with_one_as_long_as_it_is_up() {
     }
     assert_eq!(asked(&nodes), BTreeMap::from([(0, 20), (1, 0)]));
     nodes[0].refuse();
-    wait_until("the check to notice", SOON, || {
-        haflux.log().contains("pool/node0 is DOWN")
-    });
+    haflux.says("pool/node0 is DOWN");
     ask();
     assert_eq!(asked(&nodes)[&1], 5);
     nodes[0].accept_again();
-    wait_until("the check to notice", SOON, || {
-        haflux.log().contains("pool/node0 is UP")
-    });
+    haflux.says("pool/node0 is UP");
     ask();
     assert_eq!(asked(&nodes)[&1], 10, "it does not jump back");
 }

@@ -28,9 +28,7 @@ fn past_max_backlog_a_replica_is_diverged_and_stays_so_over_a_restart() {
     for number in 0..6 {
         assert_eq!(haflux.write("telegraf", large(number)).status, 204);
     }
-    wait_until("the replica to be diverged", SOON, || {
-        haflux.log().contains("replica node1 is diverged")
-    });
+    haflux.says("replica node1 is diverged");
     let page = || http::get(&format!("{}/haproxy?stats", haflux.url("front"))).text();
     wait_until("the page to say so", SOON, || page().contains("DIVERGED"));
     wait_until("its place in the journal to be given up", SOON, || {
@@ -279,13 +277,7 @@ fn a_server_that_is_new_in_a_pool_with_history_is_not_taken_for_a_replica() {
         });
         haflux.terminate();
         let haflux = Haflux::start(folder.path(), &configuration(&[&old, &new]));
-        assert!(
-            haflux
-                .log()
-                .contains("replica node1 is diverged: it is new"),
-            "{}",
-            haflux.log()
-        );
+        haflux.says("replica node1 is diverged: it is new");
         assert_eq!(haflux.write("telegraf", "history v=2 2").status, 204);
         assert!(new.writes().is_empty());
         // Nor is it read from, though it is up.
@@ -321,7 +313,7 @@ fn with_a_diverged_replica(folder: &std::path::Path, old: &StandIn, new: &StandI
     });
     haflux.terminate();
     let haflux = Haflux::start(folder, &relay_over(&[old, new], keys));
-    assert!(haflux.log().contains("replica node1 is diverged"));
+    haflux.says("replica node1 is diverged");
     haflux
 }
 
@@ -411,8 +403,7 @@ fn the_last_server_that_follows_may_be_put_back() {
     rename(&haflux, &[("node0", "another")]);
     haflux.restart();
     assert_eq!(haflux.write("telegraf", "lost v=1 1").status, 503);
-    let log = haflux.log();
-    assert!(log.contains("put node0 back"), "{log}");
+    haflux.says("put node0 back");
     haflux.terminate();
     rename(&haflux, &[("another", "node0")]);
     haflux.restart();

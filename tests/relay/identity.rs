@@ -54,13 +54,6 @@ fn files(folder: &Path, prefix: &str) -> Vec<Vec<u8>> {
     found
 }
 
-#[track_caller]
-fn wait_for_log(haflux: &Haflux, text: &str) {
-    wait_until(&format!("{text:?} in the log"), SOON, || {
-        haflux.log().contains(text)
-    });
-}
-
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("a folder") {
@@ -139,7 +132,7 @@ fn a_node_that_is_put_back_to_an_older_copy_is_diverged() {
     write_until_taken(&lab.influx_url(), &TELEGRAF, "copied v=1 5");
     wait_for_proof(&lab.haflux, 5);
     take_copy(&mut lab);
-    wait_for_log(&lab.haflux, &format!("{SECOND}is the node it was"));
+    lab.haflux.says(&format!("{SECOND}is the node it was"));
     write_until_taken(&lab.influx_url(), &TELEGRAF, "copied v=2 6");
     wait_for_proof(&lab.haflux, 6);
     put_back(&mut lab);
@@ -156,7 +149,7 @@ fn what_a_node_lost_within_rewind_is_sent_again() {
     write_until_taken(&lab.influx_url(), &TELEGRAF, "lost v=1 5");
     wait_for_proof(&lab.haflux, 5);
     take_copy(&mut lab);
-    wait_for_log(&lab.haflux, &format!("{SECOND}is the node it was"));
+    lab.haflux.says(&format!("{SECOND}is the node it was"));
     for point in 6..20 {
         write_until_taken(
             &lab.influx_url(),
@@ -168,7 +161,8 @@ fn what_a_node_lost_within_rewind_is_sent_again() {
         lab.node2.count("telegraf", "lost", "v") == 15
     });
     put_back(&mut lab);
-    wait_for_log(&lab.haflux, &format!("{SECOND}answers; from record 2 on"));
+    lab.haflux
+        .says(&format!("{SECOND}answers; from record 2 on"));
     wait_until("the points on the node again", SOON, || {
         lab.node2.count("telegraf", "lost", "v") == 15
     });
@@ -204,7 +198,7 @@ fn of_two_nodes_whose_addresses_were_swapped_the_emptier_one_is_diverged() {
         &lab.haflux,
         "replica influxlab is diverged: it is not the node it was",
     );
-    wait_for_log(&lab.haflux, &format!("{SECOND}is the node it was"));
+    lab.haflux.says(&format!("{SECOND}is the node it was"));
     write_until_taken(&lab.influx_url(), &TELEGRAF, "swapped v=3 7");
     assert_eq!(lab.node1.count("telegraf", "swapped", "v"), 3);
     assert_eq!(lab.node2.count("telegraf", "swapped", "v"), 1);
@@ -343,8 +337,8 @@ fn of_two_nodes_that_are_wiped_one_is_diverged_and_the_last_one_goes_on() {
     lab.node1.restart();
     lab.node2.restart();
     let missing = "it is not the node it was: database \"telegraf\" is not there";
-    wait_for_log(&lab.haflux, &format!("is diverged: {missing}"));
-    wait_for_log(&lab.haflux, "no other replica follows, so it goes on");
+    lab.haflux.says(&format!("is diverged: {missing}"));
+    lab.haflux.says("no other replica follows, so it goes on");
     lab.create_database("telegraf");
     write_until_taken(&lab.influx_url(), &TELEGRAF, "both v=2 6");
     lab.haflux.restart();

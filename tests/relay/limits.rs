@@ -322,8 +322,7 @@ fn reads_that_are_known_leave_a_node_that_stands_still_once_it_is_marked_down() 
             "{took:?}, and `timeout.server` is 50 s"
         );
     });
-    let log = lab.haflux.log();
-    assert!(log.contains("influx_back/influxlab2 is DOWN"), "{log}");
+    lab.haflux.says("influx_back/influxlab2 is DOWN");
 }
 
 #[test]

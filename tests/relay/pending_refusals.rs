@@ -177,7 +177,7 @@ fn past_the_bound_the_one_that_is_waited_for_is_diverged_and_writes_go_on() {
         assert_eq!(answer.status, 400, "{}", answer.text());
         relay(&lab)["replicas"][1]["status"] == "diverged"
     });
-    assert!(lab.haflux.log().contains("half of max_pending_refusals"));
+    lab.haflux.says("half of max_pending_refusals");
     for number in 0..20 {
         assert_eq!(
             lab.write("db", format!("good v={number} {number}")).status,

@@ -146,8 +146,7 @@ fn power_takes_the_end(sync: &str, name_is_lost: bool, with: u8) {
     // Each of them was a record of its own.
     let head_before = scene.written.acknowledged.len() as u64;
     scene.goes_on(&held);
-    let log = scene.haflux.log();
-    assert!(log.contains(POWER), "{log}");
+    scene.haflux.says(POWER);
     let error = status::relay(&scene.haflux.url("front"))["journal"]["last_error"]["text"].clone();
     assert!(error.as_str().is_some_and(|text| text.contains(POWER)));
     let head = head(&scene.haflux);

@@ -35,9 +35,7 @@ fn a_replica_that_was_taken_back_is_sent_nothing_from_before_its_copy() {
     for number in 0..6 {
         assert_eq!(haflux.write("telegraf", large(number)).status, 204);
     }
-    wait_until("the replica to be diverged", SOON, || {
-        haflux.log().contains("replica node1 is diverged")
-    });
+    haflux.says("replica node1 is diverged");
     let order = |order: &str| haflux.order(&["replica", order, "node1"]);
     wait_until("the other one to have nothing to go back for", SOON, || {
         let inspected = haflux.told(&["journal", "inspect"]).stdout;
@@ -98,9 +96,7 @@ fn what_is_in_doubt_at_the_one_that_is_copied_is_sent_to_the_other_too() {
             haflux.write("telegraf", large(number)).status == 204
         });
     }
-    wait_until("the replica to be diverged", SOON, || {
-        haflux.log().contains("replica node1 is diverged")
-    });
+    haflux.says("replica node1 is diverged");
     wait_until("the other one to be there", SOON, || {
         let output = haflux.told(&["replica", "rebuild-begin", "node1"]);
         output.status.success()

@@ -60,7 +60,7 @@ fn a_process_that_is_the_same_is_sent_nothing_again_and_another_one_is() {
     }
     wait_until("the writes to arrive", SOON, || lines(&server) == 5);
     close_connections(&mut server, &haflux);
-    assert!(haflux.log().contains("node0 is the same process as before"));
+    haflux.says("node0 is the same process as before");
     write_until_taken(&haflux.url("front"), &[("db", "telegraf")], "m v=5 5");
     assert_eq!(lines(&server), 6);
 

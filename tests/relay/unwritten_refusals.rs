@@ -174,8 +174,9 @@ fn nothing_is_forgotten(obstacle: Obstacle, kept: Kept, end: End) {
     });
     let page = client.ask("GET", PAGE, "").text();
     assert!(page.contains("cannot write down what nodes refused"));
-    let log = lab.haflux.log();
-    assert_eq!(log.matches("cannot be put on disk").count(), 1, "{log}");
+    let told = "cannot be put on disk";
+    lab.haflux.says(told);
+    assert_eq!(lab.haflux.log().matches(told).count(), 1);
 
     match end {
         End::Crash => lab.haflux.kill9(),

@@ -74,9 +74,7 @@ fn a_replica_that_was_away_gets_what_the_other_one_refused_and_a_restart_forgets
         wait_until("the refused record at the other", SOON, || {
             sent(&away, "bad v=1 1\ngood v=1 1") > 0
         });
-        wait_until("the difference to be told", SOON, || {
-            haflux.log().contains("the replicas differ")
-        });
+        haflux.says("the replicas differ");
         assert_eq!(sent(&refuses, "bad"), 1);
     }
 }
@@ -126,9 +124,7 @@ fn points_that_a_limit_of_one_replica_forbids_are_a_difference() {
         let folder = tempfile::tempdir().expect("a folder");
         let haflux = start(&folder, &[&takes, &drops], "");
         assert_eq!(haflux.write("db", "late v=1 1").status, 204);
-        wait_until("the difference to be told", SOON, || {
-            haflux.log().contains("the replicas differ")
-        });
+        haflux.says("the replicas differ");
         let replica = status::replica(&haflux.url("front"), 1);
         assert_eq!(
             (&replica["expired"], &replica["refused"]),
@@ -160,17 +156,16 @@ fn a_shard_that_one_replica_could_not_open_holds_its_database_only_and_for_its_t
         assert_eq!(held.status, 504, "{}", held.text());
         assert_eq!(held.header("x-haflux-applied"), Some("1/2"));
     });
-    wait_until("the difference to be told", SOON, || {
-        haflux.log().contains("the replicas differ")
-    });
+    haflux.says("the replicas differ");
     // The other shards of that database go on.
     let warm = haflux.write("db", "warm v=2 1");
     assert_eq!(
         (warm.status, warm.header("x-haflux-applied")),
         (204, Some("2/2"))
     );
-    let log = haflux.log();
-    assert_eq!(log.matches("restart influxd there").count(), 1, "{log}");
+    let advice = "restart influxd there";
+    haflux.says(advice);
+    assert_eq!(haflux.log().matches(advice).count(), 1);
 }
 
 #[test]
@@ -209,7 +204,7 @@ fn what_one_replica_lacks_does_not_keep_it_from_the_statement_behind() {
         all.iter()
             .any(|request| (request.target.clone() + &request.text()).contains("CREATE"))
     });
-    assert!(haflux.log().contains("the replicas differ"));
+    haflux.says("the replicas differ");
 }
 
 #[test]

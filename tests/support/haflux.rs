@@ -25,7 +25,7 @@ use super::lab::replace;
 use super::ports::{free_port, free_udp_port};
 use super::process::Process;
 use super::programs::succeeds;
-use super::wait::{SOON, wait_for};
+use super::wait::{SOON, wait_for, wait_until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haflux");
 const ATTEMPTS: usize = 10;
@@ -230,6 +230,13 @@ impl Haflux {
     /// All that it has logged, over all of its starts.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.log_file()).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until it has logged this: a thread of its own writes the log, so a line may come after what it tells of.
+    #[track_caller]
+    pub fn says(&self, text: &str) {
+        let found = || self.log().contains(text);
+        wait_until(&format!("haflux to log {text:?}"), SOON, found);
     }
 
     fn log_file(&self) -> PathBuf {
