@@ -4,6 +4,7 @@
 //! the third request, or to break off in the middle of an answer. Where a rule is about just that, this server stands in. What
 //! it answers as InfluxDB must be taken from a real one.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -110,7 +111,8 @@ type Script = dyn Fn(&Request) -> Behaviour + Send + Sync;
 struct Shared {
     script: Mutex<Arc<Script>>,
     requests: Mutex<Vec<Request>>,
-    connections: Mutex<Vec<TcpStream>>,
+    /// Those that are open, by their numbers.
+    connections: Mutex<HashMap<usize, TcpStream>>,
     accepted: Mutex<usize>,
     closing: Mutex<bool>,
     keeps_requests: Mutex<bool>,
@@ -213,7 +215,7 @@ impl StandIn {
         // Wakes the acceptor; if that fails, it has ended already.
         drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)));
         acceptor.join().expect("the acceptor does not panic");
-        for connection in lock(&self.shared.connections).drain(..) {
+        for (_, connection) in lock(&self.shared.connections).drain() {
             // The other side may have closed it already.
             let _ = connection.shutdown(Shutdown::Both);
         }
@@ -244,13 +246,18 @@ impl StandIn {
                 let Ok(handle) = connection.try_clone() else {
                     continue;
                 };
-                *lock(&shared.accepted) += 1;
-                lock(&shared.connections).push(handle);
+                let number = {
+                    let mut accepted = lock(&shared.accepted);
+                    *accepted += 1;
+                    *accepted
+                };
+                lock(&shared.connections).insert(number, handle);
                 let shared = Arc::clone(&shared);
                 std::thread::spawn(move || {
                     // A connection that fails was closed from either side, which is what tests are about.
                     let _ = serve(&connection, &shared);
                     let _ = connection.shutdown(Shutdown::Both);
+                    lock(&shared.connections).remove(&number);
                 });
             }
         }));
