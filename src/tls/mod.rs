@@ -5,7 +5,7 @@
 //!
 //! - `settings` says which files, and how they are used: the configuration makes it;
 //! - `certificate` reads a certificate with its chain and its key, and knows the names that it is made out to;
-//! - `validity` reads from when until when it is valid;
+//! - `validity` reads from when until when it is valid, by `der`;
 //! - `acceptor` is a frontend's whole side of TLS, built at the start and at each reload;
 //! - `connector` is haflux's whole side of TLS towards a server, built with it; `judge` says whether the server's certificate is good;
 //! - `handshake` says why a handshake with a server made no connection.
@@ -13,6 +13,7 @@
 mod acceptor;
 mod certificate;
 mod connector;
+mod der;
 mod error;
 mod files;
 mod handshake;
