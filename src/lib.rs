@@ -36,3 +36,4 @@ pub(crate) mod secret;
 pub mod server;
 pub mod stats;
 pub mod tls;
+pub mod users;
