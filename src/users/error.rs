@@ -4,25 +4,14 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::small_file::SmallFileError;
+
 /// Why there are no users.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UsersError {
-    /// The operating system does not give the file.
-    #[error("{} cannot be read: {reason}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's reason.
-        reason: String,
-    },
-    /// It is larger than any list of users.
-    #[error("{} is larger than {most} bytes", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The largest file that is read, in bytes.
-        most: u64,
-    },
+    /// The file is not there, or larger than any list of users.
+    #[error(transparent)]
+    File(#[from] SmallFileError),
     /// It is no text.
     #[error("{}, line {line}: not UTF-8", path.display())]
     NotUtf8 {

@@ -10,8 +10,6 @@
 //! Empty lines and those that begin with `#` count for nothing. A user may have one password, and any number of the others.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,7 +18,7 @@ use super::password::PasswordHash;
 use super::token::TokenHash;
 
 /// The largest file that is read, in bytes: some ten thousand users.
-const LARGEST: u64 = 1 << 20;
+pub(super) const LARGEST: u64 = 1 << 20;
 
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -34,27 +32,6 @@ pub(super) struct Listed {
     pub(super) tokens: HashMap<TokenHash, (Arc<str>, usize)>,
     /// The users of names in certificates, in lower case.
     pub(super) certificates: HashMap<String, (Arc<str>, usize)>,
-}
-
-/// The file's bytes.
-///
-/// # Errors
-/// It cannot be read, or is too large.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, UsersError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(|error| UsersError::Unreadable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(UsersError::TooLarge {
-            path: path.to_owned(),
-            most: LARGEST,
-        });
-    }
-    Ok(bytes)
 }
 
 /// Understands what the file at `path` holds.

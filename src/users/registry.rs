@@ -13,6 +13,7 @@ use super::password::PasswordHash;
 use super::settings::UserSettings;
 use super::token::TokenHash;
 use crate::secret::{Secret, SecretKey};
+use crate::small_file;
 
 /// The users of a file as it was read. A reload makes new ones, which remember nothing.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Users {
     /// # Errors
     /// It cannot be read, or a line of it means nothing.
     pub fn read(settings: &UserSettings) -> Result<Users, UsersError> {
-        let bytes = file::read(&settings.file)?;
+        let bytes = small_file::read(&settings.file, file::LARGEST)?;
         let Listed {
             passwords,
             tokens,

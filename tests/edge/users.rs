@@ -15,6 +15,8 @@ use crate::support::{Behaviour, Haflux, Influxd, Lab, Options, StandIn, status, 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+type Parameters = &'static [(&'static str, &'static str)];
+
 /// A line of a user with a password, hashed quickly.
 fn line(name: &str, password: &str) -> String {
     let hash = bcrypt::hash(password, 4).expect("a hash");
@@ -107,12 +109,12 @@ fn a_client_is_known_by_what_influxdb_takes_and_the_node_hears_none_of_it() {
         "rules = [{ users = \"eva\", write = \"d\" }, { users = \"adam\", read_only = true }]";
     let haflux = before(&node.address(), &home, "max_failures = 1000", rules);
 
-    let eva = [("u", "eva"), ("p", "Bl4tt;&+#x")];
+    let eva: Parameters = &[("u", "eva"), ("p", "Bl4tt;&+#x")];
     for front in ["front", "plain"] {
         let url = haflux.url(front);
-        let known: [(&[(&str, &str)], String); 7] = [
-            (&eva, String::new()),
-            (&eva, basic("eva", "wrong")),
+        let known: [(Parameters, String); 7] = [
+            (eva, String::new()),
+            (eva, basic("eva", "wrong")),
             (&[], basic("eva", "Bl4tt;&+#x")),
             (&[], basic("eva", drawn)),
             (&[], "Token eva:Bl4tt;&+#x".to_owned()),
@@ -145,7 +147,7 @@ fn a_client_is_known_by_what_influxdb_takes_and_the_node_hears_none_of_it() {
 
         let before = counted(&haflux, front, "auth_refusals");
         let unreadable = "unable to parse authentication credentials";
-        let nobody: [(&[(&str, &str)], String, &str); 13] = [
+        let nobody: [(Parameters, String, &str); 13] = [
             (&[], String::new(), unreadable),
             (&[("u", "eva")], String::new(), unreadable),
             (&[], "Basic !".to_owned(), unreadable),
