@@ -19,7 +19,7 @@ const BCRYPT: &str = "bcrypt";
 /// Argon2's name in messages.
 const ARGON2: &str = "Argon2";
 
-/// The costs of bcrypt that are taken. 16 takes some four seconds.
+/// The costs of bcrypt that are taken. 16 takes some seven seconds of a core.
 const COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 
 /// The most memory that a check with Argon2 may take, in KiB.

@@ -12,6 +12,8 @@ use crate::support::lab::replace;
 use crate::support::programs::{python, run, succeeds};
 use crate::support::wait::SOON;
 use crate::support::{Behaviour, Haflux, Influxd, Lab, Options, StandIn, status, wait_until};
+use argon2::password_hash::{PasswordHasher, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -21,6 +23,15 @@ type Parameters = &'static [(&'static str, &'static str)];
 fn line(name: &str, password: &str) -> String {
     let hash = bcrypt::hash(password, 4).expect("a hash");
     format!("{name}:{hash}\n")
+}
+
+/// The same with Argon2.
+fn argon2_line(name: &str, password: &str) -> String {
+    let params = Params::new(64, 1, 1, None).expect("parameters");
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let salt = SaltString::encode_b64(b"some salt").expect("a salt");
+    let hash = argon2.hash_password(password.as_bytes(), &salt);
+    format!("{name}:{}\n", hash.expect("a hash"))
 }
 
 fn basic(name: &str, password: &str) -> String {
@@ -100,10 +111,10 @@ fn a_client_is_known_by_what_influxdb_takes_and_the_node_hears_none_of_it() {
     let node = Influxd::start_with(&folder.path().join("node"), options);
     node.create_database("d");
     let home = folder.path().join("haflux");
-    let (slow, _) = users_command(&["hash", "adam"], "Wurzel-9/+\n");
     let (token, drawn) = users_command(&["token", "eva"], "");
     let drawn = drawn.trim();
-    let users = [line("eva", "Bl4tt;&+#x"), slow, token].concat();
+    let adam = argon2_line("adam", "Wurzel-9/+");
+    let users = [line("eva", "Bl4tt;&+#x"), adam, token].concat();
     write_users(&home, &users);
     let rules =
         "rules = [{ users = \"eva\", write = \"d\" }, { users = \"adam\", read_only = true }]";
@@ -283,7 +294,8 @@ fn a_certificate_names_its_user() {
         Behaviour::status(200, said)
     });
     let home = folder.path().join("haflux");
-    let users = format!("eva:$certificate$eva.example\n{}", line("adam", "a"));
+    let (adam, _) = users_command(&["hash", "adam"], "a\n");
+    let users = format!("eva:$certificate$eva.example\n{adam}");
     write_users(&home, &users);
     fs::write(home.join("password"), "of the node").expect("a file");
     let configuration = format!(
