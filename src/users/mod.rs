@@ -1,6 +1,6 @@
 //! haflux's own users: whom a client may be, and how it proves it.
 //!
-//! They stand in a [file](file) of lines, in htpasswd's form, which the configuration names and a reload reads again. A user has a
+//! They stand in a [file](mod@file) of lines, in htpasswd's form, which the configuration names and a reload reads again. A user has a
 //! password, tokens, names of client certificates, or several of these.
 //!
 //! # Passwords
