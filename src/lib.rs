@@ -34,5 +34,7 @@ pub mod reactors;
 pub mod relay;
 pub(crate) mod secret;
 pub mod server;
+pub mod small_file;
 pub mod stats;
 pub mod tls;
+pub mod users;

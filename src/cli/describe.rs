@@ -4,9 +4,9 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::config::model::{
     AccessRule, Ack, AllOf, Backend, Balance, Check, Condition, Config, ForwardedHeader, Frontend,
-    HeaderEdit, LogFormat, LogLines, LogTarget, OnUnavailable, Pattern, PoolServer, Probe,
-    Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules, SyncPolicy, Target,
-    Test, Udp,
+    HeaderEdit, LogFormat, LogLines, LogTarget, NodeLogin, OnUnavailable, Pattern, PoolServer,
+    Probe, Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules, SyncPolicy,
+    Target, Test, Udp, UserSettings,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
@@ -19,6 +19,9 @@ impl Display for Description<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let config = self.0;
         process(f, &config.server, !config.relays.is_empty())?;
+        if let Some(settings) = &config.users {
+            users(f, settings)?;
+        }
         for each in &config.frontends {
             frontend(f, config, each)?;
         }
@@ -112,6 +115,18 @@ fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Resul
     )
 }
 
+fn users(f: &mut Formatter<'_>, settings: &UserSettings) -> fmt::Result {
+    writeln!(f, "\nusers in {}", settings.file.display())?;
+    writeln!(
+        f,
+        "    a right password is remembered for {}; {} are checked at once, {} wait or are checked; {} wrong ones a minute from one address",
+        format_duration(settings.remember_for),
+        settings.at_once,
+        settings.max_waiting,
+        settings.max_failures
+    )
+}
+
 fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt::Result {
     let tls = frontend.tls.as_ref();
     let addresses = frontend.bind.iter().map(|address| {
@@ -166,6 +181,9 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
             .as_ref()
             .map_or("every request".to_owned(), condition);
         writeln!(f, "    {of} is answered {}", edits(&rule.edits))?;
+    }
+    if frontend.auth {
+        writeln!(f, "    clients must be haflux's own users")?;
     }
     for rule in &frontend.access {
         access(f, rule)?;
@@ -463,6 +481,13 @@ fn backend(f: &mut Formatter<'_>, config: &Config, backend: &Backend) -> fmt::Re
             f,
             "    tells its servers the client by the PROXY protocol, version {version}"
         )?;
+    }
+    for NodeLogin { users, login } in &backend.logins {
+        let whom = match users.is_empty() {
+            true => "every user".to_owned(),
+            false => format!("user {}", either(users)),
+        };
+        writeln!(f, "    {whom} is {:?} on its servers", login.username)?;
     }
     check(f, &backend.check)?;
     for each in &backend.servers {

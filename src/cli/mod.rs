@@ -31,6 +31,7 @@ mod status;
 mod tables;
 mod text;
 mod top;
+mod users;
 mod work;
 
 use std::path::PathBuf;
@@ -159,6 +160,8 @@ enum Command {
     /// Talks to the haflux that runs on this machine, through a socket in its data_dir: so as its user, or as root. Exit
     /// status 0 if all is well, 1 if something is wrong, 2 if haflux could not be asked.
     Status(status::Arguments),
+    /// Print lines for the file of haflux's own users
+    Users(users::Arguments),
     /// Watch all of that live: what is wrong, then everything, down to the figures of one server or replica
     ///
     /// Draws on the terminal until q or Ctrl-C. Talks to haflux as `status` does; while there is no answer, it says since when.
@@ -192,5 +195,6 @@ pub fn main() -> ExitCode {
         Command::Server(arguments) => server::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),
+        Command::Users(arguments) => users::run(&arguments),
     }
 }

@@ -9,7 +9,7 @@ use super::Config;
 use super::decode::METRICS_NAME;
 use super::model::{
     Backend, Check, Frontend, HeaderEdit, Healing, Judging, LogSettings, LogTarget, Near,
-    PoolServer, Probe, Relay, RequestAction, Rule, Server, SourceRules, Target, Udp,
+    PoolServer, Probe, Relay, RequestAction, Rule, Server, SourceRules, Target, Udp, UserSettings,
 };
 use super::stats_user::StatsUser;
 use crate::influx::influxql;
@@ -215,6 +215,7 @@ impl<'a> Section<'a> {
 fn facts(config: &Config) -> Vec<Fact> {
     let Config {
         server: process,
+        users: own_users,
         frontends,
         relays,
         backends,
@@ -231,6 +232,12 @@ fn facts(config: &Config) -> Vec<Fact> {
         log_target(
             each,
             Section::new(&mut facts, "log", format!("log[{index}]")),
+        );
+    }
+    if let Some(settings) = own_users {
+        users(
+            settings,
+            Section::new(&mut facts, "users", "users".to_owned()),
         );
     }
     for each in frontends {
@@ -335,6 +342,21 @@ fn log_target(target: &LogTarget, mut section: Section<'_>) {
     section.fixed("queue", queue);
 }
 
+fn users(settings: &UserSettings, mut section: Section<'_>) {
+    let UserSettings {
+        file,
+        remember_for,
+        at_once,
+        max_waiting,
+        max_failures,
+    } = settings;
+    section.first("file", &file.display().to_string(), true);
+    section.taken("remember_for", remember_for);
+    section.taken("at_once", at_once);
+    section.taken("max_waiting", max_waiting);
+    section.taken("max_failures", max_failures);
+}
+
 fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     let Frontend {
         name,
@@ -349,6 +371,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         accept_proxy,
         trust_forwarded,
         forwarded_header,
+        auth,
         access,
         rate_limit,
         http_request,
@@ -385,6 +408,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("accept_proxy", accept_proxy);
     section.taken("trust_forwarded", trust_forwarded);
     section.taken("forwarded_header", forwarded_header);
+    section.taken("auth", auth);
     section.taken("rules", access);
     section.taken("rate_limit", rate_limit);
     let values = http_request.iter().filter_map(|rule| match &rule.action {
@@ -524,6 +548,7 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
         server_keep_alive,
         pool_max_connections,
         send_proxy,
+        logins,
         retries,
         reads,
         read_wait,
@@ -537,6 +562,7 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
         section.fixed("servers", names);
     }
     section.taken("balance", balance);
+    section.taken("login", logins);
     section.taken("send_proxy", send_proxy);
     self::check(check, &mut section);
     section.taken("retries", retries);
@@ -615,6 +641,8 @@ mod tests {
     use crate::config::Format;
 
     const WHOLE: &str = r#"
+[users]
+file = "/etc/haflux/users"
 [[frontend]]
 name = "front"
 bind = "127.0.0.1:8086"

@@ -17,6 +17,7 @@ use super::tree::MAX_DEPTH;
 use super::{Format, MAX_FILE_SIZE};
 use crate::identity::IdentityError;
 use crate::tls::TlsError;
+use crate::users::UsersError;
 
 /// A place in a file, counted from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -329,6 +330,9 @@ pub enum Problem {
     /// A file with a password.
     #[error(transparent)]
     PasswordFile(PasswordFileError),
+    /// The file of users.
+    #[error(transparent)]
+    Users(UsersError),
     /// A certificate, or what belongs to it.
     #[error(transparent)]
     Tls(TlsError),

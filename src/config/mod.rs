@@ -22,7 +22,7 @@
 //!   whose values nobody is shown.
 //! - Parsing touches nothing but its arguments and the files with secrets that they name. What can only be known from the machine is
 //!   asked by [`Config::load`] alone: can the journal's folder be written, and by nobody else ([`Config::check_paths`]), are
-//!   password files there, and certificates, and who can read them?
+//!   password files there, certificates and users, and who can read them?
 
 pub(crate) mod address;
 mod data_dir;
@@ -65,6 +65,7 @@ use model::RunAs;
 
 use crate::identity::{Identity, IdentityError, name_of_user};
 use crate::tls::{Acceptor, Certificate, Connector};
+use crate::users::Users;
 
 /// The largest configuration file that is read, in bytes: 1 MiB.
 pub const MAX_FILE_SIZE: u64 = 1024 * 1024;
@@ -247,6 +248,7 @@ fn read_text(
         password_files,
         tls,
         server_tls,
+        users,
     } = decode::decode(&root, &sink);
     if asked != Asked::Nothing {
         match (config.identity(), data_dir) {
@@ -275,6 +277,12 @@ fn read_text(
             match read_password(&path) {
                 Ok(_) => secret_files::warn_of(&path, &origin, &sink),
                 Err(error) => sink.report_from(&origin, Problem::PasswordFile(error)),
+            }
+        }
+        if let (Some(settings), Some(origin)) = (&config.users, users) {
+            match Users::read(settings) {
+                Ok(_) => secret_files::warn_of(&settings.file, &origin, &sink),
+                Err(error) => sink.report_from(&origin, Problem::Users(error)),
             }
         }
         for path in sink.secret_files() {

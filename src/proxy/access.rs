@@ -8,6 +8,7 @@ use http::header::ACCEPT;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
+use super::identity::Sender;
 use super::relay_handler::send;
 use super::replicated::as_influxql;
 use super::routing::acl;
@@ -80,11 +81,11 @@ impl Serving {
         body: &Bytes,
     ) -> pingora::Result<bool> {
         let rules = &self.config.access;
-        if rules.is_empty() {
+        if rules.is_empty() || context.sender == Sender::Anybody {
             return Ok(false);
         }
         let limits = *self.query_limits();
-        let judged = judge(rules, session.req_header(), body, limits).await;
+        let judged = judge(rules, session.req_header(), &context.sender, body, limits).await;
         let Some(forbidden) = judged else {
             return Ok(false);
         };
@@ -109,10 +110,11 @@ impl Serving {
 async fn judge(
     rules: &[AccessRule],
     request: &RequestHeader,
+    sender: &Sender,
     body: &Bytes,
     limits: Limits,
 ) -> Option<Forbidden> {
-    let Some(rule) = rule_for(rules, request) else {
+    let Some(rule) = rule_for(rules, request, sender) else {
         return Some(Forbidden::User);
     };
     if body.len() < LARGE {
@@ -123,7 +125,7 @@ async fn judge(
     offload(judging).await.unwrap_or(Some(Forbidden::Unknown))
 }
 
-/// Who sends a request, by the name in its credentials, which a node has still to verify.
+/// Who sends a request: one of haflux's users, or who its credentials name, whom a node has still to verify.
 #[derive(Debug, PartialEq, Eq)]
 enum User {
     /// It has no credentials.
@@ -134,7 +136,10 @@ enum User {
 }
 
 impl User {
-    fn of(request: &RequestHeader) -> Self {
+    fn of(request: &RequestHeader, sender: &Sender) -> Self {
+        if let Sender::User(name) = sender {
+            return Self::Named(name.to_string());
+        }
         let query = acl::query_string(request);
         let query = std::str::from_utf8(query)
             .ok()
@@ -153,10 +158,14 @@ impl User {
 
 /// The first rule that is for the user of a request. A user that cannot be told gets none where rules tell users apart: it may be one
 /// who is to have less than others.
-fn rule_for<'a>(rules: &'a [AccessRule], request: &RequestHeader) -> Option<&'a AccessRule> {
+fn rule_for<'a>(
+    rules: &'a [AccessRule],
+    request: &RequestHeader,
+    sender: &Sender,
+) -> Option<&'a AccessRule> {
     let tells_users = rules.iter().any(|rule| !rule.users.is_empty());
     let user = match tells_users {
-        true => User::of(request),
+        true => User::of(request, sender),
         false => User::Nobody,
     };
     let is_for = |rule: &&AccessRule| match &user {
@@ -377,7 +386,7 @@ mod tests {
                     .insert_header("Authorization", authorization)
                     .unwrap();
             }
-            rule_for(rules, &request).map(|rule| rule.read_only)
+            rule_for(rules, &request, &Sender::Unasked).map(|rule| rule.read_only)
         };
         assert_eq!(found(&rules, "/query?u=read_1&p=x", ""), Some(true));
         assert_eq!(found(&rules, "/query", "Basic Z3JhZmFuYTp4"), Some(true));

@@ -269,6 +269,10 @@ impl Serving {
             }
             Route::Relay(id) => {
                 self.enter(context, Target::Relay(id));
+                let pool = config.relay(id).pool;
+                if self.turns_away(session, context, pool).await? {
+                    return Ok(true);
+                }
                 if self.forbids(session, context, &Bytes::new()).await? {
                     return Ok(true);
                 }
@@ -286,6 +290,9 @@ impl Serving {
                 let Some(pool) = self.pool(Some(target)) else {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
+                if self.turns_away(session, context, id).await? {
+                    return Ok(true);
+                }
                 replicated::serve(self, session, context, target, pool, relay).await?;
             }
             Route::Plain(id) => {
@@ -298,6 +305,9 @@ impl Serving {
                     pool.stats().no_server.increment();
                     context.termination = Termination::NoServer;
                     self.answer(session, &ErrorAnswer::none_of(pool)).await?;
+                    return Ok(true);
+                }
+                if self.turns_away(session, context, id).await? {
                     return Ok(true);
                 }
                 let upgrade = tunnel::wanted(session);

@@ -12,6 +12,7 @@
 //! | `access` | whether the rules of a frontend allow a request |
 //! | `http_rules` | rules about HTTP: requests that are refused or sent elsewhere, headers that are changed, rates |
 //! | `status_page` | who may see the status page, and give orders there |
+//! | `identity` | who a client is among haflux's own users, and in whose name its requests go on |
 //! | `forward` | a request goes to a server by own code: the read `barrier`'s choice, one `exchange`, a `tunnel` |
 //! | `serving` | what a request is served with, and how its client is answered |
 //! | `session` | what a request carries with it, its body, its error answers, its line in the log |
@@ -22,7 +23,7 @@
 //! # A request
 //!
 //! `frontend` takes the connection (limits), `client` reads and judges the header of each request, `app` answers the request:
-//! the status page, then the rules (`routing`), then one of three ways:
+//! the status page, then the rules (`routing`), then who sends it (`identity`), then one of three ways:
 //!
 //! - a **relay** answers it ([`RelayHandler`]); every write endpoint of a pool that a relay replicates to goes there,
 //!   whatever the rules say;
@@ -58,6 +59,7 @@ mod client;
 mod forward;
 mod frontend;
 mod http_rules;
+mod identity;
 mod plain_pool;
 mod pool;
 mod relay_handler;
@@ -101,6 +103,7 @@ use serving::Serving;
 #[cfg(any(test, fuzzing))]
 pub(crate) use client::fuzz as fuzz_client;
 pub use frontend::listener::{BACKLOG, BindError, BoundListeners, ListeningService};
+pub use identity::{Identities, IdentitiesError};
 pub use pool::background::PoolService;
 pub use pool::orders::{Ordered, ServerOrderError, ServerOrders, ServerPlace, Weight, WeightError};
 pub use pool::{CheckError, Pool, build_pools};
@@ -217,6 +220,15 @@ pub struct Proxy {
 /// What TLS is spoken with to the servers of all pools, in the order of the configuration.
 pub type Connectors = Vec<Vec<Option<Arc<Connector>>>>;
 
+/// What the configuration's files say of clients.
+#[derive(Debug, Default)]
+pub struct ClientSide {
+    /// What frontends that speak TLS answer handshakes with, in the order of the configuration.
+    pub acceptors: Vec<Option<Arc<Acceptor>>>,
+    /// haflux's own users, if it has any.
+    pub identities: Option<Arc<Identities>>,
+}
+
 /// What every request of every frontend needs.
 pub(crate) struct Shared {
     config: Arc<Config>,
@@ -224,6 +236,7 @@ pub(crate) struct Shared {
     pools: Vec<Arc<Pool>>,
     relays: Vec<Arc<dyn RelayHandler>>,
     status: Arc<dyn StatusPage>,
+    identities: Option<Arc<Identities>>,
     held_bodies: Arc<Budget>,
     /// Requests.
     in_flight: InFlight,
@@ -233,7 +246,7 @@ pub(crate) struct Shared {
 
 impl Proxy {
     /// A proxy for `config`. `pools` are those of [`build_pools`] for the same configuration and counters; `relays` are in
-    /// the order of the configuration, and so are `acceptors`, which a frontend has that speaks TLS. Once `stop` is true, its services stop accepting and checking, and close each connection after
+    /// the order of the configuration; `clients` is for the same one. Once `stop` is true, its services stop accepting and checking, and close each connection after
     /// its answer.
     pub fn new(
         config: Arc<Config>,
@@ -241,7 +254,7 @@ impl Proxy {
         pools: Vec<Arc<Pool>>,
         relays: Vec<Arc<dyn RelayHandler>>,
         status: Arc<dyn StatusPage>,
-        acceptors: &[Option<Arc<Acceptor>>],
+        clients: &ClientSide,
         stop: watch::Receiver<bool>,
     ) -> Self {
         let shared = Arc::new(Shared {
@@ -254,6 +267,7 @@ impl Proxy {
             pools,
             relays,
             status,
+            identities: clients.identities.clone(),
             in_flight: InFlight::default(),
             accepting: InFlight::default(),
         });
@@ -264,7 +278,7 @@ impl Proxy {
                 config.clone(),
                 Arc::clone(stats),
                 Admission::new(config),
-                acceptors.get(place).cloned().flatten(),
+                clients.acceptors.get(place).cloned().flatten(),
                 stop.clone(),
             );
             Arc::new(ArcSwap::from_pointee(serving))
@@ -285,7 +299,7 @@ impl Proxy {
         stats: Arc<Stats>,
         pools: Vec<Arc<Pool>>,
         relays: Vec<Arc<dyn RelayHandler>>,
-        acceptors: &[Option<Arc<Acceptor>>],
+        clients: &ClientSide,
         connectors: &Connectors,
     ) {
         let before = self.shared.load_full();
@@ -299,6 +313,7 @@ impl Proxy {
             pools,
             relays,
             status: Arc::clone(&before.status),
+            identities: clients.identities.clone(),
             held_bodies: Arc::clone(&before.held_bodies),
             in_flight: before.in_flight.clone(),
             accepting: before.accepting.clone(),
@@ -311,7 +326,7 @@ impl Proxy {
             pool.take_over();
         }
         for frontend in &self.frontends {
-            if let Some(serving) = frontend.load().reloaded(&shared, acceptors) {
+            if let Some(serving) = frontend.load().reloaded(&shared, &clients.acceptors) {
                 serving.admission.change(&serving.config);
                 frontend.store(Arc::new(serving));
             }
@@ -333,6 +348,11 @@ impl Proxy {
             Some((serving.config.name.clone(), acceptor))
         });
         each.collect()
+    }
+
+    /// haflux's own users as they are now.
+    pub fn identities(&self) -> Option<Arc<Identities>> {
+        self.shared.load().identities.clone()
     }
 
     /// What counts now.

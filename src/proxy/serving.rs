@@ -9,6 +9,7 @@ use pingora::proxy::Session;
 use tokio::sync::watch;
 
 use super::frontend::admission::Admission;
+use super::identity::Identities;
 use super::pool::{Pool, Server};
 use super::session::context::RequestContext;
 use super::session::error_answer::ErrorAnswer;
@@ -82,6 +83,11 @@ impl Serving {
     /// What a request with a query may hold.
     pub(super) fn query_limits(&self) -> &Limits {
         &self.shared.config.server.query_limits
+    }
+
+    /// haflux's own users, if it has any.
+    pub(super) fn identities(&self) -> Option<&Arc<Identities>> {
+        self.shared.identities.as_ref()
     }
 
     /// Counts a query that holds more.

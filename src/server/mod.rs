@@ -51,7 +51,10 @@ use crate::control::{Configuration, ControlBindError, ControlSocket, Orders, of_
 use crate::heal::Healer;
 use crate::identity::IdentityError;
 use crate::inherited::Inherited;
-use crate::proxy::{BindError, CheckError, Proxy, RelayHandler, ServerOrders, build_pools};
+use crate::proxy::{
+    BindError, CheckError, ClientSide, Identities, IdentitiesError, Proxy, RelayHandler,
+    ServerOrders, build_pools,
+};
 use crate::reactors::Reactors;
 use crate::relay::udp::{Bound, Listener, UdpBindError, watch_drops};
 use crate::relay::{Relay, RelayError, words_of};
@@ -78,6 +81,9 @@ pub enum RunError {
     /// A frontend cannot speak TLS, or none can be spoken to a server.
     #[error(transparent)]
     Tls(#[from] TlsSideError),
+    /// haflux's own users cannot be had.
+    #[error(transparent)]
+    Identities(#[from] IdentitiesError),
     /// The folder of the journals cannot be had.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
@@ -124,6 +130,10 @@ pub fn run(config: Config, prepared: Prepared, source: Source) -> Result<(), Run
         .iter()
         .map(|frontend| frontend.max_connections as u64);
     open_files::raise(connections.sum());
+    let clients = ClientSide {
+        acceptors,
+        identities: Identities::read(&config)?,
+    };
     let config = Arc::new(config);
     let stats = Arc::new(counters::of(&config));
     let pools = build_pools(&config, &stats, &[])?;
@@ -179,7 +189,7 @@ pub fn run(config: Config, prepared: Prepared, source: Source) -> Result<(), Run
         Arc::new(status::Page::new(Some(
             Arc::clone(&server_orders) as Arc<dyn GivesOrders>
         ))?),
-        &acceptors,
+        &clients,
         serving.subscribe(),
     ));
     let service_manager = Arc::new(ServiceManager::from_environment());

@@ -22,7 +22,10 @@ use super::signals::Reload;
 use crate::config::model;
 use crate::config::{Change, Config, Errors, changes};
 use crate::control::{Configuration, ControlError};
-use crate::proxy::{CheckError, Connectors, Proxy, RelayHandler, ServerOrders, build_pools};
+use crate::proxy::{
+    CheckError, ClientSide, Connectors, Identities, IdentitiesError, Proxy, RelayHandler,
+    ServerOrders, build_pools,
+};
 use crate::relay::Relay;
 use crate::tls::Acceptor;
 
@@ -46,6 +49,9 @@ pub(super) enum ReloadError {
     /// A frontend cannot speak TLS, or none can be spoken to a server.
     #[error("{0}\nhaflux goes on as it was: nothing was changed")]
     Tls(#[from] TlsSideError),
+    /// haflux's own users cannot be had.
+    #[error("{0}\nhaflux goes on as it was: nothing was changed")]
+    Identities(#[from] IdentitiesError),
     /// The task that reads the file failed.
     #[error("the file was not read: {0}\nhaflux goes on as it was: nothing was changed")]
     Failed(#[from] JoinError),
@@ -122,13 +128,18 @@ impl Reloader {
         let stats = Arc::new(counters::after(&config, &self.proxy.stats()));
         let built = build_pools(&config, &stats, &pools)?;
         let reading = Arc::clone(&config);
-        let sides = move || Ok((build_acceptors(&reading)?, build_connectors(&reading)?));
-        let (acceptors, connectors) = tokio::task::spawn_blocking(sides)
-            .await?
-            .map_err(ReloadError::Tls)?;
-        let certificates =
-            self.new_certificates(&config, &acceptors) + &self.new_connectors(&config, &connectors);
-        let said = report(&changes, &certificates, dry_run);
+        let sides = move || {
+            let clients = ClientSide {
+                acceptors: build_acceptors(&reading)?,
+                identities: Identities::read(&reading)?,
+            };
+            Ok::<_, ReloadError>((clients, build_connectors(&reading)?))
+        };
+        let (clients, connectors) = tokio::task::spawn_blocking(sides).await??;
+        let files = self.new_certificates(&config, &clients.acceptors)
+            + &self.new_connectors(&config, &connectors)
+            + self.new_users(&config, clients.identities.as_deref());
+        let said = report(&changes, &files, dry_run);
         if dry_run {
             return Ok(said);
         }
@@ -143,7 +154,7 @@ impl Reloader {
         let relays = relays.map(|relay| Arc::clone(relay) as Arc<dyn RelayHandler>);
         let relays = relays.collect();
         self.proxy
-            .reload(config, stats, built, relays, &acceptors, &connectors)
+            .reload(config, stats, built, relays, &clients, &connectors)
             .await;
         for (frontend, acceptor) in self.proxy.acceptors() {
             acceptor.warn_of_ends(&frontend, SystemTime::now());
@@ -179,6 +190,20 @@ impl Reloader {
             }
         }
         lines
+    }
+
+    /// A line if the file of users holds others than now, though the configuration names the same one.
+    fn new_users(&self, config: &Config, identities: Option<&Identities>) -> &'static str {
+        let (before, now) = (self.proxy.config(), self.proxy.identities());
+        let file = |config: &Config| config.users.as_ref().map(|users| users.file.clone());
+        match (now, identities) {
+            (Some(now), Some(new))
+                if file(&before) == file(config) && !now.have_same_users(new) =>
+            {
+                "users: their file holds others\n"
+            }
+            _ => "",
+        }
     }
 
     /// A line for each server that TLS is spoken to with other certificates than now, though the configuration says the same.
@@ -225,14 +250,14 @@ impl Configuration for Reloader {
     }
 }
 
-/// Lines that say what is changed; `certificates` are such lines.
-fn report(changes: &[Change], certificates: &str, dry_run: bool) -> String {
+/// Lines that say what is changed; `files` are such lines about what the configuration names.
+fn report(changes: &[Change], files: &str, dry_run: bool) -> String {
     let mut lines: String = changes.iter().fold(String::new(), |mut lines, change| {
         // A text takes whatever is written to it.
         let _ = writeln!(lines, "{change}");
         lines
     });
-    lines += certificates;
+    lines += files;
     lines += match (lines.is_empty(), dry_run) {
         (true, _) => "the file says what haflux runs by already",
         (false, true) => "a reload takes all of it",

@@ -316,6 +316,10 @@ pub struct FrontendStats {
     pub denied_requests: Counter,
     /// Connections from `accept_proxy` closed because their PROXY header was missing, malformed or late.
     pub proxy_header_errors: Counter,
+    /// Requests answered 401 because they are of none of haflux's users.
+    pub auth_refusals: Counter,
+    /// Requests answered 429 or 503 because `max_failures` or `max_waiting` of the users let no more passwords be checked.
+    pub auth_limited: Counter,
     /// Requests answered 403 because `rules` do not allow what they would do.
     pub rule_refusals: Counter,
     /// Requests answered 429 because their source sent more than `rate_limit`.

@@ -202,6 +202,8 @@ pub(crate) fn lab() -> Stats {
             denied_connections: Counter::default(),
             denied_requests: Counter::default(),
             proxy_header_errors: Counter::default(),
+            auth_refusals: Counter::default(),
+            auth_limited: Counter::default(),
             rule_refusals: Counter::default(),
             rate_limited: Counter::default(),
         })

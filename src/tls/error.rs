@@ -4,25 +4,14 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::small_file::SmallFileError;
+
 /// Why certificates and keys cannot be used. What a key holds is never shown.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TlsError {
-    /// The operating system does not give the file.
-    #[error("{} cannot be read: {reason}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's reason.
-        reason: String,
-    },
-    /// It holds more than certificates and keys do.
-    #[error("{} is larger than {most} bytes", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The largest file that is read, in bytes.
-        most: u64,
-    },
+    /// A file is not there, or larger than certificates and keys are.
+    #[error(transparent)]
+    File(#[from] SmallFileError),
     /// It has marks of PEM, but is none.
     #[error("{} is not PEM: {reason}", path.display())]
     NotPem {

@@ -1,7 +1,5 @@
 //! Files in PEM form.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use rustls::RootCertStore;
@@ -9,26 +7,14 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use super::error::TlsError;
+use crate::small_file;
 
 /// The largest file that is read: 1 MiB holds a few hundred certificates.
 const LARGEST: u64 = 1 << 20;
 
 /// What the file holds.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let mut text = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text))
-        .map_err(|error| TlsError::Unreadable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
-    if text.len() as u64 > LARGEST {
-        return Err(TlsError::TooLarge {
-            path: path.to_owned(),
-            most: LARGEST,
-        });
-    }
-    Ok(text)
+    Ok(small_file::read(path, LARGEST)?)
 }
 
 /// All that the file's text holds of one kind, in order; everything else in it is passed over.

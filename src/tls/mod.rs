@@ -5,14 +5,16 @@
 //!
 //! - `settings` says which files, and how they are used: the configuration makes it;
 //! - `certificate` reads a certificate with its chain and its key, and knows the names that it is made out to;
-//! - `validity` reads from when until when it is valid;
+//! - `validity` reads from when until when it is valid, `client_names` whom a client's is made out to, both by `der`;
 //! - `acceptor` is a frontend's whole side of TLS, built at the start and at each reload;
 //! - `connector` is haflux's whole side of TLS towards a server, built with it; `judge` says whether the server's certificate is good;
 //! - `handshake` says why a handshake with a server made no connection.
 
 mod acceptor;
 mod certificate;
+mod client_names;
 mod connector;
+mod der;
 mod error;
 mod files;
 mod handshake;
@@ -22,6 +24,7 @@ mod validity;
 
 pub use acceptor::Acceptor;
 pub use certificate::Certificate;
+pub use client_names::ClientNames;
 pub use connector::Connector;
 pub use error::TlsError;
 pub use handshake::HandshakeError;

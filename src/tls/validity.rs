@@ -5,25 +5,14 @@ use std::time::SystemTime;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-const INTEGER: u8 = 0x02;
+use super::der::{Element, SEQUENCE, behind_issuer, content, element};
+
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
-/// `[0] EXPLICIT Version`, which may be left out.
-const VERSION: u8 = 0xa0;
 
 /// `notBefore` and `notAfter` of an X.509 certificate in DER; nothing if it is malformed.
 pub(super) fn period(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
-    let (certificate, _) = content(SEQUENCE, certificate)?;
-    let (mut fields, _) = content(SEQUENCE, certificate)?;
-    if let Some((_, rest)) = content(VERSION, fields) {
-        fields = rest;
-    }
-    // Serial number, algorithm of the signature, issuer.
-    for tag in [INTEGER, SEQUENCE, SEQUENCE] {
-        (_, fields) = content(tag, fields)?;
-    }
-    let (validity, _) = content(SEQUENCE, fields)?;
+    let (validity, _) = content(SEQUENCE, behind_issuer(certificate)?)?;
     let (not_before, rest) = element(validity)?;
     let (not_after, _) = element(rest)?;
     Some((moment(not_before)?, moment(not_after)?))
@@ -45,36 +34,6 @@ fn moment((tag, text): Element<'_>) -> Option<SystemTime> {
     let date = DateTime::strptime("%Y%m%d%H%M%SZ", date).ok()?;
     let moment = date.to_zoned(TimeZone::UTC).ok()?.timestamp();
     Some(moment.into())
-}
-
-/// The content of an element of this kind, and what follows it.
-fn content(wanted: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let ((tag, content), rest) = element(der)?;
-    (tag == wanted).then_some((content, rest))
-}
-
-/// A tag with its content.
-type Element<'a> = (u8, &'a [u8]);
-
-/// The first element, and what follows it.
-fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
-    let [tag, first, rest @ ..] = der else {
-        return None;
-    };
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(*first), rest),
-        // No certificate takes more than four bytes to say how long it is.
-        0x81..=0x84 => {
-            let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            let length = length
-                .iter()
-                .fold(0, |length, byte| (length << 8) | usize::from(*byte));
-            (length, rest)
-        }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some(((*tag, content), rest))
 }
 
 #[cfg(test)]

@@ -15,3 +15,4 @@ mod rules;
 mod sources;
 mod tls;
 mod tls_to_servers;
+mod users;

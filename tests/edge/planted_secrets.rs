@@ -124,7 +124,7 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
 }
 
 /// What is planted in the configuration, in requests of clients, in what nodes say, and on command lines.
-const PLACES: [&str; 34] = [
+const PLACES: [&str; 38] = [
     "S_PAGE",
     "S_PAGE_VARIABLE",
     "S_PAGE_FILE",
@@ -133,6 +133,10 @@ const PLACES: [&str; 34] = [
     "S_HEADER_FILE",
     "S_UDP",
     "S_HEAL",
+    "S_NODE_LOGIN",
+    "S_USER",
+    "S_USER_TOKEN",
+    "S_USER_HASH",
     "S_CHECK",
     "S_NEW_PAGE",
     "S_NEW_HEADER",
@@ -180,6 +184,14 @@ stats_auth = ["one:{S_PAGE}", "two:${VARIABLE}", "three:${file:FOLDER/page}", "f
 metrics_uri = "/metrics"
 default_backend = "relay"
 http_request = [{ set_header = { X-One = "{S_HEADER}", Authorization = "Token ${file:FOLDER/token}" }, if = { path = "/haflux" } }]
+[users]
+file = "FOLDER/users"
+max_failures = 100000
+[[frontend]]
+name = "known"
+bind = "127.0.0.1:PORT(known)"
+auth = true
+default_backend = "relay"
 [[frontend]]
 name = "plain"
 bind = "127.0.0.1:PORT(plain)"
@@ -204,6 +216,7 @@ password_file = "FOLDER/udp"
 name = "pool"
 check = false
 servers = [{ name = "one", address = "ONE" }, { name = "two", address = "TWO" }]
+login = { username = "reader", password_file = "FOLDER/login" }
 [[backend]]
 name = "other"
 check = { http = "/ping?u=x&p={S_CHECK}" }
@@ -223,6 +236,7 @@ fn secrets_in_headers(planted: &Planted, line: &str, authorization: &str, body: 
 
 /// Requests of clients, with secrets in them.
 fn requests(planted: &Planted) -> Vec<Vec<u8>> {
+    let user = format!("Basic {}", STANDARD.encode(planted.fill("eva:{S_USER}")));
     let line = |path: &str, parameters: &[(&str, &str)]| {
         let filled: Vec<(&str, String)> = parameters
             .iter()
@@ -253,6 +267,14 @@ fn requests(planted: &Planted) -> Vec<Vec<u8>> {
                 ("u", "admin"),
                 ("p", "{S_REFUSED_WRITE}"),
             ],
+        ),
+        line(
+            "POST /write",
+            &[("db", "refused"), ("u", "eva"), ("p", "{S_USER}")],
+        ),
+        line(
+            "POST /query",
+            &[("q", "CREATE USER refused WITH PASSWORD '{S_REFUSED}'")],
         ),
         line(
             "GET /query",
@@ -297,6 +319,8 @@ fn requests(planted: &Planted) -> Vec<Vec<u8>> {
             "Token admin:{S_TOKEN}",
             "Bearer {S_BEARER}",
             "Strange {S_BEARER}",
+            &user,
+            "Token adam:{S_USER_TOKEN}",
         ] {
             requests.push(secrets_in_headers(planted, line, authorization, ""));
         }
@@ -430,9 +454,15 @@ fn nothing_that_haflux_writes_shows_a_secret() {
         ("token", "S_HEADER_FILE"),
         ("udp", "S_UDP"),
         ("heal", "S_HEAL"),
+        ("login", "S_NODE_LOGIN"),
     ] {
         fs::write(home.join(name), planted.at(place)).expect("a file");
     }
+    let users = [("eva", "S_USER"), ("adam", "S_USER_TOKEN")].map(|(name, place)| {
+        let hash = bcrypt::hash(planted.at(place), 4).expect("a hash");
+        format!("{name}:{hash}\n")
+    });
+    fs::write(home.join("users"), users.concat()).expect("a file");
     let (one, two) = (node(&planted, false), node(&planted, true));
     let configuration = planted
         .fill(CONFIGURATION)
@@ -455,7 +485,7 @@ fn nothing_that_haflux_writes_shows_a_secret() {
 
     let mut said = Said::default();
     let sent = requests(&planted);
-    for front in ["front", "plain", "behind"] {
+    for front in ["front", "known", "plain", "behind"] {
         for request in &sent {
             // Some are answered, some are cut off. What a client hears is its own.
             let _ = raw(&haflux.address(front), request, Duration::from_millis(30));
@@ -563,6 +593,12 @@ fn nothing_that_haflux_writes_shows_a_secret() {
     };
     let same = check(&mut said, &haflux, &[]);
     assert!(same.contains("runs by already"), "{same}");
+    let users = fs::read(home.join("users")).expect("the users");
+    let plain = format!("eva:{}\n", planted.at("S_USER_HASH"));
+    fs::write(home.join("users"), plain).expect("the users");
+    let refused = check(&mut said, &haflux, &[]);
+    assert!(refused.contains("users, line 1: expected"), "{refused}");
+    fs::write(home.join("users"), users).expect("the users");
     let differs = check(
         &mut said,
         &haflux,

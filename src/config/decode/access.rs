@@ -50,7 +50,7 @@ fn rule(field: &Field<'_>) -> Option<AccessRule> {
 }
 
 /// Names with stars. An empty list names nobody.
-fn patterns(table: &Table<'_>, key: &str) -> Option<Vec<Pattern>> {
+pub(super) fn patterns(table: &Table<'_>, key: &str) -> Option<Vec<Pattern>> {
     const EXPECTED: &str = "a name such as \"telegraf\" or \"db_*\", or a list of them";
     let field = table.get(key)?;
     if field.is_empty_list() && key != "users" {

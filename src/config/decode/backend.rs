@@ -1,8 +1,10 @@
 //! `[[backend]]` and its servers.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::login::logins;
 use super::server_tls::Secured;
 use super::{Spelled, check, name};
 use crate::config::address::{node_of, parse_server};
@@ -20,6 +22,7 @@ const KEYS: Keys = Keys::of(&[
     "check",
     "servers",
     "tls",
+    "login",
     "send_proxy",
     "timeout",
     "retries",
@@ -60,6 +63,10 @@ pub(super) struct BackendDraft<'a> {
     /// The addresses of its servers, as they stand in the file.
     pub(super) addresses: Vec<Placed<'a>>,
     pub(super) send_proxy: Option<Field<'a>>,
+    /// `login`.
+    pub(super) login: Option<Field<'a>>,
+    /// The files with its passwords, and where they are named.
+    pub(super) password_files: Vec<(PathBuf, Origin)>,
     /// What TLS is spoken with to its servers, and where that is said; once what several are told alike.
     pub(super) tls: Vec<(ServerTls, Origin)>,
     /// The whole backend.
@@ -80,6 +87,8 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
         backend: default(),
         addresses: Vec::new(),
         send_proxy: None,
+        login: None,
+        password_files: Vec::new(),
         tls: Vec::new(),
         field: field.clone(),
     };
@@ -103,6 +112,10 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
     backend.on_stale = table.choice("on_stale", &ON_STALE, backend.on_stale);
     backend.pool_max_connections =
         table.whole("pool_max_conn", 0..=1_000_000, backend.pool_max_connections);
+    draft.login = table.get("login");
+    if let Some(field) = &draft.login {
+        (backend.logins, draft.password_files) = logins(field);
+    }
     draft.send_proxy = table.get("send_proxy");
     if let Some(field) = &draft.send_proxy {
         backend.send_proxy = field.choice(&PROXY_HEADERS);
@@ -133,6 +146,7 @@ fn default() -> Backend {
         server_keep_alive: Duration::from_secs(60),
         pool_max_connections: 1024,
         send_proxy: None,
+        logins: Vec::new(),
         retries: 3,
         reads: Reads::Fresh,
         read_wait: Duration::from_secs(1),

@@ -30,6 +30,7 @@ const KEYS: Keys = Keys::of(&[
     "accept_proxy",
     "trust_forwarded",
     "forwarded_header",
+    "auth",
     "rules",
     "rate_limit",
     "http_request",
@@ -76,6 +77,8 @@ pub(super) struct FrontendDraft<'a> {
     pub(super) rules: Vec<RuleDraft<'a>>,
     pub(super) default: Option<Spelled<'a>>,
     pub(super) tls: Option<Field<'a>>,
+    /// `auth`, if it is true.
+    pub(super) auth: Option<Field<'a>>,
 }
 
 impl FrontendDraft<'_> {
@@ -102,6 +105,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         rules: Vec::new(),
         default: None,
         tls: None,
+        auth: None,
     };
     let Some(table) = field.table(KEYS, "a table") else {
         return draft;
@@ -126,6 +130,8 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
     draft.frontend.accept_proxy = networks(&table, "accept_proxy");
     draft.frontend.trust_forwarded = networks(&table, "trust_forwarded");
     draft.frontend.forwarded_header = forwarded_header(&table);
+    draft.frontend.auth = table.boolean("auth", false);
+    draft.auth = table.get("auth").filter(|_| draft.frontend.auth);
     draft.frontend.access = access::decode(&table);
     draft.frontend.rate_limit = http_rules::rate_limit(&table);
     draft.frontend.http_request = http_rules::requests(&table);
@@ -217,6 +223,7 @@ pub(super) fn of_metrics<'a>(
         rules: Vec::new(),
         default: None,
         tls: None,
+        auth: None,
     }
 }
 
@@ -277,6 +284,7 @@ fn default() -> Frontend {
         accept_proxy: Networks::default(),
         trust_forwarded: Networks::default(),
         forwarded_header: ForwardedHeader::XForwardedFor,
+        auth: false,
         access: Vec::new(),
         rate_limit: None,
         http_request: Vec::new(),

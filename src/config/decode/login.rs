@@ -1,9 +1,16 @@
-//! `username` and `password_file`.
+//! `username` and `password_file`, and a backend's `login`, which is tables of them.
 
+use std::path::PathBuf;
+
+use super::access::patterns;
 use super::server::absolute_path;
-use crate::config::error::Problem;
-use crate::config::field::Table;
-use crate::config::model::Login;
+use crate::config::error::{Origin, Problem};
+use crate::config::field::{Field, Keys, Table};
+use crate::config::model::{Login, NodeLogin};
+
+const KEYS: Keys = Keys::of(&["users", "username", "password_file"]);
+
+const EXPECTED: &str = "a table with \"username\" and \"password_file\", or a list of them";
 
 /// The longest name of a user, database or retention policy, in bytes: InfluxDB keeps the latter two in folders of their names.
 pub(super) const LONGEST_NAME: usize = 255;
@@ -37,4 +44,21 @@ pub(super) fn login(table: &Table<'_>) -> Option<Login> {
         username: name?,
         password_file: absolute_path(password_file, FILE)?,
     })
+}
+
+/// Who haflux's users are on the nodes of a backend, and the files with the passwords.
+pub(super) fn logins(field: &Field<'_>) -> (Vec<NodeLogin>, Vec<(PathBuf, Origin)>) {
+    let fields = field.one_or_more(EXPECTED).unwrap_or_default();
+    let tables = fields
+        .iter()
+        .filter_map(|field| field.table(KEYS, EXPECTED));
+    let each = tables.filter_map(|table| {
+        let users = patterns(&table, "users").unwrap_or_default();
+        table.require("username", "the name of a user of the nodes")?;
+        let file = table.require("password_file", "an absolute path of a file")?;
+        let login = login(&table)?;
+        let named = (login.password_file.clone(), file.origin());
+        Some((NodeLogin { users, login }, named))
+    });
+    each.unzip()
 }

@@ -1,4 +1,4 @@
-//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `access`, `http_rules`, `condition`, `backend`, `check`, `relay`, `tls`, `server_tls` and `udp`
+//! The tree becomes a configuration: `server`, `stats_socket`, `log`, `frontend`, `access`, `http_rules`, `condition`, `backend`, `check`, `relay`, `tls`, `server_tls`, `udp` and `users`
 //! each read one kind of table, `network` what several of them have; names of other tables stay names until `resolve` has seen all of them.
 
 mod access;
@@ -20,6 +20,7 @@ mod sizes;
 mod stats_socket;
 mod tls;
 mod udp;
+mod users;
 
 use frontend::FrontendDraft;
 pub(super) use frontend::METRICS_NAME;
@@ -32,7 +33,9 @@ use super::model::{Config, ServerTls, Tls};
 use super::tree::{Node, Text, quote};
 
 /// The tables at the top of a file.
-const TOP: Keys = Keys::of(&["server", "log", "frontend", "relay", "backend", "udp"]);
+const TOP: Keys = Keys::of(&[
+    "server", "log", "users", "frontend", "relay", "backend", "udp",
+]);
 
 /// The longest name of a frontend, backend, relay or server.
 const LONGEST_NAME: usize = 64;
@@ -57,6 +60,8 @@ pub(super) struct Decoded {
     pub(super) tls: Vec<(Tls, Origin)>,
     /// The same of servers.
     pub(super) server_tls: Vec<(ServerTls, Origin)>,
+    /// Where the file of users is named, if it is.
+    pub(super) users: Option<Origin>,
 }
 
 /// Reads a whole file.
@@ -70,6 +75,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
             password_files: Vec::new(),
             tls: Vec::new(),
             server_tls: Vec::new(),
+            users: None,
         };
     };
     let server::Decoded {
@@ -79,6 +85,9 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
         metrics,
     } = server::decode(&top, sink);
     server.log.targets = log::targets(&top);
+    let users = top.get("users");
+    let has_users = users.is_some();
+    let users = users.as_ref().and_then(users::decode);
     let frontends = top
         .require("frontend", "at least one frontend")
         .and_then(|field| field.some_items("a list of at least one frontend"))
@@ -99,7 +108,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
         .iter()
         .filter_map(|relay| relay.password_file.clone());
     let password_files = password_files.chain(udp.iter().filter_map(udp::UdpDraft::password_file));
-    let password_files = password_files.collect();
+    let password_files: Vec<(PathBuf, Origin)> = password_files.collect();
     let drafts = resolve::Drafts {
         frontends: number(frontends, "frontend")
             .map(|field| frontend::decode(&field))
@@ -111,6 +120,19 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
             .collect(),
         udp,
     };
+    if !has_users {
+        let asking = drafts.frontends.iter().flat_map(|draft| &draft.auth);
+        let logins = drafts.backends.iter().flat_map(|draft| &draft.login);
+        for field in asking.chain(logins) {
+            field.report(Problem::Needs { other: "[users]" });
+        }
+    }
+    let logins = drafts
+        .backends
+        .iter()
+        .flat_map(|draft| &draft.password_files);
+    let password_files = password_files.into_iter().chain(logins.cloned());
+    let password_files = password_files.collect();
     let tls = drafts.frontends.iter().filter_map(FrontendDraft::tls);
     let tls = tls.collect();
     let server_tls = drafts
@@ -119,8 +141,10 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
         .flat_map(|backend| backend.tls.clone());
     let server_tls = server_tls.collect();
     let (frontends, relays, backends, udp) = drafts.resolve();
+    let (users, users_origin) = users.map(|draft| (draft.settings, draft.origin)).unzip();
     let config = Config {
         server,
+        users,
         frontends,
         relays,
         backends,
@@ -133,6 +157,7 @@ pub(super) fn decode(root: &Node, sink: &Sink) -> Decoded {
         password_files,
         tls,
         server_tls,
+        users: users_origin,
     }
 }
 
@@ -146,6 +171,7 @@ fn number<'a>(fields: Vec<Field<'a>>, kind: &'static str) -> impl Iterator<Item 
 fn empty() -> Config {
     Config {
         server: server::default(),
+        users: None,
         frontends: Vec::new(),
         relays: Vec::new(),
         backends: Vec::new(),

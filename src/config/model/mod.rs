@@ -19,6 +19,7 @@ use regex::Regex;
 
 pub use super::stats_user::StatsUser;
 pub use crate::tls::{CertificateFiles, ClientCertificate, ServerTls, Tls, TlsVersion};
+pub use crate::users::UserSettings;
 pub use access::{AccessRule, Pattern};
 pub use http_rules::{
     HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule, ResponseRule,
@@ -38,6 +39,8 @@ use crate::proxy_header::Version;
 pub struct Config {
     /// `[server]`: the process.
     pub server: Server,
+    /// `[users]`: haflux's own users. Default: clients are the nodes' users.
+    pub users: Option<UserSettings>,
     /// `[[frontend]]`, in the order of the file; behind them one for `server.metrics_bind`, if that is set. Never empty.
     pub frontends: Vec<Frontend>,
     /// `[[relay]]`, in the order of the file.
@@ -164,6 +167,8 @@ pub struct Frontend {
     pub trust_forwarded: Networks,
     /// `forwarded_header`: by which header they name the client. Default `X-Forwarded-For`.
     pub forwarded_header: ForwardedHeader,
+    /// `auth`: clients must be haflux's users. Default false; needs [`Config::users`].
+    pub auth: bool,
     /// `rules`: what clients may read, change and state; the first one that is for a client's user counts. Default: everything.
     pub access: Vec<AccessRule>,
     /// `rate_limit`: the most requests of one address. Default: no limit.
@@ -279,6 +284,8 @@ pub struct Backend {
     pub pool_max_connections: usize,
     /// `send_proxy`: the version of the PROXY header that tells the servers whom a connection is for. Default none.
     pub send_proxy: Option<Version>,
+    /// `login`: who haflux's users are on the servers; the first one that is for a user counts. Default: they are nobody.
+    pub logins: Vec<NodeLogin>,
     /// `retries`: how many further servers a request may be tried on. Default 3.
     pub retries: usize,
     /// `reads`: whether reads of a replicated pool go to fresh replicas only. Default `fresh`.
@@ -582,6 +589,15 @@ pub struct Login {
     pub username: String,
     /// `password_file`: holds the password, one line.
     pub password_file: PathBuf,
+}
+
+/// One table of a backend's `login`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeLogin {
+    /// `users`: whom of haflux's users it is for; everybody if it is empty.
+    pub users: Vec<Pattern>,
+    /// `username` and `password_file`.
+    pub login: Login,
 }
 
 /// `[[udp]]`: takes lines from datagrams into a relay.

@@ -10,6 +10,7 @@ mod secrets;
 mod server_tls;
 mod tls;
 mod trust;
+mod users;
 mod values;
 
 use crate::config::{Config, Errors, Format, Loaded};

@@ -43,6 +43,8 @@ pub(super) struct ClientStream {
     digest: Option<Arc<SocketDigest>>,
     /// What is spoken inside TLS.
     spoken: Option<Arc<SslDigest>>,
+    /// Whom its certificate is made out to.
+    certified: Option<Arc<ProxyDigest>>,
     /// What came and belongs to no request yet.
     ahead: BytesMut,
     /// What is written and waits for the rest of its answer; it has a buffer only meanwhile.
@@ -73,6 +75,7 @@ impl ClientStream {
         Self {
             digest: inner.get_socket_digest(),
             spoken: inner.get_ssl_digest(),
+            certified: inner.get_proxy_digest(),
             inner: Mutex::new(Some(inner)),
             ahead: BytesMut::new(),
             held: BytesMut::new(),
@@ -412,7 +415,7 @@ impl GetTimingDigest for ClientStream {
 
 impl GetProxyDigest for ClientStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
+        self.certified.clone()
     }
 }
 

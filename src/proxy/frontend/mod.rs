@@ -12,7 +12,7 @@ mod introduction;
 mod last_connections;
 pub(super) mod listener;
 mod rarely_said;
-mod rates;
+pub(super) mod rates;
 mod slots;
 mod transport;
 

@@ -1,4 +1,4 @@
-//! How many requests each address sends (`rate_limit`): a bucket for each, which fills steadily.
+//! How many requests each address sends (`rate_limit`), or wrong passwords (`max_failures`): a bucket for each, which fills steadily.
 //!
 //! Of a bucket only the moment is kept at which it will be full again; a bucket that is full needs not be kept. Addresses past the limit
 //! of the table share one bucket, so that inventing addresses buys nobody more requests.
@@ -14,7 +14,7 @@ use crate::config::model::RateLimit;
 /// Between two looks for buckets that are full again, when the table is full.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// The buckets of a frontend.
+/// The buckets of one limit.
 #[derive(Debug)]
 pub(in crate::proxy) struct Rates(Mutex<Buckets>);
 
@@ -30,7 +30,7 @@ struct Buckets {
 
 impl Rates {
     /// All buckets are full.
-    pub(super) fn new(limit: Option<RateLimit>) -> Self {
+    pub(in crate::proxy) fn new(limit: Option<RateLimit>) -> Self {
         Self(Mutex::new(Buckets {
             limit,
             full_at: HashMap::new(),
@@ -52,6 +52,16 @@ impl Rates {
     pub(in crate::proxy) fn admit(&self, source: IpAddr, now: Instant) -> bool {
         self.0.lock().admit(source.to_canonical(), now)
     }
+
+    /// Whether a request of `source` would be admitted now.
+    pub(in crate::proxy) fn would_admit(&self, source: IpAddr, now: Instant) -> bool {
+        self.0.lock().would_admit(source.to_canonical(), now)
+    }
+
+    /// Counts one more of `source`, also past the limit: then it has so much longer to wait.
+    pub(in crate::proxy) fn charge(&self, source: IpAddr, now: Instant) {
+        self.0.lock().charge(source.to_canonical(), now);
+    }
 }
 
 impl Buckets {
@@ -59,22 +69,41 @@ impl Buckets {
         let Some(limit) = self.limit else {
             return true;
         };
-        let each = limit.per / limit.requests;
-        let whole = each * limit.burst;
+        let full_at = self.bucket(&limit, source, now);
+        let is_admitted = has_room(&limit, *full_at, now);
+        if is_admitted {
+            *full_at = (*full_at).max(now) + limit.per / limit.requests;
+        }
+        is_admitted
+    }
+
+    fn would_admit(&self, source: IpAddr, now: Instant) -> bool {
+        let Some(limit) = self.limit else {
+            return true;
+        };
+        let is_full = self.full_at.len() >= limit.max_sources;
+        let shared = self.shared_full_at.filter(|_| is_full);
+        let full_at = self.full_at.get(&source).copied().or(shared);
+        full_at.is_none_or(|full_at| has_room(&limit, full_at, now))
+    }
+
+    fn charge(&mut self, source: IpAddr, now: Instant) {
+        if let Some(limit) = self.limit {
+            let full_at = self.bucket(&limit, source, now);
+            *full_at = (*full_at).max(now) + limit.per / limit.requests;
+        }
+    }
+
+    /// When the bucket is full that a request of `source` is taken from.
+    fn bucket(&mut self, limit: &RateLimit, source: IpAddr, now: Instant) -> &mut Instant {
         let is_known = self.full_at.contains_key(&source);
         if !is_known && self.full_at.len() >= limit.max_sources {
             self.sweep(now);
         }
-        let full_at = match is_known || self.full_at.len() < limit.max_sources {
+        match is_known || self.full_at.len() < limit.max_sources {
             true => self.full_at.entry(source).or_insert(now),
             false => self.shared_full_at.get_or_insert(now),
-        };
-        let then_full_at = (*full_at).max(now) + each;
-        let is_admitted = then_full_at <= now + whole;
-        if is_admitted {
-            *full_at = then_full_at;
         }
-        is_admitted
     }
 
     /// Forgets the buckets that are full.
@@ -85,6 +114,12 @@ impl Buckets {
             self.full_at.retain(|_, full_at| *full_at > now);
         }
     }
+}
+
+/// Whether a bucket that is full at this moment holds one request.
+fn has_room(limit: &RateLimit, full_at: Instant, now: Instant) -> bool {
+    let each = limit.per / limit.requests;
+    full_at.max(now) + each <= now + each * limit.burst
 }
 
 #[cfg(test)]
@@ -124,6 +159,24 @@ mod tests {
         assert!(rates.admit(source(1), at(60_300)));
         rates.change(None);
         assert!((0..9).all(|_| rates.admit(source(1), at(60_300))));
+    }
+
+    #[test]
+    fn what_is_charged_past_the_limit_has_to_be_waited_for() {
+        let (rates, now) = (Rates::new(limit(10, 2, 1)), Instant::now());
+        let at = |milliseconds: u64| now + Duration::from_millis(milliseconds);
+        assert!(rates.would_admit(source(1), at(0)));
+        for _ in 0..5 {
+            rates.charge(source(1), at(0));
+        }
+        assert!(!rates.would_admit(source(1), at(399)));
+        assert!(rates.would_admit(source(1), at(400)));
+        // There is no room for a second address.
+        assert!(rates.would_admit(source(2), at(0)));
+        rates.charge(source(2), at(0));
+        rates.charge(source(3), at(0));
+        assert!(!rates.would_admit(source(2), at(0)));
+        assert!(rates.would_admit(source(2), at(100)));
     }
 
     #[test]

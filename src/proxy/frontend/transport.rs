@@ -10,6 +10,8 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use http::StatusCode;
+use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
@@ -26,7 +28,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::admission::Admission;
 use crate::stats::{HandshakeFailure, TlsStats};
-use crate::tls::Acceptor;
+use crate::tls::{Acceptor, ClientNames};
 
 /// The first byte of every handshake: the kind of its record.
 const HANDSHAKE: u8 = 22;
@@ -81,11 +83,12 @@ async fn shake_hands(
         failure_of(&error)
     })?;
     let (_, connection) = inner.get_ref();
-    let spoken = Arc::new(spoken(connection));
+    let (spoken, certified) = (Arc::new(spoken(connection)), certified(connection));
     Ok(SecureStream {
         inner,
         digest,
         spoken,
+        certified,
     })
 }
 
@@ -149,12 +152,22 @@ fn spoken(connection: &ServerConnection) -> SslDigest {
     SslDigest::new(cipher, version, None, None, Vec::new())
 }
 
+/// Whom the client's certificate is made out to, if it has shown one; in the one place from which Pingora passes on to a request what a
+/// connection's maker knows.
+fn certified(connection: &ServerConnection) -> Option<Arc<ProxyDigest>> {
+    let certificate = connection.peer_certificates()?.first()?;
+    let names = Box::new(ClientNames::of(certificate));
+    let unused = ResponseHeader::build(StatusCode::OK, None).ok()?;
+    Some(Arc::new(ProxyDigest::new(Box::new(unused), Some(names))))
+}
+
 /// A client's connection inside TLS.
 #[derive(Debug)]
 struct SecureStream {
     inner: TlsStream<Stream>,
     digest: Option<Arc<SocketDigest>>,
     spoken: Arc<SslDigest>,
+    certified: Option<Arc<ProxyDigest>>,
 }
 
 impl SecureStream {
@@ -221,7 +234,7 @@ impl GetTimingDigest for SecureStream {
 
 impl GetProxyDigest for SecureStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
+        self.certified.clone()
     }
 }
 

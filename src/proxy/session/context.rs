@@ -7,6 +7,7 @@ use pingora::protocols::tls::SslDigest;
 use tokio::time::Instant;
 
 use crate::config::model::{HeaderEdit, Target};
+use crate::proxy::identity::Sender;
 use crate::proxy::pool::Server;
 use crate::proxy::session::access_log::{Termination, Times};
 use crate::proxy::session::forwarded_for::ForWhom;
@@ -32,6 +33,8 @@ pub(crate) struct RequestContext {
     pub(in crate::proxy) tls: Option<Arc<SslDigest>>,
     /// The proxies between the client and us; nothing if it is not asked for them.
     pub(in crate::proxy) via: Option<Vec<IpAddr>>,
+    /// Whose it is.
+    pub(in crate::proxy) sender: Sender,
     /// Its body, if any, has come with its header.
     pub(in crate::proxy) is_whole: bool,
     pub(in crate::proxy) target: Option<Target>,
@@ -58,6 +61,7 @@ impl RequestContext {
             client: None,
             tls: None,
             via: None,
+            sender: Sender::default(),
             is_whole: false,
             target: None,
             server: None,

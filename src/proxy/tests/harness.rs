@@ -26,8 +26,8 @@ use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
 use crate::inherited::Inherited;
 use crate::proxy::{
-    InFlight, PageOrderError, PageRequest, Pool, Proxy, RelayHandler, Rendered, StatusPage,
-    build_pools,
+    ClientSide, InFlight, PageOrderError, PageRequest, Pool, Proxy, RelayHandler, Rendered,
+    StatusPage, build_pools,
 };
 use crate::reactors::Reactors;
 use crate::relay::verdict::freshness::Freshness;
@@ -82,6 +82,7 @@ pub(crate) fn backend(name: &str, servers: Vec<PoolServer>) -> Backend {
         pool_max_connections: 64,
         retries: 3,
         send_proxy: None,
+        logins: Vec::new(),
         reads: Reads::Fresh,
         read_wait: Duration::from_secs(1),
         on_stale: OnStale::Serve,
@@ -104,6 +105,7 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         accept_proxy: Networks::default(),
         trust_forwarded: Networks::default(),
         forwarded_header: ForwardedHeader::XForwardedFor,
+        auth: false,
         access: Vec::new(),
         rate_limit: None,
         http_request: Vec::new(),
@@ -157,6 +159,7 @@ pub(crate) fn plain(servers: Vec<PoolServer>) -> Config {
             body_wait: Duration::from_secs(1),
             query_limits: Default::default(),
         },
+        users: None,
         frontends: vec![frontend(BACKEND)],
         relays: Vec::new(),
         backends: vec![backend("influx_back", servers)],
@@ -257,6 +260,8 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             denied_connections: Counter::default(),
             denied_requests: Counter::default(),
             proxy_header_errors: Counter::default(),
+            auth_refusals: Counter::default(),
+            auth_limited: Counter::default(),
             rule_refusals: Counter::default(),
             rate_limited: Counter::default(),
         })
@@ -414,7 +419,7 @@ impl Running {
             pools.clone(),
             relays,
             Arc::new(PlainStatus),
-            &[],
+            &ClientSide::default(),
             stopped.clone(),
         );
         let bound = proxy.bind(&mut Inherited::default()).unwrap();

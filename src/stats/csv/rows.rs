@@ -133,7 +133,13 @@ fn frontend(view: &FrontendView) -> Row {
     let traffic = &view.traffic;
     Row {
         slim: number(view.session_limit),
-        dreq: number(view.denied_requests.0 + view.rule_refusals.0 + view.rate_limited.0),
+        dreq: number(
+            view.denied_requests.0
+                + view.auth_refusals.0
+                + view.auth_limited.0
+                + view.rule_refusals.0
+                + view.rate_limited.0,
+        ),
         dresp: number(0_u64),
         ereq: number(view.request_errors),
         status: "OPEN".to_owned(),

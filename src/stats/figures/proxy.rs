@@ -117,6 +117,20 @@ pub(super) fn frontends() -> Typed<FrontendView> {
         ),
         figure!(
             Counter,
+            auth_refusals,
+            "auth_refusals_total",
+            "requests",
+            "Requests that were answered 401 because they are of none of haflux's own users."
+        ),
+        figure!(
+            Counter,
+            auth_limited,
+            "auth_limited_requests_total",
+            "requests",
+            "Requests that were answered 429 or 503 because `max_failures` or `max_waiting` of haflux's own users let no more passwords be checked."
+        ),
+        figure!(
+            Counter,
             rule_refusals,
             "rule_refusals_total",
             "requests",

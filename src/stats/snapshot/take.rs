@@ -111,6 +111,8 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         denied_connections,
         denied_requests,
         proxy_header_errors,
+        auth_refusals,
+        auth_limited,
         rule_refusals,
         rate_limited,
     } = stats;
@@ -127,6 +129,8 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         denied_connections: Count(denied_connections.get()),
         denied_requests: Count(denied_requests.get()),
         proxy_header_errors: Count(proxy_header_errors.get()),
+        auth_refusals: Count(auth_refusals.get()),
+        auth_limited: Count(auth_limited.get()),
         rule_refusals: Count(rule_refusals.get()),
         rate_limited: Count(rate_limited.get()),
         tls: tls_view(tls, now),
