@@ -1,6 +1,7 @@
 //! A configuration in words.
 
 use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
 
 use crate::config::model::{
     AccessRule, Ack, AllOf, Backend, Balance, Check, Condition, Config, ForwardedHeader, Frontend,
@@ -158,7 +159,8 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
             .condition
             .as_ref()
             .map_or("every request".to_owned(), condition);
-        writeln!(f, "    {of} {}", request_action(&rule.action))?;
+        let action = request_action(&rule.action, frontend.tarpit_timeout);
+        writeln!(f, "    {of} {action}")?;
     }
     for rule in &frontend.http_response {
         let of = rule
@@ -223,9 +225,14 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
     )
 }
 
-fn request_action(action: &RequestAction) -> String {
+fn request_action(action: &RequestAction, tarpit: Duration) -> String {
     match action {
         RequestAction::Deny(status) => format!("is answered {}", status.as_u16()),
+        RequestAction::Tarpit(status) => format!(
+            "is answered {} after {}",
+            status.as_u16(),
+            format_duration(tarpit)
+        ),
         RequestAction::Redirect(Redirect { to, status }) => {
             let to = match to {
                 RedirectTo::Scheme(scheme) => format!("the same by {scheme}"),

@@ -358,6 +358,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         forwarded_for,
         max_connections,
         max_connections_per_source,
+        max_tarpitted,
         max_header_size,
         min_body_rate,
         client_timeout,
@@ -365,6 +366,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         request_body_timeout,
         keep_alive_timeout,
         tunnel_timeout,
+        tarpit_timeout,
     } = frontend;
     let rules = rules.iter().map(|Rule { target, condition }| {
         let mode = if condition.negated { "unless" } else { "if" };
@@ -389,7 +391,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("rate_limit", rate_limit);
     let values = http_request.iter().filter_map(|rule| match &rule.action {
         RequestAction::Edit(edits) => Some(edits),
-        RequestAction::Deny(_) | RequestAction::Redirect(_) => None,
+        RequestAction::Deny(_) | RequestAction::Tarpit(_) | RequestAction::Redirect(_) => None,
     });
     section.with_values("http_request", http_request, values);
     let values = http_response.iter().map(|rule| &rule.edits);
@@ -399,6 +401,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("forwarded_for", forwarded_for);
     section.taken("maxconn", max_connections);
     section.taken("maxconn_per_source", max_connections_per_source);
+    section.taken("max_tarpitted", max_tarpitted);
     section.taken("max_header_size", max_header_size);
     section.taken("min_body_rate", min_body_rate);
     section.taken("timeout.client", client_timeout);
@@ -406,6 +409,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("timeout.http_body", request_body_timeout);
     section.taken("timeout.http_keep_alive", keep_alive_timeout);
     section.taken("timeout.tunnel", tunnel_timeout);
+    section.taken("timeout.tarpit", tarpit_timeout);
 }
 
 fn target_name(config: &Config, target: Target) -> &str {

@@ -38,10 +38,22 @@ pub(super) struct Front {
     pub(super) default: Option<(StatementId, String)>,
 }
 
+impl Front {
+    /// How long requests wait for the answer of a tarpit, if that is said.
+    pub(super) fn tarpit(&self) -> Option<Duration> {
+        let found = self.timeouts.iter().find(|(key, _)| *key == "tarpit");
+        found.map(|(_, time)| *time)
+    }
+
+    fn tarpits(&self, script: &Script) -> bool {
+        let mut rules = self.http.iter().map(|id| script.statement(*id));
+        rules.any(|rule| rule.word(1) == "tarpit")
+    }
+}
+
 /// Directives that keep requests out.
-const GUARDS: [(&str, &str); 9] = [
+const GUARDS: [(&str, &str); 8] = [
     ("http-request", "reject"),
-    ("http-request", "tarpit"),
     ("http-request", "silent-drop"),
     ("http-request", "auth"),
     ("http-request", "return"),
@@ -65,6 +77,7 @@ pub(super) fn read(
             ..Front::default()
         },
         proxied: Vec::new(),
+        connect: None,
     };
     for id in statements {
         reader.statement(script.statement(*id));
@@ -73,7 +86,14 @@ pub(super) fn read(
         ledger,
         mut front,
         proxied,
+        connect,
     } = reader;
+    if front.tarpit().is_none()
+        && let Some(time) = connect
+        && front.tarpits(script)
+    {
+        front.timeouts.push(("tarpit", time));
+    }
     front.accept_proxy = !proxied.is_empty() && proxied.len() == front.binds.len();
     for id in proxied.iter().filter(|_| !front.accept_proxy) {
         ledger.warn(
@@ -98,6 +118,8 @@ struct Reader<'a> {
     front: Front,
     /// For each address that takes PROXY headers, the line that says so.
     proxied: Vec<StatementId>,
+    /// `timeout connect`.
+    connect: Option<Duration>,
 }
 
 impl Reader<'_> {
@@ -146,6 +168,11 @@ impl Reader<'_> {
             ("timeout", "http-request", time) => self.time(statement, "http_request", time),
             ("timeout", "http-keep-alive", time) => self.time(statement, "http_keep_alive", time),
             ("timeout", "tunnel", time) => self.time(statement, "tunnel", time),
+            ("timeout", "tarpit", time) => self.time(statement, "tarpit", time),
+            // What HAProxy takes where there is no `timeout tarpit`. It is the pool's to say what becomes of it.
+            ("timeout", "connect", time) | ("contimeout", time, _) => {
+                self.connect = value::duration(time);
+            }
             ("http-request", "use-service", "prometheus-exporter") => {
                 self.front.metrics.push(statement.id);
             }
@@ -158,7 +185,7 @@ impl Reader<'_> {
                 );
             }
             ("redirect", ..)
-            | ("http-request", "deny" | "redirect" | "set-header" | "del-header" | "allow", _)
+            | ("http-request", "deny" | "tarpit" | "redirect" | "set-header" | "del-header" | "allow", _)
             | ("http-response", "set-header" | "del-header", _) => {
                 self.front.http.push(statement.id);
             }

@@ -194,6 +194,7 @@ impl Writer<'_> {
             ("http_request", "\"10s\""),
             ("http_keep_alive", "\"1m\""),
             ("tunnel", "\"1h\""),
+            ("tarpit", "\"5s\""),
         ];
         let timeouts: Vec<String> = front
             .timeouts

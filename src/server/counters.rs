@@ -88,6 +88,8 @@ fn frontend(frontend: &Frontend, known: Option<&FrontendStats>) -> FrontendStats
         tls: TlsStats::default(),
         denied_connections: Counter::default(),
         denied_requests: Counter::default(),
+        tarpitted: Counter::default(),
+        tarpit_overflows: Counter::default(),
         proxy_header_errors: Counter::default(),
         rule_refusals: Counter::default(),
         rate_limited: Counter::default(),

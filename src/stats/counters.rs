@@ -311,9 +311,13 @@ pub struct FrontendStats {
     pub tls: TlsStats,
     /// Connections closed because `allow` or `deny` keeps their source out.
     pub denied_connections: Counter,
-    /// Requests refused by a `deny` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted
+    /// Requests refused by a `deny` or `tarpit` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted
     /// proxy names.
     pub denied_requests: Counter,
+    /// Of those, the ones that a `tarpit` had wait for their answer.
+    pub tarpitted: Counter,
+    /// Those that a `tarpit` answered at once, because as many as `max_tarpitted` waited.
+    pub tarpit_overflows: Counter,
     /// Connections from `accept_proxy` closed because their PROXY header was missing, malformed or late.
     pub proxy_header_errors: Counter,
     /// Requests answered 403 because `rules` do not allow what they would do.

@@ -201,6 +201,8 @@ pub(crate) fn lab() -> Stats {
             tls: tls(),
             denied_connections: Counter::default(),
             denied_requests: Counter::default(),
+            tarpitted: Counter::default(),
+            tarpit_overflows: Counter::default(),
             proxy_header_errors: Counter::default(),
             rule_refusals: Counter::default(),
             rate_limited: Counter::default(),

@@ -13,5 +13,6 @@ mod requests;
 mod rights;
 mod rules;
 mod sources;
+mod tarpit;
 mod tls;
 mod tls_to_servers;

@@ -39,6 +39,7 @@ const KEYS: Keys = Keys::of(&[
     "forwarded_for",
     "maxconn",
     "maxconn_per_source",
+    "max_tarpitted",
     "max_header_size",
     "min_body_rate",
     "timeout",
@@ -50,6 +51,7 @@ const TIMEOUTS: Keys = Keys::of(&[
     "http_body",
     "http_keep_alive",
     "tunnel",
+    "tarpit",
 ]);
 
 const RULE: Keys = Keys::of(&["backend", "if", "unless"]);
@@ -149,6 +151,11 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         1..=1_000_000,
         (draft.frontend.max_connections / 4).max(1),
     );
+    draft.frontend.max_tarpitted = table.whole(
+        "max_tarpitted",
+        1..=1_000_000,
+        (draft.frontend.max_connections / 4).max(1),
+    );
     draft.tls = table.get("tls");
     draft.frontend.tls = draft
         .tls
@@ -175,6 +182,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         frontend.keep_alive_timeout =
             timeouts.duration("http_keep_alive", frontend.keep_alive_timeout);
         frontend.tunnel_timeout = timeouts.duration("tunnel", frontend.tunnel_timeout);
+        frontend.tarpit_timeout = timeouts.duration("tarpit", frontend.tarpit_timeout);
     }
     draft
 }
@@ -286,6 +294,7 @@ fn default() -> Frontend {
         forwarded_for: false,
         max_connections: 2000,
         max_connections_per_source: 500,
+        max_tarpitted: 500,
         max_header_size: 64 << 10,
         min_body_rate: 500,
         client_timeout: Duration::from_secs(50),
@@ -293,6 +302,7 @@ fn default() -> Frontend {
         request_body_timeout: Duration::from_secs(30),
         keep_alive_timeout: Duration::from_secs(60),
         tunnel_timeout: Duration::from_secs(60 * 60),
+        tarpit_timeout: Duration::from_secs(5),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::config::model::{
 
 const REQUEST: Keys = Keys::of(&[
     "deny",
+    "tarpit",
     "redirect",
     "set_header",
     "del_header",
@@ -45,15 +46,17 @@ fn request(field: &Field<'_>, expected: &str) -> Option<RequestRule> {
     let edits = edits(&table);
     let condition = condition(&table);
     let deny = table.get("deny");
+    let tarpit = table.get("tarpit");
     let redirect = table.get("redirect");
     let has_edits = table.get("set_header").is_some() || table.get("del_header").is_some();
-    let action = match (deny, redirect, has_edits) {
-        (Some(deny), None, false) => RequestAction::Deny(status(&deny, 400..=599)?),
-        (None, Some(redirect), false) => RequestAction::Redirect(self::redirect(&redirect)?),
-        (None, None, true) => RequestAction::Edit(edits),
+    let action = match (deny, tarpit, redirect, has_edits) {
+        (Some(deny), None, None, false) => RequestAction::Deny(status(&deny, 400..=599)?),
+        (None, Some(tarpit), None, false) => RequestAction::Tarpit(status(&tarpit, 400..=599)?),
+        (None, None, Some(redirect), false) => RequestAction::Redirect(self::redirect(&redirect)?),
+        (None, None, None, true) => RequestAction::Edit(edits),
         _ => {
             table.report(Problem::NotOneAction {
-                actions: "\"deny\", \"redirect\", or \"set_header\" and \"del_header\"",
+                actions: "\"deny\", \"tarpit\", \"redirect\", or \"set_header\" and \"del_header\"",
             });
             return None;
         }

@@ -20,6 +20,8 @@ pub struct RequestRule {
 pub enum RequestAction {
     /// `deny`: the request is answered with this status.
     Deny(StatusCode),
+    /// `tarpit`: the same after `timeout.tarpit`.
+    Tarpit(StatusCode),
     /// `redirect`: the client is sent elsewhere.
     Redirect(Redirect),
     /// `set_header` or `del_header`: the request goes on with other headers.

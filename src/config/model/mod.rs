@@ -185,6 +185,9 @@ pub struct Frontend {
     pub max_connections_per_source: usize,
     /// `max_header_size`: most bytes of a request's header. Default 64 KiB.
     pub max_header_size: usize,
+    /// `max_tarpitted`: most requests that wait for the answer of a `tarpit` at once; more are answered at once. Default a quarter of
+    /// `maxconn`, at least 1.
+    pub max_tarpitted: usize,
     /// `min_body_rate`: bytes a second that a client has to send of a body while it is waited for. Default 500.
     pub min_body_rate: u32,
     /// `timeout.client`: longest silence of a client inside a request or an answer. Default 50 s.
@@ -197,6 +200,8 @@ pub struct Frontend {
     pub keep_alive_timeout: Duration,
     /// `timeout.tunnel`: longest silence of an upgraded connection (WebSocket). Default 1 h.
     pub tunnel_timeout: Duration,
+    /// `timeout.tarpit`: how long a request waits for the answer of a `tarpit`. Default 5 s.
+    pub tarpit_timeout: Duration,
 }
 
 /// `forwarded_header`: how a proxy names the client of a request.

@@ -20,6 +20,8 @@ pub(in crate::proxy) struct Admission {
     handshakes: Arc<Slots>,
     /// Connections that wait for their PROXY header.
     introducing: AtomicUsize,
+    /// Requests that wait for the answer of a `tarpit`.
+    tarpitted: AtomicUsize,
     sources: Sources,
     rates: Rates,
     /// That an address has as many connections as it may.
@@ -36,6 +38,7 @@ impl Admission {
             connections: Slots::new(config.max_connections),
             handshakes: Slots::new(most_handshakes(config)),
             introducing: AtomicUsize::default(),
+            tarpitted: AtomicUsize::default(),
             sources: Sources::new(config.max_connections_per_source),
             rates: Rates::new(config.rate_limit),
             over_share: RarelySaid::default(),
@@ -75,6 +78,11 @@ impl Admission {
     /// A place for a connection while its PROXY header comes; nothing if as many as `maxconn` wait for theirs.
     pub(super) fn introduce(&self) -> Option<Waiting<'_>> {
         Waiting::enter(&self.introducing, self.connections.most())
+    }
+
+    /// A place for a request that is to wait for its refusal; nothing if `most` wait for theirs.
+    pub(in crate::proxy) fn tarpit(&self, most: usize) -> Option<Waiting<'_>> {
+        Waiting::enter(&self.tarpitted, most)
     }
 }
 

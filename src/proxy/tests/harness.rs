@@ -113,6 +113,7 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         forwarded_for: false,
         max_connections: 2000,
         max_connections_per_source: 2000,
+        max_tarpitted: 500,
         max_header_size: 64 << 10,
         min_body_rate: 500,
         client_timeout: Duration::from_secs(10),
@@ -120,6 +121,7 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         request_body_timeout: Duration::from_secs(30),
         keep_alive_timeout: Duration::from_secs(60),
         tunnel_timeout: Duration::from_secs(3600),
+        tarpit_timeout: Duration::from_secs(5),
     }
 }
 
@@ -256,6 +258,8 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             tls: TlsStats::default(),
             denied_connections: Counter::default(),
             denied_requests: Counter::default(),
+            tarpitted: Counter::default(),
+            tarpit_overflows: Counter::default(),
             proxy_header_errors: Counter::default(),
             rule_refusals: Counter::default(),
             rate_limited: Counter::default(),

@@ -106,7 +106,21 @@ pub(super) fn frontends() -> Typed<FrontendView> {
             denied_requests,
             "denied_requests_total",
             "requests",
-            "Requests that were refused by a `deny` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted proxy names."
+            "Requests that were refused by a `deny` or `tarpit` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted proxy names."
+        ),
+        figure!(
+            Counter,
+            tarpitted,
+            "tarpitted_requests_total",
+            "requests",
+            "Of those, requests that a `tarpit` had wait for their answer."
+        ),
+        figure!(
+            Counter,
+            tarpit_overflows,
+            "tarpit_overflows_total",
+            "requests",
+            "Of those, requests that a `tarpit` answered at once, because as many as `max_tarpitted` waited."
         ),
         figure!(
             Counter,

@@ -206,9 +206,13 @@ pub struct FrontendView {
     pub source_limit: Count,
     /// Connections closed because `allow` or `deny` keeps their source out.
     pub denied_connections: Count,
-    /// Requests refused by a `deny` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted
+    /// Requests refused by a `deny` or `tarpit` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted
     /// proxy names.
     pub denied_requests: Count,
+    /// Of those, the ones that a `tarpit` had wait for their answer.
+    pub tarpitted: Count,
+    /// Those that a `tarpit` answered at once, because as many as `max_tarpitted` waited.
+    pub tarpit_overflows: Count,
     /// Connections from `accept_proxy` closed because their PROXY header was missing, malformed or late.
     pub proxy_header_errors: Count,
     /// Requests answered 403 because `rules` do not allow what they would do.
