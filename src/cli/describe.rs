@@ -4,10 +4,10 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use crate::config::model::{
-    AccessRule, Ack, AllOf, Backend, Balance, Check, Condition, Config, ForwardedHeader, Frontend,
-    HeaderEdit, LogFormat, LogLines, LogTarget, OnUnavailable, Pattern, PoolServer, Probe,
-    Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules, SyncPolicy, Target,
-    Test, Udp,
+    AccessRule, Ack, AllOf, Backend, Balance, Bandwidth, Check, Condition, Config, ForwardedHeader,
+    Frontend, HeaderEdit, LogFormat, LogLines, LogTarget, OnUnavailable, Pattern, PoolServer,
+    Probe, Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules, SyncPolicy,
+    Target, Test, Udp,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
@@ -154,6 +154,9 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
             limit.max_sources
         )?;
     }
+    if let Some(limits) = &frontend.bandwidth {
+        bandwidth(f, limits)?;
+    }
     for rule in &frontend.http_request {
         let of = rule
             .condition
@@ -223,6 +226,21 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
         format_duration(frontend.keep_alive_timeout),
         format_duration(frontend.tunnel_timeout)
     )
+}
+
+fn bandwidth(f: &mut Formatter<'_>, limits: &Bandwidth) -> fmt::Result {
+    let each = [
+        (limits.in_per_source, "of bodies from one address"),
+        (limits.out_per_source, "of answers to one address"),
+        (limits.in_per_request, "of one body"),
+        (limits.out_per_request, "of one answer"),
+    ];
+    let each = each.into_iter().filter_map(|(rate, of)| {
+        let rate = format_size(rate?);
+        Some(format!("{rate} a second {of}"))
+    });
+    let each: Vec<String> = each.collect();
+    writeln!(f, "    up to {}", each.join(", "))
 }
 
 fn request_action(action: &RequestAction, tarpit: Duration) -> String {

@@ -351,6 +351,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         forwarded_header,
         access,
         rate_limit,
+        bandwidth,
         http_request,
         http_response,
         rules,
@@ -389,6 +390,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("forwarded_header", forwarded_header);
     section.taken("rules", access);
     section.taken("rate_limit", rate_limit);
+    section.taken("bandwidth", bandwidth);
     let values = http_request.iter().filter_map(|rule| match &rule.action {
         RequestAction::Edit(edits) => Some(edits),
         RequestAction::Deny(_) | RequestAction::Tarpit(_) | RequestAction::Redirect(_) => None,

@@ -232,6 +232,11 @@ pub const DIRECTIVES: &[Directive] = &[
         "http-request tarpit deny_status 429 if { path_beg /wp-admin }",
         "`tarpit` in `http_request`; without `timeout tarpit` and `timeout connect`, `deny`, because HAProxy waits for nothing then",
     ),
+    quoted(
+        "frontend",
+        "filter bwlim-out slow default-limit 1m default-period 1s",
+        "with `http-request set-bandwidth-limit slow`, `bandwidth` with `out_per_request`; of `limit … key src`, `out_per_source`, over the time for which its table counts; `bwlim-in` too. Alone, and beside conditions and computed limits, a comment and a warning",
+    ),
     used(
         "frontend",
         "redirect prefix https://influx.example.org code 301 if { path_beg /old }",

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::bandwidth::Limits;
 use super::bind::{self, Bind};
 use super::ledger::Ledger;
 use super::page::Page;
@@ -22,6 +23,8 @@ pub(super) struct Front {
     pub(super) page: Page,
     pub(super) forwarded_for: bool,
     pub(super) max_connections: Option<Toml>,
+    /// What is in `bandwidth`.
+    pub(super) bandwidth: Vec<String>,
     /// Key and value, in the order in which they are written.
     pub(super) timeouts: Vec<(&'static str, Duration)>,
     pub(super) acls: Vec<StatementId>,
@@ -78,6 +81,7 @@ pub(super) fn read(
         },
         proxied: Vec::new(),
         connect: None,
+        limits: Limits::default(),
     };
     for id in statements {
         reader.statement(script.statement(*id));
@@ -87,7 +91,9 @@ pub(super) fn read(
         mut front,
         proxied,
         connect,
+        limits,
     } = reader;
+    front.bandwidth = limits.pairs(script, ledger);
     if front.tarpit().is_none()
         && let Some(time) = connect
         && front.tarpits(script)
@@ -120,6 +126,7 @@ struct Reader<'a> {
     proxied: Vec<StatementId>,
     /// `timeout connect`.
     connect: Option<Duration>,
+    limits: Limits,
 }
 
 impl Reader<'_> {
@@ -127,6 +134,9 @@ impl Reader<'_> {
         let (first, second, third) = (statement.word(0), statement.word(1), statement.word(2));
         if matches!(first, "frontend" | "listen") {
             self.front.page.begin_section();
+        }
+        if self.limits.read(statement) {
+            return;
         }
         match (first, second, third) {
             ("bind", ..) => self.bind(statement, 1),
@@ -185,7 +195,11 @@ impl Reader<'_> {
                 );
             }
             ("redirect", ..)
-            | ("http-request", "deny" | "tarpit" | "redirect" | "set-header" | "del-header" | "allow", _)
+            | (
+                "http-request",
+                "deny" | "tarpit" | "redirect" | "set-header" | "del-header" | "allow",
+                _,
+            )
             | ("http-response", "set-header" | "del-header", _) => {
                 self.front.http.push(statement.id);
             }

@@ -181,6 +181,7 @@ impl Writer<'_> {
                 self.line(&format!("{key} = {}", one_or_list(networks)));
             }
         }
+        self.inline("bandwidth", &front.bandwidth);
         self.entries("http_request", &plan.http.requests);
         self.entries("http_response", &plan.http.responses);
         if front.forwarded_for {

@@ -1,6 +1,6 @@
 //! What the rules about HTTP do with a request and with its answer: `rate_limit`, `http_request`, `http_response`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, HOST, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -8,6 +8,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
+use super::client::{Client, Throttle};
 use super::routing::acl::{self, Subject, matches};
 use super::serving::Serving;
 use super::session::access_log::Termination;
@@ -88,20 +89,43 @@ impl Serving {
                 if context.is_whole {
                     drop(take_whole_body(session).await?);
                 }
-                // Of a body that is still to come nothing is read, and so the client's leaving is not seen.
-                let is_whole = session.is_body_done();
-                tokio::select! {
-                    biased;
-                    _ = session.downstream_session.read_body_or_idle(true), if is_whole => {
-                        return Err(Error::new_down(ErrorType::ConnectionClosed));
-                    }
-                    () = self.stopping() => {}
-                    () = tokio::time::sleep(longest) => {}
-                }
+                self.wait(session, longest).await?;
                 context.times.chosen = Some(context.started.elapsed());
             }
         }
         self.answer(session, &ErrorAnswer::denied(status)).await
+    }
+
+    /// Has `bandwidth` slow the request down; says how long it is to wait for what has come of its body.
+    pub(super) fn throttle(&self, session: &mut Session, context: &RequestContext) -> Duration {
+        let Some(limits) = &self.config.bandwidth else {
+            return Duration::ZERO;
+        };
+        let throttle = Throttle::new(
+            limits,
+            self.admission.bandwidth(),
+            context.source(),
+            self.config.client_timeout,
+            &self.stats.throttled,
+        );
+        Client::throttle(session, throttle)
+    }
+
+    /// Waits for so long, unless haflux is to stop.
+    ///
+    /// # Errors
+    ///
+    /// The client has left. Of a body that is still to come nothing is read, and so that is not seen.
+    pub(super) async fn wait(&self, session: &mut Session, time: Duration) -> pingora::Result<()> {
+        let is_whole = session.is_body_done();
+        tokio::select! {
+            biased;
+            _ = session.downstream_session.read_body_or_idle(true), if is_whole => {
+                Err(Error::new_down(ErrorType::ConnectionClosed))
+            }
+            () = self.stopping() => Ok(()),
+            () = tokio::time::sleep(time) => Ok(()),
+        }
     }
 
     async fn redirect(&self, session: &mut Session, redirect: &Redirect) -> pingora::Result<()> {

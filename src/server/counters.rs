@@ -13,7 +13,7 @@ use crate::config::model::{Backend, Balance, Frontend, PoolServer, Probe, Relay,
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats,
     ReplicaState, ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus,
-    ServerTlsStats, Stats, TlsStats, Traffic, UdpStats,
+    ServerTlsStats, Stats, ThrottleStats, TlsStats, Traffic, UdpStats,
 };
 
 /// Everything at zero.
@@ -93,6 +93,7 @@ fn frontend(frontend: &Frontend, known: Option<&FrontendStats>) -> FrontendStats
         proxy_header_errors: Counter::default(),
         rule_refusals: Counter::default(),
         rate_limited: Counter::default(),
+        throttled: ThrottleStats::default(),
     };
     FrontendStats {
         session_limit: frontend.max_connections as u64,

@@ -324,6 +324,21 @@ pub struct FrontendStats {
     pub rule_refusals: Counter,
     /// Requests answered 429 because their source sent more than `rate_limit`.
     pub rate_limited: Counter,
+    /// What `bandwidth` slowed.
+    pub throttled: ThrottleStats,
+}
+
+/// What `bandwidth` slowed.
+#[derive(Debug, Default, Clone)]
+pub struct ThrottleStats {
+    /// Bodies of requests.
+    pub bodies: Counter,
+    /// How long they waited, in microseconds.
+    pub body_micros: Counter,
+    /// Answers.
+    pub answers: Counter,
+    /// How long they waited, in microseconds.
+    pub answer_micros: Counter,
 }
 
 /// What the read barrier of a replicated backend did.

@@ -206,6 +206,7 @@ pub(crate) fn lab() -> Stats {
             proxy_header_errors: Counter::default(),
             rule_refusals: Counter::default(),
             rate_limited: Counter::default(),
+            throttled: ThrottleStats::default(),
         })
     };
     let backend = |name: &str, servers| {

@@ -4,6 +4,7 @@
 mod support;
 
 mod bad_neighbours;
+mod bandwidth;
 mod half_close;
 mod limits;
 mod logs;

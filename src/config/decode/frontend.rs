@@ -32,6 +32,7 @@ const KEYS: Keys = Keys::of(&[
     "forwarded_header",
     "rules",
     "rate_limit",
+    "bandwidth",
     "http_request",
     "http_response",
     "use_backend",
@@ -130,6 +131,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
     draft.frontend.forwarded_header = forwarded_header(&table);
     draft.frontend.access = access::decode(&table);
     draft.frontend.rate_limit = http_rules::rate_limit(&table);
+    draft.frontend.bandwidth = http_rules::bandwidth(&table);
     draft.frontend.http_request = http_rules::requests(&table);
     draft.frontend.http_response = http_rules::responses(&table);
     draft.rules = rules(&table);
@@ -287,6 +289,7 @@ fn default() -> Frontend {
         forwarded_header: ForwardedHeader::XForwardedFor,
         access: Vec::new(),
         rate_limit: None,
+        bandwidth: None,
         http_request: Vec::new(),
         http_response: Vec::new(),
         rules: Vec::new(),

@@ -21,8 +21,8 @@ pub use super::stats_user::StatsUser;
 pub use crate::tls::{CertificateFiles, ClientCertificate, ServerTls, Tls, TlsVersion};
 pub use access::{AccessRule, Pattern};
 pub use http_rules::{
-    HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule, ResponseRule,
-    may_be_changed,
+    Bandwidth, HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule,
+    ResponseRule, may_be_changed,
 };
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
 pub use networks::{Networks, SourceRules};
@@ -168,6 +168,8 @@ pub struct Frontend {
     pub access: Vec<AccessRule>,
     /// `rate_limit`: the most requests of one address. Default: no limit.
     pub rate_limit: Option<RateLimit>,
+    /// `bandwidth`: the most bytes a second of one address, and of one request. Default: no limit.
+    pub bandwidth: Option<Bandwidth>,
     /// `http_request`: what becomes of requests before they go anywhere, in this order.
     pub http_request: Vec<RequestRule>,
     /// `http_response`: what becomes of answers' headers, in this order.

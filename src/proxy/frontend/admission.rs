@@ -11,7 +11,7 @@ use super::rarely_said::RarelySaid;
 use super::rates::Rates;
 use super::slots::{Slot, Slots, Waiting};
 use crate::config::model;
-use crate::proxy::client::Sources;
+use crate::proxy::client::{Bandwidth, Sources};
 
 /// The connections of one frontend, counted.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(in crate::proxy) struct Admission {
     tarpitted: AtomicUsize,
     sources: Sources,
     rates: Rates,
+    bandwidth: Bandwidth,
     /// That an address has as many connections as it may.
     pub(super) over_share: RarelySaid,
     /// That a client is not served.
@@ -41,6 +42,7 @@ impl Admission {
             tarpitted: AtomicUsize::default(),
             sources: Sources::new(config.max_connections_per_source),
             rates: Rates::new(config.rate_limit),
+            bandwidth: Bandwidth::default(),
             over_share: RarelySaid::default(),
             kept_out: RarelySaid::default(),
             unintroduced: RarelySaid::default(),
@@ -58,6 +60,11 @@ impl Admission {
     /// How many requests each address sends.
     pub(in crate::proxy) fn rates(&self) -> &Rates {
         &self.rates
+    }
+
+    /// How many bytes pass between here and each address.
+    pub(in crate::proxy) fn bandwidth(&self) -> &Bandwidth {
+        &self.bandwidth
     }
 
     /// Who has connections here.

@@ -34,7 +34,7 @@ use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState,
-    ServerStats, ServerStatus, ServerTlsStats, Stats, TlsStats, Traffic,
+    ServerStats, ServerStatus, ServerTlsStats, Stats, ThrottleStats, TlsStats, Traffic,
 };
 
 /// For whatever must happen at once but for the machine.
@@ -106,6 +106,7 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         forwarded_header: ForwardedHeader::XForwardedFor,
         access: Vec::new(),
         rate_limit: None,
+        bandwidth: None,
         http_request: Vec::new(),
         http_response: Vec::new(),
         rules: Vec::new(),
@@ -263,6 +264,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             proxy_header_errors: Counter::default(),
             rule_refusals: Counter::default(),
             rate_limited: Counter::default(),
+            throttled: ThrottleStats::default(),
         })
     });
     let backends = config.backends.iter().map(|backend| {

@@ -145,6 +145,34 @@ pub(super) fn frontends() -> Typed<FrontendView> {
         ),
         figure!(
             Counter,
+            throttled.bodies,
+            "throttled_bodies_total",
+            "requests",
+            "Requests whose body `bandwidth` slowed."
+        ),
+        figure!(
+            Counter,
+            throttled.body_time,
+            "throttled_body_seconds_total",
+            "seconds",
+            "How long bodies waited for `bandwidth`, together."
+        ),
+        figure!(
+            Counter,
+            throttled.answers,
+            "throttled_answers_total",
+            "requests",
+            "Requests whose answer `bandwidth` slowed."
+        ),
+        figure!(
+            Counter,
+            throttled.answer_time,
+            "throttled_answer_seconds_total",
+            "seconds",
+            "How long answers waited for `bandwidth`, together."
+        ),
+        figure!(
+            Counter,
             tls.handshakes,
             "tls_handshakes_total",
             "handshakes",

@@ -219,8 +219,23 @@ pub struct FrontendView {
     pub rule_refusals: Count,
     /// Requests answered 429 because their source sent more than `rate_limit`.
     pub rate_limited: Count,
+    /// What `bandwidth` slowed.
+    pub throttled: ThrottledView,
     /// TLS, where it is spoken.
     pub tls: TlsView,
+}
+
+/// What `bandwidth` slowed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ThrottledView {
+    /// Bodies of requests.
+    pub bodies: Count,
+    /// How long they waited, together.
+    pub body_time: Span,
+    /// Answers.
+    pub answers: Count,
+    /// How long they waited, together.
+    pub answer_time: Span,
 }
 
 /// TLS on one frontend.

@@ -9,7 +9,7 @@ use super::*;
 use crate::stats::counters::{
     BackendStats, BarrierStats, BudgetStats, ComparedStats, FrontendStats, Gauge, JournalStats,
     LaneReading, LanesReading, LogStats, LogTargetStats, RelayStats, ReplicaStats, RequestTimes,
-    ServerStats, Stats, Traffic, UdpStats,
+    ServerStats, Stats, ThrottleStats, Traffic, UdpStats,
 };
 use crate::stats::times::{Average, Percentiles};
 use crate::stats::tls::{
@@ -115,6 +115,7 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         proxy_header_errors,
         rule_refusals,
         rate_limited,
+        throttled,
     } = stats;
     FrontendView {
         name: name.clone(),
@@ -133,7 +134,23 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         proxy_header_errors: Count(proxy_header_errors.get()),
         rule_refusals: Count(rule_refusals.get()),
         rate_limited: Count(rate_limited.get()),
+        throttled: throttled_view(throttled),
         tls: tls_view(tls, now),
+    }
+}
+
+fn throttled_view(stats: &ThrottleStats) -> ThrottledView {
+    let ThrottleStats {
+        bodies,
+        body_micros,
+        answers,
+        answer_micros,
+    } = stats;
+    ThrottledView {
+        bodies: Count(bodies.get()),
+        body_time: Span(Duration::from_micros(body_micros.get())),
+        answers: Count(answers.get()),
+        answer_time: Span(Duration::from_micros(answer_micros.get())),
     }
 }
 
