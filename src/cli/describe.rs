@@ -70,6 +70,9 @@ fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Resul
             None => writeln!(f, "    becomes user {user}")?,
         }
     }
+    if server.landlock {
+        writeln!(f, "    uses no files but those that stand here (landlock)")?;
+    }
     writeln!(
         f,
         "    {} threads, log level {}, {access}",

@@ -266,6 +266,7 @@ fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>)
     let Server {
         data_dir,
         run_as,
+        landlock,
         threads,
         log_level,
         access_log,
@@ -297,6 +298,7 @@ fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>)
     let run_as = run_as.as_ref();
     section.fixed("user", run_as.map(|run_as| &run_as.user));
     section.fixed("group", run_as.and_then(|run_as| run_as.group.as_ref()));
+    section.fixed("landlock", landlock);
     section.fixed("threads", threads);
     section.taken("log_level", log_level);
     section.taken("access_log", access_log);
@@ -668,7 +670,7 @@ db = "telegraf"
         assert_eq!(
             change(
                 "default_backend = \"web\"",
-                "default_backend = \"web\"\nmaxconn = 700\nmaxconn_per_source = 500"
+                "default_backend = \"web\"\nmaxconn = 700\nmaxconn_per_source = 500\nmax_tarpitted = 500"
             ),
             ["frontend \"plain\", maxconn: 2000 -> 700"]
         );

@@ -6,6 +6,7 @@ mod support;
 mod bad_neighbours;
 mod bandwidth;
 mod half_close;
+mod landlock;
 mod limits;
 mod logs;
 mod planted_secrets;

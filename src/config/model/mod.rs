@@ -90,6 +90,8 @@ pub struct Server {
     pub data_dir: PathBuf,
     /// `user` and `group`: whom haflux becomes once its sockets are bound. Default: it stays who started it.
     pub run_as: Option<RunAs>,
+    /// `landlock`: the process may use no files but those that its configuration names. Default false.
+    pub landlock: bool,
     /// `threads`: worker threads that serve requests. Default: the number of cores.
     pub threads: usize,
     /// `log_level`: how much is logged. Default `info`.

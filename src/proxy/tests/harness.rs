@@ -148,6 +148,7 @@ pub(crate) fn plain(servers: Vec<PoolServer>) -> Config {
         server: Server {
             data_dir: PathBuf::new(),
             run_as: None,
+            landlock: false,
             threads: 1,
             log_level: log::LevelFilter::Info,
             access_log: true,
