@@ -89,8 +89,9 @@ impl Serving {
                 if context.is_whole {
                     drop(take_whole_body(session).await?);
                 }
-                self.wait(session, longest).await?;
+                let waited = self.wait(session, longest).await;
                 context.times.chosen = Some(context.started.elapsed());
+                waited?;
             }
         }
         self.answer(session, &ErrorAnswer::denied(status)).await

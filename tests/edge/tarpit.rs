@@ -85,20 +85,29 @@ fn a_request_waits_for_its_refusal_as_in_haproxy() {
         answer.json()["error"],
         "too many requests: refused by a rule"
     );
-    haflux.says("/debug/vars");
     let theirs = || std::fs::read_to_string(haproxy_folder.join("haproxy.log")).unwrap_or_default();
-    wait_until("HAProxy's lines", SOON, || {
-        logged(&theirs(), "/debug/vars").is_some()
-    });
-    for target in ["/debug/vars", "/other"] {
+    // Who leaves meanwhile is logged like the others.
+    for address in [&haflux.address("front"), &format!("127.0.0.1:{port}")] {
+        let mut connection = TcpStream::connect(address).expect("a connection");
+        let request = b"GET /debug/gone HTTP/1.1\r\nHost: x\r\n\r\n";
+        connection.write_all(request).expect("a request");
+    }
+    for target in ["/debug/vars", "/other", "/debug/gone"] {
         haflux.says(target);
+        wait_until("HAProxy's lines", SOON, || {
+            logged(&theirs(), target).is_some()
+        });
         let [ours, theirs] = [haflux.log(), theirs()].map(|log| {
             let (times, status, flags) = logged(&log, target).unwrap_or_else(|| panic!("{log}"));
             // The time of the tarpit is the second one, and nothing comes behind it.
-            assert!(times[1] >= 400 && times[4] >= 400, "{times:?}");
+            let (stayed, status) = match target {
+                "/debug/gone" => (0, None),
+                _ => (400, Some(status)),
+            };
+            assert!(times[1] >= stayed && times[4] >= stayed, "{times:?}");
             (times[2], times[3], status, flags)
         });
-        assert_eq!(ours, theirs);
+        assert_eq!(ours, theirs, "{target}");
         assert_eq!(ours.3, "PT--");
     }
 }
