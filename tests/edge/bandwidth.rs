@@ -88,6 +88,29 @@ fn answers_leave_as_fast_as_a_request_may_have_them() {
     }
 }
 
+/// The nodes wait for the end of such an answer, and so it waits for nothing but its client.
+#[test]
+fn a_long_answer_to_a_statement_is_not_slowed() {
+    let (_folder, node, haflux) = start("bandwidth = { out_per_request = \"20kB\" }");
+    assert_eq!(
+        post(&format!("{}/write?db=t", node.url()), lines(12)).status,
+        204
+    );
+    let began = Instant::now();
+    let answer = query(
+        &haflux.url("front"),
+        "t",
+        "CREATE DATABASE made; SELECT v FROM m",
+    );
+    let rows = &answer.json()["results"][1]["series"][0]["values"];
+    assert_eq!(rows.as_array().expect("rows").len(), 12);
+    // As fast as it may be it would take half a minute.
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    let relay = status::relay(&haflux.url("page"));
+    assert_eq!(relay["streamed_answers"], 1);
+}
+
 #[test]
 fn bodies_of_one_address_come_no_faster_than_it_may_send_them() {
     let keys = format!("bandwidth = {{ in_per_source = \"200kB\" }}\n{IMPATIENT}");
