@@ -179,7 +179,7 @@ impl Confinement {
             ),
             Confined::No => {
                 log::warn!(
-                    "this kernel has no landlock, or has it switched off: nothing confines haflux"
+                    "this kernel has no landlock, has it switched off, or haflux is forbidden to use it: nothing confines haflux"
                 );
             }
         }

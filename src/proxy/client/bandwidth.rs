@@ -17,7 +17,7 @@ const BURST: Duration = Duration::from_secs(1);
 /// Smallest and largest piece that passes at once, in bytes.
 const PIECES: std::ops::RangeInclusive<u64> = 256..=65_536;
 
-/// The pieces of a second, where it has no more bytes than allow for it.
+/// How many pieces the bytes of a second pass in, unless they would be smaller or larger than that.
 const PIECES_A_SECOND: u64 = 16;
 
 /// What each address has to pay for still, in one direction.

@@ -26,7 +26,7 @@ pub(in crate::proxy) struct Throttle {
     answer: Option<Lane>,
     /// `timeout.client`.
     longest: Duration,
-    /// Since when the client has taken nothing of the answer.
+    /// Until when the client, which takes nothing of the answer now, has to take something.
     untaken: Option<Pin<Box<Sleep>>>,
 }
 
