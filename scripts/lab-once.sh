@@ -96,6 +96,18 @@ equal_in_the_end() {
 	fail 'the nodes do not hold the same'
 }
 
+if [[ $scheme == https ]]; then
+	say 'who speaks plain HTTP, or does not believe the authority, gets nothing'
+	! curl -sS --noproxy '*' --max-time 5 "http://$host:$influx_port/ping" 2>>"$folder/client.log" ||
+		fail 'plain HTTP was answered on an address that speaks TLS'
+	! env -u CURL_CA_BUNDLE curl -sS --noproxy '*' --max-time 5 "$influx_url/ping" 2>>"$folder/client.log" ||
+		fail 'a certificate of an unknown authority was believed'
+	spoken=$(openssl s_client -connect "$host:$influx_port" -CAfile "$folder/tls/ca.pem" -verify_return_error </dev/null 2>&1 |
+		grep -E '^(New|Verif)' | sort -u | paste -sd ' ')
+	[[ $spoken == *'Verification: OK'* ]] || fail "openssl says: $spoken"
+	echo "  $spoken"
+fi
+
 say 'both nodes up: writing'
 write_on 60
 read_on exact
@@ -136,6 +148,8 @@ equal_in_the_end
 
 say "the influx command through haflux"
 through_haflux=(influx -host "$host" -port "$influx_port" -database "$database")
+# The lab's authority is no one that the system knows.
+[[ $scheme == http ]] || through_haflux+=(-ssl -unsafeSsl)
 timeout 20 "${through_haflux[@]}" -execute 'INSERT cpu,host=command value=1,load=2i 1800000000000000000' >"$folder/answer.log" 2>&1 ||
 	fail "influx could not write: $(<"$folder/answer.log")"
 lines=$((lines + 1))

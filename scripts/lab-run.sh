@@ -4,7 +4,8 @@
 start_grafana() {
 	local home=/usr/share/grafana
 	mkdir -p "$folder/grafana"/{data,provisioning/datasources,provisioning/dashboards}
-	sed "s|http://haflux:8086|$influx_url|" deploy/grafana/provisioning/datasources/influxdb.yaml \
+	# The lab's authority is no one that Grafana knows.
+	sed -e "s|http://haflux:8086|$influx_url|" -e 's|^    jsonData:|&\n      tlsSkipVerify: true|' deploy/grafana/provisioning/datasources/influxdb.yaml \
 		>"$folder/grafana/provisioning/datasources/influxdb.yaml"
 	sed "s|/etc/grafana/dashboards|$PWD/deploy/grafana/dashboards|" deploy/grafana/provisioning/dashboards/files.yaml \
 		>"$folder/grafana/provisioning/dashboards/files.yaml"
@@ -30,6 +31,12 @@ else
 	grafana+=$'\n'$(curl -sS -i --noproxy '*' --max-time 10 "$http_url/" | tr -d '\r' | sed 's/^/    | /' | head -n 12)
 fi
 
+secure='' influx_tls=''
+if [[ $scheme == https ]]; then
+	secure=$'\n'"Everything speaks TLS. For curl:"$'\n\n'"  export CURL_CA_BUNDLE=$folder/tls/ca.pem"$'\n'
+	influx_tls=' -ssl -unsafeSsl'
+fi
+
 trap 'echo; say stopping; exit 0' INT TERM
 
 cat <<TEXT
@@ -42,11 +49,12 @@ The lab runs. InfluxDB's clients see one node:
   nodes behind it   influxlab $node1, influxlab2 $node2
   files and logs    $folder
 
+$secure
 Try, in another terminal:
 
   curl -G '$influx_url/query' --data-urlencode 'db=$database' --data-urlencode 'q=SELECT last(load1) FROM system'
   curl -i '$influx_url/write?db=$database' --data-binary 'mine,host=me value=42'
-  influx -host $host -port $influx_port -database $database
+  influx$influx_tls -host $host -port $influx_port -database $database
   curl '$influx_url/query' --data-urlencode 'q=CREATE DATABASE mine'    # on both nodes
   scripts/lab kill influxlab2     # writes and queries go on; see the status page
   scripts/lab start influxlab2    # it gets what it missed

@@ -1,12 +1,10 @@
 //! A configuration in words.
 
 use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
 
 use crate::config::model::{
-    AccessRule, Ack, AllOf, Backend, Balance, Check, Condition, Config, ForwardedHeader, Frontend,
-    HeaderEdit, LogFormat, LogLines, LogTarget, NodeLogin, OnUnavailable, Pattern, PoolServer,
-    Probe, Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules, SyncPolicy,
-    Target, Test, Udp, UserSettings,
+    AccessRule, Ack, AllOf, Backend, Balance, Bandwidth, Check, Condition, Config, ForwardedHeader, Frontend, HeaderEdit, LogFormat, LogLines, LogTarget, NodeLogin, OnUnavailable, Pattern, PoolServer, Probe, Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules, SyncPolicy, Target, Test, Udp, UserSettings,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
@@ -71,6 +69,9 @@ fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Resul
             Some(group) => writeln!(f, "    becomes user {user}, group {group}")?,
             None => writeln!(f, "    becomes user {user}")?,
         }
+    }
+    if server.landlock {
+        writeln!(f, "    uses no files but those that stand here (landlock)")?;
     }
     writeln!(
         f,
@@ -168,12 +169,16 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
             limit.max_sources
         )?;
     }
+    if let Some(limits) = &frontend.bandwidth {
+        bandwidth(f, limits)?;
+    }
     for rule in &frontend.http_request {
         let of = rule
             .condition
             .as_ref()
             .map_or("every request".to_owned(), condition);
-        writeln!(f, "    {of} {}", request_action(&rule.action))?;
+        let action = request_action(&rule.action, frontend.tarpit_timeout);
+        writeln!(f, "    {of} {action}")?;
     }
     for rule in &frontend.http_response {
         let of = rule
@@ -241,9 +246,29 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
     )
 }
 
-fn request_action(action: &RequestAction) -> String {
+fn bandwidth(f: &mut Formatter<'_>, limits: &Bandwidth) -> fmt::Result {
+    let each = [
+        (limits.in_per_source, "of bodies from one address"),
+        (limits.out_per_source, "of answers to one address"),
+        (limits.in_per_request, "of one body"),
+        (limits.out_per_request, "of one answer"),
+    ];
+    let each = each.into_iter().filter_map(|(rate, of)| {
+        let rate = format_size(rate?);
+        Some(format!("{rate} a second {of}"))
+    });
+    let each: Vec<String> = each.collect();
+    writeln!(f, "    up to {}", each.join(", "))
+}
+
+fn request_action(action: &RequestAction, tarpit: Duration) -> String {
     match action {
         RequestAction::Deny(status) => format!("is answered {}", status.as_u16()),
+        RequestAction::Tarpit(status) => format!(
+            "is answered {} after {}",
+            status.as_u16(),
+            format_duration(tarpit)
+        ),
         RequestAction::Redirect(Redirect { to, status }) => {
             let to = match to {
                 RedirectTo::Scheme(scheme) => format!("the same by {scheme}"),

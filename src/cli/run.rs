@@ -17,7 +17,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
         }
     };
     // Before the files of the log are made: they belong to whom haflux becomes.
-    let prepared = prepare(&loaded.config);
+    let prepared = prepare(&loaded, file);
     let server = &loaded.config.server;
     let says_all = logging::reaches_stderr(server);
     let wrong = match logging::start(server, std::env::var("RUST_LOG").ok().as_deref()) {

@@ -273,6 +273,7 @@ fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>)
     let Server {
         data_dir,
         run_as,
+        landlock,
         threads,
         log_level,
         access_log,
@@ -304,6 +305,7 @@ fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>)
     let run_as = run_as.as_ref();
     section.fixed("user", run_as.map(|run_as| &run_as.user));
     section.fixed("group", run_as.and_then(|run_as| run_as.group.as_ref()));
+    section.fixed("landlock", landlock);
     section.fixed("threads", threads);
     section.taken("log_level", log_level);
     section.taken("access_log", access_log);
@@ -374,6 +376,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         auth,
         access,
         rate_limit,
+        bandwidth,
         http_request,
         http_response,
         rules,
@@ -381,6 +384,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         forwarded_for,
         max_connections,
         max_connections_per_source,
+        max_tarpitted,
         max_header_size,
         min_body_rate,
         client_timeout,
@@ -388,6 +392,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         request_body_timeout,
         keep_alive_timeout,
         tunnel_timeout,
+        tarpit_timeout,
     } = frontend;
     let rules = rules.iter().map(|Rule { target, condition }| {
         let mode = if condition.negated { "unless" } else { "if" };
@@ -411,9 +416,10 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("auth", auth);
     section.taken("rules", access);
     section.taken("rate_limit", rate_limit);
+    section.taken("bandwidth", bandwidth);
     let values = http_request.iter().filter_map(|rule| match &rule.action {
         RequestAction::Edit(edits) => Some(edits),
-        RequestAction::Deny(_) | RequestAction::Redirect(_) => None,
+        RequestAction::Deny(_) | RequestAction::Tarpit(_) | RequestAction::Redirect(_) => None,
     });
     section.with_values("http_request", http_request, values);
     let values = http_response.iter().map(|rule| &rule.edits);
@@ -423,6 +429,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("forwarded_for", forwarded_for);
     section.taken("maxconn", max_connections);
     section.taken("maxconn_per_source", max_connections_per_source);
+    section.taken("max_tarpitted", max_tarpitted);
     section.taken("max_header_size", max_header_size);
     section.taken("min_body_rate", min_body_rate);
     section.taken("timeout.client", client_timeout);
@@ -430,6 +437,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("timeout.http_body", request_body_timeout);
     section.taken("timeout.http_keep_alive", keep_alive_timeout);
     section.taken("timeout.tunnel", tunnel_timeout);
+    section.taken("timeout.tarpit", tarpit_timeout);
 }
 
 fn target_name(config: &Config, target: Target) -> &str {
@@ -690,7 +698,7 @@ db = "telegraf"
         assert_eq!(
             change(
                 "default_backend = \"web\"",
-                "default_backend = \"web\"\nmaxconn = 700\nmaxconn_per_source = 500"
+                "default_backend = \"web\"\nmaxconn = 700\nmaxconn_per_source = 500\nmax_tarpitted = 500"
             ),
             ["frontend \"plain\", maxconn: 2000 -> 700"]
         );

@@ -50,7 +50,7 @@ mod tests;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub use data_dir::{DataDirError, create as create_data_dir};
@@ -107,6 +107,8 @@ impl std::fmt::Display for Format {
 pub struct Loaded {
     /// What the program runs on.
     pub config: Config,
+    /// The files with secrets from which texts in it were taken.
+    pub secret_files: Vec<PathBuf>,
     /// What is allowed but probably not meant, in the order of the file.
     pub warnings: Vec<Warning>,
 }
@@ -319,8 +321,13 @@ fn read_text(
             }
         }
     }
+    let secret_files = sink.secret_files();
     let warnings = sink.finish()?;
-    Ok(Loaded { config, warnings })
+    Ok(Loaded {
+        config,
+        secret_files,
+        warnings,
+    })
 }
 
 /// Warns of a certificate that ends soon, or has ended, which `expired` says.

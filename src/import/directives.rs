@@ -151,6 +151,11 @@ pub const DIRECTIVES: &[Directive] = &[
         "`timeout.http_keep_alive`",
     ),
     used("frontend", "timeout tunnel 2h", "`timeout.tunnel`"),
+    used(
+        "frontend",
+        "timeout tarpit 10s",
+        "`timeout.tarpit`; without it `timeout connect`, as HAProxy takes it, if there is a tarpit",
+    ),
     used("frontend", "default_backend pool", "`default_backend`"),
     used(
         "frontend",
@@ -221,6 +226,16 @@ pub const DIRECTIVES: &[Directive] = &[
         "frontend",
         "http-request deny if { path /a } !{ src 192.0.2.0/24 }",
         "a comment and a warning, as every rule whose condition haflux has not, and whatever stands behind an `allow`",
+    ),
+    used(
+        "frontend",
+        "http-request tarpit deny_status 429 if { path_beg /wp-admin }",
+        "`tarpit` in `http_request`; without `timeout tarpit` and `timeout connect`, `deny`, because HAProxy waits for nothing then",
+    ),
+    quoted(
+        "frontend",
+        "filter bwlim-out slow default-limit 1m default-period 1s",
+        "with `http-request set-bandwidth-limit slow`, `bandwidth` with `out_per_request`; of `limit … key src`, `out_per_source`, over the time for which its table counts; `bwlim-in` too. Alone, and beside conditions and computed limits, a comment and a warning",
     ),
     used(
         "frontend",

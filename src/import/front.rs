@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::bandwidth::Limits;
 use super::bind::{self, Bind};
 use super::ledger::Ledger;
 use super::page::Page;
@@ -22,6 +23,8 @@ pub(super) struct Front {
     pub(super) page: Page,
     pub(super) forwarded_for: bool,
     pub(super) max_connections: Option<Toml>,
+    /// What is in `bandwidth`.
+    pub(super) bandwidth: Vec<String>,
     /// Key and value, in the order in which they are written.
     pub(super) timeouts: Vec<(&'static str, Duration)>,
     pub(super) acls: Vec<StatementId>,
@@ -38,10 +41,22 @@ pub(super) struct Front {
     pub(super) default: Option<(StatementId, String)>,
 }
 
+impl Front {
+    /// How long requests wait for the answer of a tarpit, if that is said.
+    pub(super) fn tarpit(&self) -> Option<Duration> {
+        let found = self.timeouts.iter().find(|(key, _)| *key == "tarpit");
+        found.map(|(_, time)| *time)
+    }
+
+    fn tarpits(&self, script: &Script) -> bool {
+        let mut rules = self.http.iter().map(|id| script.statement(*id));
+        rules.any(|rule| rule.word(1) == "tarpit")
+    }
+}
+
 /// Directives that keep requests out.
-const GUARDS: [(&str, &str); 9] = [
+const GUARDS: [(&str, &str); 8] = [
     ("http-request", "reject"),
-    ("http-request", "tarpit"),
     ("http-request", "silent-drop"),
     ("http-request", "auth"),
     ("http-request", "return"),
@@ -65,6 +80,8 @@ pub(super) fn read(
             ..Front::default()
         },
         proxied: Vec::new(),
+        connect: None,
+        limits: Limits::default(),
     };
     for id in statements {
         reader.statement(script.statement(*id));
@@ -73,7 +90,16 @@ pub(super) fn read(
         ledger,
         mut front,
         proxied,
+        connect,
+        limits,
     } = reader;
+    front.bandwidth = limits.pairs(script, ledger);
+    if front.tarpit().is_none()
+        && let Some(time) = connect
+        && front.tarpits(script)
+    {
+        front.timeouts.push(("tarpit", time));
+    }
     front.accept_proxy = !proxied.is_empty() && proxied.len() == front.binds.len();
     for id in proxied.iter().filter(|_| !front.accept_proxy) {
         ledger.warn(
@@ -98,6 +124,9 @@ struct Reader<'a> {
     front: Front,
     /// For each address that takes PROXY headers, the line that says so.
     proxied: Vec<StatementId>,
+    /// `timeout connect`.
+    connect: Option<Duration>,
+    limits: Limits,
 }
 
 impl Reader<'_> {
@@ -105,6 +134,9 @@ impl Reader<'_> {
         let (first, second, third) = (statement.word(0), statement.word(1), statement.word(2));
         if matches!(first, "frontend" | "listen") {
             self.front.page.begin_section();
+        }
+        if self.limits.read(statement) {
+            return;
         }
         match (first, second, third) {
             ("bind", ..) => self.bind(statement, 1),
@@ -146,6 +178,11 @@ impl Reader<'_> {
             ("timeout", "http-request", time) => self.time(statement, "http_request", time),
             ("timeout", "http-keep-alive", time) => self.time(statement, "http_keep_alive", time),
             ("timeout", "tunnel", time) => self.time(statement, "tunnel", time),
+            ("timeout", "tarpit", time) => self.time(statement, "tarpit", time),
+            // What HAProxy takes where there is no `timeout tarpit`. It is the pool's to say what becomes of it.
+            ("timeout", "connect", time) | ("contimeout", time, _) => {
+                self.connect = value::duration(time);
+            }
             ("http-request", "use-service", "prometheus-exporter") => {
                 self.front.metrics.push(statement.id);
             }
@@ -158,7 +195,11 @@ impl Reader<'_> {
                 );
             }
             ("redirect", ..)
-            | ("http-request", "deny" | "redirect" | "set-header" | "del-header" | "allow", _)
+            | (
+                "http-request",
+                "deny" | "tarpit" | "redirect" | "set-header" | "del-header" | "allow",
+                _,
+            )
             | ("http-response", "set-header" | "del-header", _) => {
                 self.front.http.push(statement.id);
             }

@@ -14,6 +14,7 @@
 //! - Passwords and tokens are shown neither in comments nor in warnings (`secrets`). Those that haflux asks for itself stand once,
 //!   as values of the configuration.
 
+mod bandwidth;
 mod bind;
 mod condition;
 mod criterion;

@@ -181,6 +181,7 @@ impl Writer<'_> {
                 self.line(&format!("{key} = {}", one_or_list(networks)));
             }
         }
+        self.inline("bandwidth", &front.bandwidth);
         self.entries("http_request", &plan.http.requests);
         self.entries("http_response", &plan.http.responses);
         if front.forwarded_for {
@@ -194,6 +195,7 @@ impl Writer<'_> {
             ("http_request", "\"10s\""),
             ("http_keep_alive", "\"1m\""),
             ("tunnel", "\"1h\""),
+            ("tarpit", "\"5s\""),
         ];
         let timeouts: Vec<String> = front
             .timeouts

@@ -247,8 +247,12 @@ impl Serving {
             self.answer(session, &ErrorAnswer::kept_out()).await?;
             return Ok(true);
         }
+        let wait = self.throttle(session, context);
         if self.ruled(session, context).await? {
             return Ok(true);
+        }
+        if !wait.is_zero() {
+            self.wait(session, wait).await?;
         }
         let (config, request) = (&self.shared.config, session.req_header());
         let route = route::find(config, &self.config, request, client);

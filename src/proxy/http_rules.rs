@@ -1,17 +1,20 @@
 //! What the rules about HTTP do with a request and with its answer: `rate_limit`, `http_request`, `http_response`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, HOST, LOCATION};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
 
+use super::client::{Client, Throttle};
 use super::routing::acl::{self, Subject, matches};
 use super::serving::Serving;
 use super::session::access_log::Termination;
 use super::session::context::RequestContext;
 use super::session::error_answer::{ErrorAnswer, drain_rest, send_whole};
+use super::session::request_body::take_whole_body;
 use crate::config::model::{Condition, HeaderEdit, Redirect, RedirectTo, RequestAction};
 
 impl Serving {
@@ -47,6 +50,10 @@ impl Serving {
                     self.answer(session, &ErrorAnswer::denied(*status)).await?;
                     return Ok(true);
                 }
+                RequestAction::Tarpit(status) => {
+                    self.tarpit(session, context, *status).await?;
+                    return Ok(true);
+                }
                 RequestAction::Redirect(redirect) => {
                     context.termination = Termination::Redirected;
                     self.redirect(session, redirect).await?;
@@ -60,6 +67,66 @@ impl Serving {
             }
         }
         Ok(false)
+    }
+
+    /// Answers with `status` after `timeout.tarpit`; at once if as many as `max_tarpitted` wait, or haflux is to stop.
+    async fn tarpit(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+        status: StatusCode,
+    ) -> pingora::Result<()> {
+        self.stats.denied_requests.increment();
+        match self.admission.tarpit(self.config.max_tarpitted) {
+            None => {
+                self.stats.tarpit_overflows.increment();
+                context.termination = Termination::Refused;
+            }
+            Some(_place) => {
+                self.stats.tarpitted.increment();
+                context.termination = Termination::Tarpitted;
+                let longest = self.config.tarpit_timeout;
+                if context.is_whole {
+                    drop(take_whole_body(session).await?);
+                }
+                let waited = self.wait(session, longest).await;
+                context.times.chosen = Some(context.started.elapsed());
+                waited?;
+            }
+        }
+        self.answer(session, &ErrorAnswer::denied(status)).await
+    }
+
+    /// Has `bandwidth` slow the request down; says how long it is to wait for what has come of its body.
+    pub(super) fn throttle(&self, session: &mut Session, context: &RequestContext) -> Duration {
+        let Some(limits) = &self.config.bandwidth else {
+            return Duration::ZERO;
+        };
+        let throttle = Throttle::new(
+            limits,
+            self.admission.bandwidth(),
+            context.source(),
+            self.config.client_timeout,
+            &self.stats.throttled,
+        );
+        Client::throttle(session, throttle)
+    }
+
+    /// Waits for so long, unless haflux is to stop.
+    ///
+    /// # Errors
+    ///
+    /// The client has left. Of a body that is still to come nothing is read, and so that is not seen.
+    pub(super) async fn wait(&self, session: &mut Session, time: Duration) -> pingora::Result<()> {
+        let is_whole = session.is_body_done();
+        tokio::select! {
+            biased;
+            _ = session.downstream_session.read_body_or_idle(true), if is_whole => {
+                Err(Error::new_down(ErrorType::ConnectionClosed))
+            }
+            () = self.stopping() => Ok(()),
+            () = tokio::time::sleep(time) => Ok(()),
+        }
     }
 
     async fn redirect(&self, session: &mut Session, redirect: &Redirect) -> pingora::Result<()> {

@@ -127,6 +127,10 @@ impl Serving {
         error: &Error,
         context: &mut RequestContext,
     ) -> Option<ErrorAnswer> {
+        if context.termination == Termination::Tarpitted {
+            // Who leaves while it waits is logged as who waits to the end.
+            return None;
+        }
         let backend = context
             .target
             .and_then(|target| self.target_name(target))

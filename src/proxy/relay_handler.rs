@@ -10,6 +10,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 use super::RelayHandler;
+use super::client::Client;
 use super::forward::{frame, write_piece};
 use super::session::access_log::Termination;
 use super::session::context::RequestContext;
@@ -140,6 +141,8 @@ pub(super) async fn send_streamed(
     mut answer: StreamedAnswer,
 ) -> pingora::Result<()> {
     drain_rest(session);
+    // The nodes wait for its end.
+    Client::hurry(session);
     let mut header =
         ResponseHeader::build(answer.head.status, Some(answer.head.headers.len() + 1))?;
     for (name, value) in std::mem::take(&mut answer.head.headers) {

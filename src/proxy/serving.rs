@@ -102,6 +102,13 @@ impl Serving {
         }
     }
 
+    /// Returns once a stop has begun.
+    pub(super) async fn stopping(&self) {
+        let mut stop = self.stop.clone();
+        // A sender that is gone can no longer say stop: that is one.
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+
     /// Answers with an error that is not the client's.
     pub(super) async fn answer(
         &self,

@@ -13,7 +13,7 @@ use crate::config::model::{Backend, Balance, Frontend, PoolServer, Probe, Relay,
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats,
     ReplicaState, ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus,
-    ServerTlsStats, Stats, TlsStats, Traffic, UdpStats,
+    ServerTlsStats, Stats, ThrottleStats, TlsStats, Traffic, UdpStats,
 };
 
 /// Everything at zero.
@@ -88,11 +88,14 @@ fn frontend(frontend: &Frontend, known: Option<&FrontendStats>) -> FrontendStats
         tls: TlsStats::default(),
         denied_connections: Counter::default(),
         denied_requests: Counter::default(),
+        tarpitted: Counter::default(),
+        tarpit_overflows: Counter::default(),
         proxy_header_errors: Counter::default(),
         auth_refusals: Counter::default(),
         auth_limited: Counter::default(),
         rule_refusals: Counter::default(),
         rate_limited: Counter::default(),
+        throttled: ThrottleStats::default(),
     };
     FrontendStats {
         session_limit: frontend.max_connections as u64,

@@ -21,6 +21,7 @@
 //! last to go, because every acknowledgement before that leans on them.
 
 mod certificates;
+mod confinement;
 mod counters;
 mod healing;
 mod open_files;
@@ -61,6 +62,7 @@ use crate::relay::{Relay, RelayError, words_of};
 use crate::stats::Stats;
 
 pub use certificates::TlsSideError;
+pub use confinement::ConfinementError;
 pub use prepare::{Prepared, prepare};
 pub use reload::Source;
 
@@ -90,6 +92,9 @@ pub enum RunError {
     /// The process cannot become who it is to be.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The process cannot be confined.
+    #[error(transparent)]
+    Confinement(#[from] ConfinementError),
     /// A relay cannot start.
     #[error(transparent)]
     Relay(#[from] RelayError),
@@ -123,7 +128,11 @@ pub fn run(config: Config, prepared: Prepared, source: Source) -> Result<(), Run
         mut inherited,
         acceptors,
         connectors,
+        confinement,
     } = prepared;
+    if let Some((confinement, confined)) = &confinement {
+        confinement.say(*confined);
+    }
     let (asked, reload_asked) = signals::heed()?;
     let connections = config
         .frontends
@@ -195,6 +204,7 @@ pub fn run(config: Config, prepared: Prepared, source: Source) -> Result<(), Run
     let service_manager = Arc::new(ServiceManager::from_environment());
     let reloader = Arc::new(Reloader {
         source,
+        confinement: confinement.map(|(confinement, _)| confinement),
         proxy: Arc::clone(&proxy),
         orders: Arc::clone(&server_orders),
         relays: relays.clone(),

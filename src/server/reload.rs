@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinError;
 
 use super::certificates::{TlsSideError, build_acceptors, build_connectors, server_place};
+use super::confinement::Confinement;
 use super::counters;
 use super::service_manager::{self, ServiceManager};
 use super::signals::Reload;
@@ -52,6 +53,14 @@ pub(super) enum ReloadError {
     /// haflux's own users cannot be had.
     #[error("{0}\nhaflux goes on as it was: nothing was changed")]
     Identities(#[from] IdentitiesError),
+    /// It names files that the process has locked itself out of.
+    #[error(
+        "haflux may read nothing in {folders} (landlock), because the file that it started with named nothing there; a restart lets it\nhaflux goes on as it was: nothing was changed"
+    )]
+    Confined {
+        /// Where they are.
+        folders: String,
+    },
     /// The task that reads the file failed.
     #[error("the file was not read: {0}\nhaflux goes on as it was: nothing was changed")]
     Failed(#[from] JoinError),
@@ -63,6 +72,8 @@ pub(super) enum ReloadError {
 /// Has the process run by what the file says now.
 pub(super) struct Reloader {
     pub(super) source: Source,
+    /// What the process may do with files.
+    pub(super) confinement: Option<Confinement>,
     pub(super) proxy: Arc<Proxy>,
     /// What a person ordered for servers.
     pub(super) orders: Arc<ServerOrders>,
@@ -124,6 +135,7 @@ impl Reloader {
         if changes.iter().any(Change::needs_restart) {
             return Err(ReloadError::NeedsRestart(refusal(&changes)));
         }
+        self.check_files(&config, &loaded.secret_files)?;
         let pools = self.proxy.pools();
         let stats = Arc::new(counters::after(&config, &self.proxy.stats()));
         let built = build_pools(&config, &stats, &pools)?;
@@ -169,6 +181,25 @@ impl Reloader {
 }
 
 impl Reloader {
+    /// Finds out whether the process may read what `config` names.
+    fn check_files(&self, config: &Config, secrets: &[PathBuf]) -> Result<(), ReloadError> {
+        let Some(confinement) = &self.confinement else {
+            return Ok(());
+        };
+        let wanted = Confinement::of(config, &self.source.file, secrets);
+        let lacking = confinement.lacks(&wanted);
+        let folders: Vec<String> = lacking
+            .iter()
+            .map(|one| one.display().to_string())
+            .collect();
+        match folders.is_empty() {
+            true => Ok(()),
+            false => Err(ReloadError::Confined {
+                folders: folders.join(", "),
+            }),
+        }
+    }
+
     /// A line for each certificate that frontends do not show now.
     fn new_certificates(&self, config: &Config, acceptors: &[Option<Arc<Acceptor>>]) -> String {
         let before = self.proxy.acceptors();

@@ -311,9 +311,13 @@ pub struct FrontendStats {
     pub tls: TlsStats,
     /// Connections closed because `allow` or `deny` keeps their source out.
     pub denied_connections: Counter,
-    /// Requests refused by a `deny` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted
+    /// Requests refused by a `deny` or `tarpit` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted
     /// proxy names.
     pub denied_requests: Counter,
+    /// Of those, the ones that a `tarpit` had wait for their answer.
+    pub tarpitted: Counter,
+    /// Those that a `tarpit` answered at once, because as many as `max_tarpitted` waited.
+    pub tarpit_overflows: Counter,
     /// Connections from `accept_proxy` closed because their PROXY header was missing, malformed or late.
     pub proxy_header_errors: Counter,
     /// Requests answered 401 because they are of none of haflux's users.
@@ -324,6 +328,21 @@ pub struct FrontendStats {
     pub rule_refusals: Counter,
     /// Requests answered 429 because their source sent more than `rate_limit`.
     pub rate_limited: Counter,
+    /// What `bandwidth` slowed.
+    pub throttled: ThrottleStats,
+}
+
+/// What `bandwidth` slowed.
+#[derive(Debug, Default, Clone)]
+pub struct ThrottleStats {
+    /// Bodies of requests.
+    pub bodies: Counter,
+    /// How long they waited, in microseconds.
+    pub body_micros: Counter,
+    /// Answers.
+    pub answers: Counter,
+    /// How long they waited, in microseconds.
+    pub answer_micros: Counter,
 }
 
 /// What the read barrier of a replicated backend did.

@@ -201,11 +201,14 @@ pub(crate) fn lab() -> Stats {
             tls: tls(),
             denied_connections: Counter::default(),
             denied_requests: Counter::default(),
+            tarpitted: Counter::default(),
+            tarpit_overflows: Counter::default(),
             proxy_header_errors: Counter::default(),
             auth_refusals: Counter::default(),
             auth_limited: Counter::default(),
             rule_refusals: Counter::default(),
             rate_limited: Counter::default(),
+            throttled: ThrottleStats::default(),
         })
     };
     let backend = |name: &str, servers| {

@@ -4,7 +4,9 @@
 mod support;
 
 mod bad_neighbours;
+mod bandwidth;
 mod half_close;
+mod landlock;
 mod limits;
 mod logs;
 mod planted_secrets;
@@ -13,6 +15,7 @@ mod requests;
 mod rights;
 mod rules;
 mod sources;
+mod tarpit;
 mod tls;
 mod tls_to_servers;
 mod users;

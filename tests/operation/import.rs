@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use crate::support::authority::Authority;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use haflux::config::model::Level;
+use haflux::config::model::{Level, RequestAction};
 use haflux::config::{Config, Format};
 use haflux::import::{DIRECTIVES, ImportError, Imported, Source, import};
 use proptest::prelude::*;
@@ -269,6 +269,83 @@ fn what_cannot_be_had_is_said() {
             printed.contains(&format!("mixed_modes.cfg:{line}: ")),
             "{line}\n{printed}"
         );
+    }
+}
+
+#[test]
+fn tarpits_and_bandwidth_are_said_in_haflux_words() {
+    let parsed = |front: &str| {
+        let imported = with_front("", front);
+        let front = parse(&imported.text).frontends[0].clone();
+        let mut warnings = imported.warnings;
+        // Of the defaults.
+        warnings.retain(|said| !said.contains("stats auth"));
+        (front, warnings)
+    };
+    let tarpit = "http-request tarpit if { path_beg /x }\n http-request tarpit deny_status 429";
+    for (before, time) in [
+        ("timeout tarpit 10s\n timeout connect 2s", 10),
+        ("timeout connect 2s", 2),
+    ] {
+        let (front, warnings) = parsed(&format!("{before}\n {tarpit}"));
+        assert!(warnings.is_empty(), "{warnings:?}");
+        assert_eq!(front.tarpit_timeout.as_secs(), time);
+        let actions: Vec<_> = front.http_request.iter().map(|rule| &rule.action).collect();
+        assert!(
+            matches!(actions[..], [RequestAction::Tarpit(one), RequestAction::Tarpit(other)]
+                if one.as_u16() == 500 && other.as_u16() == 429),
+            "{actions:?}"
+        );
+    }
+    let (front, _) = parsed(tarpit);
+    assert!(
+        matches!(front.http_request[0].action, RequestAction::Deny(status) if status.as_u16() == 500),
+        "HAProxy waits for nothing then"
+    );
+
+    let (front, warnings) = parsed(
+        "stick-table type ip size 1m expire 1h store bytes_out_rate(1m),bytes_in_rate(2s)\n\
+         filter bwlim-in up default-limit 4m default-period 2s min-size 16k\n\
+         filter bwlim-out down limit 600k key src\n\
+         http-request set-bandwidth-limit up\n\
+         http-response set-bandwidth-limit down",
+    );
+    let bandwidth = front.bandwidth.expect("limits");
+    assert_eq!(bandwidth.in_per_request, Some(2 << 20));
+    assert_eq!(bandwidth.out_per_source, Some(10 << 10));
+    assert_eq!(
+        (bandwidth.in_per_source, bandwidth.out_per_request),
+        (None, None)
+    );
+    assert!(
+        warnings.iter().all(|said| said.contains("stick-table")),
+        "{warnings:?}"
+    );
+    for (front, said) in [
+        (
+            "filter bwlim-out x default-limit 1m default-period 1s",
+            "no set-bandwidth-limit switches it on",
+        ),
+        (
+            "filter bwlim-out x default-limit 1m default-period 1s\n http-request set-bandwidth-limit x if { src 10.0.0.0/8 }",
+            "haflux slows every request of a frontend",
+        ),
+        (
+            "filter bwlim-out x limit 1m key hdr(host)\n http-request set-bandwidth-limit x",
+            "an address or a request, nothing else",
+        ),
+        (
+            "filter bwlim-out x limit 1m key src table other\n http-request set-bandwidth-limit x",
+            "its limit or its period cannot be told",
+        ),
+        (
+            "filter bwlim-out x default-limit 10 default-period 1s\n http-request set-bandwidth-limit x",
+            "haflux takes 1 KiB to 1 TiB a second",
+        ),
+    ] {
+        let (parsed, warnings) = parsed(front);
+        assert!(parsed.bandwidth.is_none());
+        assert!(warnings.concat().contains(said), "{said}: {warnings:?}");
     }
 }
 

@@ -33,6 +33,7 @@ const KEYS: Keys = Keys::of(&[
     "auth",
     "rules",
     "rate_limit",
+    "bandwidth",
     "http_request",
     "http_response",
     "use_backend",
@@ -40,6 +41,7 @@ const KEYS: Keys = Keys::of(&[
     "forwarded_for",
     "maxconn",
     "maxconn_per_source",
+    "max_tarpitted",
     "max_header_size",
     "min_body_rate",
     "timeout",
@@ -51,6 +53,7 @@ const TIMEOUTS: Keys = Keys::of(&[
     "http_body",
     "http_keep_alive",
     "tunnel",
+    "tarpit",
 ]);
 
 const RULE: Keys = Keys::of(&["backend", "if", "unless"]);
@@ -134,6 +137,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
     draft.auth = table.get("auth").filter(|_| draft.frontend.auth);
     draft.frontend.access = access::decode(&table);
     draft.frontend.rate_limit = http_rules::rate_limit(&table);
+    draft.frontend.bandwidth = http_rules::bandwidth(&table);
     draft.frontend.http_request = http_rules::requests(&table);
     draft.frontend.http_response = http_rules::responses(&table);
     draft.rules = rules(&table);
@@ -152,6 +156,11 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         table.whole("maxconn", 1..=1_000_000, draft.frontend.max_connections);
     draft.frontend.max_connections_per_source = table.whole(
         "maxconn_per_source",
+        1..=1_000_000,
+        (draft.frontend.max_connections / 4).max(1),
+    );
+    draft.frontend.max_tarpitted = table.whole(
+        "max_tarpitted",
         1..=1_000_000,
         (draft.frontend.max_connections / 4).max(1),
     );
@@ -181,6 +190,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         frontend.keep_alive_timeout =
             timeouts.duration("http_keep_alive", frontend.keep_alive_timeout);
         frontend.tunnel_timeout = timeouts.duration("tunnel", frontend.tunnel_timeout);
+        frontend.tarpit_timeout = timeouts.duration("tarpit", frontend.tarpit_timeout);
     }
     draft
 }
@@ -287,6 +297,7 @@ fn default() -> Frontend {
         auth: false,
         access: Vec::new(),
         rate_limit: None,
+        bandwidth: None,
         http_request: Vec::new(),
         http_response: Vec::new(),
         rules: Vec::new(),
@@ -294,6 +305,7 @@ fn default() -> Frontend {
         forwarded_for: false,
         max_connections: 2000,
         max_connections_per_source: 500,
+        max_tarpitted: 500,
         max_header_size: 64 << 10,
         min_body_rate: 500,
         client_timeout: Duration::from_secs(50),
@@ -301,6 +313,7 @@ fn default() -> Frontend {
         request_body_timeout: Duration::from_secs(30),
         keep_alive_timeout: Duration::from_secs(60),
         tunnel_timeout: Duration::from_secs(60 * 60),
+        tarpit_timeout: Duration::from_secs(5),
     }
 }
 

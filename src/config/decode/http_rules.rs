@@ -1,4 +1,4 @@
-//! `http_request`, `http_response` and `rate_limit`.
+//! `http_request`, `http_response`, `rate_limit` and `bandwidth`.
 
 use std::time::Duration;
 
@@ -8,12 +8,13 @@ use super::condition;
 use crate::config::error::Problem;
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{
-    Condition, HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule,
+    Bandwidth, Condition, HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule,
     ResponseRule, may_be_changed,
 };
 
 const REQUEST: Keys = Keys::of(&[
     "deny",
+    "tarpit",
     "redirect",
     "set_header",
     "del_header",
@@ -24,6 +25,17 @@ const REQUEST: Keys = Keys::of(&[
 const RESPONSE: Keys = Keys::of(&["set_header", "del_header", "if", "unless"]);
 
 const REDIRECT: Keys = Keys::of(&["scheme", "prefix", "location", "code"]);
+
+const BANDWIDTH: Keys = Keys::of(&[
+    "in_per_source",
+    "out_per_source",
+    "in_per_request",
+    "out_per_request",
+    "max_sources",
+]);
+
+/// Bytes a second. Fewer would have a query wait for minutes.
+const RATES: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 40;
 
 const RATE: Keys = Keys::of(&["requests", "per", "burst", "max_sources"]);
 
@@ -45,15 +57,17 @@ fn request(field: &Field<'_>, expected: &str) -> Option<RequestRule> {
     let edits = edits(&table);
     let condition = condition(&table);
     let deny = table.get("deny");
+    let tarpit = table.get("tarpit");
     let redirect = table.get("redirect");
     let has_edits = table.get("set_header").is_some() || table.get("del_header").is_some();
-    let action = match (deny, redirect, has_edits) {
-        (Some(deny), None, false) => RequestAction::Deny(status(&deny, 400..=599)?),
-        (None, Some(redirect), false) => RequestAction::Redirect(self::redirect(&redirect)?),
-        (None, None, true) => RequestAction::Edit(edits),
+    let action = match (deny, tarpit, redirect, has_edits) {
+        (Some(deny), None, None, false) => RequestAction::Deny(status(&deny, 400..=599)?),
+        (None, Some(tarpit), None, false) => RequestAction::Tarpit(status(&tarpit, 400..=599)?),
+        (None, None, Some(redirect), false) => RequestAction::Redirect(self::redirect(&redirect)?),
+        (None, None, None, true) => RequestAction::Edit(edits),
         _ => {
             table.report(Problem::NotOneAction {
-                actions: "\"deny\", \"redirect\", or \"set_header\" and \"del_header\"",
+                actions: "\"deny\", \"tarpit\", \"redirect\", or \"set_header\" and \"del_header\"",
             });
             return None;
         }
@@ -207,6 +221,36 @@ fn name(text: &str, field: &Field<'_>) -> Option<HeaderName> {
             None
         }
     }
+}
+
+/// `bandwidth`.
+pub(super) fn bandwidth(table: &Table<'_>) -> Option<Bandwidth> {
+    const EXPECTED: &str = "a table such as { out_per_source = \"10MiB\" }";
+    let table = table.get("bandwidth")?.table(BANDWIDTH, EXPECTED)?;
+    let rate = |key| {
+        let bytes = table.get(key)?.size(RATES)?;
+        u64::try_from(bytes).ok()
+    };
+    let bandwidth = Bandwidth {
+        in_per_source: rate("in_per_source"),
+        out_per_source: rate("out_per_source"),
+        in_per_request: rate("in_per_request"),
+        out_per_request: rate("out_per_request"),
+        max_sources: table.whole("max_sources", 1..=10_000_000, 100_000),
+    };
+    let limits = [
+        "in_per_source",
+        "out_per_source",
+        "in_per_request",
+        "out_per_request",
+    ];
+    if limits.iter().all(|key| table.get(key).is_none()) {
+        table.report(Problem::NotOneAction {
+            actions: "\"in_per_source\", \"out_per_source\", \"in_per_request\" and \"out_per_request\"",
+        });
+        return None;
+    }
+    Some(bandwidth)
 }
 
 /// `rate_limit`.

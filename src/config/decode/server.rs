@@ -18,6 +18,7 @@ const KEYS: Keys = Keys::of(&[
     "data_dir",
     "user",
     "group",
+    "landlock",
     "threads",
     "log_level",
     "access_log",
@@ -59,6 +60,7 @@ pub(super) fn default() -> Server {
     Server {
         data_dir: PathBuf::from("/var/lib/haflux"),
         run_as: None,
+        landlock: false,
         threads: std::thread::available_parallelism().map_or(1, NonZero::get),
         log_level: LevelFilter::Info,
         access_log: true,
@@ -112,6 +114,7 @@ pub(super) fn decode<'a>(top: &Table<'a>, sink: &Sink) -> Decoded<'a> {
     let server = Server {
         data_dir,
         run_as: run_as(&table),
+        landlock: table.boolean("landlock", default.landlock),
         threads: table.whole("threads", 1..=1024, default.threads),
         log_level: table.choice("log_level", &LEVELS, default.log_level),
         access_log: table.boolean("access_log", default.access_log),

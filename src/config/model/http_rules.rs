@@ -1,4 +1,4 @@
-//! `http_request`, `http_response` and `rate_limit`: what becomes of a frontend's requests and answers by rules about HTTP.
+//! `http_request`, `http_response`, `rate_limit` and `bandwidth`: what becomes of a frontend's requests and answers by rules about HTTP.
 
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub struct RequestRule {
 pub enum RequestAction {
     /// `deny`: the request is answered with this status.
     Deny(StatusCode),
+    /// `tarpit`: the same after `timeout.tarpit`.
+    Tarpit(StatusCode),
     /// `redirect`: the client is sent elsewhere.
     Redirect(Redirect),
     /// `set_header` or `del_header`: the request goes on with other headers.
@@ -73,6 +75,21 @@ pub struct RateLimit {
     pub per: Duration,
     /// `burst`: how many at once after a pause. Default `requests`.
     pub burst: u32,
+    /// `max_sources`: addresses that are counted each for itself; those beyond share one bucket. Default 100000.
+    pub max_sources: usize,
+}
+
+/// `bandwidth`: the most bytes a second. Nothing is no limit; one is set at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bandwidth {
+    /// `in_per_source`: of the bodies of one address' requests together.
+    pub in_per_source: Option<u64>,
+    /// `out_per_source`: of the answers to one address together.
+    pub out_per_source: Option<u64>,
+    /// `in_per_request`: of the body of one request.
+    pub in_per_request: Option<u64>,
+    /// `out_per_request`: of the answer to one request.
+    pub out_per_request: Option<u64>,
     /// `max_sources`: addresses that are counted each for itself; those beyond share one bucket. Default 100000.
     pub max_sources: usize,
 }

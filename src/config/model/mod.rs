@@ -22,8 +22,8 @@ pub use crate::tls::{CertificateFiles, ClientCertificate, ServerTls, Tls, TlsVer
 pub use crate::users::UserSettings;
 pub use access::{AccessRule, Pattern};
 pub use http_rules::{
-    HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule, ResponseRule,
-    may_be_changed,
+    Bandwidth, HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule,
+    ResponseRule, may_be_changed,
 };
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
 pub use networks::{Networks, SourceRules};
@@ -93,6 +93,8 @@ pub struct Server {
     pub data_dir: PathBuf,
     /// `user` and `group`: whom haflux becomes once its sockets are bound. Default: it stays who started it.
     pub run_as: Option<RunAs>,
+    /// `landlock`: the process may use no files but those that its configuration names. Default false.
+    pub landlock: bool,
     /// `threads`: worker threads that serve requests. Default: the number of cores.
     pub threads: usize,
     /// `log_level`: how much is logged. Default `info`.
@@ -173,6 +175,8 @@ pub struct Frontend {
     pub access: Vec<AccessRule>,
     /// `rate_limit`: the most requests of one address. Default: no limit.
     pub rate_limit: Option<RateLimit>,
+    /// `bandwidth`: the most bytes a second of one address, and of one request. Default: no limit.
+    pub bandwidth: Option<Bandwidth>,
     /// `http_request`: what becomes of requests before they go anywhere, in this order.
     pub http_request: Vec<RequestRule>,
     /// `http_response`: what becomes of answers' headers, in this order.
@@ -190,6 +194,9 @@ pub struct Frontend {
     pub max_connections_per_source: usize,
     /// `max_header_size`: most bytes of a request's header. Default 64 KiB.
     pub max_header_size: usize,
+    /// `max_tarpitted`: most requests that wait for the answer of a `tarpit` at once; more are answered at once. Default a quarter of
+    /// `maxconn`, at least 1.
+    pub max_tarpitted: usize,
     /// `min_body_rate`: bytes a second that a client has to send of a body while it is waited for. Default 500.
     pub min_body_rate: u32,
     /// `timeout.client`: longest silence of a client inside a request or an answer. Default 50 s.
@@ -202,6 +209,8 @@ pub struct Frontend {
     pub keep_alive_timeout: Duration,
     /// `timeout.tunnel`: longest silence of an upgraded connection (WebSocket). Default 1 h.
     pub tunnel_timeout: Duration,
+    /// `timeout.tarpit`: how long a request waits for the answer of a `tarpit`. Default 5 s.
+    pub tarpit_timeout: Duration,
 }
 
 /// `forwarded_header`: how a proxy names the client of a request.

@@ -36,6 +36,7 @@ fn rules_are_read_with_their_defaults() {
     let front = frontend(
         "rules = [{ users = \"a*\", read = [], write = [\"x\", \"y_*\"] }, { read_only = true, statements = [\"select\", \"show\"] }]\n\
          rate_limit = { requests = 10 }\n\
+         bandwidth = { out_per_request = \"2MiB\" }\n\
          http_request = [{ deny = 404, unless = { src = \"10.0.0.0/8\" } }, { redirect = { prefix = \"https://x\" } }, { set_header = { A = \"${SECRET}\" }, del_header = \"B\" }]\n\
          http_response = [{ del_header = [\"C\", \"D\"] }]",
     );
@@ -51,6 +52,12 @@ fn rules_are_read_with_their_defaults() {
         (limit.burst, limit.per.as_secs(), limit.max_sources),
         (10, 1, 100_000)
     );
+    let bandwidth = front.bandwidth.unwrap();
+    assert_eq!(
+        (bandwidth.out_per_request, bandwidth.in_per_source),
+        (Some(2 << 20), None)
+    );
+    assert_eq!(bandwidth.max_sources, 100_000);
     let [deny, redirect, edit] = &front.http_request[..] else {
         panic!("three rules")
     };
@@ -110,11 +117,27 @@ fn what_is_wrong_is_said() {
         ),
         (
             "http_request = [{ deny = 403, redirect = { scheme = \"https\" } }]",
-            "expected one of \"deny\", \"redirect\"",
+            "expected one of \"deny\", \"tarpit\", \"redirect\"",
+        ),
+        (
+            "http_request = [{ tarpit = 503, deny = 403 }]",
+            "expected one of \"deny\", \"tarpit\", \"redirect\"",
+        ),
+        (
+            "http_request = [{ tarpit = 204 }]",
+            "tarpit: expected a whole number from 400 to 599",
+        ),
+        (
+            "bandwidth = { in_per_source = 1023 }",
+            "in_per_source: expected a size from",
+        ),
+        (
+            "bandwidth = { max_sources = 5 }",
+            "expected one of \"in_per_source\"",
         ),
         (
             "http_request = [{ if = { path = \"/\" } }]",
-            "expected one of \"deny\", \"redirect\"",
+            "expected one of \"deny\", \"tarpit\", \"redirect\"",
         ),
         (
             "http_request = [{ redirect = { scheme = \"ftp\" } }]",

@@ -463,6 +463,10 @@ fn defaults_are_as_documented() {
         (frontend.keep_alive_timeout, frontend.tunnel_timeout),
         (seconds(60), seconds(3600))
     );
+    assert_eq!(
+        (frontend.tarpit_timeout, frontend.max_tarpitted),
+        (seconds(5), 500)
+    );
     let relay = &config.relays[0];
     assert_eq!(
         (relay.ack, relay.on_unavailable),

@@ -78,7 +78,7 @@ impl Planner<'_> {
             is_open |= (statement.word(0), statement.word(1)) == ("http-request", "allow");
             let taken = match is_open {
                 true => Err("haflux lets nobody past what stands behind it".to_owned()),
-                false => action(statement),
+                false => action(statement, front.tarpit().is_some()),
             };
             let taken = taken.and_then(|(action, is_last, rest)| {
                 let Read { condition, named } = condition::read(rest, acls, read);
@@ -164,12 +164,15 @@ fn networks(condition: &Condition, plan: &mut HttpPlan) -> Result<(), Reason> {
 
 type Action<'a> = (String, bool, &'a [Word]);
 
-/// What a line does, whether nothing behind it is done, and the words of its condition.
-fn action(statement: &Statement) -> Result<Action<'_>, Reason> {
+/// What a line does, whether nothing behind it is done, and the words of its condition. `waits` says that a tarpit has a time.
+fn action(statement: &Statement, waits: bool) -> Result<Action<'_>, Reason> {
     let (first, second) = (statement.word(0), statement.word(1));
     let from = |at: usize| statement.from(at);
     match (first, second) {
-        ("http-request", "deny") => deny(from(2)),
+        ("http-request", "deny") => deny("deny", "403", from(2)),
+        ("http-request", "tarpit") if waits => deny("tarpit", "500", from(2)),
+        // HAProxy's time is then none.
+        ("http-request", "tarpit") => deny("deny", "500", from(2)),
         ("http-request", "redirect") => redirect(from(2)),
         ("redirect", _) => redirect(from(1)),
         ("http-request" | "http-response", "set-header") => {
@@ -193,14 +196,15 @@ fn action(statement: &Statement) -> Result<Action<'_>, Reason> {
     }
 }
 
-fn deny(words: &[Word]) -> Result<Action<'_>, Reason> {
+/// A refusal by the key `word`; with the status `usual` if none is given.
+fn deny<'a>(word: &str, usual: &'a str, words: &'a [Word]) -> Result<Action<'a>, Reason> {
     let texts: Vec<&str> = words.iter().take(2).map(Word::as_str).collect();
     let (status, rest) = match texts.as_slice() {
         ["deny_status" | "status", status] => (*status, words.get(2..).unwrap_or_default()),
-        _ => ("403", words),
+        _ => (usual, words),
     };
     match status.parse::<u16>() {
-        Ok(400..=599) => Ok((format!("deny = {status}"), true, rest)),
+        Ok(400..=599) => Ok((format!("{word} = {status}"), true, rest)),
         _ => Err("haflux denies by a status from 400 to 599".to_owned()),
     }
 }

@@ -270,6 +270,9 @@ impl Planner<'_> {
                     statement,
                     "haflux keeps nobody out here: a firewall, or the nodes' own users, must",
                 ),
+                ("filter", "bwlim-in" | "bwlim-out") => self
+                    .ledger
+                    .warn(statement, "in haflux a frontend has it: bandwidth"),
                 ("timeout", "tunnel") => self
                     .ledger
                     .note(statement, "in haflux a frontend has it: timeout.tunnel"),

@@ -7,22 +7,25 @@
 //! - `stream` gives Pingora the bytes of one request's body and no more, however many requests the client sends ahead;
 //!   `framing` knows where a body ends, `pace` how fast it has to come, and `body_fault` says what is wrong with it.
 //! - A client that closes its sending side gets its answer; `presence` finds out if it has left.
-//! - `sources` counts the connections of each address.
+//! - `sources` counts the connections of each address; `bandwidth` its bytes a second, to which a `throttle` slows a request down.
 //!
 //! Pingora's own reading of headers is never reached by bytes of a client: it answers what it refuses with an empty 400
 //! without a line in the log, cuts targets at `#`, and logs malformed requests whole at `debug`.
 
+mod bandwidth;
 mod body_fault;
 mod framing;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod header;
+mod moments;
 mod pace;
 mod presence;
 mod rejection;
 mod sources;
 mod stream;
 mod target;
+mod throttle;
 
 use std::io;
 use std::sync::Arc;
@@ -41,8 +44,11 @@ use pace::Rate;
 use rejection::Rejection;
 use stream::ClientStream;
 
+pub(in crate::proxy) use bandwidth::Bandwidth;
 pub(in crate::proxy) use body_fault::BodyFault;
+pub(in crate::proxy) use moments::Moments;
 pub(in crate::proxy) use sources::Sources;
+pub(in crate::proxy) use throttle::Throttle;
 
 /// Bytes of a body that are waited for before Pingora begins with the request, whose state is many times as large.
 const MOST_GATHERED: usize = 8 << 10;
@@ -268,6 +274,26 @@ impl Client {
         match session {
             ServerSession::H1(session) => session.stream().as_any().downcast_ref(),
             _ => None,
+        }
+    }
+
+    /// Has the session's request slowed down; says how long it is to wait for what has come of its body.
+    pub(in crate::proxy) fn throttle(session: &mut Session, throttle: Throttle) -> Duration {
+        // Neither tells a client that is slow from one that is slowed.
+        if throttle.is_of_bodies() {
+            session.set_read_timeout(None);
+        }
+        if throttle.is_of_answers() {
+            session.set_write_timeout(None);
+        }
+        let stream = Self::stream_of(session.as_downstream());
+        stream.map_or(Duration::ZERO, |stream| stream.throttle(Box::new(throttle)))
+    }
+
+    /// Has the answer to the session's request wait for nothing but the client.
+    pub(in crate::proxy) fn hurry(session: &Session) {
+        if let Some(stream) = Self::stream_of(session.as_downstream()) {
+            stream.hurry();
         }
     }
 

@@ -47,6 +47,19 @@ impl Pace {
         *self.waiting.get_or_insert(now) + self.left
     }
 
+    /// It is not the client that is waited for any more.
+    pub(super) fn pause(&mut self, now: Instant) {
+        if let Some(since) = self.waiting.take() {
+            let waited = now.saturating_duration_since(since);
+            self.left = self.left.saturating_sub(waited);
+        }
+    }
+
+    /// Since when bytes are waited for.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.waiting
+    }
+
     /// So many bytes have come. `now` is asked for only if they were waited for.
     pub(super) fn came(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
         let Some(since) = self.waiting.take() else {
@@ -105,5 +118,8 @@ mod tests {
         let mut pace = Pace::new(RATE);
         pace.came(0, || panic!("nobody waited"));
         assert_eq!(pace.wait(start), start + RATE.stock);
+        pace.pause(start + Duration::from_secs(1));
+        let later = start + Duration::from_secs(60);
+        assert_eq!(pace.wait(later), later + Duration::from_secs(9));
     }
 }

@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
@@ -27,6 +28,7 @@ use super::framing::Framing;
 use super::pace::{Pace, Rate};
 use super::presence::Presence;
 use super::rejection::Rejection;
+use super::throttle::Throttle;
 
 /// Bytes that one read of a header takes: most writes arrive whole with it.
 const READ: usize = 16 << 10;
@@ -58,6 +60,10 @@ pub(super) struct ClientStream {
     fault: Option<BodyFault>,
     /// Made when something is first waited for with a limit.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Bytes that have come of the body of the current request.
+    came: usize,
+    /// What slows the current request down. The mutex is never contended: who sets it has a shared reference only.
+    throttle: Mutex<Option<Box<Throttle>>>,
 }
 
 /// What is read next.
@@ -85,6 +91,8 @@ impl ClientStream {
             waits_for_word: false,
             fault: None,
             timer: None,
+            came: 0,
+            throttle: Mutex::new(None),
         }
     }
 
@@ -129,6 +137,8 @@ impl ClientStream {
         self.pace.begin();
         self.presence.begin();
         self.fault = None;
+        self.came = body;
+        *self.throttle.get_mut() = None;
         Ok(())
     }
 
@@ -162,6 +172,20 @@ impl ClientStream {
     /// What was wrong with the body of the current request.
     pub(super) fn fault(&self) -> Option<BodyFault> {
         self.fault
+    }
+
+    /// Has the current request slowed down; says how long it is to wait for what has come of its body.
+    pub(super) fn throttle(&self, mut throttle: Box<Throttle>) -> Duration {
+        let wait = throttle.came_before(self.came);
+        *self.throttle.lock() = Some(throttle);
+        wait
+    }
+
+    /// Has the answer to the current request wait for nothing but the client.
+    pub(super) fn hurry(&self) {
+        if let Some(throttle) = &mut *self.throttle.lock() {
+            throttle.hurry();
+        }
     }
 
     fn failed(&mut self, fault: BodyFault) -> io::Error {
@@ -231,8 +255,18 @@ impl ClientStream {
         if let Some(fault) = self.fault {
             return Poll::Ready(Err(fault.into()));
         }
+        let most = match self.throttle.get_mut() {
+            None => usize::MAX,
+            Some(throttle) => match throttle.poll_body(context) {
+                Poll::Ready(most) => most,
+                Poll::Pending => {
+                    self.pace.pause(Instant::now());
+                    return Poll::Pending;
+                }
+            },
+        };
         let before = buffer.filled().len();
-        match Pin::new(open(&mut self.inner)?).poll_read(context, buffer) {
+        match poll_some(open(&mut self.inner)?, most, context, buffer) {
             Poll::Ready(read) => read?,
             Poll::Pending => return self.poll_slow(context).map(Err),
         }
@@ -242,6 +276,10 @@ impl ClientStream {
             return Poll::Ready(Err(self.failed(BodyFault::Ended)));
         }
         self.pace.came(came.len(), Instant::now);
+        self.came = self.came.saturating_add(came.len());
+        if let Some(throttle) = self.throttle.get_mut() {
+            throttle.came(came.len());
+        }
         let body = match framing.advance(came) {
             Ok(body) => body,
             Err(_) => return Poll::Ready(Err(self.failed(BodyFault::Malformed))),
@@ -255,7 +293,12 @@ impl ClientStream {
 
     /// Returns when the body has been waited for too long.
     fn poll_slow(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        let deadline = self.pace.wait(Instant::now());
+        let mut deadline = self.pace.wait(Instant::now());
+        if let Some(throttle) = self.throttle.get_mut()
+            && let Some(since) = self.pace.since()
+        {
+            deadline = deadline.min(since + throttle.longest());
+        }
         let timer = timer(&mut self.timer);
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
@@ -285,8 +328,9 @@ impl ClientStream {
     /// Writes what is held.
     fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.held.is_empty() {
-            let inner = Pin::new(open(&mut self.inner)?);
-            match ready!(inner.poll_write(context, &self.held))? {
+            let inner = open(&mut self.inner)?;
+            let throttle = self.throttle.get_mut();
+            match ready!(poll_out(inner, throttle, &self.held, context))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.held.advance(written),
             }
@@ -318,6 +362,36 @@ fn open(inner: &mut Mutex<Option<Stream>>) -> io::Result<&mut Stream> {
     inner
         .as_mut()
         .ok_or_else(|| io::ErrorKind::NotConnected.into())
+}
+
+/// Reads at most `most` bytes into `buffer`.
+fn poll_some(
+    stream: &mut Stream,
+    most: usize,
+    context: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    if most >= buffer.remaining() {
+        return Pin::new(stream).poll_read(context, buffer);
+    }
+    let mut space = [MaybeUninit::uninit(); READ];
+    let mut read = ReadBuf::uninit(space.get_mut(..most.min(READ)).unwrap_or_default());
+    ready!(Pin::new(stream).poll_read(context, &mut read))?;
+    buffer.put_slice(read.filled());
+    Poll::Ready(Ok(()))
+}
+
+/// Writes some of `text`, no faster than the request's throttle lets it.
+fn poll_out(
+    stream: &mut Stream,
+    throttle: &mut Option<Box<Throttle>>,
+    text: &[u8],
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    match throttle {
+        None => Pin::new(stream).poll_write(context, text),
+        Some(throttle) => throttle.poll_write(stream, text, context),
+    }
 }
 
 fn timer(timer: &mut Option<Pin<Box<Sleep>>>) -> &mut Pin<Box<Sleep>> {
@@ -359,7 +433,11 @@ impl AsyncWrite for ClientStream {
         }
         let written = match rest.len() {
             0 => 0,
-            MOST_HELD.. => ready!(Pin::new(open(&mut self.inner)?).poll_write(context, rest))?,
+            MOST_HELD.. => {
+                let this = &mut *self;
+                let inner = open(&mut this.inner)?;
+                ready!(poll_out(inner, this.throttle.get_mut(), rest, context))?
+            }
             length => {
                 self.held.extend_from_slice(rest);
                 length

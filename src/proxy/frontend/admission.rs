@@ -11,7 +11,7 @@ use super::rarely_said::RarelySaid;
 use super::rates::Rates;
 use super::slots::{Slot, Slots, Waiting};
 use crate::config::model;
-use crate::proxy::client::Sources;
+use crate::proxy::client::{Bandwidth, Sources};
 
 /// The connections of one frontend, counted.
 #[derive(Debug)]
@@ -20,8 +20,11 @@ pub(in crate::proxy) struct Admission {
     handshakes: Arc<Slots>,
     /// Connections that wait for their PROXY header.
     introducing: AtomicUsize,
+    /// Requests that wait for the answer of a `tarpit`.
+    tarpitted: AtomicUsize,
     sources: Sources,
     rates: Rates,
+    bandwidth: Bandwidth,
     /// That an address has as many connections as it may.
     pub(super) over_share: RarelySaid,
     /// That a client is not served.
@@ -36,8 +39,10 @@ impl Admission {
             connections: Slots::new(config.max_connections),
             handshakes: Slots::new(most_handshakes(config)),
             introducing: AtomicUsize::default(),
+            tarpitted: AtomicUsize::default(),
             sources: Sources::new(config.max_connections_per_source),
             rates: Rates::new(config.rate_limit),
+            bandwidth: Bandwidth::default(),
             over_share: RarelySaid::default(),
             kept_out: RarelySaid::default(),
             unintroduced: RarelySaid::default(),
@@ -55,6 +60,11 @@ impl Admission {
     /// How many requests each address sends.
     pub(in crate::proxy) fn rates(&self) -> &Rates {
         &self.rates
+    }
+
+    /// How many bytes pass between here and each address.
+    pub(in crate::proxy) fn bandwidth(&self) -> &Bandwidth {
+        &self.bandwidth
     }
 
     /// Who has connections here.
@@ -75,6 +85,11 @@ impl Admission {
     /// A place for a connection while its PROXY header comes; nothing if as many as `maxconn` wait for theirs.
     pub(super) fn introduce(&self) -> Option<Waiting<'_>> {
         Waiting::enter(&self.introducing, self.connections.most())
+    }
+
+    /// A place for a request that is to wait for its refusal; nothing if `most` wait for theirs.
+    pub(in crate::proxy) fn tarpit(&self, most: usize) -> Option<Waiting<'_>> {
+        Waiting::enter(&self.tarpitted, most)
     }
 }
 

@@ -1,18 +1,12 @@
 //! How many requests each address sends (`rate_limit`), or wrong passwords (`max_failures`): a bucket for each, which fills steadily.
-//!
-//! Of a bucket only the moment is kept at which it will be full again; a bucket that is full needs not be kept. Addresses past the limit
-//! of the table share one bucket, so that inventing addresses buys nobody more requests.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use crate::config::model::RateLimit;
-
-/// Between two looks for buckets that are full again, when the table is full.
-const SWEEP: Duration = Duration::from_secs(1);
+use crate::proxy::client::Moments;
 
 /// The buckets of one limit.
 #[derive(Debug)]
@@ -22,10 +16,7 @@ pub(in crate::proxy) struct Rates(Mutex<Buckets>);
 struct Buckets {
     limit: Option<RateLimit>,
     /// When each is full again.
-    full_at: HashMap<IpAddr, Instant>,
-    /// The same of the one that is shared.
-    shared_full_at: Option<Instant>,
-    swept: Option<Instant>,
+    full_at: Moments,
 }
 
 impl Rates {
@@ -33,9 +24,7 @@ impl Rates {
     pub(in crate::proxy) fn new(limit: Option<RateLimit>) -> Self {
         Self(Mutex::new(Buckets {
             limit,
-            full_at: HashMap::new(),
-            shared_full_at: None,
-            swept: None,
+            full_at: Moments::default(),
         }))
     }
 
@@ -43,24 +32,24 @@ impl Rates {
     pub(super) fn change(&self, limit: Option<RateLimit>) {
         let mut buckets = self.0.lock();
         if limit.is_none() {
-            buckets.full_at = HashMap::new();
+            buckets.full_at.forget();
         }
         buckets.limit = limit;
     }
 
     /// Whether a request of `source` may go on now.
     pub(in crate::proxy) fn admit(&self, source: IpAddr, now: Instant) -> bool {
-        self.0.lock().admit(source.to_canonical(), now)
+        self.0.lock().admit(source, now)
     }
 
     /// Whether a request of `source` would be admitted now.
     pub(in crate::proxy) fn would_admit(&self, source: IpAddr, now: Instant) -> bool {
-        self.0.lock().would_admit(source.to_canonical(), now)
+        self.0.lock().would_admit(source, now)
     }
 
     /// Counts one more of `source`, also past the limit: then it has so much longer to wait.
     pub(in crate::proxy) fn charge(&self, source: IpAddr, now: Instant) {
-        self.0.lock().charge(source.to_canonical(), now);
+        self.0.lock().charge(source, now);
     }
 }
 
@@ -69,10 +58,10 @@ impl Buckets {
         let Some(limit) = self.limit else {
             return true;
         };
-        let full_at = self.bucket(&limit, source, now);
+        let full_at = self.full_at.of(source, limit.max_sources, now);
         let is_admitted = has_room(&limit, *full_at, now);
         if is_admitted {
-            *full_at = (*full_at).max(now) + limit.per / limit.requests;
+            *full_at += limit.per / limit.requests;
         }
         is_admitted
     }
@@ -81,37 +70,13 @@ impl Buckets {
         let Some(limit) = self.limit else {
             return true;
         };
-        let is_full = self.full_at.len() >= limit.max_sources;
-        let shared = self.shared_full_at.filter(|_| is_full);
-        let full_at = self.full_at.get(&source).copied().or(shared);
+        let full_at = self.full_at.kept_of(source, limit.max_sources);
         full_at.is_none_or(|full_at| has_room(&limit, full_at, now))
     }
 
     fn charge(&mut self, source: IpAddr, now: Instant) {
         if let Some(limit) = self.limit {
-            let full_at = self.bucket(&limit, source, now);
-            *full_at = (*full_at).max(now) + limit.per / limit.requests;
-        }
-    }
-
-    /// When the bucket is full that a request of `source` is taken from.
-    fn bucket(&mut self, limit: &RateLimit, source: IpAddr, now: Instant) -> &mut Instant {
-        let is_known = self.full_at.contains_key(&source);
-        if !is_known && self.full_at.len() >= limit.max_sources {
-            self.sweep(now);
-        }
-        match is_known || self.full_at.len() < limit.max_sources {
-            true => self.full_at.entry(source).or_insert(now),
-            false => self.shared_full_at.get_or_insert(now),
-        }
-    }
-
-    /// Forgets the buckets that are full.
-    fn sweep(&mut self, now: Instant) {
-        let is_due = self.swept.is_none_or(|swept| now >= swept + SWEEP);
-        if is_due {
-            self.swept = Some(now);
-            self.full_at.retain(|_, full_at| *full_at > now);
+            *self.full_at.of(source, limit.max_sources, now) += limit.per / limit.requests;
         }
     }
 }
@@ -124,6 +89,8 @@ fn has_room(limit: &RateLimit, full_at: Instant, now: Instant) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn limit(requests: u32, burst: u32, max_sources: usize) -> Option<RateLimit> {
@@ -187,11 +154,11 @@ mod tests {
         assert!(rates.admit(source(3), now));
         assert!(!rates.admit(source(4), now));
         assert!(!rates.admit(source(1), now));
-        assert_eq!(rates.0.lock().full_at.len(), 2);
+        assert_eq!(rates.0.lock().full_at.sources(), 2);
         assert!(
             rates.admit(source(4), later),
             "who was there has a full bucket"
         );
-        assert_eq!(rates.0.lock().full_at.len(), 1);
+        assert_eq!(rates.0.lock().full_at.sources(), 1);
     }
 }

@@ -93,7 +93,7 @@ impl Drop for Slot {
 }
 
 /// One that waits, until it is dropped.
-pub(super) struct Waiting<'a>(&'a AtomicUsize);
+pub(in crate::proxy) struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
     pub(super) fn enter(count: &'a AtomicUsize, most: usize) -> Option<Self> {

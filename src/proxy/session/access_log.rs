@@ -44,6 +44,8 @@ pub(crate) enum Termination {
     ClientSilent,
     /// `PR`: refused by us.
     Refused,
+    /// `PT`: refused by us, after a wait.
+    Tarpitted,
     /// `LR`: answered by us (the status page).
     Local,
     /// `LR`: sent elsewhere by us.
@@ -68,6 +70,7 @@ impl Termination {
             Termination::AnswerBroke | Termination::AnswerSilent => Some(Abort::Server),
             Termination::Normal
             | Termination::Refused
+            | Termination::Tarpitted
             | Termination::Local
             | Termination::Redirected
             | Termination::NoServer
@@ -82,6 +85,7 @@ impl Termination {
             Termination::ClientLeft => "CD",
             Termination::ClientSilent => "cR",
             Termination::Refused => "PR",
+            Termination::Tarpitted => "PT",
             Termination::Local | Termination::Redirected => "LR",
             Termination::NoServer => "SC",
             Termination::ServerBroke => "SH",

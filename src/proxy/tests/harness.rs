@@ -34,7 +34,7 @@ use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState,
-    ServerStats, ServerStatus, ServerTlsStats, Stats, TlsStats, Traffic,
+    ServerStats, ServerStatus, ServerTlsStats, Stats, ThrottleStats, TlsStats, Traffic,
 };
 
 /// For whatever must happen at once but for the machine.
@@ -108,6 +108,7 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         auth: false,
         access: Vec::new(),
         rate_limit: None,
+        bandwidth: None,
         http_request: Vec::new(),
         http_response: Vec::new(),
         rules: Vec::new(),
@@ -115,6 +116,7 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         forwarded_for: false,
         max_connections: 2000,
         max_connections_per_source: 2000,
+        max_tarpitted: 500,
         max_header_size: 64 << 10,
         min_body_rate: 500,
         client_timeout: Duration::from_secs(10),
@@ -122,6 +124,7 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         request_body_timeout: Duration::from_secs(30),
         keep_alive_timeout: Duration::from_secs(60),
         tunnel_timeout: Duration::from_secs(3600),
+        tarpit_timeout: Duration::from_secs(5),
     }
 }
 
@@ -147,6 +150,7 @@ pub(crate) fn plain(servers: Vec<PoolServer>) -> Config {
         server: Server {
             data_dir: PathBuf::new(),
             run_as: None,
+            landlock: false,
             threads: 1,
             log_level: log::LevelFilter::Info,
             access_log: true,
@@ -259,11 +263,14 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             tls: TlsStats::default(),
             denied_connections: Counter::default(),
             denied_requests: Counter::default(),
+            tarpitted: Counter::default(),
+            tarpit_overflows: Counter::default(),
             proxy_header_errors: Counter::default(),
             auth_refusals: Counter::default(),
             auth_limited: Counter::default(),
             rule_refusals: Counter::default(),
             rate_limited: Counter::default(),
+            throttled: ThrottleStats::default(),
         })
     });
     let backends = config.backends.iter().map(|backend| {

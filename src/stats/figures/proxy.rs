@@ -106,7 +106,21 @@ pub(super) fn frontends() -> Typed<FrontendView> {
             denied_requests,
             "denied_requests_total",
             "requests",
-            "Requests that were refused by a `deny` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted proxy names."
+            "Requests that were refused by a `deny` or `tarpit` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted proxy names."
+        ),
+        figure!(
+            Counter,
+            tarpitted,
+            "tarpitted_requests_total",
+            "requests",
+            "Of those, requests that a `tarpit` had wait for their answer."
+        ),
+        figure!(
+            Counter,
+            tarpit_overflows,
+            "tarpit_overflows_total",
+            "requests",
+            "Of those, requests that a `tarpit` answered at once, because as many as `max_tarpitted` waited."
         ),
         figure!(
             Counter,
@@ -142,6 +156,34 @@ pub(super) fn frontends() -> Typed<FrontendView> {
             "rate_limited_requests_total",
             "requests",
             "Requests that were answered 429 because their source sent more than `rate_limit`."
+        ),
+        figure!(
+            Counter,
+            throttled.bodies,
+            "throttled_bodies_total",
+            "requests",
+            "Requests whose body `bandwidth` slowed."
+        ),
+        figure!(
+            Counter,
+            throttled.body_time,
+            "throttled_body_seconds_total",
+            "seconds",
+            "How long bodies waited for `bandwidth`, together."
+        ),
+        figure!(
+            Counter,
+            throttled.answers,
+            "throttled_answers_total",
+            "requests",
+            "Requests whose answer `bandwidth` slowed."
+        ),
+        figure!(
+            Counter,
+            throttled.answer_time,
+            "throttled_answer_seconds_total",
+            "seconds",
+            "How long answers waited for `bandwidth`, together."
         ),
         figure!(
             Counter,

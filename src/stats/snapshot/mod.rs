@@ -206,9 +206,13 @@ pub struct FrontendView {
     pub source_limit: Count,
     /// Connections closed because `allow` or `deny` keeps their source out.
     pub denied_connections: Count,
-    /// Requests refused by a `deny` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted
+    /// Requests refused by a `deny` or `tarpit` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted
     /// proxy names.
     pub denied_requests: Count,
+    /// Of those, the ones that a `tarpit` had wait for their answer.
+    pub tarpitted: Count,
+    /// Those that a `tarpit` answered at once, because as many as `max_tarpitted` waited.
+    pub tarpit_overflows: Count,
     /// Connections from `accept_proxy` closed because their PROXY header was missing, malformed or late.
     pub proxy_header_errors: Count,
     /// Requests answered 401 because they are of none of haflux's users.
@@ -219,8 +223,23 @@ pub struct FrontendView {
     pub rule_refusals: Count,
     /// Requests answered 429 because their source sent more than `rate_limit`.
     pub rate_limited: Count,
+    /// What `bandwidth` slowed.
+    pub throttled: ThrottledView,
     /// TLS, where it is spoken.
     pub tls: TlsView,
+}
+
+/// What `bandwidth` slowed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ThrottledView {
+    /// Bodies of requests.
+    pub bodies: Count,
+    /// How long they waited, together.
+    pub body_time: Span,
+    /// Answers.
+    pub answers: Count,
+    /// How long they waited, together.
+    pub answer_time: Span,
 }
 
 /// TLS on one frontend.

@@ -9,7 +9,7 @@ use super::*;
 use crate::stats::counters::{
     BackendStats, BarrierStats, BudgetStats, ComparedStats, FrontendStats, Gauge, JournalStats,
     LaneReading, LanesReading, LogStats, LogTargetStats, RelayStats, ReplicaStats, RequestTimes,
-    ServerStats, Stats, Traffic, UdpStats,
+    ServerStats, Stats, ThrottleStats, Traffic, UdpStats,
 };
 use crate::stats::times::{Average, Percentiles};
 use crate::stats::tls::{
@@ -110,11 +110,14 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         tls,
         denied_connections,
         denied_requests,
+        tarpitted,
+        tarpit_overflows,
         proxy_header_errors,
         auth_refusals,
         auth_limited,
         rule_refusals,
         rate_limited,
+        throttled,
     } = stats;
     FrontendView {
         name: name.clone(),
@@ -128,12 +131,30 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         source_limit: Count(source_limit.get()),
         denied_connections: Count(denied_connections.get()),
         denied_requests: Count(denied_requests.get()),
+        tarpitted: Count(tarpitted.get()),
+        tarpit_overflows: Count(tarpit_overflows.get()),
         proxy_header_errors: Count(proxy_header_errors.get()),
         auth_refusals: Count(auth_refusals.get()),
         auth_limited: Count(auth_limited.get()),
         rule_refusals: Count(rule_refusals.get()),
         rate_limited: Count(rate_limited.get()),
+        throttled: throttled_view(throttled),
         tls: tls_view(tls, now),
+    }
+}
+
+fn throttled_view(stats: &ThrottleStats) -> ThrottledView {
+    let ThrottleStats {
+        bodies,
+        body_micros,
+        answers,
+        answer_micros,
+    } = stats;
+    ThrottledView {
+        bodies: Count(bodies.get()),
+        body_time: Span(Duration::from_micros(body_micros.get())),
+        answers: Count(answers.get()),
+        answer_time: Span(Duration::from_micros(answer_micros.get())),
     }
 }
 

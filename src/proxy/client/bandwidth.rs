@@ -1,0 +1,164 @@
+//! How many bytes a second pass between a frontend and each address, and within each request (`bandwidth`).
+//!
+//! Bytes are charged when they have passed, and the next ones wait until those are paid for. So nothing is reserved, and whoever shares an
+//! address with others waits its turn.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::moments::Moments;
+
+/// What may pass at once after a pause, in time.
+const BURST: Duration = Duration::from_secs(1);
+
+/// Smallest and largest piece that passes at once, in bytes.
+const PIECES: std::ops::RangeInclusive<u64> = 256..=65_536;
+
+/// How many pieces the bytes of a second pass in, unless they would be smaller or larger than that.
+const PIECES_A_SECOND: u64 = 16;
+
+/// What each address has to pay for still, in one direction.
+#[derive(Debug, Default)]
+pub(in crate::proxy) struct Debts(Mutex<Moments>);
+
+/// What each address has to pay for still.
+#[derive(Debug, Default)]
+pub(in crate::proxy) struct Bandwidth {
+    /// Bodies of requests.
+    pub(in crate::proxy) bodies: Arc<Debts>,
+    /// Answers.
+    pub(in crate::proxy) answers: Arc<Debts>,
+}
+
+/// The limits on one direction of a request.
+#[derive(Debug)]
+pub(super) struct Limit {
+    own: Option<Own>,
+    source: Option<OfSource>,
+}
+
+/// The request's own.
+#[derive(Debug)]
+struct Own {
+    /// Bytes a second.
+    rate: u64,
+    paid_at: Instant,
+}
+
+/// That of its address.
+#[derive(Debug)]
+struct OfSource {
+    /// Bytes a second.
+    rate: u64,
+    debts: Arc<Debts>,
+    source: IpAddr,
+    most: usize,
+}
+
+impl Limit {
+    /// For a request of `source` that begins `now`. Nothing if no limit is set. Rates are bytes a second; `most` addresses are counted
+    /// each for itself.
+    pub(super) fn new(
+        own: Option<u64>,
+        of_source: Option<u64>,
+        debts: &Arc<Debts>,
+        source: IpAddr,
+        most: usize,
+        now: Instant,
+    ) -> Option<Self> {
+        let own = own.map(|rate| Own { rate, paid_at: now });
+        let source = of_source.map(|rate| OfSource {
+            rate,
+            debts: Arc::clone(debts),
+            source,
+            most,
+        });
+        (own.is_some() || source.is_some()).then_some(Self { own, source })
+    }
+
+    /// How many bytes may pass at once.
+    pub(super) fn piece(&self) -> usize {
+        let own = self.own.as_ref().map(|own| own.rate);
+        let source = self.source.as_ref().map(|source| source.rate);
+        let rate = own.into_iter().chain(source).min().unwrap_or(u64::MAX);
+        let piece = (rate / PIECES_A_SECOND).clamp(*PIECES.start(), *PIECES.end());
+        usize::try_from(piece).unwrap_or(usize::MAX)
+    }
+
+    /// Charges for bytes that have passed; says when the next ones may.
+    pub(super) fn charge(&mut self, bytes: usize, now: Instant) -> Instant {
+        let own = self.own.as_mut().map(|own| {
+            own.paid_at = own.paid_at.max(now) + time_of(bytes, own.rate);
+            own.paid_at
+        });
+        let source = self.source.as_ref().map(|source| {
+            let mut debts = source.debts.0.lock();
+            let paid_at = debts.of(source.source, source.most, now);
+            *paid_at += time_of(bytes, source.rate);
+            *paid_at
+        });
+        let paid_at = own.into_iter().chain(source).max().unwrap_or(now);
+        paid_at.checked_sub(BURST).map_or(now, |at| at.max(now))
+    }
+}
+
+/// How long it takes for so many bytes to pass at `rate`.
+fn time_of(bytes: usize, rate: u64) -> Duration {
+    let nanoseconds = (bytes as u128).saturating_mul(1_000_000_000) / u128::from(rate.max(1));
+    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(own: Option<u64>, of_source: Option<u64>, debts: &Arc<Debts>, now: Instant) -> Limit {
+        let source = IpAddr::from([192, 0, 2, 1]);
+        Limit::new(own, of_source, debts, source, 10, now).expect("a limit")
+    }
+
+    #[test]
+    fn a_second_passes_at_once_and_then_the_rate() {
+        let (debts, now) = (Arc::default(), Instant::now());
+        let mut one = limit(Some(1000), None, &debts, now);
+        assert_eq!(one.charge(600, now), now);
+        assert_eq!(one.charge(400, now), now);
+        assert_eq!(one.charge(500, now), now + Duration::from_millis(500));
+        // Time that nobody uses is not saved past a second.
+        let later = now + Duration::from_secs(60);
+        assert_eq!(one.charge(1000, later), later);
+        assert_eq!(one.charge(100, later), later + Duration::from_millis(100));
+    }
+
+    #[test]
+    fn requests_of_one_address_share_what_it_has() {
+        let (debts, now) = (Arc::default(), Instant::now());
+        let mut one = limit(Some(1_000_000), Some(1000), &debts, now);
+        let mut other = limit(None, Some(1000), &debts, now);
+        assert_eq!(one.charge(1000, now), now);
+        assert_eq!(other.charge(250, now), now + Duration::from_millis(250));
+        assert_eq!(one.charge(0, now), now + Duration::from_millis(250));
+        let apart = Arc::default();
+        let mut third = limit(None, Some(1000), &apart, now);
+        assert_eq!(third.charge(250, now), now);
+    }
+
+    #[test]
+    fn pieces_are_small_where_the_rate_is() {
+        let (debts, now) = (Arc::default(), Instant::now());
+        let piece = |own, source| limit(own, source, &debts, now).piece();
+        assert_eq!(piece(Some(1024), None), 256);
+        assert_eq!(piece(Some(1 << 30), Some(160_000)), 10_000);
+        assert_eq!(piece(None, Some(1 << 40)), 65_536);
+    }
+
+    #[test]
+    fn no_amount_is_too_much() {
+        let (debts, now) = (Arc::default(), Instant::now());
+        let mut one = limit(Some(1024), None, &debts, now);
+        assert!(one.charge(1 << 40, now) > now);
+    }
+}
