@@ -17,12 +17,12 @@ use super::forward::barrier::{Aim, Chooser};
 use super::forward::{self, Forward};
 use super::http_rules::edit_answer;
 use super::pool::Pool;
-use super::relay_handler::{send, send_streamed};
+use super::relay_handler::send_streamed;
 use super::routing::acl;
 use super::serving::Serving;
 use super::session::access_log::Termination;
 use super::session::context::RequestContext;
-use super::session::error_answer::ErrorAnswer;
+use super::session::error_answer::{ErrorAnswer, send};
 use super::session::request_body::HeldBody;
 use crate::config::model::{RelayId, Target};
 use crate::influx::influxql::{
