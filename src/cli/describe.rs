@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use crate::config::model::{
     AccessRule, Ack, AllOf, Backend, Balance, Check, Condition, Config, ForwardedHeader, Frontend,
     HeaderEdit, LogFormat, LogLines, LogTarget, OnUnavailable, Pattern, PoolServer, Probe,
-    Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules, SyncPolicy, Target,
-    Test, Udp,
+    QueryGuards, Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules, SyncPolicy, Target,
+    Test, Udp, Unbounded,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
@@ -109,7 +109,39 @@ fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Resul
         limits.statements,
         limits.terms,
         limits.depth
-    )
+    )?;
+    match server.max_query_fingerprints {
+        0 => writeln!(f, "    counts no queries by their fingerprints"),
+        most => writeln!(f, "    counts up to {most} fingerprints of queries"),
+    }
+}
+
+fn query_guards(f: &mut Formatter<'_>, guards: &QueryGuards) -> fmt::Result {
+    let QueryGuards {
+        max_running,
+        max_running_per_user,
+        max_time,
+        unbounded,
+        slow,
+    } = guards;
+    if let Some(most) = max_running {
+        writeln!(f, "    up to {most} queries at once")?;
+    }
+    if let Some(most) = max_running_per_user {
+        writeln!(f, "    up to {most} queries at once of one user")?;
+    }
+    if let Some(longest) = max_time {
+        let longest = format_duration(*longest);
+        writeln!(f, "    a query is ended after {longest}")?;
+    }
+    if *unbounded == Unbounded::Refuse {
+        writeln!(f, "    refuses SELECT without a lower bound of time")?;
+    }
+    if let Some(slow) = slow {
+        let slow = format_duration(*slow);
+        writeln!(f, "    logs queries that take {slow} or longer")?;
+    }
+    Ok(())
 }
 
 fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt::Result {
@@ -153,6 +185,7 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
             limit.max_sources
         )?;
     }
+    query_guards(f, &frontend.queries)?;
     for rule in &frontend.http_request {
         let of = rule
             .condition

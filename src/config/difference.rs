@@ -9,7 +9,7 @@ use super::Config;
 use super::decode::METRICS_NAME;
 use super::model::{
     Backend, Check, Frontend, HeaderEdit, Healing, Judging, LogSettings, LogTarget, Near,
-    PoolServer, Probe, Relay, RequestAction, Rule, Server, SourceRules, Target, Udp,
+    PoolServer, Probe, QueryGuards, Relay, RequestAction, Rule, Server, SourceRules, Target, Udp,
 };
 use super::stats_user::StatsUser;
 use crate::influx::influxql;
@@ -292,6 +292,7 @@ fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>)
                 terms,
                 depth,
             },
+        max_query_fingerprints,
     } = server;
     section.fixed("data_dir", data_dir);
     let run_as = run_as.as_ref();
@@ -320,6 +321,7 @@ fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>)
     section.taken("max_query_statements", statements);
     section.taken("max_query_terms", terms);
     section.taken("max_query_depth", depth);
+    section.taken("max_query_fingerprints", max_query_fingerprints);
 }
 
 fn log_target(target: &LogTarget, mut section: Section<'_>) {
@@ -351,6 +353,14 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         forwarded_header,
         access,
         rate_limit,
+        queries:
+            QueryGuards {
+                max_running,
+                max_running_per_user,
+                max_time,
+                unbounded,
+                slow,
+            },
         http_request,
         http_response,
         rules,
@@ -387,6 +397,11 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("forwarded_header", forwarded_header);
     section.taken("rules", access);
     section.taken("rate_limit", rate_limit);
+    section.taken("queries.max_running", max_running);
+    section.taken("queries.max_running_per_user", max_running_per_user);
+    section.taken("queries.max_time", max_time);
+    section.taken("queries.unbounded", unbounded);
+    section.taken("queries.slow", slow);
     let values = http_request.iter().filter_map(|rule| match &rule.action {
         RequestAction::Edit(edits) => Some(edits),
         RequestAction::Deny(_) | RequestAction::Redirect(_) => None,

@@ -17,6 +17,7 @@ use super::forward::barrier::{Aim, Chooser};
 use super::forward::{self, Forward};
 use super::http_rules::edit_answer;
 use super::pool::Pool;
+use super::queries;
 use super::relay_handler::send_streamed;
 use super::routing::acl;
 use super::serving::Serving;
@@ -74,6 +75,12 @@ pub(super) async fn serve(
     let Some(treated) = treated else {
         return serving.answer(session, &ErrorAnswer::internal()).await;
     };
+    let is_query = matches!(&treated, Treatment::Read { .. })
+        && serving.watches_queries()
+        && queries::observed::is_query(&session.req_header().method, acl::path(session.req_header()));
+    if is_query && serving.guards(session, context, body.bytes()).await? {
+        return Ok(());
+    }
     let (chooser, repeatable) = match treated {
         Treatment::Change(class) => {
             serving.enter(context, Target::Relay(relay));

@@ -25,6 +25,7 @@ mod counters;
 mod healing;
 mod open_files;
 mod prepare;
+mod queries;
 mod reload;
 mod replicas;
 mod servers;
@@ -62,6 +63,7 @@ pub use prepare::{Prepared, prepare};
 pub use reload::Source;
 
 use healing::AllHealers;
+use queries::AllQueries;
 use reload::Reloader;
 use replicas::AllReplicas;
 use servers::AllServers;
@@ -209,6 +211,9 @@ pub fn run(config: Config, prepared: Prepared, source: Source) -> Result<(), Run
         servers: Arc::new(AllServers {
             proxy: Arc::clone(&proxy),
             orders: server_orders,
+        }),
+        queries: Arc::new(AllQueries {
+            proxy: Arc::clone(&proxy),
         }),
         configuration: Arc::clone(&reloader) as Arc<dyn Configuration>,
     };

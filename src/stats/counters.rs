@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::admin_state::AdminState;
 use super::outages::Outages;
+use super::queries::{QueryStats, QueryTable};
 use super::rate::Rate;
 use super::releases;
 use super::sharded::Sharded;
@@ -320,6 +321,8 @@ pub struct FrontendStats {
     pub rule_refusals: Counter,
     /// Requests answered 429 because their source sent more than `rate_limit`.
     pub rate_limited: Counter,
+    /// Its queries.
+    pub queries: QueryStats,
 }
 
 /// What the read barrier of a replicated backend did.
@@ -742,6 +745,8 @@ pub struct Stats {
     pub query_inflight: Arc<BudgetStats>,
     /// Requests to replicated pools that were refused for holding more than a limit lets them.
     pub queries_refused: Counter,
+    /// The fingerprints of queries.
+    pub query_table: Arc<QueryTable>,
     /// The log.
     pub log: Arc<LogStats>,
 }

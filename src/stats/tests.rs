@@ -204,6 +204,7 @@ pub(crate) fn lab() -> Stats {
             proxy_header_errors: Counter::default(),
             rule_refusals: Counter::default(),
             rate_limited: Counter::default(),
+            queries: Default::default(),
         })
     };
     let backend = |name: &str, servers| {
@@ -249,6 +250,7 @@ pub(crate) fn lab() -> Stats {
         udp: vec![Arc::new(udp)],
         query_inflight: Arc::default(),
         queries_refused: Counter::default(),
+        query_table: Arc::default(),
         log: Arc::default(),
         backends: vec![
             backend(
@@ -440,6 +442,7 @@ pub(crate) fn nothing() -> Stats {
         udp: Vec::new(),
         query_inflight: Arc::default(),
         queries_refused: Counter::default(),
+        query_table: Arc::default(),
         log: Arc::default(),
     }
 }

@@ -7,6 +7,7 @@ mod access;
 mod http_rules;
 mod log_settings;
 mod networks;
+mod queries;
 mod stats_socket;
 
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ pub use http_rules::{
 };
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
 pub use networks::{Networks, SourceRules};
+pub use queries::{QueryGuards, Unbounded};
 pub use stats_socket::{Level, SocketSettings};
 
 use crate::budget::Bounds;
@@ -115,6 +117,8 @@ pub struct Server {
     /// `max_query_parameters`, `max_query_length`, `max_query_statements`, `max_query_terms`, `max_query_depth`: the most that a
     /// request with a query may hold; past one 400.
     pub query_limits: Limits,
+    /// `max_query_fingerprints`: how many different queries are counted each for itself; 0: none. Default 200.
+    pub max_query_fingerprints: usize,
 }
 
 /// `user` and `group` of `[server]`, each a name or a number.
@@ -168,6 +172,8 @@ pub struct Frontend {
     pub access: Vec<AccessRule>,
     /// `rate_limit`: the most requests of one address. Default: no limit.
     pub rate_limit: Option<RateLimit>,
+    /// `queries`: what queries may take of the nodes. Default: everything.
+    pub queries: QueryGuards,
     /// `http_request`: what becomes of requests before they go anywhere, in this order.
     pub http_request: Vec<RequestRule>,
     /// `http_response`: what becomes of answers' headers, in this order.

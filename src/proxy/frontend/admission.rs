@@ -12,6 +12,7 @@ use super::rates::Rates;
 use super::slots::{Slot, Slots, Waiting};
 use crate::config::model;
 use crate::proxy::client::Sources;
+use crate::proxy::queries::limits::RunningCounts;
 
 /// The connections of one frontend, counted.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(in crate::proxy) struct Admission {
     introducing: AtomicUsize,
     sources: Sources,
     rates: Rates,
+    queries: Arc<RunningCounts>,
     /// That an address has as many connections as it may.
     pub(super) over_share: RarelySaid,
     /// That a client is not served.
@@ -38,6 +40,7 @@ impl Admission {
             introducing: AtomicUsize::default(),
             sources: Sources::new(config.max_connections_per_source),
             rates: Rates::new(config.rate_limit),
+            queries: Arc::default(),
             over_share: RarelySaid::default(),
             kept_out: RarelySaid::default(),
             unintroduced: RarelySaid::default(),
@@ -55,6 +58,11 @@ impl Admission {
     /// How many requests each address sends.
     pub(in crate::proxy) fn rates(&self) -> &Rates {
         &self.rates
+    }
+
+    /// How many queries run.
+    pub(in crate::proxy) fn queries(&self) -> &Arc<RunningCounts> {
+        &self.queries
     }
 
     /// Who has connections here.

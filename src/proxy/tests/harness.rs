@@ -259,6 +259,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             proxy_header_errors: Counter::default(),
             rule_refusals: Counter::default(),
             rate_limited: Counter::default(),
+            queries: Default::default(),
         })
     });
     let backends = config.backends.iter().map(|backend| {
@@ -288,6 +289,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
         udp: Vec::new(),
         query_inflight: Arc::default(),
         queries_refused: Counter::default(),
+        query_table: Arc::default(),
         log: Arc::default(),
     })
 }
