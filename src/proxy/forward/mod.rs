@@ -138,7 +138,7 @@ impl Forward<'_> {
             }
             context.chose(index, server);
             if let Some(query) = &query {
-                query.sent_to(pool.stats(), &server.stats);
+                query.sent_to(pool.stats(), &server.stats, address);
             }
             let began = Instant::now();
             let is_first = is_first_end(failure.as_ref());

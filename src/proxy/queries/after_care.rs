@@ -3,8 +3,8 @@
 //! InfluxDB ends a `SELECT` whose client's connection is closed as it ends one on `KILL QUERY`: both mark the query as killed and
 //! interrupt it (services/httpd/handler.go, `serveQuery`, and query/task_manager.go, `waitForQuery`; 1.6 to 1.13). What stands between
 //! haflux and a node may keep the connection open, though. So the node is asked what it runs, and told to kill a query that goes on.
-//! InfluxDB gives a query an id that nobody is told, so it is found by its text, its database and its age; never is one killed
-//! that haflux has for somebody else.
+//! InfluxDB gives a query an id that nobody is told, so it is found by its text, its database and its age. One that haflux has for
+//! somebody else is left alone; one that was sent to the node past haflux in the same moment cannot be told from it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,12 +25,11 @@ pub(super) const MOST_LOOKED_AFTER: usize = 16;
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Between the closing of the connection and the first look, and the longest between two.
-const FIRST_LOOK: Duration = Duration::from_millis(100);
+const FIRST_LOOK: Duration = Duration::from_millis(200);
 const LAST_LOOKS: Duration = Duration::from_secs(2);
 
-/// By how much the age that a node says may differ from the real one: it leaves out fractions of seconds, and a query may take a moment
-/// to reach it.
-const TOLERANCE: Duration = Duration::from_secs(2);
+/// How long a query may take to reach its node.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
 
 /// A query whose connection was closed, and the node that had it.
 pub(in crate::proxy) struct AfterCare {
@@ -79,16 +78,19 @@ impl AfterCare {
             dialer: Arc::clone(&self.dialer),
             login: self.login.clone(),
         };
-        let begun = Instant::now();
+        let ended = Instant::now();
         let mut pause = FIRST_LOOK;
+        let mut seen = None;
         loop {
             sleep(pause).await;
             pause = (pause * 2).min(LAST_LOOKS);
-            match self.find(&node.queries().await?) {
+            match self.find(&node.queries().await?, ended) {
                 Found::Nothing => {
                     log::debug!("its node has ended it; {}", self.running);
                     return Ok(());
                 }
+                // A busy node hears of a closed connection a little later.
+                Found::GoesOn(id) if seen.replace(id) != Some(id) => {}
                 Found::GoesOn(id) => {
                     node.kill(id).await?;
                     self.table.kills.increment();
@@ -97,7 +99,7 @@ impl AfterCare {
                         self.running
                     );
                 }
-                Found::Ending if begun.elapsed() >= LONGEST => {
+                Found::Ending if ended.elapsed() >= LONGEST => {
                     log::warn!(
                         "its node has interrupted it, and has not ended it within {} s; {}",
                         LONGEST.as_secs(),
@@ -110,35 +112,32 @@ impl AfterCare {
         }
     }
 
-    fn find(&self, listed: &[Listed]) -> Found {
-        let age = match &*self.running.node.lock() {
+    fn find(&self, listed: &[Listed], ended: Instant) -> Found {
+        let oldest = match &*self.running.node.lock() {
             Some(node) => node.since.elapsed(),
             None => return Found::Nothing,
         };
-        let twins = self.queries.twins(&self.running, TOLERANCE);
+        let youngest = oldest.saturating_sub(ON_THE_WAY).max(ended.elapsed());
         let observed = &self.running.observed;
         let database = observed.database.as_deref().unwrap_or_default();
         let alike = |one: &&Listed| {
             one.fingerprint.as_deref() == Some(&*observed.fingerprint)
                 && one.database == database
-                && one.age.abs_diff(age) <= TOLERANCE
+                && one.may_be_of(youngest, oldest)
         };
         let alike: Vec<&Listed> = listed.iter().filter(alike).collect();
-        found(&alike, age, twins)
+        found(&alike, self.queries.twins(&self.running, 2 * ON_THE_WAY))
     }
 }
 
-/// What becomes of a query of this age, of which these look like it. `twins` of them are others that are to go on.
-fn found(alike: &[&Listed], age: Duration, twins: usize) -> Found {
-    let running = alike.iter().filter(|one| !one.is_killed);
-    if running.clone().count() > twins
-        && let Some(nearest) = running.min_by_key(|one| one.age.abs_diff(age))
-    {
-        return Found::GoesOn(nearest.id);
+/// What becomes of a query that these look like. `twins` of them are others that are to go on.
+fn found(alike: &[&Listed], twins: usize) -> Found {
+    if alike.iter().any(|one| one.is_killed) {
+        return Found::Ending;
     }
-    match alike.iter().any(|one| one.is_killed) {
-        true => Found::Ending,
-        false => Found::Nothing,
+    match alike.iter().max_by_key(|one| one.age) {
+        Some(oldest) if alike.len() > twins => Found::GoesOn(oldest.id),
+        _ => Found::Nothing,
     }
 }
 
@@ -155,7 +154,6 @@ mod tests {
             age: Duration::from_secs(seconds),
             is_killed,
         };
-        let age = Duration::from_secs(5);
         let (old, young, killed) = (one(1, 5, false), one(2, 4, false), one(3, 5, true));
         for (alike, twins, expected) in [
             (vec![], 0, Found::Nothing),
@@ -163,11 +161,10 @@ mod tests {
             (vec![&old], 1, Found::Nothing),
             (vec![&young, &old], 1, Found::GoesOn(1)),
             (vec![&young, &old], 2, Found::Nothing),
-            (vec![&young, &old, &killed], 2, Found::Ending),
+            (vec![&young, &old, &killed], 1, Found::Ending),
             (vec![&killed], 0, Found::Ending),
-            (vec![&killed, &young], 0, Found::GoesOn(2)),
         ] {
-            assert_eq!(found(&alike, age, twins), expected, "{alike:?}, {twins}");
+            assert_eq!(found(&alike, twins), expected, "{alike:?}, {twins}");
         }
     }
 }

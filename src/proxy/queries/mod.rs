@@ -16,7 +16,7 @@ pub(super) mod observed;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -85,6 +85,7 @@ pub(in crate::proxy) struct Running {
 struct Node {
     backend: Arc<BackendStats>,
     server: Arc<ServerStats>,
+    address: SocketAddr,
     since: Instant,
 }
 
@@ -182,7 +183,7 @@ impl Queries {
         }
     }
 
-    /// How many other queries that look like this one there are on the same server, as old as it is up to `tolerance`.
+    /// How many other queries that look like this one there are on the same node, as old as it is up to `tolerance`.
     fn twins(&self, of: &Running, tolerance: Duration) -> usize {
         let Some(node) = of.node.lock().clone() else {
             return 0;
@@ -191,8 +192,9 @@ impl Queries {
         let is_twin = |other: &&Arc<Running>| {
             other.id != of.id
                 && other.observed.fingerprint == of.observed.fingerprint
+                && other.observed.database == of.observed.database
                 && other.node.lock().as_ref().is_some_and(|other| {
-                    Arc::ptr_eq(&other.server, &node.server)
+                    other.address == node.address
                         && other.since.max(node.since) - other.since.min(node.since) <= tolerance
                 })
         };
@@ -232,10 +234,16 @@ impl Running {
     }
 
     /// A server gets it now.
-    pub(in crate::proxy) fn sent_to(&self, backend: &Arc<BackendStats>, server: &Arc<ServerStats>) {
+    pub(in crate::proxy) fn sent_to(
+        &self,
+        backend: &Arc<BackendStats>,
+        server: &Arc<ServerStats>,
+        address: SocketAddr,
+    ) {
         *self.node.lock() = Some(Node {
             backend: Arc::clone(backend),
             server: Arc::clone(server),
+            address,
             since: Instant::now(),
         });
     }

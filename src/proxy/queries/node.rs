@@ -38,7 +38,7 @@ pub(super) struct Listed {
     pub(super) id: u64,
     pub(super) fingerprint: Option<String>,
     pub(super) database: String,
-    /// How long it has run, rounded down to seconds if it is more than one.
+    /// How long it has run, rounded down to seconds; to milliseconds if it is less than one.
     pub(super) age: Duration,
     /// It is to end, and has not.
     pub(super) is_killed: bool,
@@ -63,6 +63,17 @@ pub(super) enum NodeError {
     Refused(String),
     #[error("its answer is none of InfluxDB's")]
     Unreadable,
+}
+
+impl Listed {
+    /// Whether it may be this old: between `youngest` and `oldest`.
+    pub(super) fn may_be_of(&self, youngest: Duration, oldest: Duration) -> bool {
+        let left_out = match self.age.as_secs() {
+            0 => Duration::from_millis(1),
+            _ => Duration::from_secs(1),
+        };
+        self.age <= oldest && self.age + left_out >= youngest
+    }
 }
 
 impl AskedNode {
@@ -161,5 +172,30 @@ mod tests {
             one(9, "SHOW QUERIES", "", 0, false),
         ];
         assert_eq!(listed, expected);
+    }
+
+    #[test]
+    fn an_age_is_what_it_was_before_it_was_rounded() {
+        let listed = |millis| Listed {
+            id: 1,
+            fingerprint: None,
+            database: String::new(),
+            age: Duration::from_millis(millis),
+            is_killed: false,
+        };
+        for (said, youngest, oldest, expected) in [
+            (5000, 5300, 5800, true),
+            (5000, 4400, 4900, false),
+            (5000, 6100, 6600, false),
+            (4000, 4600, 5100, true),
+            (250, 200, 700, true),
+            (250, 300, 700, false),
+            (70, 130, 434, false),
+            (0, 0, 1, true),
+        ] {
+            let (youngest, oldest) = (Duration::from_millis(youngest), Duration::from_millis(oldest));
+            let may_be = listed(said).may_be_of(youngest, oldest);
+            assert_eq!(may_be, expected, "{said} in {youngest:?}..{oldest:?}");
+        }
     }
 }
