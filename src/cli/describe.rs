@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use crate::config::model::{
     AccessRule, Ack, AllOf, Backend, Balance, Check, Condition, Config, ForwardedHeader, Frontend,
     HeaderEdit, LogFormat, LogLines, LogTarget, OnUnavailable, Pattern, PoolServer, Probe,
-    QueryGuards, Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules, SyncPolicy, Target,
-    Test, Udp, Unbounded,
+    QueryGuards, Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules,
+    SyncPolicy, Target, Test, Udp, Unbounded,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
@@ -19,6 +19,10 @@ impl Display for Description<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let config = self.0;
         process(f, &config.server, !config.relays.is_empty())?;
+        match config.query_fingerprints() {
+            0 => {}
+            most => writeln!(f, "    counts up to {most} different queries")?,
+        }
         for each in &config.frontends {
             frontend(f, config, each)?;
         }
@@ -109,11 +113,7 @@ fn process(f: &mut Formatter<'_>, server: &Server, journals: bool) -> fmt::Resul
         limits.statements,
         limits.terms,
         limits.depth
-    )?;
-    match server.max_query_fingerprints {
-        0 => writeln!(f, "    counts no queries by their fingerprints"),
-        most => writeln!(f, "    counts up to {most} fingerprints of queries"),
-    }
+    )
 }
 
 fn query_guards(f: &mut Formatter<'_>, guards: &QueryGuards) -> fmt::Result {

@@ -104,7 +104,7 @@ fn said(arguments: &Arguments, view: &QueriesView) -> Result<String, QueriesErro
 /// The fingerprints.
 fn list(view: &QueriesView) -> String {
     if view.max_fingerprints.is_zero() {
-        return "no query is counted: server.max_query_fingerprints is 0\n".to_owned();
+        return "no query is counted, because no frontend has `queries` and server.max_query_fingerprints is not set\n".to_owned();
     }
     let titles = [
         "COUNT", "RUNNING", "P50", "P99", "SLOWEST", "ON", "ERRORS", "BYTES", "QUERY",
@@ -137,7 +137,9 @@ fn row(query: &QueryView) -> [String; 9] {
 
 /// The queries that run.
 fn list_running(view: &QueriesView) -> String {
-    let titles = ["ID", "AGE", "CLIENT", "USER", "DATABASE", "ON", "FRONTEND", "QUERY"];
+    let titles = [
+        "ID", "AGE", "CLIENT", "USER", "DATABASE", "ON", "FRONTEND", "QUERY",
+    ];
     let rows: Vec<[String; 8]> = view.running.iter().map(running_row).collect();
     let mut text = rendered(&titles, &rows);
     let shown = view.running.len() as u64;

@@ -6,8 +6,8 @@ use super::healing::{HealOrder, HealReport};
 use super::replicas::{ControlError, ReplicaReport};
 use super::servers::ServerReport;
 use crate::config::model::Level;
-use crate::stats::{AdminState, QueriesView};
 use crate::stats::csv::StatQuery;
+use crate::stats::{AdminState, QueriesView};
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

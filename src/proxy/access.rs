@@ -16,8 +16,8 @@ use super::session::context::RequestContext;
 use super::session::error_answer::send;
 use super::session::user::User;
 use crate::config::model::{AccessRule, Pattern};
-use crate::influx::influxql::{Databases, Limits, Use, may_stand_in_body, uses};
 use crate::influx::Refusal;
+use crate::influx::influxql::{Databases, Limits, Use, may_stand_in_body, uses};
 use crate::offload::{LARGE, offload};
 
 /// The longest name of a database that is shown.

@@ -112,7 +112,9 @@ impl Serving {
             true => judge(request, body),
             false => {
                 let (request, body) = (request.clone(), body.clone());
-                offload(move || judge(&request, &body)).await.unwrap_or(false)
+                offload(move || judge(&request, &body))
+                    .await
+                    .unwrap_or(false)
             }
         };
         match reads {
@@ -128,8 +130,14 @@ impl Serving {
         let table = &self.shared.stats.query_table;
         if body.len() >= LARGE {
             let (request, body, table) = (request.clone(), body.clone(), Arc::clone(table));
-            let look =
-                move || observe(&as_influxql(&request, &body), &limits, &table, is_bound_asked);
+            let look = move || {
+                observe(
+                    &as_influxql(&request, &body),
+                    &limits,
+                    &table,
+                    is_bound_asked,
+                )
+            };
             if let Some(observed) = offload(look).await {
                 return observed;
             }

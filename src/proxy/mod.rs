@@ -250,7 +250,7 @@ impl Proxy {
         acceptors: &[Option<Arc<Acceptor>>],
         stop: watch::Receiver<bool>,
     ) -> Self {
-        stats.query_table.change(config.server.max_query_fingerprints);
+        stats.query_table.change(config.query_fingerprints());
         let shared = Arc::new(Shared {
             held_bodies: Budget::new(
                 config.server.query_budget(),
@@ -301,7 +301,7 @@ impl Proxy {
         let changed: Vec<Arc<Pool>> = pools.iter().filter(is_new).cloned().collect();
         resolve_all(&changed).await;
         before.held_bodies.change(config.server.query_budget());
-        stats.query_table.change(config.server.max_query_fingerprints);
+        stats.query_table.change(config.query_fingerprints());
         let shared = Arc::new(Shared {
             config,
             stats,

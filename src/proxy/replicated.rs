@@ -77,7 +77,10 @@ pub(super) async fn serve(
     };
     let is_query = matches!(&treated, Treatment::Read { .. })
         && serving.watches_queries()
-        && queries::observed::is_query(&session.req_header().method, acl::path(session.req_header()));
+        && queries::observed::is_query(
+            &session.req_header().method,
+            acl::path(session.req_header()),
+        );
     if is_query && serving.guards(session, context, body.bytes()).await? {
         return Ok(());
     }

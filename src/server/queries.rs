@@ -20,7 +20,9 @@ impl Queries for AllQueries {
     fn kill(&self, id: u64) -> Result<String, ControlError> {
         let killed = self.proxy.queries().kill(id);
         killed.ok_or_else(|| ControlError::Invalid {
-            reason: format!("no query that runs has the id {id}; haflux queries --running lists them"),
+            reason: format!(
+                "no query that runs has the id {id}; haflux queries --running lists them"
+            ),
         })
     }
 }

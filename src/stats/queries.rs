@@ -351,7 +351,10 @@ mod tests {
         assert!(table.row(1, now, text("a")).is_none() && !table.is_on());
         table.change(2);
         let row = table.row(1, now, text("a")).unwrap();
-        assert!(Arc::ptr_eq(&row, &table.row(1, now, || unreachable!()).unwrap()));
+        assert!(Arc::ptr_eq(
+            &row,
+            &table.row(1, now, || unreachable!()).unwrap()
+        ));
         for how in [ended(3, "one"), ended(200, "two"), ended(5, "one"), None] {
             row.begin();
             row.end(how);
@@ -366,9 +369,15 @@ mod tests {
         };
         assert_eq!((first.query.as_str(), second.query.as_str()), ("a", "b"));
         assert_eq!((first.count.0, first.running.0, first.errors.0), (3, 1, 1));
-        assert_eq!((first.bytes.0, first.slowest_on.as_deref()), (30, Some("back/two")));
+        assert_eq!(
+            (first.bytes.0, first.slowest_on.as_deref()),
+            (30, Some("back/two"))
+        );
         let millis = |span: Option<Span>| span.map(|span| span.0.as_millis());
-        assert_eq!([first.p50, first.p99, first.slowest].map(millis), [Some(5), Some(200), Some(200)]);
+        assert_eq!(
+            [first.p50, first.p99, first.slowest].map(millis),
+            [Some(5), Some(200), Some(200)]
+        );
     }
 
     #[test]
@@ -387,7 +396,10 @@ mod tests {
         assert!(table.row(3, at(50), text("c")).is_none());
         assert!(table.row(1, at(55), text("a")).is_some());
         assert!(table.row(3, at(62), text("c")).is_none());
-        assert_eq!((names(), table.left_out.get()), (vec!["a".into(), "b".into()], 2));
+        assert_eq!(
+            (names(), table.left_out.get()),
+            (vec!["a".into(), "b".into()], 2)
+        );
         // What runs stays.
         table.row(2, at(63), text("b")).unwrap().begin();
         assert!(table.row(3, at(116), text("c")).is_some());

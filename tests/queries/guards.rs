@@ -125,7 +125,8 @@ fn a_query_that_runs_too_long_is_ended_on_its_node() {
 #[test]
 fn an_answer_that_has_begun_is_broken_off() {
     let (_folder, node, haflux) = start("queries = { max_time = \"500ms\" }");
-    let text = "SELECT mean(v) FROM m WHERE time >= 0 AND time < 10000000s GROUP BY time(1ms) fill(0)";
+    let text =
+        "SELECT mean(v) FROM m WHERE time >= 0 AND time < 10000000s GROUP BY time(1ms) fill(0)";
     let parameters = query_string(&[("db", "d"), ("q", text), ("chunked", "true")]);
     for front in ["front", "plain"] {
         let url = format!("{}/query?{parameters}", haflux.url(front));
@@ -139,15 +140,17 @@ fn an_answer_that_has_begun_is_broken_off() {
 
 #[test]
 fn each_user_has_a_share_of_the_queries_that_run_and_a_person_ends_one() {
-    let (_folder, node, haflux) =
-        start("queries = { max_running = 3, max_running_per_user = 2 }");
+    let (_folder, node, haflux) = start("queries = { max_running = 3, max_running_per_user = 2 }");
     let url = haflux.url("front");
     let running = |wanted: u64| {
         wait_until("queries to run", SOON, || {
             counted(&haflux, "front", "running") == wanted
         });
     };
-    let mut clients = vec![beside(&url, "ann", &endless()), beside(&url, "ann", &endless())];
+    let mut clients = vec![
+        beside(&url, "ann", &endless()),
+        beside(&url, "ann", &endless()),
+    ];
     running(2);
     let refused = ask_as(&url, "ann", "SELECT v FROM m");
     let words = "max-concurrent-queries limit exceeded(2, 2) (queries.max_running_per_user)";
@@ -160,13 +163,18 @@ fn each_user_has_a_share_of_the_queries_that_run_and_a_person_ends_one() {
     assert_said(&refused, 503, words);
     assert_eq!(refused.header("retry-after"), Some("1"));
     // What is no query goes on, and so does another frontend.
-    assert_eq!(post(&format!("{url}/write?db=d"), "m,host=b v=2 2").status, 204);
+    assert_eq!(
+        post(&format!("{url}/write?db=d"), "m,host=b v=2 2").status,
+        204
+    );
     assert_eq!(http::get(&format!("{url}/ping")).status, 204);
     assert_eq!(ask(&haflux.url("plain"), "SELECT v FROM m").status, 200);
 
     haflux.edit(&[("max_running = 3", "max_running = 4")]);
     haflux.order(&["reload"]);
-    wait_until("the reload", SOON, || ask(&url, "SELECT v FROM m").status == 200);
+    wait_until("the reload", SOON, || {
+        ask(&url, "SELECT v FROM m").status == 200
+    });
 
     let shown = haflux.order(&["queries", "--running"]);
     let lines: Vec<&str> = shown.lines().collect();
@@ -176,12 +184,22 @@ fn each_user_has_a_share_of_the_queries_that_run_and_a_person_ends_one() {
             assert!(line.contains(part), "{part}: {shown}");
         }
     }
-    assert!(!shown.contains("hidden") && !shown.contains("'a'"), "{shown}");
+    assert!(
+        !shown.contains("hidden") && !shown.contains("'a'"),
+        "{shown}"
+    );
     for line in lines.iter().skip(1) {
         let id = line.split_whitespace().next().expect("an id");
         let said = haflux.order(&["queries", "kill", id]);
-        assert!(said.starts_with(&format!("ended: query {id} of 127.0.0.1")), "{said}");
-        assert!(haflux.refuses(&["queries", "kill", "4711"]).contains("4711"));
+        assert!(
+            said.starts_with(&format!("ended: query {id} of 127.0.0.1")),
+            "{said}"
+        );
+        assert!(
+            haflux
+                .refuses(&["queries", "kill", "4711"])
+                .contains("4711")
+        );
     }
     for client in clients {
         assert_said(&client.join().expect("a client"), 200, "query interrupted");
@@ -193,7 +211,10 @@ fn each_user_has_a_share_of_the_queries_that_run_and_a_person_ends_one() {
     assert_eq!(counted(&haflux, "front", "refused_user"), 1);
     assert_eq!(counted(&haflux, "front", "running_max"), 4);
     let table = haflux.order(&["queries"]);
-    assert!(table.starts_with("COUNT  RUNNING") && table.contains("back/one"), "{table}");
+    assert!(
+        table.starts_with("COUNT  RUNNING") && table.contains("back/one"),
+        "{table}"
+    );
     haflux.says("ended (haflux queries kill): query ");
     haflux.says(" KH-- ");
 }
@@ -253,7 +274,8 @@ fn slow_queries_are_logged_without_their_values() {
         assert!(counted(&haflux, front, "slow") >= 1);
     }
     haflux.says("of 127.0.0.1, user \"ann\", database \"d\", on plain_back/one, after ");
-    let shown = format!("{FINGERPRINT}; SELECT v FROM m WHERE token = ? AND \"key\" = ? OR host =~ ?");
+    let shown =
+        format!("{FINGERPRINT}; SELECT v FROM m WHERE token = ? AND \"key\" = ? OR host =~ ?");
     haflux.says(&shown);
     let everything = [
         haflux.log(),
@@ -315,7 +337,10 @@ fn a_node_that_does_not_hear_of_the_end_is_told_to_kill_the_query() {
     let path = folder.path();
     let options = Options::default().auth().asked_as("root", "r00t");
     let node = Influxd::start_with(&path.join("node"), options);
-    node.query("", "CREATE USER root WITH PASSWORD 'r00t' WITH ALL PRIVILEGES");
+    node.query(
+        "",
+        "CREATE USER root WITH PASSWORD 'r00t' WITH ALL PRIVILEGES",
+    );
     fill(&node);
     let proxy = DeafProxy::before(&node);
     let haflux = Haflux::start(&path.join("haflux"), &behind_proxy(path, &proxy.address));

@@ -14,7 +14,8 @@ use crate::config::address::parse_bind;
 use crate::config::error::{Origin, Problem};
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{
-    Condition, ForwardedHeader, Frontend, Networks, QueryGuards, RequestAction, SourceRules, StatsUser, Tls,
+    Condition, ForwardedHeader, Frontend, Networks, QueryGuards, RequestAction, SourceRules,
+    StatsUser, Tls,
 };
 
 const KEYS: Keys = Keys::of(&[

@@ -11,14 +11,14 @@ const KEYS: Keys = Keys::of(&[
     "slow",
 ]);
 
-const UNBOUNDED: [(&str, Unbounded); 2] = [
-    ("allow", Unbounded::Allow),
-    ("refuse", Unbounded::Refuse),
-];
+const UNBOUNDED: [(&str, Unbounded); 2] =
+    [("allow", Unbounded::Allow), ("refuse", Unbounded::Refuse)];
 
 pub(super) fn decode(table: &Table<'_>) -> QueryGuards {
     const EXPECTED: &str = "a table such as { max_running = 50, max_time = \"1m\" }";
-    let table = table.get("queries").and_then(|field| field.table(KEYS, EXPECTED));
+    let table = table
+        .get("queries")
+        .and_then(|field| field.table(KEYS, EXPECTED));
     let Some(table) = table else {
         return QueryGuards::default();
     };

@@ -51,6 +51,14 @@ pub struct Config {
 }
 
 impl Config {
+    /// How many different queries are counted each for itself; 0: none. Default: 200 if a frontend has `queries`, because each query
+    /// costs some microseconds then, and else none.
+    pub fn query_fingerprints(&self) -> usize {
+        let has_guards = self.frontends.iter().any(|one| one.queries.is_any());
+        let default = if has_guards { 200 } else { 0 };
+        self.server.max_query_fingerprints.unwrap_or(default)
+    }
+
     /// The backend that `id` stands for.
     pub fn backend(&self, id: BackendId) -> &Backend {
         &self.backends[id.0]
@@ -117,8 +125,8 @@ pub struct Server {
     /// `max_query_parameters`, `max_query_length`, `max_query_statements`, `max_query_terms`, `max_query_depth`: the most that a
     /// request with a query may hold; past one 400.
     pub query_limits: Limits,
-    /// `max_query_fingerprints`: how many different queries are counted each for itself; 0: none. Default 200.
-    pub max_query_fingerprints: usize,
+    /// `max_query_fingerprints`: see [`Config::query_fingerprints`].
+    pub max_query_fingerprints: Option<usize>,
 }
 
 /// `user` and `group` of `[server]`, each a name or a number.

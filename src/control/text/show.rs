@@ -7,8 +7,8 @@ use super::info::show_info;
 use crate::control::message::Answer;
 use crate::control::replicas::{ControlError, ReplicaReport};
 use crate::control::servers::ServerReport;
-use crate::stats::{AdminState, RunningQueryView};
 use crate::stats::csv::Format;
+use crate::stats::{AdminState, RunningQueryView};
 
 /// The columns of `show servers state`, version 1.
 const SERVERS_STATE: &str = "\

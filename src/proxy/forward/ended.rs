@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::HeaderValue;
 use pingora::proxy::Session;
 
 use crate::config::model::{Login, Target};
@@ -86,7 +86,10 @@ pub(super) fn answer(session: &Session, running: &Running, ending: Ending) -> An
     };
     Answer {
         status: StatusCode::OK,
-        headers: vec![(CONTENT_TYPE, HeaderValue::from_static(format.content_type()))],
+        headers: vec![(
+            CONTENT_TYPE,
+            HeaderValue::from_static(format.content_type()),
+        )],
         body: Bytes::from(rendered),
     }
 }

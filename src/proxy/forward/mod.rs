@@ -116,7 +116,10 @@ impl Forward<'_> {
     ) -> pingora::Result<()> {
         let pool = self.pool;
         let shape = self.shape(session);
-        let query = context.query.as_ref().map(|query| Arc::clone(query.running()));
+        let query = context
+            .query
+            .as_ref()
+            .map(|query| Arc::clone(query.running()));
         let mut failure = None;
         let mut none_fresh = false;
         let mut repeats = 0;
@@ -268,7 +271,10 @@ impl Forward<'_> {
         let (header, body) = (session.req_header(), self.body.bytes());
         let request = Request::new(header, body, for_whom, self.upgrade.as_ref(), address)?;
         let greeting = Greeting::of_client(self.pool.config(), session, context.client);
-        let query = context.query.as_ref().map(|query| Arc::clone(query.running()));
+        let query = context
+            .query
+            .as_ref()
+            .map(|query| Arc::clone(query.running()));
         let mut progress = Progress::default();
         let exchange = Exchange {
             pool: self.pool,
@@ -371,7 +377,10 @@ async fn pass_on(
     session
         .write_response_header(Box::new(header), empty)
         .await?;
-    let query = context.query.as_ref().map(|query| Arc::clone(query.running()));
+    let query = context
+        .query
+        .as_ref()
+        .map(|query| Arc::clone(query.running()));
     tokio::select! {
         biased;
         passed = pass_body(session, context, server, &mut upstream, first, shown) => passed?,

@@ -61,7 +61,10 @@ impl AfterCare {
                 tokio::spawn(async move {
                     let _place = place;
                     if let Err(error) = self.look().await {
-                        log::info!("whether its node has ended it is not known: {error}; {}", self.running);
+                        log::info!(
+                            "whether its node has ended it is not known: {error}; {}",
+                            self.running
+                        );
                     }
                 });
             }

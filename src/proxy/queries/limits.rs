@@ -128,10 +128,18 @@ mod tests {
     #[test]
     fn without_a_limit_nothing_is_counted() {
         let counts = Arc::new(RunningCounts::default());
-        let free = counts.enter(&guards(None, None), || unreachable!()).unwrap();
+        let free = counts
+            .enter(&guards(None, None), || unreachable!())
+            .unwrap();
         assert!(free.is_none() && counts.0.lock().all == 0);
-        let one = counts.enter(&guards(Some(1), None), || unreachable!()).unwrap();
-        assert!(counts.enter(&guards(Some(1), None), || unreachable!()).is_err());
+        let one = counts
+            .enter(&guards(Some(1), None), || unreachable!())
+            .unwrap();
+        assert!(
+            counts
+                .enter(&guards(Some(1), None), || unreachable!())
+                .is_err()
+        );
         drop(one);
         assert_eq!(counts.0.lock().all, 0);
     }

@@ -285,7 +285,12 @@ impl fmt::Display for Running {
         if let Some(node) = node {
             write!(f, ", on {node}")?;
         }
-        write!(f, ", after {}: {}", Span(self.began.elapsed()), self.observed.fingerprint)
+        write!(
+            f,
+            ", after {}: {}",
+            Span(self.began.elapsed()),
+            self.observed.fingerprint
+        )
     }
 }
 

@@ -106,7 +106,10 @@ impl AskedNode {
             head.push_str(&format!("Authorization: Basic {pair}\r\n"));
         }
         head.push_str("\r\n");
-        let mut connection = self.dialer.dial(self.address, Call::within(LONGEST)).await?;
+        let mut connection = self
+            .dialer
+            .dial(self.address, Call::within(LONGEST))
+            .await?;
         connection.write_all(head.as_bytes()).await?;
         connection.flush().await?;
         let mut reader = ResponseReader::new(connection);
@@ -193,7 +196,10 @@ mod tests {
             (70, 130, 434, false),
             (0, 0, 1, true),
         ] {
-            let (youngest, oldest) = (Duration::from_millis(youngest), Duration::from_millis(oldest));
+            let (youngest, oldest) = (
+                Duration::from_millis(youngest),
+                Duration::from_millis(oldest),
+            );
             let may_be = listed(said).may_be_of(youngest, oldest);
             assert_eq!(may_be, expected, "{said} in {youngest:?}..{oldest:?}");
         }

@@ -51,7 +51,9 @@ pub(in crate::proxy) fn observe(
         b"/api/v2/query" => known(FLUX, None, table),
         b"/api/v1/prom/read" => {
             let text = std::str::from_utf8(request.query_string).unwrap_or_default();
-            let database = Parameters::parse(text).first("db").map(|name| name.into_owned());
+            let database = Parameters::parse(text)
+                .first("db")
+                .map(|name| name.into_owned());
             known(PROMETHEUS, database, table)
         }
         _ => influxql(request, limits, table, is_bound_asked),

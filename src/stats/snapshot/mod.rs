@@ -248,6 +248,18 @@ pub struct QueriesOfFrontend {
     pub slow: Count,
 }
 
+impl QueriesOfFrontend {
+    /// Refused, for whatever reason.
+    pub fn refused(&self) -> Count {
+        Count(self.refused_all.0 + self.refused_user.0 + self.refused_unbounded.0)
+    }
+
+    /// Ended, for whatever reason.
+    pub fn ended(&self) -> Count {
+        Count(self.ended_by_time.0 + self.ended_by_order.0)
+    }
+}
+
 /// TLS on one frontend.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TlsView {
