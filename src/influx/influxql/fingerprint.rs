@@ -223,7 +223,7 @@ mod tests {
     proptest! {
         /// Nothing of a value is left, wherever it stands, and only values are told apart by nothing.
         #[test]
-        fn no_value_is_shown(text in "((SELECT|FROM|WHERE|a|=|<|AND|\\(|\\)|,|'s3cret'|/s3cret/|\"b\"|now\\(\\)|-|7|::) ){0,20}") {
+        fn no_value_is_shown(text in "((SELECT|FROM|WHERE|a|=|<|AND|\\(|\\)|,|'s3cret'|=~ /s3cret/|\"b\"|now\\(\\)|-|7|::) ){0,20}") {
             if let Some(shown) = fingerprint(text.as_bytes()) {
                 prop_assert!(!shown.contains("s3cret") && !shown.contains('7'), "{}", shown);
                 prop_assert_eq!(hash(&text), hash(&text.replace("s3cret", "other")));
