@@ -8,9 +8,10 @@
 use std::hash::Hasher;
 
 use super::keyword::Keyword;
+use super::redact::line;
 use super::scan::{Comparison, Kind, Scanner, Token};
 
-/// No more bytes of a fingerprint than this are kept.
+/// No more bytes of a fingerprint than this are shown.
 const LONGEST: usize = 1000;
 
 /// What stands for a value.
@@ -27,31 +28,13 @@ const VALUE: &[u8] = b"?";
 /// ```
 pub fn fingerprint(query: &[u8]) -> Option<String> {
     let mut text = Vec::new();
-    let mut is_cut = false;
-    let is_read = pieces(query, |piece| match text.len() < LONGEST {
-        true => text.extend_from_slice(piece),
-        false => is_cut = true,
+    let is_read = pieces(query, |piece| {
+        // One piece more than is shown says that something is left out.
+        if text.len() <= LONGEST {
+            text.extend_from_slice(piece);
+        }
     });
-    if !is_read {
-        return None;
-    }
-    let text = String::from_utf8_lossy(&text);
-    let end = text.floor_char_boundary(LONGEST);
-    is_cut |= end < text.len();
-    let shown = text.get(..end).unwrap_or_default().chars();
-    let mut line: String = shown
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect();
-    if is_cut {
-        line.push('…');
-    }
-    Some(line)
+    is_read.then(|| line(&text, LONGEST))
 }
 
 /// Takes the fingerprint of `query`, however long it is, into `hasher`; false for a text that cannot be cut into tokens.
@@ -215,7 +198,7 @@ mod tests {
         let query = format!("SELECT \"{}\" FROM m", "ä b".repeat(1000));
         let text = fingerprint(query.as_bytes()).unwrap();
         assert!(
-            text.len() <= LONGEST + "…".len() && text.ends_with('…'),
+            text.chars().count() <= LONGEST + 1 && text.ends_with('…'),
             "{text}"
         );
     }

@@ -81,9 +81,8 @@ pub(in crate::proxy) async fn read_body(
     }
 }
 
-/// What one try came to.
-enum Attempt {
-    Begun(Started),
+/// Why one try came to no answer.
+enum NoAnswer {
     Failed(Failure),
     /// The query is to run no longer.
     Stopped(Ending),
@@ -151,7 +150,7 @@ impl Forward<'_> {
                 .attempt(serving, session, context, server, address, lost)
                 .await?
             {
-                Attempt::Begun(mut started) => {
+                Ok(mut started) => {
                     server.handle.note_answer();
                     let mut stale = stale;
                     if stale.is_none() && !chooser.is_still_fresh(index) {
@@ -193,7 +192,7 @@ impl Forward<'_> {
                     }
                     return passed;
                 }
-                Attempt::Stopped(ending) => {
+                Err(NoAnswer::Stopped(ending)) => {
                     let Some(query) = &query else {
                         break;
                     };
@@ -202,7 +201,7 @@ impl Forward<'_> {
                     let answer = ended::answer(session, query, ending);
                     return send(session, answer).await;
                 }
-                Attempt::Failed(failed) => {
+                Err(NoAnswer::Failed(failed)) => {
                     let again = self.failed(server, &failed);
                     let suspect = matches!(failed, Failure::Ended(_))
                         && !(is_first_end(failure.as_ref()) && self.is_innocent(shape, began));
@@ -266,7 +265,7 @@ impl Forward<'_> {
         server: &Server,
         address: SocketAddr,
         lost: impl Future<Output = ()>,
-    ) -> pingora::Result<Attempt> {
+    ) -> pingora::Result<Result<Started, NoAnswer>> {
         let for_whom = serving.config.forwarded_for.then(|| context.for_whom());
         let (header, body) = (session.req_header(), self.body.bytes());
         let request = Request::new(header, body, for_whom, self.upgrade.as_ref(), address)?;
@@ -287,12 +286,11 @@ impl Forward<'_> {
         };
         let outcome = tokio::select! {
             biased;
-            outcome = exchange.start(&mut progress) => Some(match outcome {
-                Ok(started) => Attempt::Begun(started),
-                Err(failure) => Attempt::Failed(failure),
-            }),
-            () = lost => Some(Attempt::Failed(Failure::Lost)),
-            ending = must_end(query.as_deref()) => Some(Attempt::Stopped(ending)),
+            outcome = exchange.start(&mut progress) => {
+                Some(outcome.map_err(NoAnswer::Failed))
+            }
+            () = lost => Some(Err(NoAnswer::Failed(Failure::Lost))),
+            ending = must_end(query.as_deref()) => Some(Err(NoAnswer::Stopped(ending))),
             _ = session.downstream_session.read_body_or_idle(true) => None,
         };
         context.reached(progress.connected, progress.answered);
