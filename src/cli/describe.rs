@@ -4,7 +4,10 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use crate::config::model::{
-    AccessRule, Ack, AllOf, Backend, Balance, Bandwidth, Check, Condition, Config, ForwardedHeader, Frontend, HeaderEdit, LogFormat, LogLines, LogTarget, NodeLogin, OnUnavailable, Pattern, PoolServer, Probe, Redirect, RedirectTo, Relay, RequestAction, RunAs, Server, SourceRules, SyncPolicy, Target, Test, Udp, UserSettings,
+    AccessRule, Ack, AllOf, Backend, Balance, Bandwidth, Check, Condition, Config, ForwardedHeader,
+    Frontend, HeaderEdit, LogFormat, LogLines, LogTarget, NodeLogin, OnUnavailable, Pattern,
+    PoolServer, Probe, QueryGuards, Redirect, RedirectTo, Relay, RequestAction, RunAs, Server,
+    SourceRules, SyncPolicy, Target, Test, Udp, Unbounded, UserSettings,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
@@ -19,6 +22,10 @@ impl Display for Description<'_> {
         process(f, &config.server, !config.relays.is_empty())?;
         if let Some(settings) = &config.users {
             users(f, settings)?;
+        }
+        match config.query_fingerprints() {
+            0 => {}
+            most => writeln!(f, "    counts up to {most} different queries")?,
         }
         for each in &config.frontends {
             frontend(f, config, each)?;
@@ -128,6 +135,34 @@ fn users(f: &mut Formatter<'_>, settings: &UserSettings) -> fmt::Result {
     )
 }
 
+fn query_guards(f: &mut Formatter<'_>, guards: &QueryGuards) -> fmt::Result {
+    let QueryGuards {
+        max_running,
+        max_running_per_user,
+        max_time,
+        unbounded,
+        slow,
+    } = guards;
+    if let Some(most) = max_running {
+        writeln!(f, "    up to {most} queries at once")?;
+    }
+    if let Some(most) = max_running_per_user {
+        writeln!(f, "    up to {most} queries at once of one user")?;
+    }
+    if let Some(longest) = max_time {
+        let longest = format_duration(*longest);
+        writeln!(f, "    a query is ended after {longest}")?;
+    }
+    if *unbounded == Unbounded::Refuse {
+        writeln!(f, "    refuses SELECT without a lower bound of time")?;
+    }
+    if let Some(slow) = slow {
+        let slow = format_duration(*slow);
+        writeln!(f, "    logs queries that take {slow} or longer")?;
+    }
+    Ok(())
+}
+
 fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt::Result {
     let tls = frontend.tls.as_ref();
     let addresses = frontend.bind.iter().map(|address| {
@@ -172,6 +207,7 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
     if let Some(limits) = &frontend.bandwidth {
         bandwidth(f, limits)?;
     }
+    query_guards(f, &frontend.queries)?;
     for rule in &frontend.http_request {
         let of = rule
             .condition

@@ -19,6 +19,7 @@ mod moment;
 mod names;
 mod ping;
 mod place;
+mod queries;
 mod rebuild;
 mod record;
 mod reload;
@@ -155,6 +156,11 @@ enum Command {
     /// Talks to the haflux that runs on this machine, through a socket in its data_dir: so as its user, or as root. An order
     /// counts at once and over restarts. Exit status 0 if it was carried out, 1 if not.
     Server(server::Arguments),
+    /// See which queries a running haflux serves and how long they take, or end one
+    ///
+    /// Talks to the haflux that runs on this machine, through a socket in its data_dir: so as its user, or as root. Exit
+    /// status 0 if it did what was asked, 1 if not.
+    Queries(queries::Arguments),
     /// Say what is wrong and what to do, and how everything stands
     ///
     /// Talks to the haflux that runs on this machine, through a socket in its data_dir: so as its user, or as root. Exit
@@ -193,6 +199,7 @@ pub fn main() -> ExitCode {
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
         Command::Server(arguments) => server::run(&arguments),
+        Command::Queries(arguments) => queries::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),
         Command::Users(arguments) => users::run(&arguments),

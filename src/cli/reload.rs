@@ -45,7 +45,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             | Answer::Servers(_)
             | Answer::Statistics(_)
             | Answer::Process(_)
-            | Answer::Snapshot(_),
+            | Answer::Snapshot(_)
+            | Answer::Queries(_),
         ) => {
             eprintln!("haflux did not understand it; is the one that runs of another version?");
         }

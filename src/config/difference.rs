@@ -9,7 +9,8 @@ use super::Config;
 use super::decode::METRICS_NAME;
 use super::model::{
     Backend, Check, Frontend, HeaderEdit, Healing, Judging, LogSettings, LogTarget, Near,
-    PoolServer, Probe, Relay, RequestAction, Rule, Server, SourceRules, Target, Udp, UserSettings,
+    PoolServer, Probe, QueryGuards, Relay, RequestAction, Rule, Server, SourceRules, Target, Udp,
+    UserSettings,
 };
 use super::stats_user::StatsUser;
 use crate::influx::influxql;
@@ -300,6 +301,7 @@ fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>)
                 terms,
                 depth,
             },
+        max_query_fingerprints,
     } = server;
     section.fixed("data_dir", data_dir);
     let run_as = run_as.as_ref();
@@ -329,6 +331,7 @@ fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>)
     section.taken("max_query_statements", statements);
     section.taken("max_query_terms", terms);
     section.taken("max_query_depth", depth);
+    section.taken("max_query_fingerprints", max_query_fingerprints);
 }
 
 fn log_target(target: &LogTarget, mut section: Section<'_>) {
@@ -377,6 +380,14 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         access,
         rate_limit,
         bandwidth,
+        queries:
+            QueryGuards {
+                max_running,
+                max_running_per_user,
+                max_time,
+                unbounded,
+                slow,
+            },
         http_request,
         http_response,
         rules,
@@ -417,6 +428,11 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("rules", access);
     section.taken("rate_limit", rate_limit);
     section.taken("bandwidth", bandwidth);
+    section.taken("queries.max_running", max_running);
+    section.taken("queries.max_running_per_user", max_running_per_user);
+    section.taken("queries.max_time", max_time);
+    section.taken("queries.unbounded", unbounded);
+    section.taken("queries.slow", slow);
     let values = http_request.iter().filter_map(|rule| match &rule.action {
         RequestAction::Edit(edits) => Some(edits),
         RequestAction::Deny(_) | RequestAction::Tarpit(_) | RequestAction::Redirect(_) => None,

@@ -7,6 +7,7 @@ use log::{info, warn};
 use super::configuration::Configuration;
 use super::healing::Healing;
 use super::message::{Answer, Request};
+use super::queries::Queries;
 use super::replicas::{ControlError, Replicas};
 use super::servers::Servers;
 use crate::logging;
@@ -20,6 +21,8 @@ pub struct Orders {
     pub healing: Arc<dyn Healing>,
     /// Of the servers.
     pub servers: Arc<dyn Servers>,
+    /// Of the queries that run.
+    pub queries: Arc<dyn Queries>,
     /// Of the configuration.
     pub configuration: Arc<dyn Configuration>,
 }
@@ -30,6 +33,7 @@ pub(super) async fn carry_out(request: Request, orders: &Orders) -> Answer {
         replicas,
         healing,
         servers,
+        queries,
         configuration,
     } = orders;
     let (order, name, result) = match request {
@@ -74,6 +78,14 @@ pub(super) async fn carry_out(request: Request, orders: &Orders) -> Answer {
             let values = servers.process().into_iter();
             let values = values.map(|(name, value)| (name.to_owned(), value));
             return Answer::Process(values.collect());
+        }
+        Request::Queries {} => return Answer::Queries(Box::new(queries.queries())),
+        Request::KillQuery { id } => {
+            // The log says that the query has ended.
+            return match queries.kill(id) {
+                Ok(killed) => Answer::Done(killed),
+                Err(error) => Answer::Refused(error),
+            };
         }
         Request::RebuildBegin { name, relay } => {
             let result = replicas.rebuild_begin(relay.as_deref(), &name).await;

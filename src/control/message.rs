@@ -6,8 +6,8 @@ use super::healing::{HealOrder, HealReport};
 use super::replicas::{ControlError, ReplicaReport};
 use super::servers::ServerReport;
 use crate::config::model::Level;
-use crate::stats::AdminState;
 use crate::stats::csv::StatQuery;
+use crate::stats::{AdminState, QueriesView};
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +99,13 @@ pub enum Request {
     Process {},
     /// [`Servers::snapshot`](super::Servers::snapshot).
     Snapshot {},
+    /// [`Queries::queries`](super::Queries::queries).
+    Queries {},
+    /// [`Queries::kill`](super::Queries::kill).
+    KillQuery {
+        /// The query.
+        id: u64,
+    },
 }
 
 impl Request {
@@ -106,7 +113,7 @@ impl Request {
     pub(super) fn level(&self) -> Level {
         match self {
             Request::Statistics(_) | Request::Process {} | Request::Snapshot {} => Level::User,
-            Request::Status {} | Request::Servers {} => Level::Operator,
+            Request::Status {} | Request::Servers {} | Request::Queries {} => Level::Operator,
             Request::LogLevel { levels } if levels.is_empty() => Level::Operator,
             Request::Heal {
                 order: HealOrder::Progress {},
@@ -120,7 +127,8 @@ impl Request {
             | Request::Heal { .. }
             | Request::LackingUsers { .. }
             | Request::ServerState { .. }
-            | Request::ServerWeight { .. } => Level::Admin,
+            | Request::ServerWeight { .. }
+            | Request::KillQuery { .. } => Level::Admin,
         }
     }
 }
@@ -143,6 +151,8 @@ pub enum Answer {
     Process(Vec<(String, String)>),
     /// To [`Request::Snapshot`]: a JSON document, as text, so that it is the same to the byte as what `;json` gives.
     Snapshot(String),
+    /// To [`Request::Queries`].
+    Queries(Box<QueriesView>),
     /// The order was carried out; what to do or expect next.
     Done(String),
     /// The order was not carried out.

@@ -6,8 +6,8 @@
 //! path, with a mode, a group and a [`Level`](crate::config::model::Level) of its own. Both are one piece of machinery, and both
 //! speak both phrasings.
 //!
-//! This part knows nothing of relays and pools. Whatever keeps the replicas implements [`Replicas`], and whatever keeps the servers
-//! implements [`Servers`]; [`ControlSocket`] puts questions to them, and [`ask`] is the other end, for the commands.
+//! This part knows nothing of relays and pools. Whatever keeps the replicas implements [`Replicas`], whatever keeps the servers
+//! implements [`Servers`], and whatever keeps the queries that run [`Queries`]; [`ControlSocket`] puts questions to them, and [`ask`] is the other end, for the commands.
 //!
 //! # Protocol
 //!
@@ -24,6 +24,8 @@
 //! < {"done":"frontend \"front\", maxconn: 2000 -> 700\na reload takes all of it"}
 //! > {"command":"skip","name":"influxlab2","sequence":41}
 //! < {"done":"record 41 is set aside …"}
+//! > {"command":"kill_query","id":7}
+//! < {"done":"query 7 of 192.0.2.1, on influx_back/influxlab, after 12 s: SELECT mean(v) FROM m"}
 //! > {"command":"snapshot"}
 //! < {"snapshot":"{\"version\":…}"}
 //! ```
@@ -59,6 +61,7 @@ pub(crate) mod fuzz;
 mod healing;
 mod line;
 mod message;
+mod queries;
 mod replicas;
 mod servers;
 mod settings;
@@ -75,6 +78,7 @@ pub use client::{AskError, ask};
 pub use configuration::Configuration;
 pub use healing::{Compared, Difference, HealOrder, HealReport, HealState, Healing, Passwords};
 pub use message::{Answer, Request};
+pub use queries::Queries;
 pub use replicas::{ControlError, ReplicaReport, Replicas};
 pub use servers::{ServerReport, Servers};
 pub use settings::of_data_dir;

@@ -17,7 +17,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::stats::AdminState;
+use crate::stats::QueriesView;
 use crate::stats::csv::StatQuery;
+use crate::stats::units::Count;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -167,6 +169,23 @@ impl Servers for Pretended {
     }
 }
 
+impl Queries for Pretended {
+    fn queries(&self) -> QueriesView {
+        QueriesView {
+            queries: Vec::new(),
+            max_fingerprints: Count(200),
+            left_out: Count(0),
+            running: Vec::new(),
+            all_running: Count(3),
+        }
+    }
+
+    fn kill(&self, id: u64) -> Result<String, ControlError> {
+        self.note("kill", None, &id.to_string());
+        Ok(format!("query {id}"))
+    }
+}
+
 fn bind(folder: &Path) -> Result<ControlSocket, ControlBindError> {
     ControlSocket::bind(of_data_dir(folder))
 }
@@ -200,6 +219,7 @@ impl Served {
             replicas: Arc::clone(&replicas) as Arc<dyn Replicas>,
             healing: Arc::clone(&replicas) as Arc<dyn Healing>,
             servers: Arc::clone(&replicas) as Arc<dyn Servers>,
+            queries: Arc::clone(&replicas) as Arc<dyn Queries>,
             configuration: Arc::clone(&replicas) as Arc<dyn Configuration>,
         };
         let task = runtime.spawn(socket.serve(orders, stopped));

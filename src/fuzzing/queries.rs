@@ -8,7 +8,7 @@ use crate::influx::influxql::flux::{self, Encoding};
 use crate::influx::influxql::time::{Pinned, pin_now};
 use crate::influx::influxql::{
     Canonical, ContinuousQuery, Kind, Limits, Request, candidates, classify, classify_request,
-    flux_now, redact, uses,
+    fingerprint, flux_now, is_unbounded, redact, uses,
 };
 use crate::influx::prometheus_read;
 use crate::proxy_header;
@@ -23,6 +23,8 @@ const LONGEST_READ: usize = 16 * 1024;
 pub(super) fn influxql(query: &[u8]) {
     let class = classify(query);
     redact(query);
+    fingerprint(query);
+    is_unbounded(query);
     if let Pinned::Rewritten(text) = pin_now(query, NOW) {
         assert_eq!(
             classify(&text).kind,

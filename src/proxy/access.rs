@@ -8,16 +8,16 @@ use http::header::ACCEPT;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::identity::Sender;
-use super::relay_handler::send;
 use super::replicated::as_influxql;
 use super::routing::acl;
 use super::serving::Serving;
 use super::session::access_log::Termination;
 use super::session::context::RequestContext;
+use super::session::error_answer::send;
+use super::session::user::{Sender, User};
 use crate::config::model::{AccessRule, Pattern};
+use crate::influx::Refusal;
 use crate::influx::influxql::{Databases, Limits, Use, may_stand_in_body, uses};
-use crate::influx::{Credentials, Parameters, Refusal};
 use crate::offload::{LARGE, offload};
 
 /// The longest name of a database that is shown.
@@ -123,37 +123,6 @@ async fn judge(
     let (rule, request, body) = (rule.clone(), request.clone(), body.clone());
     let judging = move || forbidden(&rule, &uses(&as_influxql(&request, &body), &limits));
     offload(judging).await.unwrap_or(Some(Forbidden::Unknown))
-}
-
-/// Who sends a request: one of haflux's users, or who its credentials name, whom a node has still to verify.
-#[derive(Debug, PartialEq, Eq)]
-enum User {
-    /// It has no credentials.
-    Nobody,
-    Named(String),
-    /// It has some, and releases of InfluxDB may read another name in them.
-    Untold,
-}
-
-impl User {
-    fn of(request: &RequestHeader, sender: &Sender) -> Self {
-        if let Sender::User(name) = sender {
-            return Self::Named(name.to_string());
-        }
-        let query = acl::query_string(request);
-        let query = std::str::from_utf8(query)
-            .ok()
-            .filter(|query| !query.contains(';'));
-        let Some(query) = query else {
-            return Self::Untold;
-        };
-        let credentials = Credentials::read(&Parameters::parse(query), &request.headers);
-        match credentials.user_name() {
-            Some(name) => Self::Named(name),
-            None if credentials.is_none() => Self::Nobody,
-            None => Self::Untold,
-        }
-    }
 }
 
 /// The first rule that is for the user of a request. A user that cannot be told gets none where rules tell users apart: it may be one

@@ -24,13 +24,14 @@ use super::forward::tunnel;
 use super::forward::{Forward, read_body};
 use super::http_rules::{edit_answer, edit_response};
 use super::pool::Pool;
-use super::relay_handler::send;
+use super::queries;
 use super::replicated;
+use super::routing::acl;
 use super::routing::route::{self, Route};
 use super::serving::Serving;
 use super::session::access_log::{Line, Termination};
 use super::session::context::{Passed, RequestContext};
-use super::session::error_answer::{ErrorAnswer, send_whole};
+use super::session::error_answer::{ErrorAnswer, send, send_whole};
 use super::session::error_kind::ErrorKind;
 use super::session::forwarded_for::Origin;
 use super::session::request_body::{HeldBody, take_whole_body};
@@ -163,6 +164,14 @@ impl UnderWay {
             durations: context.times.durations(),
         };
         serving.stats.traffic.count(&finished);
+        if let Some(query) = &mut context.query {
+            let end = queries::End {
+                time: context.times.total,
+                bytes: finished.bytes_out,
+                status,
+            };
+            query.finish(end, serving.config.queries.slow);
+        }
         let target = context.target.and_then(|target| serving.traffic(target));
         if let Some(target) = target {
             target.count(&finished);
@@ -328,16 +337,19 @@ impl Serving {
         Ok(true)
     }
 
-    /// Judges a request to a plain pool by the rules. Its body is held if it may say what is done.
+    /// Judges a request to a plain pool by the rules and the guards of queries. Its body is held if it may say what is done.
     async fn judge_plain(
         &self,
         session: &mut Session,
         context: &mut RequestContext,
     ) -> pingora::Result<Judged> {
-        if self.config.access.is_empty() {
+        let request = session.req_header();
+        let is_guarded = self.config.queries.is_any()
+            && queries::observed::is_query(&request.method, acl::path(request));
+        if self.config.access.is_empty() && !is_guarded {
             return Ok(Judged::Allowed(None));
         }
-        let body = match access::wants_body(session) {
+        let body = match is_guarded || access::wants_body(session) {
             false => None,
             true => match read_body(self, session, context).await? {
                 Some(body) => Some(body),
@@ -346,7 +358,9 @@ impl Serving {
         };
         let seen = body.as_ref().map(HeldBody::bytes).cloned();
         let seen = seen.unwrap_or_default();
-        match self.forbids(session, context, &seen).await? {
+        let is_refused = self.forbids(session, context, &seen).await?
+            || (is_guarded && self.guards_if_read(session, context, &seen).await?);
+        match is_refused {
             true => Ok(Judged::Refused),
             false => Ok(Judged::Allowed(body)),
         }
@@ -370,7 +384,8 @@ impl Serving {
             pool,
             body,
             repeatable: session.req_header().method.is_idempotent(),
-            held: upgrade.is_some(),
+            // A query that is ended before its answer is to have one.
+            held: upgrade.is_some() || context.query.is_some(),
             upgrade,
         };
         forward.run(self, session, context, chooser).await

@@ -10,12 +10,14 @@
 //! | `app` | what is done with each request |
 //! | `replicated`, `plain_pool`, `relay_handler` | the three ways to do it |
 //! | `access` | whether the rules of a frontend allow a request |
+//! | `guards` | whether a query may run |
 //! | `http_rules` | rules about HTTP: requests that are refused or sent elsewhere, headers that are changed, rates |
 //! | `status_page` | who may see the status page, and give orders there |
 //! | `identity` | who a client is among haflux's own users, and in whose name its requests go on |
 //! | `forward` | a request goes to a server by own code: the read `barrier`'s choice, one `exchange`, a `tunnel` |
 //! | `serving` | what a request is served with, and how its client is answered |
 //! | `session` | what a request carries with it, its body, its error answers, its line in the log |
+//! | `queries` | the queries that run, and what is known of them |
 //! | `pool` | the servers: choice, checks, names, idle connections, reads that they have answered |
 //! | `routing` | conditions and rules |
 //! | `client` | the client's side of a connection |
@@ -58,10 +60,12 @@ mod app;
 mod client;
 mod forward;
 mod frontend;
+mod guards;
 mod http_rules;
 mod identity;
 mod plain_pool;
 mod pool;
+mod queries;
 mod relay_handler;
 mod replicated;
 mod routing;
@@ -107,6 +111,7 @@ pub use identity::{Identities, IdentitiesError};
 pub use pool::background::PoolService;
 pub use pool::orders::{Ordered, ServerOrderError, ServerOrders, ServerPlace, Weight, WeightError};
 pub use pool::{CheckError, Pool, build_pools};
+pub use queries::Queries;
 pub use session::in_flight::InFlight;
 pub use session::request_body::{BodyError, HeldBody, read_request_body};
 
@@ -238,6 +243,7 @@ pub(crate) struct Shared {
     status: Arc<dyn StatusPage>,
     identities: Option<Arc<Identities>>,
     held_bodies: Arc<Budget>,
+    queries: Arc<Queries>,
     /// Requests.
     in_flight: InFlight,
     /// Services that accept.
@@ -257,11 +263,13 @@ impl Proxy {
         clients: &ClientSide,
         stop: watch::Receiver<bool>,
     ) -> Self {
+        stats.query_table.change(config.query_fingerprints());
         let shared = Arc::new(Shared {
             held_bodies: Budget::new(
                 config.server.query_budget(),
                 Arc::clone(&stats.query_inflight),
             ),
+            queries: Arc::default(),
             config,
             stats,
             pools,
@@ -307,6 +315,7 @@ impl Proxy {
         let changed: Vec<Arc<Pool>> = pools.iter().filter(is_new).cloned().collect();
         resolve_all(&changed).await;
         before.held_bodies.change(config.server.query_budget());
+        stats.query_table.change(config.query_fingerprints());
         let shared = Arc::new(Shared {
             config,
             stats,
@@ -315,6 +324,7 @@ impl Proxy {
             status: Arc::clone(&before.status),
             identities: clients.identities.clone(),
             held_bodies: Arc::clone(&before.held_bodies),
+            queries: Arc::clone(&before.queries),
             in_flight: before.in_flight.clone(),
             accepting: before.accepting.clone(),
         });
@@ -358,6 +368,11 @@ impl Proxy {
     /// What counts now.
     pub fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.shared.load().stats)
+    }
+
+    /// The queries that run.
+    pub fn queries(&self) -> Arc<Queries> {
+        Arc::clone(&self.shared.load().queries)
     }
 
     /// The pools as they are now, in the order of the configuration.

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use http::header::CONTENT_LENGTH;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::v1::common::is_expect_continue_req;
 use pingora::proxy::Session;
@@ -14,7 +13,7 @@ use super::client::Client;
 use super::forward::{frame, write_piece};
 use super::session::access_log::Termination;
 use super::session::context::RequestContext;
-use super::session::error_answer::{ErrorAnswer, drain_rest, send_whole};
+use super::session::error_answer::{ErrorAnswer, drain_rest};
 use super::session::request_body::BodyError;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
@@ -119,19 +118,6 @@ async fn read_body(
         received.map_err(NoBody::Refused)?;
         pieces.push(piece);
     }
-}
-
-/// Sends a whole answer of the relay.
-pub(super) async fn send(session: &mut Session, answer: Answer) -> pingora::Result<()> {
-    drain_rest(session);
-    let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 2))?;
-    for (name, value) in answer.headers {
-        header.append_header(name, value)?;
-    }
-    if answer.status != http::StatusCode::NO_CONTENT {
-        header.insert_header(CONTENT_LENGTH, answer.body.len())?;
-    }
-    send_whole(session, header, answer.body).await
 }
 
 /// Sends an answer of the relay while it comes. If it has no end, the client's connection ends before the body does.

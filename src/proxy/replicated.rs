@@ -17,12 +17,13 @@ use super::forward::barrier::{Aim, Chooser};
 use super::forward::{self, Forward};
 use super::http_rules::edit_answer;
 use super::pool::Pool;
-use super::relay_handler::{send, send_streamed};
+use super::queries;
+use super::relay_handler::send_streamed;
 use super::routing::acl;
 use super::serving::Serving;
 use super::session::access_log::Termination;
 use super::session::context::RequestContext;
-use super::session::error_answer::ErrorAnswer;
+use super::session::error_answer::{ErrorAnswer, send};
 use super::session::request_body::HeldBody;
 use crate::config::model::{RelayId, Target};
 use crate::influx::influxql::{
@@ -74,6 +75,15 @@ pub(super) async fn serve(
     let Some(treated) = treated else {
         return serving.answer(session, &ErrorAnswer::internal()).await;
     };
+    let is_query = matches!(&treated, Treatment::Read { .. })
+        && serving.watches_queries()
+        && queries::observed::is_query(
+            &session.req_header().method,
+            acl::path(session.req_header()),
+        );
+    if is_query && serving.guards(session, context, body.bytes()).await? {
+        return Ok(());
+    }
     let (chooser, repeatable) = match treated {
         Treatment::Change(class) => {
             serving.enter(context, Target::Relay(relay));

@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::config::Config;
 use crate::config::model::{Backend, Balance, Frontend, PoolServer, Probe, Relay, Udp};
 use crate::stats::{
-    AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats,
+    AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Gauge, QueryStats, RelayStats,
     ReplicaState, ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus,
     ServerTlsStats, Stats, ThrottleStats, TlsStats, Traffic, UdpStats,
 };
@@ -42,6 +42,7 @@ pub(super) fn of(config: &Config) -> Stats {
             .collect(),
         query_inflight: Arc::default(),
         queries_refused: Counter::default(),
+        query_table: Arc::default(),
         log: crate::logging::stats(),
     }
 }
@@ -69,6 +70,7 @@ pub(super) fn after(config: &Config, before: &Stats) -> Stats {
         udp: before.udp.clone(),
         query_inflight: Arc::clone(&before.query_inflight),
         queries_refused: before.queries_refused.clone(),
+        query_table: Arc::clone(&before.query_table),
         log: Arc::clone(&before.log),
     }
 }
@@ -96,6 +98,7 @@ fn frontend(frontend: &Frontend, known: Option<&FrontendStats>) -> FrontendStats
         rule_refusals: Counter::default(),
         rate_limited: Counter::default(),
         throttled: ThrottleStats::default(),
+        queries: QueryStats::default(),
     };
     FrontendStats {
         session_limit: frontend.max_connections as u64,

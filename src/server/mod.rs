@@ -26,6 +26,7 @@ mod counters;
 mod healing;
 mod open_files;
 mod prepare;
+mod queries;
 mod reload;
 mod replicas;
 mod servers;
@@ -67,6 +68,7 @@ pub use prepare::{Prepared, prepare};
 pub use reload::Source;
 
 use healing::AllHealers;
+use queries::AllQueries;
 use reload::Reloader;
 use replicas::AllReplicas;
 use servers::AllServers;
@@ -229,6 +231,9 @@ pub fn run(config: Config, prepared: Prepared, source: Source) -> Result<(), Run
         servers: Arc::new(AllServers {
             proxy: Arc::clone(&proxy),
             orders: server_orders,
+        }),
+        queries: Arc::new(AllQueries {
+            proxy: Arc::clone(&proxy),
         }),
         configuration: Arc::clone(&reloader) as Arc<dyn Configuration>,
     };

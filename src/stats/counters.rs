@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::admin_state::AdminState;
 use super::outages::Outages;
+use super::queries::{QueryStats, QueryTable};
 use super::rate::Rate;
 use super::releases;
 use super::sharded::Sharded;
@@ -330,6 +331,8 @@ pub struct FrontendStats {
     pub rate_limited: Counter,
     /// What `bandwidth` slowed.
     pub throttled: ThrottleStats,
+    /// Its queries.
+    pub queries: QueryStats,
 }
 
 /// What `bandwidth` slowed.
@@ -765,6 +768,8 @@ pub struct Stats {
     pub query_inflight: Arc<BudgetStats>,
     /// Requests to replicated pools that were refused for holding more than a limit lets them.
     pub queries_refused: Counter,
+    /// The fingerprints of queries.
+    pub query_table: Arc<QueryTable>,
     /// The log.
     pub log: Arc<LogStats>,
 }

@@ -6,6 +6,7 @@
 //! - `tls`: what is counted of TLS.
 //! - `releases`: whether nodes run the same release of InfluxDB.
 //! - `work`: how a comparison, a mend or a rebuild stands.
+//! - `queries`: what is counted of queries: of each frontend, and of each fingerprint.
 //! - [`server_handle`]: where a server of a pool is now and whether it is up, for everybody who sends to it.
 //! - [`snapshot`]: one reading of all of it, as plain values.
 //! - [`units`]: how such a value is written, for a person and for a program.
@@ -26,6 +27,7 @@ pub mod outages;
 pub mod page;
 mod picture;
 pub mod prometheus;
+mod queries;
 pub mod rate;
 mod releases;
 pub mod server_handle;
@@ -41,6 +43,9 @@ pub(crate) mod tests;
 
 pub use admin_state::AdminState;
 pub use counters::*;
+pub use queries::{
+    EndedQuery, QueriesView, QueryRow, QueryStats, QueryTable, QueryView, RunningQueryView,
+};
 pub use server_handle::ServerHandle;
 pub use tls::{
     CERTIFICATE_ENDS_SOON, CertificateStats, HandshakeFailure, ServerHandshakeFailure,

@@ -209,6 +209,7 @@ pub(crate) fn lab() -> Stats {
             rule_refusals: Counter::default(),
             rate_limited: Counter::default(),
             throttled: ThrottleStats::default(),
+            queries: Default::default(),
         })
     };
     let backend = |name: &str, servers| {
@@ -254,6 +255,7 @@ pub(crate) fn lab() -> Stats {
         udp: vec![Arc::new(udp)],
         query_inflight: Arc::default(),
         queries_refused: Counter::default(),
+        query_table: Arc::default(),
         log: Arc::default(),
         backends: vec![
             backend(
@@ -445,6 +447,7 @@ pub(crate) fn nothing() -> Stats {
         udp: Vec::new(),
         query_inflight: Arc::default(),
         queries_refused: Counter::default(),
+        query_table: Arc::default(),
         log: Arc::default(),
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use haflux::control::{
     Configuration, ControlError, ControlSocket, HealOrder, HealReport, HealState, Healing, Orders,
-    ReplicaReport, Replicas, ServerReport, Servers, of_data_dir,
+    Queries, ReplicaReport, Replicas, ServerReport, Servers, of_data_dir,
 };
 use haflux::stats::csv::StatQuery;
-use haflux::stats::{AdminState, WorkFigures};
+use haflux::stats::{AdminState, QueriesView, WorkFigures};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -184,6 +184,16 @@ impl Servers for Pretended {
     }
 }
 
+impl Queries for Pretended {
+    fn queries(&self) -> QueriesView {
+        unreachable!("nobody asks for queries")
+    }
+
+    fn kill(&self, _: u64) -> Result<String, ControlError> {
+        unreachable!("nobody kills a query")
+    }
+}
+
 /// A folder with a configuration, which is its data_dir too.
 fn configured() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -206,6 +216,7 @@ fn serve(folder: &Path) -> (Runtime, watch::Sender<bool>) {
         replicas: Arc::new(Pretended),
         healing: Arc::new(Pretended),
         servers: Arc::new(Pretended),
+        queries: Arc::new(Pretended),
         configuration: Arc::new(Pretended),
     };
     runtime.spawn(socket.serve(orders, stopped));

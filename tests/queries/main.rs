@@ -6,6 +6,7 @@ mod support;
 mod answer_forms;
 mod answers;
 mod client_sessions;
+mod guards;
 mod read_barrier;
 mod statements;
 mod statements_faults;

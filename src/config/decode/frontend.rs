@@ -7,13 +7,15 @@ use std::time::Duration;
 use super::access;
 use super::http_rules;
 use super::network::networks;
+use super::queries;
 use super::{Spelled, name, path_and_query};
 use super::{condition, tls};
 use crate::config::address::parse_bind;
 use crate::config::error::{Origin, Problem};
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{
-    Condition, ForwardedHeader, Frontend, Networks, RequestAction, SourceRules, StatsUser, Tls,
+    Condition, ForwardedHeader, Frontend, Networks, QueryGuards, RequestAction, SourceRules,
+    StatsUser, Tls,
 };
 
 const KEYS: Keys = Keys::of(&[
@@ -34,6 +36,7 @@ const KEYS: Keys = Keys::of(&[
     "rules",
     "rate_limit",
     "bandwidth",
+    "queries",
     "http_request",
     "http_response",
     "use_backend",
@@ -138,6 +141,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
     draft.frontend.access = access::decode(&table);
     draft.frontend.rate_limit = http_rules::rate_limit(&table);
     draft.frontend.bandwidth = http_rules::bandwidth(&table);
+    draft.frontend.queries = queries::decode(&table);
     draft.frontend.http_request = http_rules::requests(&table);
     draft.frontend.http_response = http_rules::responses(&table);
     draft.rules = rules(&table);
@@ -298,6 +302,7 @@ fn default() -> Frontend {
         access: Vec::new(),
         rate_limit: None,
         bandwidth: None,
+        queries: QueryGuards::default(),
         http_request: Vec::new(),
         http_response: Vec::new(),
         rules: Vec::new(),

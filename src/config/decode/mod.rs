@@ -11,6 +11,7 @@ mod http_rules;
 mod log;
 mod login;
 mod network;
+mod queries;
 mod relay;
 mod resolve;
 mod server;

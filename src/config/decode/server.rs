@@ -39,6 +39,7 @@ const KEYS: Keys = Keys::of(&[
     "max_query_statements",
     "max_query_terms",
     "max_query_depth",
+    "max_query_fingerprints",
 ]);
 
 pub(super) const LEVELS: [(&str, LevelFilter); 5] = [
@@ -72,6 +73,7 @@ pub(super) fn default() -> Server {
         max_query_share: 8 << 20,
         body_wait: Duration::from_secs(5),
         query_limits: Limits::default(),
+        max_query_fingerprints: None,
     }
 }
 
@@ -128,6 +130,9 @@ pub(super) fn decode<'a>(top: &Table<'a>, sink: &Sink) -> Decoded<'a> {
         max_query_share,
         body_wait: table.duration("body_wait", default.body_wait),
         query_limits: query_limits(&table),
+        max_query_fingerprints: table
+            .get("max_query_fingerprints")
+            .and_then(|field| field.whole(0..=1000)),
     };
     Decoded {
         server,

@@ -7,6 +7,7 @@ mod access;
 mod http_rules;
 mod log_settings;
 mod networks;
+mod queries;
 mod stats_socket;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ pub use http_rules::{
 };
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
 pub use networks::{Networks, SourceRules};
+pub use queries::{QueryGuards, Unbounded};
 pub use stats_socket::{Level, SocketSettings};
 
 use crate::budget::Bounds;
@@ -52,6 +54,14 @@ pub struct Config {
 }
 
 impl Config {
+    /// How many different queries are counted each for itself; 0: none. Default: 200 if a frontend has `queries`, because each query
+    /// costs some microseconds then, and else none.
+    pub fn query_fingerprints(&self) -> usize {
+        let has_guards = self.frontends.iter().any(|one| one.queries.is_any());
+        let default = if has_guards { 200 } else { 0 };
+        self.server.max_query_fingerprints.unwrap_or(default)
+    }
+
     /// The backend that `id` stands for.
     pub fn backend(&self, id: BackendId) -> &Backend {
         &self.backends[id.0]
@@ -120,6 +130,8 @@ pub struct Server {
     /// `max_query_parameters`, `max_query_length`, `max_query_statements`, `max_query_terms`, `max_query_depth`: the most that a
     /// request with a query may hold; past one 400.
     pub query_limits: Limits,
+    /// `max_query_fingerprints`: see [`Config::query_fingerprints`].
+    pub max_query_fingerprints: Option<usize>,
 }
 
 /// `user` and `group` of `[server]`, each a name or a number.
@@ -177,6 +189,8 @@ pub struct Frontend {
     pub rate_limit: Option<RateLimit>,
     /// `bandwidth`: the most bytes a second of one address, and of one request. Default: no limit.
     pub bandwidth: Option<Bandwidth>,
+    /// `queries`: what queries may take of the nodes. Default: everything.
+    pub queries: QueryGuards,
     /// `http_request`: what becomes of requests before they go anywhere, in this order.
     pub http_request: Vec<RequestRule>,
     /// `http_response`: what becomes of answers' headers, in this order.

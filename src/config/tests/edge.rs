@@ -1,10 +1,12 @@
 //! Who is served, and what becomes of requests by rules.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use super::{toml, with};
 use crate::config::model::{
-    ForwardedHeader, Frontend, HeaderEdit, Pattern, RedirectTo, RequestAction,
+    ForwardedHeader, Frontend, HeaderEdit, Pattern, RedirectTo, RequestAction, Unbounded,
 };
 use crate::proxy_header::Version;
 
@@ -29,6 +31,29 @@ fn networks_are_read_in_every_form() {
         + "[[backend]]\nname = \"web\"\nsend_proxy = \"v2\"\nservers = [{ name = \"w\", address = \"10.0.0.9:80\" }]\n";
     let config = toml(&text).unwrap().config;
     assert_eq!(config.backends[1].send_proxy, Some(Version::Two));
+}
+
+#[test]
+fn guards_of_queries_are_read_with_their_defaults() {
+    let guards = |keys: &str| frontend(keys).queries;
+    assert!(!guards("").is_any() && !guards("queries = {}").is_any());
+    let some = guards("queries = { max_running = 5, slow = \"1s\", unbounded = \"allow\" }");
+    assert_eq!(
+        (some.max_running, some.max_running_per_user),
+        (Some(5), None)
+    );
+    assert_eq!((some.max_time, some.unbounded), (None, Unbounded::Allow));
+    assert_eq!(some.slow, Some(Duration::from_secs(1)));
+    let others =
+        guards("queries = { max_running_per_user = 2, max_time = \"1m\", unbounded = \"refuse\" }");
+    assert_eq!(others.max_running_per_user, Some(2));
+    assert_eq!(others.max_time, Some(Duration::from_secs(60)));
+    assert_eq!((others.unbounded, others.slow), (Unbounded::Refuse, None));
+    // Queries are counted by their fingerprints where something is asked of them.
+    let text = with("queries = { slow = \"1s\" }", "", "", "");
+    assert_eq!(toml(&text).unwrap().config.query_fingerprints(), 200);
+    let text = format!("[server]\nmax_query_fingerprints = 0\n{text}");
+    assert_eq!(toml(&text).unwrap().config.query_fingerprints(), 0);
 }
 
 #[test]
@@ -110,6 +135,18 @@ fn what_is_wrong_is_said() {
         (
             "rate_limit = { requests = 0 }",
             "expected a whole number from 1 to 1000000",
+        ),
+        (
+            "queries = { max_running = 0 }",
+            "max_running: expected a whole number from 1 to 1000000",
+        ),
+        (
+            "queries = { unbounded = \"7d\" }",
+            "expected \"allow\" or \"refuse\"",
+        ),
+        (
+            "queries = { max_tim = \"1s\" }",
+            "did you mean \"max_time\"?",
         ),
         (
             "http_request = [{ deny = 200 }]",

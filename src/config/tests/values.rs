@@ -153,7 +153,7 @@ pool_max_conn = 15
 timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         "weight = 15\nbackup = true\ncheck = false",
     );
-    let server = "[server]\ndata_dir = \"/data\"\nthreads = 3\nlog_level = \"debug\"\naccess_log = false\nstop_timeout = \"1m\"\nmetrics_bind = \"127.0.0.1:9\"\nmetrics_maxconn = 30\nmax_query_body = \"1MiB\"\nmax_query_inflight = \"2MiB\"\nmax_query_share = \"1MiB\"\nbody_wait = \"24s\"\nmax_query_parameters = 25\nmax_query_length = \"26KiB\"\nmax_query_statements = 27\nmax_query_terms = 28\nmax_query_depth = 29\nlog_levels = { relay = \"debug\" }\nlog_repeats = 31\nlog_repeat_time = \"32s\"\nlog_repeat_messages = 33\nstats_socket = { path = \"/run/s.sock\", mode = \"660\", group = \"adm\", level = \"admin\", maxconn = 30, timeout = \"31s\" }\n";
+    let server = "[server]\ndata_dir = \"/data\"\nthreads = 3\nlog_level = \"debug\"\naccess_log = false\nstop_timeout = \"1m\"\nmetrics_bind = \"127.0.0.1:9\"\nmetrics_maxconn = 30\nmax_query_body = \"1MiB\"\nmax_query_inflight = \"2MiB\"\nmax_query_share = \"1MiB\"\nbody_wait = \"24s\"\nmax_query_parameters = 25\nmax_query_length = \"26KiB\"\nmax_query_statements = 27\nmax_query_terms = 28\nmax_query_depth = 29\nmax_query_fingerprints = 30\nlog_levels = { relay = \"debug\" }\nlog_repeats = 31\nlog_repeat_time = \"32s\"\nlog_repeat_messages = 33\nstats_socket = { path = \"/run/s.sock\", mode = \"660\", group = \"adm\", level = \"admin\", maxconn = 30, timeout = \"31s\" }\n";
     let config = toml(&format!("{server}{text}")).unwrap().config;
 
     let seconds = Duration::from_secs;
@@ -190,6 +190,7 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         depth: 29,
     };
     assert_eq!(config.server.query_limits, limits);
+    assert_eq!(config.server.max_query_fingerprints, Some(30));
     let log = &config.server.log;
     assert_eq!((log.repeats, log.repeat_messages), (31, 33));
     assert_eq!(log.repeat_time, seconds(32));
@@ -439,6 +440,7 @@ fn defaults_are_as_documented() {
     assert_eq!(config.server.max_query_share, 8 << 20);
     assert_eq!(config.server.body_wait, seconds(5));
     assert_eq!(config.server.query_limits, Limits::default());
+    assert_eq!(config.query_fingerprints(), 0);
     let frontend = &config.frontends[0];
     assert_eq!(
         (frontend.max_connections, frontend.forwarded_for),

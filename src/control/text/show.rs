@@ -7,8 +7,8 @@ use super::info::show_info;
 use crate::control::message::Answer;
 use crate::control::replicas::{ControlError, ReplicaReport};
 use crate::control::servers::ServerReport;
-use crate::stats::AdminState;
 use crate::stats::csv::Format;
+use crate::stats::{AdminState, RunningQueryView};
 
 /// The columns of `show servers state`, version 1.
 const SERVERS_STATE: &str = "\
@@ -32,6 +32,7 @@ pub(in crate::control) fn show(answer: Answer, view: &View) -> String {
         (Answer::Replicas(replicas), _) => show_replicas(&replicas),
         (Answer::Heal(report), _) => format!("{}\n", one_line(&report.step)),
         (Answer::Users(users), _) => users.iter().map(|user| one_line(user) + "\n").collect(),
+        (Answer::Queries(view), _) => view.running.iter().map(running_query).collect(),
         (Answer::Statistics(text) | Answer::Snapshot(text), _) => text,
         (Answer::Process(values), View::Process(format)) => show_info(&values, *format),
         (Answer::Process(values), _) => show_info(&values, Format::Plain),
@@ -40,6 +41,10 @@ pub(in crate::control) fn show(answer: Answer, view: &View) -> String {
         (Answer::Refused(error), _) => refusal(&error),
         (Answer::Misunderstood(why), _) => format!("{}\n", one_line(&why)),
     }
+}
+
+fn running_query(query: &RunningQueryView) -> String {
+    format!("{} {} {}\n", query.id, query.age, one_line(&query.query))
 }
 
 fn refusal(error: &ControlError) -> String {

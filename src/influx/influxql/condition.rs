@@ -1,8 +1,8 @@
-//! Whether a `WHERE` sets an end in time (influxql ast.go `conditionExpr`, `getTimeRange`).
+//! Whether a `WHERE` sets a beginning or an end in time (influxql ast.go `conditionExpr`, `getTimeRange`).
 //!
 //! InfluxDB takes a comparison for a time range if one side of it is the variable `time` (any case) and nothing else: not in
-//! parentheses of its own, not part of a sum. `<`, `<=` and `=` set an end, read from the side of `time`. How comparisons are
-//! joined does not matter: the ranges are always intersected.
+//! parentheses of its own, not part of a sum. `<`, `<=` and `=` set an end, `>`, `>=` and `=` a beginning, read from the side of
+//! `time`. How comparisons are joined does not matter: the ranges are always intersected.
 
 use super::keyword::Keyword;
 use super::scan::{Comparison, Kind, Token};
@@ -10,15 +10,32 @@ use super::time::Unpinnable;
 
 /// Whether `condition`, the tokens behind `WHERE`, sets an end in time.
 pub(crate) fn ends(query: &[u8], condition: &[Token]) -> Result<bool, Unpinnable> {
-    let joins = |token: &Token| matches!(token.keyword(), Some(Keyword::And | Keyword::Or));
+    use Comparison::{Equal, Less, LessOrEqual};
     let mut ends = false;
-    for comparison in condition.split(joins) {
-        ends |= comparison_ends(query, comparison)?;
+    for comparison in comparisons(condition) {
+        let of_time = comparison_of_time(query, comparison)?;
+        ends |= matches!(of_time, Some(Less | LessOrEqual | Equal));
     }
     Ok(ends)
 }
 
-fn comparison_ends(query: &[u8], tokens: &[Token]) -> Result<bool, Unpinnable> {
+/// Whether `condition`, the tokens behind `WHERE`, sets a beginning in time.
+pub(crate) fn begins(query: &[u8], condition: &[Token]) -> Result<bool, Unpinnable> {
+    use Comparison::{Equal, Greater, GreaterOrEqual};
+    let mut begins = false;
+    for comparison in comparisons(condition) {
+        let of_time = comparison_of_time(query, comparison)?;
+        begins |= matches!(of_time, Some(Greater | GreaterOrEqual | Equal));
+    }
+    Ok(begins)
+}
+
+fn comparisons(condition: &[Token]) -> impl Iterator<Item = &[Token]> {
+    condition.split(|token| matches!(token.keyword(), Some(Keyword::And | Keyword::Or)))
+}
+
+/// How `time` is compared, read with `time` on the left side; nothing where it is not.
+fn comparison_of_time(query: &[u8], tokens: &[Token]) -> Result<Option<Comparison>, Unpinnable> {
     // Parentheses around several comparisons belong to none of them.
     let opening = tokens
         .iter()
@@ -31,7 +48,7 @@ fn comparison_ends(query: &[u8], tokens: &[Token]) -> Result<bool, Unpinnable> {
         .count();
     let core = match tokens.get(opening..tokens.len().saturating_sub(closing)) {
         Some(core) if !core.is_empty() => core,
-        _ => return Ok(false),
+        _ => return Ok(None),
     };
     let times = (0..core.len())
         .filter(|at| is_time(query, core, *at))
@@ -46,7 +63,7 @@ fn comparison_ends(query: &[u8], tokens: &[Token]) -> Result<bool, Unpinnable> {
     let (only, more) = (comparisons.next(), comparisons.next());
     let Some((at, comparison)) = only.filter(|_| more.is_none()) else {
         return if times == 0 {
-            Ok(false)
+            Ok(None)
         } else {
             Err(Unpinnable::Condition)
         };
@@ -60,26 +77,20 @@ fn comparison_ends(query: &[u8], tokens: &[Token]) -> Result<bool, Unpinnable> {
         return if hidden {
             Err(Unpinnable::Parameter)
         } else {
-            Ok(false)
+            Ok(None)
         };
     }
     if times > 1 {
         return Err(Unpinnable::Condition);
     }
     if left.len() == 1 && is_time(query, core, 0) && never_closes(right.iter()) {
-        return Ok(matches!(
-            comparison,
-            Comparison::Less | Comparison::LessOrEqual | Comparison::Equal
-        ));
+        return Ok(Some(comparison));
     }
     if right.len() == 1
         && is_time(query, core, core.len() - 1)
         && never_opens(left.iter().rev(), opening)
     {
-        return Ok(matches!(
-            comparison,
-            Comparison::Greater | Comparison::GreaterOrEqual | Comparison::Equal
-        ));
+        return Ok(Some(comparison.turned()));
     }
     Err(Unpinnable::Condition)
 }

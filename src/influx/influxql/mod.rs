@@ -61,6 +61,10 @@
 //!
 //! `SELECT … INTO` and `DELETE` are pinned to the moment of their acceptance, and so is Flux that writes (`flux_now`).
 //!
+//! # What a read is known by ([`fingerprint()`]), and whether it has a beginning ([`is_unbounded`])
+//!
+//! Queries that differ only in their values are one query to whoever looks after the nodes.
+//!
 //! # Continuous queries ([`ContinuousQuery`])
 //!
 //! InfluxDB runs them by itself. What such a run executes is made here too, so that it can be executed where it was missed.
@@ -69,11 +73,13 @@
 //!
 //! A query is logged only through [`redact()`]; [`Class::names`] never holds more than words of the grammar.
 
+mod bounds;
 mod canonical;
 mod classify;
 mod condition;
 mod continuous_query;
 mod databases;
+mod fingerprint;
 pub(crate) mod flux;
 pub(crate) mod flux_now;
 mod groups;
@@ -90,11 +96,13 @@ mod statements;
 pub mod time;
 mod uses;
 
+pub use bounds::is_unbounded;
 pub use canonical::{AnswerShape, Canonical, Credentials, NotCanonical};
 pub(crate) use classify::NODE_LOCAL_DATABASE;
 pub use classify::{Class, Kind, Refusal, classify};
 pub use continuous_query::{ContinuousQuery, NotUnderstood, Place};
 pub use databases::Databases;
+pub use fingerprint::{fingerprint, hash_fingerprint};
 pub use groups::Groups;
 pub use limits::{Exceeded, Limits};
 pub use quote::{identifier, string};

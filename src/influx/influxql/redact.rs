@@ -45,7 +45,7 @@ fn render(query: &[u8]) -> Option<String> {
             Keyword::Create,
         ];
         let harmless = !mentions_password(query) && !keyword::may_hold(query, &secret);
-        return harmless.then(|| line(query));
+        return harmless.then(|| line(query, LONGEST));
     };
     let mut text: Vec<u8> = Vec::with_capacity(query.len().min(2 * LONGEST));
     for statement in tokens.split_inclusive(|token| token.kind == Kind::Semicolon) {
@@ -66,7 +66,7 @@ fn render(query: &[u8]) -> Option<String> {
             });
         }
     }
-    Some(line(&text))
+    Some(line(&text, LONGEST))
 }
 
 /// What is not shown of a statement.
@@ -156,9 +156,9 @@ fn mentions_password(text: &[u8]) -> bool {
         .any(|window| window.eq_ignore_ascii_case(b"password"))
 }
 
-/// `text` as one line of bounded length.
-fn line(text: &[u8]) -> String {
-    let shown = text.get(..LONGEST).unwrap_or(text);
+/// `text` as one line, of which no more than `longest` bytes are shown.
+pub(super) fn line(text: &[u8], longest: usize) -> String {
+    let shown = text.get(..longest).unwrap_or(text);
     let mut line: String = String::from_utf8_lossy(shown)
         .chars()
         .map(|character| {

@@ -373,7 +373,7 @@ fn end_condition(level: &mut Level, at: usize) {
 }
 
 /// The nanoseconds of a duration as InfluxQL writes it (`1h30m`); nothing if InfluxDB does not know it either.
-pub(super) fn duration(text: &[u8]) -> Option<i64> {
+pub(crate) fn duration(text: &[u8]) -> Option<i64> {
     let mut rest = text;
     let mut total: i64 = 0;
     while !rest.is_empty() {

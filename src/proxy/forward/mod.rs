@@ -5,12 +5,14 @@
 //! not be the client's problem. From then on pieces are passed on as they come.
 
 pub(super) mod barrier;
+mod ended;
 mod exchange;
 mod hop_by_hop;
 mod request;
 pub(super) mod tunnel;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,18 +24,19 @@ use pingora::proxy::Session;
 use pingora::{BError, Error, ErrorType};
 
 use self::barrier::{Chooser, Chosen};
-use self::exchange::{Exchange, Failure, Progress, Started};
+use self::exchange::{Exchange, Failure, Progress, Started, Upstream};
 use self::request::Request;
 use crate::influx::prometheus_read;
 use crate::proxy::http_rules::edit_response;
 use crate::proxy::pool::greeting::Greeting;
 use crate::proxy::pool::known_reads::{LARGEST, QUICK, Shape};
 use crate::proxy::pool::{Pool, Server};
+use crate::proxy::queries::{Ending, Running};
 use crate::proxy::routing::acl;
 use crate::proxy::serving::Serving;
 use crate::proxy::session::access_log::Termination;
 use crate::proxy::session::context::RequestContext;
-use crate::proxy::session::error_answer::ErrorAnswer;
+use crate::proxy::session::error_answer::{ErrorAnswer, send};
 use crate::proxy::session::error_kind::ErrorKind;
 use crate::proxy::session::request_body::{BodyError, HeldBody, read_request_body};
 
@@ -78,6 +81,13 @@ pub(in crate::proxy) async fn read_body(
     }
 }
 
+/// Why one try came to no answer.
+enum NoAnswer {
+    Failed(Failure),
+    /// The query is to run no longer.
+    Stopped(Ending),
+}
+
 /// A request whose body is here, to be answered by a server of its pool.
 pub(in crate::proxy) struct Forward<'a> {
     pub(in crate::proxy) pool: &'a Pool,
@@ -105,6 +115,10 @@ impl Forward<'_> {
     ) -> pingora::Result<()> {
         let pool = self.pool;
         let shape = self.shape(session);
+        let query = context
+            .query
+            .as_ref()
+            .map(|query| Arc::clone(query.running()));
         let mut failure = None;
         let mut none_fresh = false;
         let mut repeats = 0;
@@ -125,6 +139,9 @@ impl Forward<'_> {
                 failed.stats.redispatches.increment();
             }
             context.chose(index, server);
+            if let Some(query) = &query {
+                query.sent_to(pool.stats(), &server.stats, address);
+            }
             let began = Instant::now();
             let is_first = is_first_end(failure.as_ref());
             let may_move = shape.filter(|_| self.repeatable && is_first);
@@ -166,9 +183,25 @@ impl Forward<'_> {
                         chooser.shown(index);
                         answered();
                     };
-                    return pass_on(serving, session, context, server, started, shown).await;
+                    let passed = pass_on(serving, session, context, server, started, shown).await;
+                    if passed.is_err()
+                        && let Some(query) = &query
+                        && let Some(ending) = query.ending()
+                    {
+                        serving.query_ended(context, query, (server, address), ending, true);
+                    }
+                    return passed;
                 }
-                Err(failed) => {
+                Err(NoAnswer::Stopped(ending)) => {
+                    let Some(query) = &query else {
+                        break;
+                    };
+                    serving.query_ended(context, query, (server, address), ending, false);
+                    serving.close_if_stopping(session);
+                    let answer = ended::answer(session, query, ending);
+                    return send(session, answer).await;
+                }
+                Err(NoAnswer::Failed(failed)) => {
                     let again = self.failed(server, &failed);
                     let suspect = matches!(failed, Failure::Ended(_))
                         && !(is_first_end(failure.as_ref()) && self.is_innocent(shape, began));
@@ -223,7 +256,7 @@ impl Forward<'_> {
         }
     }
 
-    /// One try at one server, up to the beginning of its answer; given up once `lost` returns.
+    /// One try at one server, up to the beginning of its answer; given up once `lost` returns, or the query is to run no longer.
     async fn attempt(
         &self,
         serving: &Serving,
@@ -232,11 +265,15 @@ impl Forward<'_> {
         server: &Server,
         address: SocketAddr,
         lost: impl Future<Output = ()>,
-    ) -> pingora::Result<Result<Started, Failure>> {
+    ) -> pingora::Result<Result<Started, NoAnswer>> {
         let for_whom = serving.config.forwarded_for.then(|| context.for_whom());
         let (header, body) = (session.req_header(), self.body.bytes());
         let request = Request::new(header, body, for_whom, self.upgrade.as_ref(), address)?;
         let greeting = Greeting::of_client(self.pool.config(), session, context.client);
+        let query = context
+            .query
+            .as_ref()
+            .map(|query| Arc::clone(query.running()));
         let mut progress = Progress::default();
         let exchange = Exchange {
             pool: self.pool,
@@ -249,8 +286,11 @@ impl Forward<'_> {
         };
         let outcome = tokio::select! {
             biased;
-            outcome = exchange.start(&mut progress) => Some(outcome),
-            () = lost => Some(Err(Failure::Lost)),
+            outcome = exchange.start(&mut progress) => {
+                Some(outcome.map_err(NoAnswer::Failed))
+            }
+            () = lost => Some(Err(NoAnswer::Failed(Failure::Lost))),
+            ending = must_end(query.as_deref()) => Some(Err(NoAnswer::Stopped(ending))),
             _ = session.downstream_session.read_body_or_idle(true) => None,
         };
         context.reached(progress.connected, progress.answered);
@@ -292,6 +332,14 @@ impl Forward<'_> {
     }
 }
 
+/// Returns when a query is to run no longer; never for what is none.
+async fn must_end(query: Option<&Running>) -> Ending {
+    match query {
+        Some(query) => query.must_end().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Whether no server has ended or gone silent yet while the request ran: one may, by chance.
 fn is_first_end(before: Option<&Failure>) -> bool {
     !matches!(before, Some(Failure::Ended(_) | Failure::Lost))
@@ -323,11 +371,37 @@ async fn pass_on(
     serving.close_if_stopping(session);
     edit_response(&mut header, &context.edits)?;
     frame(session, &mut header)?;
-    let mut over = upstream.is_over();
-    let empty = over && first.is_none();
+    let empty = upstream.is_over() && first.is_none();
     session
         .write_response_header(Box::new(header), empty)
         .await?;
+    let query = context
+        .query
+        .as_ref()
+        .map(|query| Arc::clone(query.running()));
+    tokio::select! {
+        biased;
+        passed = pass_body(session, context, server, &mut upstream, first, shown) => passed?,
+        // As for a server that breaks off.
+        _ = must_end(query.as_deref()) => return Err(Error::new_up(ErrorType::ConnectionClosed)),
+    }
+    session.write_response_body(None, true).await?;
+    if reusable && let Some(stream) = upstream.into_idle() {
+        server.idle.put(stream, address);
+    }
+    Ok(())
+}
+
+/// Passes a body on, piece by piece, behind the piece that has come of it already.
+async fn pass_body(
+    session: &mut Session,
+    context: &mut RequestContext,
+    server: &Server,
+    upstream: &mut Upstream,
+    first: Option<Bytes>,
+    shown: impl Fn(),
+) -> pingora::Result<()> {
+    let mut over = upstream.is_over();
     if let Some(first) = first {
         write_piece(session, &first).await?;
     }
@@ -355,10 +429,6 @@ async fn pass_on(
                 return Err(error.into_up());
             }
         }
-    }
-    session.write_response_body(None, true).await?;
-    if reusable && let Some(stream) = upstream.into_idle() {
-        server.idle.put(stream, address);
     }
     Ok(())
 }

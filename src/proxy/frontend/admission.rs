@@ -12,6 +12,7 @@ use super::rates::Rates;
 use super::slots::{Slot, Slots, Waiting};
 use crate::config::model;
 use crate::proxy::client::{Bandwidth, Sources};
+use crate::proxy::queries::limits::RunningCounts;
 
 /// The connections of one frontend, counted.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub(in crate::proxy) struct Admission {
     sources: Sources,
     rates: Rates,
     bandwidth: Bandwidth,
+    queries: Arc<RunningCounts>,
     /// That an address has as many connections as it may.
     pub(super) over_share: RarelySaid,
     /// That a client is not served.
@@ -43,6 +45,7 @@ impl Admission {
             sources: Sources::new(config.max_connections_per_source),
             rates: Rates::new(config.rate_limit),
             bandwidth: Bandwidth::default(),
+            queries: Arc::default(),
             over_share: RarelySaid::default(),
             kept_out: RarelySaid::default(),
             unintroduced: RarelySaid::default(),
@@ -65,6 +68,11 @@ impl Admission {
     /// How many bytes pass between here and each address.
     pub(in crate::proxy) fn bandwidth(&self) -> &Bandwidth {
         &self.bandwidth
+    }
+
+    /// How many queries run.
+    pub(in crate::proxy) fn queries(&self) -> &Arc<RunningCounts> {
+        &self.queries
     }
 
     /// Who has connections here.

@@ -24,11 +24,12 @@ use thiserror::Error;
 
 use self::offered::{Offered, take};
 use super::frontend::rates::Rates;
-use super::relay_handler::send;
 use super::routing::acl;
 use super::serving::Serving;
 use super::session::access_log::Termination;
 use super::session::context::RequestContext;
+use super::session::error_answer::send;
+use super::session::user::Sender;
 use crate::config::model::{Backend, BackendId, Config, NodeLogin, Pattern, RateLimit};
 use crate::config::{PasswordFileError, read_password};
 use crate::influx::{Parameters, Refusal, wants_pretty};
@@ -58,18 +59,6 @@ const OPEN_TO_OPTIONS: [&[u8]; 7] = [
     b"/api/v2/query",
     b"/api/v2/write",
 ];
-
-/// Who sends a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::proxy) enum Sender {
-    /// Its frontend does not ask: the nodes do.
-    #[default]
-    Unasked,
-    /// Nobody has to say who they are.
-    Anybody,
-    /// One of haflux's users.
-    User(Arc<str>),
-}
 
 /// haflux's users, and who they are on the nodes. A reload makes new ones.
 #[derive(Debug)]

@@ -60,6 +60,10 @@ pub(crate) enum Termination {
     AnswerBroke,
     /// `sD`: the server fell silent inside its answer.
     AnswerSilent,
+    /// `PH`, `PD`: the query ran for `queries.max_time`, before its answer or inside it.
+    QueryOverTime { has_begun: bool },
+    /// `KH`, `KD`: a person ended the query, before its answer or inside it.
+    QueryKilled { has_begun: bool },
 }
 
 impl Termination {
@@ -75,7 +79,9 @@ impl Termination {
             | Termination::Redirected
             | Termination::NoServer
             | Termination::ServerBroke
-            | Termination::ServerSilent => None,
+            | Termination::ServerSilent
+            | Termination::QueryOverTime { .. }
+            | Termination::QueryKilled { .. } => None,
         }
     }
 
@@ -92,6 +98,10 @@ impl Termination {
             Termination::ServerSilent => "sH",
             Termination::AnswerBroke => "SD",
             Termination::AnswerSilent => "sD",
+            Termination::QueryOverTime { has_begun: false } => "PH",
+            Termination::QueryOverTime { has_begun: true } => "PD",
+            Termination::QueryKilled { has_begun: false } => "KH",
+            Termination::QueryKilled { has_begun: true } => "KD",
         }
     }
 }

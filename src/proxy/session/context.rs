@@ -6,9 +6,10 @@ use std::sync::Arc;
 use pingora::protocols::tls::SslDigest;
 use tokio::time::Instant;
 
+use super::user::Sender;
 use crate::config::model::{HeaderEdit, Target};
-use crate::proxy::identity::Sender;
 use crate::proxy::pool::Server;
+use crate::proxy::queries::Query;
 use crate::proxy::session::access_log::{Termination, Times};
 use crate::proxy::session::forwarded_for::ForWhom;
 use crate::proxy::session::in_flight::InFlightGuard;
@@ -45,6 +46,8 @@ pub(crate) struct RequestContext {
     pub(in crate::proxy) times: Times,
     /// What passed behind an answer that made a tunnel.
     pub(in crate::proxy) tunneled: Passed,
+    /// The query that it is, if queries are watched.
+    pub(in crate::proxy) query: Option<Query>,
     /// What becomes of the headers of its answer.
     pub(in crate::proxy) edits: Vec<HeaderEdit>,
     /// The backend's or relay's session, and the server's.
@@ -69,6 +72,7 @@ impl RequestContext {
             termination: Termination::default(),
             times: Times::default(),
             tunneled: Passed::default(),
+            query: None,
             edits: Vec::new(),
             target_session: None,
             server_session: None,

@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
+use crate::influx::Answer;
 use crate::proxy::PageOrderError;
 use crate::proxy::client::BodyFault;
 use crate::proxy::pool::Pool;
@@ -271,6 +272,19 @@ pub(crate) fn drain_rest(session: &mut Session) {
         session.set_close_on_response_before_downstream_finish(false);
         session.set_total_drain_timeout(Some(DRAIN));
     }
+}
+
+/// Sends a whole answer in InfluxDB's form.
+pub(in crate::proxy) async fn send(session: &mut Session, answer: Answer) -> pingora::Result<()> {
+    drain_rest(session);
+    let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 2))?;
+    for (name, value) in answer.headers {
+        header.append_header(name, value)?;
+    }
+    if answer.status != StatusCode::NO_CONTENT {
+        header.insert_header(CONTENT_LENGTH, answer.body.len())?;
+    }
+    send_whole(session, header, answer.body).await
 }
 
 /// Writes an answer whose body is known; a HEAD request gets its header only.

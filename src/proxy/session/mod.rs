@@ -10,3 +10,4 @@ pub(super) mod error_kind;
 pub(super) mod forwarded_for;
 pub(super) mod in_flight;
 pub(super) mod request_body;
+pub(super) mod user;

@@ -109,6 +109,7 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         access: Vec::new(),
         rate_limit: None,
         bandwidth: None,
+        queries: Default::default(),
         http_request: Vec::new(),
         http_response: Vec::new(),
         rules: Vec::new(),
@@ -162,6 +163,7 @@ pub(crate) fn plain(servers: Vec<PoolServer>) -> Config {
             max_query_share: 32 << 20,
             body_wait: Duration::from_secs(1),
             query_limits: Default::default(),
+            max_query_fingerprints: None,
         },
         users: None,
         frontends: vec![frontend(BACKEND)],
@@ -271,6 +273,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             rule_refusals: Counter::default(),
             rate_limited: Counter::default(),
             throttled: ThrottleStats::default(),
+            queries: Default::default(),
         })
     });
     let backends = config.backends.iter().map(|backend| {
@@ -300,6 +303,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
         udp: Vec::new(),
         query_inflight: Arc::default(),
         queries_refused: Counter::default(),
+        query_table: Arc::default(),
         log: Arc::default(),
     })
 }

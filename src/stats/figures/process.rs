@@ -95,6 +95,27 @@ pub(super) fn process() -> Typed<Snapshot> {
                 "Requests to replicated pools that were refused because they hold more than a `max_query_…` limit lets them."
             ),
             figure!(
+                Gauge,
+                query_fingerprints,
+                "query_fingerprints",
+                "fingerprints",
+                "Different queries that `haflux queries` counts."
+            ),
+            figure!(
+                Counter,
+                query_fingerprints_left_out,
+                "query_fingerprints_left_out_total",
+                "queries",
+                "Queries that it does not count, because `max_query_fingerprints` others are counted."
+            ),
+            figure!(
+                Counter,
+                query_kills,
+                "query_kills_total",
+                "queries",
+                "Queries that a node went on with although their connection was closed, and that were ended there by `KILL QUERY`."
+            ),
+            figure!(
                 Counter,
                 log.held_back,
                 "log_held_back_messages_total",

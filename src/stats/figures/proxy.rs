@@ -23,6 +23,45 @@ macro_rules! handshake_failure {
     };
 }
 
+/// Queries of a frontend that were refused or ended, by the reason.
+macro_rules! stopped_queries {
+    ($field:ident, $metric:literal, $reason:literal, $description:literal) => {
+        Figure {
+            about: About {
+                path: concat!("queries.", stringify!($field)),
+                kind: Kind::Counter,
+                metric: $metric,
+                label: Some(("reason", $reason)),
+                unit: "queries",
+                description: $description,
+            },
+            read: |view: &FrontendView| view.queries.$field.reading(),
+        }
+    };
+}
+
+macro_rules! refused_queries {
+    ($field:ident, $reason:literal) => {
+        stopped_queries!(
+            $field,
+            "refused_queries_total",
+            $reason,
+            "Queries that were refused, by the key of `queries` that says so."
+        )
+    };
+}
+
+macro_rules! ended_queries {
+    ($field:ident, $reason:literal) => {
+        stopped_queries!(
+            $field,
+            "ended_queries_total",
+            $reason,
+            "Queries that were ended, by `queries.max_time` or by `haflux queries kill`."
+        )
+    };
+}
+
 /// Of a frontend's handshakes with clients.
 macro_rules! client_handshake_failure {
     ($reason:ident) => {
@@ -156,6 +195,32 @@ pub(super) fn frontends() -> Typed<FrontendView> {
             "rate_limited_requests_total",
             "requests",
             "Requests that were answered 429 because their source sent more than `rate_limit`."
+        ),
+        figure!(
+            Gauge,
+            queries.running,
+            "running_queries",
+            "queries",
+            "Queries that run."
+        ),
+        figure!(
+            Gauge,
+            queries.running_max,
+            "running_queries_max",
+            "queries",
+            "The most queries that ran at once."
+        ),
+        refused_queries!(refused_all, "max_running"),
+        refused_queries!(refused_user, "max_running_per_user"),
+        refused_queries!(refused_unbounded, "unbounded"),
+        ended_queries!(ended_by_time, "max_time"),
+        ended_queries!(ended_by_order, "order"),
+        figure!(
+            Counter,
+            queries.slow,
+            "slow_queries_total",
+            "queries",
+            "Queries that took `queries.slow` or longer."
         ),
         figure!(
             Counter,

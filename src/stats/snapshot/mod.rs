@@ -52,6 +52,12 @@ pub struct Snapshot {
     pub query_inflight_refused: Count,
     /// Requests that were refused for holding more than a limit lets them.
     pub queries_refused: Count,
+    /// Fingerprints of queries that are counted.
+    pub query_fingerprints: Count,
+    /// Queries whose fingerprint had no room among them.
+    pub query_fingerprints_left_out: Count,
+    /// `KILL QUERY` that haflux sent, because a node went on with a query whose connection was closed.
+    pub query_kills: Count,
     /// The log.
     pub log: LogView,
     /// In the order of the configuration.
@@ -225,6 +231,8 @@ pub struct FrontendView {
     pub rate_limited: Count,
     /// What `bandwidth` slowed.
     pub throttled: ThrottledView,
+    /// Its queries, if they are watched.
+    pub queries: QueriesOfFrontend,
     /// TLS, where it is spoken.
     pub tls: TlsView,
 }
@@ -240,6 +248,39 @@ pub struct ThrottledView {
     pub answers: Count,
     /// How long they waited, together.
     pub answer_time: Span,
+}
+
+/// The queries of one frontend.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct QueriesOfFrontend {
+    /// Queries that run.
+    pub running: Count,
+    /// The most that ran at once.
+    pub running_max: Count,
+    /// Refused because `queries.max_running` ran.
+    pub refused_all: Count,
+    /// Refused because `queries.max_running_per_user` of their user ran.
+    pub refused_user: Count,
+    /// Refused because they have no lower bound of time.
+    pub refused_unbounded: Count,
+    /// Ended because they ran for `queries.max_time`.
+    pub ended_by_time: Count,
+    /// Ended by `haflux queries kill`.
+    pub ended_by_order: Count,
+    /// Took `queries.slow` or longer.
+    pub slow: Count,
+}
+
+impl QueriesOfFrontend {
+    /// Refused, for whatever reason.
+    pub fn refused(&self) -> Count {
+        Count(self.refused_all.0 + self.refused_user.0 + self.refused_unbounded.0)
+    }
+
+    /// Ended, for whatever reason.
+    pub fn ended(&self) -> Count {
+        Count(self.ended_by_time.0 + self.ended_by_order.0)
+    }
 }
 
 /// TLS on one frontend.

@@ -11,6 +11,7 @@ use crate::stats::counters::{
     LaneReading, LanesReading, LogStats, LogTargetStats, RelayStats, ReplicaStats, RequestTimes,
     ServerStats, Stats, ThrottleStats, Traffic, UdpStats,
 };
+use crate::stats::queries::QueryStats;
 use crate::stats::times::{Average, Percentiles};
 use crate::stats::tls::{
     CertificateStats, HandshakeFailure, ServerHandshakeFailure, ServerTlsStats, TlsStats,
@@ -31,6 +32,7 @@ impl Snapshot {
             udp,
             query_inflight,
             queries_refused,
+            query_table,
             log,
         } = stats;
         let BudgetStats {
@@ -53,6 +55,9 @@ impl Snapshot {
             query_inflight_waits: Count(waits.get()),
             query_inflight_refused: Count(refused.get()),
             queries_refused: Count(queries_refused.get()),
+            query_fingerprints: Count(query_table.len() as u64),
+            query_fingerprints_left_out: Count(query_table.left_out.get()),
+            query_kills: Count(query_table.kills.get()),
             log: log_view(log),
             frontends: frontends.iter().map(|f| frontend(f, now)).collect(),
             relays,
@@ -118,6 +123,7 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         rule_refusals,
         rate_limited,
         throttled,
+        queries,
     } = stats;
     FrontendView {
         name: name.clone(),
@@ -139,6 +145,7 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         rule_refusals: Count(rule_refusals.get()),
         rate_limited: Count(rate_limited.get()),
         throttled: throttled_view(throttled),
+        queries: queries_of_frontend(queries),
         tls: tls_view(tls, now),
     }
 }
@@ -155,6 +162,28 @@ fn throttled_view(stats: &ThrottleStats) -> ThrottledView {
         body_time: Span(Duration::from_micros(body_micros.get())),
         answers: Count(answers.get()),
         answer_time: Span(Duration::from_micros(answer_micros.get())),
+    }
+}
+
+fn queries_of_frontend(stats: &QueryStats) -> QueriesOfFrontend {
+    let QueryStats {
+        running,
+        refused_all,
+        refused_user,
+        refused_unbounded,
+        ended_by_time,
+        ended_by_order,
+        slow,
+    } = stats;
+    QueriesOfFrontend {
+        running: Count(running.get()),
+        running_max: Count(running.highest()),
+        refused_all: Count(refused_all.get()),
+        refused_user: Count(refused_user.get()),
+        refused_unbounded: Count(refused_unbounded.get()),
+        ended_by_time: Count(ended_by_time.get()),
+        ended_by_order: Count(ended_by_order.get()),
+        slow: Count(slow.get()),
     }
 }
 
