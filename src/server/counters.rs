@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::config::Config;
 use crate::config::model::{Backend, Balance, Frontend, PoolServer, Probe, Relay, Udp};
 use crate::stats::{
-    AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Gauge, RelayStats,
+    AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Gauge, Http2Stats, RelayStats,
     ReplicaState, ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus,
     ServerTlsStats, Stats, TlsStats, Traffic, UdpStats,
 };
@@ -86,6 +86,7 @@ fn frontend(frontend: &Frontend, known: Option<&FrontendStats>) -> FrontendStats
         slow_requests: Counter::default(),
         source_limit: Counter::default(),
         tls: TlsStats::default(),
+        http2: Http2Stats::default(),
         denied_connections: Counter::default(),
         denied_requests: Counter::default(),
         proxy_header_errors: Counter::default(),

@@ -3,7 +3,7 @@
 //!
 //! - [`counters`]: what is counted, in atomics that the program's parts hold.
 //! - [`admin_state`]: what a person has ordered for a server.
-//! - `tls`: what is counted of TLS.
+//! - `tls` and `http2`: what is counted of TLS and of HTTP/2.
 //! - `releases`: whether nodes run the same release of InfluxDB.
 //! - `work`: how a comparison, a mend or a rebuild stands.
 //! - [`server_handle`]: where a server of a pool is now and whether it is up, for everybody who sends to it.
@@ -21,6 +21,7 @@ pub mod admin_state;
 pub mod counters;
 pub mod csv;
 pub mod figures;
+mod http2;
 pub mod json;
 pub mod outages;
 pub mod page;
@@ -41,6 +42,7 @@ pub(crate) mod tests;
 
 pub use admin_state::AdminState;
 pub use counters::*;
+pub use http2::Http2Stats;
 pub use server_handle::ServerHandle;
 pub use tls::{
     CERTIFICATE_ENDS_SOON, CertificateStats, HandshakeFailure, ServerHandshakeFailure,

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::SslDigest;
+use pingora::protocols::tls::{ALPN, SslDigest};
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
     TimingDigest, UniqueID, UniqueIDType,
@@ -82,10 +82,12 @@ async fn shake_hands(
     })?;
     let (_, connection) = inner.get_ref();
     let spoken = Arc::new(spoken(connection));
+    let speaks_http2 = connection.alpn_protocol() == Some(b"h2");
     Ok(SecureStream {
         inner,
         digest,
         spoken,
+        speaks_http2,
     })
 }
 
@@ -155,6 +157,7 @@ struct SecureStream {
     inner: TlsStream<Stream>,
     digest: Option<Arc<SocketDigest>>,
     spoken: Arc<SslDigest>,
+    speaks_http2: bool,
 }
 
 impl SecureStream {
@@ -210,6 +213,10 @@ impl UniqueID for SecureStream {
 impl Ssl for SecureStream {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
         Some(Arc::clone(&self.spoken))
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.speaks_http2.then_some(ALPN::H2)
     }
 }
 

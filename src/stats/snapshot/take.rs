@@ -11,6 +11,7 @@ use crate::stats::counters::{
     LaneReading, LanesReading, LogStats, LogTargetStats, RelayStats, ReplicaStats, RequestTimes,
     ServerStats, Stats, Traffic, UdpStats,
 };
+use crate::stats::http2::Http2Stats;
 use crate::stats::times::{Average, Percentiles};
 use crate::stats::tls::{
     CertificateStats, HandshakeFailure, ServerHandshakeFailure, ServerTlsStats, TlsStats,
@@ -108,6 +109,7 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         slow_requests,
         source_limit,
         tls,
+        http2,
         denied_connections,
         denied_requests,
         proxy_header_errors,
@@ -130,6 +132,26 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         rule_refusals: Count(rule_refusals.get()),
         rate_limited: Count(rate_limited.get()),
         tls: tls_view(tls, now),
+        http2: http2_view(http2),
+    }
+}
+
+fn http2_view(stats: &Http2Stats) -> Http2View {
+    let Http2Stats {
+        connections,
+        streams,
+        refused,
+        resets,
+        calmed,
+        broken,
+    } = stats;
+    Http2View {
+        connections: Count(connections.get()),
+        streams: Count(streams.get()),
+        refused: Count(refused.get()),
+        resets: Count(resets.get()),
+        calmed: Count(calmed.get()),
+        broken: Count(broken.get()),
     }
 }
 
