@@ -5,6 +5,7 @@ mod support;
 
 mod bad_neighbours;
 mod half_close;
+mod http2;
 mod limits;
 mod logs;
 mod planted_secrets;
