@@ -4,6 +4,7 @@
 mod support;
 
 mod bad_neighbours;
+mod every_way;
 mod half_close;
 mod http2;
 mod limits;
