@@ -65,6 +65,7 @@ row_heal() {
 		healing "$points" 'haflux compare --full' "$peer" 'n1 n2' "$binary" compare --full --config "$folder/haflux.toml"
 		healing "$points" 'haflux replica rebuild' "$peer" 'n1 n2' \
 			"$binary" replica rebuild n2 --from n1 --yes --config "$folder/haflux.toml"
+		say "$(grep --only-matching '[0-9,]* points were copied in .*' "$folder/healing") (the rest of its time: what was sent before ends within rewind; proof)"
 		stop haflux
 		stop n1
 		stop n2

@@ -19,7 +19,7 @@ use super::node::Node;
 use super::progress::Progress;
 use super::rebuild::{self, Rebuild};
 use crate::config::{PasswordFileError, read_password};
-use crate::control::{HealOrder, HealReport, HealState, Passwords};
+use crate::control::{Compared, HealOrder, HealReport, HealState, Passwords};
 use crate::influx::Credentials;
 use crate::relay::{Relay, RelayNode, words_of};
 
@@ -54,6 +54,15 @@ pub enum HealError {
     /// A question about nodes has no answer.
     #[error(transparent)]
     Unanswered(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a work is called.
+fn name_of(order: &HealOrder) -> &'static str {
+    match order {
+        HealOrder::Rebuild { .. } => "rebuild",
+        HealOrder::Mend { .. } => "mend",
+        HealOrder::Compare(_) | HealOrder::Progress {} | HealOrder::Cancel {} => "compare",
+    }
 }
 
 /// The command of a work of this name.
@@ -93,7 +102,7 @@ impl Healer {
         &self.folder
     }
 
-    /// Carries out an order: a work has begun when this returns.
+    /// Carries out a person's order: a work has begun when this returns. A comparison that haflux began by itself ends for it.
     ///
     /// # Errors
     /// [`HealError`]: nothing has begun.
@@ -105,10 +114,21 @@ impl Healer {
                 last.cancel();
                 Ok(last.report())
             }
-            HealOrder::Compare(_) => self.begin("compare", order),
-            HealOrder::Mend { .. } => self.begin("mend", order),
-            HealOrder::Rebuild { .. } => self.begin("rebuild", order),
+            HealOrder::Compare(_) | HealOrder::Mend { .. } | HealOrder::Rebuild { .. } => {
+                let progress = Progress::new(&self.relay.stats().name, name_of(&order));
+                Ok(self.begin(order, progress)?.report())
+            }
         }
+    }
+
+    /// Begins to compare everything, until a person orders something.
+    ///
+    /// # Errors
+    /// [`HealError`]: nothing has begun.
+    pub(super) fn compare_until_ordered(self: &Arc<Self>) -> Result<Arc<Progress>, HealError> {
+        let order = HealOrder::Compare(Compared::default());
+        let progress = Progress::new(&self.relay.stats().name, name_of(&order)).giving_way();
+        self.begin(order, progress)
     }
 
     /// Goes on with the rebuild that a run of haflux before this one left unfinished, as soon as its nodes have addresses.
@@ -182,38 +202,51 @@ impl Healer {
         }
     }
 
-    fn last(&self) -> Result<Arc<Progress>, HealError> {
+    /// What was begun last.
+    ///
+    /// # Errors
+    /// [`HealError::Nothing`]
+    pub(super) fn last(&self) -> Result<Arc<Progress>, HealError> {
         self.last.lock().clone().ok_or(HealError::Nothing)
     }
 
     fn begin(
         self: &Arc<Self>,
-        name: &'static str,
         order: HealOrder,
-    ) -> Result<HealReport, HealError> {
+        progress: Progress,
+    ) -> Result<Arc<Progress>, HealError> {
         let nodes = self.nodes()?;
         let thread = thread()?;
-        let progress = Arc::new(Progress::new(&self.relay.stats().name, name));
-        {
+        let progress = Arc::new(progress);
+        let before = {
             let mut last = self.last.lock();
-            if let Some(running) = last.as_ref().filter(|last| last.is_running()) {
-                return Err(HealError::UnderWay(running.stats().name));
+            let running = last.clone().filter(|last| last.is_running());
+            if let Some(running) = &running {
+                if progress.gives_way() || !running.gives_way() {
+                    return Err(HealError::UnderWay(running.stats().name));
+                }
+                running.cancel();
             }
             *last = Some(Arc::clone(&progress));
-        }
+            running
+        };
         let shown = Arc::clone(progress.stats());
         self.relay.stats().work.store(Some(shown));
-        info!("relay {}: {name} begins", self.relay.stats().name);
-        let healer = Arc::clone(self);
-        let report = progress.report();
-        thread.spawn(async move { healer.work(name, order, &nodes, &progress).await });
-        Ok(report)
+        let (healer, begun) = (Arc::clone(self), Arc::clone(&progress));
+        thread.spawn(async move {
+            if let Some(before) = before {
+                before.over().await;
+            }
+            healer.work(order, &nodes, &begun).await;
+        });
+        Ok(progress)
     }
 
     /// Does a work to its end, whatever that is.
-    async fn work(&self, name: &str, order: HealOrder, nodes: &[Node], progress: &Progress) {
+    async fn work(&self, order: HealOrder, nodes: &[Node], progress: &Progress) {
+        let (name, relay) = (progress.stats().name, &self.relay.stats().name);
+        info!("relay {relay}: {name} begins");
         let work = std::panic::AssertUnwindSafe(self.carry_out(order, nodes, progress));
-        let relay = &self.relay.stats().name;
         let state = match work.catch_unwind().await {
             Ok(Ok(())) => HealState::Done,
             Ok(Err(WorkError::Cancelled)) => HealState::Cancelled,

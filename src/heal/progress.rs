@@ -21,7 +21,9 @@ pub(super) struct Progress {
     /// What every view shows.
     stats: Arc<WorkStats>,
     said: Mutex<Said>,
+    gives_way: bool,
     cancelled: watch::Sender<bool>,
+    over: watch::Sender<bool>,
 }
 
 /// What is told in words.
@@ -42,8 +44,23 @@ impl Progress {
                 differences: Vec::new(),
                 notes: Vec::new(),
             }),
+            gives_way: false,
             cancelled: watch::Sender::new(false),
+            over: watch::Sender::new(false),
         }
+    }
+
+    /// Begun by haflux itself: it ends where a person orders something.
+    pub(super) fn giving_way(self) -> Progress {
+        Progress {
+            gives_way: true,
+            ..self
+        }
+    }
+
+    /// Whether it ends where a person orders something.
+    pub(super) fn gives_way(&self) -> bool {
+        self.gives_way
     }
 
     /// Its numbers.
@@ -116,9 +133,7 @@ impl Progress {
 
     /// Returns when it is to end.
     pub(super) async fn cancelled(&self) {
-        let mut cancelled = self.cancelled.subscribe();
-        // The sender lives as long as this.
-        drop(cancelled.wait_for(|cancelled| *cancelled).await);
+        becomes_true(&self.cancelled).await;
     }
 
     /// It is over.
@@ -126,6 +141,12 @@ impl Progress {
         let mut said = self.said.lock();
         said.state = state;
         self.stats.end();
+        self.over.send_replace(true);
+    }
+
+    /// Returns when it is over.
+    pub(super) async fn over(&self) {
+        becomes_true(&self.over).await;
     }
 
     /// Whether it is under way.
@@ -149,6 +170,11 @@ impl Progress {
             notes: said.notes.clone(),
         }
     }
+}
+
+async fn becomes_true(flag: &watch::Sender<bool>) {
+    // The sender lives as long as this.
+    drop(flag.subscribe().wait_for(|is_true| *is_true).await);
 }
 
 /// Milliseconds since 1970.

@@ -7,7 +7,8 @@ use log::{error, warn};
 
 use super::jobs::{HealError, Healer, thread};
 use super::last_comparison::LastComparison;
-use crate::control::{Compared, HealOrder, HealState};
+use super::progress::Progress;
+use crate::control::HealState;
 
 /// How often it is looked whether a comparison is due, and how it stands.
 const PACE: Duration = Duration::from_secs(1);
@@ -105,10 +106,10 @@ impl Healer {
 
     /// Whether nothing has ended just now.
     fn is_heard(self: &Arc<Self>) -> bool {
-        let Ok(report) = self.order(HealOrder::Progress {}) else {
+        let Ok(last) = self.last() else {
             return true;
         };
-        let Some(ended) = report.ended else {
+        let Some(ended) = last.report().ended else {
             return false;
         };
         let ended = UNIX_EPOCH + Duration::from_millis(ended);
@@ -116,7 +117,8 @@ impl Healer {
         ended.elapsed().map_or(true, |ago| ago >= HEARD)
     }
 
-    /// Compares everything once all nodes are there and nothing else is under way. Whether it came to its end.
+    /// Compares everything once all nodes are there and nothing else is under way, again if a person ordered something
+    /// meanwhile. Whether it came to its end.
     async fn compare_to_its_end(self: &Arc<Self>) -> bool {
         loop {
             let nodes = self.relay().nodes();
@@ -124,8 +126,13 @@ impl Healer {
                 .iter()
                 .all(|node| node.address.is_some() && node.follows);
             if are_there && self.is_heard() {
-                match self.order(HealOrder::Compare(Compared::default())) {
-                    Ok(_) => break,
+                match self.compare_until_ordered() {
+                    Ok(comparison) => {
+                        comparison.over().await;
+                        if !self.gave_way(&comparison) {
+                            return comparison.report().state == HealState::Done;
+                        }
+                    }
                     Err(HealError::UnderWay(_)) => {}
                     Err(error) => {
                         warn!("relay {}: {error}", self.relay().stats().name);
@@ -135,13 +142,12 @@ impl Healer {
             }
             tokio::time::sleep(PACE).await;
         }
-        loop {
-            tokio::time::sleep(PACE).await;
-            match self.order(HealOrder::Progress {}) {
-                Ok(report) if report.state == HealState::Running => {}
-                Ok(report) => return report.work == "compare" && report.state == HealState::Done,
-                Err(_) => return false,
-            }
-        }
+    }
+
+    /// Whether it ended for a person's order.
+    fn gave_way(&self, comparison: &Arc<Progress>) -> bool {
+        let last = self.last();
+        last.is_ok_and(|last| !Arc::ptr_eq(&last, comparison))
+            && comparison.report().state == HealState::Cancelled
     }
 }

@@ -121,6 +121,12 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// An amount a second, if it took so long.
+pub fn per_second(amount: u64, time: Duration) -> u64 {
+    let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    amount.saturating_mul(1000) / milliseconds.max(1)
+}
+
 /// A moment, and how long it lies back as seen from the snapshot that holds it.
 ///
 /// Both views write it as RFC 3339 in UTC, to the second for a person and to the millisecond for a program.

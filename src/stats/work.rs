@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::units::{Bytes, Count, Span};
+use super::units::{Bytes, Count, Span, per_second};
 
 /// How far the moments lie apart from which a rate is counted.
 const SAMPLE_PACE: Duration = Duration::from_secs(1);
@@ -223,11 +223,6 @@ impl WorkStats {
             seconds_left,
         }
     }
-}
-
-fn per_second(amount: u64, time: Duration) -> u64 {
-    let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    amount.saturating_mul(1000) / milliseconds.max(1)
 }
 
 /// How many seconds it takes to do what is to do, at the pace of what was done; nothing if nothing was, or nothing is left.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::http::raw;
 use crate::support::wait::SOON;
-use crate::support::{Haflux, Influxd, wait_until};
+use crate::support::{Haflux, Influxd};
 
 const SECRET: &str = "s3cr3t";
 

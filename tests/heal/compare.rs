@@ -530,6 +530,29 @@ fn nodes_are_compared_as_often_as_is_said_and_the_result_is_on_the_page() {
     wait_until("the difference to be over", SOON, || differences() == 0);
 }
 
+#[test]
+fn a_comparison_that_haflux_began_by_itself_gives_way_to_a_person_and_is_done_afterwards() {
+    let lab = Lab::start_with(Options::default(), |text| {
+        let keys = "compare = \"24h\"\nheal = { max_rate = \"64KiB\" }";
+        relay_keys(keys)(brisk(text))
+    });
+    // The sums of some thousand series are several times what may be read in a second, and nothing of them is read for another database.
+    for node in lab.nodes() {
+        node.create_database("one");
+        node.create_database("two");
+        let series = (0..1_500).map(|number| format!("m,host=h{number} v={number} {number}\n"));
+        assert_eq!(node.write("one", &series.collect::<String>()).status, 204);
+    }
+    let work = || status::relay(&lab.influx_url())["work"].take();
+    wait_until("it to be under way", SOON, || work()["running"] == true);
+    assert_same(&lab.haflux, &["--db", "two"]);
+    wait_until("it to be under way again", SOON, || {
+        work()["running"] == true
+    });
+    let said = lab.haflux.order(&["compare", "--cancel"]);
+    assert!(said.contains("ends"), "{said}");
+}
+
 /// Whoever comes from another relay may have nodes that differ already.
 #[test]
 fn nodes_that_are_new_are_compared_by_themselves_once() {

@@ -97,10 +97,7 @@ fn a_node_that_is_wiped_while_nothing_is_written_is_diverged_at_once() {
     write_until_taken(&lab.influx_url(), &TELEGRAF, "wiped,host=a v=1 5");
     wait_for_proof(&lab.haflux, 5);
     wipe(&mut lab.node2);
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there",
-    );
+    lab.haflux.says("replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there");
     // The other serves on, alone.
     write_until_taken(&lab.influx_url(), &TELEGRAF, "wiped,host=a v=2 6");
     assert_eq!(lab.node1.count("telegraf", "wiped", "v"), 2);
@@ -120,10 +117,7 @@ fn a_node_that_is_wiped_while_haflux_is_down_is_diverged() {
     wipe(&mut lab.node2);
     lab.node2.create_database("telegraf");
     lab.haflux.restart();
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" has not the point of measurement \"wiped\"",
-    );
+    lab.haflux.says("replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" has not the point of measurement \"wiped\"");
 }
 
 #[test]
@@ -136,10 +130,7 @@ fn a_node_that_is_put_back_to_an_older_copy_is_diverged() {
     write_until_taken(&lab.influx_url(), &TELEGRAF, "copied v=2 6");
     wait_for_proof(&lab.haflux, 6);
     put_back(&mut lab);
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" has not the point of measurement \"copied\" at 6 ns",
-    );
+    lab.haflux.says("replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" has not the point of measurement \"copied\" at 6 ns");
 }
 
 #[test]
@@ -194,10 +185,8 @@ fn of_two_nodes_whose_addresses_were_swapped_the_emptier_one_is_diverged() {
         .replace("ONE", &two);
     std::fs::write(&file, text).expect("the configuration");
     lab.haflux.restart();
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab is diverged: it is not the node it was",
-    );
+    lab.haflux
+        .says("replica influxlab is diverged: it is not the node it was");
     lab.haflux.says(&format!("{SECOND}is the node it was"));
     write_until_taken(&lab.influx_url(), &TELEGRAF, "swapped v=3 7");
     assert_eq!(lab.node1.count("telegraf", "swapped", "v"), 3);
@@ -220,10 +209,8 @@ fn a_node_that_only_restarted_goes_on() {
     write_until_taken(&lab.influx_url(), &to, odd);
     wait_for_proof(&lab.haflux, -5);
     lab.node2.restart();
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab2 is the node it was: it has the point",
-    );
+    lab.haflux
+        .says("replica influxlab2 is the node it was: it has the point");
     write_until_taken(&lab.influx_url(), &TELEGRAF, "restarted v=1 6");
     wait_for_proof(&lab.haflux, 6);
     // The default policy is another one now: the point is found where it is.
@@ -257,10 +244,7 @@ fn a_point_that_its_policy_no_longer_keeps_proves_nothing() {
     wait_for_proof(&lab.haflux, nanoseconds);
     lab.node2.query("telegraf", "DROP MEASUREMENT old");
     lab.node2.restart();
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab2 is taken for the node it was, without proof: its retention policy does not keep points so old",
-    );
+    lab.haflux.says("replica influxlab2 is taken for the node it was, without proof: its retention policy does not keep points so old");
     assert!(!lab.haflux.log().contains("is diverged"));
 }
 
@@ -311,17 +295,12 @@ fn a_writer_who_may_not_read_is_no_reason_to_mistrust_but_an_empty_node_is() {
     write_until_taken(&lab.influx_url(), &by_writer("sesame"), "secret v=1 5");
     wait_for_proof(&lab.haflux, 5);
     lab.node2.restart();
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab2 is taken for the node it was, without proof: it answers 403",
-    );
+    lab.haflux
+        .says("replica influxlab2 is taken for the node it was, without proof: it answers 403");
     write_until_taken(&lab.influx_url(), &by_writer("sesame"), "secret v=2 6");
     wait_for_proof(&lab.haflux, 6);
     wipe(&mut lab.node2);
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there",
-    );
+    lab.haflux.says("replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there");
     assert!(!lab.haflux.log().contains("sesame"));
 }
 
@@ -360,10 +339,7 @@ fn a_node_that_refuses_credentials_that_it_took_is_held_and_nobody_reads_from_it
         &by_root("CREATE USER root WITH PASSWORD 'root' WITH ALL PRIVILEGES"),
     );
     lab.haflux.restart();
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab2 is held: it answers 401 to credentials with which it had accepted writes to database \"telegraf\", and influxlab takes them",
-    );
+    lab.haflux.says("replica influxlab2 is held: it answers 401 to credentials with which it had accepted writes to database \"telegraf\", and influxlab takes them");
     for _ in 0..6 {
         let answer = query_with(&lab.influx_url(), &by_root("SELECT v FROM secret"));
         assert!(
@@ -384,10 +360,8 @@ fn a_node_that_refuses_credentials_that_it_took_is_held_and_nobody_reads_from_it
     ] {
         carry_out(&lab.node2.url(), &by_root(statement));
     }
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab2 is diverged: it is not the node it was",
-    );
+    lab.haflux
+        .says("replica influxlab2 is diverged: it is not the node it was");
     assert!(!lab.haflux.log().contains("sesame"));
 }
 
@@ -398,17 +372,12 @@ fn a_password_that_was_changed_everywhere_is_no_sign_of_another_disk() {
     wait_for_proof(&lab.haflux, 5);
     state(&lab, "SET PASSWORD FOR writer = 'another'");
     lab.node2.restart();
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab2 is taken for the node it was, without proof: it answers 401 to credentials with which it had accepted writes to database \"telegraf\", and influxlab refuses them too",
-    );
+    lab.haflux.says("replica influxlab2 is taken for the node it was, without proof: it answers 401 to credentials with which it had accepted writes to database \"telegraf\", and influxlab refuses them too");
     // With nobody to ask it is held, until a person says what it is.
     lab.node1.kill9();
     lab.node2.restart();
-    wait_for_log(
-        &lab.haflux,
-        "no other replica can be asked whether it takes them",
-    );
+    lab.haflux
+        .says("no other replica can be asked whether it takes them");
     lab.haflux
         .order(&["replica", "readmit", "influxlab2", "--as-it-is"]);
     write_until_taken(&lab.influx_url(), &by_writer("another"), "secret v=2 6");
@@ -422,25 +391,19 @@ fn what_removes_nothing_leaves_the_proof_and_what_removes_points_the_database() 
     wait_for_proof(&lab.haflux, 5);
     state(&lab, "SELECT v INTO copied FROM \"into\"");
     wipe(&mut lab.node2);
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab2 is diverged: it is not the node it was: database",
-    );
+    lab.haflux
+        .says("replica influxlab2 is diverged: it is not the node it was: database");
 
     let mut lab = quick_lab();
     write_until_taken(&lab.influx_url(), &TELEGRAF, "deleted v=1 5");
     wait_for_proof(&lab.haflux, 5);
     state(&lab, "DELETE FROM deleted");
     lab.node2.restart();
-    wait_for_log(
-        &lab.haflux,
-        &format!("{SECOND}is taken for the node it was, without proof: no write is known"),
-    );
+    lab.haflux.says(&format!(
+        "{SECOND}is taken for the node it was, without proof: no write is known"
+    ));
     wipe(&mut lab.node2);
-    wait_for_log(
-        &lab.haflux,
-        "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there, in which it had accepted writes",
-    );
+    lab.haflux.says("replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there, in which it had accepted writes");
 }
 
 #[test]
@@ -469,10 +432,7 @@ fn a_node_that_is_wiped_within_the_first_rewind_is_diverged() {
         if ends {
             lab.haflux.restart();
         }
-        wait_for_log(
-            &lab.haflux,
-            "replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there",
-        );
+        lab.haflux.says("replica influxlab2 is diverged: it is not the node it was: database \"telegraf\" is not there");
     }
 }
 
@@ -546,10 +506,7 @@ fn a_process_that_is_the_same_on_an_older_disk_is_asked_all_the_same() {
                 two.count("telegraf", "older", "v") == 2
             });
         } else {
-            wait_for_log(
-                &haflux,
-                "replica node1 is diverged: it is not the node it was",
-            );
+            haflux.says("replica node1 is diverged: it is not the node it was");
         }
     }
 }

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -23,7 +24,7 @@ use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError, PointStream, Series, Slice, Written, append_lines};
 use crate::heal::progress::Progress;
 use crate::heal::schema::{Schema, ShardGroup, measurements, shards};
-use crate::stats::units::Count;
+use crate::stats::units::{Count, Span, per_second};
 
 /// Bytes of one write, but for a line that is longer.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -145,6 +146,7 @@ impl Copier<'_> {
         )
         .await?;
         let slices = groups.into_iter().map(|group| (group, slices_of(group)));
+        let began = Instant::now();
         let copied = self.groups(slices, files.as_ref(), &mut lengths).await;
         if let Some(files) = &files {
             files.tidy_all().await;
@@ -156,8 +158,13 @@ impl Copier<'_> {
         }
         let copied = self.copied.load(Ordering::Relaxed);
         if copied > 0 || files.is_none() {
-            self.progress
-                .note(format!("{} points were copied.", Count(copied)));
+            let took = began.elapsed();
+            self.progress.note(format!(
+                "{} points were copied in {} ({}/s).",
+                Count(copied),
+                Span(took),
+                Count(per_second(copied, took))
+            ));
         }
         let expired = self.expired.load(Ordering::Relaxed);
         if expired > 0 {

@@ -11,7 +11,7 @@ import sys
 
 from influxdb import InfluxDBClient, SeriesHelper
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "support"))
 from steps import in_any_order, step
 
 HOST, PORT, AUTH = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "auth"
