@@ -43,6 +43,8 @@ impl Acceptor {
             .with_cert_resolver(Arc::new(ByName::of(&certificates)));
         let protocols = tls.alpn.iter().flat_map(|one| one.names());
         config.alpn_protocols = protocols.map(|name| name.to_vec()).collect();
+        // All ciphers are good ones; of these, the strongest that the client has.
+        config.ignore_client_order = true;
         // Tickets instead of a table of sessions: a session that is resumed costs no memory meanwhile. Their key is new with each reload,
         // so a client whose certificate is revoked resumes nothing.
         config.ticketer = Ticketer::new().map_err(refused)?;
