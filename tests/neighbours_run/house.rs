@@ -4,8 +4,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
-
 use super::RELAY_TIMEOUT;
 use super::support::long_run::Setup;
 use super::support::{Influxd, Lab, Options};
@@ -30,7 +28,6 @@ pub const READER: &str = "u=reader&p=reader";
 
 /// Starts the lab.
 pub fn start() -> Lab {
-    allow_many_files();
     let tunnels = take_tunnels();
     let setup = Setup {
         count: 2,
@@ -57,13 +54,6 @@ pub fn start() -> Lab {
         furnish(node);
     }
     lab
-}
-
-/// Attackers hold thousands of connections, and so does haflux, which inherits this.
-fn allow_many_files() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).expect("the limit can be raised up to its maximum");
 }
 
 fn furnish(node: &Influxd) {

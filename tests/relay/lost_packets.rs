@@ -75,7 +75,7 @@ fn nothing_arrives_late(test: &str, kill: bool) {
 #[test]
 fn a_request_that_was_given_up_does_not_arrive_when_packets_do_again() {
     nothing_arrives_late(
-        "a_request_that_was_given_up_does_not_arrive_when_packets_do_again",
+        "lost_packets::a_request_that_was_given_up_does_not_arrive_when_packets_do_again",
         false,
     );
 }
@@ -83,7 +83,7 @@ fn a_request_that_was_given_up_does_not_arrive_when_packets_do_again() {
 #[test]
 fn a_request_of_a_killed_haflux_does_not_arrive_when_packets_do_again() {
     nothing_arrives_late(
-        "a_request_of_a_killed_haflux_does_not_arrive_when_packets_do_again",
+        "lost_packets::a_request_of_a_killed_haflux_does_not_arrive_when_packets_do_again",
         true,
     );
 }

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::lab::replace;
+use super::open_files;
 use super::ports::{free_port, free_udp_port};
 use super::process::Process;
 use super::programs::succeeds;
@@ -260,6 +261,7 @@ impl Haflux {
 
     /// True once it takes connections; false if one of its ports was taken.
     fn launch(&mut self) -> bool {
+        open_files::allow_many();
         let earlier = self.log().len();
         let mut command = match self.launcher.split_first() {
             Some((launcher, arguments)) => {

@@ -16,7 +16,7 @@
 //! - [`beside`], [`crowd`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
 //! - [`tmux`]: a real terminal; [`programs`]: other people's clients; [`browser`]: a headless Chromium; [`haproxy`]: what haflux is compared with.
 //! - [`authority`]: certificates, and connections that are held inside TLS.
-//! - [`ports`], [`process`]: what the others need to start something and to end it.
+//! - [`ports`], [`process`], [`open_files`]: what the others need to start something and to end it.
 //!
 //! Everything listens on loopback, keeps its files and logs in the folder it was given, is ended by its own process id when it
 //! is dropped, and prints the end of its log if the test failed.
@@ -43,6 +43,7 @@ pub mod long_run;
 pub mod memory;
 pub mod neighbours;
 pub mod numbered;
+pub mod open_files;
 pub mod points;
 pub mod ports;
 pub mod process;
