@@ -307,7 +307,9 @@ fn a_connection_without_requests_ends_after_a_while() {
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM")
         .expect("bytes");
     assert!(http::read_until_silent(&mut silent).is_ok());
-    assert_eq!(site.front()["request_errors"], 1);
+    wait_until("it to be counted", SOON, || {
+        site.front()["request_errors"] == 1
+    });
 }
 
 #[test]
