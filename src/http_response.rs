@@ -81,12 +81,30 @@ impl Head {
         self.rest == Rest::ChunkLine
     }
 
+    /// How long its body is said to be; nothing if the body comes in chunks, ends with the connection, or is none by the status.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self.rest {
+            Rest::Length(length) => Some(length),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing comes behind it, by its status.
+    pub(crate) fn is_bodiless(&self) -> bool {
+        self.rest == Rest::Nothing
+    }
+
     /// A part of it, which keeps all of it in memory.
     pub(crate) fn share(&self, part: &[u8]) -> Bytes {
         self.text.slice_ref(part)
     }
 
-    fn parse(text: Bytes) -> Result<Self, ResponseError> {
+    /// The head that `text` is, without the empty line behind it.
+    ///
+    /// # Errors
+    ///
+    /// It is none.
+    pub(crate) fn parse(text: Bytes) -> Result<Self, ResponseError> {
         let status_line = text.get(..12).unwrap_or_default();
         let version = status_line.get(..9).unwrap_or_default();
         if !matches!(version, b"HTTP/1.1 " | b"HTTP/1.0 ") {

@@ -367,6 +367,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         name,
         bind,
         tls,
+        http2,
         stats_uri,
         metrics_uri,
         stats_refresh,
@@ -414,6 +415,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.first("name", name, false);
     section.fixed("bind", bind);
     section.taken("tls", tls);
+    section.taken("http2", http2);
     section.taken("stats_uri", stats_uri);
     section.taken("metrics_uri", metrics_uri);
     section.taken("stats_refresh", stats_refresh);

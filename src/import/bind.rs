@@ -29,6 +29,8 @@ pub(super) struct BindLine {
     pub(super) tls: Option<Result<Tls, String>>,
     /// `accept-proxy`: connections begin with a PROXY header.
     pub(super) accept_proxy: bool,
+    /// `proto h2` without `ssl`: clients begin with HTTP/2.
+    pub(super) plain_http2: bool,
     /// `accept-netscaler-cip`: they begin with one that haflux would take for a request.
     pub(super) citrix: bool,
     /// Parameters without a counterpart, as they stand there.
@@ -70,6 +72,14 @@ pub(super) fn read(statement: &Statement, first: usize) -> BindLine {
         }));
     }
     line.rest.retain(|word| word != "accept-proxy");
+    let proto = line
+        .rest
+        .windows(2)
+        .position(|pair| pair == ["proto", "h2"]);
+    if let Some(at) = proto.filter(|_| line.tls.is_none()) {
+        line.plain_http2 = true;
+        line.rest.drain(at..at + 2);
+    }
     line
 }
 

@@ -86,6 +86,16 @@ pub const DIRECTIVES: &[Directive] = &[
         "bind *:8443 ssl crt /etc/ssl/site.pem verify optional ca-file /etc/ssl/ca.pem",
         "`bind` and `tls`; several such lines of a frontend must not differ but in address and `crt`",
     ),
+    used(
+        "frontend",
+        "bind *:8445 ssl crt /etc/ssl/site.pem alpn h2,http/1.1",
+        "`alpn` of `tls`; without it, HTTP/1.1 alone is spoken, as HAProxy 2.6 does",
+    ),
+    used(
+        "frontend",
+        "bind *:8446 proto h2",
+        "`http2` with `plain`, for all plain addresses of the frontend; they take HTTP/1 too",
+    ),
     quoted(
         "frontend",
         "bind *:8444 ssl crt /etc/ssl/sites/",

@@ -32,6 +32,8 @@ pub(super) struct Front {
     pub(super) rules: Vec<StatementId>,
     /// Every one of its addresses takes PROXY headers.
     pub(super) accept_proxy: bool,
+    /// One of its addresses takes HTTP/2 without TLS.
+    pub(super) plain_http2: bool,
     /// `tcp-request connection`.
     pub(super) connections: Vec<StatementId>,
     /// `http-request`, `http-response` and `redirect`.
@@ -245,6 +247,7 @@ impl Reader<'_> {
                 "haflux reads no header of NetScaler: whatever stands before it must not send one",
             );
         }
+        self.front.plain_http2 |= line.plain_http2;
         if line.accept_proxy {
             let all = std::iter::repeat_n(statement.id, line.binds.len());
             self.proxied.extend(all);

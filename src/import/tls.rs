@@ -8,6 +8,8 @@ use super::word::Word;
 pub(super) struct Tls {
     certificates: Vec<String>,
     min_version: Option<&'static str>,
+    /// In the order of preference; none if HTTP/1 alone is spoken.
+    alpn: Vec<&'static str>,
     /// `required` or `optional`.
     client_certificate: Option<&'static str>,
     client_ca: Option<String>,
@@ -16,7 +18,6 @@ pub(super) struct Tls {
 
 /// Parameters whose value stands in the next word, and that have no counterpart.
 const WITH_VALUE: [&str; 22] = [
-    "alpn",
     "backlog",
     "ca-ignore-err",
     "ca-sign-file",
@@ -36,6 +37,7 @@ const WITH_VALUE: [&str; 22] = [
     "name",
     "nice",
     "npn",
+    "proto",
     "ssl-max-ver",
     "tls-ticket-keys",
 ];
@@ -70,6 +72,10 @@ pub(super) fn read(parameters: &[Word]) -> Result<(Tls, Vec<String>), String> {
                 Some(other) => rest.push(format!("{parameter} {other}")),
                 None => rest.push(parameter.to_owned()),
             },
+            "alpn" => match words.next().map(|word| protocols(word.as_str())) {
+                Some(Some(alpn)) => tls.alpn = alpn,
+                _ => rest.push("alpn".to_owned()),
+            },
             "no-tlsv12" | "force-tlsv13" => tls.min_version = Some("1.3"),
             // haflux speaks none of these.
             "no-sslv3" | "no-tlsv10" | "no-tlsv11" => {}
@@ -99,6 +105,21 @@ pub(super) fn read(parameters: &[Word]) -> Result<(Tls, Vec<String>), String> {
     Ok((tls, rest))
 }
 
+/// The protocols of a list that haflux speaks inside TLS; none if that is HTTP/1 alone. Nothing if it speaks none of them.
+fn protocols(list: &str) -> Option<Vec<&'static str>> {
+    let known = list.split(',').filter_map(|name| match name {
+        "h2" => Some("h2"),
+        "http/1.1" => Some("http/1.1"),
+        _ => None,
+    });
+    let known: Vec<_> = known.collect();
+    match known[..] {
+        [] => None,
+        ["http/1.1"] => Some(Vec::new()),
+        _ => Some(known),
+    }
+}
+
 /// The name of a file as haflux's configuration has it. A folder and a name below a base of HAProxy's own are none.
 pub(super) fn file(parameter: &str, word: Option<&Word>) -> Result<String, String> {
     let Some(word) = word else {
@@ -124,6 +145,8 @@ impl Tls {
         let further: Vec<Toml> = certificates.map(|file| quoted(file)).collect();
         let further =
             (!further.is_empty()).then(|| format!("certificates = [{}]", further.join(", ")));
+        let alpn: Vec<Toml> = self.alpn.iter().map(|name| quoted(name)).collect();
+        let alpn = (!alpn.is_empty()).then(|| format!("alpn = [{}]", alpn.join(", ")));
         let rest = [
             ("min_version", self.min_version),
             ("client_certificate", self.client_certificate),
@@ -133,6 +156,7 @@ impl Tls {
         texts(("certificate", first))
             .into_iter()
             .chain(further)
+            .chain(alpn)
             .chain(rest.into_iter().filter_map(texts))
             .collect()
     }

@@ -169,6 +169,9 @@ impl Writer<'_> {
                 self.inline("tls", &pairs);
             }
         }
+        if front.plain_http2 {
+            self.line("http2 = { plain = true }");
+        }
         self.page(plan);
         if let Some(path) = &plan.metrics {
             self.line(&format!("metrics_uri = {path}"));

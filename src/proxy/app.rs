@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::{HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::{Digest, Stream};
@@ -208,7 +208,10 @@ impl UnderWay {
                 retries: context.tried.len(),
                 method: session.req_header().method.as_str().as_bytes(),
                 target: session.req_header().raw_path(),
-                version: Some(session.req_header().version),
+                version: Some(match Client::speaks_http2(session.as_downstream()) {
+                    true => Version::HTTP_2,
+                    false => session.req_header().version,
+                }),
             };
             logging::access(&line);
         }

@@ -11,8 +11,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::config::Config;
 use crate::config::model::{Backend, Balance, Frontend, PoolServer, Probe, Relay, Udp};
 use crate::stats::{
-    AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Gauge, QueryStats, RelayStats,
-    ReplicaState, ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus,
+    AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Gauge, Http2Stats, QueryStats,
+    RelayStats, ReplicaState, ReplicaStats, ReplicaStatus, ServerState, ServerStats, ServerStatus,
     ServerTlsStats, Stats, ThrottleStats, TlsStats, Traffic, UdpStats,
 };
 
@@ -88,6 +88,7 @@ fn frontend(frontend: &Frontend, known: Option<&FrontendStats>) -> FrontendStats
         slow_requests: Counter::default(),
         source_limit: Counter::default(),
         tls: TlsStats::default(),
+        http2: Http2Stats::default(),
         denied_connections: Counter::default(),
         denied_requests: Counter::default(),
         tarpitted: Counter::default(),

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::admin_state::AdminState;
+use super::http2::Http2Stats;
 use super::outages::Outages;
 use super::queries::{QueryStats, QueryTable};
 use super::rate::Rate;
@@ -310,6 +311,8 @@ pub struct FrontendStats {
     pub source_limit: Counter,
     /// TLS, where it is spoken.
     pub tls: TlsStats,
+    /// HTTP/2, where it is spoken.
+    pub http2: Http2Stats,
     /// Connections closed because `allow` or `deny` keeps their source out.
     pub denied_connections: Counter,
     /// Requests refused by a `deny` or `tarpit` of `http_request`, or because `allow` or `deny` keeps out the client that a trusted

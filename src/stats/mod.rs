@@ -3,7 +3,7 @@
 //!
 //! - [`counters`]: what is counted, in atomics that the program's parts hold.
 //! - [`admin_state`]: what a person has ordered for a server.
-//! - `tls`: what is counted of TLS.
+//! - `tls` and `http2`: what is counted of TLS and of HTTP/2.
 //! - `releases`: whether nodes run the same release of InfluxDB.
 //! - `work`: how a comparison, a mend or a rebuild stands.
 //! - `queries`: what is counted of queries: of each frontend, and of each fingerprint.
@@ -22,6 +22,7 @@ pub mod admin_state;
 pub mod counters;
 pub mod csv;
 pub mod figures;
+mod http2;
 pub mod json;
 pub mod outages;
 pub mod page;
@@ -43,6 +44,7 @@ pub(crate) mod tests;
 
 pub use admin_state::AdminState;
 pub use counters::*;
+pub use http2::Http2Stats;
 pub use queries::{
     EndedQuery, QueriesView, QueryRow, QueryStats, QueryTable, QueryView, RunningQueryView,
 };

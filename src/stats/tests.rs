@@ -199,6 +199,7 @@ pub(crate) fn lab() -> Stats {
             slow_requests: Counter::default(),
             source_limit: Counter::default(),
             tls: tls(),
+            http2: Http2Stats::default(),
             denied_connections: Counter::default(),
             denied_requests: Counter::default(),
             tarpitted: Counter::default(),

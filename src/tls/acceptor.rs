@@ -16,9 +16,6 @@ use super::error::TlsError;
 use super::settings::{ClientCertificate, Tls};
 use super::{files, provider, refused};
 
-/// What is spoken inside.
-const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
-
 /// What a frontend answers handshakes with. A reload builds a new one; connections keep the one that they were made with.
 #[derive(Debug)]
 pub struct Acceptor {
@@ -44,7 +41,10 @@ impl Acceptor {
             .map_err(refused)?
             .with_client_cert_verifier(client_verifier(tls)?)
             .with_cert_resolver(Arc::new(ByName::of(&certificates)));
-        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        let protocols = tls.alpn.iter().flat_map(|one| one.names());
+        config.alpn_protocols = protocols.map(|name| name.to_vec()).collect();
+        // All ciphers are good ones; of these, the strongest that the client has.
+        config.ignore_client_order = true;
         // Tickets instead of a table of sessions: a session that is resumed costs no memory meanwhile. Their key is new with each reload,
         // so a client whose certificate is revoked resumes nothing.
         config.ticketer = Ticketer::new().map_err(refused)?;

@@ -29,7 +29,7 @@ pub use connector::Connector;
 pub use error::TlsError;
 pub use handshake::HandshakeError;
 pub use rustls::pki_types::ServerName;
-pub use settings::{CertificateFiles, ClientCertificate, ServerTls, Tls, TlsVersion};
+pub use settings::{Alpn, CertificateFiles, ClientCertificate, ServerTls, Tls, TlsVersion};
 
 use std::sync::Arc;
 

@@ -16,6 +16,8 @@ pub struct Tls {
     pub certificates: Vec<CertificateFiles>,
     /// `min_version`: the oldest version that is spoken. Default 1.2.
     pub min_version: TlsVersion,
+    /// `alpn`: what is spoken inside, the first one that the client knows. Never empty. Default: HTTP/1.1 alone.
+    pub alpn: Vec<Alpn>,
     /// `client_certificate`: whether clients show a certificate. Default `none`.
     pub client_certificate: ClientCertificate,
     /// `client_ca`: the authorities that sign clients' certificates. There if `client_certificate` is not `none`.
@@ -60,6 +62,25 @@ pub enum TlsVersion {
     Tls12,
     /// `1.3`.
     Tls13,
+}
+
+/// A protocol of `alpn`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alpn {
+    /// `http/1.1`.
+    Http1,
+    /// `h2`.
+    Http2,
+}
+
+impl Alpn {
+    /// Its names in a handshake.
+    pub(super) fn names(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Http1 => &[b"http/1.1", b"http/1.0"],
+            Self::Http2 => &[b"h2"],
+        }
+    }
 }
 
 static FROM_TLS_1_2: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];

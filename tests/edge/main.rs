@@ -5,7 +5,9 @@ mod support;
 
 mod bad_neighbours;
 mod bandwidth;
+mod every_way;
 mod half_close;
+mod http2;
 mod landlock;
 mod limits;
 mod logs;

@@ -253,12 +253,12 @@ fn what_cannot_be_had_is_said() {
     }
     let printed = text(&imported("tls_edge.cfg", &[]).stdout);
     for part in [
-        "bind = \"0.0.0.0:8443\"\ntls = { certificate = \"/etc/ssl/edge/influx.pem\" }",
+        "tls = { addresses = \"0.0.0.0:8443\", certificate = \"/etc/ssl/edge/influx.pem\", alpn = [\"h2\", \"http/1.1\"] }\nhttp2 = { plain = true }\n",
         "tls_edge.cfg:19: bind *:443 ssl crt",
         "{ name = \"i2\", address = \"203.0.113.16:8443\", tls = { ca = \"/etc/ssl/ca.pem\" } },",
         "address = \"203.0.113.17:8443\", tls = { ca = \"/etc/ssl/ca.pem\", server_name = \"i3.example.net\", certificate = \"/etc/ssl/own.pem\", min_version = \"1.3\" } },",
         "address = \"203.0.113.18:8443\", tls = { verify = \"none\" }, check = false },",
-        "tls_edge.cfg:47: server i5 203.0.113.19:8443",
+        "tls_edge.cfg:48: server i5 203.0.113.19:8443",
     ] {
         assert!(printed.contains(part), "{part} is not in\n{printed}");
     }

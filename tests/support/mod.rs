@@ -34,6 +34,7 @@ pub mod haflux;
 pub mod haproxy;
 pub mod held;
 pub mod http;
+pub mod http2;
 pub mod influxd;
 pub mod lab;
 pub mod level;

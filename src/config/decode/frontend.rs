@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::access;
 use super::http_rules;
+use super::http2;
 use super::network::networks;
 use super::queries;
 use super::{Spelled, name, path_and_query};
@@ -14,7 +15,7 @@ use crate::config::address::parse_bind;
 use crate::config::error::{Origin, Problem};
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{
-    Condition, ForwardedHeader, Frontend, Networks, QueryGuards, RequestAction, SourceRules,
+    Condition, ForwardedHeader, Frontend, Http2, Networks, QueryGuards, RequestAction, SourceRules,
     StatsUser, Tls,
 };
 
@@ -22,6 +23,7 @@ const KEYS: Keys = Keys::of(&[
     "name",
     "bind",
     "tls",
+    "http2",
     "stats_uri",
     "metrics_uri",
     "stats_refresh",
@@ -173,6 +175,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         .tls
         .as_ref()
         .and_then(|field| tls::decode(field, &draft.frontend));
+    draft.frontend.http2 = http2::decode(&table);
     if let Some(size) = table
         .get("max_header_size")
         .and_then(|field| field.size(HEADER_SIZES))
@@ -289,6 +292,7 @@ fn default() -> Frontend {
         name: String::new(),
         bind: Vec::new(),
         tls: None,
+        http2: Http2::default(),
         stats_uri: None,
         metrics_uri: None,
         stats_refresh: Duration::from_secs(5),

@@ -7,6 +7,7 @@ mod check;
 mod condition;
 mod frontend;
 mod healing;
+mod http2;
 mod http_rules;
 mod log;
 mod login;

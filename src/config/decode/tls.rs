@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::frontend::bind;
 use crate::config::error::Problem;
 use crate::config::field::{Field, Keys, Table};
-use crate::config::model::{CertificateFiles, ClientCertificate, Frontend, Tls, TlsVersion};
+use crate::config::model::{Alpn, CertificateFiles, ClientCertificate, Frontend, Tls, TlsVersion};
 
 const KEYS: Keys = Keys::of(&[
     "addresses",
@@ -14,11 +14,14 @@ const KEYS: Keys = Keys::of(&[
     "key",
     "certificates",
     "min_version",
+    "alpn",
     "client_certificate",
     "client_ca",
     "client_crl",
     "max_handshakes",
 ]);
+
+const PROTOCOLS: [(&str, Alpn); 2] = [("h2", Alpn::Http2), ("http/1.1", Alpn::Http1)];
 
 const CERTIFICATE: Keys = Keys::of(&["certificate", "key"]);
 
@@ -75,6 +78,7 @@ pub(super) fn decode(field: &Field<'_>, frontend: &Frontend) -> Option<Tls> {
         addresses: addresses(&table, frontend),
         certificates,
         min_version: table.choice("min_version", &VERSIONS, TlsVersion::Tls12),
+        alpn: protocols(&table),
         client_certificate,
         client_ca,
         client_crl,
@@ -84,6 +88,25 @@ pub(super) fn decode(field: &Field<'_>, frontend: &Frontend) -> Option<Tls> {
             (frontend.max_connections / 2).max(1),
         ),
     })
+}
+
+/// `alpn`.
+fn protocols(table: &Table<'_>) -> Vec<Alpn> {
+    let Some(field) = table.get("alpn") else {
+        return vec![Alpn::Http1];
+    };
+    let fields = field.one_or_more("\"h2\", \"http/1.1\", or a list of both");
+    let mut protocols = Vec::new();
+    for field in fields.unwrap_or_default() {
+        let Some(protocol) = field.choice(&PROTOCOLS) else {
+            continue;
+        };
+        if protocols.contains(&protocol) {
+            field.expected("a protocol that is not named before");
+        }
+        protocols.push(protocol);
+    }
+    protocols
 }
 
 /// Those of `bind` that are named here, or all of them.

@@ -4,6 +4,7 @@
 //! a piece of this need not doubt it. Only [`crate::config`] builds it.
 
 mod access;
+mod http2;
 mod http_rules;
 mod log_settings;
 mod networks;
@@ -19,13 +20,14 @@ use ipnet::IpNet;
 use regex::Regex;
 
 pub use super::stats_user::StatsUser;
-pub use crate::tls::{CertificateFiles, ClientCertificate, ServerTls, Tls, TlsVersion};
+pub use crate::tls::{Alpn, CertificateFiles, ClientCertificate, ServerTls, Tls, TlsVersion};
 pub use crate::users::UserSettings;
 pub use access::{AccessRule, Pattern};
 pub use http_rules::{
     Bandwidth, HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule,
     ResponseRule, may_be_changed,
 };
+pub use http2::Http2;
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
 pub use networks::{Networks, SourceRules};
 pub use queries::{QueryGuards, Unbounded};
@@ -163,6 +165,8 @@ pub struct Frontend {
     pub bind: Vec<SocketAddr>,
     /// `tls`: how it speaks TLS. Default: it speaks plain HTTP.
     pub tls: Option<Tls>,
+    /// `http2`: what connections of HTTP/2 may ask for.
+    pub http2: Http2,
     /// `stats_uri`: path and query at which the status page is served, e.g. `/haproxy?stats`.
     pub stats_uri: Option<String>,
     /// `metrics_uri`: path at which the metrics for Prometheus are served. It is another one than `stats_uri`.

@@ -22,6 +22,7 @@ fn the_examples_are_right() {
         log,
         frontend,
         tls,
+        http2,
         relay,
         backend,
         server_tls,
@@ -44,6 +45,8 @@ servers = [{ name = "a", address = "10.0.2.2:3001" }]
 "#;
     let with_tls = toml(&[run_as, tls, relay, backend].concat());
     assert!(with_tls.unwrap().config.frontends[0].tls.is_some());
+    let with_http2 = toml(&[http2, relay, backend].concat());
+    assert!(with_http2.unwrap().config.frontends[0].http2.plain);
     let of_servers = toml(&[frontend, relay, server_tls, others].concat()).unwrap();
     let servers = &of_servers.config.backends[0].servers;
     assert!(servers.iter().all(|server| server.tls.is_some()));

@@ -121,6 +121,15 @@ fn what_is_wrong_is_said() {
             "trust_forwarded = \"::1\"\nforwarded_header = \"x-real-ip\"",
             "expected \"x-forwarded-for\" or \"forwarded\"",
         ),
+        (
+            "http2 = { window = \"64KiB\" }",
+            "http2.window: expected a size from \"256KiB\" to \"1GiB\"",
+        ),
+        (
+            "http2 = { max_streams = 0 }",
+            "http2.max_streams: expected a whole number from 1 to 10000",
+        ),
+        ("http2 = { proto = \"h2\" }", "http2.proto: unknown key"),
         ("rules = {}", "an empty rule; expected at least one of"),
         (
             "rules = { statements = \"selct\" }",

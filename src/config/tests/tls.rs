@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::toml;
-use crate::config::model::{CertificateFiles, ClientCertificate, Tls, TlsVersion};
+use crate::config::model::{Alpn, CertificateFiles, ClientCertificate, Tls, TlsVersion};
 
 fn with(tls: &str) -> String {
     format!(
@@ -32,6 +32,7 @@ fn it_says_what_a_frontend_does() {
         addresses: vec![address("0.0.0.0:443"), address("0.0.0.0:80")],
         certificates: vec![files("a.pem", "a.pem")],
         min_version: TlsVersion::Tls12,
+        alpn: vec![Alpn::Http1],
         client_certificate: ClientCertificate::None,
         client_ca: None,
         client_crl: None,
@@ -46,6 +47,7 @@ fn it_says_what_a_frontend_does() {
             files("c.pem", "c.key"),
         ],
         min_version: TlsVersion::Tls13,
+        alpn: vec![Alpn::Http2, Alpn::Http1],
         client_certificate: ClientCertificate::Required,
         client_ca: Some(PathBuf::from("ca.pem")),
         client_crl: Some(PathBuf::from("crl.pem")),
@@ -55,7 +57,7 @@ fn it_says_what_a_frontend_does() {
         read(
             "addresses = \"0.0.0.0:443\", certificate = \"a.pem\", key = \"a.key\", \
              certificates = [\"b.pem\", { certificate = \"c.pem\", key = \"c.key\" }], \
-             min_version = \"1.3\", client_certificate = \"required\", client_ca = \"ca.pem\", \
+             min_version = \"1.3\", alpn = [\"h2\", \"http/1.1\"], client_certificate = \"required\", client_ca = \"ca.pem\", \
              client_crl = \"crl.pem\", max_handshakes = 7"
         ),
         most
@@ -81,6 +83,18 @@ fn what_cannot_be_meant_is_an_error() {
         (
             "certificate = \"a.pem\", min_version = \"1.1\"",
             "tls.min_version: expected \"1.2\" or \"1.3\"",
+        ),
+        (
+            "certificate = \"a.pem\", alpn = []",
+            "tls.alpn: expected \"h2\", \"http/1.1\", or a list of both",
+        ),
+        (
+            "certificate = \"a.pem\", alpn = [\"h2\", \"h2\"]",
+            "tls.alpn[1]: expected a protocol that is not named before",
+        ),
+        (
+            "certificate = \"a.pem\", alpn = \"h3\"",
+            "tls.alpn: expected \"h2\" or \"http/1.1\", found \"h3\"",
         ),
         (
             "certificate = \"a.pem\", client_certificate = \"required\"",

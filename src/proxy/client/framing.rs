@@ -75,6 +75,29 @@ impl Framing {
     ///
     /// The chunks are malformed.
     pub(super) fn advance(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
+        let mut rest = bytes;
+        while !rest.is_empty() && *self != Self::Ended {
+            let run = self.run(rest)?;
+            rest = rest.get(run..).unwrap_or_default();
+        }
+        Ok(bytes.len() - rest.len())
+    }
+
+    /// Whether the next byte is one that the body holds, and not one that says how the body is framed.
+    pub(super) fn is_at_data(&self) -> bool {
+        match self {
+            Self::Ended => false,
+            Self::Length(_) => true,
+            Self::Chunked(chunks) => matches!(chunks.place, Place::Data(_)),
+        }
+    }
+
+    /// The same as [`Framing::advance`] for no more than a run of bytes that are all of one kind, by [`Framing::is_at_data`].
+    ///
+    /// # Errors
+    ///
+    /// The chunks are malformed.
+    pub(super) fn run(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
         match self {
             Self::Ended => Ok(0),
             Self::Length(left) => {
@@ -83,7 +106,7 @@ impl Framing {
                 Ok(taken)
             }
             Self::Chunked(chunks) => {
-                let taken = chunks.advance(bytes)?;
+                let taken = chunks.run(bytes)?;
                 if chunks.place == Place::Over {
                     *self = Self::Ended;
                 }
@@ -102,27 +125,24 @@ fn take(available: usize, left: u64) -> (usize, u64) {
 }
 
 impl Chunks {
-    fn advance(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
-        let mut rest = bytes;
-        while self.place != Place::Over {
-            if let Place::Data(left) = self.place {
-                let (taken, left) = take(rest.len(), left);
-                rest = rest.get(taken..).unwrap_or_default();
-                self.place = match left {
-                    0 => Place::DataReturn,
-                    left => Place::Data(left),
-                };
-                if left > 0 {
-                    break;
-                }
-            }
-            let Some((byte, after)) = rest.split_first() else {
-                break;
+    fn run(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
+        if let Place::Data(left) = self.place {
+            let (taken, left) = take(bytes.len(), left);
+            self.place = match left {
+                0 => Place::DataReturn,
+                left => Place::Data(left),
             };
-            rest = after;
-            self.place = self.after(*byte).ok_or(MALFORMED)?;
+            return Ok(taken);
         }
-        Ok(bytes.len() - rest.len())
+        let mut taken = 0;
+        for byte in bytes {
+            self.place = self.after(*byte).ok_or(MALFORMED)?;
+            taken += 1;
+            if matches!(self.place, Place::Data(_) | Place::Over) {
+                break;
+            }
+        }
+        Ok(taken)
     }
 
     /// The place behind `byte`; `None` if it may not stand here.

@@ -7,6 +7,7 @@
 //! - `stream` gives Pingora the bytes of one request's body and no more, however many requests the client sends ahead;
 //!   `framing` knows where a body ends, `pace` how fast it has to come, and `body_fault` says what is wrong with it.
 //! - A client that closes its sending side gets its answer; `presence` finds out if it has left.
+//! - `http2` makes each request of a connection that speaks HTTP/2 look like such a connection itself.
 //! - `sources` counts the connections of each address; `bandwidth` its bytes a second, to which a `throttle` slows a request down.
 //!
 //! Pingora's own reading of headers is never reached by bytes of a client: it answers what it refuses with an empty 400
@@ -18,6 +19,7 @@ mod framing;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod header;
+pub(in crate::proxy) mod http2;
 mod moments;
 mod pace;
 mod presence;
@@ -89,6 +91,8 @@ pub(in crate::proxy) struct Client {
     limits: Limits,
     /// It has sent a request, so it may be idle for longer.
     is_known: bool,
+    /// It may speak HTTP/2 instead, without having said so.
+    may_be_http2: bool,
 }
 
 /// What a client does next.
@@ -96,6 +100,8 @@ pub(in crate::proxy) struct Client {
 pub(in crate::proxy) enum Next {
     /// It sends a request.
     Request(Incoming),
+    /// It speaks HTTP/2.
+    Http2,
     /// It sends what is refused.
     Refused(Refused),
     /// It sends nothing for too long.
@@ -150,7 +156,19 @@ impl Client {
             stream: Box::new(ClientStream::new(stream, limits.rate)),
             limits,
             is_known: false,
+            may_be_http2: false,
         }
+    }
+
+    /// The same, which may speak HTTP/2 instead, if `may_be`.
+    pub(in crate::proxy) fn or_http2(mut self, may_be: bool) -> Self {
+        self.may_be_http2 = may_be;
+        self
+    }
+
+    /// The connection of a client that speaks HTTP/2, with what has come on it.
+    pub(in crate::proxy) fn into_stream(self) -> Stream {
+        self.stream.into_unread()
     }
 
     /// What its TLS is, if the connection has any.
@@ -182,6 +200,9 @@ impl Client {
         };
         let mut deadline = Instant::now() + wait;
         loop {
+            if self.may_be_http2 && self.stream.ahead().starts_with(http2::PREFACE) {
+                return Ok(Next::Http2);
+            }
             if !is_looked_at && let Some(next) = self.understand()? {
                 return Ok(next);
             }
@@ -257,17 +278,22 @@ impl Client {
     /// The client again, when Pingora has given its stream back; `None` if its request is not over.
     pub(in crate::proxy) fn again(stream: Stream, limits: Limits) -> Option<Self> {
         let stream: Box<ClientStream> = stream.into_any().downcast().ok()?;
-        let is_known = true;
         stream.is_between_requests().then_some(Self {
             stream,
             limits,
-            is_known,
+            is_known: true,
+            may_be_http2: false,
         })
     }
 
     /// Takes the connection of a session that has become a tunnel, and what has come on it.
     pub(in crate::proxy) fn take_stream(session: &ServerSession) -> Option<(Stream, BytesMut)> {
         Self::stream_of(session)?.take()
+    }
+
+    /// Whether the session's request came by HTTP/2.
+    pub(in crate::proxy) fn speaks_http2(session: &ServerSession) -> bool {
+        Self::stream_of(session).is_some_and(ClientStream::speaks_http2)
     }
 
     fn stream_of(session: &ServerSession) -> Option<&ClientStream> {

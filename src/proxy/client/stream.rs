@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::SslDigest;
+use pingora::protocols::tls::{ALPN, SslDigest};
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
     TimingDigest, UniqueID, UniqueIDType,
@@ -47,6 +47,8 @@ pub(super) struct ClientStream {
     spoken: Option<Arc<SslDigest>>,
     /// Whom its certificate is made out to.
     certified: Option<Arc<ProxyDigest>>,
+    /// It is one request of a connection that speaks HTTP/2.
+    speaks_http2: bool,
     /// What came and belongs to no request yet.
     ahead: BytesMut,
     /// What is written and waits for the rest of its answer; it has a buffer only meanwhile.
@@ -82,6 +84,7 @@ impl ClientStream {
             digest: inner.get_socket_digest(),
             spoken: inner.get_ssl_digest(),
             certified: inner.get_proxy_digest(),
+            speaks_http2: inner.selected_alpn_proto() == Some(ALPN::H2),
             inner: Mutex::new(Some(inner)),
             ahead: BytesMut::new(),
             held: BytesMut::new(),
@@ -211,6 +214,17 @@ impl ClientStream {
     /// A tunnel has taken it.
     pub(super) fn inner(&mut self) -> io::Result<&mut Stream> {
         open(&mut self.inner)
+    }
+
+    /// Whether it is a request that came by HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.speaks_http2
+    }
+
+    /// The connection as one on which nothing was read.
+    pub(super) fn into_unread(mut self: Box<Self>) -> Stream {
+        self.stage = Stage::Tunnel;
+        self
     }
 
     /// Forgets what came.

@@ -33,6 +33,10 @@ pub(in crate::proxy) struct Admission {
     pub(super) kept_out: RarelySaid,
     /// That a PROXY header is missing.
     pub(super) unintroduced: RarelySaid,
+    /// That a connection breaks the rules of HTTP/2.
+    pub(super) broken: RarelySaid,
+    /// That a client takes too many requests back.
+    pub(super) calmed: RarelySaid,
 }
 
 impl Admission {
@@ -49,6 +53,8 @@ impl Admission {
             over_share: RarelySaid::default(),
             kept_out: RarelySaid::default(),
             unintroduced: RarelySaid::default(),
+            broken: RarelySaid::default(),
+            calmed: RarelySaid::default(),
         })
     }
 

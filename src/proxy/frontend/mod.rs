@@ -2,7 +2,8 @@
 //!
 //! Each new connection is given to a [reactor](crate::reactors), on which all of its requests are served: each one's header is
 //! read and judged by the [client's side](crate::proxy::client) and then answered by Pingora's `HttpProxy`. On an address that speaks TLS
-//! the handshake comes before that (`transport`).
+//! the handshake comes before that (`transport`). Requests of a connection that speaks HTTP/2 are served beside each other, each as if it
+//! had a connection of its own (`streams`).
 //!
 //! `admission` counts connections and handshakes, `slots` holds them to a limit.
 
@@ -14,6 +15,7 @@ pub(super) mod listener;
 mod rarely_said;
 pub(super) mod rates;
 mod slots;
+mod streams;
 mod transport;
 
 use std::net::SocketAddr;
@@ -25,6 +27,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
+use pingora::protocols::tls::ALPN;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
@@ -33,6 +36,7 @@ use tokio::time::{Instant, timeout};
 use self::accept::{Accepted, Here};
 use self::introduction::Unintroduced;
 use self::listener::BoundListener;
+use self::streams::{Beginning, Share};
 use crate::logging;
 use crate::per_source::Place;
 use crate::proxy::app::App;
@@ -158,33 +162,43 @@ impl Frontend {
 }
 
 impl Connections {
-    /// The place of a connection from `client` among those of its address. `None` if it must be closed.
-    fn source(serving: &Serving, client: Option<SocketAddr>) -> Option<Place> {
-        // A socket without an address is a client that has left already.
-        let address = client?.ip();
-        if !serving.config.sources.admits(address) {
+    /// Whether connections from `client` are served.
+    fn admits(serving: &Serving, client: SocketAddr) -> bool {
+        let is_admitted = serving.config.sources.admits(client.ip());
+        if !is_admitted {
             serving.stats.denied_connections.increment();
             if serving.admission.kept_out.is_due() {
                 log::warn!(
                     "frontend \"{}\": {} is kept out by allow or deny",
                     serving.config.name,
-                    address.to_canonical()
+                    client.ip().to_canonical()
                 );
             }
-            return None;
         }
-        let slot = serving.admission.sources().enter(address);
-        if slot.is_none() {
+        is_admitted
+    }
+
+    /// What a connection from `client` takes of the limits, waited for. `None` if it must be closed.
+    async fn share(&self, serving: &Serving, client: SocketAddr) -> Option<Share> {
+        let place = Self::place(serving, client)?;
+        let wait = serving.config.request_header_timeout;
+        Some((place, serving.admission.slot(wait).await?))
+    }
+
+    /// The place of a connection from `client` among those of its address. `None` if it must be closed.
+    fn place(serving: &Serving, client: SocketAddr) -> Option<Place> {
+        let place = serving.admission.sources().enter(client.ip());
+        if place.is_none() {
             serving.stats.source_limit.increment();
             if serving.admission.over_share.is_due() {
                 log::warn!(
                     "frontend \"{}\": {} has as many connections as one address may (maxconn_per_source); more are closed",
                     serving.config.name,
-                    address.to_canonical()
+                    client.ip().to_canonical()
                 );
             }
         }
-        slot
+        place
     }
 
     /// Has a proxy that is to do so say whom its connection is for. False if it does not, and the connection must be closed.
@@ -234,7 +248,7 @@ impl Connections {
 
     /// Serves one connection, which came on the address `on`, to its end.
     async fn serve(
-        &self,
+        self: &Arc<Self>,
         mut stream: Stream,
         on: SocketAddr,
         unheard: InFlightGuard,
@@ -242,26 +256,25 @@ impl Connections {
     ) {
         let digest = stream.get_socket_digest();
         let address = digest.as_ref().and_then(|digest| digest.peer_addr());
-        let client = address.and_then(|address| address.as_inet().copied());
-        let serving = self.serving.load_full();
-        let Some(_source) = Self::source(&serving, client) else {
+        // A socket without an address is a client that has left already.
+        let Some(client) = address.and_then(|address| address.as_inet().copied()) else {
             return;
         };
-        let wait = serving.config.request_header_timeout;
-        let Some(_slot) = serving.admission.slot(wait).await else {
+        let serving = self.serving.load_full();
+        if !Self::admits(&serving, client) {
+            return;
+        }
+        let Some(share) = self.share(&serving, client).await else {
             return;
         };
         let stats = Arc::clone(&serving.stats);
         let _session = stats.traffic.open_session();
-        let mut unheard = Some(unheard);
-        let mut is_over = self.is_over.subscribe();
-        let mut over = pin!(is_over.wait_for(|is_over| *is_over));
-        let Some(proxy) = self.proxies.get(reactors::here()) else {
-            return;
-        };
-        if let Some(acceptor) = serving.acceptor.as_ref().filter(|one| one.is_for(on)) {
+        let acceptor = serving.acceptor.as_ref().filter(|one| one.is_for(on));
+        let is_plain = acceptor.is_none();
+        if let Some(acceptor) = acceptor {
+            let mut is_over = self.is_over.subscribe();
             let (admission, stats) = (&serving.admission, &stats.tls);
-            let deadline = Instant::now() + wait;
+            let deadline = Instant::now() + serving.config.request_header_timeout;
             // Boxed, so that an idle connection does not hold its place.
             let made = Box::pin(transport::secure(
                 stream, acceptor, admission, stats, deadline,
@@ -272,18 +285,58 @@ impl Connections {
                     Some(stream) => stream,
                     None => return,
                 },
-                _ = &mut over => return,
+                _ = is_over.wait_for(|is_over| *is_over) => return,
             };
         }
-        let mut next = Some(Client::new(stream, Limits::of(&serving.config)));
-        drop(serving);
+        let mut unheard = Some(unheard);
+        let mut streams = Some(stream);
+        if streams
+            .as_ref()
+            .is_some_and(|one| one.selected_alpn_proto() != Some(ALPN::H2))
+            && let Some(stream) = streams.take()
+        {
+            let connection = Client::new(stream, Limits::of(&serving.config));
+            let connection = connection.or_http2(is_plain && serving.config.http2.plain);
+            drop(serving);
+            streams = self
+                .serve_requests(connection, Some(client), &mut unheard, stop)
+                .await;
+        }
+        if let Some(stream) = streams {
+            let begun = Beginning {
+                stream,
+                client,
+                share,
+                unheard,
+            };
+            // Boxed, so that a connection of HTTP/1 does not hold its place.
+            Box::pin(self.serve_streams(begun, stop)).await;
+        }
+    }
+
+    /// Serves the requests of a connection, one after the other, to its end. Returns the connection if its client speaks HTTP/2 instead.
+    async fn serve_requests(
+        &self,
+        client: Client,
+        address: Option<SocketAddr>,
+        unheard: &mut Option<InFlightGuard>,
+        stop: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let stats = Arc::clone(&self.serving.load().stats);
+        let proxy = self.proxies.get(reactors::here())?;
+        let mut is_over = self.is_over.subscribe();
+        let mut over = pin!(is_over.wait_for(|is_over| *is_over));
+        let mut next = Some(client);
         while let Some(mut connection) = next.take() {
             let started = tokio::select! {
                 // What has come already is answered.
                 biased;
                 started = connection.next() => started,
-                _ = &mut over => return,
+                _ = &mut over => return None,
             };
+            if matches!(started, Next::Http2) {
+                return Some(connection.into_stream());
+            }
             drop(unheard.take());
             match started {
                 Next::Request(mut incoming) => {
@@ -312,11 +365,12 @@ impl Connections {
                     let limits = Limits::of(&self.serving.load().config);
                     next = stream.and_then(|stream| Client::again(stream, limits));
                 }
-                Next::Refused(refused) => self.refuse(connection, &refused, client).await,
+                Next::Refused(refused) => self.refuse(connection, &refused, address).await,
                 Next::Silent => stats.request_errors.increment(),
-                Next::Left => {}
+                Next::Left | Next::Http2 => {}
             }
         }
+        None
     }
 
     /// Answers a request that nothing is done with, counts it and logs it.

@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use http::StatusCode;
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::SslDigest;
+use pingora::protocols::tls::{ALPN, SslDigest};
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
     TimingDigest, UniqueID, UniqueIDType,
@@ -84,11 +84,13 @@ async fn shake_hands(
     })?;
     let (_, connection) = inner.get_ref();
     let (spoken, certified) = (Arc::new(spoken(connection)), certified(connection));
+    let speaks_http2 = connection.alpn_protocol() == Some(b"h2");
     Ok(SecureStream {
         inner,
         digest,
         spoken,
         certified,
+        speaks_http2,
     })
 }
 
@@ -168,6 +170,7 @@ struct SecureStream {
     digest: Option<Arc<SocketDigest>>,
     spoken: Arc<SslDigest>,
     certified: Option<Arc<ProxyDigest>>,
+    speaks_http2: bool,
 }
 
 impl SecureStream {
@@ -223,6 +226,10 @@ impl UniqueID for SecureStream {
 impl Ssl for SecureStream {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
         Some(Arc::clone(&self.spoken))
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.speaks_http2.then_some(ALPN::H2)
     }
 }
 

@@ -18,9 +18,9 @@ use tokio::task::JoinHandle;
 use super::client::{Answer, Client};
 use crate::config::Config;
 use crate::config::model::{
-    Ack, AllOf, Backend, BackendId, Balance, Check, Condition, ForwardedHeader, Frontend, Judging,
-    Networks, OnStale, OnUnavailable, PoolServer, Probe, Reads, Relay, RelayId, Rule, Server,
-    ServerAddress, SourceRules, SyncPolicy, Target, Test,
+    Ack, AllOf, Backend, BackendId, Balance, Check, Condition, ForwardedHeader, Frontend, Http2,
+    Judging, Networks, OnStale, OnUnavailable, PoolServer, Probe, Reads, Relay, RelayId, Rule,
+    Server, ServerAddress, SourceRules, SyncPolicy, Target, Test,
 };
 use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
@@ -33,8 +33,9 @@ use crate::reactors::Reactors;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
 use crate::stats::{
-    AdminState, BackendStats, BarrierStats, Counter, FrontendStats, RelayStats, ServerState,
-    ServerStats, ServerStatus, ServerTlsStats, Stats, ThrottleStats, TlsStats, Traffic,
+    AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Http2Stats, RelayStats,
+    ServerState, ServerStats, ServerStatus, ServerTlsStats, Stats, ThrottleStats, TlsStats,
+    Traffic,
 };
 
 /// For whatever must happen at once but for the machine.
@@ -94,6 +95,7 @@ pub(crate) fn backend(name: &str, servers: Vec<PoolServer>) -> Backend {
 pub(crate) fn frontend(default_target: Target) -> Frontend {
     Frontend {
         tls: None,
+        http2: Http2::default(),
         name: "front".into(),
         bind: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         stats_uri: Some("/haproxy?stats".into()),
@@ -263,6 +265,7 @@ pub(crate) fn stats(config: &Config) -> Arc<Stats> {
             slow_requests: Counter::default(),
             source_limit: Counter::default(),
             tls: TlsStats::default(),
+            http2: Http2Stats::default(),
             denied_connections: Counter::default(),
             denied_requests: Counter::default(),
             tarpitted: Counter::default(),

@@ -279,6 +279,48 @@ pub(super) fn frontends() -> Typed<FrontendView> {
         client_handshake_failure!(client_certificate),
         client_handshake_failure!(turned_down),
         client_handshake_failure!(malformed),
+        figure!(
+            Counter,
+            http2.connections,
+            "http2_connections_total",
+            "connections",
+            "Connections that spoke HTTP/2."
+        ),
+        figure!(
+            Gauge,
+            http2.streams,
+            "http2_streams",
+            "requests",
+            "Requests of HTTP/2 under way now."
+        ),
+        figure!(
+            Counter,
+            http2.refused,
+            "http2_refused_streams_total",
+            "requests",
+            "Requests of HTTP/2 that were turned away unseen, because their frontend had `maxconn` or their source had `maxconn_per_source` connections and requests already."
+        ),
+        figure!(
+            Counter,
+            http2.resets,
+            "http2_reset_streams_total",
+            "requests",
+            "Requests of HTTP/2 that their clients took back before they were answered."
+        ),
+        figure!(
+            Counter,
+            http2.calmed,
+            "http2_calmed_connections_total",
+            "connections",
+            "Connections of HTTP/2 that were ended because their client took back more than `http2.max_resets` requests in a minute."
+        ),
+        figure!(
+            Counter,
+            http2.broken,
+            "http2_broken_connections_total",
+            "connections",
+            "Connections of HTTP/2 that were ended because what their client sent breaks the protocol or a bound against floods."
+        ),
     ];
     figures.extend(own);
     Typed {

@@ -235,6 +235,25 @@ pub struct FrontendView {
     pub queries: QueriesOfFrontend,
     /// TLS, where it is spoken.
     pub tls: TlsView,
+    /// HTTP/2, where it is spoken.
+    pub http2: Http2View,
+}
+
+/// HTTP/2 on one frontend.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Http2View {
+    /// Connections that spoke it.
+    pub connections: Count,
+    /// Requests that have a stream now.
+    pub streams: Count,
+    /// Requests that were turned away unseen.
+    pub refused: Count,
+    /// Requests that their clients took back.
+    pub resets: Count,
+    /// Connections ended because of too many of those.
+    pub calmed: Count,
+    /// Connections ended because their client broke the protocol.
+    pub broken: Count,
 }
 
 /// What `bandwidth` slowed.

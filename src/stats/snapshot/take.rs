@@ -11,6 +11,7 @@ use crate::stats::counters::{
     LaneReading, LanesReading, LogStats, LogTargetStats, RelayStats, ReplicaStats, RequestTimes,
     ServerStats, Stats, ThrottleStats, Traffic, UdpStats,
 };
+use crate::stats::http2::Http2Stats;
 use crate::stats::queries::QueryStats;
 use crate::stats::times::{Average, Percentiles};
 use crate::stats::tls::{
@@ -113,6 +114,7 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         slow_requests,
         source_limit,
         tls,
+        http2,
         denied_connections,
         denied_requests,
         tarpitted,
@@ -147,6 +149,26 @@ fn frontend(stats: &FrontendStats, now: SystemTime) -> FrontendView {
         throttled: throttled_view(throttled),
         queries: queries_of_frontend(queries),
         tls: tls_view(tls, now),
+        http2: http2_view(http2),
+    }
+}
+
+fn http2_view(stats: &Http2Stats) -> Http2View {
+    let Http2Stats {
+        connections,
+        streams,
+        refused,
+        resets,
+        calmed,
+        broken,
+    } = stats;
+    Http2View {
+        connections: Count(connections.get()),
+        streams: Count(streams.get()),
+        refused: Count(refused.get()),
+        resets: Count(resets.get()),
+        calmed: Count(calmed.get()),
+        broken: Count(broken.get()),
     }
 }
 
