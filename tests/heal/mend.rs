@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::lab::brisk;
+use crate::support::lab::{brisk, relay_keys};
 use crate::support::points::{same_points, same_values};
 use crate::support::status;
 use crate::support::wait::SOON;
@@ -17,7 +17,11 @@ use serde_json::Value;
 const HOUR: i64 = 1_700_002_800;
 
 fn lab() -> Lab {
-    let lab = Lab::start_of(2, Options::default(), brisk);
+    lab_with(brisk)
+}
+
+fn lab_with(change: impl FnOnce(String) -> String) -> Lab {
+    let lab = Lab::start_of(2, Options::default(), change);
     lab.create_database("one");
     for node in lab.nodes() {
         node.query(
@@ -216,6 +220,24 @@ fn a_series_is_mended_in_each_of_its_shard_groups() {
     write(two, "year p", &weekly("more=true", 20..40));
     let (status, report) = mend(&lab, &["--from", "influxlab", "--yes"]);
     assert_eq!(status, 0, "{report}");
+    assert_eq!(same_values(one, two, "one"), [""; 0]);
+}
+
+/// What a batch has no time left to delete waits for the next try, whenever in the batch that is.
+#[test]
+fn a_gate_that_is_open_for_a_part_of_a_batch_only_leaves_nothing() {
+    let lab = lab_with(|text| relay_keys("heal = { gate = \"100ms\" }")(brisk(text)));
+    let [one, two] = [&lab.node1, &lab.node2];
+    for series in [50, 100] {
+        let points = |fields: &str| {
+            let lines = (0..series).map(|number| line(&format!("m,host=h{number}"), fields, 0));
+            lines.collect::<String>()
+        };
+        write(one, "year p", &points("v=1"));
+        write(two, "year p", &points("v=1,more=true"));
+        let (status, report) = mend(&lab, &["--from", "influxlab", "--yes"]);
+        assert_eq!(status, 0, "{series} series: {report}");
+    }
     assert_eq!(same_values(one, two, "one"), [""; 0]);
 }
 

@@ -143,7 +143,9 @@ impl Mend<'_> {
             if closed.left() < self.reserve() {
                 return Ok(Attempt::NotInTime);
             }
-            self.carry_out(node, tasks, closed).await?;
+            if self.carry_out(node, tasks, closed).await? == Attempt::NotInTime {
+                return Ok(Attempt::NotInTime);
+            }
         }
         if !closed.is_closed() {
             return Ok(Attempt::NotInTime);
@@ -270,15 +272,15 @@ impl Mend<'_> {
         Ok(known)
     }
 
-    /// Does all of it to one node: keeps what is changed, deletes, and writes.
+    /// Does to one node as much of it as there is time for: keeps what is changed, deletes, and writes.
     async fn carry_out(
         &mut self,
         at: usize,
         tasks: Vec<Task<'_>>,
         closed: &GateClosed<'_>,
-    ) -> Result<(), WorkError> {
+    ) -> Result<Attempt, WorkError> {
         let Some(node) = self.nodes.get(at) else {
-            return Ok(());
+            return Ok(Attempt::Done);
         };
         let mut kept = Vec::new();
         for Task {
@@ -300,10 +302,10 @@ impl Mend<'_> {
         }
         self.kept.keep(at, node.name(), &kept)?;
         let mut lines: BTreeMap<(String, String), Vec<Piece>> = BTreeMap::new();
-        let mut failed = None;
+        let (mut failed, mut attempt) = (None, Attempt::Done);
         for task in tasks {
             if !task.deletes.is_empty() && closed.left() < self.reserve() {
-                // The next try does it.
+                attempt = Attempt::NotInTime;
                 continue;
             }
             let Slice {
@@ -338,7 +340,7 @@ impl Mend<'_> {
         for ((database, policy), pieces) in lines {
             self.write(at, node, (&database, &policy), pieces).await?;
         }
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        failed.map_or(Ok(attempt), |error| Err(error.into()))
     }
 
     /// Writes lines, whatever it takes: some may have been deleted.
