@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::moment::moment;
 use super::text::one_line;
-use super::{DEFAULT_CONFIG, running, work};
+use super::{DEFAULT_CONFIG, output, running, work};
 use crate::control::{Compared, Difference, HealOrder, HealReport, HealState};
 use crate::stats::units::{Bytes, Count, Span};
 
@@ -70,8 +70,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.cancel {
         return match work::cancel(&data_dir, relay, "compare") {
             Ok(report) => {
-                println!("the comparison of relay {} ends", one_line(&report.relay));
-                ExitCode::SUCCESS
+                let said = format!("the comparison of relay {} ends\n", one_line(&report.relay));
+                output::print(&said, 0, work::UNKNOWN)
             }
             Err(error) => work::refused(&error),
         };

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::names::OneLine;
-use super::{DEFAULT_CONFIG, running};
+use super::{DEFAULT_CONFIG, output, running};
 use crate::control::{Answer, ControlError, Request, ask};
 
 const EXAMPLES: &str = "\
@@ -44,10 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         levels: arguments.levels.clone(),
     };
     let error = match ask(&config.server.data_dir, &request, running::LIMIT) {
-        Ok(Answer::Done(levels)) => {
-            println!("{levels}");
-            return ExitCode::SUCCESS;
-        }
+        Ok(Answer::Done(levels)) => return output::print(&(levels + "\n"), 0, 1),
         Ok(Answer::Refused(ControlError::Failed { reason })) => reason,
         Ok(Answer::Refused(error)) => error.to_string(),
         Ok(_) => {

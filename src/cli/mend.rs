@@ -11,7 +11,7 @@ use clap::{ArgGroup, Args};
 
 use super::moment::moment;
 use super::text::one_line;
-use super::{DEFAULT_CONFIG, compare, running, work};
+use super::{DEFAULT_CONFIG, compare, output, running, work};
 use crate::control::{Compared, HealOrder, HealReport, HealState};
 use crate::stats::units::{Count, Span};
 
@@ -78,8 +78,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.cancel {
         return match work::cancel(&data_dir, relay, "mend") {
             Ok(report) => {
-                println!("the mend of relay {} ends", one_line(&report.relay));
-                ExitCode::SUCCESS
+                let said = format!("the mend of relay {} ends\n", one_line(&report.relay));
+                output::print(&said, 0, work::UNKNOWN)
             }
             Err(error) => work::refused(&error),
         };

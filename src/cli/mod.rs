@@ -17,6 +17,7 @@ mod man;
 mod mend;
 mod moment;
 mod names;
+mod output;
 mod ping;
 mod place;
 mod queries;

@@ -1,6 +1,5 @@
 //! `haflux queries`: which queries a running haflux serves, how long they take, and the end of one.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::names::OneLine;
 use super::text::{one_line, table};
-use super::{DEFAULT_CONFIG, running};
+use super::{DEFAULT_CONFIG, output, running};
 use crate::control::{Answer, AskError, ControlError, Request, ask};
 use crate::stats::units::Span;
 use crate::stats::{QueriesView, QueryView, RunningQueryView};
@@ -79,16 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(_) => Err(QueriesError::Misunderstood),
         Err(error) => Err(error.into()),
     };
-    match said {
-        Ok(said) => match io::stdout().write_all(said.as_bytes()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
-        Err(error) => {
-            eprintln!("haflux: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    output::said(said)
 }
 
 fn said(arguments: &Arguments, view: &QueriesView) -> Result<String, QueriesError> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::text::lines;
-use super::{ConfigFile, running};
+use super::{ConfigFile, output, running};
 use crate::control::{Answer, Request, ask};
 
 /// What `haflux reload` is told.
@@ -32,10 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         dry_run: arguments.dry_run,
     };
     match ask(&config.server.data_dir, &request, running::LIMIT) {
-        Ok(Answer::Done(said)) => {
-            println!("{}", lines(said.as_bytes()));
-            return ExitCode::SUCCESS;
-        }
+        Ok(Answer::Done(said)) => return output::print(&(lines(said.as_bytes()) + "\n"), 0, 1),
         Ok(Answer::Refused(error)) => eprintln!("{}", lines(error.to_string().as_bytes())),
         Ok(
             Answer::Misunderstood(_)

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 
 use super::names::{DidYouMean, Names, OneLine, Quoted};
-use super::{DEFAULT_CONFIG, rebuild, running};
+use super::{DEFAULT_CONFIG, output, rebuild, running};
 use crate::config::Config;
 use crate::control::{Answer, AskError, ControlError, ReplicaReport, Request, ask};
 use crate::stats::units::{Bytes, Count, Span};
@@ -86,16 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
-    match carry_out(arguments, &config) {
-        Ok(said) => {
-            println!("{said}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("haflux: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    output::said(carry_out(arguments, &config).map(|said| said + "\n"))
 }
 
 /// Why the order came to nothing.

@@ -1,6 +1,5 @@
 //! `haflux server`: a person's orders for the servers of a running haflux.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::names::{DidYouMean, Names, OneLine, Quoted};
 use super::text::table;
-use super::{DEFAULT_CONFIG, running};
+use super::{DEFAULT_CONFIG, output, running};
 use crate::config::Config;
 use crate::control::{Answer, AskError, ControlError, Request, ServerReport, ask};
 use crate::stats::AdminState;
@@ -89,16 +88,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(config) => config,
         Err(status) => return status,
     };
-    match carry_out(&arguments.order, &config) {
-        Ok(said) => match io::stdout().write_all(said.as_bytes()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
-        Err(error) => {
-            eprintln!("haflux: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    output::said(carry_out(&arguments.order, &config))
 }
 
 /// What to print.

@@ -11,10 +11,10 @@ use clap::Args;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::DEFAULT_CONFIG;
 use super::document::{DocumentError, Source, UNASKED};
 use super::tables::{self, Kind};
 use super::text::{one_line, table};
+use super::{DEFAULT_CONFIG, output};
 use crate::stats::snapshot::Snapshot;
 
 /// Exit status if something is wrong.
@@ -71,15 +71,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(UNASKED);
         }
     };
-    match io::stdout().write_all(said.text.as_bytes()) {
-        // The reader may have seen enough, as `head` has.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("haflux: standard output: {error}");
-            ExitCode::from(UNASKED)
-        }
-        _ if said.is_wrong => ExitCode::from(WRONG),
-        _ => ExitCode::SUCCESS,
-    }
+    let status = if said.is_wrong { WRONG } else { 0 };
+    output::print(&said.text, status, UNASKED)
 }
 
 /// The document as it comes, of whichever version.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::hidden;
+use super::{hidden, output};
 use crate::users::{Token, hash_password, is_name};
 
 /// The longest password that is hashed, in bytes.
@@ -53,20 +53,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
-    let printed = match &arguments.command {
+    output::said(match &arguments.command {
         Command::Hash(user) => hash(&user.name),
         Command::Token(user) => token(&user.name),
-    };
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("haflux: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
-fn hash(name: &str) -> Result<(), String> {
+fn hash(name: &str) -> Result<String, String> {
     let password = match io::stdin().is_terminal() {
         true => asked(name)?,
         false => read()?,
@@ -75,15 +68,13 @@ fn hash(name: &str) -> Result<(), String> {
         return Err("an empty password is none: InfluxDB's clients do not send it".to_owned());
     }
     let hash = hash_password(&password).map_err(|error| error.to_string())?;
-    println!("{name}:{hash}");
-    Ok(())
+    Ok(format!("{name}:{hash}\n"))
 }
 
-fn token(name: &str) -> Result<(), String> {
+fn token(name: &str) -> Result<String, String> {
     let token = Token::draw().map_err(|error| format!("no random bytes: {error}"))?;
-    println!("{name}:{}", token.proof());
     eprintln!("{}", token.text());
-    Ok(())
+    Ok(format!("{name}:{}\n", token.proof()))
 }
 
 fn asked(name: &str) -> Result<Vec<u8>, String> {

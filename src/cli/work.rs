@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ratatui::crossterm::terminal::size;
 
-use super::running;
 use super::text::one_line;
+use super::{output, running};
 use crate::control::{
     Answer, AskError, ControlError, HealOrder, HealReport, HealState, Request, ask,
 };
@@ -138,14 +138,7 @@ pub(super) fn said(
             return ExitCode::from(UNKNOWN);
         }
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        // The reader may have seen enough, as `head` has.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("haflux: standard output: {error}");
-            ExitCode::from(UNKNOWN)
-        }
-        _ => ExitCode::from(status(report)),
-    }
+    output::print(&text, status(report), UNKNOWN)
 }
 
 fn status(report: &HealReport) -> u8 {

@@ -247,3 +247,17 @@ fn a_command_line_that_is_not_understood_exits_with_2() {
         );
     }
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_fault() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let told = Command::new(HAFLUX)
+        .args(["users", "token", "eva"])
+        .stdout(writer)
+        .output()
+        .expect("haflux runs");
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.success(), "{said}");
+    assert_eq!(said.lines().count(), 1, "only the token is there: {said}");
+}

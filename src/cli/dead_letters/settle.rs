@@ -10,7 +10,7 @@ use super::list::row;
 use super::{Wanted, folder};
 use crate::cli::USAGE;
 use crate::cli::place::Chosen;
-use crate::cli::text;
+use crate::cli::{output, text};
 use crate::config::model::ServerAddress;
 use crate::dial::Dialer;
 use crate::relay::dead_letters::{Claim, ClaimError, FoundLetter, LetterError, LetterId};
@@ -121,7 +121,10 @@ fn each(
     }
     for letter in letters {
         match work(letter) {
-            Ok(done) => println!("{}: {done}", letter.id),
+            Ok(done) => {
+                let said = format!("{}: {done}\n", letter.id);
+                failed |= output::write(said.as_bytes()).is_err();
+            }
             Err(failure) => {
                 failed = true;
                 eprintln!("{}: {}", letter.id, text::one_line(&failure.to_string()));

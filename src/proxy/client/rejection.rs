@@ -72,7 +72,8 @@ impl Rejection {
     }
 }
 
-fn put_header(text: &mut BytesMut, name: &str, value: &[u8]) {
+/// Appends a header line.
+pub(super) fn put_header(text: &mut BytesMut, name: &str, value: &[u8]) {
     text.put_slice(name.as_bytes());
     text.put_slice(b": ");
     text.put_slice(value);

@@ -8,6 +8,8 @@ use bytes::{BufMut, BytesMut};
 use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 use http::request::Parts;
 
+use crate::proxy::client::rejection::put_header;
+
 /// How many bytes a header has beside its lines, more or less.
 const FIRST_LINE: usize = 256;
 
@@ -37,14 +39,14 @@ pub(super) fn write(request: &Parts, has_body: bool) -> (BytesMut, Body) {
     text.put_slice(target.or(authority).unwrap_or_default().as_bytes());
     text.put_slice(b" HTTP/1.1\r\n");
     if let Some(authority) = authority {
-        put(&mut text, HOST.as_str(), authority.as_bytes());
+        put_header(&mut text, HOST.as_str(), authority.as_bytes());
     }
     for (name, value) in headers {
         // A client may say the same twice; a host that is another one is for the judge.
         let is_said =
             name == HOST && authority.is_some_and(|one| value.as_bytes() == one.as_bytes());
         if !is_said && name != COOKIE {
-            put(&mut text, name.as_str(), value.as_bytes());
+            put_header(&mut text, name.as_str(), value.as_bytes());
         }
     }
     // They may come in crumbs (RFC 9113, section 8.2.3).
@@ -64,17 +66,10 @@ pub(super) fn write(request: &Parts, has_body: bool) -> (BytesMut, Body) {
         (true, false) => Body::Chunks,
     };
     if body == Body::Chunks {
-        put(&mut text, "transfer-encoding", b"chunked");
+        put_header(&mut text, "transfer-encoding", b"chunked");
     }
     text.put_slice(b"\r\n");
     (text, body)
-}
-
-fn put(text: &mut BytesMut, name: &str, value: &[u8]) {
-    text.put_slice(name.as_bytes());
-    text.put_slice(b": ");
-    text.put_slice(value);
-    text.put_slice(b"\r\n");
 }
 
 #[cfg(test)]
