@@ -12,7 +12,6 @@ mod request;
 pub(super) mod tunnel;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -115,10 +114,7 @@ impl Forward<'_> {
     ) -> pingora::Result<()> {
         let pool = self.pool;
         let shape = self.shape(session);
-        let query = context
-            .query
-            .as_ref()
-            .map(|query| Arc::clone(query.running()));
+        let query = context.running();
         let mut failure = None;
         let mut none_fresh = false;
         let mut repeats = 0;
@@ -270,10 +266,7 @@ impl Forward<'_> {
         let (header, body) = (session.req_header(), self.body.bytes());
         let request = Request::new(header, body, for_whom, self.upgrade.as_ref(), address)?;
         let greeting = Greeting::of_client(self.pool.config(), session, context.client);
-        let query = context
-            .query
-            .as_ref()
-            .map(|query| Arc::clone(query.running()));
+        let query = context.running();
         let mut progress = Progress::default();
         let exchange = Exchange {
             pool: self.pool,
@@ -375,10 +368,7 @@ async fn pass_on(
     session
         .write_response_header(Box::new(header), empty)
         .await?;
-    let query = context
-        .query
-        .as_ref()
-        .map(|query| Arc::clone(query.running()));
+    let query = context.running();
     tokio::select! {
         biased;
         passed = pass_body(session, context, server, &mut upstream, first, shown) => passed?,

@@ -289,20 +289,17 @@ impl Connections {
             };
         }
         let mut unheard = Some(unheard);
-        let mut streams = Some(stream);
-        if streams
-            .as_ref()
-            .is_some_and(|one| one.selected_alpn_proto() != Some(ALPN::H2))
-            && let Some(stream) = streams.take()
-        {
-            let connection = Client::new(stream, Limits::of(&serving.config));
-            let connection = connection.or_http2(is_plain && serving.config.http2.plain);
-            drop(serving);
-            streams = self
-                .serve_requests(connection, Some(client), &mut unheard, stop)
-                .await;
-        }
-        if let Some(stream) = streams {
+        let of_http2 = match stream.selected_alpn_proto() {
+            Some(ALPN::H2) => Some(stream),
+            _ => {
+                let connection = Client::new(stream, Limits::of(&serving.config));
+                let connection = connection.or_http2(is_plain && serving.config.http2.plain);
+                drop(serving);
+                self.serve_requests(connection, Some(client), &mut unheard, stop)
+                    .await
+            }
+        };
+        if let Some(stream) = of_http2 {
             let begun = Beginning {
                 stream,
                 client,

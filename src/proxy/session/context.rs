@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::user::Sender;
 use crate::config::model::{HeaderEdit, Target};
 use crate::proxy::pool::Server;
-use crate::proxy::queries::Query;
+use crate::proxy::queries::{Query, Running};
 use crate::proxy::session::access_log::{Termination, Times};
 use crate::proxy::session::forwarded_for::ForWhom;
 use crate::proxy::session::in_flight::InFlightGuard;
@@ -94,6 +94,12 @@ impl RequestContext {
             via: self.via.as_deref(),
             scheme: if self.tls.is_some() { "https" } else { "http" },
         }
+    }
+
+    /// The query that it is, as long as it runs, if queries are watched.
+    pub(in crate::proxy) fn running(&self) -> Option<Arc<Running>> {
+        let query = self.query.as_ref();
+        query.map(|query| Arc::clone(query.running()))
     }
 
     /// A server was chosen for it.
