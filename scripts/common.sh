@@ -73,6 +73,35 @@ need_cargo_deny() {
 	cargo install --quiet --locked cargo-deny@0.20.2 || fail 'cannot install cargo-deny: run "cargo install --locked cargo-deny" and start again'
 }
 
+# source_of MODULE: the folder of a Go module's source.
+source_of() {
+	go mod download "$1" && printf '%s/%s' "$(go env GOMODCACHE)" "$1"
+}
+
+# The newest InfluxDB that is tried, as a Go module, and what builds its Flux.
+newest_influxdb=github.com/influxdata/influxdb@v1.13.2
+pkg_config=github.com/influxdata/pkg-config@v0.2.7
+
+# with_flux FOLDER: prepares the environment for a Go build of that InfluxDB; for a subshell. Flux is a library in Rust, which pkg-config
+# builds: InfluxData's, which goes to FOLDER, before the system's. Flux names a Rust of its own.
+with_flux() {
+	local toolchain
+	GOBIN=$1 go install "$pkg_config" || return
+	if command -v rustup >/dev/null; then
+		toolchain=$(rustup show active-toolchain) && export RUSTUP_TOOLCHAIN=${toolchain%% *}
+	fi
+	export PATH=$1:$PATH GOFLAGS=-mod=mod RUSTFLAGS='--cap-lints allow'
+}
+
+# build_newest_influxdb FOLDER: builds influx-1.13.2 and influxd-1.13.2 there.
+build_newest_influxdb() (
+	version=${newest_influxdb##*@v}
+	source=$(source_of "$newest_influxdb") && with_flux "$1/bin" && cd "$source" || exit
+	for program in influx influxd; do
+		go build -ldflags "-X main.version=$version" -o "$1/$program-$version" "./cmd/$program" || exit
+	done
+)
+
 # build_release FOLDER: builds the program that is shipped, with FOLDER for all that is built. The same source and compilers give the same
 # bytes, wherever they lie: paths of this machine are replaced, by rustc and by the compilers of what is written in C.
 build_release() {

@@ -3,8 +3,8 @@
 //! # Invariants
 //!
 //! - [`Identity::take_on`] changes all threads of the process and keeps no way back: real, effective and saved ids are all set, and
-//!   that the old ones are gone is tried out. Linux takes the capabilities away with them, and lets nobody of that user look
-//!   into the process or its core dumps.
+//!   that the old ones are gone is tried out. Linux takes the capabilities away with them. Nobody of that user can look into
+//!   the process, and it leaves no core dump, whatever `fs.suid_dumpable` says.
 //! - A thread that has [forbidden itself new privileges](forbid_new_privileges) gets none by what it executes, and neither do
 //!   those that it starts. The allocator's threads are there before; they execute nothing.
 
@@ -14,9 +14,10 @@ use std::fs;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{
-    Gid, Group, Uid, User, getegid, geteuid, getgroups, initgroups, setgroups, setresgid,
-    setresuid, setuid,
+    Gid, Group, Uid, User, getegid, geteuid, getgroups, getresgid, getresuid, initgroups,
+    setgroups, setresgid, setresuid, setuid,
 };
+use rustix::process::{Resource, Rlimit, setrlimit};
 use thiserror::Error;
 
 /// Why the process cannot be who it is told to be.
@@ -56,6 +57,16 @@ pub enum IdentityError {
         /// The number of the user who started it.
         current: u32,
         /// The number of the user who is wanted.
+        wanted: u32,
+    },
+    /// Only root can become a member of a group.
+    #[error(
+        "haflux was started with group {current} and cannot take group {wanted}: start it as root or with that group, or leave \"group\" out"
+    )]
+    OtherGroup {
+        /// The number of the group that it has.
+        current: u32,
+        /// The number of the group that is wanted.
         wanted: u32,
     },
     /// The operating system does not say who is who.
@@ -155,21 +166,37 @@ impl Identity {
     /// Finds out whether the process could be this user.
     ///
     /// # Errors
-    /// It is somebody else, and was not started by root.
+    /// It is somebody else, or has another group, and was not started by root.
     pub fn check_start(&self) -> Result<(), IdentityError> {
-        let current = geteuid();
-        if self.is_taken_on() || current.is_root() {
+        let (user, group) = (geteuid(), getegid());
+        if user.is_root() || (user == self.user && group == self.group) {
             return Ok(());
         }
+        if user == self.user {
+            return Err(IdentityError::OtherGroup {
+                current: group.as_raw(),
+                wanted: self.group(),
+            });
+        }
         Err(IdentityError::NotRoot {
-            current: current.as_raw(),
+            current: user.as_raw(),
             wanted: self.user(),
         })
     }
 
-    /// Whether the process is this user already.
+    /// Whether the process is this user already, with this group, and could not become anybody else.
     pub fn is_taken_on(&self) -> bool {
-        geteuid() == self.user
+        let users = getresuid().is_ok_and(|ids| {
+            [ids.real, ids.effective, ids.saved]
+                .iter()
+                .all(|id| *id == self.user)
+        });
+        let groups = getresgid().is_ok_and(|ids| {
+            [ids.real, ids.effective, ids.saved]
+                .iter()
+                .all(|id| *id == self.group)
+        });
+        users && groups
     }
 
     /// Has the whole process be this user, for good. Does nothing if it is already.
@@ -182,6 +209,7 @@ impl Identity {
             return Ok(());
         }
         let groups = match &self.name {
+            _ if !geteuid().is_root() => Ok(()),
             Some(name) => initgroups(name, self.group),
             None => setgroups(&[self.group]),
         };
@@ -189,11 +217,20 @@ impl Identity {
         groups.map_err(changed("the further groups"))?;
         setresgid(self.group, self.group, self.group).map_err(changed("the group"))?;
         setresuid(self.user, self.user, self.user).map_err(changed("the user"))?;
+        forbid_core_dumps()?;
         match setuid(Uid::from_raw(0)) {
             Ok(()) => Err(IdentityError::WayBack),
             Err(_) => Ok(()),
         }
     }
+}
+
+/// The number of the group of that name or number.
+///
+/// # Errors
+/// This machine does not know it.
+pub fn group_number(name: &str) -> Result<u32, IdentityError> {
+    group_named(name).map(Gid::as_raw)
 }
 
 fn group_named(name: &str) -> Result<Gid, IdentityError> {
@@ -205,6 +242,21 @@ fn group_named(name: &str) -> Result<Gid, IdentityError> {
         name: name.to_owned(),
     };
     found.map(|group| group.gid).ok_or_else(unknown)
+}
+
+/// Has the process leave no core dump: passwords would be in it.
+fn forbid_core_dumps() -> Result<(), IdentityError> {
+    let changed = |reason| IdentityError::Change {
+        step: "whether it leaves core dumps",
+        reason,
+    };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none)
+        .map_err(|error| changed(Errno::from_raw(error.raw_os_error())))?;
+    prctl::set_dumpable(false).map_err(changed)
 }
 
 /// Has this thread, and those that it starts from now on, get no rights by what they execute: a file with the set-user-id bit or

@@ -34,6 +34,7 @@ pub mod reactors;
 pub mod relay;
 pub(crate) mod secret;
 pub mod server;
+pub(crate) mod shown;
 pub mod small_file;
 pub mod stats;
 pub mod tls;

@@ -32,6 +32,12 @@ impl Pieces {
         self.length
     }
 
+    /// The bytes, piece by piece.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let chunks = self.chunks.iter().map(|chunk| &chunk[..]);
+        std::iter::once(&self.only[..]).chain(chunks)
+    }
+
     /// Adds what came next.
     pub fn push(&mut self, piece: Bytes) {
         if self.length == 0 {
@@ -126,6 +132,7 @@ mod tests {
             }
             let whole = parts.concat();
             prop_assert_eq!(pieces.length(), whole.len());
+            prop_assert_eq!(&pieces.parts().collect::<Vec<_>>().concat(), &whole);
             let first = pieces.take_first(most).unwrap_or_default();
             prop_assert!(first.len() <= most);
             prop_assert_eq!(pieces.length(), whole.len() - first.len());

@@ -1,7 +1,8 @@
 //! The header of the PROXY protocol: a proxy says by it, before anything else on a connection, whom the connection is for.
 //!
 //! HAProxy's `doc/proxy-protocol.txt` is the norm. Version 1 is a line of text, version 2 is binary. Of both only TCP over IPv4 and IPv6 is
-//! read and written; what version 2 may carry behind the addresses is skipped.
+//! read and written. A header of version 2 for another kind of connection names nobody, as the norm has it (section 2.2). What that version
+//! may carry behind the addresses is skipped.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -19,6 +20,8 @@ const LOCAL: u8 = 0x20;
 const UNSPECIFIED: u8 = 0x00;
 const TCP4: u8 = 0x11;
 const TCP6: u8 = 0x21;
+/// UDP over IPv4 and IPv6, and streams and datagrams of Unix sockets.
+const OTHERS: [u8; 4] = [0x12, 0x22, 0x31, 0x32];
 
 /// A version of the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +158,7 @@ impl Announced {
         };
         let client = match self.meaning {
             [LOCAL, _] | [_, UNSPECIFIED] => return Ok(None),
+            [_, other] if OTHERS.contains(&other) => return Ok(None),
             [_, TCP4] => rest
                 .first_chunk::<4>()
                 .zip(port(8))
@@ -236,12 +240,16 @@ mod tests {
         };
         assert_eq!(of_binary(&header), Ok(Some(client)));
         assert_eq!(of_binary(&with(12, LOCAL)), Ok(None));
-        assert_eq!(of_binary(&with(13, UNSPECIFIED)), Ok(None));
+        for unnamed in [UNSPECIFIED, 0x12, 0x22, 0x31, 0x32] {
+            assert_eq!(of_binary(&with(13, unnamed)), Ok(None), "{unnamed:#x}");
+        }
         for wrong in [
             with(0, b'G'),
             with(12, 0x11),
             with(12, 0x22),
-            with(13, 0x12),
+            with(13, 0x10),
+            with(13, 0x13),
+            with(13, 0x41),
             with(13, TCP6),
             with(15, 11),
         ] {

@@ -1,6 +1,8 @@
 //! Something that others must not learn, to be compared with what they say.
 
-use std::{fmt, io};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::{array, fmt, io};
 
 use blake2::Blake2sMac;
 use blake2::digest::consts::U32;
@@ -10,19 +12,24 @@ use crate::random;
 
 type Hash = Blake2sMac<U32>;
 
-/// The hash of a secret. No view of it shows anything, and a comparison takes the same time whatever was said.
+/// The key of all secrets that are hashed without one of their own: it is the same throughout the process, so that two of them can be
+/// compared, and dies with it.
+static OF_PROCESS: LazyLock<SecretKey> =
+    LazyLock::new(|| SecretKey::random().unwrap_or_else(|_| SecretKey::of_hash_tables()));
+
+/// The keyed hash of a secret. No view of it shows anything, and a comparison takes the same time whatever was said.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(CtOutput<Hash>);
 
 impl Secret {
     /// Of these bytes, of any length.
     pub(crate) fn new(bytes: &[u8]) -> Secret {
-        Secret(hash_of(bytes))
+        OF_PROCESS.hash(&[bytes])
     }
 
     /// Whether these bytes are the secret.
     pub(crate) fn is(&self, said: &[u8]) -> bool {
-        hash_of(said) == self.0
+        Secret::new(said) == *self
     }
 }
 
@@ -42,6 +49,13 @@ impl SecretKey {
     /// The operating system gives no random bytes.
     pub(crate) fn random() -> io::Result<SecretKey> {
         random::bytes().map(SecretKey)
+    }
+
+    /// Of what the standard library has drawn for its hash tables, which it cannot do without.
+    fn of_hash_tables() -> SecretKey {
+        let drawn: [[u8; 8]; 4] = array::from_fn(|_| RandomState::new().hash_one(()).to_le_bytes());
+        let mut bytes = drawn.as_flattened().iter().copied();
+        SecretKey(array::from_fn(|_| bytes.next().unwrap_or_default()))
     }
 
     /// Of these bytes, one after the other.
@@ -69,8 +83,15 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-fn hash_of(bytes: &[u8]) -> CtOutput<Hash> {
-    let mut hash = <Hash as Mac>::new(&Default::default());
-    hash.update(bytes);
-    hash.finalize()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_hashed_with_a_key_of_this_process() {
+        let secret = Secret::new(b"s3cret");
+        assert!(secret == Secret::new(b"s3cret") && secret.is(b"s3cret"));
+        assert!(!secret.is(b"s3cre") && secret != Secret::new(b"other"));
+        assert!(secret != SecretKey([0; 32]).hash(&[b"s3cret"]));
+    }
 }

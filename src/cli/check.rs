@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use super::describe::Description;
 use crate::config::Config;
+use crate::identity::Identity;
 
 /// Says what would run, or what is wrong.
 pub(super) fn check(file: &Path) -> ExitCode {
-    let checked = Config::load_to_check(file);
+    let checked = Config::load_to_check(file, Identity::take_on);
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     // A reader that has gone away changes nothing about the answer.
     match checked {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::config::model::{
     AccessRule, Ack, AllOf, Backend, Balance, Bandwidth, Check, Condition, Config, ForwardedHeader,
-    Frontend, HeaderEdit, LogFormat, LogLines, LogTarget, NodeLogin, OnUnavailable, Pattern,
-    PoolServer, Probe, QueryGuards, Redirect, RedirectTo, Relay, RequestAction, RunAs, Server,
-    SourceRules, SyncPolicy, Target, Test, Udp, Unbounded, UserSettings,
+    Frontend, HeaderEdit, LogFormat, LogLines, LogTarget, NodeLogin, OnUnavailable, OwnLogin,
+    Pattern, PoolServer, Probe, QueryGuards, Redirect, RedirectTo, Relay, RequestAction, RunAs,
+    Server, SourceRules, SyncPolicy, Target, Test, Udp, Unbounded, UserSettings,
 };
 use crate::config::units::{format_duration, format_size};
 use crate::influx::Precision;
@@ -343,6 +343,11 @@ fn access(f: &mut Formatter<'_>, rule: &AccessRule) -> fmt::Result {
             .as_deref()
             .map(|write| format!("changes {}", names(write))),
     );
+    let measurements = rule.measurements.as_ref();
+    parts.extend(measurements.map(|allowed| match allowed.patterns() {
+        [] => "touches no measurement".to_owned(),
+        some => format!("touches only measurement {}", either(some)),
+    }));
     parts.extend(rule.read_only.then(|| "changes nothing".to_owned()));
     parts.extend(rule.statements.map(|groups| format!("states {groups}")));
     parts.extend(
@@ -631,6 +636,9 @@ fn server(f: &mut Formatter<'_>, server: &PoolServer, checked: bool) -> fmt::Res
     }
     if checked && !server.check {
         write!(f, ", not checked")?;
+    }
+    for OwnLogin { instead_of, login } in &server.logins {
+        write!(f, ", where {instead_of:?} is {:?}", login.username)?;
     }
     writeln!(f)
 }

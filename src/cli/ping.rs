@@ -1,20 +1,25 @@
 //! `haflux ping`: is a server answering? For health checks of containers and scripts that have no other client at hand.
 
 use std::fmt::{self, Display, Formatter};
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use http::Uri;
+use http::uri::{Authority, Scheme};
 use thiserror::Error;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+use crate::dial::{Call, Connection, DialError, Dialer};
+use crate::http_response::{ResponseError, ResponseReader};
+use crate::tls::{Connector, ServerName, ServerTls, TlsError, TlsVersion};
 
 /// For everything together: the name, the connection and the answer.
 const LIMIT: Duration = Duration::from_secs(2);
-
-/// Longest first line of an answer that is looked at.
-const LONGEST_STATUS_LINE: usize = 256;
 
 /// What `haflux ping` is told.
 #[derive(Debug, Args)]
@@ -27,11 +32,20 @@ pub(super) struct Arguments {
         default_value = "http://127.0.0.1:8086/ping"
     )]
     url: Uri,
+    /// Who may have signed the certificate of an https:// URL, in place of the system's authorities
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The name that is asked for and that the certificate must be made out to, in place of the URL's host
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+    /// Takes any certificate
+    #[arg(long, conflicts_with = "ca")]
+    insecure: bool,
 }
 
 /// Asks; the exit status is 0 for an answer 2xx within two seconds and 1 for anything else, which is said on standard error.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    match ask(&arguments.url, LIMIT) {
+    match ask(arguments, LIMIT) {
         Ok(200..=299) => ExitCode::SUCCESS,
         Ok(status) => {
             eprintln!("{} answered {status}", Shown(&arguments.url));
@@ -65,67 +79,99 @@ impl Display for Shown<'_> {
 #[derive(Debug, Error)]
 enum PingError {
     /// Not something that can be asked.
-    #[error("only http:// followed by a host can be asked")]
+    #[error("only http:// or https:// followed by a host can be asked")]
     Url,
+    /// A certificate can be made out to a host's name or an IP address alone.
+    #[error("{0:?} is no name that a certificate can have")]
+    Name(String),
     /// The name stands for no address.
     #[error("the name has no address")]
     NoAddress,
     /// The time was over.
     #[error("no answer in {} s", LIMIT.as_secs())]
     Timeout,
-    /// Something answered that is not HTTP.
-    #[error("what answers does not speak HTTP/1")]
-    NotHttp,
-    /// The network said so.
+    /// There are no authorities to verify a certificate by.
     #[error(transparent)]
-    Network(io::Error),
+    Tls(#[from] TlsError),
+    /// There is no connection.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// What came is no answer.
+    #[error(transparent)]
+    Answer(#[from] ResponseError),
+    /// The system or the network said so.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
-impl From<io::Error> for PingError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => PingError::Timeout,
-            _ => PingError::Network(error),
-        }
-    }
-}
-
-/// The status that a GET of `url` is answered with.
-fn ask(url: &Uri, limit: Duration) -> Result<u16, PingError> {
-    let deadline = Instant::now() + limit;
-    let (Some("http"), Some(authority)) = (url.scheme_str(), url.authority()) else {
-        return Err(PingError::Url);
+/// The status that a GET of the URL is answered with.
+fn ask(arguments: &Arguments, limit: Duration) -> Result<u16, PingError> {
+    let url = &arguments.url;
+    let authority = url.authority().ok_or(PingError::Url)?;
+    let is_secure = match url.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => false,
+        Some(scheme) if *scheme == Scheme::HTTPS => true,
+        _ => return Err(PingError::Url),
     };
-    let target = url.path_and_query().map_or("/", |target| target.as_str());
-    let mut connection = connect(authority, deadline)?;
-    connection.set_write_timeout(Some(left(deadline)?))?;
-    write!(
-        connection,
-        "GET {target} HTTP/1.1\r\nHost: {}:{}\r\nUser-Agent: haflux/{}\r\nConnection: close\r\n\r\n",
-        authority.host(),
-        authority.port_u16().unwrap_or(80),
-        env!("CARGO_PKG_VERSION"),
-    )?;
-    let mut answer = Vec::new();
-    let mut buffer = [0; LONGEST_STATUS_LINE];
-    while !answer.contains(&b'\n') && answer.len() < LONGEST_STATUS_LINE {
-        connection.set_read_timeout(Some(left(deadline)?))?;
-        match connection.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => answer.extend(buffer.iter().take(read)),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
+    let dialer = Dialer::default();
+    if is_secure {
+        dialer.speak(Some(Arc::new(connector(arguments, authority)?)));
     }
-    status_of(&answer).ok_or(PingError::NotHttp)
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let asking = status(url, authority, &dialer);
+    let asked = runtime.block_on(async { timeout(limit, asking).await });
+    // A name may still be looked up, which nobody waits for.
+    runtime.shutdown_background();
+    asked.unwrap_or(Err(PingError::Timeout))
+}
+
+fn connector(arguments: &Arguments, authority: &Authority) -> Result<Connector, PingError> {
+    let name = arguments.server_name.as_deref();
+    let name = name.unwrap_or_else(|| bare(authority));
+    let name =
+        ServerName::try_from(name.to_owned()).map_err(|_| PingError::Name(name.to_owned()))?;
+    Ok(Connector::build(&ServerTls {
+        name,
+        verify: !arguments.insecure,
+        authorities: arguments.ca.clone(),
+        revoked: None,
+        certificate: None,
+        min_version: TlsVersion::Tls12,
+    })?)
+}
+
+/// The host; an address of IPv6 without its brackets.
+fn bare(authority: &Authority) -> &str {
+    authority.host().trim_matches(['[', ']'])
+}
+
+async fn status(url: &Uri, authority: &Authority, dialer: &Dialer) -> Result<u16, PingError> {
+    let port = authority.port_u16();
+    let port = port.unwrap_or(if dialer.is_secure() { 443 } else { 80 });
+    let mut connection = connect(authority, port, dialer).await?;
+    let target = url.path_and_query().map_or("/", |target| target.as_str());
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nHost: {}:{port}\r\nUser-Agent: haflux/{}\r\nConnection: close\r\n\r\n",
+        authority.host(),
+        env!("CARGO_PKG_VERSION"),
+    );
+    connection.write_all(request.as_bytes()).await?;
+    connection.flush().await?;
+    let head = ResponseReader::new(connection).begin().await?;
+    Ok(head.status())
 }
 
 /// A connection to the first address that takes one.
-fn connect(authority: &http::uri::Authority, deadline: Instant) -> Result<TcpStream, PingError> {
-    let host = authority.host().trim_matches(['[', ']']);
+async fn connect(
+    authority: &Authority,
+    port: u16,
+    dialer: &Dialer,
+) -> Result<Connection, PingError> {
     let mut failure = PingError::NoAddress;
-    for address in (host, authority.port_u16().unwrap_or(80)).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, left(deadline)?) {
+    for address in tokio::net::lookup_host((bare(authority), port)).await? {
+        match dialer.dial(address, Call::within(LIMIT)).await {
             Ok(connection) => return Ok(connection),
             Err(error) => failure = error.into(),
         }
@@ -133,30 +179,11 @@ fn connect(authority: &http::uri::Authority, deadline: Instant) -> Result<TcpStr
     Err(failure)
 }
 
-fn left(deadline: Instant) -> Result<Duration, PingError> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    // Sockets take no timeout of zero: it would mean none at all.
-    if left.is_zero() {
-        Err(PingError::Timeout)
-    } else {
-        Ok(left)
-    }
-}
-
-/// The status in `HTTP/1.1 204 No Content`.
-fn status_of(answer: &[u8]) -> Option<u16> {
-    let line = answer.split(|byte| *byte == b'\n').next()?;
-    let line = std::str::from_utf8(line).ok()?;
-    let status = line.strip_prefix("HTTP/1.")?.split_whitespace().nth(1)?;
-    status
-        .parse()
-        .ok()
-        .filter(|status| (100..600).contains(status))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::time::Instant;
 
     use super::*;
 
@@ -182,6 +209,9 @@ mod tests {
     fn arguments(url: &str) -> Arguments {
         Arguments {
             url: url.parse().unwrap(),
+            ca: None,
+            server_name: None,
+            insecure: false,
         }
     }
 
@@ -204,9 +234,9 @@ mod tests {
     #[test]
     fn silence_is_given_up() {
         for answer in [&b""[..], b"HTTP/1.1 20"] {
-            let url = server(answer).parse().unwrap();
+            let arguments = arguments(&server(answer));
             let begun = Instant::now();
-            let result = ask(&url, Duration::from_millis(100));
+            let result = ask(&arguments, Duration::from_millis(100));
             assert!(matches!(result, Err(PingError::Timeout)), "{result:?}");
             assert!(begun.elapsed() < LIMIT);
         }
@@ -218,26 +248,20 @@ mod tests {
             .unwrap()
             .local_addr()
             .unwrap();
-        let refused = ask(&format!("http://{nobody}/").parse().unwrap(), LIMIT);
-        assert!(matches!(refused, Err(PingError::Network(_))), "{refused:?}");
-        for url in ["https://127.0.0.1/", "/ping", "127.0.0.1:80"] {
-            let result = ask(&url.parse().unwrap(), LIMIT);
+        let refused = ask(&arguments(&format!("http://{nobody}/")), LIMIT);
+        assert!(
+            matches!(refused, Err(PingError::Dial(DialError::Tcp(_)))),
+            "{refused:?}"
+        );
+        let unnamed = Arguments {
+            server_name: Some("a b".to_owned()),
+            ..arguments("https://127.0.0.1/")
+        };
+        let unnamed = ask(&unnamed, LIMIT);
+        assert!(matches!(unnamed, Err(PingError::Name(_))), "{unnamed:?}");
+        for url in ["ftp://127.0.0.1/", "/ping", "127.0.0.1:80"] {
+            let result = ask(&arguments(url), LIMIT);
             assert!(matches!(result, Err(PingError::Url)), "{url}: {result:?}");
-        }
-    }
-
-    #[test]
-    fn nothing_that_answers_makes_it_fail_otherwise() {
-        for answer in [
-            &b""[..],
-            b"\n",
-            b"HTTP/1.",
-            b"HTTP/1.1 ",
-            b"HTTP/1.1 99999",
-            b"HTTP/1.1 \xff",
-            b"HTTP/1.1 042",
-        ] {
-            assert_eq!(status_of(answer), None);
         }
     }
 }

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{ConfigFile, USAGE, running};
-use crate::config::Config;
 use crate::config::model::{PoolServer, Relay};
+use crate::config::{Config, PasswordFileError};
+use crate::influx::Account;
 
 /// The arguments that say it.
 #[derive(Debug, Args)]
@@ -63,6 +64,14 @@ impl Chosen {
     /// The relay's settings.
     pub(super) fn relay(&self) -> &Relay {
         &self.config.relays[self.index]
+    }
+
+    /// Users of one of its replicas, each with the account that it has there alone, second.
+    pub(super) fn own_accounts(
+        &self,
+        replica: &PoolServer,
+    ) -> Result<Vec<(Account, Account)>, PasswordFileError> {
+        self.config.own_accounts(self.relay().pool, replica)
     }
 
     /// The folder of its journal.

@@ -10,6 +10,7 @@ use clap::Args;
 use super::hidden;
 use super::text::one_line;
 use super::work::{self, WorkError};
+use crate::config::who_else_reads;
 use crate::control::{HealOrder, HealReport, HealState, Passwords};
 use crate::stats::units::Span;
 
@@ -97,6 +98,13 @@ pub(super) fn run(
     }
     let source = arguments.from.as_deref();
     let given = arguments.users.as_deref().map(passwords).transpose()?;
+    for notice in arguments
+        .users
+        .iter()
+        .flat_map(|file| who_else_reads(file, true))
+    {
+        eprintln!("haflux: {notice}");
+    }
     if !arguments.yes && !is_allowed(&target, source) {
         return Err(RebuildError::NotAllowed(one_line(&target)));
     }

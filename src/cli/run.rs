@@ -18,6 +18,14 @@ pub(super) fn run(file: &Path) -> ExitCode {
     };
     // Before the files of the log are made: they belong to whom haflux becomes.
     let prepared = prepare(&loaded, file);
+    if let Err(error) = &prepared {
+        // Nor does a start that failed before that leave any to root: the next one could not write them.
+        let became = loaded.config.identity().and_then(|user| user.take_on());
+        if became.is_err() {
+            eprintln!("haflux: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
     let server = &loaded.config.server;
     let says_all = logging::reaches_stderr(server);
     let wrong = match logging::start(server, std::env::var("RUST_LOG").ok().as_deref()) {

@@ -11,7 +11,7 @@ pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Its configuration, which says where it listens. Errors of the file are on standard error, and the exit status says so.
 pub(super) fn configuration(file: &Path) -> Result<Config, ExitCode> {
-    Config::load_unprobed(file)
+    Config::load_to_look(file)
         .map(|loaded| loaded.config)
         .map_err(|errors| {
             eprintln!("{errors}");

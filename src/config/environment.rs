@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Problem, Sink};
 use super::key_path::KeyPath;
-use super::password_file::{self, PasswordFileError};
+use super::password_file;
 use super::tree::{Node, Text, Value, quote};
 
 /// Names the folder of the credentials; systemd.exec(5).
@@ -19,10 +19,42 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// How many bytes variables and files may put into one file.
 const MAX_INSERTED: usize = 4 * 1024 * 1024;
 
-/// Replaces throughout the tree. A text in which that fails is reported and no longer looked at.
-pub(super) fn replace(root: &mut Node, lookup: &dyn Fn(&str) -> Option<String>, sink: &Sink) {
+/// What becomes of a text of which a part is not to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lacking {
+    /// It is an error.
+    Error,
+    /// It is an error, unless the part is a credential of a service and whoever reads the file is none.
+    ErrorButForCredentials,
+    /// It is an error only where somebody needs the text.
+    Allowed,
+}
+
+impl Lacking {
+    fn allows(self, problem: &Problem) -> bool {
+        match (self, problem) {
+            (Self::Error, _) => false,
+            (_, Problem::NoCredentials { .. }) => true,
+            (_, Problem::VariableUnset { name }) if name == CREDENTIALS => true,
+            (Self::ErrorButForCredentials, _) => false,
+            (Self::Allowed, problem) => matches!(
+                problem,
+                Problem::VariableUnset { .. } | Problem::PasswordFile(_)
+            ),
+        }
+    }
+}
+
+/// Replaces throughout the tree. A text in which that fails is reported and no longer looked at, or withheld where that is allowed.
+pub(super) fn replace(
+    root: &mut Node,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    lacking: Lacking,
+    sink: &Sink,
+) {
     let mut replacer = Replacer {
         lookup,
+        lacking,
         room: MAX_INSERTED,
         sink,
     };
@@ -44,6 +76,7 @@ pub(super) fn replace(root: &mut Node, lookup: &dyn Fn(&str) -> Option<String>, 
 
 struct Replacer<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
+    lacking: Lacking,
     /// How many bytes may still be put in.
     room: usize,
     sink: &'a Sink,
@@ -53,10 +86,16 @@ impl Replacer<'_> {
     fn visit(&mut self, node: &mut Node, path: &KeyPath) {
         match &mut node.value {
             Value::Text(text) if text.raw.contains('$') => {
-                if let Err(problem) = self.text(text) {
+                let Err(problem) = self.text(text) else {
+                    return;
+                };
+                node.value = if self.lacking.allows(&problem) {
+                    let raw = std::mem::take(&mut text.raw);
+                    Value::Withheld { raw, problem }
+                } else {
                     self.sink.report(node.position, path.as_str(), problem);
-                    node.value = Value::Reported;
-                }
+                    Value::Reported
+                };
             }
             Value::List(list) => {
                 for (index, item) in list.iter_mut().enumerate() {
@@ -103,7 +142,7 @@ impl Replacer<'_> {
 
     fn variable(&mut self, name: &str) -> Result<String, Problem> {
         if !is_name(name) {
-            return Err(Problem::VariableName { found: quote(name) });
+            return Err(Problem::VariableName);
         }
         let value = (self.lookup)(name).ok_or_else(|| Problem::VariableUnset {
             name: name.to_owned(),
@@ -114,25 +153,14 @@ impl Replacer<'_> {
     fn secret(&mut self, file: SecretFile<'_>) -> Result<String, Problem> {
         let path = match file {
             SecretFile::Path(path) if Path::new(path).is_absolute() => PathBuf::from(path),
-            SecretFile::Path(path) => return Err(Problem::SecretPath { found: quote(path) }),
+            SecretFile::Path(_) => return Err(Problem::SecretPath),
             SecretFile::Credential(name) if is_file_name(name) => {
                 let unset = || Problem::NoCredentials { name: quote(name) };
                 let folder = (self.lookup)(CREDENTIALS).ok_or_else(unset)?;
                 Path::new(&folder).join(name)
             }
-            SecretFile::Credential(name) => {
-                return Err(Problem::CredentialName { found: quote(name) });
-            }
+            SecretFile::Credential(_) => return Err(Problem::CredentialName),
         };
-        // Opening a pipe would wait for whoever writes to it.
-        let is_file = std::fs::metadata(&path).map_or(true, |found| found.is_file());
-        if !is_file {
-            let reason = "it is no file".to_owned();
-            return Err(Problem::PasswordFile(PasswordFileError::Unreadable {
-                path,
-                reason,
-            }));
-        }
         let value = password_file::read_secret(&path).map_err(Problem::PasswordFile)?;
         self.sink.note_secret_file(path);
         self.insert(value)

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error as ThisError;
@@ -16,7 +16,7 @@ use super::password_file::PasswordFileError;
 use super::tree::MAX_DEPTH;
 use super::{Format, MAX_FILE_SIZE};
 use crate::identity::IdentityError;
-use crate::tls::TlsError;
+use crate::tls::{StapleError, TlsError};
 use crate::users::UsersError;
 
 /// A place in a file, counted from 1, columns in characters.
@@ -150,11 +150,11 @@ pub enum Problem {
     /// `${` without `}`.
     #[error("\"${{\" without \"}}\"; write \"$$\" for a \"$\" that stands for itself")]
     VariableNotClosed,
-    /// `${…}` around something that names no variable.
+    /// `${…}` around something that names no variable. It may be a piece of a password.
     #[error(
-        "expected the name of an environment variable in \"${{…}}\", found {found}; write \"$$\" for a \"$\" that stands for itself"
+        "expected the name of an environment variable in \"${{…}}\"; write \"$$\" for a \"$\" that stands for itself"
     )]
-    VariableName { found: String },
+    VariableName,
     /// `${NAME}` of a variable that is not set.
     #[error("the environment variable {name} is not set")]
     VariableUnset { name: String },
@@ -162,11 +162,11 @@ pub enum Problem {
     #[error("environment variables put too much into this file")]
     VariablesTooLarge,
     /// `${file:…}` of a path that depends on where haflux was started.
-    #[error("expected an absolute path behind \"file:\", found {found}")]
-    SecretPath { found: String },
+    #[error("expected an absolute path behind \"file:\"")]
+    SecretPath,
     /// `${credential:…}` of a name that leads out of the folder.
-    #[error("expected the name of a credential behind \"credential:\", found {found}")]
-    CredentialName { found: String },
+    #[error("expected the name of a credential behind \"credential:\"")]
+    CredentialName,
     /// `${credential:…}` without a folder of credentials.
     #[error(
         "there is no credential {name}, because CREDENTIALS_DIRECTORY is not set: it is where LoadCredential= in the unit puts credentials"
@@ -233,6 +233,9 @@ pub enum Problem {
         other: String,
         line: usize,
     },
+    /// A server that replaces one user twice.
+    #[error("{found} is already replaced in line {line}")]
+    ReplacedTwice { found: String, line: usize },
     /// An address that is taken.
     #[error("{found} is in the way of {taken} of {other} in line {line}")]
     AddressTaken {
@@ -324,6 +327,14 @@ pub enum Problem {
     /// The journal's folder.
     #[error(transparent)]
     DataDir(DataDirError),
+    /// What haflux writes as the user that it becomes.
+    #[error("{} cannot be written by the user that haflux becomes: {reason}", path.display())]
+    NotWritable { path: PathBuf, reason: String },
+    /// A socket for a group that haflux's user cannot give it to.
+    #[error(
+        "stats_socket cannot be given to the group {group:?}, because {user} is no member of it"
+    )]
+    NotAMember { user: String, group: String },
     /// The user or the group that haflux is to become.
     #[error(transparent)]
     Identity(IdentityError),
@@ -379,6 +390,9 @@ pub enum Notice {
     /// A certificate whose end has passed.
     #[error("the certificate in {file} has expired: clients that verify it are turned away")]
     CertificateExpired { file: String },
+    /// What is to be shown with a certificate, and is not.
+    #[error("the OCSP response in {file} is not stapled: {fault}")]
+    NotStapled { file: String, fault: StapleError },
     /// A certificate that is valid for a short time.
     #[error("the certificate in {file} expires in {days} days")]
     CertificateExpires { file: String, days: u64 },
@@ -397,6 +411,9 @@ pub enum Notice {
         "everybody on this machine can write {file}, and with it decide what haflux does: \"chmod o-w {file}\""
     )]
     OthersWrite { file: String },
+    /// A part of a value that only the process has which runs as a service.
+    #[error("{problem}; what it is for is not looked at")]
+    Withheld { problem: Box<Problem> },
 }
 
 impl Suggestion {
@@ -450,6 +467,8 @@ pub(super) struct Sink {
     holds_secret: Cell<bool>,
     /// The files that `${file:…}` and `${credential:…}` name.
     secret_files: RefCell<Vec<PathBuf>>,
+    /// Names of files, as they stand in the file, that are not to be had here.
+    withheld: RefCell<Vec<PathBuf>>,
 }
 
 impl Sink {
@@ -460,6 +479,7 @@ impl Sink {
             warnings: RefCell::default(),
             holds_secret: Cell::default(),
             secret_files: RefCell::default(),
+            withheld: RefCell::default(),
         }
     }
 
@@ -481,6 +501,16 @@ impl Sink {
     /// The files that secrets came from.
     pub(super) fn secret_files(&self) -> Vec<PathBuf> {
         self.secret_files.borrow().clone()
+    }
+
+    /// Notes the name of a file that is not to be had here.
+    pub(super) fn note_withheld(&self, path: PathBuf) {
+        self.withheld.borrow_mut().push(path);
+    }
+
+    /// Whether that is the name of one.
+    pub(super) fn is_withheld(&self, path: &Path) -> bool {
+        self.withheld.borrow().iter().any(|one| one == path)
     }
 
     pub(super) fn origin(&self, position: Option<Position>, key: String) -> Origin {

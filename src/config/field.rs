@@ -3,6 +3,7 @@
 //! configuration with errors is never handed out.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{Origin, Position, Problem, Sink, Suggestion};
@@ -42,6 +43,7 @@ impl<'a> Table<'a> {
             node: &entry.value,
             path: self.path.key(key),
             sink: self.sink,
+            is_hidden: false,
         })
     }
 
@@ -102,6 +104,8 @@ pub(super) struct Field<'a> {
     node: &'a Node,
     path: KeyPath,
     sink: &'a Sink,
+    /// Whether messages say of its value only what kind it has, because it may be a secret.
+    is_hidden: bool,
 }
 
 impl<'a> Field<'a> {
@@ -111,6 +115,15 @@ impl<'a> Field<'a> {
             node,
             path: KeyPath::default(),
             sink,
+            is_hidden: false,
+        }
+    }
+
+    /// The same, of whose value no message shows anything.
+    pub(super) fn hidden(&self) -> Field<'a> {
+        Field {
+            is_hidden: true,
+            ..self.clone()
         }
     }
 
@@ -135,7 +148,13 @@ impl<'a> Field<'a> {
 
     /// The value as a message shows it.
     pub(super) fn describe(&self) -> String {
-        self.node.describe()
+        match &self.node.value {
+            Value::Text(_) if self.is_hidden => "a text".to_owned(),
+            Value::Integer(_) | Value::Fraction(_) if self.is_hidden => "a number".to_owned(),
+            // What stands before it in an address may be a password.
+            Value::Text(text) if text.raw.contains('@') => "a text with \"@\"".to_owned(),
+            _ => self.node.describe(),
+        }
     }
 
     /// Reports that something else was expected.
@@ -147,6 +166,7 @@ impl<'a> Field<'a> {
     pub(super) fn expected_or(&self, expected: impl Into<String>, suggestion: Option<String>) {
         match &self.node.value {
             Value::Reported => return,
+            Value::Withheld { problem, .. } => return self.report(problem.clone()),
             Value::Text(text) if text.is_secret => return self.report(Problem::SecretShown),
             _ => {}
         }
@@ -170,6 +190,24 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The text as it stands in the file, if a part of it is not to be had here. Whoever takes that can do without; it is warned of.
+    pub(super) fn withheld(&self) -> Option<&'a str> {
+        let Value::Withheld { raw, problem } = &self.node.value else {
+            return None;
+        };
+        self.warn(super::Notice::Withheld {
+            problem: Box::new(problem.clone()),
+        });
+        Some(raw)
+    }
+
+    /// The name of a file that is not to be had here, as it stands in the configuration.
+    pub(super) fn withheld_path(&self) -> Option<PathBuf> {
+        let path = PathBuf::from(self.withheld()?);
+        self.sink.note_withheld(path.clone());
+        Some(path)
+    }
+
     /// Notes that the configuration itself holds a secret, if the text stands there as it counts.
     pub(super) fn note_secret(&self) {
         if self.as_secret().is_some_and(|text| !text.from_environment) {
@@ -179,6 +217,11 @@ impl<'a> Field<'a> {
 
     pub(super) fn is_empty_list(&self) -> bool {
         matches!(&self.node.value, Value::List(list) if list.is_empty())
+    }
+
+    /// Whether it is a text, to be had or not.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.node.value, Value::Text(_) | Value::Withheld { .. })
     }
 
     pub(super) fn is_empty_table(&self) -> bool {
@@ -312,10 +355,10 @@ impl<'a> Field<'a> {
         None
     }
 
-    /// The items of a list.
+    /// The items of a list. What stands in its place may have a secret in it, and is not shown.
     pub(super) fn items(&self, expected: &str) -> Option<Vec<Field<'a>>> {
         let Value::List(list) = &self.node.value else {
-            self.expected(expected);
+            self.hidden().expected(expected);
             return None;
         };
         Some(self.fields(list))
@@ -344,14 +387,15 @@ impl<'a> Field<'a> {
             node,
             path: self.path.index(index),
             sink: self.sink,
+            is_hidden: self.is_hidden,
         };
         list.iter().enumerate().map(item).collect()
     }
 
-    /// The keys and fields of a table that may have any key.
+    /// The keys and fields of a table that may have any key. What stands in its place is not shown.
     pub(super) fn entries(&self, expected: &str) -> Option<Vec<(&'a str, Field<'a>)>> {
         let Value::Table(entries) = &self.node.value else {
-            self.expected(expected);
+            self.hidden().expected(expected);
             return None;
         };
         let field = |entry: &'a Entry| {
@@ -359,16 +403,17 @@ impl<'a> Field<'a> {
                 node: &entry.value,
                 path: self.path.key(&entry.key),
                 sink: self.sink,
+                is_hidden: self.is_hidden,
             };
             (entry.key.as_str(), field)
         };
         Some(entries.iter().map(field).collect())
     }
 
-    /// The table, its unknown keys reported.
+    /// The table, its unknown keys reported. What stands in its place is not shown.
     pub(super) fn table(&self, keys: Keys, expected: &str) -> Option<Table<'a>> {
         let Value::Table(entries) = &self.node.value else {
-            self.expected(expected);
+            self.hidden().expected(expected);
             return None;
         };
         for entry in entries {

@@ -24,6 +24,8 @@
 //!   asked by [`Config::load`] alone: can the journal's folder be written, and by nobody else ([`Config::check_paths`]), are
 //!   password files there, certificates and users, and who can read them?
 
+mod access_list;
+mod accounts;
 pub(crate) mod address;
 mod data_dir;
 mod decode;
@@ -35,6 +37,7 @@ mod from_toml;
 mod from_yaml;
 mod key_path;
 pub(crate) mod log_parts;
+mod machine;
 pub mod model;
 mod password_file;
 mod secret_files;
@@ -49,23 +52,22 @@ mod tests;
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 pub use data_dir::{DataDirError, create as create_data_dir};
 pub use difference::{Change, changes};
 pub use error::{Error, Errors, Located, Notice, Position, Problem, Suggestion, Warning};
+pub use machine::BecomeUser;
 pub use model::Config;
 pub use password_file::{PasswordFileError, read as read_password};
+pub(crate) use secret_files::notices as who_else_reads;
 pub(crate) use suggest::nearest;
 
+use environment::Lacking;
 use error::{Origin, Sink};
 use model::RunAs;
 
-use crate::identity::{Identity, IdentityError, name_of_user};
-use crate::tls::{Acceptor, Certificate, Connector};
-use crate::users::Users;
+use crate::identity::{Identity, IdentityError};
 
 /// The largest configuration file that is read, in bytes: 1 MiB.
 pub const MAX_FILE_SIZE: u64 = 1024 * 1024;
@@ -123,15 +125,27 @@ impl Config {
         Config::load_file(path, Asked::AsToRun)
     }
 
-    /// The same for somebody who only wants to know. Root may ask on behalf of the user to whom `data_dir` belongs, with a warning.
+    /// The same for somebody who only wants to know. Root may ask on behalf of the user to whom `data_dir` belongs, with a warning. What
+    /// needs a credential that only the service has is warned of, and not looked at. What haflux does as the user that it becomes is
+    /// looked at as that user: root becomes it by `become_user`, for good.
     ///
     /// # Errors
     /// Everything that is wrong with the file, at once.
-    pub fn load_to_check(path: &Path) -> Result<Loaded, Errors> {
-        Config::load_file(path, Asked::AsToCheck)
+    pub fn load_to_check(path: &Path, become_user: BecomeUser) -> Result<Loaded, Errors> {
+        Config::load_file(path, Asked::AsToCheck(become_user))
     }
 
-    /// The same without asking the machine: for commands that only look, on a disk that may be full, read-only or ill.
+    /// The same for commands that ask the haflux that runs, or look at what it left on a disk that may be full, read-only or ill. Nothing is
+    /// asked of the machine, and passwords, secrets and the names of files with them may be out of reach: they need a variable or a
+    /// file that only the service has. What these commands go by, such as `data_dir`, must be there.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, at once.
+    pub fn load_to_look(path: &Path) -> Result<Loaded, Errors> {
+        Config::load_file(path, Asked::AsToLook)
+    }
+
+    /// The same as [`Config::load`] without asking the machine: for a process that runs, to which the folder of the journals belongs.
     ///
     /// # Errors
     /// Everything that is wrong with the file, at once.
@@ -204,22 +218,22 @@ impl Config {
 }
 
 /// What the machine is asked about a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Asked {
     Nothing,
     AsToRun,
-    AsToCheck,
+    AsToCheck(BecomeUser),
+    AsToLook,
 }
 
-/// The user to whom `data_dir` belongs, if that is another one than root, who asks.
-fn owner_in_place_of_root(config: &Config, identity: &Identity) -> Option<Identity> {
-    if config.server.run_as.is_some() || identity.user() != 0 {
-        return None;
+impl Asked {
+    fn lacking(self) -> Lacking {
+        match self {
+            Self::Nothing | Self::AsToRun => Lacking::Error,
+            Self::AsToCheck(_) => Lacking::ErrorButForCredentials,
+            Self::AsToLook => Lacking::Allowed,
+        }
     }
-    let found = std::fs::metadata(&config.server.data_dir).ok()?;
-    let (user, group) = (found.uid().to_string(), found.gid().to_string());
-    // Root itself is no user that haflux could become.
-    Identity::named(&user, Some(&group)).ok()
 }
 
 fn read_text(
@@ -242,85 +256,16 @@ fn read_text(
     let Some(mut root) = parsed else {
         return Err(sink.into_errors());
     };
-    environment::replace(&mut root, environment, &sink);
-    let decode::Decoded {
-        config,
-        data_dir,
-        run_as,
-        password_files,
-        tls,
-        server_tls,
-        users,
-    } = decode::decode(&root, &sink);
-    if asked != Asked::Nothing {
-        match (config.identity(), data_dir) {
-            (Ok(mut identity), Some(origin)) => {
-                if asked == Asked::AsToCheck
-                    && let Some(owner) = owner_in_place_of_root(&config, &identity)
-                {
-                    let (user, path) = (name_of_user(owner.user()), &config.server.data_dir);
-                    let path = path.display().to_string();
-                    sink.warn_from(&origin, Notice::CheckedForOwner { path, user });
-                    identity = owner;
-                }
-                if let Err(error) = config.check_paths(&identity) {
-                    sink.report_from(&origin, Problem::DataDir(error));
-                }
-            }
-            (Ok(_), None) => {}
-            (Err(error), _) => {
-                let origin = run_as.unwrap_or_else(|| Origin::file(file_name));
-                sink.report_from(&origin, Problem::Identity(error));
-            }
-        }
-        let whole = Origin::file(file_name);
-        secret_files::warn_of_configuration(Path::new(file_name), &whole, &sink);
-        for (path, origin) in password_files {
-            match read_password(&path) {
-                Ok(_) => secret_files::warn_of(&path, &origin, &sink),
-                Err(error) => sink.report_from(&origin, Problem::PasswordFile(error)),
-            }
-        }
-        if let (Some(settings), Some(origin)) = (&config.users, users) {
-            match Users::read(settings) {
-                Ok(_) => secret_files::warn_of(&settings.file, &origin, &sink),
-                Err(error) => sink.report_from(&origin, Problem::Users(error)),
-            }
-        }
-        for path in sink.secret_files() {
-            secret_files::warn_of(&path, &whole, &sink);
-        }
-        for (tls, origin) in tls {
-            for files in &tls.certificates {
-                secret_files::warn_of(&files.key, &origin, &sink);
-            }
-            match Acceptor::build(&tls) {
-                Ok(acceptor) => {
-                    for certificate in acceptor.certificates() {
-                        warn_of_end(certificate, &origin, &sink, |file| {
-                            Notice::CertificateExpired { file }
-                        });
-                    }
-                }
-                Err(error) => sink.report_from(&origin, Problem::Tls(error)),
-            }
-        }
-        for (tls, origin) in server_tls {
-            if let Some(files) = &tls.certificate {
-                secret_files::warn_of(&files.key, &origin, &sink);
-            }
-            match Connector::build(&tls) {
-                Ok(connector) => {
-                    if let Some(certificate) = connector.certificate() {
-                        warn_of_end(certificate, &origin, &sink, |file| {
-                            Notice::OwnCertificateExpired { file }
-                        });
-                    }
-                }
-                Err(error) => sink.report_from(&origin, Problem::Tls(error)),
-            }
+    environment::replace(&mut root, environment, asked.lacking(), &sink);
+    let decoded = decode::decode(&root, &sink);
+    match asked {
+        Asked::Nothing | Asked::AsToLook => {}
+        Asked::AsToRun => machine::ask(&decoded, file_name, None, &sink),
+        Asked::AsToCheck(become_user) => {
+            machine::ask(&decoded, file_name, Some(become_user), &sink);
         }
     }
+    let config = decoded.config;
     let secret_files = sink.secret_files();
     let warnings = sink.finish()?;
     Ok(Loaded {
@@ -328,27 +273,6 @@ fn read_text(
         secret_files,
         warnings,
     })
-}
-
-/// Warns of a certificate that ends soon, or has ended, which `expired` says.
-fn warn_of_end(
-    certificate: &Certificate,
-    origin: &Origin,
-    sink: &Sink,
-    expired: impl Fn(String) -> Notice,
-) {
-    let file = certificate.file().display().to_string();
-    match certificate.ends_soon(SystemTime::now()) {
-        None => {}
-        Some(Duration::ZERO) => sink.warn_from(origin, expired(file)),
-        Some(left) => sink.warn_from(
-            origin,
-            Notice::CertificateExpires {
-                file,
-                days: left.as_secs() / (24 * 60 * 60),
-            },
-        ),
-    }
 }
 
 /// Reads one byte more than allowed at most, so that a file that is too large is recognised.

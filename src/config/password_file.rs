@@ -1,10 +1,11 @@
 //! A password or another secret in a file of its own, so that the configuration may be shown.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use crate::small_file;
 
 /// The longest password, in bytes. InfluxDB's hash looks at the first 72.
 const LONGEST: usize = 1024;
@@ -55,7 +56,7 @@ pub(super) fn read_secret(path: &Path) -> Result<String, PasswordFileError> {
 fn read_line(path: &Path, longest: usize) -> Result<Vec<u8>, PasswordFileError> {
     let most = longest + "\r\n".len();
     let mut password = Vec::new();
-    File::open(path)
+    small_file::open(path)
         .and_then(|file| file.take(most as u64 + 1).read_to_end(&mut password))
         .map_err(|error| PasswordFileError::Unreadable {
             path: path.to_owned(),

@@ -19,15 +19,22 @@ pub(super) fn warn_of(path: &Path, origin: &Origin, sink: &Sink) {
 }
 
 fn warn(path: &Path, holds_secret: bool, origin: &Origin, sink: &Sink) {
+    for notice in notices(path, holds_secret) {
+        sink.warn_from(origin, notice);
+    }
+}
+
+/// What everybody on this machine can do with the file at `path`, and should not.
+pub(crate) fn notices(path: &Path, holds_secret: bool) -> Vec<Notice> {
     // Whoever needs the file says that it cannot be had.
-    let Ok(found) = path.metadata() else {
-        return;
-    };
+    let mode = path.metadata().map_or(0, |found| found.mode());
     let file = path.display().to_string();
-    if found.mode() & WRITABLE_FOR_ALL != 0 {
-        sink.warn_from(origin, Notice::OthersWrite { file: file.clone() });
+    let mut notices = Vec::new();
+    if mode & WRITABLE_FOR_ALL != 0 {
+        notices.push(Notice::OthersWrite { file: file.clone() });
     }
-    if holds_secret && found.mode() & READABLE_FOR_ALL != 0 {
-        sink.warn_from(origin, Notice::OthersRead { file });
+    if holds_secret && mode & READABLE_FOR_ALL != 0 {
+        notices.push(Notice::OthersRead { file });
     }
+    notices
 }

@@ -1,6 +1,6 @@
 //! The tree that both formats are parsed into: values that know where they stand in the file.
 
-use super::error::Position;
+use super::error::{Position, Problem};
 
 /// How deep tables and lists may stand in each other. The schema needs eight.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -29,6 +29,13 @@ pub(super) enum Value {
     Table(Vec<Entry>),
     /// What stood here could not be used, and that has been reported.
     Reported,
+    /// A text of which a part is not to be had by whoever reads the file, who may do without it.
+    Withheld {
+        /// As it stands in the file.
+        raw: String,
+        /// Why it is not to be had.
+        problem: Problem,
+    },
 }
 
 /// A text as it counts and as it was written; they differ where the environment or a file came in.
@@ -68,7 +75,7 @@ impl Node {
     /// The value as an error message names it.
     pub(super) fn describe(&self) -> String {
         match &self.value {
-            Value::Text(text) => quote(&text.raw),
+            Value::Text(Text { raw, .. }) | Value::Withheld { raw, .. } => quote(raw),
             Value::Integer(number) => number.to_string(),
             Value::Fraction(number) => number.clone(),
             Value::Boolean(value) => value.to_string(),

@@ -15,6 +15,7 @@ use std::path::{Component, Path, PathBuf};
 
 use thiserror::Error;
 
+use super::access_list;
 use crate::identity::{Identity, name_of_group, name_of_user, unmapped_user};
 
 /// Links that are followed, as Linux follows them (path_resolution(7)).
@@ -137,7 +138,8 @@ pub(super) fn check(path: &Path, identity: &Identity) -> Result<(), UntrustedPat
                     path: here,
                 });
             }
-            if let Some((whom, chmod)) = who_else_writes(&found, identity, ahead.is_empty()) {
+            if let Some((whom, chmod)) = who_else_writes(&here, &found, identity, ahead.is_empty())
+            {
                 return Err(UntrustedPath::Writable {
                     path: here,
                     whom,
@@ -157,6 +159,7 @@ pub(super) fn check(path: &Path, identity: &Identity) -> Result<(), UntrustedPat
 
 /// Who else may write in the folder, and what takes that away.
 fn who_else_writes(
+    path: &Path,
     folder: &Metadata,
     identity: &Identity,
     is_last: bool,
@@ -169,10 +172,16 @@ fn who_else_writes(
     if mode & WRITABLE_FOR_ALL != 0 {
         return Some(("everybody".to_owned(), "go-w"));
     }
+    // Of a folder with an access control list this bit is the mask, which bounds what all in the list may do.
+    if mode & WRITABLE_FOR_GROUP == 0 {
+        return None;
+    }
     let group = folder.gid();
-    let is_ours = group == ROOT || identity.is_in(group);
-    (mode & WRITABLE_FOR_GROUP != 0 && !is_ours)
-        .then(|| (format!("the group {}", name_of_group(group)), "g-w"))
+    let whom = match group == ROOT || identity.is_in(group) {
+        true => access_list::other_writer(path, identity)?,
+        false => format!("the group {}", name_of_group(group)),
+    };
+    Some((whom, "g-w"))
 }
 
 fn names(path: &Path) -> impl Iterator<Item = OsString> {

@@ -12,6 +12,9 @@ use log::warn;
 
 use crate::config::model::SocketSettings;
 
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 128;
+
 /// Where the system's groups are.
 const GROUPS: &str = "/etc/group";
 
@@ -165,20 +168,23 @@ fn listen(path: &Path, mode: u32, group: Option<u32>) -> io::Result<(UnixListene
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&new)?;
-    let made_ready = listener
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    socket.bind(&socket2::SockAddr::unix(&new)?)?;
+    // Nobody can connect until it listens.
+    let made_ready = socket
         .set_nonblocking(true)
         .and_then(|()| match group {
             None => Ok(()),
             Some(group) => chown(&new, None, Some(group)),
         })
         .and_then(|()| fs::set_permissions(&new, fs::Permissions::from_mode(mode)))
+        .and_then(|()| socket.listen(BACKLOG))
         .and_then(|()| fs::rename(&new, path));
     if let Err(error) = made_ready {
         let _ = fs::remove_file(&new);
         return Err(error);
     }
-    Ok((listener, Place::of(path.to_owned())?))
+    Ok((OwnedFd::from(socket).into(), Place::of(path.to_owned())?))
 }
 
 /// Connects to the socket at `path`; waits at most `limit` for a place in its queue.

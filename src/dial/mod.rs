@@ -4,18 +4,26 @@
 //! which knows whether TLS is spoken to it and by what. A reload gives the dialer something else to speak; connections that were made
 //! before stay as they are, and are not taken for another request ([`Dialer::is_current`]). A server keeps its dialer over reloads.
 //!
+//! It knows, too, who has an account of its own on its server ([`OwnAccounts`]): whoever writes a request asks it last for whose it is
+//! there. So everything before that, the journal among it, knows the accounts of the pool alone.
+//!
 //! A dial has one deadline: for the TCP connection, for what it begins with, and for the handshake.
 
+mod accounts;
 mod connection;
 mod error;
 mod socket;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use rustls::HandshakeKind;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -23,9 +31,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::influx::{Account, Credentials};
 use crate::stats::{CertificateStats, ServerHandle, ServerTlsStats};
 use crate::tls::{Connector, HandshakeError};
 
+pub use accounts::OwnAccounts;
 pub(crate) use connection::Connection;
 pub use error::DialError;
 pub(crate) use socket::SocketOptions;
@@ -43,6 +53,8 @@ pub struct ServerLink {
 #[derive(Debug, Default)]
 pub struct Dialer {
     connector: ArcSwapOption<Connector>,
+    /// Nothing if there are none.
+    accounts: ArcSwapOption<OwnAccounts>,
     stats: ServerTlsStats,
 }
 
@@ -72,6 +84,7 @@ impl Dialer {
     pub fn new(stats: ServerTlsStats) -> Self {
         Self {
             connector: ArcSwapOption::empty(),
+            accounts: ArcSwapOption::empty(),
             stats,
         }
     }
@@ -98,6 +111,45 @@ impl Dialer {
         let is_spoken = connector.is_some();
         self.stats.is_spoken.store(is_spoken, Ordering::Relaxed);
         self.connector.store(connector);
+    }
+
+    /// From now on these have accounts of their own on its server.
+    pub fn know(&self, accounts: Arc<OwnAccounts>) {
+        self.accounts
+            .store(Some(accounts).filter(|accounts| !accounts.is_empty()));
+    }
+
+    /// What a request to its server offers in the place of `credentials`, which those to its pool have.
+    pub(crate) fn credentials<'a>(&self, credentials: &'a Credentials) -> Cow<'a, Credentials> {
+        match self.accounts.load().as_deref() {
+            Some(accounts) => accounts.credentials(credentials),
+            None => Cow::Borrowed(credentials),
+        }
+    }
+
+    /// The `Authorization` for its server in the place of that among these headers; nothing if it is the same.
+    pub(crate) fn authorization(&self, of_pool: &HeaderMap) -> Option<HeaderValue> {
+        let accounts = self.accounts.load();
+        let accounts = accounts.as_deref()?;
+        accounts.authorization(of_pool.get(AUTHORIZATION)?.as_bytes())
+    }
+
+    /// The account on its server in the place of this one of its pool.
+    pub(crate) fn account(&self, of_pool: Account) -> Account {
+        let accounts = self.accounts.load();
+        let own = accounts
+            .as_deref()
+            .and_then(|accounts| accounts.account(&of_pool));
+        own.unwrap_or(of_pool)
+    }
+
+    /// The accounts that its server has of its own, by the names of those of the pool in whose place they are.
+    pub(crate) fn own_accounts(&self) -> BTreeMap<String, Account> {
+        let accounts = self.accounts.load();
+        accounts
+            .as_deref()
+            .map(OwnAccounts::by_names)
+            .unwrap_or_default()
     }
 
     /// What handshakes are made with now, if TLS is spoken.

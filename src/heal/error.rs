@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::node::NodeError;
+use crate::config::nearest;
 use crate::relay::{Relay, ReplicaError};
 
 /// Why a work did not come to its end.
@@ -25,6 +26,9 @@ pub(super) enum WorkError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Some of it could not be read, and all else is done.
+    #[error("{0}")]
+    Unread(String),
     /// Something stands against it that a person must change.
     #[error("{0}")]
     Impossible(String),
@@ -43,12 +47,34 @@ impl WorkError {
         }
     }
 
+    /// That something of that name is not there. `what`: that there is none, up to its name.
+    pub(super) fn unknown<'name>(
+        what: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'name str>,
+    ) -> WorkError {
+        let known: Vec<&str> = known.into_iter().collect();
+        WorkError::Impossible(match nearest(name, known.iter().copied()) {
+            Some(nearest) => format!("{what} {name}; did you mean {nearest}?"),
+            None if known.is_empty() => format!("{what} {name}"),
+            None => format!("{what} {name}; there are: {}", known.join(", ")),
+        })
+    }
+
     /// What cannot be done, and why each of these nodes is left out.
     pub(super) fn without(what: impl Into<String>, left_out: &[String]) -> WorkError {
-        let what = what.into();
-        WorkError::Impossible(match left_out {
-            [] => what,
-            left_out => format!("{what}: {}", left_out.join("; ")),
-        })
+        WorkError::Impossible(with_reasons(what.into(), left_out))
+    }
+
+    /// What was not done, and which places could not be read and why.
+    pub(super) fn unread(what: &str, places: &[String]) -> WorkError {
+        WorkError::Unread(with_reasons(what.to_owned(), places))
+    }
+}
+
+fn with_reasons(what: String, reasons: &[String]) -> String {
+    match reasons {
+        [] => what,
+        reasons => format!("{what}: {}", reasons.join("; ")),
     }
 }

@@ -18,9 +18,9 @@ use super::mend;
 use super::node::Node;
 use super::progress::Progress;
 use super::rebuild::{self, Rebuild};
-use crate::config::{PasswordFileError, read_password};
+use crate::config::PasswordFileError;
+use crate::config::model::Login;
 use crate::control::{Compared, HealOrder, HealReport, HealState, Passwords};
-use crate::influx::Credentials;
 use crate::relay::{Relay, RelayNode, words_of};
 
 /// Between two looks whether the nodes of an unfinished rebuild have addresses.
@@ -258,7 +258,13 @@ impl Healer {
             }
         };
         match &state {
-            HealState::Failed(reason) => warn!("relay {relay}: {name}: {reason}"),
+            HealState::Failed(reason) => {
+                warn!("relay {relay}: {name}: {reason}");
+                if progress.gives_way() {
+                    let failed = &self.relay.stats().compared.failed;
+                    failed.store(Some(Arc::new(reason.clone())));
+                }
+            }
             HealState::Done | HealState::Cancelled | HealState::Running => {
                 let report = progress.report();
                 info!(
@@ -316,20 +322,16 @@ impl Healer {
     /// [`HealError::Password`]
     pub(super) fn nodes(&self) -> Result<Vec<Node>, HealError> {
         let settings = self.relay.settings();
-        let credentials = match &settings.heal.login {
-            Some(login) => Credentials::Parameters {
-                user: login.username.clone().into_bytes(),
-                password: read_password(&login.password_file)?,
-            },
-            None => Credentials::None,
-        };
+        let login = settings.heal.login.as_ref();
+        let account = login.map(Login::account).transpose()?;
         let timeout = settings.timeout;
         let nodes = self.relay.nodes().into_iter();
         Ok(nodes
             .filter_map(|node| {
-                let (address, asker) = (node.address?, credentials.clone());
+                let address = node.address?;
+                let asker = account.clone().map(|of_pool| node.dialer.account(of_pool));
                 let node = Node::new(node.name, address, node.dialer, asker, timeout);
-                let node = node.paced(settings.heal.max_rate);
+                let node = node.paced(settings.heal.max_rate, settings.heal.max_load);
                 Some(node.with_rpc_port(settings.heal.rpc_port))
             })
             .collect())

@@ -8,6 +8,7 @@
 //! | `jobs` | one work at a time for each relay: begun, asked for its progress, cancelled |
 //! | `place` | where nodes differ, with what each holds there |
 //! | `pace` | no more than so many bytes a second |
+//! | `gate` | holds clients' writes for a moment |
 //! | `progress` | how a work stands, for whoever asks |
 //! | `error` | why a work did not come to its end |
 //! | `schedule`, `last_comparison` | comparisons that haflux begins by itself, and the result of the last one |
@@ -21,6 +22,7 @@
 
 mod compare;
 mod error;
+mod gate;
 mod jobs;
 mod last_comparison;
 mod mend;

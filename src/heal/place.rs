@@ -1,13 +1,15 @@
 //! Where nodes differ, with all that each holds there: what `compare` finds and `mend` ends.
 
+use bstr::BString;
+
 use super::node::{Slice, Value};
 use crate::control::Difference;
 
 /// A series' tags: keys and values, ordered by key; tags without a value are left out.
-pub(super) type Tags = Vec<(String, String)>;
+pub(super) type Tags = Vec<(BString, BString)>;
 
 /// The fields of one point, ordered by name.
-pub(super) type Fields = Vec<(String, Value)>;
+pub(super) type Fields = Vec<(BString, Value)>;
 
 /// Something that differs, and stays so.
 #[derive(Debug, Clone, PartialEq)]

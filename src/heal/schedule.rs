@@ -9,6 +9,7 @@ use super::jobs::{HealError, Healer, thread};
 use super::last_comparison::LastComparison;
 use super::progress::Progress;
 use crate::control::HealState;
+use crate::journal::Sequence;
 
 /// How often it is looked whether a comparison is due, and how it stands.
 const PACE: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ impl Healer {
             let stats = self.relay().stats();
             stats.compared.last.store(Some(Arc::new((at, differences))));
         }
-        let is_new = is_first && self.relay().stats().head.get() == 0;
+        let is_new = is_first && self.relay().head() == Sequence::ZERO;
         let every = self.relay().settings().compare;
         if !is_new && every.is_none() {
             return;

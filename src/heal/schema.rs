@@ -1,12 +1,14 @@
 //! What a node has besides points.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use bstr::BString;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::node::{Node, NodeError, text};
-use crate::influx::influxql::identifier;
+use crate::influx::Account;
+use crate::influx::influxql::{identifier, listed_duration};
 use crate::influx::query_answer::Row;
 
 /// InfluxDB's own database, which belongs to each node.
@@ -16,7 +18,10 @@ const INTERNAL: &str = "_internal";
 const LEAST: i64 = i64::MIN + 2;
 
 /// Behind the greatest time of a point (`models.MaxNanoTime`).
-const GREATEST: i64 = i64::MAX;
+pub(super) const GREATEST: i64 = i64::MAX;
+
+/// In nanoseconds.
+const SECOND: i64 = 1_000_000_000;
 
 /// All of it, but for InfluxDB's own database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,7 +39,7 @@ pub(super) struct Database {
     pub(super) queries: Vec<ContinuousQuery>,
 }
 
-/// A retention policy; times as InfluxDB writes them (`168h0m0s`; `0s` for no end).
+/// A retention policy; times as statements may [name](listed_duration) them (`168h0m0s`; `0s` for no end).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Policy {
     pub(super) name: String,
@@ -57,7 +62,10 @@ pub(super) struct ContinuousQuery {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct User {
+    /// Of an account that a node has of its own, the name of that of the pool in whose place it is.
     pub(super) name: String,
+    /// What such an account is called on the node.
+    pub(super) own_name: Option<String>,
     pub(super) is_admin: bool,
     /// Database and privilege (`READ`, `WRITE`, `ALL PRIVILEGES`), in the order of their databases.
     pub(super) grants: Vec<(String, String)>,
@@ -70,6 +78,32 @@ pub(super) struct ShardGroup {
     pub(super) policy: String,
     pub(super) from: i64,
     pub(super) until: i64,
+}
+
+/// Where the shard groups of one node begin.
+pub(super) struct Beginnings<'groups>(HashSet<(&'groups str, &'groups str, i64)>);
+
+impl<'groups> Beginnings<'groups> {
+    /// Of all groups of the node.
+    pub(super) fn of(groups: impl IntoIterator<Item = &'groups ShardGroup>) -> Self {
+        let groups = groups.into_iter();
+        Beginnings(groups.map(|group| group.place(group.from)).collect())
+    }
+
+    /// Behind the last point that a group may hold: InfluxDB shows whole seconds, so where no other group begins at its end the group
+    /// may go on for a fraction of one.
+    pub(super) fn reach(&self, group: &ShardGroup) -> i64 {
+        match self.0.contains(&group.place(group.until)) {
+            true => group.until,
+            false => group.until.saturating_add(SECOND),
+        }
+    }
+}
+
+impl ShardGroup {
+    fn place(&self, time: i64) -> (&str, &str, i64) {
+        (&self.database, &self.policy, time)
+    }
 }
 
 impl Schema {
@@ -138,8 +172,8 @@ pub(super) async fn policies(node: &Node, database: &str) -> Result<Vec<Policy>,
     let rows = node.ask("", &statement).await?;
     let policy = |row: &Row| Policy {
         name: text(row, "name").to_owned(),
-        duration: text(row, "duration").to_owned(),
-        shard_duration: text(row, "shardGroupDuration").to_owned(),
+        duration: listed_duration(text(row, "duration")),
+        shard_duration: listed_duration(text(row, "shardGroupDuration")),
         replication: value(row, "replicaN").and_then(Value::as_u64).unwrap_or(1),
         is_default: is_true(row, "default"),
         future_limit: limit(row, "futureWriteLimit"),
@@ -185,11 +219,34 @@ async fn users(node: &Node) -> Result<Vec<User>, NodeError> {
         users.push(User {
             is_admin: is_true(&row, "admin"),
             name,
+            own_name: None,
             grants,
         });
     }
-    users.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(users)
+    Ok(called_as_in_pool(users, &node.own_accounts()))
+}
+
+/// Calls the accounts that a node has of its own as the pool calls those in whose place they are, in the order of names. A user of
+/// such a name beside them is nobody to haflux, and is left out.
+fn called_as_in_pool(users: Vec<User>, own: &BTreeMap<String, Account>) -> Vec<User> {
+    let mut called: Vec<User> = Vec::with_capacity(users.len());
+    for (of_pool, account) in own {
+        let mut users = users.iter();
+        let there = users.find(|user| user.name == account.username());
+        called.extend(there.map(|user| User {
+            name: of_pool.clone(),
+            own_name: Some(user.name.clone()),
+            ..user.clone()
+        }));
+    }
+    let is_own = |user: &User| {
+        let mut accounts = own.iter();
+        accounts
+            .any(|(of_pool, account)| [of_pool, account.username()].contains(&user.name.as_str()))
+    };
+    called.extend(users.into_iter().filter(|user| !is_own(user)));
+    called.sort_by(|one, other| one.name.cmp(&other.name));
+    called
 }
 
 /// Nothing of what a client dropped since it was listed.
@@ -230,11 +287,12 @@ pub(super) async fn shards(node: &Node) -> Result<BTreeMap<ShardGroup, Vec<u64>>
                 node.unreadable(format_args!("a shard's {column} is no time: {shown:?}"))
             })
         };
+        let (from, until) = (time("start_time")?, time("end_time")?);
         let group = ShardGroup {
             database: database.to_owned(),
             policy: text(&row, "retention_policy").to_owned(),
-            from: time("start_time")?,
-            until: time("end_time")?,
+            from: unless_beyond(from, until),
+            until,
         };
         let number = value(&row, "id").and_then(Value::as_u64);
         let number = number.ok_or_else(|| node.unreadable("a shard has no number"))?;
@@ -247,13 +305,10 @@ pub(super) async fn shards(node: &Node) -> Result<BTreeMap<ShardGroup, Vec<u64>>
 ///
 /// # Errors
 /// [`NodeError`]
-pub(super) async fn measurements(node: &Node, database: &str) -> Result<Vec<String>, NodeError> {
+pub(super) async fn measurements(node: &Node, database: &str) -> Result<Vec<BString>, NodeError> {
     let statement = format!("SHOW MEASUREMENTS ON {}", identifier(database));
-    let rows = node.ask(database, &statement).await?;
-    let names: BTreeSet<String> = rows
-        .iter()
-        .map(|row| text(row, "name").to_owned())
-        .collect();
+    let names = node.names(database, &statement).await?;
+    let names: BTreeSet<BString> = names.into_iter().collect();
     Ok(names.into_iter().collect())
 }
 
@@ -271,11 +326,18 @@ fn nanoseconds(shown: &str) -> Option<i64> {
     })
 }
 
+/// When a shard group begins: at the least time if it is shown to begin behind its end. After a restart InfluxDB shows so the group
+/// that begins before the least time.
+fn unless_beyond(from: i64, until: i64) -> i64 {
+    if from > until { LEAST } else { from }
+}
+
 /// A node that knows limits says `0s` where there is none, which one that knows none would not parse.
 fn limit(row: &Row, column: &str) -> String {
-    let limit = text(row, column);
-    let none = limit == "0s";
-    if none { "" } else { limit }.to_owned()
+    match text(row, column) {
+        "0s" => String::new(),
+        limit => listed_duration(limit),
+    }
 }
 
 fn value<'row>(row: &'row Row, column: &str) -> Option<&'row Value> {
@@ -292,6 +354,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_account_of_its_own_is_called_as_that_of_the_pool() {
+        let user = |name: &str, is_admin| User {
+            name: name.to_owned(),
+            own_name: None,
+            is_admin,
+            grants: Vec::new(),
+        };
+        let account = |name: &str| Account::new(name.to_owned(), Vec::new());
+        let own = [("root", "admin"), ("writer", "scribe"), ("same", "same")];
+        let own = own.map(|(of_pool, name)| (of_pool.to_owned(), account(name)));
+        let users = ["admin", "other", "root", "same"];
+        let users = users.map(|name| user(name, name == "admin"));
+        let called = called_as_in_pool(users.to_vec(), &own.into());
+        let called: Vec<_> = called
+            .iter()
+            .map(|user| (user.name.as_str(), user.own_name.as_deref(), user.is_admin))
+            .collect();
+        assert_eq!(
+            called,
+            [
+                ("other", None, false),
+                ("root", Some("admin"), true),
+                ("same", Some("same"), false),
+            ]
+        );
+    }
+
+    #[test]
     fn times_of_shards_are_nanoseconds() {
         for (shown, expected) in [
             ("1970-01-01T00:00:00Z", Some(0)),
@@ -306,5 +396,27 @@ mod tests {
         ] {
             assert_eq!(nanoseconds(shown), expected, "{shown}");
         }
+    }
+
+    #[test]
+    fn a_group_that_begins_before_all_times_begins_with_the_least() {
+        let time = |shown| nanoseconds(shown).expect("a time");
+        let (from, until) = (time("2262-04-10T23:34:33Z"), time("1677-09-27T00:00:00Z"));
+        assert_eq!(unless_beyond(from, until), LEAST);
+        assert_eq!(unless_beyond(0, 1), 0);
+    }
+
+    #[test]
+    fn a_group_may_go_on_for_a_fraction_of_a_second_unless_another_begins_there() {
+        let group = |policy: &str, from, until| ShardGroup {
+            database: "d".to_owned(),
+            policy: policy.to_owned(),
+            from,
+            until,
+        };
+        let groups = [group("a", 0, 5), group("a", 5, 9), group("b", 9, GREATEST)];
+        let beginnings = Beginnings::of(&groups);
+        let reach = groups.each_ref().map(|group| beginnings.reach(group));
+        assert_eq!(reach, [5, 9 + SECOND, GREATEST]);
     }
 }

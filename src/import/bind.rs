@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::criterion::ReadFile;
 use super::statement::{Statement, StatementId};
 use super::tls::{self, Tls};
 use super::value::quoted;
@@ -41,7 +42,7 @@ pub(super) struct BindLine {
 const MOST_PORTS: u16 = 32;
 
 /// Reads the addresses and parameters of a `bind`, which begin at the word `first`.
-pub(super) fn read(statement: &Statement, first: usize) -> BindLine {
+pub(super) fn read(statement: &Statement, first: usize, files: ReadFile<'_>) -> BindLine {
     let mut line = BindLine::default();
     let Some((addresses, parameters)) = statement.from(first).split_first() else {
         line.refused.push("no address is given".to_owned());
@@ -66,7 +67,7 @@ pub(super) fn read(statement: &Statement, first: usize) -> BindLine {
     line.citrix = words.contains(&"accept-netscaler-cip");
     line.rest = words.iter().map(|word| (*word).to_owned()).collect();
     if words.contains(&"ssl") {
-        line.tls = Some(tls::read(parameters).map(|(tls, rest)| {
+        line.tls = Some(tls::read(parameters, files).map(|(tls, rest)| {
             line.rest = rest;
             tls
         }));

@@ -84,7 +84,7 @@ pub const DIRECTIVES: &[Directive] = &[
     used(
         "frontend",
         "bind *:8443 ssl crt /etc/ssl/site.pem verify optional ca-file /etc/ssl/ca.pem",
-        "`bind` and `tls`; several such lines of a frontend must not differ but in address and `crt`",
+        "`bind` and `tls`, with `ocsp` if `haflux import` finds `/etc/ssl/site.pem.ocsp`; several such lines of a frontend must not differ but in address and `crt`",
     ),
     used(
         "frontend",

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::bandwidth::Limits;
 use super::bind::{self, Bind};
-use super::ledger::Ledger;
+use super::criterion::ReadFile;
+use super::ledger::{ASKS_NOBODY, KEEPS_NOBODY_OUT, Ledger};
 use super::page::Page;
 use super::statement::{Script, Statement, StatementId};
 use super::tls::Tls;
@@ -72,10 +73,12 @@ const GUARDS: [(&str, &str); 8] = [
 pub(super) fn read(
     script: &Script,
     statements: &[StatementId],
+    files: ReadFile<'_>,
     ledger: &mut Ledger,
     name: &str,
 ) -> Front {
     let mut reader = Reader {
+        files,
         ledger,
         front: Front {
             name: value::name(name),
@@ -89,6 +92,7 @@ pub(super) fn read(
         reader.statement(script.statement(*id));
     }
     let Reader {
+        files: _,
         ledger,
         mut front,
         proxied,
@@ -122,6 +126,7 @@ pub(super) fn read(
 }
 
 struct Reader<'a> {
+    files: ReadFile<'a>,
     ledger: &'a mut Ledger,
     front: Front,
     /// For each address that takes PROXY headers, the line that says so.
@@ -212,17 +217,18 @@ impl Reader<'_> {
                 .iter()
                 .any(|(one, other)| *one == first && (other.is_empty() || *other == second)) =>
             {
-                self.ledger.warn(
-                    statement,
-                    "haflux keeps nobody out here: a firewall, or the nodes' own users, must",
-                );
+                let reason = match (first, second) {
+                    ("http-request", "auth") => ASKS_NOBODY,
+                    _ => KEEPS_NOBODY_OUT,
+                };
+                self.ledger.warn(statement, reason);
             }
             _ => {}
         }
     }
 
     fn bind(&mut self, statement: &Statement, first: usize) {
-        let line = bind::read(statement, first);
+        let line = bind::read(statement, first, self.files);
         for reason in line.refused {
             self.ledger.warn(statement, reason);
         }

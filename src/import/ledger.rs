@@ -6,6 +6,13 @@ use std::collections::BTreeMap;
 use super::secrets::without_secrets;
 use super::statement::{Script, Statement, StatementId};
 
+/// A guard that is not translated.
+pub(super) const KEEPS_NOBODY_OUT: &str =
+    "haflux keeps nobody out here: a firewall, or the nodes' own users, must";
+
+/// A question for a name and a password. `userlist` has hashes that haflux cannot verify.
+pub(super) const ASKS_NOBODY: &str = "haflux asks nobody who he is here: \"auth = true\" of the frontend does, and [users] names a file of users, whose passwords \"haflux users hash\" hashes anew";
+
 /// What became of the statements.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {

@@ -1,12 +1,13 @@
 //! `ssl` and what belongs to it in a `bind` line.
 
+use super::criterion::ReadFile;
 use super::value::{Toml, quoted};
 use super::word::Word;
 
 /// TLS as a frontend of haflux has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tls {
-    certificates: Vec<String>,
+    certificates: Vec<Certificate>,
     min_version: Option<&'static str>,
     /// In the order of preference; none if HTTP/1 alone is spoken.
     alpn: Vec<&'static str>,
@@ -14,6 +15,38 @@ pub(super) struct Tls {
     client_certificate: Option<&'static str>,
     client_ca: Option<String>,
     client_crl: Option<String>,
+}
+
+/// `crt`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Certificate {
+    file: String,
+    /// Whether HAProxy finds what the authority says of it beside it.
+    is_stapled: bool,
+}
+
+impl Certificate {
+    /// Its keys.
+    fn pairs(&self) -> Vec<Toml> {
+        let staple = self
+            .is_stapled
+            .then(|| format!("ocsp = {}", quoted(&beside(&self.file))));
+        let file = format!("certificate = {}", quoted(&self.file));
+        [file].into_iter().chain(staple).collect()
+    }
+
+    /// As an entry of a list.
+    fn entry(&self) -> Toml {
+        match self.is_stapled {
+            false => quoted(&self.file),
+            true => format!("{{ {} }}", self.pairs().join(", ")),
+        }
+    }
+}
+
+/// Where HAProxy looks for an OCSP response.
+fn beside(certificate: &str) -> String {
+    format!("{certificate}.ocsp")
 }
 
 /// Parameters whose value stands in the next word, and that have no counterpart.
@@ -42,12 +75,13 @@ const WITH_VALUE: [&str; 22] = [
     "tls-ticket-keys",
 ];
 
-/// Reads the parameters of an address with `ssl`: what haflux does of it, and what has no counterpart.
+/// Reads the parameters of an address with `ssl`: what haflux does of it, and what has no counterpart. `files` finds what stands beside
+/// certificates.
 ///
 /// # Errors
 ///
 /// Why haflux cannot listen there without weakening something.
-pub(super) fn read(parameters: &[Word]) -> Result<(Tls, Vec<String>), String> {
+pub(super) fn read(parameters: &[Word], files: ReadFile<'_>) -> Result<(Tls, Vec<String>), String> {
     let mut tls = Tls::default();
     let mut rest = Vec::new();
     let mut words = parameters.iter();
@@ -55,7 +89,11 @@ pub(super) fn read(parameters: &[Word]) -> Result<(Tls, Vec<String>), String> {
         let parameter = word.as_str();
         match parameter {
             "ssl" => {}
-            "crt" => tls.certificates.push(file(parameter, words.next())?),
+            "crt" => {
+                let file = file(parameter, words.next())?;
+                let is_stapled = files(&beside(&file)).is_ok();
+                tls.certificates.push(Certificate { file, is_stapled });
+            }
             "ca-file" => tls.client_ca = Some(file(parameter, words.next())?),
             "crl-file" => tls.client_crl = Some(file(parameter, words.next())?),
             "verify" => {
@@ -141,8 +179,8 @@ impl Tls {
             value.map(|value| format!("{key} = {}", quoted(value)))
         };
         let mut certificates = self.certificates.iter();
-        let first = certificates.next().map(String::as_str);
-        let further: Vec<Toml> = certificates.map(|file| quoted(file)).collect();
+        let first = certificates.next().map(Certificate::pairs);
+        let further: Vec<Toml> = certificates.map(Certificate::entry).collect();
         let further =
             (!further.is_empty()).then(|| format!("certificates = [{}]", further.join(", ")));
         let alpn: Vec<Toml> = self.alpn.iter().map(|name| quoted(name)).collect();
@@ -153,8 +191,9 @@ impl Tls {
             ("client_ca", self.client_ca.as_deref()),
             ("client_crl", self.client_crl.as_deref()),
         ];
-        texts(("certificate", first))
+        first
             .into_iter()
+            .flatten()
             .chain(further)
             .chain(alpn)
             .chain(rest.into_iter().filter_map(texts))
@@ -169,9 +208,9 @@ impl Tls {
             ..other.clone()
         } == *self;
         if is_same {
-            for file in other.certificates {
-                if !self.certificates.contains(&file) {
-                    self.certificates.push(file);
+            for certificate in other.certificates {
+                if !self.certificates.contains(&certificate) {
+                    self.certificates.push(certificate);
                 }
             }
         }

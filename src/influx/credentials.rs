@@ -119,6 +119,42 @@ impl Credentials {
     }
 }
 
+/// A user of a node, with the password. `Debug` shows the name alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    username: String,
+    password: Vec<u8>,
+}
+
+impl Account {
+    /// One that has this password. A name with a colon is another one in [`Account::header`].
+    pub fn new(username: String, password: Vec<u8>) -> Self {
+        Self { username, password }
+    }
+
+    /// Its name.
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// Its password.
+    pub fn password(&self) -> &[u8] {
+        &self.password
+    }
+
+    /// The `Authorization` that it is known by: Basic (RFC 7617).
+    pub fn header(&self) -> String {
+        let pair = [self.username.as_bytes(), b":", &self.password].concat();
+        format!("Basic {}", STANDARD.encode(pair))
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Account({:?}, …)", self.username)
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -156,6 +192,15 @@ mod tests {
         assert!(read("u=a&p=", None).is_none());
         assert!(read("", Some("")).is_none());
         assert!(!read("", Some("Basic x")).is_none());
+    }
+
+    #[test]
+    fn an_account_is_known_by_its_header() {
+        let account = Account::new("eva".to_owned(), b"a:b \xff".to_vec());
+        let header = Credentials::Authorization(account.header().into_bytes());
+        assert_eq!(header.user_name().as_deref(), Some("eva"));
+        assert_eq!(account.header(), "Basic ZXZhOmE6YiD/");
+        assert_eq!(format!("{account:?}"), "Account(\"eva\", …)");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Text as Go's standard library prints it, where InfluxDB's answers depend on it.
+//! Text as Go's standard library prints it, where InfluxDB's answers depend on it, and durations read from such text.
 
 use std::fmt::Write;
 
@@ -92,9 +92,88 @@ pub(super) fn csv_field(text: &str) -> String {
     }
 }
 
+/// The nanoseconds of a duration as Go prints it (`168h0m0s`, `1h0m1.5s`, `100µs`); nothing if it is something else, is less than
+/// nothing, or has a part of a nanosecond.
+pub(super) fn duration(text: &str) -> Option<i64> {
+    const UNITS: [(&str, i128); 7] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("µs", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+    ];
+    let mut rest = text;
+    let mut sum: i64 = 0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let (whole, after) = digits(rest)?;
+        let (fraction, after) = match after.strip_prefix('.') {
+            Some(after) => digits(after)?,
+            None => ("0", after),
+        };
+        let found = UNITS.iter().find_map(|(unit, length)| {
+            let after = after.strip_prefix(unit)?;
+            Some((*length, after))
+        });
+        let (length, after) = found?;
+        let whole: i64 = whole.parse().ok()?;
+        let parts = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+        let fraction = fraction.parse::<i64>().ok()?;
+        let fraction = i128::from(fraction).checked_mul(length)?;
+        if fraction % parts != 0 {
+            return None;
+        }
+        let part = i128::from(whole).checked_mul(length)? + fraction / parts;
+        sum = sum.checked_add(i64::try_from(part).ok()?)?;
+        rest = after;
+    }
+    Some(sum)
+}
+
+/// The digits at the beginning, one at least, and what is behind them.
+fn digits(text: &str) -> Option<(&str, &str)> {
+    let end = text.bytes().take_while(u8::is_ascii_digit).count();
+    text.split_at_checked(end).filter(|_| end > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_durations_like_go() {
+        for (text, expected) in [
+            ("168h0m0s", 604_800_000_000_000),
+            ("0s", 0),
+            ("1h0m1.5s", 3_601_500_000_000),
+            ("1m5s3ms", 65_003_000_000),
+            ("1.000000001s", 1_000_000_001),
+            ("1.5ms", 1_500_000),
+            ("2.25µs", 2_250),
+            ("7ns", 7),
+        ] {
+            assert_eq!(duration(text), Some(expected), "{text}");
+        }
+        for odd in [
+            "",
+            "5",
+            "h",
+            "1x",
+            "-1h",
+            "1.h",
+            ".5s",
+            "1.5ns",
+            "99999999999999h",
+            "99999999999999999999h",
+            "0.99999999999999999999999999999999999999999s",
+        ] {
+            assert_eq!(duration(odd), None, "{odd}");
+        }
+    }
 
     #[test]
     fn quotes_like_go() {

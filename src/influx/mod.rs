@@ -53,12 +53,13 @@ pub mod write_request;
 
 pub use answer::{Answer, Refusal};
 pub use answer_scan::{AnswerScan, Scanned, scan_answer};
-pub use credentials::Credentials;
+pub use credentials::{Account, Credentials};
 pub use endpoint::{Route, WriteEndpoint, answer_to_ping, answer_to_unknown_path, route};
 pub use error_text::{ErrorText, shorten};
 pub use format::Format;
 pub use line_protocol::{
-    Ending, Normalized, Normalizer, Point, closed_prefix, first_point, normalize, split,
+    Ending, MeasurementCheck, Normalized, Normalizer, OtherMeasurement, Point, check_measurements,
+    closed_prefix, first_point, normalize, split,
 };
 pub use parameters::Parameters;
 pub use precision::Precision;
@@ -67,7 +68,7 @@ pub use started::{Started, read_started};
 pub use statement_verdict::{StatementVerdict, judge_scanned_statement, judge_statement};
 pub use unpack::{UnpackError, Unpacker, pack_gzip, unpack_gzip, unpacked_length};
 pub use verdict::{
-    TryAgain, Verdict, judge_scanned_write, judge_write, refusal_of_replica, refusal_of_text,
-    words_of,
+    TryAgain, Verdict, dropped_of_partial_write, judge_scanned_write, judge_write,
+    refusal_of_replica, refusal_of_text, words_of,
 };
 pub use write_request::{Consistency, WriteRequest, wants_pretty};

@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::go_text;
+
 /// An answer to one statement.
 #[derive(Debug, Clone, PartialEq)]
 pub enum QueryAnswer {
@@ -140,24 +142,10 @@ pub fn retention_policies(rows: &[Row]) -> Vec<RetentionPolicy> {
     rows.iter().filter_map(policy).collect()
 }
 
-/// A policy's duration, as Go writes it, of hours, minutes and whole seconds: `168h0m0s`; zero is for ever.
+/// A policy's duration, as InfluxDB lists it (`168h0m0s`) or as InfluxQL writes it without days and weeks; zero is for ever.
 pub fn policy_duration(text: &str) -> Option<Duration> {
-    let mut seconds: u64 = 0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = rest.find(|character: char| !character.is_ascii_digit())?;
-        let (number, unit) = rest.split_at_checked(end)?;
-        let number: u64 = number.parse().ok()?;
-        let (length, after) = match unit.split_at_checked(1)? {
-            ("h", after) => (3600, after),
-            ("m", after) => (60, after),
-            ("s", after) => (1, after),
-            _ => return None,
-        };
-        seconds = seconds.checked_add(number.checked_mul(length)?)?;
-        rest = after;
-    }
-    Some(Duration::from_secs(seconds))
+    let nanoseconds = u64::try_from(go_text::duration(text)?).ok()?;
+    Some(Duration::from_nanos(nanoseconds))
 }
 
 #[cfg(test)]
@@ -234,5 +222,9 @@ mod tests {
         );
         assert_eq!(policy_duration("99999999999999999999h"), None);
         assert_eq!(policy_duration("5"), None);
+        let odd = Some(Duration::from_millis(3_601_500));
+        for text in ["1h0m1.5s", "3601500ms"] {
+            assert_eq!(policy_duration(text), odd);
+        }
     }
 }

@@ -201,6 +201,12 @@ fn is_pending_deletion(reason: &str) -> bool {
     behind_number.is_some_and(|rest| rest.starts_with(" is pending deletion "))
 }
 
+/// How many points of a write a node has not taken, of which this refusal says that the others are written; nothing if it says no such
+/// thing.
+pub fn dropped_of_partial_write(refusal: &str) -> Option<u64> {
+    dropped(refusal.strip_prefix("partial write: ")?)
+}
+
 /// The number of ` dropped=N`, which 1.12 lets names follow.
 fn dropped(reason: &str) -> Option<u64> {
     let (_, rest) = reason.rsplit_once(" dropped=")?;
@@ -255,6 +261,20 @@ mod tests {
     fn judge(status: u16, text: &str) -> Verdict {
         let body = serde_json::json!({ "error": text }).to_string() + "\n";
         judge_write(status, body.as_bytes())
+    }
+
+    #[test]
+    fn a_partial_write_says_how_many_points_it_lacks() {
+        for (refusal, expected) in [
+            (
+                "partial write: field type conflict: input field \"v\" dropped=3",
+                Some(3),
+            ),
+            ("partial write: field type conflict", None),
+            ("unable to parse 'm v= dropped=3'", None),
+        ] {
+            assert_eq!(dropped_of_partial_write(refusal), expected);
+        }
     }
 
     #[test]

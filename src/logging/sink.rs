@@ -110,6 +110,8 @@ pub(super) struct LogFile {
     file: File,
     /// Device and inode.
     id: (u64, u64),
+    /// What was said of a name that leads elsewhere and cannot be opened anew: whether the file has another one.
+    astray: Option<bool>,
 }
 
 impl LogFile {
@@ -122,18 +124,45 @@ impl LogFile {
             path: path.to_owned(),
             file,
             id: (found.dev(), found.ino()),
+            astray: None,
         })
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), Lost> {
         let found = std::fs::metadata(&self.path);
-        if found.map_or(true, |found| (found.dev(), found.ino()) != self.id)
-            && let Ok(opened) = Self::open(&self.path)
-        {
-            *self = opened;
+        if found.is_ok_and(|found| (found.dev(), found.ino()) == self.id) {
+            self.astray = None;
+            return write_all(&mut self.file, batch);
         }
-        // If it could not be opened, the file that was renamed still takes the lines.
+        match Self::open(&self.path) {
+            Ok(opened) => *self = opened,
+            // The file has another name, by which its lines are found.
+            Err(error) if self.has_name_left(&error) => {}
+            Err(_) => {
+                return Err(Lost {
+                    lines: batch.len(),
+                    is_lasting: true,
+                });
+            }
+        }
         write_all(&mut self.file, batch)
+    }
+
+    /// Whether any name leads to the file that is open; `error` stands against opening its own anew. Says so in the log, once.
+    fn has_name_left(&mut self, error: &io::Error) -> bool {
+        let has_name = self.file.metadata().is_ok_and(|found| found.nlink() > 0);
+        if self.astray.replace(has_name) != Some(has_name) {
+            let path = self.path.display();
+            match has_name {
+                true => log::warn!(
+                    "{path} cannot be opened anew: {error}; lines go on to the file that had this name"
+                ),
+                false => log::error!(
+                    "{path} was removed and cannot be opened anew: {error}; lines for it are dropped until it can"
+                ),
+            }
+        }
+        has_name
     }
 }
 
@@ -191,6 +220,29 @@ mod tests {
         sink.write(&Batch::of(b"four\n")).unwrap();
         assert_eq!(text(&path), "four\n", "after copytruncate");
         assert!(Sink::open(&LogTo::File(folder.path().join("no/log"))).is_err());
+    }
+
+    #[test]
+    fn lines_are_lost_with_a_file_that_has_no_name_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("below");
+        std::fs::create_dir(&below).unwrap();
+        let path = below.join("log");
+        let mut sink = Sink::open(&LogTo::File(path.clone())).unwrap();
+        let renamed = folder.path().join("log.1");
+        std::fs::rename(&path, &renamed).unwrap();
+        std::fs::remove_dir(&below).unwrap();
+        sink.write(&Batch::of(b"one\n")).unwrap();
+        assert_eq!(text(&renamed), "one\n", "its other name leads there");
+        std::fs::remove_file(&renamed).unwrap();
+        let lost = Lost {
+            lines: 1,
+            is_lasting: true,
+        };
+        assert_eq!(sink.write(&Batch::of(b"two\n")), Err(lost));
+        std::fs::create_dir(&below).unwrap();
+        sink.write(&Batch::of(b"three\n")).unwrap();
+        assert_eq!(text(&path), "three\n");
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! Whether the rules of a frontend let a request through: judged by what the classifier finds that it would do, before anything is done.
 
+mod lines;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -8,6 +12,7 @@ use http::header::ACCEPT;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
+use super::identity::is_open;
 use super::replicated::as_influxql;
 use super::routing::acl;
 use super::serving::Serving;
@@ -15,15 +20,17 @@ use super::session::access_log::Termination;
 use super::session::context::RequestContext;
 use super::session::error_answer::send;
 use super::session::user::{Sender, User};
-use crate::config::model::{AccessRule, Pattern};
-use crate::influx::Refusal;
-use crate::influx::influxql::{Databases, Limits, Use, may_stand_in_body, uses};
+use crate::config::model::{AccessRule, AllowedMeasurements, Pattern};
+use crate::influx::influxql::{Databases, Limits, Measurements, Use, may_stand_in_body, uses};
+use crate::influx::{Parameters, Refusal, wants_pretty};
 use crate::offload::{LARGE, offload};
 
-/// The longest name of a database that is shown.
+pub(super) use lines::writes_lines;
+
+/// The longest name of a database or measurement that is shown.
 const LONGEST_SHOWN: usize = 64;
 
-/// What a request would do that the rules do not allow. Holds nothing of a statement but the grammar's words and a database's name.
+/// What a request would do that the rules do not allow. Holds nothing of a statement but the grammar's words and a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Forbidden {
     /// No rule is for its user.
@@ -38,6 +45,8 @@ enum Forbidden {
     Read(Option<String>),
     /// To change this database, or databases that cannot be told.
     Write(Option<String>),
+    /// To read or change this measurement, or measurements that cannot be told.
+    Measurement(Option<String>),
 }
 
 impl fmt::Display for Forbidden {
@@ -59,6 +68,12 @@ impl fmt::Display for Forbidden {
             Self::Write(None) => f.write_str(
                 "only some databases may be changed, and it is about every one, or cannot be told which",
             ),
+            Self::Measurement(Some(name)) => {
+                write!(f, "measurement {:?} is not allowed", shown(name))
+            }
+            Self::Measurement(None) => f.write_str(
+                "only some measurements are allowed, and it is about every one, or cannot be told which",
+            ),
         }
     }
 }
@@ -69,7 +84,8 @@ pub(super) fn wants_body(session: &Session) -> bool {
 }
 
 impl Serving {
-    /// Refuses a request that the rules do not allow; true if it did. `body` may be missing unless [`wants_body`] says so.
+    /// Refuses a request that the rules do not allow; true if it did. `body` may be missing unless [`wants_body`] says so. Of the lines of
+    /// a write nothing is said.
     ///
     /// # Errors
     ///
@@ -89,6 +105,16 @@ impl Serving {
         let Some(forbidden) = judged else {
             return Ok(false);
         };
+        self.forbid(session, context, &forbidden).await?;
+        Ok(true)
+    }
+
+    async fn forbid(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+        forbidden: &Forbidden,
+    ) -> pingora::Result<()> {
         self.stats.rule_refusals.increment();
         log::warn!(
             "frontend \"{}\": {} is refused by rules: {forbidden}",
@@ -99,10 +125,11 @@ impl Serving {
         let request = session.req_header();
         let message = format!("forbidden by the rules of this frontend: {forbidden}");
         let refusal = Refusal::new(StatusCode::FORBIDDEN, message);
-        let answer = refusal.answer(request.headers.get(ACCEPT), false);
+        let query = String::from_utf8_lossy(acl::query_string(request));
+        let pretty = wants_pretty(&Parameters::parse(&query));
+        let answer = refusal.answer(request.headers.get(ACCEPT), pretty);
         self.close_if_stopping(session);
-        send(session, answer).await?;
-        Ok(true)
+        send(session, answer).await
     }
 }
 
@@ -115,7 +142,7 @@ async fn judge(
     limits: Limits,
 ) -> Option<Forbidden> {
     let Some(rule) = rule_for(rules, request, sender) else {
-        return Some(Forbidden::User);
+        return (!is_open(request)).then_some(Forbidden::User);
     };
     if body.len() < LARGE {
         return forbidden(rule, &uses(&as_influxql(request, body), &limits));
@@ -156,6 +183,10 @@ fn forbidden(rule: &AccessRule, uses: &[Use]) -> Option<Forbidden> {
             .or_else(|| (rule.read_only && one.changes).then_some(Forbidden::Change))
             .or_else(|| database(rule.read.as_deref(), &one.reads).map(Forbidden::Read))
             .or_else(|| database(rule.write.as_deref(), &one.writes).map(Forbidden::Write))
+            .or_else(|| {
+                measurement(rule.measurements.as_ref()?, &one.measurements)
+                    .map(Forbidden::Measurement)
+            })
     })
 }
 
@@ -185,209 +216,16 @@ fn database(allowed: Option<&[Pattern]>, used: &Databases) -> Option<Option<Stri
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::influx::influxql::Groups;
-
-    fn patterns(all: &[&str]) -> Vec<Pattern> {
-        all.iter().map(|one| Pattern::new(*one)).collect()
+/// A measurement that is not among those that are allowed; nothing in its place if it cannot be told.
+fn measurement(allowed: &AllowedMeasurements, used: &Measurements) -> Option<Option<String>> {
+    if allowed.are_all() {
+        return None;
     }
-
-    fn groups(words: &[&str]) -> Option<Groups> {
-        let known = Groups::WORDS
-            .iter()
-            .filter(|(word, _)| words.contains(word));
-        known.map(|(_, group)| *group).reduce(Groups::and)
-    }
-
-    fn open() -> AccessRule {
-        AccessRule {
-            users: Vec::new(),
-            read: None,
-            write: None,
-            read_only: false,
-            statements: None,
-            deny_statements: None,
+    match used {
+        Measurements::Unknown => Some(None),
+        Measurements::Named(names) => {
+            let other = names.iter().find(|name| !allowed.allow(name));
+            other.cloned().map(Some)
         }
-    }
-
-    fn request(method: &str, target: &str) -> RequestHeader {
-        RequestHeader::build(method, target.as_bytes(), None).unwrap()
-    }
-
-    fn of(rule: &AccessRule, method: &str, target: &str) -> Option<Forbidden> {
-        let request = request(method, target);
-        forbidden(rule, &uses(&as_influxql(&request, b""), &Limits::default()))
-    }
-
-    #[test]
-    fn databases_and_changes_are_judged_by_what_is_done() {
-        let rule = AccessRule {
-            read: Some(patterns(&["a", "r_*"])),
-            write: Some(patterns(&["a", "w"])),
-            ..open()
-        };
-        let some = |name: &str| Some(name.to_owned());
-        for (method, target, expected) in [
-            ("GET", "/query?db=a&q=SELECT+v+FROM+m", None),
-            ("GET", "/query?db=r_1&q=SELECT+v+FROM+m", None),
-            (
-                "GET",
-                "/query?db=w&q=SELECT+v+FROM+m",
-                Some(Forbidden::Read(some("w"))),
-            ),
-            ("POST", "/query?db=r_1&q=SELECT+v+INTO+w..m+FROM+m", None),
-            (
-                "POST",
-                "/query?db=r_1&q=SELECT+v+INTO+m+FROM+m",
-                Some(Forbidden::Write(some("r_1"))),
-            ),
-            (
-                "POST",
-                "/query?q=DROP+DATABASE+r_1",
-                Some(Forbidden::Write(some("r_1"))),
-            ),
-            (
-                "POST",
-                "/query?q=CREATE+USER+u+WITH+PASSWORD+'x'",
-                Some(Forbidden::Write(None)),
-            ),
-            (
-                "GET",
-                "/query?q=SHOW+DATABASES",
-                Some(Forbidden::Read(None)),
-            ),
-            ("POST", "/write?db=w", None),
-            ("POST", "/write?db=b", Some(Forbidden::Write(some("b")))),
-            (
-                "POST",
-                "/write?x=1;db=b&db=a",
-                Some(Forbidden::Write(some("b"))),
-            ),
-            ("GET", "/debug/vars", Some(Forbidden::Read(None))),
-            ("GET", "/ping", None),
-            ("POST", "/nowhere", Some(Forbidden::Read(None))),
-        ] {
-            assert_eq!(of(&rule, method, target), expected, "{target}");
-        }
-        let reader = AccessRule {
-            read_only: true,
-            ..open()
-        };
-        for (method, target, expected) in [
-            ("GET", "/query?q=SHOW+DATABASES", None),
-            ("GET", "/metrics", None),
-            ("POST", "/query?db=a&q=SELECT+v+FROM+m", None),
-            (
-                "POST",
-                "/query?db=a&q=SELECT+v+INTO+x+FROM+m",
-                Some(Forbidden::Change),
-            ),
-            ("GET", "/query?q=KILL+QUERY+1", Some(Forbidden::Change)),
-            ("POST", "/write?db=a", Some(Forbidden::Change)),
-            ("POST", "/api/v2/delete?bucket=a", Some(Forbidden::Change)),
-            ("DELETE", "/api/v2/buckets/a", Some(Forbidden::Change)),
-        ] {
-            assert_eq!(of(&reader, method, target), expected, "{target}");
-        }
-        let all = AccessRule {
-            read: Some(patterns(&["*"])),
-            write: Some(Vec::new()),
-            ..open()
-        };
-        assert_eq!(of(&all, "GET", "/query?q=SHOW+DATABASES"), None);
-        assert_eq!(
-            of(&all, "POST", "/write?db=a"),
-            Some(Forbidden::Write(some("a")))
-        );
-    }
-
-    #[test]
-    fn statements_are_judged_by_their_groups() {
-        let few = AccessRule {
-            statements: groups(&["select", "show"]),
-            ..open()
-        };
-        let most = AccessRule {
-            deny_statements: groups(&["drop", "user_management"]),
-            ..open()
-        };
-        for (query, in_few, in_most) in [
-            ("SELECT+v+FROM+m", true, true),
-            ("SHOW+USERS", true, true),
-            ("SELECT+v+INTO+x+FROM+m", false, true),
-            ("DROP+MEASUREMENT+m", false, false),
-            ("CREATE+USER+u+WITH+PASSWORD+'x'", false, false),
-            ("GRANT+ALL+TO+u", false, false),
-            ("CREATE+DATABASE+d", false, true),
-            ("SELECT+v+FROM+m;SHOW+SERIES;DROP+DATABASE+d", false, false),
-            ("nonsense", false, false),
-        ] {
-            let target = format!("/query?db=d&q={query}");
-            assert_eq!(of(&few, "POST", &target).is_none(), in_few, "{query}");
-            assert_eq!(of(&most, "POST", &target).is_none(), in_most, "{query}");
-        }
-        assert_eq!(
-            of(&few, "POST", "/write?db=d"),
-            None,
-            "a write is no statement"
-        );
-    }
-
-    #[test]
-    fn the_first_rule_for_a_user_counts_and_without_one_nothing_is_allowed() {
-        let rules = [
-            AccessRule {
-                users: patterns(&["grafana", "read_*"]),
-                read_only: true,
-                ..open()
-            },
-            AccessRule {
-                users: patterns(&["telegraf"]),
-                ..open()
-            },
-        ];
-        let found = |rules: &[AccessRule], target: &str, authorization: &str| {
-            let mut request = request("GET", target);
-            if !authorization.is_empty() {
-                request
-                    .insert_header("Authorization", authorization)
-                    .unwrap();
-            }
-            rule_for(rules, &request, &Sender::Unasked).map(|rule| rule.read_only)
-        };
-        assert_eq!(found(&rules, "/query?u=read_1&p=x", ""), Some(true));
-        assert_eq!(found(&rules, "/query", "Basic Z3JhZmFuYTp4"), Some(true));
-        assert_eq!(found(&rules, "/query", "Token telegraf:x"), Some(false));
-        for (target, authorization) in [
-            ("/query", ""),
-            ("/query?u=other&p=x", ""),
-            ("/query?u=telegraf", ""),
-            ("/query?u=telegraf&p=x;u=admin", ""),
-            ("/query", "Bearer a.b.c"),
-            ("/query", "Basic !"),
-        ] {
-            assert_eq!(
-                found(&rules, target, authorization),
-                None,
-                "{target} {authorization}"
-            );
-        }
-        let with_rest = [rules[0].clone(), open()];
-        assert_eq!(found(&with_rest, "/query", ""), Some(false));
-        for (target, authorization) in [
-            ("/query?x=1;u=grafana&p=x", ""),
-            ("/query", "basic Z3JhZmFuYTp4"),
-            ("/query", "Basic Z3JhZmFuYTp5"),
-            ("/query", "Basic Z3JhZmFuYTp4eQ"),
-            ("/query", "Bearer a.b.c"),
-        ] {
-            let is_told = authorization == "Basic Z3JhZmFuYTp5";
-            let expected = is_told.then_some(true);
-            let found = found(&with_rest, target, authorization);
-            assert_eq!(found, expected, "{target} {authorization}");
-        }
-        assert_eq!(found(&with_rest, "/query?u=grafana&p=x", ""), Some(true));
     }
 }

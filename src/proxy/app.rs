@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use http::{HeaderValue, Version};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::{HeaderValue, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::{Digest, Stream};
@@ -16,7 +16,6 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorSource, ErrorType};
 use tokio::time::Instant;
 
-use super::Rendered;
 use super::access;
 use super::client::{BodyFault, Client};
 use super::forward::barrier::{Aim, Chooser};
@@ -36,7 +35,8 @@ use super::session::error_kind::ErrorKind;
 use super::session::forwarded_for::Origin;
 use super::session::request_body::{HeldBody, take_whole_body};
 use super::status_page;
-use crate::config::model::Target;
+use super::{Handled, Rendered};
+use crate::config::model::{AllowedMeasurements, Target};
 use crate::logging;
 use crate::stats::Finished;
 
@@ -106,6 +106,7 @@ impl UnderWay {
                 let origin = Origin::find(headers, peer, trusted, by);
                 self.context.client = Some(origin.client);
                 self.context.via = Some(origin.via);
+                (self.context.scheme, self.context.has_proto) = (origin.scheme, origin.has_proto);
             }
         }
         let digest = session.digest();
@@ -296,9 +297,19 @@ impl Serving {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
                 self.close_if_stopping(session);
-                if let Some(mut answer) = relay.handle(session, client).await? {
-                    edit_answer(&mut answer.headers, &context.edits);
-                    send(session, answer).await?;
+                let allowed = self.allowed_measurements(session, context);
+                match relay.handle(session, client, allowed).await? {
+                    Handled::Answer(mut answer) => {
+                        if answer.status == StatusCode::PAYLOAD_TOO_LARGE {
+                            self.stats.request_errors.increment();
+                        }
+                        edit_answer(&mut answer.headers, &context.edits);
+                        send(session, answer).await?;
+                    }
+                    Handled::Told => {}
+                    Handled::Other(other) => {
+                        self.forbid_measurement(session, context, other).await?;
+                    }
                 }
             }
             Route::Replicated(id, relay) => {
@@ -363,9 +374,35 @@ impl Serving {
         let seen = seen.unwrap_or_default();
         let is_refused = self.forbids(session, context, &seen).await?
             || (is_guarded && self.guards_if_read(session, context, &seen).await?);
-        match is_refused {
+        if is_refused {
+            return Ok(Judged::Refused);
+        }
+        let allowed = access::writes_lines(session.req_header())
+            .then(|| self.allowed_measurements(session, context))
+            .flatten();
+        match allowed {
+            None => Ok(Judged::Allowed(body)),
+            Some(allowed) => self.judge_lines(session, context, allowed).await,
+        }
+    }
+
+    /// Judges a write to a plain pool whose lines may not be of every measurement.
+    async fn judge_lines(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+        allowed: AllowedMeasurements,
+    ) -> pingora::Result<Judged> {
+        let Some(body) = read_body(self, session, context).await? else {
+            return Ok(Judged::Refused);
+        };
+        let lines = body.bytes().clone();
+        match self
+            .forbids_lines(session, context, &lines, allowed)
+            .await?
+        {
             true => Ok(Judged::Refused),
-            false => Ok(Judged::Allowed(body)),
+            false => Ok(Judged::Allowed(Some(body))),
         }
     }
 
@@ -482,8 +519,13 @@ impl ProxyHttp for App {
         if serving.config.forwarded_for {
             context.for_whom().apply(request)?;
         }
+        let Some(server) = serving.current_server(context) else {
+            return Ok(());
+        };
+        if let Some(own) = server.dialer.authorization(&request.headers) {
+            request.insert_header(AUTHORIZATION, own)?;
+        }
         if !request.headers.contains_key(HOST)
-            && let Some(server) = serving.current_server(context)
             && let Some(address) = server.handle.address()
         {
             request.insert_header(HOST, address.to_string())?;

@@ -30,10 +30,10 @@ impl Serving {
     ) -> pingora::Result<bool> {
         let source = context.source();
         let is_limited = self.config.rate_limit.is_some();
-        if is_limited && !self.admission.rates().admit(source, Instant::now()) {
+        if is_limited && let Err(wait) = self.admission.rates().admit(source, Instant::now()) {
             self.stats.rate_limited.increment();
             context.termination = Termination::Refused;
-            self.answer(session, &ErrorAnswer::too_many_requests())
+            self.answer(session, &ErrorAnswer::too_many_requests(wait))
                 .await?;
             return Ok(true);
         }

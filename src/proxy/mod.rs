@@ -90,9 +90,10 @@ use tokio::sync::watch;
 
 use crate::budget::Budget;
 use crate::config::Config;
-use crate::config::model::Frontend;
-use crate::influx::Answer;
+use crate::config::model::{AllowedMeasurements, Frontend};
+use crate::dial::OwnAccounts;
 use crate::influx::influxql::{Class, Request};
+use crate::influx::{Answer, OtherMeasurement};
 use crate::inherited::Inherited;
 use crate::reactors::Reactors;
 use crate::relay::verdict::freshness::Freshness;
@@ -115,11 +116,23 @@ pub use queries::Queries;
 pub use session::in_flight::InFlight;
 pub use session::request_body::{BodyError, HeldBody, read_request_body};
 
+/// What becomes of a request that a relay has the whole of.
+#[derive(Debug)]
+pub enum Handled {
+    /// The client is to be told this.
+    Answer(Answer),
+    /// The client has been told already.
+    Told,
+    /// It writes to a measurement that is not allowed; nothing is stored.
+    Other(OtherMeasurement),
+}
+
 /// Answers the requests that go to a relay. What stands above the proxy puts the relay behind it.
 #[async_trait]
 pub trait RelayHandler: Send + Sync {
-    /// Reads the request's body and returns the whole answer; nothing if the client has been told already. `Expect: 100-continue` is not answered yet,
-    /// and the connection's timeouts and keep-alive are set. `source` is the client's address.
+    /// Reads the request's body and returns the whole answer. `Expect: 100-continue` is not answered yet,
+    /// and the connection's timeouts and keep-alive are set. `source` is the client's address; a line may be of `allowed` measurements
+    /// only, if there are some.
     ///
     /// # Errors
     ///
@@ -128,7 +141,8 @@ pub trait RelayHandler: Send + Sync {
         &self,
         session: &mut Session,
         source: IpAddr,
-    ) -> pingora::Result<Option<Answer>>;
+        allowed: Option<AllowedMeasurements>,
+    ) -> pingora::Result<Handled>;
 
     /// Looks at a request that changes data or schema and is no write, and has it judged by a node. `class` is what the classifier
     /// said of it. Nothing is stored: the future may be dropped.
@@ -225,6 +239,30 @@ pub struct Proxy {
 /// What TLS is spoken with to the servers of all pools, in the order of the configuration.
 pub type Connectors = Vec<Vec<Option<Arc<Connector>>>>;
 
+/// The accounts that the servers of all pools have of their own, in the order of the configuration.
+pub type Accounts = Vec<Vec<Arc<OwnAccounts>>>;
+
+/// What the configuration's files say of servers.
+#[derive(Debug)]
+pub struct ServerSide {
+    /// What TLS is spoken with.
+    pub connectors: Connectors,
+    /// Who is known by another account.
+    pub accounts: Accounts,
+}
+
+impl ServerSide {
+    /// Tells the servers of these pools, which are those of the configuration.
+    pub fn tell(&self, pools: &[Arc<Pool>]) {
+        for (pool, connectors) in pools.iter().zip(&self.connectors) {
+            pool.speak(connectors);
+        }
+        for (pool, accounts) in pools.iter().zip(&self.accounts) {
+            pool.know(accounts);
+        }
+    }
+}
+
 /// What the configuration's files say of clients.
 #[derive(Debug, Default)]
 pub struct ClientSide {
@@ -300,7 +338,7 @@ impl Proxy {
     }
 
     /// Serves new requests by `config` from now on, which has the same frontends, addresses and relays as the one before; the rest as for
-    /// [`Proxy::new`]. `pools` were built after those that there are; `connectors` are theirs. The names in them are asked for first.
+    /// [`Proxy::new`]. `pools` were built after those that there are; `servers` are theirs. The names in them are asked for first.
     pub async fn reload(
         &self,
         config: Arc<Config>,
@@ -308,7 +346,7 @@ impl Proxy {
         pools: Vec<Arc<Pool>>,
         relays: Vec<Arc<dyn RelayHandler>>,
         clients: &ClientSide,
-        connectors: &Connectors,
+        servers: &ServerSide,
     ) {
         let before = self.shared.load_full();
         let is_new = |pool: &&Arc<Pool>| before.pools.iter().all(|one| !Arc::ptr_eq(one, pool));
@@ -328,10 +366,8 @@ impl Proxy {
             in_flight: before.in_flight.clone(),
             accepting: before.accepting.clone(),
         });
-        for (pool, connectors) in shared.pools.iter().zip(connectors) {
-            // Before the new addresses: nothing in the clear may go to where TLS is spoken.
-            pool.speak(connectors);
-        }
+        // Before the new addresses: nothing in the clear may go to where TLS is spoken.
+        servers.tell(&shared.pools);
         for pool in &changed {
             pool.take_over();
         }

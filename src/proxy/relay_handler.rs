@@ -8,13 +8,14 @@ use pingora::protocols::http::v1::common::is_expect_continue_req;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
-use super::RelayHandler;
 use super::client::Client;
 use super::forward::{frame, write_piece};
 use super::session::access_log::Termination;
 use super::session::context::RequestContext;
 use super::session::error_answer::{ErrorAnswer, drain_rest};
 use super::session::request_body::BodyError;
+use super::{Handled, RelayHandler};
+use crate::config::model::AllowedMeasurements;
 use crate::influx::Answer;
 use crate::influx::influxql::{Class, Request};
 use crate::pieces::Pieces;
@@ -27,7 +28,8 @@ impl RelayHandler for Relay {
         &self,
         session: &mut Session,
         source: IpAddr,
-    ) -> pingora::Result<Option<Answer>> {
+        allowed: Option<AllowedMeasurements>,
+    ) -> pingora::Result<Handled> {
         Relay::ready(self).await;
         let request = session.req_header();
         let uri = &request.uri;
@@ -39,23 +41,26 @@ impl RelayHandler for Relay {
             &request.headers,
         );
         let mut admitted = match begun {
-            Begun::Answered(answer) => return Ok(Some(answer)),
+            Begun::Answered(answer) => return Ok(Handled::Answer(answer)),
             Begun::Body(admitted) => admitted,
         };
         if let Err(answer) = self.judge(&admitted, source).await {
-            return Ok(Some(answer));
+            return Ok(Handled::Answer(answer));
+        }
+        if let Some(allowed) = allowed {
+            admitted.allow_only(allowed);
         }
         match read_body(self, session, &mut admitted).await {
             Ok(body) => {
-                let answer = self.finish(admitted, body).await;
-                Ok(Some(answer))
+                let finished = self.finish(admitted, body).await;
+                Ok(finished.map_or_else(Handled::Other, Handled::Answer))
             }
-            Err(NoBody::Refused(answer)) => Ok(Some(answer)),
+            Err(NoBody::Refused(answer)) => Ok(Handled::Answer(answer)),
             Err(NoBody::Client(error)) => match ErrorAnswer::body(&error) {
-                Some(answer) => answer.send(session).await.map(|()| None),
+                Some(answer) => answer.send(session).await.map(|()| Handled::Told),
                 None => match error {
                     BodyError::Client(error) => Err(error),
-                    BodyError::TooLarge { .. } | BodyError::NoRoom => Ok(None),
+                    BodyError::TooLarge { .. } | BodyError::NoRoom => Ok(Handled::Told),
                 },
             },
         }

@@ -17,7 +17,7 @@ use super::{RelayHandler, Shared};
 use crate::budget::Budget;
 use crate::config::model::{self, RelayId, Target};
 use crate::influx::influxql::Limits;
-use crate::stats::{CertificateStats, FrontendStats, Traffic};
+use crate::stats::{CertificateStats, FrontendStats, StapleStats, Traffic};
 use crate::tls::Acceptor;
 
 /// One frontend, and what all frontends share.
@@ -170,7 +170,7 @@ impl Serving {
     }
 }
 
-/// Says in the counters which certificates clients are shown.
+/// Says in the counters which certificates clients are shown, and what with them.
 fn show_certificates(acceptor: Option<&Acceptor>, stats: &FrontendStats) {
     let certificates = acceptor.map_or(&[][..], Acceptor::certificates);
     let each = certificates.iter().map(|certificate| CertificateStats {
@@ -179,4 +179,15 @@ fn show_certificates(acceptor: Option<&Acceptor>, stats: &FrontendStats) {
         not_after: certificate.not_after(),
     });
     stats.tls.certificates.store(Arc::new(each.collect()));
+    let staples = certificates.iter().filter_map(|certificate| {
+        let staple = certificate.staple()?;
+        let shown = staple.shown();
+        Some(StapleStats {
+            certificate: certificate.file().display().to_string(),
+            file: staple.file().display().to_string(),
+            fault: shown.err().map(ToString::to_string),
+            good: shown.ok(),
+        })
+    });
+    stats.tls.staples.store(Arc::new(staples.collect()));
 }

@@ -110,8 +110,8 @@ pub enum ReplicaError {
 pub enum Readmission {
     /// It does.
     Checked,
-    /// It does, but for how many measurements there are: haflux itself has copied all that there was, and one that was dropped
-    /// meanwhile and made again comes with the journal.
+    /// Only whether it knows those who write does: haflux itself has copied all that there was, and what was dropped meanwhile and
+    /// made again comes with the journal.
     Copied,
     /// A person knows better.
     AsItIs,
@@ -226,12 +226,16 @@ impl Relay {
         let replica = self.replica(name)?;
         match (replica.membership(), readmission) {
             (Membership::Rebuilding { pin, .. }, Readmission::Checked | Readmission::Copied) => {
-                let mut to_copy = self.to_copy(name);
-                if readmission == Readmission::Copied {
-                    to_copy.at_copy = Contents::default();
-                }
+                let to_copy = self.to_copy(name);
                 let others: Vec<&Replica> = self.others(replica).map(AsRef::as_ref).collect();
-                let check = copied::check(replica, &others, &to_copy);
+                let check = async {
+                    match readmission {
+                        Readmission::Copied => {
+                            copied::check_writers(replica, &others, &to_copy).await
+                        }
+                        _ => copied::check(replica, &others, &to_copy).await,
+                    }
+                };
                 let checked = tokio::time::timeout(self.settings.timeout, check).await;
                 let checked = checked.unwrap_or_else(|_| Err("it does not answer".to_owned()));
                 checked.map_err(|reason| ReplicaError::NotCopied {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::config::model;
 use crate::dial::Dialer;
 use crate::journal::Sequence;
+use crate::relay::dead_letters::Settled;
 use crate::relay::intake::relay::Relay;
 
 /// A node of the relay.
@@ -51,26 +52,37 @@ impl Relay {
     }
 
     /// Closes the dead letters of these nodes, up to this record and of these databases (none: all): it is known that these nodes,
-    /// who had a verdict on all up to there, hold the same. How many there were.
+    /// who had a verdict on all up to there, hold the same.
     pub async fn settle_dead_letters(
         &self,
         nodes: &[String],
         databases: &[String],
         up_to: Sequence,
-    ) -> usize {
+    ) -> Settled {
         let letters = self.freshness.letters();
-        letters.settle_compared(nodes, databases, up_to.get()).await
+        // Who compares some databases compares no users.
+        let users = databases.is_empty();
+        letters
+            .settle_compared(nodes, databases, users, up_to.get())
+            .await
     }
 
-    /// Closes the dead letters of a node up to this record, on which it had a verdict, because it is known to hold what `source` holds.
-    /// Where that one has open letters itself, nothing is closed. How many there were.
-    pub async fn settle_letters_of_copy(&self, source: &str, copy: &str, up_to: u64) -> usize {
+    /// Closes the dead letters of a node up to this record, on which it had a verdict, because it is known to hold what `source` holds,
+    /// with `users` the same users, too.
+    /// Where that one has open letters itself, nothing is closed.
+    pub async fn settle_letters_of_copy(
+        &self,
+        source: &str,
+        copy: &str,
+        users: bool,
+        up_to: u64,
+    ) -> Settled {
         let letters = self.freshness.letters();
         if letters.any_open(source) {
-            return 0;
+            return Settled::default();
         }
         letters
-            .settle_compared(&[copy.to_owned()], &[], up_to)
+            .settle_compared(&[copy.to_owned()], &[], users, up_to)
             .await
     }
 

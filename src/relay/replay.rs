@@ -104,7 +104,7 @@ async fn replay_write(
         let mut request = Pieces::default();
         request.push(write_request_header(
             &record.destination,
-            address,
+            client.recipient(address),
             body.len(),
             is_packed,
         ));
@@ -145,7 +145,7 @@ async fn replay_statement(
     client: &ReplicaClient,
 ) -> Result<Replayed, ReplayError> {
     let mut request = Pieces::default();
-    request.push(statement_head(statement, address));
+    request.push(statement_head(statement, client.recipient(address)));
     request.push(statement.body.clone());
     let answer = client.exchange(address, request).await?;
     Ok(match answer.judge_statement(statement.is_query()) {

@@ -16,7 +16,7 @@ use landlock::{
     RulesetStatus, path_beneath_rules,
 };
 
-use crate::config::model::{CertificateFiles, Config, LogTo};
+use crate::config::model::{Config, LogTo};
 
 /// What is asked of the kernel: all that landlock of Linux 6.10 can do with files. Older kernels do what they can.
 const ASKED: ABI = ABI::V5;
@@ -86,24 +86,20 @@ impl Confinement {
             .iter()
             .filter_map(|frontend| frontend.tls.as_ref())
         {
-            tls.certificates
-                .iter()
-                .for_each(|files| this.read_certificate(files));
-            let others = tls.client_ca.iter().chain(&tls.client_crl);
-            others.for_each(|path| this.read_beside(path));
+            tls.files().for_each(|path| this.read_beside(path));
         }
         let servers = config.backends.iter().flat_map(|backend| &backend.servers);
         for tls in servers.filter_map(|server| server.tls.as_ref()) {
-            tls.certificate
-                .iter()
-                .for_each(|files| this.read_certificate(files));
-            let others = tls.authorities.iter().chain(&tls.revoked);
-            others.for_each(|path| this.read_beside(path));
+            tls.files().for_each(|path| this.read_beside(path));
         }
         let of_relays = config.relays.iter().map(|relay| &relay.heal.login);
         let of_udp = config.udp.iter().map(|udp| &udp.login);
         let of_pools = config.backends.iter().flat_map(|backend| &backend.logins);
         let of_pools = of_pools.map(|of_users| &of_users.login);
+        let servers = config.backends.iter().flat_map(|backend| &backend.servers);
+        let of_servers = servers.flat_map(|server| &server.logins);
+        let of_servers = of_servers.map(|own| &own.login);
+        let of_pools = of_pools.chain(of_servers);
         for login in of_relays.chain(of_udp).flatten().chain(of_pools) {
             this.read_beside(&login.password_file);
         }
@@ -119,11 +115,6 @@ impl Confinement {
             }
         }
         this
-    }
-
-    fn read_certificate(&mut self, files: &CertificateFiles) {
-        self.read_beside(&files.certificate);
-        self.read_beside(&files.key);
     }
 
     fn read_beside(&mut self, path: &Path) {

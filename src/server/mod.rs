@@ -20,6 +20,7 @@
 //! for at most `stop_timeout`; UDP listeners append what they have, replicators finish or abandon what they have under way; journals are synced and closed, the
 //! last to go, because every acknowledgement before that leans on them.
 
+mod accounts;
 mod certificates;
 mod confinement;
 mod counters;
@@ -55,18 +56,20 @@ use crate::identity::IdentityError;
 use crate::inherited::Inherited;
 use crate::proxy::{
     BindError, CheckError, ClientSide, Identities, IdentitiesError, Proxy, RelayHandler,
-    ServerOrders, build_pools,
+    ServerOrders, ServerSide, build_pools,
 };
 use crate::reactors::Reactors;
 use crate::relay::udp::{Bound, Listener, UdpBindError, watch_drops};
 use crate::relay::{Relay, RelayError, words_of};
 use crate::stats::Stats;
 
+pub use accounts::AccountsError;
 pub use certificates::TlsSideError;
 pub use confinement::ConfinementError;
 pub use prepare::{Prepared, prepare};
 pub use reload::Source;
 
+use accounts::read_accounts;
 use healing::AllHealers;
 use queries::AllQueries;
 use reload::Reloader;
@@ -88,6 +91,9 @@ pub enum RunError {
     /// haflux's own users cannot be had.
     #[error(transparent)]
     Identities(#[from] IdentitiesError),
+    /// The accounts of a server cannot be had.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
     /// The folder of the journals cannot be had.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
@@ -148,9 +154,11 @@ pub fn run(config: Config, prepared: Prepared, source: Source) -> Result<(), Run
     let config = Arc::new(config);
     let stats = Arc::new(counters::of(&config));
     let pools = build_pools(&config, &stats, &[])?;
-    for (pool, connectors) in pools.iter().zip(connectors) {
-        pool.speak(&connectors);
-    }
+    let servers = ServerSide {
+        connectors,
+        accounts: read_accounts(&config)?,
+    };
+    servers.tell(&pools);
     // Without a relay `data_dir` need not be there.
     let data_dir = config.server.data_dir.as_path();
     let keeps = !config.relays.is_empty() || data_dir.is_dir();

@@ -7,14 +7,16 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use log::{error, info, warn};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinError;
+use tokio::time::timeout;
 
+use super::accounts::{AccountsError, read_accounts};
 use super::certificates::{TlsSideError, build_acceptors, build_connectors, server_place};
 use super::confinement::Confinement;
 use super::counters;
@@ -25,10 +27,13 @@ use crate::config::{Change, Config, Errors, changes};
 use crate::control::{Configuration, ControlError};
 use crate::proxy::{
     CheckError, ClientSide, Connectors, Identities, IdentitiesError, Proxy, RelayHandler,
-    ServerOrders, build_pools,
+    ServerOrders, ServerSide, build_pools,
 };
 use crate::relay::Relay;
 use crate::tls::Acceptor;
+
+/// How long files may take to be read: less than `haflux reload` waits.
+const LONGEST_READING: Duration = Duration::from_secs(20);
 
 /// Where a configuration came from, and how its levels of logging are set.
 pub struct Source {
@@ -53,6 +58,9 @@ pub(super) enum ReloadError {
     /// haflux's own users cannot be had.
     #[error("{0}\nhaflux goes on as it was: nothing was changed")]
     Identities(#[from] IdentitiesError),
+    /// The accounts of a server cannot be had.
+    #[error("{0}\nhaflux goes on as it was: nothing was changed")]
+    Accounts(#[from] AccountsError),
     /// It names files that the process has locked itself out of.
     #[error(
         "haflux may read nothing in {folders} (landlock), because the file that it started with named nothing there; a restart lets it\nhaflux goes on as it was: nothing was changed"
@@ -61,6 +69,9 @@ pub(super) enum ReloadError {
         /// Where they are.
         folders: String,
     },
+    /// A disk does not answer.
+    #[error("its files were not read within {} s\nhaflux goes on as it was: nothing was changed", LONGEST_READING.as_secs())]
+    Slow,
     /// The task that reads the file failed.
     #[error("the file was not read: {0}\nhaflux goes on as it was: nothing was changed")]
     Failed(#[from] JoinError),
@@ -129,7 +140,7 @@ impl Reloader {
     async fn try_take(&self, dry_run: bool) -> Result<String, ReloadError> {
         let file = self.source.file.clone();
         // The folder of the journals is in use: it need not be tried.
-        let loaded = tokio::task::spawn_blocking(move || Config::load_unprobed(&file)).await??;
+        let loaded = read(move || Config::load_unprobed(&file)).await??;
         let config = Arc::new(loaded.config);
         let changes = changes(&self.proxy.config(), &config);
         if changes.iter().any(Change::needs_restart) {
@@ -145,11 +156,15 @@ impl Reloader {
                 acceptors: build_acceptors(&reading)?,
                 identities: Identities::read(&reading)?,
             };
-            Ok::<_, ReloadError>((clients, build_connectors(&reading)?))
+            let servers = ServerSide {
+                connectors: build_connectors(&reading)?,
+                accounts: read_accounts(&reading)?,
+            };
+            Ok::<_, ReloadError>((clients, servers))
         };
-        let (clients, connectors) = tokio::task::spawn_blocking(sides).await??;
+        let (clients, servers) = read(sides).await??;
         let files = self.new_certificates(&config, &clients.acceptors)
-            + &self.new_connectors(&config, &connectors)
+            + &self.new_connectors(&config, &servers.connectors)
             + self.new_users(&config, clients.identities.as_deref());
         let said = report(&changes, &files, dry_run);
         if dry_run {
@@ -166,7 +181,7 @@ impl Reloader {
         let relays = relays.map(|relay| Arc::clone(relay) as Arc<dyn RelayHandler>);
         let relays = relays.collect();
         self.proxy
-            .reload(config, stats, built, relays, &clients, &connectors)
+            .reload(config, stats, built, relays, &clients, &servers)
             .await;
         for (frontend, acceptor) in self.proxy.acceptors() {
             acceptor.warn_of_ends(&frontend, SystemTime::now());
@@ -178,6 +193,15 @@ impl Reloader {
         }
         Ok(said)
     }
+}
+
+/// Does what reads files, in a thread that may wait for a disk.
+async fn read<T: Send + 'static>(
+    reading: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ReloadError> {
+    let reading = tokio::task::spawn_blocking(reading);
+    let done = timeout(LONGEST_READING, reading).await;
+    Ok(done.map_err(|_| ReloadError::Slow)??)
 }
 
 impl Reloader {
@@ -200,7 +224,7 @@ impl Reloader {
         }
     }
 
-    /// A line for each certificate that frontends do not show now.
+    /// A line for each certificate that frontends do not show now, and for each file by which clients are judged otherwise.
     fn new_certificates(&self, config: &Config, acceptors: &[Option<Arc<Acceptor>>]) -> String {
         let before = self.proxy.acceptors();
         let mut lines = String::new();
@@ -208,6 +232,26 @@ impl Reloader {
             let before = before.iter().find(|(name, _)| *name == frontend.name);
             let before = before.map(|(_, acceptor)| acceptor.as_ref());
             let acceptor = acceptor.as_ref();
+            let staples = acceptor.map(|acceptor| acceptor.newer_staples_than(before));
+            for staple in staples.into_iter().flatten() {
+                let file = staple.file().display();
+                // A text takes whatever is written to it.
+                let _ = writeln!(
+                    lines,
+                    "frontend \"{}\", tls: a new OCSP response in {file}",
+                    frontend.name
+                );
+            }
+            let judges = acceptor.map(|acceptor| acceptor.newer_judges_than(before));
+            for file in judges.into_iter().flatten() {
+                // A text takes whatever is written to it.
+                let _ = writeln!(
+                    lines,
+                    "frontend \"{}\", tls: clients' certificates are judged by what {} holds now",
+                    frontend.name,
+                    file.display()
+                );
+            }
             let newer = acceptor.map(|acceptor| acceptor.newer_than(before));
             for certificate in newer.into_iter().flatten() {
                 let valid_until = Timestamp::try_from(certificate.not_after()).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
+use crate::config::model;
 use crate::control::{ControlError, ReplicaReport, Replicas};
 use crate::proxy::Proxy;
 use crate::relay::{Membership, Readmission, Relay, ReplicaError};
@@ -83,6 +84,14 @@ fn milliseconds(time: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Whether what failed at this time may be tried again and again still: each try fails anew, after the longest wait and the time of a
+/// request at most.
+fn is_still_tried(failed: SystemTime, settings: &model::Relay) -> bool {
+    let longest = settings.retry_max.saturating_add(settings.timeout);
+    // A clock that was set back says nothing.
+    failed.elapsed().map_or(true, |ago| ago <= longest)
+}
+
 fn report(
     relay: &Relay,
     address: String,
@@ -102,12 +111,20 @@ fn report(
         (_, ReplicaStatus::Down) => "down",
         (_, ReplicaStatus::Maint) => "maint",
     };
+    let lag_records = stats.records_above(cursor);
+    let is_behind = lag_records > 0;
     let trouble = || {
         let error = replica.last_error.load();
-        let error = error
-            .as_ref()
-            .filter(|_| state.status == ReplicaStatus::Down);
-        error.map(|error| error.1.clone())
+        let (at, text) = error.as_deref()?;
+        let is_now = match state.status {
+            ReplicaStatus::Down => true,
+            // A single statement that waits is near enough to the head to be fresh for other databases.
+            ReplicaStatus::Lagging | ReplicaStatus::Fresh => {
+                is_behind && is_still_tried(*at, relay.settings())
+            }
+            ReplicaStatus::Maint | ReplicaStatus::Diverged => false,
+        };
+        is_now.then(|| text.clone())
     };
     let maint = || {
         let is_in_maint = state.status == ReplicaStatus::Maint;
@@ -126,7 +143,7 @@ fn report(
             |divergence| divergence.since.saturating_mul(1000),
         ),
         cursor,
-        lag_records: stats.records_above(cursor),
+        lag_records,
         lag_bytes: stats.head_offset.get().saturating_sub(offset),
         oldest_pending_ms: if oldest == 0 {
             0

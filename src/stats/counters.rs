@@ -484,6 +484,8 @@ pub struct ComparedStats {
     pub running: Arc<Gauge>,
     /// When the last one ended that compared all nodes, and how many differences it found.
     pub last: ArcSwapOption<(SystemTime, u64)>,
+    /// Why the last one that haflux began by itself has not compared everything; nothing once one has.
+    pub failed: ArcSwapOption<String>,
 }
 
 /// Runs of continuous queries that nodes missed.

@@ -13,7 +13,7 @@ pub struct Http2Stats {
     pub streams: Arc<Gauge>,
     /// Requests that were turned away unseen, because their frontend or their source had as many connections and requests as it may.
     pub refused: Counter,
-    /// Requests that their clients took back before they were answered.
+    /// Requests that their clients took back, or had reset by breaking the rules, before they were answered.
     pub resets: Counter,
     /// Connections ended because their client took back more than `max_resets` in a minute.
     pub calmed: Counter,

@@ -51,6 +51,6 @@ pub use queries::{
 pub use server_handle::ServerHandle;
 pub use tls::{
     CERTIFICATE_ENDS_SOON, CertificateStats, HandshakeFailure, ServerHandshakeFailure,
-    ServerTlsStats, TlsStats,
+    ServerTlsStats, StapleStats, TlsStats,
 };
 pub use work::{WorkFigures, WorkStats};

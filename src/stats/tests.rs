@@ -185,6 +185,12 @@ pub(crate) fn lab() -> Stats {
         tls.handshakes.add(1_200);
         tls.count_failure(HandshakeFailure::Plain);
         tls.certificates.store(Arc::new(certificates));
+        tls.staples.store(Arc::new(vec![StapleStats {
+            certificate: "/etc/haflux/site.pem".to_owned(),
+            file: "/etc/haflux/site.pem.ocsp".to_owned(),
+            good: Some((ago(60), Some(now() + Duration::from_secs(3 * 24 * 60 * 60)))),
+            fault: None,
+        }]));
         tls
     };
     let frontend = |name: &str, bind: &[&str], requests| {

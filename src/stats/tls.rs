@@ -23,6 +23,8 @@ pub struct TlsStats {
     failures: [Counter; HandshakeFailure::ALL.len()],
     /// What is shown to clients now.
     pub certificates: Arc<ArcSwap<Vec<CertificateStats>>>,
+    /// What authorities say of these.
+    pub staples: Arc<ArcSwap<Vec<StapleStats>>>,
 }
 
 impl TlsStats {
@@ -162,4 +164,17 @@ pub struct CertificateStats {
     pub names: Vec<String>,
     /// Its last second.
     pub not_after: SystemTime,
+}
+
+/// What an authority says of a certificate, which is shown with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StapleStats {
+    /// The file of the certificate.
+    pub certificate: String,
+    /// Its own file.
+    pub file: String,
+    /// From when until when it is good; without an end if it says none. Nothing of one that is of no use.
+    pub good: Option<(SystemTime, Option<SystemTime>)>,
+    /// Why it is of no use.
+    pub fault: Option<String>,
 }

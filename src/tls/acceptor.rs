@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,6 +14,7 @@ use rustls::sign::CertifiedKey;
 
 use super::certificate::Certificate;
 use super::error::TlsError;
+use super::ocsp::Staple;
 use super::settings::{ClientCertificate, Tls};
 use super::{files, provider, refused};
 
@@ -22,6 +24,24 @@ pub struct Acceptor {
     config: Arc<ServerConfig>,
     addresses: Vec<SocketAddr>,
     certificates: Vec<Arc<Certificate>>,
+    /// What clients' certificates are judged by: `client_ca` and `client_crl`.
+    judged_by: Vec<Held>,
+}
+
+/// What a file held.
+#[derive(Debug)]
+struct Held {
+    file: PathBuf,
+    der: Vec<Vec<u8>>,
+}
+
+impl Held {
+    fn new(file: &Path, held: &[impl AsRef<[u8]>]) -> Self {
+        Self {
+            file: file.to_owned(),
+            der: held.iter().map(|one| one.as_ref().to_vec()).collect(),
+        }
+    }
 }
 
 impl Acceptor {
@@ -36,10 +56,11 @@ impl Acceptor {
             .iter()
             .map(|files| Certificate::read(files).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
+        let (verifier, judged_by) = client_verifier(tls)?;
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(tls.min_version.and_newer())
             .map_err(refused)?
-            .with_client_cert_verifier(client_verifier(tls)?)
+            .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(ByName::of(&certificates)));
         let protocols = tls.alpn.iter().flat_map(|one| one.names());
         config.alpn_protocols = protocols.map(|name| name.to_vec()).collect();
@@ -52,6 +73,7 @@ impl Acceptor {
             config: Arc::new(config),
             addresses: tls.addresses.clone(),
             certificates,
+            judged_by,
         })
     }
 
@@ -82,9 +104,45 @@ impl Acceptor {
         })
     }
 
-    /// Says in the log which certificates of `frontend` end soon, or have ended.
+    /// What authorities say of certificates that `before` showed without it.
+    pub fn newer_staples_than<'a>(
+        &'a self,
+        before: Option<&'a Acceptor>,
+    ) -> impl Iterator<Item = &'a Staple> {
+        let of_both = self.certificates.iter().filter_map(move |new| {
+            let mut old = before?.certificates.iter();
+            let old = old.find(|old| old.is_same(new))?;
+            Some((old.staple(), new.staple()?))
+        });
+        of_both.filter_map(|(old, new)| {
+            let is_known = old.is_some_and(|old| old.is_same(new));
+            (new.der().is_some() && !is_known).then_some(new)
+        })
+    }
+
+    /// The files that clients' certificates are judged by at `before` too, and that held something else then.
+    pub fn newer_judges_than<'a>(
+        &'a self,
+        before: Option<&'a Acceptor>,
+    ) -> impl Iterator<Item = &'a Path> {
+        let newer = self.judged_by.iter().filter(move |new| {
+            let mut old = before.into_iter().flat_map(|before| &before.judged_by);
+            old.any(|old| old.file == new.file && old.der != new.der)
+        });
+        newer.map(|new| new.file.as_path())
+    }
+
+    /// Says in the log which certificates of `frontend` end soon, or have ended, and which OCSP responses are not stapled.
     pub fn warn_of_ends(&self, frontend: &str, now: SystemTime) {
         for certificate in &self.certificates {
+            if let Some(staple) = certificate.staple()
+                && let Some(fault) = staple.fault(now)
+            {
+                let file = staple.file().display();
+                log::warn!(
+                    "frontend \"{frontend}\": the OCSP response in {file} is not stapled: {fault}"
+                );
+            }
             let file = certificate.file().display();
             match certificate.ends_soon(now) {
                 None => {}
@@ -100,36 +158,39 @@ impl Acceptor {
     }
 }
 
-/// What judges clients' certificates.
-fn client_verifier(tls: &Tls) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+/// What judges clients' certificates, and what the files for it held.
+fn client_verifier(tls: &Tls) -> Result<(Arc<dyn ClientCertVerifier>, Vec<Held>), TlsError> {
     let (ClientCertificate::Optional | ClientCertificate::Required, Some(path)) =
         (tls.client_certificate, &tls.client_ca)
     else {
-        return Ok(WebPkiClientVerifier::no_client_auth());
+        return Ok((WebPkiClientVerifier::no_client_auth(), Vec::new()));
     };
-    let roots = files::roots(path, &files::authorities(path)?)?;
-    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let authorities = files::authorities(path)?;
+    let mut held = vec![Held::new(path, &authorities)];
+    let roots = Arc::new(files::roots(path, &authorities)?);
+    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider());
     if let Some(path) = &tls.client_crl {
+        let lists = files::revocation_lists(path, &roots)?;
+        held.push(Held::new(path, &lists));
         // An authority without a list revokes nothing.
-        verifier = verifier
-            .with_crls(files::revocation_lists(path)?)
-            .allow_unknown_revocation_status();
+        verifier = verifier.with_crls(lists).allow_unknown_revocation_status();
     }
     if tls.client_certificate == ClientCertificate::Optional {
         verifier = verifier.allow_unauthenticated();
     }
-    verifier.build().map_err(|error| TlsError::Authorities {
+    let verifier = verifier.build().map_err(|error| TlsError::Authorities {
         path: path.clone(),
         reason: error.to_string(),
-    })
+    })?;
+    Ok((verifier, held))
 }
 
 /// Chooses the certificate by the name that the client asks for.
 #[derive(Debug)]
 struct ByName {
     /// Whole names, and those that begin with `*.`.
-    named: HashMap<String, Arc<CertifiedKey>>,
-    first: Option<Arc<CertifiedKey>>,
+    named: HashMap<String, Arc<Certificate>>,
+    first: Option<Arc<Certificate>>,
 }
 
 impl ByName {
@@ -137,18 +198,15 @@ impl ByName {
         let mut named = HashMap::new();
         for certificate in certificates {
             for name in certificate.names() {
-                let certified = || Arc::clone(certificate.certified());
-                named.entry(name.clone()).or_insert_with(certified);
+                let it = || Arc::clone(certificate);
+                named.entry(name.clone()).or_insert_with(it);
             }
         }
-        let first = certificates.first();
-        Self {
-            named,
-            first: first.map(|certificate| Arc::clone(certificate.certified())),
-        }
+        let first = certificates.first().cloned();
+        Self { named, first }
     }
 
-    fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+    fn find(&self, name: &str) -> Option<&Arc<Certificate>> {
         let name = name.to_ascii_lowercase();
         let with_star = || {
             let (_, parent) = name.split_once('.')?;
@@ -161,6 +219,7 @@ impl ByName {
 impl ResolvesServerCert for ByName {
     fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let named = client.server_name().and_then(|name| self.find(name));
-        named.or(self.first.as_ref()).cloned()
+        let certificate = named.or(self.first.as_ref())?;
+        Some(Arc::clone(certificate.certified_at(SystemTime::now())))
     }
 }

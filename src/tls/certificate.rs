@@ -10,9 +10,14 @@ use rustls::{Error, InconsistentKeys};
 use webpki::EndEntityCert;
 
 use super::error::TlsError;
+use super::ocsp::Staple;
 use super::settings::CertificateFiles;
 use super::{files, provider, validity};
 use crate::stats::CERTIFICATE_ENDS_SOON;
+
+/// What is wrong with a certificate that can name no servers.
+const OLD_VERSION: &str =
+    "it is of X.509 version 1: expected version 3, which openssl x509 -req makes with -extfile";
 
 /// A certificate as it was read.
 #[derive(Debug)]
@@ -21,6 +26,9 @@ pub struct Certificate {
     names: Vec<String>,
     not_after: SystemTime,
     certified: Arc<CertifiedKey>,
+    staple: Option<Staple>,
+    /// The same with what `staple` holds.
+    stapled: Option<Arc<CertifiedKey>>,
 }
 
 impl Certificate {
@@ -40,9 +48,14 @@ impl Certificate {
             path: of.certificate.clone(),
             reason,
         };
-        let parsed = EndEntityCert::try_from(first).map_err(|error| unusable(error.to_string()))?;
+        let parsed = EndEntityCert::try_from(first).map_err(|error| match error {
+            webpki::Error::UnsupportedCertVersion => unusable(OLD_VERSION.to_owned()),
+            error => unusable(error.to_string()),
+        })?;
         let names = parsed.valid_dns_names().map(str::to_ascii_lowercase);
         let names = names.collect();
+        let staple = of.ocsp.as_ref();
+        let staple = staple.map(|file| Staple::read(file, first));
         let (_, not_after) =
             validity::period(first).ok_or_else(|| unusable("it says no end".to_owned()))?;
         let key = if of.key == of.certificate {
@@ -60,11 +73,21 @@ impl Certificate {
                 path: of.key.clone(),
             },
         })?;
+        let with = |der: &[u8]| {
+            Arc::new(CertifiedKey {
+                cert: certified.cert.clone(),
+                key: Arc::clone(&certified.key),
+                ocsp: Some(der.to_vec()),
+            })
+        };
+        let stapled = staple.as_ref().and_then(Staple::der).map(with);
         Ok(Self {
             file: of.certificate.clone(),
             names,
             not_after,
             certified: Arc::new(certified),
+            staple,
+            stapled,
         })
     }
 
@@ -89,9 +112,23 @@ impl Certificate {
         (left < CERTIFICATE_ENDS_SOON).then_some(left)
     }
 
-    /// What rustls shows of it.
+    /// What its authority says of it, if there is a file for that.
+    pub fn staple(&self) -> Option<&Staple> {
+        self.staple.as_ref()
+    }
+
+    /// What rustls shows of it, to a server or where nothing is stapled.
     pub(super) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
+    }
+
+    /// What rustls shows of it at this time.
+    pub(super) fn certified_at(&self, now: SystemTime) -> &Arc<CertifiedKey> {
+        let is_good = |staple: &Staple| staple.fault(now).is_none();
+        match (&self.stapled, &self.staple) {
+            (Some(stapled), Some(staple)) if is_good(staple) => stapled,
+            _ => &self.certified,
+        }
     }
 
     /// Whether both are the same chain.
@@ -105,4 +142,46 @@ fn key_of(path: &Path, text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> 
     keys.into_iter().next().ok_or_else(|| TlsError::NoKey {
         path: path.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of P-256, made by `openssl x509 -req` without `-extfile`.
+    const OF_VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBGDCBvwIUIjXP4OBywWTJwLXhecZBmN7RZnMwCgYIKoZIzj0EAwIwDjEMMAoG\n\
+A1UEAwwDb2xkMCAXDTI2MTEzMDA1Mjc1N1oYDzIxMjYxMTA2MDUyNzU3WjAOMQww\n\
+CgYDVQQDDANvbGQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATdy0BdYA61oEfg\n\
+otf6dCsCVEC38L9yR3y9ruYK6jRUSWeLodhLkI13HacjJBA3NAMp17wKo/CYf3xG\n\
+j3bbDJ2HMAoGCCqGSM49BAMCA0gAMEUCICda6cWf3mR7eKTRwfcfQgwdkIz2VOUZ\n\
+cg3MROJ0LVtuAiEA5Vmz2Sr/UVPYKVZJ3sO8+HPNSTjowTpIZuhiytFeMLU=\n\
+-----END CERTIFICATE-----\n\n";
+
+    const ENCRYPTED_KEY: &str = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+        DEK-Info: AES-128-CBC,8211C2733AA20C980FFC10221B7A1B6A\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
+
+    #[test]
+    fn what_is_to_be_made_anew_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("site.pem");
+        for (text, expected) in [
+            (
+                OF_VERSION_1.to_owned(),
+                "cannot be used: it is of X.509 version 1",
+            ),
+            (ENCRYPTED_KEY.to_owned(), "has a passphrase"),
+            (ENCRYPTED_KEY.replace("4,ENCRYPTED", "4"), "is not PEM"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let read = Certificate::read(&CertificateFiles {
+                certificate: file.clone(),
+                key: file.clone(),
+                ocsp: None,
+            });
+            let error = read.expect_err("it is no good").to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 }

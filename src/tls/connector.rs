@@ -110,7 +110,7 @@ fn judge(tls: &ServerTls) -> Result<(Judge, Vec<Vec<u8>>), TlsError> {
         }
     };
     let lists = match &tls.revoked {
-        Some(path) => files::revocation_lists(path)?,
+        Some(path) => files::revocation_lists(path, &roots)?,
         None => Vec::new(),
     };
     held.extend(lists.iter().map(|one| one.to_vec()));

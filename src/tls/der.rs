@@ -1,6 +1,7 @@
 //! As much of DER as it takes to read what webpki does not tell of a certificate.
 
-const INTEGER: u8 = 0x02;
+/// `INTEGER`
+pub(super) const INTEGER: u8 = 0x02;
 /// `SEQUENCE`
 pub(super) const SEQUENCE: u8 = 0x30;
 /// `[0] EXPLICIT Version`, which may be left out.
@@ -9,16 +10,27 @@ const VERSION: u8 = 0xa0;
 /// A tag with its content.
 pub(super) type Element<'a> = (u8, &'a [u8]);
 
-/// What follows the issuer in an X.509 certificate: its validity, its subject and more. Nothing if it is malformed.
-pub(super) fn behind_issuer(certificate: &[u8]) -> Option<&[u8]> {
+/// The serial number of an X.509 certificate, and what follows it. Nothing if it is malformed.
+fn from_serial_on(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     let (certificate, _) = content(SEQUENCE, certificate)?;
     let (mut fields, _) = content(SEQUENCE, certificate)?;
     if let Some((_, rest)) = content(VERSION, fields) {
         fields = rest;
     }
-    // Serial number, algorithm of the signature, issuer.
-    for tag in [INTEGER, SEQUENCE, SEQUENCE] {
-        (_, fields) = content(tag, fields)?;
+    content(INTEGER, fields)
+}
+
+/// The serial number of an X.509 certificate, as it stands there. Nothing if it is malformed.
+pub(super) fn serial(certificate: &[u8]) -> Option<&[u8]> {
+    from_serial_on(certificate).map(|(serial, _)| serial)
+}
+
+/// What follows the issuer in an X.509 certificate: its validity, its subject and more. Nothing if it is malformed.
+pub(super) fn behind_issuer(certificate: &[u8]) -> Option<&[u8]> {
+    let (_, mut fields) = from_serial_on(certificate)?;
+    // The algorithm of the signature, and the issuer.
+    for _ in 0..2 {
+        (_, fields) = content(SEQUENCE, fields)?;
     }
     Some(fields)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::revocation::RevocationError;
 use crate::small_file::SmallFileError;
 
 /// Why certificates and keys cannot be used. What a key holds is never shown.
@@ -19,6 +20,12 @@ pub enum TlsError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A key in it is encrypted, in the old form that says so in lines of its own.
+    #[error("the key in {} has a passphrase: expected one without, which openssl pkey -in OLD -out NEW makes", path.display())]
+    Passphrase {
+        /// The file.
+        path: PathBuf,
     },
     /// No certificate stands in it.
     #[error("{} holds no certificate in PEM form", path.display())]
@@ -37,6 +44,14 @@ pub enum TlsError {
     NoRevocationList {
         /// The file.
         path: PathBuf,
+    },
+    /// A list of revoked certificates that would turn away all certificates of its authority.
+    #[error("a certificate revocation list in {} cannot be used: {reason}", path.display())]
+    RevocationList {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: RevocationError,
     },
     /// A certificate that is none, or of a kind that nobody here understands.
     #[error("the certificate in {} cannot be used: {reason}", path.display())]

@@ -2,15 +2,20 @@
 
 use std::path::Path;
 
+use memchr::memmem;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use super::error::TlsError;
+use super::revocation;
 use crate::small_file;
 
 /// The largest file that is read: 1 MiB holds a few hundred certificates.
 const LARGEST: u64 = 1 << 20;
+
+/// What an encrypted key of the old form says before its base64.
+const ENCRYPTED: &[u8] = b"Proc-Type: 4,ENCRYPTED";
 
 /// What the file holds.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -21,9 +26,16 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 pub(super) fn all_of<T: PemObject>(path: &Path, text: &[u8]) -> Result<Vec<T>, TlsError> {
     T::pem_slice_iter(text)
         .collect::<Result<_, pem::Error>>()
-        .map_err(|error| TlsError::NotPem {
-            path: path.to_owned(),
-            reason: what_is_wrong(&error).to_owned(),
+        .map_err(|error| {
+            let path = path.to_owned();
+            let is_base64 = !matches!(error, pem::Error::Base64Decode(_));
+            match is_base64 || memmem::find(text, ENCRYPTED).is_none() {
+                true => TlsError::NotPem {
+                    path,
+                    reason: what_is_wrong(&error).to_owned(),
+                },
+                false => TlsError::Passphrase { path },
+            }
         })
 }
 
@@ -54,15 +66,22 @@ pub(super) fn roots(
     Ok(roots)
 }
 
-/// The lists of revoked certificates in the file; at least one.
+/// The lists of revoked certificates in the file; at least one. Those of `authorities` are verified.
 pub(super) fn revocation_lists(
     path: &Path,
+    authorities: &RootCertStore,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     let lists: Vec<CertificateRevocationListDer<'static>> = all_of(path, &read(path)?)?;
     if lists.is_empty() {
         return Err(TlsError::NoRevocationList {
             path: path.to_owned(),
         });
+    }
+    for list in &lists {
+        revocation::verify(list, authorities).map_err(|reason| TlsError::RevocationList {
+            path: path.to_owned(),
+            reason,
+        })?;
     }
     Ok(lists)
 }

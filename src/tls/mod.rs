@@ -5,6 +5,8 @@
 //!
 //! - `settings` says which files, and how they are used: the configuration makes it;
 //! - `certificate` reads a certificate with its chain and its key, and knows the names that it is made out to;
+//! - `ocsp` reads what an authority says of a certificate, which is shown with it;
+//! - `revocation` verifies who signed a list of revoked certificates;
 //! - `validity` reads from when until when it is valid, `client_names` whom a client's is made out to, both by `der`;
 //! - `acceptor` is a frontend's whole side of TLS, built at the start and at each reload;
 //! - `connector` is haflux's whole side of TLS towards a server, built with it; `judge` says whether the server's certificate is good;
@@ -19,6 +21,8 @@ mod error;
 mod files;
 mod handshake;
 mod judge;
+mod ocsp;
+mod revocation;
 mod settings;
 mod validity;
 
@@ -28,6 +32,8 @@ pub use client_names::ClientNames;
 pub use connector::Connector;
 pub use error::TlsError;
 pub use handshake::HandshakeError;
+pub use ocsp::{Staple, StapleError};
+pub use revocation::RevocationError;
 pub use rustls::pki_types::ServerName;
 pub use settings::{Alpn, CertificateFiles, ClientCertificate, ServerTls, Tls, TlsVersion};
 

@@ -1,7 +1,7 @@
 //! `tls` of a frontend and of a server, checked: what the files are and how they are used.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::ServerName;
 use rustls::{SupportedProtocolVersion, version};
@@ -46,6 +46,41 @@ pub struct ServerTls {
     pub min_version: TlsVersion,
 }
 
+impl Tls {
+    /// All files that are read for it.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let own = self.certificates.iter().flat_map(CertificateFiles::files);
+        own.chain(
+            [&self.client_ca, &self.client_crl]
+                .into_iter()
+                .flatten()
+                .map(PathBuf::as_path),
+        )
+    }
+}
+
+impl ServerTls {
+    /// All files that are read for it.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let own = self.certificate.iter().flat_map(CertificateFiles::files);
+        own.chain(
+            [&self.authorities, &self.revoked]
+                .into_iter()
+                .flatten()
+                .map(PathBuf::as_path),
+        )
+    }
+}
+
+impl CertificateFiles {
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.certificate, &self.key]
+            .into_iter()
+            .chain(&self.ocsp)
+            .map(PathBuf::as_path)
+    }
+}
+
 /// A certificate with its chain, and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
@@ -53,6 +88,8 @@ pub struct CertificateFiles {
     pub certificate: PathBuf,
     /// `key`: PEM, without a passphrase. Default: the file of the certificate.
     pub key: PathBuf,
+    /// `ocsp`, of frontends: what the authority says of the certificate, in DER.
+    pub ocsp: Option<PathBuf>,
 }
 
 /// `min_version`.

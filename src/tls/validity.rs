@@ -19,7 +19,7 @@ pub(super) fn period(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
 }
 
 /// A time, in either of its two forms.
-fn moment((tag, text): Element<'_>) -> Option<SystemTime> {
+pub(super) fn moment((tag, text): Element<'_>) -> Option<SystemTime> {
     let text = std::str::from_utf8(text).ok()?;
     let date = match tag {
         UTC_TIME => {

@@ -84,6 +84,7 @@ fn start_lab(plan: &Plan) -> Lab {
         access_log: detailed_logs,
         late: false,
         grafana: None,
+        certificate: None,
         nodes_run: &|_| {},
     };
     setup.start().0

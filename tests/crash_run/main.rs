@@ -78,6 +78,7 @@ fn start_lab(late: bool) -> (Lab, Vec<Network>) {
         access_log: false,
         late,
         grafana: None,
+        certificate: None,
         nodes_run: &|_| {},
     };
     setup.start()

@@ -11,7 +11,10 @@ use std::sync::OnceLock;
 
 use fastrand::Rng;
 use haflux::influx::influxql::time::{Pinned, pin_now};
-use haflux::influx::influxql::{Class, Databases, Kind, classify};
+use haflux::influx::influxql::{
+    Class, Databases, Kind, Limits, Measurements, Request, classify, uses,
+};
+use http::{HeaderMap, Method};
 use serde::Deserialize;
 
 use crate::build;
@@ -36,7 +39,28 @@ struct Statement {
     class: String,
     databases: Vec<String>,
     default: bool,
+    measurements: Vec<String>,
+    regex: bool,
 }
+
+/// Statements that show and destroy no measurement's data.
+const OF_NO_MEASUREMENT: [&str; 15] = [
+    "CreateDatabase",
+    "CreateRetentionPolicy",
+    "CreateUser",
+    "DropUser",
+    "GrantAdmin",
+    "Grant",
+    "KillQuery",
+    "RevokeAdmin",
+    "Revoke",
+    "SetPasswordUser",
+    "ShowDatabases",
+    "ShowGrantsForUser",
+    "ShowRetentionPolicies",
+    "ShowSubscriptions",
+    "ShowUsers",
+];
 
 fn cases() -> usize {
     std::env::var("HAFLUX_DIFFERENTIAL_CASES")
@@ -165,6 +189,40 @@ fn check_safety(query: &[u8], class: &Class, statements: &[Statement]) {
     }
 }
 
+/// What rules are told of the measurements of any text that InfluxDB parses; nothing if they are told that it may be every one.
+fn check_measurements(query: &[u8], statements: &[Statement]) -> Option<usize> {
+    let escaped: String = query.iter().map(|byte| format!("%{byte:02x}")).collect();
+    let in_url = format!("q={escaped}");
+    let request = Request {
+        method: &Method::POST,
+        path: b"/query",
+        query_string: in_url.as_bytes(),
+        headers: &HeaderMap::new(),
+        body: b"",
+    };
+    let mut told = std::collections::BTreeSet::new();
+    for one in uses(&request, &Limits::default()) {
+        match one.measurements {
+            Measurements::Named(names) => told.extend(names),
+            Measurements::Unknown => return None,
+        }
+    }
+    let text = show(query);
+    let mut named = std::collections::BTreeSet::new();
+    for statement in statements {
+        let kind = statement.kind.trim_start_matches("*influxql.");
+        let is_of_none = OF_NO_MEASUREMENT.contains(&kind.trim_end_matches("Statement"));
+        assert!(!statement.regex, "a regular expression is told: {text}");
+        assert!(
+            is_of_none || !statement.measurements.is_empty(),
+            "{kind} is about every measurement: {text}"
+        );
+        named.extend(statement.measurements.iter().cloned());
+    }
+    assert_eq!(told, named, "{text}");
+    Some(told.len())
+}
+
 #[test]
 fn well_formed_queries_are_judged_as_influxdb_does() {
     let mut rng = rng(1);
@@ -181,6 +239,7 @@ fn are_judged(oracle: &Oracle, queries: &[Vec<u8>]) {
     let answers = ask(oracle, requests.collect());
     let (mut parsed, mut reads, mut statement_kinds) =
         (0, 0, std::collections::BTreeMap::<String, usize>::new());
+    let mut named = 0;
     for (query, answer) in queries.iter().zip(&answers) {
         let Some(statements) = answer
             .statements
@@ -192,6 +251,7 @@ fn are_judged(oracle: &Oracle, queries: &[Vec<u8>]) {
         parsed += 1;
         let class = classify(query);
         check_safety(query, &class, statements);
+        named += check_measurements(query, statements).unwrap_or_default();
         let text = show(query);
         for statement in statements {
             *statement_kinds.entry(statement.kind.clone()).or_default() += 1;
@@ -219,7 +279,7 @@ fn are_judged(oracle: &Oracle, queries: &[Vec<u8>]) {
         }
     }
     println!(
-        "{}: {} generated, {parsed} parse, {reads} of them only read; {statement_kinds:?}",
+        "{}: {} generated, {parsed} parse, {reads} of them only read, {named} measurements told; {statement_kinds:?}",
         oracle.release,
         queries.len()
     );
@@ -227,6 +287,7 @@ fn are_judged(oracle: &Oracle, queries: &[Vec<u8>]) {
         parsed * 10 > queries.len() * 8,
         "the generator has lost touch with the grammar"
     );
+    assert!(named * 5 > parsed, "measurements are not told");
     assert!(
         statement_kinds.len() >= 40 || cases() < 3000,
         "{} kinds of statements",
@@ -249,6 +310,7 @@ fn are_never_read(oracle: &Oracle, queries: &[Vec<u8>]) {
     let requests = queries.iter().map(|query| request(b'q', &[query]));
     let answers = ask(oracle, requests.collect());
     let (mut parsed, mut changes, mut reads, mut read_as_read) = (0, 0, 0, 0);
+    let mut named = 0;
     for (query, answer) in queries.iter().zip(&answers) {
         let class = classify(query);
         let Some(statements) = answer
@@ -260,6 +322,7 @@ fn are_never_read(oracle: &Oracle, queries: &[Vec<u8>]) {
         };
         parsed += 1;
         check_safety(query, &class, statements);
+        named += check_measurements(query, statements).unwrap_or_default();
         if statements
             .iter()
             .all(|statement| matches!(statement.class.as_str(), "read" | "local"))
@@ -271,7 +334,7 @@ fn are_never_read(oracle: &Oracle, queries: &[Vec<u8>]) {
         }
     }
     println!(
-        "{}: {} broken, {parsed} still parse: {changes} change, {reads} read, {read_as_read} of these as reads",
+        "{}: {} broken, {parsed} still parse: {changes} change, {reads} read, {read_as_read} of these as reads, {named} measurements told",
         oracle.release,
         queries.len()
     );

@@ -10,4 +10,6 @@ mod clients;
 mod influxdb_suite;
 mod influxql;
 mod line_protocol;
+mod outcomes;
+mod python_suite;
 mod request;

@@ -7,8 +7,12 @@ use h2::Reason;
 use serde_json::Value;
 
 use crate::support::authority::Authority;
+use crate::support::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GET, GOAWAY, HEADERS, RST_STREAM, WINDOW_UPDATE,
+    frame, has_frame, header, opening,
+};
 use crate::support::http2::Http2;
-use crate::support::lab::replace;
+use crate::support::lab::{also_secure, replace};
 use crate::support::programs::{run, succeeds};
 use crate::support::source::connect_from;
 use crate::support::wait::SOON;
@@ -84,14 +88,10 @@ fn an_influxdb_is_written_and_read_over_http2() {
     let folder = tempfile::tempdir().expect("a folder");
     let authority = Authority::new(folder.path());
     let certificate = authority.sign("site.pem", "localhost", 90);
+    let both = also_secure(&certificate, &["alpn = [\"h2\", \"http/1.1\"]"]);
     let lab = Lab::start_with(Options::default(), |text| {
-        let bind = "bind = \"127.0.0.1:PORT(influx_front)\"";
-        let both = format!(
-            "bind = [\"127.0.0.1:PORT(influx_front)\", \"127.0.0.1:PORT(secure)\"]\n\
-             tls = {{ addresses = \"127.0.0.1:PORT(secure)\", certificate = \"{certificate}\", alpn = [\"h2\", \"http/1.1\"] }}\n\
-             http2 = {{ plain = true }}"
-        );
-        replace(text, &[(bind, &both)])
+        let plain = "http2 = { plain = true }\ntls = {";
+        replace(both(text), &[("tls = {", plain)])
     });
     lab.create_database("telegraf");
     let ca = authority.certificate();
@@ -212,8 +212,11 @@ fn more_requests_than_max_streams_wait() {
     let first = client.ask("/");
     client.whole(first).expect("an answer");
     let begun = Instant::now();
-    let answers: Vec<_> = (0..4).map(|_| client.ask("/slow")).collect();
-    for answer in answers {
+    let mut ask = |_| client.ask("/slow");
+    let taken: Vec<_> = (0..2).map(&mut ask).collect();
+    site.wait_for("streams", 2);
+    let waiting: Vec<_> = (0..2).map(&mut ask).collect();
+    for answer in taken.into_iter().chain(waiting) {
         assert_eq!(client.whole(answer).expect("an answer").0, 200);
     }
     assert!(begun.elapsed() >= Duration::from_millis(1400));
@@ -247,6 +250,47 @@ fn a_client_that_takes_requests_back_all_the_time_is_cut_off() {
     assert_eq!(site.counts("streams"), 1);
     drop(kept);
     site.wait_for("streams", 0);
+}
+
+#[test]
+fn a_client_that_has_its_requests_reset_is_cut_off() {
+    let site = Site::start("http2 = { plain = true, max_resets = 30 }", echo);
+    let overflow = |stream| frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff]);
+    let ask = |stream| {
+        let header = header("GET", "/never");
+        frame(HEADERS, END_STREAM | END_HEADERS, stream, &header)
+    };
+    let too_long = |stream| {
+        // One byte is announced.
+        let header = [&header("POST", "/never"), &b"\x5c\x011"[..]].concat();
+        [
+            frame(HEADERS, END_HEADERS, stream, &header),
+            frame(DATA, END_STREAM, stream, b"xx"),
+        ]
+        .concat()
+    };
+    let all = |frames: &dyn Fn(u32) -> Vec<u8>| -> Vec<u8> {
+        (1..62).step_by(2).flat_map(frames).collect()
+    };
+    let at_once = |stream| [ask(stream), overflow(stream)].concat();
+    for (number, (asked, waiting, then)) in (1..).zip([
+        (all(&at_once), 0, Vec::new()),
+        (all(&too_long), 0, Vec::new()),
+        (all(&ask), 31, all(&overflow)),
+    ]) {
+        let mut connection = connect_from(2, &site.haflux.address("front"));
+        connection
+            .write_all(&[opening(), asked].concat())
+            .expect("bytes");
+        if waiting > 0 {
+            site.wait_for("streams", waiting);
+        }
+        connection.write_all(&then).expect("bytes");
+        site.wait_for("calmed", number);
+        let came = http::read_until_silent(&mut connection).expect("its end");
+        assert!(has_frame(&came, GOAWAY), "{came:?}");
+        site.wait_for("streams", 0);
+    }
 }
 
 #[test]
@@ -334,46 +378,6 @@ fn a_header_that_is_too_large_is_refused_as_over_http_1() {
     assert_eq!(client.whole(good).expect("an answer").0, 200);
 }
 
-/// A frame: its kind, flags, stream and what is in it.
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len())
-        .expect("a small frame")
-        .to_be_bytes();
-    let mut bytes = length[1..].to_vec();
-    bytes.extend([kind, flags, 0, 0, 0, stream]);
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-/// `:method GET`, `:scheme http`, `:path /`, and `:authority x`, as HPACK has them.
-const GET: &[u8] = b"\x82\x86\x84\x41\x01x";
-
-fn opening() -> Vec<u8> {
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(SETTINGS, 0, 0, &[]));
-    bytes
-}
-
-/// Whether frames of `kind` are among the bytes.
-fn has_frame(mut bytes: &[u8], kind: u8) -> bool {
-    while bytes.len() >= 9 {
-        if bytes[3] == kind {
-            return true;
-        }
-        let length = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]) as usize;
-        bytes = bytes.get(9 + length..).unwrap_or_default();
-    }
-    false
-}
-
 #[test]
 fn floods_end_their_connection_and_no_other() {
     let site = Site::start("http2 = { plain = true }", echo);
@@ -424,6 +428,41 @@ fn a_client_that_says_goodbye_gets_its_answers() {
     assert!(came.windows(5).any(|part| part == b"/slow"), "{came:?}");
     site.wait_for("streams", 0);
     assert_eq!(site.counts("broken"), 0);
+}
+
+#[test]
+fn a_raw_quote_or_angle_in_a_target_is_refused_alone() {
+    let site = Site::start("http2 = { plain = true }", echo);
+    let ask = |stream, path| {
+        frame(
+            HEADERS,
+            END_STREAM | END_HEADERS,
+            stream,
+            &header("GET", path),
+        )
+    };
+    let mut connection = connect_from(1, &site.haflux.address("front"));
+    let asked = [
+        opening(),
+        ask(1, "/query?q=SELECT+\"v\"+FROM+m"),
+        ask(3, "/query?q=SELECT+v+FROM+m+WHERE+v<2"),
+        ask(5, "/query?q=SELECT+v+FROM+m+WHERE+v>2"),
+        ask(7, "/good?q=SELECT+%22v%22+FROM+m+WHERE+v%3C2"),
+        frame(GOAWAY, 0, 0, &[0; 8]),
+    ];
+    connection.write_all(&asked.concat()).expect("bytes");
+    let came = http::read_until_silent(&mut connection).expect("an answer");
+    let refused = [1, 3, 5].map(|stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 1]));
+    for refusal in refused {
+        let found = came.windows(refusal.len()).any(|part| part == refusal);
+        assert!(found, "{refusal:?} is not in {came:?}");
+    }
+    assert!(came.windows(5).any(|part| part == b"/good"), "{came:?}");
+    // Over HTTP/1.1 it is taken.
+    let raw =
+        b"GET /query?q=SELECT+\"v\"+WHERE+v<2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answer = http::raw(&site.haflux.address("front"), raw, SOON).expect("an answer");
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{answer:?}");
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
 }
 
 /// What is planted in the configuration, in requests of clients, in what nodes say, and on command lines.
-const PLACES: [&str; 38] = [
+const PLACES: [&str; 39] = [
     "S_PAGE",
     "S_PAGE_VARIABLE",
     "S_PAGE_FILE",
@@ -134,6 +134,7 @@ const PLACES: [&str; 38] = [
     "S_UDP",
     "S_HEAL",
     "S_NODE_LOGIN",
+    "S_OWN_LOGIN",
     "S_USER",
     "S_USER_TOKEN",
     "S_USER_HASH",
@@ -183,6 +184,7 @@ stats_uri = "/haproxy?stats"
 stats_auth = ["one:{S_PAGE}", "two:${VARIABLE}", "three:${file:FOLDER/page}", "four:${credential:page}"]
 metrics_uri = "/metrics"
 default_backend = "relay"
+queries = { slow = "1ms" }
 http_request = [{ set_header = { X-One = "{S_HEADER}", Authorization = "Token ${file:FOLDER/token}" }, if = { path = "/haflux" } }]
 [users]
 file = "FOLDER/users"
@@ -215,7 +217,7 @@ password_file = "FOLDER/udp"
 [[backend]]
 name = "pool"
 check = false
-servers = [{ name = "one", address = "ONE" }, { name = "two", address = "TWO" }]
+servers = [{ name = "one", address = "ONE" }, { name = "two", address = "TWO", login = { instead_of = "reader", username = "two", password_file = "FOLDER/own" } }]
 login = { username = "reader", password_file = "FOLDER/login" }
 [[backend]]
 name = "other"
@@ -312,6 +314,15 @@ fn requests(planted: &Planted) -> Vec<Vec<u8>> {
         "CREATE USER a WITH PASSWORD \"{S_MALFORMED}\"",
         "SET PASSWORD FOR a = {S_MALFORMED}; DROP",
     ].map(statement));
+    // What separates the parameters is encoded, or is what only nodes built with an old Go take for a separator.
+    lines.extend([
+        "GET /query?db=t;u=admin;p={%S_URL};q=SHOW+DATABASES".to_owned(),
+        "GET /query?u%3Dadmin%26p%3D{%S_URL}".to_owned(),
+        "GET /query?db=t%26p={%S_URL}&q=SHOW+DATABASES".to_owned(),
+        "GET /query?db=t%3Bp%3D{%S_URL}&q=SHOW+DATABASES".to_owned(),
+        "GET /query?db=t?p={%S_URL}".to_owned(),
+        "GET /query?pwd={%S_URL}&+p={%S_URL}&p%00={%S_URL}".to_owned(),
+    ]);
     let mut requests = Vec::new();
     for line in &lines {
         for authorization in [
@@ -455,6 +466,7 @@ fn nothing_that_haflux_writes_shows_a_secret() {
         ("udp", "S_UDP"),
         ("heal", "S_HEAL"),
         ("login", "S_NODE_LOGIN"),
+        ("own", "S_OWN_LOGIN"),
     ] {
         fs::write(home.join(name), planted.at(place)).expect("a file");
     }
@@ -534,6 +546,9 @@ fn nothing_that_haflux_writes_shows_a_secret() {
         &["journal", "verify"],
         &["socket-unit"],
         &["log-level"],
+        &["queries"],
+        &["queries", "--running"],
+        &["queries", "--json"],
         &["reload", "--dry-run"],
         &["dead-letters", "drop", "all"],
         &["dead-letters", "replay", "all"],

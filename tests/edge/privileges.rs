@@ -177,3 +177,106 @@ fn run_as_nobody(file: &Path) -> String {
     assert!(!output.status.success());
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
+
+#[test]
+fn a_start_that_fails_leaves_no_log_to_root() {
+    if !is_root() {
+        eprintln!("not tried, because only root can become somebody else");
+        return;
+    }
+    let folder = self::folder();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let log = folder.path().join("log");
+    fs::create_dir(&log).expect("a folder");
+    chown(&log, Some(NOBODY), Some(NOBODY)).expect("an owner");
+    let file = folder.path().join("haflux.toml");
+    let text = format!(
+        "[server]\nuser = \"nobody\"\ndata_dir = \"{0}/data\"\n[[log]]\nto = \"{0}/log/haflux.log\"\n\
+         [[frontend]]\nname = \"front\"\nbind = \"{address}\"\ndefault_backend = \"back\"\n\
+         [[backend]]\nname = \"back\"\nservers = [{{ name = \"one\", address = \"127.0.0.1:1\" }}]\n",
+        folder.path().display()
+    );
+    fs::write(&file, text).expect("a file");
+    let run = Haflux::command(&["run", "--config", file.to_str().expect("a path")]);
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    let found = fs::metadata(log.join("haflux.log")).expect("the log of the failed start");
+    assert_eq!((found.uid(), found.gid()), (NOBODY, NOBODY));
+}
+
+#[test]
+fn nobody_of_its_user_sees_into_it() {
+    if !is_root() {
+        eprintln!("not tried, because only root can become somebody else");
+        return;
+    }
+    let folder = folder();
+    let authority = Authority::new(&folder.path().join("authority"));
+    let node = StandIn::start(|_| Behaviour::no_content());
+    let configuration = configuration(&authority, &node, privileged_port());
+    let mut haflux = Haflux::start(&folder.path().join("haflux"), &configuration);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", haflux.id())).expect("limits");
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let core: Vec<&str> = core.expect("a line").split_whitespace().skip(4).collect();
+    assert_eq!(core, ["0", "0", "bytes"]);
+    // Only what may not be dumped is root's there.
+    let environment = fs::metadata(format!("/proc/{}/environ", haflux.id())).expect("a file");
+    assert_eq!(environment.uid(), 0);
+}
+
+#[test]
+fn root_is_told_what_the_user_would_find() {
+    if !is_root() {
+        eprintln!("not tried, because only root can become somebody else");
+        return;
+    }
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["data", "data/relay", "log"] {
+        fs::create_dir(at(name)).expect("a folder");
+    }
+    chown(at("data"), Some(NOBODY), Some(NOBODY)).expect("an owner");
+    fs::set_permissions(at("data"), Permissions::from_mode(0o700)).expect("a mode");
+    fs::write(at("password"), "x").expect("a file");
+    fs::set_permissions(at("password"), Permissions::from_mode(0o600)).expect("a mode");
+    let file = at("haflux.toml");
+    let text = format!(
+        "[server]\nuser = \"nobody\"\ndata_dir = \"{0}/data\"\n\
+         stats_socket = {{ path = \"{0}/data/stats.sock\", group = \"daemon\" }}\n\
+         [[log]]\nto = \"{0}/log/haflux.log\"\n\
+         [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:8086\"\ndefault_backend = \"back\"\n\
+         [[relay]]\nname = \"relay\"\nreplicate_to = \"back\"\n\
+         heal = {{ username = \"root\", password_file = \"{0}/password\" }}\n\
+         [[backend]]\nname = \"back\"\nservers = [{{ name = \"one\", address = \"127.0.0.1:1\" }}]\n",
+        folder.path().display()
+    );
+    fs::write(&file, text).expect("a file");
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode");
+    let check = || Haflux::command(&["check", "--config", file.to_str().expect("a path")]);
+    let output = check();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for reason in [
+        "data/relay cannot be written: Permission denied",
+        "log/haflux.log cannot be written by the user that haflux becomes: Permission denied",
+        "the group \"daemon\", because nobody is no member of it",
+        "password cannot be read: Permission denied",
+    ] {
+        assert!(said.contains(reason), "{reason}: {said}");
+    }
+    for name in ["data/relay", "log", "password"] {
+        chown(at(name), Some(NOBODY), Some(NOBODY)).expect("an owner");
+    }
+    let text = fs::read_to_string(&file).expect("the file");
+    fs::write(&file, text.replace(", group = \"daemon\"", "")).expect("a file");
+    let output = check();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    fs::set_permissions(at("data"), Permissions::from_mode(0o777)).expect("a mode");
+    let output = check();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let reason = "data can be written by everybody";
+    assert_eq!(said.matches(reason).count(), 1, "{said}");
+    assert!(!at("log/haflux.log").exists(), "it leaves nothing behind");
+}

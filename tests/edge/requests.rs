@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::http::raw;
 use crate::support::wait::SOON;
-use crate::support::{Influxd, Lab, status, wait_until};
+use crate::support::{Behaviour, Haflux, Influxd, Lab, StandIn, status, wait_until};
 
 const SILENCE: Duration = Duration::from_secs(20);
 
@@ -260,4 +260,46 @@ fn requests_sent_ahead_are_each_judged() {
     );
     assert!(statuses[4].contains(" 400 "), "{answer}");
     lab.both_hold("t", "a", 2);
+}
+
+#[test]
+fn what_connection_names_is_the_clients_and_not_what_haflux_sets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = StandIn::start(|_| Behaviour::no_content());
+    let configuration = format!(
+        "[server]\ndata_dir = \"FOLDER/data\"\n\
+         [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\ndefault_backend = \"back\"\nforwarded_for = true\n\
+         http_request = [{{ set_header = {{ X-Zone = \"inner\", Authorization = \"Basic own\" }} }}]\n\
+         [[backend]]\nname = \"back\"\nservers = [{{ name = \"one\", address = \"{}\" }}]\ncheck = false\n",
+        node.address()
+    );
+    let haflux = Haflux::start(&folder.path().join("haflux"), &configuration);
+    // The second one is passed on while it comes.
+    for (method, length) in [("GET", 0), ("POST", 100_000)] {
+        let text = format!(
+            "{method} /write HTTP/1.1\r\nHost: x\r\nX-Mine: 1\r\nX-Other: 2\r\nX-Zone: outer\r\nContent-Length: {length}\r\n\
+             Connection: close, X-Zone, Authorization, X-Mine, X-Forwarded-Proto\r\n\
+             Connection: X-Forwarded-For, Host, Content-Length, connection\r\n\r\n{}",
+            "x".repeat(length)
+        );
+        let (status, answer) = exchange(&haflux.address("front"), text.as_bytes());
+        assert_eq!(status, 204, "{answer}");
+        let requests = node.requests();
+        let request = requests.last().expect("a request");
+        assert_eq!(
+            (request.method.as_str(), request.body.len()),
+            (method, length)
+        );
+        for (name, value) in [
+            ("x-zone", Some("inner")),
+            ("authorization", Some("Basic own")),
+            ("x-forwarded-for", Some("127.0.0.1")),
+            ("x-forwarded-proto", Some("http")),
+            ("host", Some("x")),
+            ("x-other", Some("2")),
+            ("x-mine", None),
+        ] {
+            assert_eq!(request.header(name), value, "{method} {name}");
+        }
+    }
 }

@@ -3,12 +3,14 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
 
 use crate::support;
 use crate::support::edge::{self, counted};
+use crate::support::introducer::{introduced, introduced_in_binary};
 use crate::support::source::connect_from;
 use crate::support::wait::SOON;
-use crate::support::{Haflux, Influxd, status, wait_until};
+use crate::support::{Behaviour, Haflux, Influxd, StandIn, status, wait_until};
 
 /// What comes back for `bytes` from 127.0.0.`last` until the other side closes or `end` has come; nothing if it closes at once.
 fn told(last: u8, to: &str, bytes: &[u8], end: &[u8]) -> String {
@@ -98,30 +100,6 @@ fn who_is_kept_out_is_closed_at_once_and_a_reload_changes_who_that_is() {
     assert_eq!(row.split(',').nth(dcon), Some("3"), "{row}");
 }
 
-/// The header of version 1 for a client at `address`.
-fn introduced(address: &str) -> String {
-    let family = if address.contains(':') {
-        "TCP6"
-    } else {
-        "TCP4"
-    };
-    let own = if address.contains(':') {
-        "::1"
-    } else {
-        "127.0.0.1"
-    };
-    format!("PROXY {family} {address} {own} 4711 8086\r\n")
-}
-
-/// The header of version 2 for a client at `address`, with something behind the address that means nothing to haflux.
-fn introduced_in_binary(address: Ipv4Addr) -> Vec<u8> {
-    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x13".to_vec();
-    header.extend_from_slice(&address.octets());
-    header.extend_from_slice(&[127, 0, 0, 1, 0x12, 0x67, 0x1f, 0x96]);
-    header.extend_from_slice(&[0x04, 0, 4, b'n', b'o', b'o', b'p']);
-    header
-}
-
 #[test]
 fn a_named_proxy_says_whom_its_connection_is_for() {
     let (_folder, _node, haflux) = start(
@@ -140,6 +118,9 @@ fn a_named_proxy_says_whom_its_connection_is_for() {
             introduced_in_binary(Ipv4Addr::new(192, 0, 2, 2)),
             b"PROXY UNKNOWN\r\n".to_vec(),
             b"\r\n\r\n\0\r\nQUIT\n\x20\x00\0\0".to_vec(),
+            // UDP, and a Unix socket.
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0cabcdefgh\0\x01\0\x02".to_vec(),
+            [&b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8"[..], &[b'/'; 216]].concat(),
         ] {
             assert_eq!(
                 status_of(&through(&beginning, 2, to)),
@@ -201,6 +182,10 @@ fn a_named_proxy_says_whom_its_connection_is_for() {
     assert_eq!(counted(&haflux, "front", "proxy_header_errors"), 4);
     // A check of whether somebody listens is no error.
     drop(connect_from(2, &front));
+    let reset = connect_from(2, &front);
+    let linger = socket2::SockRef::from(&reset).set_linger(Some(Duration::ZERO));
+    linger.expect("a reset");
+    drop(reset);
     assert_eq!(ping(1, &front), Some(204), "others go on as they were");
     assert_eq!(counted(&haflux, "front", "proxy_header_errors"), 4);
     // From elsewhere it is a malformed request.
@@ -259,6 +244,48 @@ fn trusted_proxies_say_whom_a_request_is_for_and_others_do_not() {
             "not by that header"
         );
         assert_eq!(counted(&haflux, front, "denied_requests"), 1);
+    }
+}
+
+#[test]
+fn servers_hear_of_a_client_what_a_trusted_proxy_says_alone() {
+    let node = StandIn::start(|_| Behaviour::no_content());
+    let forged =
+        "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nForwarded: for=192.0.2.2";
+    for (by, lines, client, scheme) in [
+        ("x-forwarded-for", forged.to_owned(), "192.0.2.1", "https"),
+        ("forwarded", forged.to_owned(), "192.0.2.2", "http"),
+        (
+            "forwarded",
+            format!("{forged};proto=https"),
+            "192.0.2.2",
+            "https",
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let configuration = format!(
+            "[[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\ndefault_backend = \"back\"\n\
+             trust_forwarded = \"127.0.0.2\"\nforwarded_header = \"{by}\"\nforwarded_for = true\n\
+             [[backend]]\nname = \"back\"\nservers = [{{ name = \"one\", address = \"{}\" }}]\ncheck = false\n",
+            node.address()
+        );
+        let haflux = Haflux::start(folder.path(), &configuration);
+        let to = haflux.address("front");
+        // The second one is passed on while it comes.
+        for length in [0, 100_000] {
+            let body = "x".repeat(length);
+            let request = format!(
+                "POST /write HTTP/1.1\r\nHost: x\r\n{lines}\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+            let answer = told(2, &to, request.as_bytes(), b"\r\n\r\n");
+            assert_eq!(status_of(&answer), Some(204), "{answer}");
+            let requests = node.requests();
+            let request = requests.last().expect("a request");
+            let chain = format!("{client}, 127.0.0.2");
+            assert_eq!(request.header("x-forwarded-for"), Some(chain.as_str()));
+            assert_eq!(request.header("x-forwarded-proto"), Some(scheme), "{by}");
+            assert_eq!(request.header("forwarded"), None, "{by}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::support::authority::{Authority, SecureConnection};
-use crate::support::lab::replace;
+use crate::support::lab::also_secure;
 use crate::support::programs::{python, run, succeeds};
 use crate::support::wait::SOON;
 use crate::support::{Behaviour, Haflux, Lab, Options, StandIn, http, status, wait_until};
@@ -13,16 +13,16 @@ use serde_json::Value;
 
 /// haflux before a node that echoes which scheme a request came by. Its frontend speaks TLS on one address, with `keys` in the table, and
 /// plain HTTP on the other.
-struct Site {
-    haflux: Haflux,
-    authority: Authority,
+pub(crate) struct Site {
+    pub(crate) haflux: Haflux,
+    pub(crate) authority: Authority,
     _node: StandIn,
     _folder: tempfile::TempDir,
 }
 
 impl Site {
     /// `sign` makes the certificate; `KEYS(name)` in `keys` is a file of the authority.
-    fn start(sign: impl FnOnce(&Authority) -> String) -> Self {
+    pub(crate) fn start(sign: impl FnOnce(&Authority) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let authority = Authority::new(&folder.path().join("authority"));
         let keys = sign(&authority);
@@ -55,12 +55,12 @@ impl Site {
         Self::start(|authority| key("certificate", &authority.sign("site.pem", "localhost", 90)))
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.haflux.address("secure")
     }
 
     /// What curl prints for `path` asked of `name`, and its exit status.
-    fn curl(&self, name: &str, path: &str, more: &[&str]) -> (String, Option<i32>) {
+    pub(crate) fn curl(&self, name: &str, path: &str, more: &[&str]) -> (String, Option<i32>) {
         let address = self.address();
         let (_, port) = address.split_once(':').expect("host:port");
         let resolve = format!("{name}:{port}:127.0.0.1");
@@ -73,7 +73,7 @@ impl Site {
     }
 
     /// What `openssl s_client` says of a handshake.
-    fn s_client(&self, more: &[&str]) -> String {
+    pub(crate) fn s_client(&self, more: &[&str]) -> String {
         let address = self.address();
         let output = run(
             "openssl",
@@ -92,7 +92,7 @@ impl Site {
     }
 }
 
-fn key(name: &str, file: &str) -> String {
+pub(crate) fn key(name: &str, file: &str) -> String {
     format!("{name} = \"{file}\"")
 }
 
@@ -101,14 +101,7 @@ fn clients_write_and_read_over_tls() {
     let folder = tempfile::tempdir().expect("a folder");
     let authority = Authority::new(folder.path());
     let certificate = authority.sign("site.pem", "localhost", 90);
-    let lab = Lab::start_with(Options::default(), |text| {
-        let bind = "bind = \"127.0.0.1:PORT(influx_front)\"";
-        let both = format!(
-            "bind = [\"127.0.0.1:PORT(influx_front)\", \"127.0.0.1:PORT(secure)\"]\n\
-             tls = {{ addresses = \"127.0.0.1:PORT(secure)\", certificate = \"{certificate}\" }}"
-        );
-        replace(text, &[(bind, &both)])
-    });
+    let lab = Lab::start_with(Options::default(), also_secure(&certificate, &[]));
     lab.create_database("telegraf");
     let address = lab.haflux.address("secure");
     let ca = authority.certificate();
@@ -366,6 +359,68 @@ fn clients_show_certificates() {
 }
 
 #[test]
+fn a_list_of_revoked_clients_must_be_signed_by_their_authority() {
+    let site = Site::start(|authority| {
+        authority.sign("site.pem", "localhost", 90);
+        authority.sign("client.pem", "a client", 90);
+        authority.sign("revoked.pem", "a revoked client", 90);
+        authority.sign("lost.pem", "a client that lost its key", 90);
+        format!(
+            "client_certificate = \"required\", {}, {}, {}",
+            key("certificate", &authority.file("site.pem")),
+            key("client_ca", &authority.certificate()),
+            key(
+                "client_crl",
+                &authority.revoke(&authority.file("revoked.pem"))
+            ),
+        )
+    });
+    let authority = &site.authority;
+    let asked = |name: &str| {
+        let certificate = authority.file(name);
+        site.curl("localhost", "/", &["--cert", &certificate])
+    };
+    assert_eq!(asked("lost.pem").0, "https");
+    assert!(
+        site.haflux
+            .order(&["reload", "--dry-run"])
+            .contains("runs by already")
+    );
+
+    authority.revoke(&authority.file("lost.pem"));
+    let said = site.haflux.order(&["reload"]);
+    let file = authority.file("crl.pem");
+    assert!(
+        said.contains(&format!("by what {file} holds now")),
+        "{said}"
+    );
+    assert_ne!(asked("lost.pem").1, Some(0));
+    assert_eq!(asked("client.pem").0, "https");
+
+    // Another authority of the same name.
+    let other = Authority::new(&site.haflux.folder().join("other"));
+    other.sign("revoked.pem", "a revoked client", 90);
+    let list = other.revoke(&other.file("revoked.pem"));
+    std::fs::copy(list, &file).expect("a file");
+    for command in ["check", "reload"] {
+        let said = site.haflux.refuses(&[command]);
+        let expected = format!("a certificate revocation list in {file} cannot be used");
+        assert!(said.contains(&expected), "{command}: {said}");
+    }
+    assert_eq!(asked("client.pem").0, "https");
+
+    let both = [authority.certificate(), other.certificate()];
+    let both = both.map(|file| std::fs::read(file).expect("a file"));
+    std::fs::write(authority.certificate(), both.concat()).expect("a file");
+    let said = site.haflux.order(&["reload"]);
+    let file = authority.certificate();
+    assert!(
+        said.contains(&format!("by what {file} holds now")),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_reload_takes_a_new_certificate_and_no_connection_ends() {
     let site = Site::start(|authority| {
         key(
@@ -479,4 +534,31 @@ fn check_reads_certificates_and_says_what_is_wrong() {
         !is_good && said.contains("site.pem cannot be read"),
         "{said}"
     );
+}
+
+#[test]
+fn ping_asks_inside_tls() {
+    let site = Site::simple();
+    let url = site.haflux.url("secure").replace("http:", "https:") + "/haproxy?stats";
+    let ca = site.authority.certificate();
+    let ping = |more: &[&str]| {
+        let output = Haflux::command(&[&["ping", "--url", &url], more].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    for well in [
+        &["--ca", &ca][..],
+        &["--ca", &ca, "--server-name", "localhost"],
+        &["--insecure"],
+    ] {
+        assert_eq!(ping(well), (Some(0), String::new()), "{well:?}");
+    }
+    for (more, reason) in [
+        (&[][..], "authority"),
+        (&["--ca", &ca, "--server-name", "elsewhere"], "elsewhere"),
+        (&["--ca", "/nowhere.pem"], "/nowhere.pem"),
+    ] {
+        let (code, said) = ping(more);
+        assert!(code == Some(1) && said.contains(reason), "{more:?}: {said}");
+    }
 }

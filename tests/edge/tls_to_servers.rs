@@ -238,7 +238,7 @@ fn upload(address: &str) -> u16 {
     }
     connection.write_all(b"0\r\n\r\n").expect("it is open");
     let mut reader = std::io::BufReader::new(http::UntilDeadline {
-        connection,
+        connection: connection.into(),
         end: Instant::now() + SOON,
     });
     let answer = http::read_answer(&mut reader, false);

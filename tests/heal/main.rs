@@ -5,8 +5,11 @@ mod support;
 
 mod compare;
 mod mend;
+mod mend_schema;
 mod missed_runs;
 mod newer_releases;
 mod node_upgrades;
+mod odd_names;
 mod rebuild_by_backup;
 mod rebuild_command;
+mod rebuild_schema;

@@ -16,8 +16,12 @@ use crate::support::{
 
 const DATABASES: [&str; 3] = ["telegraf", "with \"odd\" name", "no autogen"];
 
+/// The second node is filled.
+const REBUILD: [&str; 4] = ["replica", "rebuild", "influxlab2", "--yes"];
+
 /// Day by day, from 2001-09-09 on.
 const DAY: i64 = 86_400;
+const DAYS: i64 = 30;
 const BEGIN: i64 = 1_000_000_000;
 
 fn write_seconds(url: &str, parameters: &[(&str, &str)], lines: &str) -> u16 {
@@ -69,7 +73,7 @@ fn fill(lab: &Lab, bulk: usize) {
     ] {
         lab.carry_out("", statement);
     }
-    for day in 0..30 {
+    for day in 0..DAYS {
         let time = BEGIN + day * DAY;
         let number = day * 1_000_000_007;
         // A field of one type in one shard, and of another in the next.
@@ -93,10 +97,7 @@ fn fill(lab: &Lab, bulk: usize) {
         }
         let lines = format!("bulk text=\"{}\" {time}", "x".repeat(bulk));
         assert_eq!(write_seconds(&url, &[("db", DATABASES[2])], &lines), 204);
-        let lines = format!(
-            "weekly,day={} v={number}i {time}\nweekly w=1 {time}",
-            day % 7
-        );
+        let lines = weekly(day);
         for parameters in [&[("db", DATABASES[1])][..], &[("db", DATABASES[0])]] {
             assert_eq!(write_seconds(&url, parameters, &lines), 204);
         }
@@ -107,6 +108,16 @@ fn fill(lab: &Lab, bulk: usize) {
         "ALTER RETENTION POLICY daily ON telegraf SHARD DURATION 1w",
     );
     wait_until_level(lab, SOON).expect("both have it");
+}
+
+/// What [`fill`] writes last on each of its days.
+fn weekly(day: i64) -> String {
+    let time = BEGIN + day * DAY;
+    let number = day * 1_000_000_007;
+    format!(
+        "weekly,day={} v={number}i {time}\nweekly w=1 {time}",
+        day % 7
+    )
 }
 
 /// Clients that write and read through haflux while `steps` go on. Returns how many requests failed, and how many did not.
@@ -186,8 +197,8 @@ fn one_command_fills_an_empty_node_while_clients_write_and_read() {
     let why = lab.haflux.refuses(&["replica", "rebuild", "influxlab2"]);
     assert!(why.contains("nothing is done without a yes"), "{why}");
     let (failed, done) = beside_clients(&mut lab, |lab| {
-        let rebuild = ["replica", "rebuild", "influxlab2", "--yes", "--users"];
-        let said = lab.haflux.order(&[&rebuild[..], &[&passwords]].concat());
+        let users = ["--users", &passwords];
+        let said = lab.haflux.order(&[&REBUILD[..], &users].concat());
         assert!(said.contains("influxlab2 is rebuilt, "), "{said}");
         assert!(said.contains("carl"), "{said}");
     });
@@ -210,17 +221,7 @@ fn a_rebuild_goes_on_when_haflux_and_the_nodes_were_killed() {
     let mut lab = slow_lab();
     let file = lab.haflux.file().display().to_string();
     let (_, done) = beside_clients(&mut lab, |lab| {
-        let begin = || {
-            let order = [
-                "replica",
-                "rebuild",
-                "influxlab2",
-                "--yes",
-                "--config",
-                &file,
-            ];
-            support::Haflux::command(&order)
-        };
+        let begin = || support::Haflux::command(&[&REBUILD[..], &["--config", &file]].concat());
         std::thread::scope(|scope| {
             let command = scope.spawn(begin);
             wait_until("some slices to be copied", SOON, || copied_slices(lab) > 5);
@@ -254,18 +255,9 @@ fn a_rebuild_goes_on_when_haflux_and_the_nodes_were_killed() {
 #[test]
 fn a_measurement_that_is_dropped_and_made_again_meanwhile_stops_no_rebuild() {
     let lab = slow_lab();
-    let file = lab.haflux.file().display().to_string();
-    let order = [
-        "replica",
-        "rebuild",
-        "influxlab2",
-        "--yes",
-        "--config",
-        &file,
-    ];
     let parameters = [("db", DATABASES[0]), ("rp", "daily")];
     std::thread::scope(|scope| {
-        let command = scope.spawn(|| support::Haflux::command(&order));
+        let command = scope.spawn(|| lab.haflux.told(&REBUILD));
         wait_until("the journal to be pinned", SOON, || {
             let standing = lab.haflux.order(&["replica", "status"]);
             standing.contains("rebuilding")
@@ -281,22 +273,43 @@ fn a_measurement_that_is_dropped_and_made_again_meanwhile_stops_no_rebuild() {
     assert_equal(&lab, &lab.node1, &lab.node2);
 }
 
+/// The same for a whole database, with the newest point that the target had when its rebuild began: none of it is in the copy.
+#[test]
+fn a_database_that_is_dropped_and_made_again_meanwhile_stops_no_rebuild() {
+    let mut lab = slow_lab();
+    // What may be under way to the target is waited for, after the journal is pinned and before the source is asked what it has.
+    lab.haflux.edit(&[("rewind = \"1s\"", "rewind = \"6s\"")]);
+    lab.haflux.restart();
+    std::thread::scope(|scope| {
+        let command = scope.spawn(|| lab.haflux.told(&REBUILD));
+        wait_until("the journal to be pinned", SOON, || {
+            let standing = lab.haflux.order(&["replica", "status"]);
+            standing.contains("rebuilding")
+        });
+        lab.carry_out("", "DROP DATABASE telegraf");
+        assert_eq!(copied_slices(&lab), 0, "it was dropped too late");
+        wait_until("some slices to be copied", SOON, || copied_slices(&lab) > 3);
+        lab.carry_out("", "CREATE DATABASE telegraf");
+        let parameters = [("db", "telegraf")];
+        assert_eq!(
+            write_seconds(&lab.influx_url(), &parameters, &weekly(DAYS - 1)),
+            204
+        );
+        let output = command.join().expect("it ends");
+        assert!(output.status.success(), "{output:?}");
+    });
+    assert_equal(&lab, &lab.node1, &lab.node2);
+}
+
 #[test]
 fn a_rebuild_that_is_cancelled_goes_on_when_it_is_begun_again() {
     let mut lab = slow_lab();
-    let file = lab.haflux.file().display().to_string();
-    let order = |more: &[&str]| {
-        let order = ["replica", "rebuild", "--config", &file];
-        support::Haflux::command(&[&order[..], more].concat())
-    };
     std::thread::scope(|scope| {
-        let command = scope.spawn(|| order(&["influxlab2", "--yes"]));
+        let command = scope.spawn(|| lab.haflux.told(&REBUILD));
         wait_until("some slices to be copied", SOON, || copied_slices(&lab) > 3);
-        let why = lab
-            .haflux
-            .refuses(&["replica", "rebuild", "influxlab2", "--yes"]);
+        let why = lab.haflux.refuses(&REBUILD);
         assert!(why.contains("a rebuild is under way"), "{why}");
-        assert!(order(&["--cancel"]).status.success());
+        lab.haflux.order(&["replica", "rebuild", "--cancel"]);
         let output = command.join().expect("it ends");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("it was cancelled"), "{said}");
@@ -311,9 +324,7 @@ fn a_rebuild_that_is_cancelled_goes_on_when_it_is_begun_again() {
     for order in ["--cancel", "--follow"] {
         lab.haflux.refuses(&["replica", "rebuild", order]);
     }
-    let said = lab
-        .haflux
-        .order(&["replica", "rebuild", "influxlab2", "--yes"]);
+    let said = lab.haflux.order(&REBUILD);
     assert!(
         said.contains(" slices were copied by a run before"),
         "{said}"
@@ -406,8 +417,7 @@ fn a_server_that_is_taken_out_is_forgotten_and_no_old_friend_when_it_comes_back(
         status::replica(&lab.influx_url(), 1)["status"] == "diverged"
     });
     assert_eq!(write(&lab, "m v=3 3"), 204);
-    lab.haflux
-        .order(&["replica", "rebuild", "influxlab2", "--yes"]);
+    lab.haflux.order(&REBUILD);
     wait_until_level(&lab, SOON).expect("both have it");
     assert_eq!(same_points(&lab.node1, &lab.node2, "telegraf"), [""; 0]);
     assert_eq!(lab.node2.count("telegraf", "m", "v"), 3);
@@ -452,8 +462,7 @@ fn where_nodes_know_users_the_empty_one_gets_its_administrator_and_those_whose_p
     wait_until("the second replica to be found out", SOON, || {
         status::replica(&lab.influx_url(), 1)["status"] != "fresh"
     });
-    let rebuild = ["replica", "rebuild", "influxlab2", "--yes"];
-    let why = lab.haflux.refuses(&rebuild);
+    let why = lab.haflux.refuses(&REBUILD);
     // Who writes would be refused there.
     assert!(
         why.contains("reader, writer") && why.contains("401"),
@@ -465,7 +474,7 @@ fn where_nodes_know_users_the_empty_one_gets_its_administrator_and_those_whose_p
     let passwords = passwords.display().to_string();
     let said = lab
         .haflux
-        .order(&[&rebuild[..], &["--users", &passwords]].concat());
+        .order(&[&REBUILD[..], &["--users", &passwords]].concat());
     assert!(
         said.contains("It goes on where it was: step readmit"),
         "{said}"

@@ -90,6 +90,7 @@ fn start_lab(plan: &Plan, rng: &mut Rng) -> Lab {
         access_log: detailed_logs,
         late: false,
         grafana: None,
+        certificate: None,
         nodes_run: &|_| {},
     };
     let (lab, _) = setup.start();

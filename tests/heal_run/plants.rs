@@ -17,6 +17,9 @@ use super::support::long_run::model::{Content, Found, Outcome};
 use super::support::long_run::replies::results_of;
 use super::things::{DATABASES, Kind, POLICIES, content};
 
+/// How often a statement is tried.
+const TRIES: u32 = 20;
+
 /// What one point is on one node, and not on the others.
 struct Plant {
     owner: usize,
@@ -392,11 +395,18 @@ fn value_of(key: &Key, number: u64) -> u64 {
     }
 }
 
-/// States something at a node, which must carry it out.
+/// States something at a node, which must carry it out. While somebody drops a policy of the database, InfluxDB may find a shard of
+/// that one closed, and gives up.
 fn state(address: &str, database: &str, text: &str) {
     let query = query_string(&[("db", database), ("q", text)]);
-    let answer = http::post(&format!("http://{address}/query?{query}"), "");
-    let said = answer.text();
+    let mut said = String::new();
+    for _ in 0..TRIES {
+        let answer = http::post(&format!("http://{address}/query?{query}"), "");
+        said = answer.text();
+        if !said.contains("engine is closed") {
+            break;
+        }
+    }
     assert!(!said.contains("error"), "{text}: {said}");
 }
 

@@ -113,15 +113,14 @@ fn measure(lab: &mut Lab, attack: Attack, seconds: Duration, seed: u64, first: &
     lab.haflux.terminate();
     lab.haflux.restart();
     let targets = targets(lab);
-    let address = targets.influx.clone();
     let begun = Instant::now();
     let (good, tally) = (Good::beginning_at(begun, *first), Tally::default());
     let watch = Watch::new(begun, lab.haflux.shared_id());
     let calm = beside(
         3,
         |number, over| match number {
-            0 => good.write_until(over, &address),
-            1 => good.read_until(over, &address),
+            0 => good.write_until(over, &targets.influx),
+            1 => good.read_until(over, &targets.influx),
             _ => watch.memory(over),
         },
         || {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::house::{GOOD, GOOD_USER};
+use super::support::door::Door;
 use super::support::http::{Answer, query_string};
 use super::support::lock;
 use super::support::long_run::{Connection, Reply, Request};
@@ -93,8 +94,8 @@ impl Good {
     }
 
     /// Writes until `over`.
-    pub fn write_until(&self, over: &AtomicBool, address: &str) {
-        self.at_pace(over, address, |connection| {
+    pub fn write_until(&self, over: &AtomicBool, door: &Door) {
+        self.at_pace(over, door, |connection| {
             let (place, number) = {
                 let mut known = lock(&self.known);
                 let number = known.end();
@@ -115,8 +116,8 @@ impl Good {
     }
 
     /// Reads until `over`.
-    pub fn read_until(&self, over: &AtomicBool, address: &str) {
-        self.at_pace(over, address, |connection| self.read(connection));
+    pub fn read_until(&self, over: &AtomicBool, door: &Door) {
+        self.at_pace(over, door, |connection| self.read(connection));
     }
 
     fn read(&self, connection: &mut Connection<'_>) {
@@ -171,8 +172,8 @@ impl Good {
         known.highest = known.highest.max(newest);
     }
 
-    fn at_pace(&self, over: &AtomicBool, address: &str, mut act: impl FnMut(&mut Connection<'_>)) {
-        let mut connection = Connection::new(address);
+    fn at_pace(&self, over: &AtomicBool, door: &Door, mut act: impl FnMut(&mut Connection<'_>)) {
+        let mut connection = Connection::through(door);
         while !over.load(Ordering::Relaxed) {
             let next = Instant::now() + PACE;
             act(&mut connection);

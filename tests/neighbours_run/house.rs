@@ -2,10 +2,14 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::RELAY_TIMEOUT;
+use super::support::authority::Authority;
 use super::support::long_run::Setup;
+use super::support::long_run::plan::number;
 use super::support::{Influxd, Lab, Options};
 
 /// The good client's.
@@ -26,6 +30,25 @@ pub const GOOD_USER: &str = "u=good&p=good";
 pub const EVIL_USER: &str = "u=evil&p=evil";
 pub const READER: &str = "u=reader&p=reader";
 
+/// A certificate, where everybody speaks TLS.
+pub struct Secure {
+    /// The authority that has signed it.
+    pub authority: String,
+    certificate: String,
+}
+
+/// What `HAFLUX_SOAK_TLS` says.
+pub static SECURE: LazyLock<Option<Secure>> = LazyLock::new(|| {
+    if number("HAFLUX_SOAK_TLS") != Some(1) {
+        return None;
+    }
+    let authority = Authority::new(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("neighbours"));
+    Some(Secure {
+        certificate: authority.sign("site.pem", "localhost", 90),
+        authority: authority.certificate(),
+    })
+});
+
 /// Starts the lab.
 pub fn start() -> Lab {
     let tunnels = take_tunnels();
@@ -42,6 +65,7 @@ pub fn start() -> Lab {
         access_log: false,
         late: false,
         grafana: Some(&tunnels),
+        certificate: SECURE.as_ref().map(|secure| secure.certificate.as_str()),
         nodes_run: &|nodes| {
             for node in nodes {
                 let admin = "CREATE USER admin WITH PASSWORD 'admin' WITH ALL PRIVILEGES";

@@ -21,6 +21,7 @@
 //! | `HAFLUX_SOAK_SECONDS` | how long there is trouble; default 20 |
 //! | `HAFLUX_SOAK_SEED` | seeds all choices; default random. Instants are the machine's, so a seed brings back the mix, not the run |
 //! | `HAFLUX_SOAK_CALM` | if `1`, nothing dies |
+//! | `HAFLUX_SOAK_TLS` | if `1`, the good client and the attackers come inside TLS, and there are the attacks that only TLS and HTTP/2 have |
 //! | `HAFLUX_NEIGHBOURS_ATTACK` | only the attack of this name; several with commas |
 //! | `HAFLUX_NEIGHBOURS_SECONDS` | how long each attack lasts where they come one after the other; default 4 |
 //! | `HAFLUX_NEIGHBOURS_JUDGE` | if `1`, that run fails where an attack costs the good client more than [`MAX_COST`] |
@@ -37,11 +38,13 @@ mod tally;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
+use support::door::Door;
 use support::long_run::plan::number;
 use support::long_run::{CATCH_UP, Events, Measure, Plan, Trouble, trouble};
 use support::{Lab, beside, lock, wait_until_level};
@@ -91,22 +94,32 @@ const MEASURE: Measure = Measure {
 
 /// The attacks that are asked for.
 fn attacks() -> Vec<Attack> {
+    let mut all = attacks::ALL.to_vec();
+    if house::SECURE.is_some() {
+        all.extend(attacks::SECURE);
+    }
     let Ok(names) = std::env::var("HAFLUX_NEIGHBOURS_ATTACK") else {
-        return attacks::ALL.to_vec();
+        return all;
     };
     let wanted = names.split(',').map(|name| {
-        let found = attacks::ALL
-            .iter()
-            .find(|attack| attack.name == name.trim());
+        let found = all.iter().find(|attack| attack.name == name.trim());
         *found.unwrap_or_else(|| panic!("HAFLUX_NEIGHBOURS_ATTACK: there is no {name}"))
     });
     wanted.collect()
 }
 
 fn targets(lab: &Lab) -> Targets {
+    let [influx, streams] = match &*house::SECURE {
+        Some(secure) => ["http/1.1", "h2"].map(|protocol| {
+            let address = lab.haflux.address("secure");
+            Door::secure(address, Path::new(&secure.authority), &[protocol])
+        }),
+        None => [(); 2].map(|()| Door::plain(lab.haflux.address("influx_front"))),
+    };
     Targets {
-        influx: lab.haflux.address("influx_front"),
-        plain: lab.haflux.address("http_front"),
+        influx,
+        streams,
+        plain: Door::plain(lab.haflux.address("http_front")),
     }
 }
 
@@ -143,7 +156,7 @@ fn the_good_client_is_served_whatever_its_neighbours_do() {
     let calm = number("HAFLUX_SOAK_CALM") == Some(1);
     let mut lab = house::start();
     let targets = targets(&lab);
-    let address = targets.influx.clone();
+    let pages = lab.haflux.address("influx_front");
     let begun = Instant::now();
     let (good, tally, events) = (Good::new(begun), Tally::default(), Events::new(begun));
     let watch = Watch::new(begun, lab.haflux.shared_id());
@@ -154,10 +167,10 @@ fn the_good_client_is_served_whatever_its_neighbours_do() {
     beside(
         4,
         |number, over| match number {
-            0 => good.write_until(over, &address),
-            1 => good.read_until(over, &address),
+            0 => good.write_until(over, &targets.influx),
+            1 => good.read_until(over, &targets.influx),
             2 => watch.memory(over),
-            _ => watch.lanes(over, &address),
+            _ => watch.lanes(over, &pages),
         },
         || {
             beside(
@@ -327,13 +340,13 @@ fn judge_watch(watch: &Watch, events: &Events, violations: &mut Violations) {
 #[test]
 fn the_check_finds_what_it_looks_for() {
     let lab = house::start();
-    let address = lab.haflux.address("influx_front");
+    let Targets { influx: door, .. } = targets(&lab);
     let good = Good::new(Instant::now());
     beside(
         2,
         |number, over| match number {
-            0 => good.write_until(over, &address),
-            _ => good.read_until(over, &address),
+            0 => good.write_until(over, &door),
+            _ => good.read_until(over, &door),
         },
         || {
             support::wait_until("some requests", support::wait::SOON, || {
@@ -366,7 +379,7 @@ fn the_check_finds_what_it_looks_for() {
     }
     beside(
         1,
-        |_, over| good.read_until(over, &address),
+        |_, over| good.read_until(over, &door),
         || {
             support::wait_until("a read", support::wait::SOON, || {
                 !lock(&good.known).stale.is_empty()

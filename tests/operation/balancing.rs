@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use crate::support;
 use crate::support::http;
 use crate::support::wait::SOON;
-use crate::support::{Behaviour, Haflux, Lab, StandIn, wait_until, write};
+use crate::support::{Behaviour, Haflux, Lab, StandIn, wait_until, websocket, write};
 
 fn named(name: &'static str) -> StandIn {
     StandIn::start(move |_| Behaviour::status(200, name))
@@ -174,23 +174,7 @@ fn with_no_server_up_the_answer_is_503_at_once_and_names_the_backend() {
 /// Grafana's live connection: an upgrade through port 80's pool, in both directions.
 #[test]
 fn a_websocket_passes_through_a_plain_pool() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    std::thread::spawn(move || {
-        for connection in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                // A health check connects and says nothing.
-                let Ok(mut socket) = tungstenite::accept(connection) else {
-                    return;
-                };
-                while let Ok(message) = socket.read() {
-                    if message.is_close() || socket.send(message).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
+    let address = websocket::echo();
     let folder = tempfile::tempdir().expect("a folder");
     let haflux = Haflux::start(
         folder.path(),

@@ -83,6 +83,24 @@ fn import_text(haproxy: &str) -> Result<Imported, Vec<ImportError>> {
 }
 
 #[test]
+fn what_lies_beside_a_certificate_is_stapled_as_haproxy_staples_it() {
+    let haproxy = "frontend f\n mode http\n bind :443 ssl crt /etc/ssl/one.pem crt /etc/ssl/two.pem crt /etc/ssl/three.pem\n\
+                   default_backend b\nbackend b\n mode http\n server s 10.0.0.1:8086\n";
+    let source = Source {
+        name: "t.cfg".to_owned(),
+        text: haproxy.to_owned(),
+    };
+    let beside = |name: &str| match name {
+        "/etc/ssl/one.pem.ocsp" | "/etc/ssl/three.pem.ocsp" => Ok("\u{fffd}".to_owned()),
+        _ => Err("no file".to_owned()),
+    };
+    let imported = import(&[source], &[], &beside, &|_| None).expect("a configuration");
+    let wanted = "certificate = \"/etc/ssl/one.pem\", ocsp = \"/etc/ssl/one.pem.ocsp\", \
+                  certificates = [\"/etc/ssl/two.pem\", { certificate = \"/etc/ssl/three.pem\", ocsp = \"/etc/ssl/three.pem.ocsp\" }]";
+    assert!(imported.text.contains(wanted), "{}", imported.text);
+}
+
+#[test]
 fn the_labs_files_give_the_labs_configuration() {
     let output = imported("haproxy.cfg", &["relay.toml"]);
     assert_eq!(output.status.code(), Some(0));
@@ -234,7 +252,7 @@ fn what_cannot_be_had_is_said() {
     let said = text(&imported("guarded.cfg", &[]).stderr);
     for part in [
         "guarded.cfg:20: http-request deny",
-        "guarded.cfg:21: http-request auth",
+        "guarded.cfg:21: http-request auth realm Metrics unless logged_in: haflux asks nobody who he is here: \"auth = true\"",
         "guarded.cfg:35: server n2 10.4.0.1:8086 check: left out",
         "guarded.cfg:22: tcp-request connection reject",
         "guarded.cfg:14: bind 127.0.0.1:8090 accept-proxy: accept_proxy names every network",

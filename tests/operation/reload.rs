@@ -20,8 +20,12 @@ use crate::support::{
 };
 
 fn hang_up(haflux: &mut Haflux) {
+    signal(haflux, "-HUP");
+}
+
+fn signal(haflux: &mut Haflux, name: &str) {
     let id = haflux.id().to_string();
-    let sent = Command::new("kill").args(["-HUP", &id]).status();
+    let sent = Command::new("kill").args([name, &id]).status();
     assert!(sent.expect("kill").success());
 }
 
@@ -238,6 +242,18 @@ fn asked(stand_in: &StandIn) -> usize {
 
 fn named(name: &'static str) -> StandIn {
     StandIn::start(move |_| Behaviour::status(200, name))
+}
+
+#[test]
+fn what_scripts_send_to_haproxy_does_what_it_does_there() {
+    let node = named("a");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut haflux = Haflux::start(folder.path(), &plain(&server("a", &node)));
+    haflux.edit(&[("retries = 0", "retries = 1")]);
+    signal(&mut haflux, "-USR2");
+    haflux.says("reload of");
+    signal(&mut haflux, "-USR1");
+    assert_eq!(haflux.wait().code(), Some(0), "it stops gracefully");
 }
 
 #[test]

@@ -355,14 +355,17 @@ fn a_node_that_does_not_hear_of_the_end_is_told_to_kill_the_query() {
     assert!(!haflux.log().contains("r00t"));
 }
 
+/// The node behind the proxy knows the pool's administrator by another name.
 fn behind_proxy(folder: &Path, address: &str) -> String {
-    let password = folder.join("password");
-    std::fs::write(&password, "r00t\n").expect("a password");
+    let (of_pool, own) = (folder.join("of_pool"), folder.join("own"));
+    std::fs::write(&of_pool, "elsewhere\n").expect("a password");
+    std::fs::write(&own, "r00t\n").expect("a password");
     format!(
         "[server]\ndata_dir = \"FOLDER/data\"\n\
          [[frontend]]\nname = \"page\"\nbind = \"127.0.0.1:PORT(page)\"\nstats_uri = \"/haproxy?stats\"\n\
          [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\ndefault_backend = \"back\"\nqueries = {{ max_time = \"1s\" }}\n\
-         [[relay]]\nname = \"relay\"\nreplicate_to = \"back\"\nheal = {{ username = \"root\", password_file = {password:?} }}\n\
-         [[backend]]\nname = \"back\"\nservers = [{{ name = \"one\", address = \"{address}\" }}]\n"
+         [[relay]]\nname = \"relay\"\nreplicate_to = \"back\"\nheal = {{ username = \"healer\", password_file = {of_pool:?} }}\n\
+         [[backend]]\nname = \"back\"\nservers = [{{ name = \"one\", address = \"{address}\", \
+         login = {{ instead_of = \"healer\", username = \"root\", password_file = {own:?} }} }}]\n"
     )
 }

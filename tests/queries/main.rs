@@ -8,6 +8,7 @@ mod answers;
 mod client_sessions;
 mod guards;
 mod read_barrier;
+mod read_barrier_http2;
 mod statements;
 mod statements_faults;
 mod statements_long;

@@ -1,6 +1,7 @@
 //! A node that returns with a long backlog does not slow what goes to the others: every answer of the returning one is held
 //! until the test has seen that further writes have reached the other.
 
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -79,6 +80,21 @@ impl Drop for Opened {
     }
 }
 
+/// haflux before both, which have taken something; `keys` are the relay's.
+#[track_caller]
+fn started(folder: &Path, live: &Follower, returning: &Follower, keys: &str) -> (Haflux, Numbered) {
+    let keys = format!("rewind = \"100ms\"\nack = \"any\"\n{keys}");
+    let haflux = Haflux::start(
+        folder,
+        &relay_over(&[&live.server, &returning.server], &keys),
+    );
+    let mut written = Numbered::new();
+    wait_until("both to be known", SOON, || {
+        written.write(&haflux, 1).status == 204 && !returning.taken().is_empty()
+    });
+    (haflux, written)
+}
+
 /// Writes, each of which is acknowledged, and is on the live one by then.
 #[track_caller]
 fn live_writes_pass(haflux: &Haflux, live: &Follower, written: &mut Numbered, count: usize) {
@@ -108,15 +124,7 @@ fn what_a_returning_node_has_to_catch_up_with_does_not_delay_the_others() {
     let _opened = Opened(Arc::clone(&gate));
     let folder = tempfile::tempdir().expect("a folder");
     // No deadline frees what is held: who waited for the returning one would wait longer than the test's client does.
-    let keys = "rewind = \"100ms\"\ntimeout = \"5m\"\nack = \"any\"";
-    let haflux = Haflux::start(
-        folder.path(),
-        &relay_over(&[&live.server, &returning.server], keys),
-    );
-    let mut written = Numbered::new();
-    wait_until("both to be known", SOON, || {
-        written.write(&haflux, 1).status == 204 && !returning.taken().is_empty()
-    });
+    let (haflux, mut written) = started(folder.path(), &live, &returning, "timeout = \"5m\"");
     returning.set_away(true);
     for _ in 0..BACKLOG {
         assert_eq!(written.write(&haflux, LARGE).status, 204);
@@ -126,9 +134,15 @@ fn what_a_returning_node_has_to_catch_up_with_does_not_delay_the_others() {
         behind() > Some((BACKLOG * LARGE) as u64)
     });
 
-    // It is back, and does not even answer who it is.
+    // It is back, and does not say more than that it lives.
+    // But pings: while something of it is in doubt it is pinged every few milliseconds, for a small `rewind`, and pings that nobody waits
+    // for any more would take the permits.
     let held = Arc::clone(&gate);
-    returning.before_each(move |_: &Request| held.pass());
+    returning.before_each(move |request: &Request| {
+        if request.path() != "/ping" {
+            held.pass();
+        }
+    });
     returning.set_away(false);
     wait_until("the returning one to be asked", SOON, || gate.waiting() > 0);
     live_writes_pass(&haflux, &live, &mut written, 10 * BETWEEN);
@@ -160,4 +174,40 @@ fn what_a_returning_node_has_to_catch_up_with_does_not_delay_the_others() {
         replica.assert_has(&written, LONG);
     }
     assert!(!haflux.log().contains("panicked"));
+}
+
+#[test]
+fn who_has_read_past_what_waits_for_a_statement_is_not_fresh() {
+    let (live, returning) = (Follower::start(), Follower::start());
+    let gate = Arc::new(Gate::default());
+    let _opened = Opened(Arc::clone(&gate));
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "max_batch = \"64KiB\"\nnear = { bytes = \"1MiB\" }";
+    let (haflux, mut written) = started(folder.path(), &live, &returning, keys);
+    returning.set_away(true);
+    let create = format!("{}/query?q=CREATE+DATABASE+telegraf", haflux.url("front"));
+    assert_eq!(http::post(&create, "").status, 200);
+    for _ in 0..BACKLOG {
+        assert_eq!(written.write(&haflux, 100_000).status, 204);
+    }
+
+    // It stands before the statement, and more lies behind that than it can hold.
+    let held = Arc::clone(&gate);
+    returning.before_each(move |request: &Request| {
+        if request.target.contains("CREATE") || request.text().contains("CREATE") {
+            held.pass();
+        }
+    });
+    returning.set_away(false);
+    wait_until("the statement to be under way", SOON, || gate.waiting() > 0);
+    for _ in 0..50 {
+        let replica = status::replica(&haflux.url("front"), 1);
+        assert_ne!(replica["status"], "fresh", "{replica}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    gate.set_open(true);
+    returning.assert_has(&written, SOON);
+    wait_until("it to be fresh", SOON, || {
+        status::replica(&haflux.url("front"), 1)["status"] == "fresh"
+    });
 }

@@ -22,6 +22,7 @@ mod poison;
 mod power_loss;
 mod readmitted;
 mod rebuild;
+mod refused_rights;
 mod replica_faults;
 mod restart;
 mod strangers;

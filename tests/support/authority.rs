@@ -1,8 +1,9 @@
 //! An authority that signs certificates, made by `openssl`.
 
+use std::fs;
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::{fs, io::BufReader};
 
 use super::programs::{run, succeeds};
 
@@ -138,8 +139,20 @@ impl Authority {
 
     /// Revokes the certificate in `file`; the list that says so.
     pub fn revoke(&self, file: &str) -> String {
+        let (configuration, _) = self.book("-revoke", file);
+        let list = self.file("crl.pem");
+        let list_it = ["-gencrl", "-out", &list];
+        succeeds(&run(
+            "openssl",
+            &[&["ca", "-config", &configuration][..], &list_it].concat(),
+        ));
+        list
+    }
+
+    /// Notes alone of the certificate in `file` that it is valid (`-valid`), or revoked: `openssl ca`'s configuration, and its book.
+    fn book(&self, what: &str, file: &str) -> (String, String) {
         let (index, number) = (self.file("index.txt"), self.file("crlnumber"));
-        let (configuration, list) = (self.file("ca.cnf"), self.file("crl.pem"));
+        let configuration = self.file("ca.cnf");
         fs::write(&index, "").expect("a file");
         fs::write(&number, "01\n").expect("a file");
         let text = format!(
@@ -149,11 +162,28 @@ impl Authority {
             self.file("ca.key")
         );
         fs::write(&configuration, text).expect("a file");
-        let ca = ["ca", "-config", &configuration];
-        succeeds(&run("openssl", &[&ca[..], &["-revoke", file]].concat()));
-        let wanted = ["-gencrl", "-out", &list];
-        succeeds(&run("openssl", &[&ca[..], &wanted].concat()));
-        list
+        let note = ["ca", "-config", &configuration, what, file];
+        succeeds(&run("openssl", &note));
+        (configuration, index)
+    }
+
+    /// What a responder of the authority says of the certificate in `file`, which is `-valid`, or which it has to `-revoke`: OCSP, in DER.
+    /// It is good from a time on ("-50s") and for as long (`["-nmin", "1"]`).
+    pub fn respond(&self, what: &str, file: &str, from: &str, lasts: [&str; 2]) -> Vec<u8> {
+        let (_, index) = self.book(what, file);
+        let (ca, key) = (self.certificate(), self.file("ca.key"));
+        let (request, response) = (self.file("ocsp.request"), self.file("ocsp.response"));
+        let ask = ["-issuer", &ca, "-cert", file, "-reqout", &request];
+        succeeds(&run(
+            "openssl",
+            &[&["ocsp", "-no_nonce"][..], &ask].concat(),
+        ));
+        let answer = [
+            "-f", from, "openssl", "ocsp", "-index", &index, "-rsigner", &ca, "-rkey", &key, "-CA",
+            &ca, "-reqin", &request, "-respout", &response,
+        ];
+        succeeds(&run("faketime", &[&answer[..], &lasts].concat()));
+        fs::read(response).expect("a file")
     }
 }
 
@@ -182,6 +212,22 @@ impl SecureConnection {
         let to = child.stdin.take().expect("it is piped");
         let from = BufReader::new(child.stdout.take().expect("it is piped"));
         Self { child, to, from }
+    }
+}
+
+impl Read for SecureConnection {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.from.read(bytes)
+    }
+}
+
+impl Write for SecureConnection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 

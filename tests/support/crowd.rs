@@ -12,6 +12,9 @@ const CLIENTS: [usize; 2] = [6, 48];
 /// Series that the points are spread over: a node sorts all of a series that is in its cache, at each snapshot and read.
 const SERIES: u64 = 1024;
 
+/// What they read.
+const READ: &str = "query?db=telegraf&q=SELECT+v+FROM+r";
+
 /// Failures after which a client stops: that many say enough.
 const ENOUGH: usize = 5;
 
@@ -53,6 +56,9 @@ impl Crowd {
         let crowd = Self::default();
         let line = http::post(&format!("{url}/write?db=telegraf"), "r v=1 1");
         assert_eq!(line.status, 204, "{}", line.text());
+        // A read is tried on another node, when its own ended, only if one like it was answered before.
+        let read = http::get(&format!("{url}/{READ}"));
+        assert_eq!(read.status, 200, "{}", read.text());
         let clients = CLIENTS[usize::from(length.is_asked)];
         let client = |number: usize, is_over: &AtomicBool| {
             let mut failures = 0;
@@ -91,8 +97,7 @@ impl Crowd {
     fn ask(&self, url: &str, is_read: bool) -> Result<(), String> {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         let (method, path, body, expected) = if is_read {
-            let read = "query?db=telegraf&q=SELECT+v+FROM+r".to_owned();
-            ("GET", read, String::new(), 200)
+            ("GET", READ.to_owned(), String::new(), 200)
         } else {
             let line = format!("m,s={} v={number} {number}", number % SERIES);
             ("POST", "write?db=telegraf".to_owned(), line, 204)
@@ -110,8 +115,12 @@ impl Crowd {
                 self.answered.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
-            Ok(answer) => Err(format!("{}: {}", answer.status, answer.text())),
-            Err(error) => Err(error.to_string()),
+            Ok(answer) => Err(format!(
+                "{} after {took} ms: {}",
+                answer.status,
+                answer.text()
+            )),
+            Err(error) => Err(format!("after {took} ms: {error}")),
         }
     }
 }

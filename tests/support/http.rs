@@ -2,7 +2,7 @@
 //! is curl's.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Request;
+
+use super::door::Wire;
 
 /// The longest a request may take; a test that expects silence asks for less with [`raw`].
 const LIMIT: Duration = Duration::from_secs(60);
@@ -218,19 +220,20 @@ pub fn exchange(address: &str, bytes: &[u8], sending: Sending, limit: Duration) 
 
 /// The same over a connection that is there.
 pub fn exchange_on(
-    mut connection: TcpStream,
+    connection: impl Into<Wire>,
     bytes: &[u8],
     sending: Sending,
     limit: Duration,
 ) -> Reply {
+    let mut connection = connection.into();
     let end = Instant::now() + limit;
     let prepared = connection
-        .set_nodelay(true)
-        .and_then(|()| connection.set_write_timeout(Some(limit)));
+        .set_nodelay()
+        .and_then(|()| connection.set_write_timeout(limit));
     let sent = prepared.and_then(|()| connection.write_all(bytes));
     if sent.is_ok() && sending == Sending::Ended {
         // Where the other side has closed already there is nothing to say.
-        let _ = connection.shutdown(Shutdown::Write);
+        let _ = connection.end();
     }
     let mut reader = BufReader::new(UntilDeadline { connection, end });
     loop {
@@ -246,7 +249,7 @@ pub fn exchange_on(
 
 /// A connection whose reads all end at one moment.
 pub struct UntilDeadline {
-    pub connection: TcpStream,
+    pub connection: Wire,
     pub end: Instant,
 }
 
@@ -256,7 +259,7 @@ impl Read for UntilDeadline {
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        self.connection.set_read_timeout(Some(left))?;
+        self.connection.set_read_timeout(left)?;
         self.connection.read(buffer)
     }
 }

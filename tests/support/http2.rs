@@ -67,12 +67,11 @@ impl Http2 {
             request = request.header(*name, *value);
         }
         let request = request.body(()).expect("a request");
+        // A handle takes one request that waits for its turn and refuses the next: each has its own.
         let requests = self.requests.clone();
-        self.runtime.block_on(async {
-            let ready = requests.ready().await;
-            ready.expect("a stream");
-        });
-        self.requests
+        let ready = self.runtime.block_on(requests.ready());
+        ready
+            .expect("a connection")
             .send_request(request, is_all)
             .expect("it is sent")
     }

@@ -196,6 +196,18 @@ pub fn pool_keys(keys: &str) -> impl FnOnce(String) -> String + use<> {
     more_keys("balance = \"roundrobin\"", keys)
 }
 
+/// A change to the configuration: the frontend of InfluxDB's clients has a second address, `secure`, inside TLS with this file of certificate
+/// and key, and `keys` in its table `tls`.
+pub fn also_secure(certificate: &str, keys: &[&str]) -> impl FnOnce(String) -> String + use<> {
+    let certificate = format!("certificate = {certificate:?}");
+    let table = ["addresses = \"127.0.0.1:PORT(secure)\"", &certificate];
+    let table = [&table, keys].concat().join(", ");
+    let bind = "bind = \"127.0.0.1:PORT(influx_front)\"";
+    let both = "bind = [\"127.0.0.1:PORT(influx_front)\", \"127.0.0.1:PORT(secure)\"]";
+    let both = format!("{both}\ntls = {{ {table} }}");
+    move |text| replace(text, &[(bind, &both)])
+}
+
 fn more_keys(behind: &'static str, keys: &str) -> impl FnOnce(String) -> String + use<> {
     let all = format!("{behind}\n{keys}\n");
     move |text| replace(text, &[(behind, &all)])

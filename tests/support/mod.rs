@@ -15,7 +15,8 @@
 //! - [`file_system`]: disks that fill and fail; [`wire`]: a network that loses packets.
 //! - [`beside`], [`crowd`], [`lock`]: what goes on at the same time; [`long_run`]: what makes it dangerous.
 //! - [`tmux`]: a real terminal; [`programs`]: other people's clients; [`browser`]: a headless Chromium; [`haproxy`]: what haflux is compared with.
-//! - [`authority`]: certificates, and connections that are held inside TLS.
+//! - [`authority`]: certificates, and connections that are held inside TLS; [`door`]: connections that are plain or inside TLS;
+//!   [`introducer`]: a proxy that says whom its connections are for; [`frames`]: what HTTP/2 is made of; [`websocket`]: a server that echoes.
 //! - [`ports`], [`process`], [`open_files`]: what the others need to start something and to end it.
 //!
 //! Everything listens on loopback, keeps its files and logs in the folder it was given, is ended by its own process id when it
@@ -28,14 +29,17 @@ pub mod authority;
 pub mod beside;
 pub mod browser;
 pub mod crowd;
+pub mod door;
 pub mod edge;
 pub mod file_system;
+pub mod frames;
 pub mod haflux;
 pub mod haproxy;
 pub mod held;
 pub mod http;
 pub mod http2;
 pub mod influxd;
+pub mod introducer;
 pub mod lab;
 pub mod level;
 pub mod lock;
@@ -56,6 +60,7 @@ pub mod stand_in;
 pub mod status;
 pub mod tmux;
 pub mod wait;
+pub mod websocket;
 pub mod wire;
 pub mod write;
 

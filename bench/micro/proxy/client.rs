@@ -3,6 +3,8 @@
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 
+#[path = "../../../src/proxy/client/connection.rs"]
+mod connection;
 #[path = "../../../src/proxy/client/framing.rs"]
 #[expect(unused, reason = "a connection uses the rest")]
 mod framing;

@@ -11,8 +11,9 @@ use super::{Wanted, folder};
 use crate::cli::USAGE;
 use crate::cli::place::Chosen;
 use crate::cli::{output, text};
+use crate::config::PasswordFileError;
 use crate::config::model::ServerAddress;
-use crate::dial::Dialer;
+use crate::dial::{Dialer, OwnAccounts};
 use crate::relay::dead_letters::{Claim, ClaimError, FoundLetter, LetterError, LetterId};
 use crate::relay::record::reason::without_secrets;
 use crate::relay::replay::{ReplayError, Replayed, replay as send};
@@ -46,6 +47,8 @@ enum Failure {
     Resolve { host: String, reason: String },
     #[error("no TLS can be spoken to the server: {0}")]
     Tls(#[from] TlsError),
+    #[error("who haflux is on the server is not known: {0}")]
+    Account(#[from] PasswordFileError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
     #[error("refused again with status {status}: {reason}; the letter stays")]
@@ -156,6 +159,8 @@ async fn replay_one(chosen: &Chosen, letter: &FoundLetter) -> Result<String, Fai
     let connector = server.tls.as_ref().map(Connector::build).transpose()?;
     let dialer = Arc::new(Dialer::default());
     dialer.speak(connector.map(Arc::new));
+    let accounts = OwnAccounts::new(chosen.own_accounts(server)?);
+    dialer.know(Arc::new(accounts));
     let mut addresses = resolve(&server.address).await?.into_iter();
     let first = addresses.next().ok_or_else(|| Failure::Resolve {
         host: server.address.to_string(),

@@ -2,7 +2,7 @@
 
 use crate::config::error::Problem;
 use crate::config::field::{Field, Keys, Table, alternatives};
-use crate::config::model::{AccessRule, Pattern};
+use crate::config::model::{AccessRule, AllowedMeasurements, Pattern};
 use crate::config::suggest::nearest;
 use crate::influx::influxql::Groups;
 
@@ -10,6 +10,7 @@ const KEYS: Keys = Keys::of(&[
     "users",
     "read",
     "write",
+    "measurements",
     "read_only",
     "statements",
     "deny_statements",
@@ -36,6 +37,7 @@ fn rule(field: &Field<'_>) -> Option<AccessRule> {
         users: patterns(&table, "users").unwrap_or_default(),
         read: patterns(&table, "read"),
         write: patterns(&table, "write"),
+        measurements: patterns(&table, "measurements").map(AllowedMeasurements::new),
         read_only: table.boolean("read_only", false),
         statements: groups(&table, "statements"),
         deny_statements: groups(&table, "deny_statements"),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::login::logins;
+use super::own_logins::OwnLogins;
 use super::server_tls::Secured;
 use super::{Spelled, check, name};
 use crate::config::address::{node_of, parse_server};
@@ -34,7 +35,9 @@ const KEYS: Keys = Keys::of(&[
 
 const TIMEOUTS: Keys = Keys::of(&["connect", "server", "keep_alive"]);
 
-const SERVER: Keys = Keys::of(&["name", "address", "tls", "weight", "backup", "check"]);
+const SERVER: Keys = Keys::of(&[
+    "name", "address", "tls", "weight", "backup", "check", "login",
+]);
 
 const ADDRESS: &str = "an address such as \"10.0.2.2:8086\" or \"influx.example.org:8086\"";
 
@@ -67,6 +70,8 @@ pub(super) struct BackendDraft<'a> {
     pub(super) login: Option<Field<'a>>,
     /// The files with its passwords, and where they are named.
     pub(super) password_files: Vec<(PathBuf, Origin)>,
+    /// Whom its servers replace by users of their own.
+    pub(super) own_logins: Vec<Spelled<'a>>,
     /// What TLS is spoken with to its servers, and where that is said; once what several are told alike.
     pub(super) tls: Vec<(ServerTls, Origin)>,
     /// The whole backend.
@@ -89,6 +94,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
         send_proxy: None,
         login: None,
         password_files: Vec::new(),
+        own_logins: Vec::new(),
         tls: Vec::new(),
         field: field.clone(),
     };
@@ -107,6 +113,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
     let taken;
     (backend.servers, taken) = servers(&table, Secured::decode(&table));
     (draft.addresses, draft.tls) = (taken.addresses, taken.tls);
+    draft.own_logins = taken.logins.replaced;
     backend.reads = table.choice("reads", &READS, backend.reads);
     backend.read_wait = table.duration("read_wait", backend.read_wait);
     backend.on_stale = table.choice("on_stale", &ON_STALE, backend.on_stale);
@@ -116,6 +123,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> BackendDraft<'a> {
     if let Some(field) = &draft.login {
         (backend.logins, draft.password_files) = logins(field);
     }
+    draft.password_files.extend(taken.logins.password_files);
     draft.send_proxy = table.get("send_proxy");
     if let Some(field) = &draft.send_proxy {
         backend.send_proxy = field.choice(&PROXY_HEADERS);
@@ -175,6 +183,7 @@ struct Taken<'a> {
     addresses: Vec<Placed<'a>>,
     nodes: HashMap<ServerAddress, usize>,
     tls: Vec<(ServerTls, Origin)>,
+    logins: OwnLogins<'a>,
 }
 
 fn server<'a>(
@@ -203,6 +212,7 @@ fn server<'a>(
     }
     let own = Secured::decode(&table);
     let address = address(&table, taken);
+    let logins = taken.logins.decode(&table);
     let name = spelled
         .map(|name| name.text.value.clone())
         .unwrap_or_default();
@@ -223,6 +233,7 @@ fn server<'a>(
         weight: table.whole("weight", 0..=256, 1),
         backup: table.boolean("backup", false),
         check: table.boolean("check", true),
+        logins,
     };
     Some(server)
 }

@@ -6,6 +6,7 @@ use super::path_and_query;
 use crate::config::error::Problem;
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{Check, Probe};
+use crate::shown;
 
 const KEYS: Keys = Keys::of(&[
     "http", "tcp", "expect", "host", "interval", "timeout", "rise", "fall",
@@ -76,7 +77,12 @@ fn probe(table: &Table<'_>) -> Probe {
     if tcp.is_some() {
         table.report(Problem::HttpAndTcp);
     }
+    // A server's address with a password in it may stand there.
+    let http = http.hidden();
     let path = path_and_query(&http).unwrap_or_default();
+    if shown::holds_secret(path.as_bytes()) {
+        http.note_secret();
+    }
     let healthy = match path.split('?').next() {
         Some(PING) => vec![HEALTHY, PING_WANTS_CREDENTIALS],
         _ => vec![HEALTHY],

@@ -278,6 +278,9 @@ fn status_page(table: &Table<'_>, frontend: &mut Frontend) {
 
 /// A user and a password, of which no error says anything.
 fn user(field: &Field<'_>) -> Option<StatsUser> {
+    if field.withheld().is_some() {
+        return None;
+    }
     field.note_secret();
     let user = field.as_secret();
     let user = user.and_then(|text| StatsUser::new(&text.value));

@@ -7,12 +7,14 @@ use super::login::login;
 use crate::config::error::Origin;
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::Relay;
+use crate::config::tree::Text;
 
 const KEYS: Keys = Keys::of(&[
     "username",
     "password_file",
     "parallel",
     "max_rate",
+    "max_load",
     "max_points",
     "rpc_port",
     "gate",
@@ -50,6 +52,10 @@ pub(super) fn decode(table: &Table<'_>, relay: &mut Relay) -> Option<(PathBuf, O
         .filter(is_given)
         .and_then(|field| field.size(SLOWEST..=FASTEST))
         .map(|bytes| bytes as u64);
+    heal.max_load = table
+        .get("max_load")
+        .filter(is_given)
+        .and_then(|field| field.whole(1..=100));
     heal.rpc_port = table
         .get("rpc_port")
         .filter(is_given)
@@ -60,7 +66,9 @@ pub(super) fn decode(table: &Table<'_>, relay: &mut Relay) -> Option<(PathBuf, O
     Some((login.password_file.clone(), origin))
 }
 
-/// 0 is as if the key were not there.
+/// 0, of any unit, is as if the key were not there.
 fn is_given(field: &Field<'_>) -> bool {
-    field.as_whole() != Some(0)
+    let is_unit = |letter: char| letter.is_ascii_alphabetic();
+    let is_zero = |text: &Text| text.value.trim_end_matches(is_unit) == "0";
+    field.as_whole() != Some(0) && !field.as_text().is_some_and(is_zero)
 }

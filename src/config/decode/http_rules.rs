@@ -11,6 +11,7 @@ use crate::config::model::{
     Bandwidth, Condition, HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule,
     ResponseRule, may_be_changed,
 };
+use crate::shown::names_secret;
 
 const REQUEST: Keys = Keys::of(&[
     "deny",
@@ -170,11 +171,22 @@ fn place(field: &Field<'_>) -> Option<String> {
 fn edits(table: &Table<'_>) -> Vec<HeaderEdit> {
     const SET: &str = "a table such as { \"X-Forwarded-Proto\" = \"https\" }";
     const REMOVE: &str = "the name of a header, or a list of them";
-    let set = table.get("set_header").and_then(|field| field.entries(SET));
+    let set = table.get("set_header");
+    let entries = set.as_ref().and_then(|field| field.entries(SET));
     let mut edits = Vec::new();
-    for (text, field) in set.unwrap_or_default() {
-        if is_secret(text) {
+    for (text, field) in entries.unwrap_or_default() {
+        if let Some(set) = &set
+            && text.parse::<HeaderName>().is_err()
+        {
+            // Its value may stand behind it, in the same text.
+            set.report(Problem::HeaderName);
+            continue;
+        }
+        if names_secret(text.as_bytes()) {
             field.note_secret();
+        }
+        if field.withheld().is_some() {
+            continue;
         }
         let given = field.as_secret().filter(|text| !text.value.is_empty());
         let value = given.and_then(|text| {
@@ -199,13 +211,6 @@ fn edits(table: &Table<'_>) -> Vec<HeaderEdit> {
         edits.extend(name.map(HeaderEdit::Remove));
     }
     edits
-}
-
-/// Whether a header of that name identifies whoever sends it.
-fn is_secret(name: &str) -> bool {
-    const PARTS: [&str; 6] = ["auth", "cookie", "token", "secret", "password", "key"];
-    let name = name.to_ascii_lowercase();
-    PARTS.iter().any(|part| name.contains(part))
 }
 
 /// The name of a header that a rule may change.

@@ -20,10 +20,7 @@ const LINES: [(&str, LogLines); 3] = [
 
 const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
-const FORMS: [(&str, SyslogForm); 2] = [
-    ("rfc3164", SyslogForm::Rfc3164),
-    ("rfc5424", SyslogForm::Rfc5424),
-];
+const FORMS: [SyslogForm; 2] = [SyslogForm::Rfc3164, SyslogForm::Rfc5424];
 
 /// As HAProxy names them, in the order of their numbers.
 const FACILITIES: [&str; 24] = [
@@ -41,6 +38,20 @@ const MOST_TARGETS: usize = 16;
 /// Less holds no line of the greatest length.
 const SMALLEST_QUEUE: usize = 64 << 10;
 const LARGEST_QUEUE: usize = 1 << 30;
+
+/// The name of a facility, of which the number is known.
+pub(in crate::config) fn facility_name(number: u8) -> &'static str {
+    let name = FACILITIES.get(usize::from(number));
+    name.copied().unwrap_or_default()
+}
+
+/// What `syslog` says for this form.
+pub(in crate::config) fn form_name(form: SyslogForm) -> &'static str {
+    match form {
+        SyslogForm::Rfc3164 => "rfc3164",
+        SyslogForm::Rfc5424 => "rfc5424",
+    }
+}
 
 /// The keys of `[server]`.
 pub(super) fn of_server(table: &Table<'_>) -> LogSettings {
@@ -107,7 +118,9 @@ fn to(table: &Table<'_>) -> Option<LogTo> {
     let field = table.require("to", EXPECTED)?;
     let text = field.text(EXPECTED)?.value.as_str();
     let facility = table.get("facility").map(|field| facility(&field));
-    let form = table.get("syslog").map(|field| field.choice(&FORMS));
+    let form = table
+        .get("syslog")
+        .map(|field| field.choice(&FORMS.map(|form| (form_name(form), form))));
     let to = match text.strip_prefix("syslog:") {
         Some(receiver) => {
             let facility = facility.flatten().unwrap_or(DEFAULT_FACILITY);

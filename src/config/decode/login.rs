@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::access::patterns;
-use super::server::absolute_path;
+use super::server::file_path;
 use crate::config::error::{Origin, Problem};
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{Login, NodeLogin};
@@ -19,7 +19,9 @@ pub(super) const LONGEST_NAME: usize = 255;
 pub(super) fn login(table: &Table<'_>) -> Option<Login> {
     const USER: &str = "the name of a user, of up to 255 bytes, without \":\"";
     const FILE: &str = "an absolute path of a file";
-    let (username, password_file) = (table.get("username"), table.get("password_file"));
+    // A password may stand in place of either.
+    let hidden = |key| table.get(key).map(|field| field.hidden());
+    let (username, password_file) = (hidden("username"), hidden("password_file"));
     let (username, password_file) = match (&username, &password_file) {
         (Some(username), Some(file)) => (username, file),
         (Some(alone), None) => {
@@ -42,7 +44,7 @@ pub(super) fn login(table: &Table<'_>) -> Option<Login> {
     }
     Some(Login {
         username: name?,
-        password_file: absolute_path(password_file, FILE)?,
+        password_file: file_path(password_file, FILE)?,
     })
 }
 

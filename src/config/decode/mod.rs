@@ -12,6 +12,7 @@ mod http_rules;
 mod log;
 mod login;
 mod network;
+mod own_logins;
 mod queries;
 mod relay;
 mod resolve;
@@ -26,6 +27,7 @@ mod users;
 
 use frontend::FrontendDraft;
 pub(super) use frontend::METRICS_NAME;
+pub(super) use log::{facility_name, form_name};
 
 use std::path::PathBuf;
 
@@ -210,11 +212,12 @@ fn path_and_query(field: &Field<'_>) -> Option<String> {
     if !sound {
         match text.raw.split_once('?') {
             // A query may hold a password.
-            Some((path, _)) => field.report(Problem::Expected {
+            Some((path, _)) if path.starts_with('/') => field.report(Problem::Expected {
                 expected: EXPECTED.to_owned(),
                 found: quote(&format!("{path}?…")),
                 suggestion: Suggestion(None),
             }),
+            Some(_) => field.hidden().expected(EXPECTED),
             None => field.expected(EXPECTED),
         }
         return None;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::Spelled;
 use super::backend::{BackendDraft, Placed};
 use super::frontend::{FrontendDraft, RuleDraft};
+use super::own_logins;
 use super::relay::RelayDraft;
 use super::shadow;
 use super::udp::UdpDraft;
@@ -81,7 +82,7 @@ impl Drafts<'_> {
             .iter()
             .map(|draft| frontend(draft, &names, &mut used))
             .collect();
-        let udp = self
+        let udp: Vec<Udp> = self
             .udp
             .iter()
             .map(|draft| udp(draft, &names, &mut used))
@@ -92,11 +93,10 @@ impl Drafts<'_> {
         warn_unused(&self.backends, &self.relays, &used);
         drop(names);
 
-        let mut backends: Vec<Backend> = self
-            .backends
-            .into_iter()
-            .map(|draft| draft.backend)
-            .collect();
+        let drafts = self.backends.into_iter();
+        let (replaced, mut backends): (Vec<Vec<Spelled<'_>>>, Vec<Backend>) = drafts
+            .map(|draft| (draft.own_logins, draft.backend))
+            .unzip();
         let mut relays: Vec<Relay> = self.relays.into_iter().map(|draft| draft.relay).collect();
         for (relay, pool) in pools {
             if let (Some(draft), Some(backend)) = (
@@ -107,6 +107,7 @@ impl Drafts<'_> {
                 backend.replicated_by = Some(relay);
             }
         }
+        own_logins::check(&replaced, &backends, &relays, &udp);
         (frontends, relays, backends, udp)
     }
 }

@@ -207,6 +207,13 @@ fn query_limits(table: &Table<'_>) -> Limits {
     }
 }
 
+/// The path of a file that commands which only look need not have.
+pub(super) fn file_path(field: &Field<'_>, expected: &str) -> Option<PathBuf> {
+    field
+        .withheld_path()
+        .or_else(|| absolute_path(field, expected))
+}
+
 /// Relative paths would depend on where haflux was started.
 pub(super) fn absolute_path(field: &Field<'_>, expected: &str) -> Option<PathBuf> {
     let text = field.text(expected)?;

@@ -12,6 +12,7 @@ const KEYS: Keys = Keys::of(&[
     "addresses",
     "certificate",
     "key",
+    "ocsp",
     "certificates",
     "min_version",
     "alpn",
@@ -23,9 +24,11 @@ const KEYS: Keys = Keys::of(&[
 
 const PROTOCOLS: [(&str, Alpn); 2] = [("h2", Alpn::Http2), ("http/1.1", Alpn::Http1)];
 
-const CERTIFICATE: Keys = Keys::of(&["certificate", "key"]);
+const CERTIFICATE: Keys = Keys::of(&["certificate", "key", "ocsp"]);
 
 const FILE: &str = "the name of a file in PEM form";
+
+const RESPONSE: &str = "the name of a file with an OCSP response in DER form";
 
 const FURTHER: &str =
     "a list of files, or of tables such as { certificate = \"site.pem\", key = \"site.key\" }";
@@ -36,7 +39,7 @@ pub(super) const VERSIONS: [(&str, TlsVersion); 2] =
 /// Reads the table of a frontend whose addresses and `maxconn` are known.
 pub(super) fn decode(field: &Field<'_>, frontend: &Frontend) -> Option<Tls> {
     let table = field.table(KEYS, "a table with \"certificate\"")?;
-    let mut certificates: Vec<_> = certificate(&table).into_iter().collect();
+    let mut certificates: Vec<_> = stapled(&table).into_iter().collect();
     let further = table
         .get("certificates")
         .and_then(|field| field.items(FURTHER));
@@ -132,18 +135,30 @@ pub(super) fn certificate(table: &Table<'_>) -> Option<CertificateFiles> {
     Some(CertificateFiles {
         key: file(table, "key").unwrap_or_else(|| certificate.clone()),
         certificate,
+        ocsp: None,
+    })
+}
+
+/// The same with `ocsp`.
+fn stapled(table: &Table<'_>) -> Option<CertificateFiles> {
+    let response = table.get("ocsp");
+    let response = response.and_then(|field| field.text(RESPONSE));
+    Some(CertificateFiles {
+        ocsp: response.map(|text| PathBuf::from(&text.value)),
+        ..certificate(table)?
     })
 }
 
 fn one_further(field: &Field<'_>) -> Option<CertificateFiles> {
-    if field.as_text().is_some() {
+    if field.is_text() {
         let certificate = path(field)?;
         return Some(CertificateFiles {
             key: certificate.clone(),
             certificate,
+            ocsp: None,
         });
     }
-    certificate(&field.table(CERTIFICATE, FURTHER)?)
+    stapled(&field.table(CERTIFICATE, FURTHER)?)
 }
 
 /// A key that names a file.
@@ -152,7 +167,8 @@ pub(super) fn file(table: &Table<'_>, key: &str) -> Option<PathBuf> {
 }
 
 fn path(field: &Field<'_>) -> Option<PathBuf> {
-    field.text(FILE).map(|text| PathBuf::from(&text.value))
+    let given = || field.text(FILE).map(|text| PathBuf::from(&text.value));
+    field.withheld_path().or_else(given)
 }
 
 /// Reports `key`, if it is there and `counts`, without `other`.

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::server::absolute_path;
+use super::server::file_path;
 use crate::config::error::Origin;
 use crate::config::field::{Field, Keys};
 use crate::config::model::UserSettings;
@@ -38,7 +38,7 @@ pub(super) fn decode(field: &Field<'_>) -> Option<UsersDraft> {
     let file = table.require("file", FILE)?;
     Some(UsersDraft {
         settings: UserSettings {
-            file: absolute_path(&file, FILE)?,
+            file: file_path(&file, FILE)?,
             ..settings
         },
         origin: file.origin(),

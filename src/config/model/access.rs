@@ -1,6 +1,7 @@
 //! `rules`: what the clients of a frontend may read, change and state.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::influx::influxql::Groups;
 
@@ -13,12 +14,40 @@ pub struct AccessRule {
     pub read: Option<Vec<Pattern>>,
     /// `write`: databases that may be changed; all of them without it.
     pub write: Option<Vec<Pattern>>,
+    /// `measurements`: those that may be read and changed; all of them without it.
+    pub measurements: Option<AllowedMeasurements>,
     /// `read_only`: nothing may be changed.
     pub read_only: bool,
     /// `statements`: groups of statements that are allowed; all of them without it.
     pub statements: Option<Groups>,
     /// `deny_statements`: groups of statements that are not, also where `statements` names them.
     pub deny_statements: Option<Groups>,
+}
+
+/// The measurements that a client may read and change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedMeasurements(Arc<[Pattern]>);
+
+impl AllowedMeasurements {
+    /// Those that match one of these.
+    pub fn new(patterns: Vec<Pattern>) -> Self {
+        Self(patterns.into())
+    }
+
+    /// The patterns.
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.0
+    }
+
+    /// Whether `name` is among them.
+    pub fn allow(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(name))
+    }
+
+    /// Whether they are all that there may be.
+    pub fn are_all(&self) -> bool {
+        self.0.iter().any(Pattern::is_everything)
+    }
 }
 
 /// A name in which `*` stands for anything, nothing included.

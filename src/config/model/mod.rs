@@ -7,6 +7,7 @@ mod access;
 mod http2;
 mod http_rules;
 mod log_settings;
+mod logins;
 mod networks;
 mod queries;
 mod stats_socket;
@@ -22,13 +23,14 @@ use regex::Regex;
 pub use super::stats_user::StatsUser;
 pub use crate::tls::{Alpn, CertificateFiles, ClientCertificate, ServerTls, Tls, TlsVersion};
 pub use crate::users::UserSettings;
-pub use access::{AccessRule, Pattern};
+pub use access::{AccessRule, AllowedMeasurements, Pattern};
 pub use http_rules::{
     Bandwidth, HeaderEdit, RateLimit, Redirect, RedirectTo, RequestAction, RequestRule,
     ResponseRule, may_be_changed,
 };
 pub use http2::Http2;
 pub use log_settings::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, SyslogForm};
+pub use logins::{Login, NodeLogin, OwnLogin};
 pub use networks::{Networks, SourceRules};
 pub use queries::{QueryGuards, Unbounded};
 pub use stats_socket::{Level, SocketSettings};
@@ -404,6 +406,8 @@ pub struct PoolServer {
     pub backup: bool,
     /// `check`: false exempts this server from the pool's check.
     pub check: bool,
+    /// `login`: who the pool's logins are on this server, where they are others. Default: they are the same.
+    pub logins: Vec<OwnLogin>,
 }
 
 /// Where a server is.
@@ -520,6 +524,8 @@ pub struct Healing {
     pub parallel: usize,
     /// `max_rate`: most bytes a second that are read of each node. Default none.
     pub max_rate: Option<u64>,
+    /// `max_load`: hundredths of the time of one core for which each node works for them. Default none: no limit.
+    pub max_load: Option<u32>,
     /// `max_points`: most points that are held in memory at once. Default 50,000.
     pub max_points: usize,
     /// `rpc_port`: the nodes' port of InfluxDB's backup protocol, by which a rebuild copies shards as files. Default none: it copies
@@ -535,6 +541,7 @@ impl Default for Healing {
             login: None,
             parallel: 2,
             max_rate: None,
+            max_load: None,
             max_points: 50_000,
             rpc_port: None,
             gate: Duration::from_secs(2),
@@ -607,24 +614,6 @@ pub enum SyncPolicy {
     Interval(Duration),
     /// Left to the operating system.
     Never,
-}
-
-/// In whose name haflux asks and writes by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// `username`: at most 255 bytes, without a colon.
-    pub username: String,
-    /// `password_file`: holds the password, one line.
-    pub password_file: PathBuf,
-}
-
-/// One table of a backend's `login`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeLogin {
-    /// `users`: whom of haflux's users it is for; everybody if it is empty.
-    pub users: Vec<Pattern>,
-    /// `username` and `password_file`.
-    pub login: Login,
 }
 
 /// `[[udp]]`: takes lines from datagrams into a relay.

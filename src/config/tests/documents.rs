@@ -26,6 +26,7 @@ fn the_examples_are_right() {
         relay,
         backend,
         server_tls,
+        own_login,
         udp,
         _environment,
         _secrets,
@@ -50,6 +51,9 @@ servers = [{ name = "a", address = "10.0.2.2:3001" }]
     let of_servers = toml(&[frontend, relay, server_tls, others].concat()).unwrap();
     let servers = &of_servers.config.backends[0].servers;
     assert!(servers.iter().all(|server| server.tls.is_some()));
+    let users = "[users]\nfile = \"/etc/haflux/users\"\n";
+    let of_servers = toml(&[users, frontend, relay, own_login, others].concat()).unwrap();
+    assert_eq!(of_servers.config.backends[0].servers[1].logins.len(), 1);
     let whole = toml(&[server, log, frontend, relay, backend, udp, others].concat());
     assert!(
         whole

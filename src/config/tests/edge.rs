@@ -59,7 +59,7 @@ fn guards_of_queries_are_read_with_their_defaults() {
 #[test]
 fn rules_are_read_with_their_defaults() {
     let front = frontend(
-        "rules = [{ users = \"a*\", read = [], write = [\"x\", \"y_*\"] }, { read_only = true, statements = [\"select\", \"show\"] }]\n\
+        "rules = [{ users = \"a*\", read = [], write = [\"x\", \"y_*\"], measurements = \"cpu*\" }, { read_only = true, statements = [\"select\", \"show\"] }]\n\
          rate_limit = { requests = 10 }\n\
          bandwidth = { out_per_request = \"2MiB\" }\n\
          http_request = [{ deny = 404, unless = { src = \"10.0.0.0/8\" } }, { redirect = { prefix = \"https://x\" } }, { set_header = { A = \"${SECRET}\" }, del_header = \"B\" }]\n\
@@ -70,6 +70,9 @@ fn rules_are_read_with_their_defaults() {
     };
     assert_eq!(first.read.as_deref(), Some(&[][..]));
     assert_eq!(first.users, [Pattern::new("a*")]);
+    let allowed = first.measurements.as_ref().unwrap();
+    assert!(allowed.allow("cpu_1") && !allowed.allow("mem") && !allowed.are_all());
+    assert_eq!(second.measurements, None);
     assert!(second.read_only && second.users.is_empty() && second.write.is_none());
     assert_eq!(second.statements.unwrap().to_string(), "select, show");
     let limit = front.rate_limit.unwrap();

@@ -13,6 +13,23 @@ fn said(path: &Path) -> String {
 }
 
 #[test]
+fn no_limit_may_be_said_in_any_unit() {
+    for zero in ["0", "\"0\"", "\"0s\"", "\"0MiB\""] {
+        let keys = format!(
+            "compare = {zero}\nrerun_continuous_queries = {zero}\nheal = {{ max_rate = {zero}, max_load = {zero}, rpc_port = {zero} }}"
+        );
+        let config = toml(&with("", &keys, "", "")).expect(zero).config;
+        let (relay, heal) = (&config.relays[0], &config.relays[0].heal);
+        assert_eq!(
+            (relay.compare, relay.rerun_continuous_queries),
+            (None, None)
+        );
+        assert_eq!((heal.max_rate, heal.max_load), (None, None));
+        assert_eq!(heal.rpc_port, None);
+    }
+}
+
+#[test]
 fn files_that_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing.toml");

@@ -12,6 +12,7 @@ mod tls;
 mod trust;
 mod users;
 mod values;
+mod withheld;
 
 use crate::config::{Config, Errors, Format, Loaded};
 

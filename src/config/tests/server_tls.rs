@@ -56,6 +56,7 @@ fn a_server_is_told_what_its_pool_is_and_what_it_says_itself() {
     let files = |certificate: &str, key: &str| CertificateFiles {
         certificate: PathBuf::from(certificate),
         key: PathBuf::from(key),
+        ocsp: None,
     };
     let first = ServerTls {
         authorities: Some(PathBuf::from("ca.pem")),

@@ -18,6 +18,14 @@ fn files(certificate: &str, key: &str) -> CertificateFiles {
     CertificateFiles {
         certificate: PathBuf::from(certificate),
         key: PathBuf::from(key),
+        ocsp: None,
+    }
+}
+
+fn stapled(certificate: &str, key: &str, response: &str) -> CertificateFiles {
+    CertificateFiles {
+        ocsp: Some(PathBuf::from(response)),
+        ..files(certificate, key)
     }
 }
 
@@ -42,9 +50,9 @@ fn it_says_what_a_frontend_does() {
     let most = Tls {
         addresses: vec![address("0.0.0.0:443")],
         certificates: vec![
-            files("a.pem", "a.key"),
+            stapled("a.pem", "a.key", "a.der"),
             files("b.pem", "b.pem"),
-            files("c.pem", "c.key"),
+            stapled("c.pem", "c.key", "c.der"),
         ],
         min_version: TlsVersion::Tls13,
         alpn: vec![Alpn::Http2, Alpn::Http1],
@@ -55,8 +63,8 @@ fn it_says_what_a_frontend_does() {
     };
     assert_eq!(
         read(
-            "addresses = \"0.0.0.0:443\", certificate = \"a.pem\", key = \"a.key\", \
-             certificates = [\"b.pem\", { certificate = \"c.pem\", key = \"c.key\" }], \
+            "addresses = \"0.0.0.0:443\", certificate = \"a.pem\", key = \"a.key\", ocsp = \"a.der\", \
+             certificates = [\"b.pem\", { certificate = \"c.pem\", key = \"c.key\", ocsp = \"c.der\" }], \
              min_version = \"1.3\", alpn = [\"h2\", \"http/1.1\"], client_certificate = \"required\", client_ca = \"ca.pem\", \
              client_crl = \"crl.pem\", max_handshakes = 7"
         ),

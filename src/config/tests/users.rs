@@ -90,6 +90,58 @@ fn what_is_wrong_is_said() {
     }
 }
 
+const OWN: &str = "username = \"admin\", password_file = \"/own\"";
+
+#[test]
+fn a_server_may_know_the_logins_of_its_pool_by_other_accounts() {
+    let pool = "login = { username = \"x\", password_file = \"/x\" }";
+    let relay = "heal = { username = \"root\", password_file = \"/root\" }";
+    let udp = "[[udp]]\nbind = \"127.0.0.1:8089\"\nrelay = \"relay\"\ndb = \"d\"\nusername = \"lines\"\npassword_file = \"/lines\"\n";
+    let own = ["x", "root", "lines"].map(|who| format!("{{ instead_of = \"{who}\", {OWN} }}"));
+    let own = format!("login = [{}]", own.join(", "));
+    let text = USERS.to_owned() + udp + &with("", relay, pool, &own);
+    let config = toml(&text).unwrap().config;
+    let server = &config.backends[0].servers[0];
+    let replaced: Vec<&str> = server
+        .logins
+        .iter()
+        .map(|own| own.instead_of.as_str())
+        .collect();
+    assert_eq!(replaced, ["x", "root", "lines"]);
+    let login = &server.logins[0].login;
+    assert_eq!(
+        (login.username.as_str(), login.password_file.as_path()),
+        ("admin", Path::new("/own"))
+    );
+    let of_pool = config.logins_of(config.relays[0].pool);
+    let of_pool: Vec<&str> = of_pool.map(|login| login.username.as_str()).collect();
+    assert_eq!(of_pool, replaced);
+}
+
+#[test]
+fn what_is_wrong_with_an_account_of_a_server_is_said() {
+    let pool = "login = { username = \"writer\", password_file = \"/x\" }";
+    for (own, said) in [
+        (
+            format!("{{ instead_of = \"writr\", {OWN} }}"),
+            "login[0].instead_of: no user in login of this backend, or in heal or [[udp]] of its relay, is named \"writr\"; did you mean \"writer\"?",
+        ),
+        (format!("{{ {OWN} }}"), "\"instead_of\" is missing"),
+        (
+            "{ instead_of = \"writer\", username = \"y\" }".to_owned(),
+            "\"password_file\" is missing",
+        ),
+        (
+            format!("{{ instead_of = \"writer\", {OWN} }}, {{ instead_of = \"writer\", {OWN} }}"),
+            "login[1].instead_of: \"writer\" is already replaced in line",
+        ),
+    ] {
+        let text = USERS.to_owned() + &with("", "", pool, &format!("login = [{own}]"));
+        let errors = toml(&text).expect_err(said).to_string();
+        assert!(errors.contains(said), "{said}: {errors}");
+    }
+}
+
 #[test]
 fn the_file_is_read_and_so_are_its_permissions() {
     let folder = tempfile::tempdir().unwrap();
@@ -101,16 +153,24 @@ fn the_file_is_read_and_so_are_its_permissions() {
         path("users").display(),
         path("password").display()
     );
+    let text = text.replace(
+        "8086\" }",
+        &format!(
+            "8086\", login = {{ instead_of = \"x\", username = \"y\", password_file = \"{}\" }} }}",
+            path("own").display()
+        ),
+    );
     fs::write(path("haflux.toml"), text).unwrap();
     let load = || -> Result<Loaded, String> {
         Config::load(&path("haflux.toml")).map_err(|errors| errors.to_string())
     };
     let missing = load().unwrap_err();
-    for name in ["users", "password"] {
+    for name in ["users", "password", "own"] {
         let file = path(name).display().to_string();
         assert!(missing.contains(&file), "{missing}");
     }
     fs::write(path("password"), "of the node\n").unwrap();
+    fs::write(path("own"), "of one node\n").unwrap();
     fs::write(path("users"), "# nobody\neva:$2y$hidden\n").unwrap();
     let broken = load().unwrap_err();
     let expected = format!(
@@ -120,7 +180,7 @@ fn the_file_is_read_and_so_are_its_permissions() {
     assert!(broken.contains(&expected), "{broken}");
     assert!(!broken.contains("hidden"), "{broken}");
     fs::write(path("users"), "# nobody\n").unwrap();
-    for name in ["users", "password"] {
+    for name in ["users", "password", "own"] {
         fs::set_permissions(path(name), fs::Permissions::from_mode(0o644)).unwrap();
     }
     let warnings: Vec<String> = load()
@@ -133,5 +193,8 @@ fn the_file_is_read_and_so_are_its_permissions() {
         let said = format!("{} holds a secret", path(name).display());
         warnings.iter().any(|warning| warning.contains(&said))
     };
-    assert!(warned("users") && warned("password"), "{warnings:?}");
+    assert!(
+        ["users", "password", "own"].into_iter().all(warned),
+        "{warnings:?}"
+    );
 }

@@ -137,7 +137,7 @@ judging = { at_once = 24, max_waiting = 25, refused_for = "26ms", max_known = 27
 max_statements = 28
 max_statements_per_source = 29
 max_attempts = 30
-heal = { username = "a", password_file = "/etc/haflux/heal", parallel = 32, max_rate = "33MB", max_points = 35_000, rpc_port = 8088, gate = "34ms" }
+heal = { username = "a", password_file = "/etc/haflux/heal", parallel = 32, max_rate = "33MB", max_load = 9, max_points = 35_000, rpc_port = 8088, gate = "34ms" }
 compare = "24h"
 rerun_continuous_queries = "36h"
 statement_timeout = "23s"
@@ -279,6 +279,7 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         }),
         parallel: 32,
         max_rate: Some(33_000_000),
+        max_load: Some(9),
         max_points: 35_000,
         rpc_port: Some(8088),
         gate: Duration::from_millis(34),

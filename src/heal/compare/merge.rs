@@ -3,9 +3,11 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use bstr::BString;
+
 use super::order::{by_tags, same, same_fields};
 use crate::heal::error::WorkError;
-use crate::heal::node::{Node, NodeError, PointStream, Series, Value};
+use crate::heal::node::{Node, NodeError, PointStream, Question, Series, Value};
 use crate::heal::place::{DifferentPoint, Fields, Tags};
 use crate::heal::progress::Progress;
 
@@ -50,20 +52,21 @@ pub(in crate::heal) struct Merge<'progress> {
     sides: Vec<Side>,
     direction: Direction,
     progress: &'progress Progress,
+    /// Whether any node has given a row.
+    has_rows: bool,
     /// The columns that came, of all nodes.
-    columns: BTreeSet<String>,
+    columns: BTreeSet<BString>,
 }
 
 impl<'progress> Merge<'progress> {
     /// Asks each of the nodes; one that has no such database or policy holds nothing.
     pub(in crate::heal) async fn ask(
         nodes: &[Node],
-        database: &str,
-        question: &str,
+        question: &Question<'_>,
         direction: Direction,
         progress: &'progress Progress,
     ) -> Result<Merge<'progress>, NodeError> {
-        let streams = nodes.iter().map(|node| node.select(database, question));
+        let streams = nodes.iter().map(|node| node.select(question));
         let streams = futures_util::future::join_all(streams).await;
         let mut sides = Vec::with_capacity(nodes.len());
         for (node, stream) in nodes.iter().zip(streams) {
@@ -79,6 +82,7 @@ impl<'progress> Merge<'progress> {
             sides,
             direction,
             progress,
+            has_rows: false,
             columns: BTreeSet::new(),
         })
     }
@@ -116,6 +120,7 @@ impl<'progress> Merge<'progress> {
                     next = differs(tags, DifferentPoint { time, holds });
                 }
             }
+            self.has_rows = true;
             for (side, has) in self.sides.iter_mut().zip(&has_row) {
                 side.at = side.at.saturating_add(usize::from(*has));
             }
@@ -126,8 +131,13 @@ impl<'progress> Merge<'progress> {
         Ok(())
     }
 
+    /// Whether any node has given a row.
+    pub(in crate::heal) fn has_rows(&self) -> bool {
+        self.has_rows
+    }
+
     /// The names of the columns that any node's answer had.
-    pub(in crate::heal) fn into_columns(self) -> BTreeSet<String> {
+    pub(in crate::heal) fn into_columns(self) -> BTreeSet<BString> {
         self.columns
     }
 
@@ -180,7 +190,7 @@ impl Side {
     async fn fill(
         &mut self,
         progress: &Progress,
-        columns: &mut BTreeSet<String>,
+        columns: &mut BTreeSet<BString>,
     ) -> Result<bool, WorkError> {
         while self.at >= self.part.rows.len() {
             let Some(stream) = &mut self.stream else {

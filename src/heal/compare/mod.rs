@@ -8,10 +8,15 @@
 //! | `merge` | their answers, row by row side by side |
 //! | `survey` | finds by sums which series may differ |
 //! | `verify` | reads the points of those, and tells what stays from what moves |
+//! | `marks` | what is kept of points that differ until they are read again |
+//! | `fields` | the fields of such a point |
 //! | `words` | differences for a person |
+//! | `unread` | what could not be compared, and why |
 //!
 //! Nothing here changes a node, and a comparison that is dropped leaves nothing behind.
 
+mod fields;
+mod marks;
 mod merge;
 mod order;
 mod plan;
@@ -19,21 +24,24 @@ mod questions;
 mod schemas;
 mod settle;
 mod survey;
+mod unread;
 mod verify;
 mod words;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use bstr::{BString, ByteSlice};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::error::WorkError;
 use super::last_comparison::LastComparison;
-use super::node::{Node, Slice};
+use super::node::{Node, Slice, text};
 use super::place::Finding;
 use super::progress::Progress;
 use super::schema::{Schema, ShardGroup, measurements, shard_groups};
@@ -41,8 +49,8 @@ use crate::control::{Compared, Difference};
 use crate::relay::Relay;
 pub(super) use order::same;
 use plan::{Piece, leave_out_expired, pieces};
-use settle::Patience;
 use survey::Unit;
+pub(super) use unread::Unread;
 pub(super) use words::Words;
 
 /// Findings that wait to be taken.
@@ -51,13 +59,28 @@ const FINDINGS: usize = 16;
 /// Slices whose sums are asked for before what they make suspect is read.
 const SLICES_AT_ONCE: usize = 64;
 
+/// How often a database that is asked for is looked for before nobody has it, and the time between two looks.
+const DATABASE_LOOKS: u32 = 20;
+const DATABASE_PACE: Duration = Duration::from_millis(50);
+
+/// How sure it has to be that what is told differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// It was seen twice, and may be a change that clients make again and again.
+    Likely,
+    /// It was also seen while nothing moved, unless that would have kept clients waiting for too long.
+    Sure,
+}
+
 /// One comparison.
 struct Comparison<'work> {
     relay: &'work Relay,
     nodes: &'work [Node],
     places: &'work Compared,
     progress: &'work Progress,
+    look: Look,
     found: mpsc::Sender<Finding>,
+    unread: &'work Mutex<Unread>,
 }
 
 /// Compares the relay's nodes and tells what differs. `folder`: the relay's, in which the result is kept.
@@ -71,7 +94,7 @@ pub(super) async fn run(
     places: &Compared,
     progress: &Progress,
 ) -> Result<(), WorkError> {
-    let (able, left_out) = able(relay, nodes, progress).await;
+    let (able, left_out) = able(relay, nodes, places, progress).await?;
     if able.len() < 2 {
         return Err(WorkError::no_two(relay, "compare", &left_out));
     }
@@ -80,10 +103,10 @@ pub(super) async fn run(
     let names: Vec<String> = able.iter().map(|node| node.name().to_owned()).collect();
     let (found, findings) = mpsc::channel(FINDINGS);
     let (done, ()) = tokio::join!(
-        find(relay, &able, places, progress, found),
+        find(relay, &able, places, progress, Look::Sure, found),
         tell(findings, &names, progress)
     );
-    done?;
+    done?.all_read("not everything could be compared")?;
     if left_out.is_empty() {
         tell_of_letters(relay, progress);
         // What was compared in parts says nothing of the whole.
@@ -96,6 +119,7 @@ pub(super) async fn run(
             stats
                 .last
                 .store(Some(Arc::new((kept.at, kept.differences))));
+            stats.failed.store(None);
             kept.write(folder);
         }
         Ok(())
@@ -136,11 +160,21 @@ fn is_all(places: &Compared) -> bool {
 }
 
 /// The nodes that can be compared, and why the relay's others cannot.
+///
+/// # Errors
+/// None of them has these places.
 pub(super) async fn able(
     relay: &Relay,
     nodes: &[Node],
+    places: &Compared,
     progress: &Progress,
-) -> (Vec<Node>, Vec<String>) {
+) -> Result<(Vec<Node>, Vec<String>), WorkError> {
+    if let (Some(from), Some(until)) = (places.from, places.until)
+        && until <= from
+    {
+        let reason = "the time that is asked for ends before it begins";
+        return Err(WorkError::Impossible(reason.to_owned()));
+    }
     progress.step("asking the nodes");
     let known = relay.nodes();
     let follows = |node: &Node| {
@@ -149,13 +183,17 @@ pub(super) async fn able(
     };
     let mut able = Vec::new();
     let mut left_out = Vec::new();
+    let mut databases = BTreeSet::new();
     for node in nodes {
         if !follows(node) {
             left_out.push(format!("{} is diverged, or being rebuilt", node.name()));
             continue;
         }
         match node.ask("", "SHOW DATABASES").await {
-            Ok(_) => able.push(node.clone()),
+            Ok(rows) => {
+                databases.extend(rows.iter().map(|row| text(row, "name").to_owned()));
+                able.push(node.clone());
+            }
             Err(error) => left_out.push(error.to_string()),
         }
     }
@@ -168,31 +206,64 @@ pub(super) async fn able(
             node.name
         )
     }));
-    (able, left_out)
+    are_there(&places.databases, databases, &able).await?;
+    Ok((able, left_out))
 }
 
-/// Compares these nodes and sends what differs and stays so.
+/// Whether any of these nodes has each of the databases. `seen`: those that one had just now. Clients may make and drop a database all
+/// the time, so one that is not seen is looked for again.
+async fn are_there(
+    databases: &[String],
+    mut seen: BTreeSet<String>,
+    nodes: &[Node],
+) -> Result<(), WorkError> {
+    let mut looks = 1;
+    while let Some(missing) = databases.iter().find(|name| !seen.contains(*name)) {
+        // Without a node nothing is known.
+        if nodes.is_empty() {
+            break;
+        }
+        if looks == DATABASE_LOOKS {
+            let known = seen.iter().map(String::as_str);
+            return Err(WorkError::unknown("no node has a database", missing, known));
+        }
+        looks += 1;
+        tokio::time::sleep(DATABASE_PACE).await;
+        for node in nodes {
+            let rows = node.ask("", "SHOW DATABASES").await?;
+            seen.extend(rows.iter().map(|row| text(row, "name").to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Compares these nodes and sends what differs and stays so. Returns what could not be read.
 ///
 /// # Errors
-/// [`WorkError`]: not all of it is compared. What was sent until then is sound.
+/// [`WorkError`]: it ended early. What was sent until then is sound.
 pub(super) async fn find(
     relay: &Relay,
     nodes: &[Node],
     places: &Compared,
     progress: &Progress,
+    look: Look,
     found: mpsc::Sender<Finding>,
-) -> Result<(), WorkError> {
+) -> Result<Unread, WorkError> {
+    let unread = Mutex::default();
     let comparison = Comparison {
         relay,
         nodes,
         places,
         progress,
+        look,
         found,
+        unread: &unread,
     };
     tokio::select! {
-        () = progress.cancelled() => Err(WorkError::Cancelled),
-        done = comparison.compare() => done,
+        () = progress.cancelled() => return Err(WorkError::Cancelled),
+        done = comparison.compare() => done?,
     }
+    Ok(unread.into_inner())
 }
 
 /// Tells what is found in words.
@@ -223,7 +294,7 @@ impl Comparison<'_> {
         let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
         let pieces = leave_out_expired(pieces(&groups, self.places), &schemas, now);
         let mut slices = Vec::new();
-        let mut listed: Option<(&str, BTreeSet<String>)> = None;
+        let mut listed: Option<(&str, BTreeSet<BString>)> = None;
         for piece in &pieces {
             if listed
                 .as_ref()
@@ -233,7 +304,7 @@ impl Comparison<'_> {
                 listed = Some((&piece.database, names));
             }
             let names = listed.iter().flat_map(|(_, names)| names);
-            slices.extend(names.map(|name| Piece::slice(piece, name)));
+            slices.extend(names.map(|name| Piece::slice(piece, name.as_bstr())));
         }
         self.progress
             .expect(u64::try_from(slices.len()).unwrap_or(u64::MAX));
@@ -244,7 +315,7 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// What differs between schemas twice.
+    /// Tells what differs between schemas twice, and then while nothing moves.
     async fn schemas(&self) -> Result<Vec<Schema>, WorkError> {
         let began = Instant::now();
         let schemas = self.each_schema().await?;
@@ -254,12 +325,24 @@ impl Comparison<'_> {
         }
         self.settle(began).await?;
         let schemas = self.each_schema().await?;
-        for difference in self.schema_differences(&schemas) {
-            if first.contains(&difference) {
-                self.tell(Finding::Schema(difference)).await?;
-            }
+        let mut differences = self.schema_differences(&schemas);
+        differences.retain(|difference| first.contains(difference));
+        if !differences.is_empty() {
+            let look = || self.while_nothing_moves(self.schema_differences_at_once());
+            differences = self.patiently(look).await?.unwrap_or(differences);
+        }
+        for difference in differences {
+            self.tell(Finding::Schema(difference)).await?;
         }
         Ok(schemas)
+    }
+
+    /// What differs right now, however much the nodes have to do.
+    async fn schema_differences_at_once(&self) -> Result<Vec<Difference>, WorkError> {
+        let prompt: Vec<Node> = self.nodes.iter().map(Node::at_once).collect();
+        let schemas = prompt.iter().map(Schema::of);
+        let schemas = futures_util::future::try_join_all(schemas).await?;
+        Ok(self.schema_differences(&schemas))
     }
 
     fn schema_differences(&self, schemas: &[Schema]) -> Vec<Difference> {
@@ -276,17 +359,11 @@ impl Comparison<'_> {
         &self,
         schemas: &[Schema],
         database: &str,
-    ) -> Result<BTreeSet<String>, WorkError> {
+    ) -> Result<BTreeSet<BString>, WorkError> {
         let mut names = BTreeSet::new();
         for (node, schema) in self.nodes.iter().zip(schemas) {
             if schema.databases.iter().any(|known| known.name == database) {
-                let mut patience = Patience::new(self.progress);
-                loop {
-                    match measurements(node, database).await {
-                        Ok(of_node) => break names.extend(of_node),
-                        Err(error) => patience.bear(error.into()).await?,
-                    }
-                }
+                names.extend(self.patiently(|| measurements(node, database)).await?);
             }
         }
         Ok(names)
@@ -302,29 +379,17 @@ impl Comparison<'_> {
     }
 
     async fn surveyed(&self, slice: &Slice) -> Result<Vec<Unit>, WorkError> {
-        let mut patience = Patience::new(self.progress);
-        loop {
-            match self.survey(slice).await {
-                Err(error) => patience.bear(error).await?,
-                Ok(units) => {
-                    self.progress.slice_done();
-                    return Ok(units);
-                }
-            }
-        }
+        let units = self.patiently(|| self.survey(slice)).await;
+        let units = self.unless_unread(slice, units)?;
+        self.progress.slice_done();
+        Ok(units.unwrap_or_default())
     }
 
     /// Of each node, in their order.
     async fn each_schema(&self) -> Result<Vec<Schema>, WorkError> {
         let mut schemas = Vec::with_capacity(self.nodes.len());
         for node in self.nodes {
-            let mut patience = Patience::new(self.progress);
-            loop {
-                match Schema::of(node).await {
-                    Ok(schema) => break schemas.push(schema),
-                    Err(error) => patience.bear(error.into()).await?,
-                }
-            }
+            schemas.push(self.patiently(|| Schema::of(node)).await?);
         }
         Ok(schemas)
     }
@@ -333,13 +398,7 @@ impl Comparison<'_> {
     async fn shard_groups(&self) -> Result<Vec<Vec<ShardGroup>>, WorkError> {
         let mut groups = Vec::with_capacity(self.nodes.len());
         for node in self.nodes {
-            let mut patience = Patience::new(self.progress);
-            loop {
-                match shard_groups(node).await {
-                    Ok(of_node) => break groups.push(of_node),
-                    Err(error) => patience.bear(error.into()).await?,
-                }
-            }
+            groups.push(self.patiently(|| shard_groups(node)).await?);
         }
         Ok(groups)
     }

@@ -3,11 +3,11 @@
 use std::cmp::Ordering;
 
 use crate::heal::node::Value;
-use crate::heal::place::Fields;
+use crate::heal::place::{Fields, Tags};
 
 /// InfluxDB orders the series of an answer by the values of their tags, tag by tag in the order of the keys; a tag that a series
 /// has not counts as an empty value, which precedes all others.
-pub(super) fn by_tags(left: &[(String, String)], right: &[(String, String)]) -> Ordering {
+pub(super) fn by_tags(left: &Tags, right: &Tags) -> Ordering {
     let mut left = left.iter().peekable();
     let mut right = right.iter().peekable();
     loop {
@@ -16,11 +16,11 @@ pub(super) fn by_tags(left: &[(String, String)], right: &[(String, String)]) -> 
             (Some(_), None) => Ordering::Greater,
             (None, Some(_)) => Ordering::Less,
             (Some((left_key, left_value)), Some((right_key, right_value))) => {
-                match left_key.as_bytes().cmp(right_key.as_bytes()) {
+                match left_key.cmp(right_key) {
                     // The right one has no value for the left one's key.
                     Ordering::Less => Ordering::Greater,
                     Ordering::Greater => Ordering::Less,
-                    Ordering::Equal => match left_value.as_bytes().cmp(right_value.as_bytes()) {
+                    Ordering::Equal => match left_value.cmp(right_value) {
                         Ordering::Equal => {
                             left.next();
                             right.next();
@@ -61,9 +61,9 @@ pub(in crate::heal) fn same_fields(left: Option<&Fields>, right: Option<&Fields>
 mod tests {
     use super::*;
 
-    fn tags(of: &[(&str, &str)]) -> Vec<(String, String)> {
+    fn tags(of: &[(&str, &str)]) -> Tags {
         let of = of.iter();
-        of.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        of.map(|(key, value)| ((*key).into(), (*value).into()))
             .collect()
     }
 
@@ -94,11 +94,8 @@ mod tests {
         assert!(!same(&Value::Float(1.0), &Value::Float(1.0_f64.next_up())));
         assert!(!same(&Value::Float(1.0), &Value::Integer(1)));
         assert!(same(&Value::Float(0.1), &Value::Float(0.1)));
-        assert!(same(
-            &Value::Text(String::new()),
-            &Value::Text(String::new())
-        ));
-        let one = vec![("f".to_owned(), Value::Boolean(true))];
+        assert!(same(&Value::Text("".into()), &Value::Text("".into())));
+        let one = vec![("f".into(), Value::Boolean(true))];
         assert!(same_fields(Some(&one), Some(&one)));
         assert!(!same_fields(Some(&one), None));
         assert!(!same_fields(Some(&one), Some(&Vec::new())));

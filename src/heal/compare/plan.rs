@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use bstr::BStr;
+
 use crate::control::Compared;
 use crate::heal::node::Slice;
-use crate::heal::schema::{Schema, ShardGroup};
+use crate::heal::schema::{Beginnings, Schema, ShardGroup};
 use crate::influx::query_answer::policy_duration;
 
 /// How much later than its policy says a point may be gone: a node drops what is too old by its own clock, and shard group by shard
@@ -24,11 +26,14 @@ pub(super) struct Piece {
 /// and time.
 pub(super) fn pieces(nodes: &[Vec<ShardGroup>], places: &Compared) -> Vec<Piece> {
     let mut groups: BTreeMap<(&str, &str), Vec<(i64, i64)>> = BTreeMap::new();
-    for group in nodes.iter().flatten() {
-        let wanted = places.databases.is_empty() || places.databases.contains(&group.database);
-        if wanted {
-            let of_policy = groups.entry((&group.database, &group.policy)).or_default();
-            of_policy.push((group.from, group.until));
+    for of_node in nodes {
+        let beginnings = Beginnings::of(of_node);
+        for group in of_node {
+            let wanted = places.databases.is_empty() || places.databases.contains(&group.database);
+            if wanted {
+                let of_policy = groups.entry((&group.database, &group.policy)).or_default();
+                of_policy.push((group.from, beginnings.reach(group)));
+            }
         }
     }
     let mut pieces = Vec::new();
@@ -97,7 +102,7 @@ pub(super) fn leave_out_expired(pieces: Vec<Piece>, schemas: &[Schema], now: i64
 
 impl Piece {
     /// One measurement of it.
-    pub(super) fn slice(&self, measurement: &str) -> Slice {
+    pub(super) fn slice(&self, measurement: &BStr) -> Slice {
         Slice {
             database: self.database.clone(),
             policy: self.policy.clone(),
@@ -122,6 +127,9 @@ mod tests {
         }
     }
 
+    const SECOND: i64 = 1_000_000_000;
+    const HOUR: i64 = 3_600 * SECOND;
+
     fn times(pieces: &[Piece]) -> Vec<(&str, i64, i64)> {
         let pieces = pieces.iter();
         pieces
@@ -131,18 +139,21 @@ mod tests {
 
     #[test]
     fn no_piece_crosses_a_shard_group_of_any_node() {
+        let group = |policy, from: i64, until: i64| group(policy, from * HOUR, until * HOUR);
         let one = vec![group("a", 0, 10), group("a", 10, 20), group("b", 0, 5)];
         let other = vec![group("a", 4, 14), group("a", 30, 40)];
+        // A group may go on for a fraction of a second behind the whole ones that are shown.
+        let end = |hour: i64| hour * HOUR + SECOND;
         let found = pieces(&[one, other], &Compared::default());
         assert_eq!(
             times(&found),
             [
-                ("a", 0, 4),
-                ("a", 4, 10),
-                ("a", 10, 14),
-                ("a", 14, 20),
-                ("a", 30, 40),
-                ("b", 0, 5)
+                ("a", 0, 4 * HOUR),
+                ("a", 4 * HOUR, 10 * HOUR),
+                ("a", 10 * HOUR, end(14)),
+                ("a", end(14), end(20)),
+                ("a", 30 * HOUR, end(40)),
+                ("b", 0, end(5))
             ]
         );
     }
@@ -165,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_a_policy_keeps_no_more_is_left_out() {
-        let hour = 3_600_000_000_000;
+        let hour = HOUR;
         let schema = |duration: &str| Schema {
             databases: vec![Database {
                 name: "d".to_owned(),
@@ -192,7 +203,7 @@ mod tests {
         assert_eq!(times(&kept(&[schema("0s"), schema("0s")])), times(&all()));
         assert_eq!(
             times(&kept(&[schema("2h0m0s"), schema("1h0m0s")])),
-            [("a", hour + hour / 2 + MARGIN, 2 * hour)]
+            [("a", hour + hour / 2 + MARGIN, 2 * hour + SECOND)]
         );
     }
 }

@@ -1,7 +1,8 @@
 //! What nodes are asked for a slice.
 
-use crate::heal::node::Slice;
-use crate::influx::influxql::{identifier, string};
+use crate::heal::node::{Question, Slice, of_series, source, time_of};
+use crate::heal::place::Tags;
+use crate::influx::influxql::identifier;
 
 /// The narrowest time whose values make one sum, in nanoseconds: an hour.
 const NARROWEST: i64 = 3_600_000_000_000;
@@ -20,59 +21,47 @@ pub(in crate::heal) fn width(slice: &Slice) -> i64 {
 }
 
 /// How many values each field has, and the sums of its numbers, for each series and `width` of time.
-pub(in crate::heal) fn sums(slice: &Slice) -> String {
+pub(in crate::heal) fn sums(slice: &Slice) -> Question<'_> {
     let seconds = width(slice) / 1_000_000_000;
-    format!(
-        "SELECT count(*::field), sum(*::field) FROM {} GROUP BY *, time({seconds}s) fill(none)",
-        place(slice, None)
-    )
+    let behind = format!(" GROUP BY *, time({seconds}s) fill(none)");
+    question("count(*::field), sum(*::field)", slice, None, &behind)
 }
 
 /// All points, of one series or of all.
-pub(in crate::heal) fn points(slice: &Slice, tags: Option<&[(String, String)]>) -> String {
-    format!("SELECT *::field FROM {} GROUP BY *", place(slice, tags))
+pub(in crate::heal) fn points<'of>(slice: &'of Slice, tags: Option<&'of Tags>) -> Question<'of> {
+    question("*::field", slice, tags, " GROUP BY *")
 }
 
 /// The values of some fields.
-pub(in crate::heal) fn fields<'names>(
-    slice: &Slice,
-    names: impl IntoIterator<Item = &'names String>,
-) -> String {
-    let names = names.into_iter();
+pub(in crate::heal) fn fields<'of>(slice: &'of Slice, names: &[&str]) -> Question<'of> {
+    let names = names.iter();
     let names = names.map(|name| format!("{}::field", identifier(name)));
     let names: Vec<String> = names.collect();
-    format!(
-        "SELECT {} FROM {} GROUP BY *",
-        names.join(", "),
-        place(slice, None)
-    )
+    question(&names.join(", "), slice, None, " GROUP BY *")
 }
 
 /// The newest points of each series. Series and points come in the order against that of all other questions.
-pub(in crate::heal) fn newest(slice: &Slice) -> String {
-    format!(
-        "SELECT *::field FROM {} GROUP BY * ORDER BY time DESC LIMIT {NEWEST}",
-        place(slice, None)
-    )
+pub(in crate::heal) fn newest(slice: &Slice) -> Question<'_> {
+    let behind = format!(" GROUP BY * ORDER BY time DESC LIMIT {NEWEST}");
+    question("*::field", slice, None, &behind)
 }
 
-fn place(slice: &Slice, tags: Option<&[(String, String)]>) -> String {
-    let mut text = format!(
-        "{}.{}.{} WHERE time >= {} AND time < {}",
-        identifier(&slice.database),
-        identifier(&slice.policy),
-        identifier(&slice.measurement),
-        slice.from,
-        slice.until
-    );
-    for (key, value) in tags.into_iter().flatten() {
-        text.push_str(&format!(
-            " AND {}::tag = {}",
-            identifier(key),
-            string(value)
-        ));
+fn question<'of>(
+    what: &str,
+    slice: &'of Slice,
+    tags: Option<&'of Tags>,
+    behind: &str,
+) -> Question<'of> {
+    let of_series = tags.map(of_series).unwrap_or_default();
+    Question {
+        slice,
+        tags,
+        statement: format!(
+            "SELECT {what} FROM {} WHERE {}{of_series}{behind}",
+            source(slice),
+            time_of(slice)
+        ),
     }
-    text
 }
 
 #[cfg(test)]
@@ -83,7 +72,7 @@ mod tests {
         Slice {
             database: "d".to_owned(),
             policy: "r p".to_owned(),
-            measurement: "m\"m".to_owned(),
+            measurement: "m\"m".into(),
             from: 0,
             until: hours * NARROWEST,
         }
@@ -92,19 +81,24 @@ mod tests {
     #[test]
     fn questions_are_whole() {
         assert_eq!(
-            sums(&slice(168)),
+            sums(&slice(168)).statement,
             "SELECT count(*::field), sum(*::field) FROM \"d\".\"r p\".\"m\\\"m\" WHERE time >= 0 AND time < 604800000000000 GROUP BY *, time(3600s) fill(none)"
         );
-        let tags = [("host".to_owned(), "it's".to_owned())];
+        let tags = vec![("host".into(), "it's".into())];
         assert_eq!(
-            points(&slice(1), Some(&tags)),
+            points(&slice(1), Some(&tags)).statement,
             "SELECT *::field FROM \"d\".\"r p\".\"m\\\"m\" WHERE time >= 0 AND time < 3600000000000 AND \"host\"::tag = 'it\\'s' GROUP BY *"
         );
         assert!(
-            fields(&slice(1), &["a".to_owned(), "b".to_owned()])
+            fields(&slice(1), &["a", "b"])
+                .statement
                 .starts_with("SELECT \"a\"::field, \"b\"::field FROM ")
         );
-        assert!(newest(&slice(1)).ends_with(" GROUP BY * ORDER BY time DESC LIMIT 2"));
+        assert!(
+            newest(&slice(1))
+                .statement
+                .ends_with(" GROUP BY * ORDER BY time DESC LIMIT 2")
+        );
     }
 
     #[test]

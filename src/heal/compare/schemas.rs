@@ -220,6 +220,7 @@ mod tests {
             }],
             users: vec![User {
                 name: "u".to_owned(),
+                own_name: None,
                 is_admin: false,
                 grants: vec![("d".to_owned(), "READ".to_owned())],
             }],

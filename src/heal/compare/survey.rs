@@ -6,12 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bstr::{BString, ByteSlice};
+
 use super::Comparison;
 use super::merge::{Direction, Merge, Next};
 use super::questions;
 use crate::heal::error::WorkError;
-use crate::heal::node::Slice;
+use crate::heal::node::{Question, Slice, is_of_first_years, is_sayable};
 use crate::heal::place::Tags;
+use crate::heal::schema::GREATEST;
 
 /// Series of a slice that are held as suspects; where there are more, all of the slice is read.
 const MOST_SERIES: usize = 1_000;
@@ -28,6 +31,8 @@ pub(super) struct Unit {
     pub(super) within: (i64, i64),
     /// Of one series; none: of all.
     pub(super) tags: Option<Tags>,
+    /// Only a part of the time in which a sum differs, which may hold no points.
+    pub(super) is_part: bool,
 }
 
 /// The series that may differ, with the time from the first sum that differs to the end of the last.
@@ -57,6 +62,7 @@ impl Suspects {
             },
             within: (slice.from, slice.until),
             tags,
+            is_part: false,
         };
         match self.all {
             Some(all) if self.series.len() > READ_ALONE => vec![of(all, None)],
@@ -77,59 +83,49 @@ impl Comparison<'_> {
     pub(super) async fn survey(&self, slice: &Slice) -> Result<Vec<Unit>, WorkError> {
         let width = questions::width(slice);
         let mut suspects = Suspects::default();
-        if self.places.full {
-            let question = questions::points(slice, None);
-            self.look(slice, &question, Direction::Ascending, width, &mut suspects)
+        let all = questions::points(slice, None);
+        // Sums end now where a question has no end.
+        if self.places.full || is_of_first_years(slice) {
+            self.look(&all, Direction::Ascending, width, &mut suspects)
                 .await?;
             return Ok(suspects.units(slice));
         }
+        let sums = questions::sums(slice);
         let columns = self
-            .look(
-                slice,
-                &questions::sums(slice),
-                Direction::Ascending,
-                width,
-                &mut suspects,
-            )
+            .look(&sums, Direction::Ascending, width, &mut suspects)
             .await?;
-        if columns.is_empty() {
+        // InfluxDB makes no sum of the greatest time, which the newest points show.
+        if columns.is_empty() && slice.until < GREATEST {
             return Ok(Vec::new());
         }
-        let texts = without_sums(&columns);
-        for names in texts.chunks(FIELDS_AT_ONCE) {
-            let question = questions::fields(slice, names);
-            self.look(slice, &question, Direction::Ascending, width, &mut suspects)
-                .await?;
+        match names_of(&without_sums(&columns)) {
+            Some(texts) => {
+                for names in texts.chunks(FIELDS_AT_ONCE) {
+                    let question = questions::fields(slice, names);
+                    self.look(&question, Direction::Ascending, width, &mut suspects)
+                        .await?;
+                }
+            }
+            None => {
+                self.look(&all, Direction::Ascending, width, &mut suspects)
+                    .await?;
+            }
         }
-        let question = questions::newest(slice);
-        self.look(
-            slice,
-            &question,
-            Direction::Descending,
-            width,
-            &mut suspects,
-        )
-        .await?;
+        let newest = questions::newest(slice);
+        self.look(&newest, Direction::Descending, width, &mut suspects)
+            .await?;
         Ok(suspects.units(slice))
     }
 
     /// Asks all nodes and holds the series of rows that differ as suspects. Returns the columns of the answers.
     async fn look(
         &self,
-        slice: &Slice,
-        question: &str,
+        question: &Question<'_>,
         direction: Direction,
         width: i64,
         suspects: &mut Suspects,
-    ) -> Result<BTreeSet<String>, WorkError> {
-        let mut merge = Merge::ask(
-            self.nodes,
-            &slice.database,
-            question,
-            direction,
-            self.progress,
-        )
-        .await?;
+    ) -> Result<BTreeSet<BString>, WorkError> {
+        let mut merge = Merge::ask(self.nodes, question, direction, self.progress).await?;
         merge
             .differing(|tags, point| {
                 let from = point.time.saturating_sub(point.time.rem_euclid(width));
@@ -145,14 +141,21 @@ impl Comparison<'_> {
 const FIELDS_AT_ONCE: usize = 200;
 
 /// The fields that have values but no sums: those of texts and booleans.
-fn without_sums(columns: &BTreeSet<String>) -> Vec<String> {
+fn without_sums(columns: &BTreeSet<BString>) -> Vec<BString> {
     let counted = columns
         .iter()
-        .filter_map(|column| column.strip_prefix("count_"));
+        .filter_map(|column| column.strip_prefix(b"count_"));
     counted
-        .filter(|name| !columns.contains(&format!("sum_{name}")))
-        .map(str::to_owned)
+        .filter(|name| !columns.contains([b"sum_", *name].concat().as_bstr()))
+        .map(BString::from)
         .collect()
+}
+
+/// The names as InfluxQL says them; none if it cannot say one of them.
+fn names_of(fields: &[BString]) -> Option<Vec<&str>> {
+    let fields = fields.iter();
+    let names = fields.map(|name| name.to_str().ok().filter(|_| is_sayable(name.as_bstr())));
+    names.collect()
 }
 
 #[cfg(test)]
@@ -163,14 +166,14 @@ mod tests {
         Slice {
             database: "d".to_owned(),
             policy: "p".to_owned(),
-            measurement: "m".to_owned(),
+            measurement: "m".into(),
             from: 5,
             until: 95,
         }
     }
 
     fn tags(host: usize) -> Tags {
-        vec![("host".to_owned(), host.to_string())]
+        vec![("host".into(), host.to_string().into())]
     }
 
     #[test]
@@ -216,7 +219,7 @@ mod tests {
             "sum_sum_c",
             "count_sum_c",
         ];
-        let columns = columns.into_iter().map(str::to_owned).collect();
+        let columns = columns.into_iter().map(BString::from).collect();
         assert_eq!(without_sums(&columns), ["c", "sum_b"]);
     }
 }

@@ -1,24 +1,30 @@
 //! Reads the points of what is suspected, and tells differences that stay from writes that are on their way.
 //!
-//! A point counts as different if it differed, then every node applied what the journal held by then, and the point still differs
-//! by the same values. A point whose values changed meanwhile is read once more, and once more; one that only began to differ later
-//! is a newer write, which the nodes get in their time.
+//! A point counts as different if it differed, then every node applied what the journal held by then, and a field of it still differs
+//! by the same values. A point whose fields all changed meanwhile is read once more, and once more; one that only began to differ
+//! later is a newer write, which the nodes get in their time. A point that clients remove and write again, always the same, may have been
+//! seen in between twice: where few points differ, they are read once more while nothing moves.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Comparison;
+use super::marks::{Again, Marks};
 use super::merge::{Direction, Merge, Next};
 use super::questions;
-use super::settle::Patience;
 use super::survey::Unit;
 use crate::heal::error::WorkError;
-use crate::heal::node::{Slice, Value};
-use crate::heal::place::{DifferentPoint, Finding, SeriesDifference, Tags};
+use crate::heal::node::{Node, Slice};
+use crate::heal::place::{Finding, SeriesDifference};
 
 /// Points of a series that are told at once.
 const TOLD_AT_ONCE: usize = 1_000;
+
+/// Points that are read while nothing moves; more than these clients do not make.
+const FEW: usize = 1_000;
+
+/// How often it is looked for points whose sums differ and of which none comes.
+const LOOKS: usize = 3;
 
 /// How often a point is read again whose values change.
 const ROUNDS: usize = 4;
@@ -26,8 +32,8 @@ const ROUNDS: usize = 4;
 /// Continuous queries run on each node by its own clock, so their points differ for a moment without any write in the journal.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// The points that differ, each with what stands for the values that the nodes hold.
-type Marks = HashMap<Tags, BTreeMap<i64, u64>>;
+/// Units, each with what was seen to differ in it twice.
+type Suspects = Vec<(Unit, Vec<SeriesDifference>)>;
 
 /// Points of a unit that differ.
 enum Read {
@@ -35,6 +41,8 @@ enum Read {
     All(Marks),
     /// More than can be held; these are some.
     TooMany(Marks),
+    /// No node holds any point there.
+    Nothing,
 }
 
 impl Comparison<'_> {
@@ -47,12 +55,14 @@ impl Comparison<'_> {
             let mut batch = Vec::new();
             let mut held = 0;
             while let Some(unit) = queue.pop_front() {
-                match self
-                    .read_patiently(&unit, most.saturating_sub(held))
-                    .await?
-                {
+                let left = most.saturating_sub(held);
+                let Some(read) = self.read_if_it_can_be(&unit, left).await? else {
+                    continue;
+                };
+                match read {
+                    Read::Nothing => {}
                     Read::All(marks) => {
-                        held += count(&marks);
+                        held += marks.count();
                         if !marks.is_empty() {
                             batch.push((unit, marks));
                         }
@@ -99,15 +109,24 @@ impl Comparison<'_> {
             self.settle(began).await?;
             began = Instant::now();
             let mut moving = Vec::new();
+            let mut few = Vec::new();
             for (unit, marks) in batch {
-                let (differences, changed) = self.read_again_patiently(&unit, &marks).await?;
-                for difference in differences {
-                    self.tell(Finding::Points(difference)).await?;
+                let again = || self.read_again(&unit, &marks);
+                let read = self.patiently(again).await;
+                let Some((differences, changed)) = self.unless_unread(&unit.slice, read)? else {
+                    continue;
+                };
+                if !differences.is_empty() {
+                    few.push((unit.clone(), differences));
+                }
+                if points_of(&few) > FEW {
+                    self.tell_all(few.drain(..)).await?;
                 }
                 if !changed.is_empty() {
                     moving.push((unit, changed));
                 }
             }
+            moving.extend(self.tell_what_is_sure(few).await?);
             batch = moving;
         }
         for (unit, marks) in batch {
@@ -116,38 +135,93 @@ impl Comparison<'_> {
                 unit.slice.database,
                 unit.slice.policy,
                 unit.slice.measurement,
-                count(&marks)
+                marks.count()
             ));
         }
         Ok(())
     }
 
-    async fn read_patiently(&self, unit: &Unit, most: usize) -> Result<Read, WorkError> {
-        let mut patience = Patience::new(self.progress);
-        loop {
-            match self.read(unit, most).await {
-                Err(error) => patience.bear(error).await?,
-                read => return read,
-            }
+    /// Tells what differs while nothing moves, too. Returns what differs by other values then.
+    async fn tell_what_is_sure(&self, few: Suspects) -> Result<Vec<(Unit, Marks)>, WorkError> {
+        if few.is_empty() {
+            return Ok(Vec::new());
         }
+        let prompt: Vec<Node> = self.nodes.iter().map(Node::at_once).collect();
+        let promptly = Comparison {
+            nodes: &prompt,
+            found: self.found.clone(),
+            ..*self
+        };
+        let look = || self.while_nothing_moves(promptly.read_all_again(&few));
+        let seen = self.patiently(look).await?;
+        let (sure, changed) = seen.unwrap_or((few, Vec::new()));
+        self.tell_all(sure.into_iter()).await?;
+        Ok(changed)
     }
 
-    async fn read_again_patiently(
+    /// What differs as it did, and what differs otherwise by now.
+    async fn read_all_again(
         &self,
-        unit: &Unit,
-        marks: &Marks,
-    ) -> Result<(Vec<SeriesDifference>, Marks), WorkError> {
-        let mut patience = Patience::new(self.progress);
-        loop {
-            match self.read_again(unit, marks).await {
-                Err(error) => patience.bear(error).await?,
-                read => return read,
+        suspects: &Suspects,
+    ) -> Result<(Suspects, Vec<(Unit, Marks)>), WorkError> {
+        let (mut differing, mut changed) = (Vec::new(), Vec::new());
+        for (unit, differences) in suspects {
+            let read = self.read_again(unit, &Marks::of(differences)).await;
+            let Some((same, others)) = self.unless_unread(&unit.slice, read)? else {
+                continue;
+            };
+            differing.push((unit.clone(), same));
+            if !others.is_empty() {
+                changed.push((unit.clone(), others));
             }
         }
+        Ok((differing, changed))
+    }
+
+    async fn tell_all(
+        &self,
+        suspects: impl Iterator<Item = (Unit, Vec<SeriesDifference>)>,
+    ) -> Result<(), WorkError> {
+        for difference in suspects.flat_map(|(_, differences)| differences) {
+            self.tell(Finding::Points(difference)).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads a unit. None if it is left out, because it cannot be read.
+    async fn read_if_it_can_be(&self, unit: &Unit, most: usize) -> Result<Option<Read>, WorkError> {
+        for _ in 0..LOOKS {
+            let read = self.patiently(|| self.read(unit, most)).await;
+            match self.unless_unread(&unit.slice, read)? {
+                Some(Read::Nothing) if !unit.is_part => {}
+                read => return Ok(read),
+            }
+            self.settle(Instant::now()).await?;
+            let whole = Slice {
+                from: unit.within.0,
+                until: unit.within.1,
+                ..unit.slice.clone()
+            };
+            let suspects = self.patiently(|| self.survey(&whole)).await;
+            let Some(suspects) = self.unless_unread(&whole, suspects)? else {
+                return Ok(None);
+            };
+            let is_suspect = suspects.iter().any(|other| {
+                other.tags.is_none() || unit.tags.is_none() || other.tags == unit.tags
+            });
+            if !is_suspect {
+                return Ok(Some(Read::Nothing));
+            }
+        }
+        self.leave_out(
+            &unit.slice,
+            "its sums differ, but no node gives the points that they are made of".to_owned(),
+        );
+        Ok(None)
     }
 
     async fn read(&self, unit: &Unit, most: usize) -> Result<Read, WorkError> {
-        let mut marks = Marks::new();
+        let mut marks = Marks::default();
         let mut held = 0;
         let mut merge = self.points(unit).await?;
         merge
@@ -157,14 +231,16 @@ impl Comparison<'_> {
                     return Next::Enough;
                 }
                 held += 1;
-                mark(&mut marks, tags, &point);
+                marks.add(tags, &point);
                 Next::Go
             })
             .await?;
         Ok(if held > most {
             Read::TooMany(marks)
-        } else {
+        } else if merge.has_rows() {
             Read::All(marks)
+        } else {
+            Read::Nothing
         })
     }
 
@@ -175,31 +251,32 @@ impl Comparison<'_> {
         marks: &Marks,
     ) -> Result<(Vec<SeriesDifference>, Marks), WorkError> {
         let mut differences: Vec<SeriesDifference> = Vec::new();
-        let mut changed = Marks::new();
+        let mut changed = Marks::default();
         let mut merge = self.points(unit).await?;
         merge
             .differing(|tags, point| {
-                let known = marks.get(tags).and_then(|times| times.get(&point.time));
-                match known {
-                    None => {}
-                    Some(known) if *known == stands_for(&point) => {
-                        let last = differences
-                            .last_mut()
-                            .filter(|last| last.tags == *tags && last.points.len() < TOLD_AT_ONCE);
-                        match last {
-                            Some(last) => last.points.push(point),
-                            None => differences.push(SeriesDifference {
-                                slice: Slice {
-                                    from: unit.within.0,
-                                    until: unit.within.1,
-                                    ..unit.slice.clone()
-                                },
-                                tags: tags.clone(),
-                                points: vec![point],
-                            }),
-                        }
+                let point = match marks.again(tags, point) {
+                    Again::Stays(point) => point,
+                    Again::Moves(point) => {
+                        changed.add(tags, &point);
+                        return Next::Go;
                     }
-                    Some(_) => mark(&mut changed, tags, &point),
+                    Again::New => return Next::Go,
+                };
+                let last = differences
+                    .last_mut()
+                    .filter(|last| last.tags == *tags && last.points.len() < TOLD_AT_ONCE);
+                match last {
+                    Some(last) => last.points.push(point),
+                    None => differences.push(SeriesDifference {
+                        slice: Slice {
+                            from: unit.within.0,
+                            until: unit.within.1,
+                            ..unit.slice.clone()
+                        },
+                        tags: tags.clone(),
+                        points: vec![point],
+                    }),
                 }
                 Next::Go
             })
@@ -208,50 +285,15 @@ impl Comparison<'_> {
     }
 
     async fn points(&self, unit: &Unit) -> Result<Merge<'_>, WorkError> {
-        let question = questions::points(&unit.slice, unit.tags.as_deref());
-        let database = &unit.slice.database;
-        let merge = Merge::ask(
-            self.nodes,
-            database,
-            &question,
-            Direction::Ascending,
-            self.progress,
-        );
+        let question = questions::points(&unit.slice, unit.tags.as_ref());
+        let merge = Merge::ask(self.nodes, &question, Direction::Ascending, self.progress);
         Ok(merge.await?)
     }
 }
 
-fn count(marks: &Marks) -> usize {
-    marks.values().map(BTreeMap::len).sum()
-}
-
-fn mark(marks: &mut Marks, tags: &Tags, point: &DifferentPoint) {
-    let stands_for = stands_for(point);
-    if let Some(times) = marks.get_mut(tags) {
-        times.insert(point.time, stands_for);
-    } else {
-        marks.insert(tags.clone(), BTreeMap::from([(point.time, stands_for)]));
-    }
-}
-
-/// A number for the values that the nodes hold.
-fn stands_for(point: &DifferentPoint) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for held in &point.holds {
-        held.is_some().hash(&mut hasher);
-        for (name, value) in held.iter().flatten() {
-            name.hash(&mut hasher);
-            std::mem::discriminant(value).hash(&mut hasher);
-            match value {
-                Value::Float(number) => number.to_bits().hash(&mut hasher),
-                Value::Integer(number) => number.hash(&mut hasher),
-                Value::Unsigned(number) => number.hash(&mut hasher),
-                Value::Boolean(is) => is.hash(&mut hasher),
-                Value::Text(text) => text.hash(&mut hasher),
-            }
-        }
-    }
-    hasher.finish()
+fn points_of(suspects: &Suspects) -> usize {
+    let differences = suspects.iter().flat_map(|(_, differences)| differences);
+    differences.map(|difference| difference.points.len()).sum()
 }
 
 /// The two halves of its time; none if it is but a moment.
@@ -260,6 +302,7 @@ fn halves(unit: &Unit) -> Option<(Unit, Unit)> {
     let (mut first, mut second) = (unit.clone(), unit.clone());
     first.slice.until = middle;
     second.slice.from = middle;
+    (first.is_part, second.is_part) = (true, true);
     (unit.slice.from < middle && middle < unit.slice.until).then_some((first, second))
 }
 
@@ -268,39 +311,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_are_not_the_same_stand_apart() {
-        let of = |holds: [Option<Value>; 2]| {
-            let fields = holds.map(|held| held.map(|value| vec![("f".to_owned(), value)]));
-            stands_for(&DifferentPoint {
-                time: 0,
-                holds: fields.into(),
-            })
-        };
-        let all = [
-            of([Some(Value::Integer(1)), None]),
-            of([None, Some(Value::Integer(1))]),
-            of([Some(Value::Integer(1)), Some(Value::Unsigned(1))]),
-            of([Some(Value::Integer(1)), Some(Value::Float(1.0))]),
-            of([Some(Value::Integer(1)), Some(Value::Text("1".to_owned()))]),
-            of([Some(Value::Integer(1)), Some(Value::Boolean(true))]),
-        ];
-        for (at, one) in all.iter().enumerate() {
-            assert_eq!(all.iter().position(|other| other == one), Some(at));
-        }
-    }
-
-    #[test]
     fn halves_are_the_whole() {
         let unit = |from, until| Unit {
             slice: Slice {
                 database: String::new(),
                 policy: String::new(),
-                measurement: String::new(),
+                measurement: "".into(),
                 from,
                 until,
             },
             within: (0, 0),
             tags: None,
+            is_part: true,
         };
         assert_eq!(halves(&unit(3, 9)), Some((unit(3, 6), unit(6, 9))));
         assert_eq!(halves(&unit(3, 4)), None);

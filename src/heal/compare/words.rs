@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
+use bstr::{BStr, BString, ByteSlice};
 use jiff::Timestamp;
 
+use super::fields::{differing, names, values};
 use super::order::same;
 use crate::control::Difference;
 use crate::heal::node::Value;
@@ -22,7 +24,7 @@ const LONGEST: usize = 400;
 pub(in crate::heal) struct Words<'nodes> {
     nodes: &'nodes [String],
     /// Of which fields it was told that they have several types, with the measurement and the beginning of the shard group.
-    types: HashSet<(String, i64, String)>,
+    types: HashSet<(String, i64, BString)>,
 }
 
 impl<'nodes> Words<'nodes> {
@@ -121,38 +123,9 @@ impl<'nodes> Words<'nodes> {
     }
 }
 
-/// The names of the fields that any node holds.
-fn names(point: &DifferentPoint) -> Vec<&str> {
-    let fields = point.holds.iter().flatten().flatten();
-    let mut names: Vec<&str> = fields.map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// What each node holds of a field.
-fn values<'point>(
-    point: &'point DifferentPoint,
-    name: &str,
-) -> impl Iterator<Item = Option<&'point Value>> {
-    point.holds.iter().map(move |held| {
-        let fields = held.as_ref()?;
-        let field = fields.iter().find(|(known, _)| known == name);
-        field.map(|(_, value)| value)
-    })
-}
-
 /// What each node holds of the fields that differ.
 fn holds(point: &DifferentPoint) -> Vec<String> {
-    let differ = names(point).into_iter().filter(|name| {
-        let mut values = values(point, name);
-        let first = values.next().flatten();
-        values.any(|value| match (first, value) {
-            (Some(first), Some(value)) => !same(first, value),
-            (first, value) => first.is_some() || value.is_some(),
-        })
-    });
-    let differ: Vec<&str> = differ.collect();
+    let differ = differing(point);
     let held = point.holds.iter().map(|held| match held {
         None => "-".to_owned(),
         Some(fields) => {
@@ -163,7 +136,7 @@ fn holds(point: &DifferentPoint) -> Vec<String> {
     held.collect()
 }
 
-fn field(fields: &Fields, name: &str) -> String {
+fn field(fields: &Fields, name: &BStr) -> String {
     let value = fields.iter().find(|(known, _)| known == name);
     let value = value.map_or_else(|| "-".to_owned(), |(_, value)| shown(value));
     format!("{name}={value}")
@@ -177,14 +150,10 @@ fn shown(value: &Value) -> String {
         Value::Unsigned(number) => format!("{number}u"),
         Value::Boolean(is) => is.to_string(),
         Value::Text(text) => {
-            let mut characters = text.chars();
-            let shown: String = characters.by_ref().take(SHOWN).collect();
-            let more = if characters.next().is_some() {
-                "…"
-            } else {
-                ""
-            };
-            format!("{shown:?}{more}")
+            let behind = text.char_indices().nth(SHOWN);
+            let end = behind.map_or(text.len(), |(start, _, _)| start);
+            let more = if behind.is_some() { "…" } else { "" };
+            format!("{:?}{more}", text.get(..end).unwrap_or_default().as_bstr())
         }
     }
 }
@@ -238,11 +207,11 @@ mod tests {
             slice: Slice {
                 database: "d".to_owned(),
                 policy: "p".to_owned(),
-                measurement: "m".to_owned(),
+                measurement: "m".into(),
                 from: 0,
                 until: 3_600_000_000_000,
             },
-            tags: vec![("host".to_owned(), "a b".to_owned())],
+            tags: vec![("host".into(), "a b".into())],
             points: points
                 .into_iter()
                 .map(|(time, holds)| DifferentPoint {
@@ -270,7 +239,7 @@ mod tests {
     fn fields(of: &[(&str, Value)]) -> Option<Fields> {
         let of = of.iter();
         Some(
-            of.map(|(name, value)| ((*name).to_owned(), value.clone()))
+            of.map(|(name, value)| ((*name).into(), value.clone()))
                 .collect(),
         )
     }
@@ -285,7 +254,7 @@ mod tests {
         let right = fields(&[
             ("a", Value::Float(1.5)),
             ("b", Value::Integer(2)),
-            ("d", Value::Text("x\n".to_owned())),
+            ("d", Value::Text("x\n".into())),
         ]);
         assert_eq!(
             told(vec![

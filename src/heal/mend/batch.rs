@@ -8,37 +8,21 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use bytes::Bytes;
+use bstr::{BString, ByteSlice};
 
+use super::deletion::{delete, obstacle};
 use super::held::{held, held_of_all, of_one_measurement};
 use super::kept::text_of;
-use super::limits::Lifted;
 use super::lines::lines_of;
-use super::plan::{Change, Held, Span};
+use super::plan::{Change, Held};
 use super::strip::{Strip, halves};
-use super::{Mend, PAUSE, close_gate};
+use super::write::Piece;
+use super::{Mend, PAUSE, TRIES};
 use crate::heal::error::WorkError;
-use crate::heal::node::{Node, NodeError, Slice, Written, text};
-use crate::heal::place::Tags;
+use crate::heal::node::{Slice, is_sayable};
 use crate::heal::schema::policy_names;
-use crate::influx::influxql::{identifier, string};
+use crate::influx::influxql::identifier;
 use crate::relay::GateClosed;
-
-/// How often a node that is away or busy is asked again, and a single point that is not done in time is tried.
-pub(super) const TRIES: u32 = 5;
-
-/// Bytes that are written at once.
-const MOST_BYTES: usize = 1 << 20;
-
-/// Tag keys that a condition of a `DELETE` takes for something else.
-const SPECIAL_KEYS: [&str; 6] = [
-    "_name",
-    "_measurement",
-    "_field",
-    "_fieldKey",
-    "_tagKey",
-    "time",
-];
 
 /// How a try ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,12 +30,6 @@ enum Attempt {
     Done,
     /// The gate has opened, or is about to.
     NotInTime,
-}
-
-/// Lines of one measurement.
-pub(super) struct Piece {
-    pub(super) measurement: String,
-    pub(super) lines: Vec<u8>,
 }
 
 /// What is to be done to one node for one strip.
@@ -67,7 +45,7 @@ struct Task<'batch> {
 #[derive(Default)]
 struct Known {
     /// The tag keys of all its series.
-    keys: BTreeSet<String>,
+    keys: BTreeSet<BString>,
     /// The policies that the node or the source has.
     policies: BTreeSet<String>,
 }
@@ -91,6 +69,17 @@ impl Mend<'_> {
                     left.push((batch, tried + 1));
                     continue;
                 }
+                Err(WorkError::Node(error)) if error.is_of_these_points() => {
+                    match halves(batch) {
+                        Some([first, second]) if first.len() + second.len() > 2 => {
+                            left.extend([(second, 0), (first, 0)]);
+                        }
+                        _ => self
+                            .progress
+                            .note(format!("points are not mended: {error}")),
+                    }
+                    continue;
+                }
                 attempt => attempt?,
             };
             if attempt == Attempt::Done {
@@ -110,7 +99,7 @@ impl Mend<'_> {
     }
 
     async fn attempt(&mut self, batch: &[Strip]) -> Result<Attempt, WorkError> {
-        let closed = close_gate(self.relay, self.names, self.progress).await?;
+        let closed = self.close_gate().await?;
         let began = Instant::now();
         let attempt = self.under_gate(batch, &closed).await;
         drop(closed);
@@ -162,7 +151,7 @@ impl Mend<'_> {
         let mut tasks: BTreeMap<usize, Vec<Task<'batch>>> = BTreeMap::new();
         let mut contradictory = 0;
         for strips in of_one_measurement(batch) {
-            let nodes = self.nodes.iter();
+            let nodes = self.prompt.iter();
             let reads = nodes.map(|node| held_of_all(node, strips));
             let holds = futures_util::future::try_join_all(reads).await?;
             let nothing = Held::new();
@@ -207,22 +196,22 @@ impl Mend<'_> {
         Known { keys, policies }: &Known,
     ) -> Result<bool, WorkError> {
         let strip = task.strip;
-        let special = |key: &&String| SPECIAL_KEYS.contains(&key.as_str());
-        if let Some(key) = keys.iter().find(special) {
+        let measurement = strip.slice.measurement.as_bstr();
+        if let Some(obstacle) = obstacle(measurement, &strip.tags, keys) {
             self.progress.note(format!(
-                "{} in {}: no point can be deleted alone, because a tag is called {key}",
-                strip.slice.measurement, strip.slice.database
+                "{measurement} in {}: no point can be deleted alone, because {obstacle}",
+                strip.slice.database
             ));
             return Ok(false);
         }
         let spans = &task.change.removals;
         let deletes = spans
             .iter()
-            .map(|span| delete(&strip.slice.measurement, &strip.tags, keys, *span));
+            .map(|span| delete(measurement, &strip.tags, keys, *span));
         task.deletes = deletes.collect();
         let (Some(target), Some(source)) = (
-            self.nodes.get(node),
-            self.source.and_then(|at| self.nodes.get(at)),
+            self.prompt.get(node),
+            self.source.and_then(|at| self.prompt.get(at)),
         ) else {
             return Ok(false);
         };
@@ -254,18 +243,23 @@ impl Mend<'_> {
             measurement,
             ..
         } = slice;
+        if !is_sayable(measurement.as_bstr()) {
+            return Ok(known);
+        }
         let statement = format!(
             "SHOW TAG KEYS ON {} FROM {}",
             identifier(database),
-            identifier(measurement)
+            identifier(&measurement.to_str_lossy())
         );
-        if let Some(target) = self.nodes.get(node) {
-            let rows = target.ask(database, &statement).await?;
-            let keys = rows.iter().map(|row| text(row, "tagKey").to_owned());
-            known.keys = keys.collect();
+        if let Some(target) = self.prompt.get(node) {
+            known.keys = target
+                .names(database, &statement)
+                .await?
+                .into_iter()
+                .collect();
         }
         let both = [Some(node), self.source].into_iter().flatten();
-        for node in both.filter_map(|at| self.nodes.get(at)) {
+        for node in both.filter_map(|at| self.prompt.get(at)) {
             let policies = policy_names(node, database).await?;
             known.policies.extend(policies);
         }
@@ -279,7 +273,7 @@ impl Mend<'_> {
         tasks: Vec<Task<'_>>,
         closed: &GateClosed<'_>,
     ) -> Result<Attempt, WorkError> {
-        let Some(node) = self.nodes.get(at) else {
+        let Some(node) = self.prompt.get(at) else {
             return Ok(Attempt::Done);
         };
         let mut kept = Vec::new();
@@ -314,17 +308,22 @@ impl Mend<'_> {
                 measurement,
                 ..
             } = &task.strip.slice;
+            let mut are_deleted = true;
             for statement in &task.deletes {
                 if let Err(error) = node.ask(database, statement).await {
                     failed = Some(error);
+                    are_deleted = false;
                 }
             }
-            self.tally.done(at, database, &task.change);
-            let own = (policy, &task.change.writes);
+            if are_deleted {
+                self.tally.removed(at, database, &task.change);
+            }
+            let writes = &task.change.writes;
+            let own = (policy, writes, u64::try_from(writes.len()).unwrap_or(0));
             let others = task.others.iter();
-            let others = others.map(|(slice, wanted, _)| (&slice.policy, wanted));
-            for (policy, held) in std::iter::once(own).chain(others) {
-                let (text, left_out) = lines_of(measurement, &task.strip.tags, held);
+            let others = others.map(|(slice, wanted, _)| (&slice.policy, wanted, 0));
+            for (policy, held, told) in std::iter::once(own).chain(others) {
+                let (text, left_out) = lines_of(measurement.as_bstr(), &task.strip.tags, held);
                 if left_out > 0 {
                     self.tally.inexpressible(at, database, left_out);
                 }
@@ -333,6 +332,7 @@ impl Mend<'_> {
                     of_policy.push(Piece {
                         measurement: measurement.clone(),
                         lines: text,
+                        told,
                     });
                 }
             }
@@ -341,150 +341,5 @@ impl Mend<'_> {
             self.write(at, node, (&database, &policy), pieces).await?;
         }
         failed.map_or(Ok(attempt), |error| Err(error.into()))
-    }
-
-    /// Writes lines, whatever it takes: some may have been deleted.
-    pub(super) async fn write(
-        &mut self,
-        at: usize,
-        node: &Node,
-        place: (&str, &str),
-        pieces: Vec<Piece>,
-    ) -> Result<(), WorkError> {
-        let mut lifted = None;
-        let written = self.write_all(at, node, place, pieces, &mut lifted).await;
-        if let Some(lifted) = lifted {
-            lifted.set_again(node).await?;
-        }
-        written
-    }
-
-    async fn write_all(
-        &mut self,
-        at: usize,
-        node: &Node,
-        (database, policy): (&str, &str),
-        pieces: Vec<Piece>,
-        lifted: &mut Option<Lifted>,
-    ) -> Result<(), WorkError> {
-        // What is to be written, the next one last.
-        let mut left = joined(pieces);
-        left.reverse();
-        let mut asked_for_limits = false;
-        while let Some(pieces) = left.pop() {
-            let lines: Vec<u8> = pieces
-                .iter()
-                .flat_map(|piece| &piece.lines)
-                .copied()
-                .collect();
-            let written = write_patiently(node, database, policy, lines.into()).await;
-            if matches!(written, Err(NodeError::Refused { .. })) && !asked_for_limits {
-                asked_for_limits = true;
-                *lifted = Lifted::of(node, database, policy).await?;
-                if lifted.is_some() {
-                    left.push(pieces);
-                    continue;
-                }
-            }
-            match written {
-                Ok(Written::All) => {}
-                Ok(Written::Expired(points)) => self.tally.expired(at, database, points),
-                Err(NodeError::Refused { .. }) if pieces.len() > 1 => {
-                    left.extend(pieces.into_iter().map(|piece| vec![piece]));
-                }
-                Err(error @ NodeError::Refused { .. }) => {
-                    let measurement = pieces.first().map(|piece| piece.measurement.clone());
-                    self.refused(at, database, measurement.unwrap_or_default(), &error);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Pieces that are written at once.
-fn joined(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
-    let mut joined: Vec<Vec<Piece>> = Vec::new();
-    let mut bytes = 0;
-    for piece in pieces {
-        match joined.last_mut() {
-            Some(last) if bytes + piece.lines.len() <= MOST_BYTES => {
-                bytes += piece.lines.len();
-                last.push(piece);
-            }
-            _ => {
-                bytes = piece.lines.len();
-                joined.push(vec![piece]);
-            }
-        }
-    }
-    joined
-}
-
-async fn write_patiently(
-    node: &Node,
-    database: &str,
-    policy: &str,
-    lines: Bytes,
-) -> Result<Written, NodeError> {
-    let mut tried = 0;
-    loop {
-        match node.write(database, policy, lines.clone()).await {
-            Err(error) if error.may_pass() && tried < TRIES => {
-                tried += 1;
-                tokio::time::sleep(PAUSE).await;
-            }
-            written => return written,
-        }
-    }
-}
-
-/// Deletes the points of one series, in every policy. `keys`: those of all series of the measurement.
-fn delete(measurement: &str, tags: &Tags, keys: &BTreeSet<String>, (from, until): Span) -> String {
-    let mut statement = format!(
-        "DELETE FROM {} WHERE time >= {from} AND time <= {until}",
-        identifier(measurement)
-    );
-    let mut condition = |key: &str, value: &str| {
-        // Untyped, a key that is a field's name too would match every series.
-        let condition = format!(" AND {}::tag = {}", identifier(key), string(value));
-        statement.push_str(&condition);
-    };
-    for (key, value) in tags {
-        condition(key, value);
-    }
-    for key in keys {
-        if tags.iter().all(|(known, _)| known != key) {
-            condition(key, "");
-        }
-    }
-    statement
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_deletion_is_of_one_series() {
-        let keys = ["host", "rack's"].map(str::to_owned).into();
-        let tags = vec![("host".to_owned(), "it's".to_owned())];
-        assert_eq!(
-            delete("m\"", &tags, &keys, (1, 2)),
-            "DELETE FROM \"m\\\"\" WHERE time >= 1 AND time <= 2 AND \"host\"::tag = 'it\\'s' AND \"rack's\"::tag = ''"
-        );
-    }
-
-    #[test]
-    fn lines_are_joined_up_to_a_bound() {
-        let piece = |bytes| Piece {
-            measurement: "m".to_owned(),
-            lines: vec![0; bytes],
-        };
-        let pieces = [1, 1, 1].map(|_| piece(MOST_BYTES / 2));
-        let lengths: Vec<usize> = joined(pieces.into()).iter().map(Vec::len).collect();
-        assert_eq!(lengths, [2, 1]);
-        assert_eq!(joined(vec![piece(2 * MOST_BYTES)]).len(), 1);
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use bstr::ByteSlice;
 use jiff::Timestamp;
 
 use super::lines::series_of;
@@ -94,7 +95,7 @@ pub(super) fn text_of(node: &str, slice: &Slice, tags: &Tags, held: &Held) -> Ve
         return text;
     }
     text.extend_from_slice(head_of(node, slice).as_bytes());
-    let measurement = &slice.measurement;
+    let measurement = slice.measurement.as_bstr();
     for (time, fields) in held {
         let series = series_of(tags, std::iter::once((time, fields)));
         if append_lines(&mut text, measurement, &series) > 0 {
@@ -127,12 +128,12 @@ mod tests {
         let slice = Slice {
             database: "d".to_owned(),
             policy: "a b".to_owned(),
-            measurement: "m".to_owned(),
+            measurement: "m".into(),
             from: 0,
             until: 9,
         };
-        let tags = vec![("host".to_owned(), "x".to_owned())];
-        let fields = |name: &str| vec![(name.to_owned(), Value::Integer(1))];
+        let tags = vec![("host".into(), "x".into())];
+        let fields = |name: &str| vec![(name.into(), Value::Integer(1))];
         let held = Held::from([(5, fields("v")), (6, fields("odd\n"))]);
         let text = text_of("n/2", &slice, &tags, &held);
         kept.keep(1, "n/2", &text).expect("kept");

@@ -3,8 +3,7 @@
 //!
 //! If a mend is killed in between, the limits are a difference between the nodes, which the next one ends.
 
-use super::PAUSE;
-use super::batch::TRIES;
+use super::patiently;
 use crate::heal::node::{Node, NodeError};
 use crate::heal::schema::{self, Policy};
 use crate::influx::influxql::identifier;
@@ -51,16 +50,7 @@ impl Lifted {
             ..
         } = &self.policy;
         let statement = self.statement(future_limit, past_limit);
-        let mut tried = 0;
-        loop {
-            match node.ask("", &statement).await {
-                Err(error) if error.may_pass() && tried < TRIES => {
-                    tried += 1;
-                    tokio::time::sleep(PAUSE).await;
-                }
-                set => return set.map(drop),
-            }
-        }
+        patiently(|| node.ask("", &statement)).await.map(drop)
     }
 
     fn statement(&self, future: &str, past: &str) -> String {

@@ -1,5 +1,7 @@
 //! Points that are held as series, and lines of them.
 
+use bstr::BStr;
+
 use super::plan::Held;
 use crate::heal::node::{Series, append_lines};
 use crate::heal::place::{Fields, Tags};
@@ -34,7 +36,7 @@ pub(super) fn series_of<'held>(
 }
 
 /// Lines of points, and how many values no line can express.
-pub(super) fn lines_of(measurement: &str, tags: &Tags, held: &Held) -> (Vec<u8>, u64) {
+pub(super) fn lines_of(measurement: &BStr, tags: &Tags, held: &Held) -> (Vec<u8>, u64) {
     let mut lines = Vec::new();
     let series = series_of(tags, held.iter());
     let left_out = append_lines(&mut lines, measurement, &series);
@@ -50,7 +52,7 @@ mod tests {
     fn points_with_other_fields_keep_them() {
         let fields = |of: &[&str]| -> Fields {
             let of = of.iter();
-            of.map(|name| ((*name).to_owned(), Value::Boolean(true)))
+            of.map(|name| ((*name).into(), Value::Boolean(true)))
                 .collect()
         };
         let held = Held::from([
@@ -58,7 +60,7 @@ mod tests {
             (2, fields(&["b", "c"])),
             (3, fields(&["a", "c"])),
         ]);
-        let (lines, left_out) = lines_of("m", &Tags::new(), &held);
+        let (lines, left_out) = lines_of("m".into(), &Tags::new(), &held);
         assert_eq!(left_out, 0);
         assert_eq!(
             String::from_utf8_lossy(&lines),

@@ -6,6 +6,8 @@
 //! | `strip` | the times of a series that are mended together, and batches of them |
 //! | `plan` | what has to be done to a node for the points of a series |
 //! | `batch` | under the relay's gate: reads again, keeps what it changes, deletes and writes |
+//! | `deletion` | deletes points of one series |
+//! | `write` | lines to a node: joined, and apart again where some are refused |
 //! | `held` | what nodes hold of the series of a batch |
 //! | `types` | copies a measurement whole in which a field has another type |
 //! | `kept` | the files with what was overwritten or deleted |
@@ -16,6 +18,7 @@
 //! A mend that is ended anywhere, by a kill too, is begun again by the next one: it leaves what is the same alone.
 
 mod batch;
+mod deletion;
 mod held;
 mod kept;
 mod limits;
@@ -25,6 +28,7 @@ mod schemas;
 mod strip;
 mod tally;
 mod types;
+mod write;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -38,27 +42,34 @@ use self::plan::{Change, Held, like_source, union};
 use self::strip::{Strip, batches};
 use self::tally::Tally;
 use self::types::Conflict;
-use super::compare::{self, Words};
+use super::compare::{self, Look, Unread, Words};
 use super::error::WorkError;
-use super::node::Node;
+use super::gate;
+use super::node::{Node, NodeError};
 use super::place::{Finding, SeriesDifference};
 use super::progress::Progress;
 use crate::control::Compared;
-use crate::relay::{GateClosed, GateError, Relay};
+use crate::relay::dead_letters::Settled;
+use crate::relay::{GateClosed, Relay};
 
 /// Findings that wait to be taken.
 const FINDINGS: usize = 16;
 
-/// How long nodes that are behind are waited for before a batch.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// A pause before what could not be done now is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a node that is away or busy is asked again, and a single point that is not done in time is tried.
+const TRIES: u32 = 5;
+
+/// What is said of dead letters that stay open though the nodes hold the same; a number stands before it.
+pub(super) const UNSEEN_LETTERS: &str = "dead letters stay open, because a comparison does not see what they are about, as passwords and subscriptions: haflux dead-letters list names them, replay sends them again, drop closes them";
 
 /// One mend.
 struct Mend<'work> {
     relay: &'work Relay,
     nodes: &'work [Node],
+    /// The same without [limits](Node::at_once): for what is done while clients wait.
+    prompt: &'work [Node],
     names: &'work [String],
     /// The node that is right; none: all are.
     source: Option<usize>,
@@ -91,7 +102,14 @@ pub(super) async fn run(
     order: &Order<'_>,
     progress: &Progress,
 ) -> Result<(), WorkError> {
-    let (able, left_out) = compare::able(relay, nodes, progress).await;
+    let known = relay.nodes();
+    if let Some(source) = order.source
+        && known.iter().all(|node| node.name != source)
+    {
+        let known = known.iter().map(|node| node.name.as_str());
+        return Err(WorkError::unknown("there is no node", source, known));
+    }
+    let (able, left_out) = compare::able(relay, nodes, order.places, progress).await?;
     if let Some(source) = order.source
         && able.iter().all(|node| node.name() != source)
     {
@@ -125,9 +143,11 @@ pub(super) async fn between(
 ) -> Result<(), WorkError> {
     let dry_run = order.dry_run;
     let names: Vec<String> = nodes.iter().map(|node| node.name().to_owned()).collect();
+    let prompt: Vec<Node> = nodes.iter().map(Node::at_once).collect();
     let mut mend = Mend {
         relay,
         nodes,
+        prompt: &prompt,
         names: &names,
         source: order
             .source
@@ -147,10 +167,17 @@ pub(super) async fn between(
         ));
     }
     mend.tally.say(&names, dry_run, progress);
-    mended?;
+    let unread = mended?;
     match dry_run {
-        true => Ok(()),
+        true => unread.all_read("not everything could be compared"),
         false => mend.compare_again().await,
+    }
+}
+
+impl<'work> Mend<'work> {
+    /// Closes the relay's gate, with all that the journal holds on the nodes that are mended.
+    async fn close_gate(&self) -> Result<GateClosed<'work>, WorkError> {
+        gate::close(self.relay, self.names, self.progress).await
     }
 }
 
@@ -160,13 +187,13 @@ impl Mend<'_> {
         self.relay.settings().heal.gate / 4
     }
 
-    async fn all_points(&mut self, dry_run: bool) -> Result<(), WorkError> {
-        self.points(dry_run).await?;
-        if self.copy_measurements().await? {
+    async fn all_points(&mut self, dry_run: bool) -> Result<Unread, WorkError> {
+        let unread = self.points(dry_run).await?;
+        match self.copy_measurements().await? {
             // What clients wrote while the gate opened on a copy.
-            self.points(dry_run).await?;
+            true => self.points(dry_run).await,
+            false => Ok(unread),
         }
-        Ok(())
     }
 
     /// Names what differs still; if nothing does, the dead letters of these places are closed.
@@ -174,13 +201,13 @@ impl Mend<'_> {
         let (relay, progress) = (self.relay, self.progress);
         progress.step("comparing again");
         let head = relay.head();
-        let settled = relay.settled(PATIENCE).await;
+        let settled = relay.settled(gate::PATIENCE).await;
         let (found, findings) = mpsc::channel(FINDINGS);
         let (done, ()) = tokio::join!(
-            compare::find(relay, self.nodes, self.places, progress, found),
+            compare::find(relay, self.nodes, self.places, progress, Look::Sure, found),
             compare::tell(findings, self.names, progress)
         );
-        done?;
+        done?.all_read("not everything could be mended")?;
         let Compared {
             databases,
             from,
@@ -192,21 +219,25 @@ impl Mend<'_> {
             return Ok(());
         }
         let names = self.names;
-        let closed = relay.settle_dead_letters(names, databases, head).await;
+        let Settled { closed, left } = relay.settle_dead_letters(names, databases, head).await;
         if closed > 0 {
             progress.note(format!(
                 "{closed} dead letters are closed, because the nodes hold the same"
             ));
         }
+        if left > 0 {
+            progress.note(format!("{left} {UNSEEN_LETTERS}"));
+        }
         Ok(())
     }
 
     /// Finds the points that differ, and ends that as they are found.
-    async fn points(&mut self, dry_run: bool) -> Result<(), WorkError> {
+    async fn points(&mut self, dry_run: bool) -> Result<Unread, WorkError> {
         let (found, findings) = mpsc::channel(FINDINGS);
         let (relay, nodes, places, progress) = (self.relay, self.nodes, self.places, self.progress);
+        // Each point is read once more before it is changed, under the gate.
         let (done, mended) = tokio::join!(
-            compare::find(relay, nodes, places, progress, found),
+            compare::find(relay, nodes, places, progress, Look::Likely, found),
             self.take(findings, dry_run)
         );
         // If mending fails nobody listens to what is found, and that is no reason.
@@ -257,7 +288,7 @@ impl Mend<'_> {
         let (changes, contradictory) = self.changes(&strip, &holds.iter().collect::<Vec<_>>());
         self.tally.contradict(contradictory);
         for (node, change) in changes {
-            self.tally.done(node, &strip.slice.database, &change);
+            self.tally.would_do(node, &strip.slice.database, &change);
         }
     }
 
@@ -287,27 +318,22 @@ impl Mend<'_> {
     }
 }
 
-/// Closes the relay's gate, as soon as these nodes are near enough.
-async fn close_gate<'relay>(
-    relay: &'relay Relay,
-    nodes: &[String],
-    progress: &Progress,
-) -> Result<GateClosed<'relay>, WorkError> {
-    // A node that is not mended need not have come so far.
-    let awaited = |name: &str| nodes.iter().any(|node| node == name);
-    let tried = async {
-        loop {
-            match relay.close_gate(PATIENCE, awaited).await {
-                Ok(closed) => return Ok(closed),
-                Err(GateError::IsClosed) => tokio::time::sleep(PAUSE).await,
-                Err(GateError::NotSettled(error)) => {
-                    return Err(WorkError::Impossible(error.to_string()));
-                }
+/// Asks a node, and asks again a few times if it is away or busy.
+///
+/// # Errors
+/// What the node refuses, or why it could not be asked the last time.
+async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, NodeError>
+where
+    F: Future<Output = Result<T, NodeError>>,
+{
+    let mut tried = 0;
+    loop {
+        match ask().await {
+            Err(error) if error.may_pass() && tried < TRIES => {
+                tried += 1;
+                tokio::time::sleep(PAUSE).await;
             }
+            asked => return asked,
         }
-    };
-    tokio::select! {
-        () = progress.cancelled() => Err(WorkError::Cancelled),
-        closed = tried => closed,
     }
 }

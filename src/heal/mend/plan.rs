@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bstr::BString;
+
 use crate::heal::compare::same;
 use crate::heal::node::Value;
 use crate::heal::place::Fields;
@@ -64,7 +66,7 @@ pub(super) fn union(holds: &[&Held], times: &[i64]) -> (Vec<Change>, u64) {
     let mut changes = vec![Change::default(); holds.len()];
     let mut contradictory = 0;
     for time in times {
-        let mut wanted: BTreeMap<&String, Option<&Value>> = BTreeMap::new();
+        let mut wanted: BTreeMap<&BString, Option<&Value>> = BTreeMap::new();
         for (name, value) in holds.iter().filter_map(|held| held.get(time)).flatten() {
             let known = wanted.entry(name).or_insert(Some(value));
             if known.is_some_and(|known| !same(known, value)) {
@@ -137,7 +139,7 @@ mod tests {
         let fields = |fields: &[(&str, i64)]| {
             let fields = fields.iter();
             fields
-                .map(|(name, value)| ((*name).to_owned(), Value::Integer(*value)))
+                .map(|(name, value)| ((*name).into(), Value::Integer(*value)))
                 .collect()
         };
         points

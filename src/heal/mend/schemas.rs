@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Mend, close_gate};
+use super::{Mend, PAUSE, TRIES};
 use crate::heal::error::WorkError;
-use crate::heal::node::NodeError;
+use crate::heal::gate;
+use crate::heal::node::{Node, NodeError};
 use crate::heal::schema::{Database, Policy, Schema};
+use crate::influx::Account;
 use crate::influx::influxql::identifier;
 
 /// What is to be done for one database of a node.
@@ -43,7 +45,7 @@ impl Mend<'_> {
     }
 
     async fn each_schema(&self) -> Result<Vec<Schema>, WorkError> {
-        let schemas = self.nodes.iter().map(Schema::of);
+        let schemas = self.prompt.iter().map(Schema::of);
         Ok(futures_util::future::try_join_all(schemas).await?)
     }
 
@@ -55,7 +57,7 @@ impl Mend<'_> {
         wanted: Wanted,
         dry_run: bool,
     ) -> Result<(), WorkError> {
-        let (Some(node), Some(source)) = (self.nodes.get(at), self.nodes.get(source)) else {
+        let (Some(node), Some(source)) = (self.prompt.get(at), self.prompt.get(source)) else {
             return Ok(());
         };
         if dry_run {
@@ -65,35 +67,66 @@ impl Mend<'_> {
             }
             return Ok(());
         }
-        let closed = close_gate(self.relay, self.names, self.progress).await?;
+        let mut refused = BTreeSet::new();
+        let mut left = wanted.statements;
+        for tried in 0..=TRIES {
+            if tried > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+            let making = self.try_to_make(node, source, &wanted.database, &mut refused);
+            left = making.await?;
+            if left.is_empty() {
+                return Ok(());
+            }
+        }
+        for statement in left {
+            self.progress.note(format!(
+                "on {} was not run in time: {statement}",
+                node.name()
+            ));
+        }
+        Ok(())
+    }
+
+    /// The statements for which there was no time. Those that were `refused` are not run again.
+    async fn try_to_make(
+        &self,
+        node: &Node,
+        source: &Node,
+        database: &str,
+        refused: &mut BTreeSet<String>,
+    ) -> Result<Vec<String>, WorkError> {
+        let closed = self.close_gate().await?;
         // What was on its way when they were asked first is there by now.
         let (of_source, there) = futures_util::future::try_join(
-            Database::of(source, &wanted.database),
-            Database::of(node, &wanted.database),
+            Database::of(source, database),
+            Database::of(node, database),
         )
         .await?;
         let Some(of_source) = of_source else {
-            return Ok(());
+            return Ok(Vec::new());
         };
+        let mut left = Vec::new();
         for statement in statements(&of_source, there.as_ref(), self.source.is_none()) {
-            if closed.left() < self.reserve() {
-                self.progress.note(format!(
-                    "on {} was not run in time: {statement}",
-                    node.name()
-                ));
+            if refused.contains(&statement) {
                 continue;
             }
-            match node.ask(&wanted.database, &statement).await {
+            if closed.left() < self.reserve() {
+                left.push(statement);
+                continue;
+            }
+            match node.ask(database, &statement).await {
                 Ok(_) => self
                     .progress
                     .note(format!("on {} was run: {statement}", node.name())),
                 Err(error @ NodeError::Refused { .. }) => {
                     self.progress.note(format!("{error}: {statement}"));
+                    refused.insert(statement);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+        Ok(left)
     }
 
     /// Whether any node has more than the source, or lacks users.
@@ -108,22 +141,42 @@ impl Mend<'_> {
         })
     }
 
+    /// What all nodes have; nothing if it was never read in the time for which writes may wait.
+    async fn schemas_while_nothing_moves(&self) -> Result<Option<Vec<Schema>>, WorkError> {
+        for tried in 0..=TRIES {
+            if tried > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+            let look = self.each_schema();
+            let seen = gate::while_closed(self.relay, self.names, self.progress, look).await?;
+            if seen.is_some() {
+                return Ok(seen);
+            }
+        }
+        Ok(None)
+    }
+
     /// Names what nodes have more than the source, and users that they lack, while nothing is on its way.
     async fn name_more(&self, source: usize) -> Result<(), WorkError> {
-        let closed = close_gate(self.relay, self.names, self.progress).await?;
-        let schemas = self.each_schema().await?;
-        drop(closed);
+        let Some(schemas) = self.schemas_while_nothing_moves().await? else {
+            self.progress.note(
+                "what a node has more was not read in the time for which writes may wait (heal.gate)",
+            );
+            return Ok(());
+        };
         let (Some(wanted), Some(source)) = (schemas.get(source), self.names.get(source)) else {
             return Ok(());
         };
         let only = &self.places.databases;
-        for (node, there) in self.names.iter().zip(&schemas) {
+        for (node, there) in self.nodes.iter().zip(&schemas) {
+            let (own, node) = (node.own_accounts(), node.name());
             for (what, statement) in more(wanted, there, only) {
                 self.progress.note(format!(
                     "{node} has {what}, which {source} has not; what removes it there: {statement}"
                 ));
             }
             for user in lacking_users(wanted, there, only) {
+                let user = own.get(user).map_or(user, Account::username);
                 self.progress.note(format!(
                     "{node} lacks the user {user}, whose password cannot be read out of {source}: create it there"
                 ));
@@ -268,7 +321,8 @@ fn more(source: &Schema, there: &Schema, only: &[String]) -> Vec<(String, String
     }
     if only.is_empty() {
         for user in &there.users {
-            if source.users.iter().all(|known| known.name != user.name) {
+            let is_of_haflux = user.own_name.is_some();
+            if !is_of_haflux && source.users.iter().all(|known| known.name != user.name) {
                 let what = format!("the user {}", user.name);
                 more.push((what, format!("DROP USER {}", identifier(&user.name))));
             }
@@ -359,11 +413,14 @@ mod tests {
             database("d", vec![policy("a", true), policy("b", false)]),
             database("e", Vec::new()),
         ]);
-        there.users.push(User {
-            name: "u".to_owned(),
-            is_admin: false,
-            grants: Vec::new(),
-        });
+        for (name, own_name) in [("u", None), ("writer", Some("scribe".to_owned()))] {
+            there.users.push(User {
+                name: name.to_owned(),
+                own_name,
+                is_admin: false,
+                grants: Vec::new(),
+            });
+        }
         let named: Vec<String> = more(&source, &there, &[])
             .into_iter()
             .map(|(_, statement)| statement)

@@ -97,7 +97,7 @@ mod tests {
             slice: Slice {
                 database: "d".to_owned(),
                 policy: "p".to_owned(),
-                measurement: "m".to_owned(),
+                measurement: "m".into(),
                 from: 0,
                 until: i64::MAX,
             },

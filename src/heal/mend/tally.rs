@@ -25,18 +25,30 @@ struct Done {
 }
 
 impl Tally {
-    /// A change of a node's points in a database.
-    pub(super) fn done(&mut self, node: usize, database: &str, change: &Change) {
-        let done = self.of(node, database);
-        let written = u64::try_from(change.writes.len()).unwrap_or(u64::MAX);
+    /// What a change would do to a node's points in a database.
+    pub(super) fn would_do(&mut self, node: usize, database: &str, change: &Change) {
+        self.removed(node, database, change);
+        self.written(node, database, number(change.writes.len()));
+    }
+
+    /// The points that a change deletes are deleted.
+    pub(super) fn removed(&mut self, node: usize, database: &str, change: &Change) {
         // A point that is deleted to be written again with fewer fields is written.
         let rewritten = change.writes.keys().filter(|time| {
             let mut removals = change.removals.iter();
             removals.any(|(from, until)| from <= *time && *time <= until)
         });
-        let rewritten = u64::try_from(rewritten.count()).unwrap_or(u64::MAX);
-        done.written += written;
-        done.removed += change.removed.saturating_sub(rewritten);
+        let removed = change.removed.saturating_sub(number(rewritten.count()));
+        if removed > 0 {
+            self.of(node, database).removed += removed;
+        }
+    }
+
+    /// The node has taken points.
+    pub(super) fn written(&mut self, node: usize, database: &str, points: u64) {
+        if points > 0 {
+            self.of(node, database).written += points;
+        }
     }
 
     /// Points beyond what the policy keeps.
@@ -99,4 +111,8 @@ impl Tally {
             ));
         }
     }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }

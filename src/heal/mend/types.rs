@@ -6,12 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use super::batch::Piece;
+use bstr::{BStr, BString, ByteSlice};
+
 use super::kept::head_of;
-use super::{Mend, close_gate};
+use super::write::Piece;
+use super::{Mend, PAUSE, TRIES};
 use crate::heal::error::WorkError;
-use crate::heal::node::{Node, NodeError, Slice, append_lines};
-use crate::heal::schema::shard_groups;
+use crate::heal::node::{Node, NodeError, Slice, append_lines, is_sayable};
+use crate::heal::schema::{Beginnings, shard_groups};
 use crate::influx::influxql::identifier;
 
 /// A measurement in which a node refuses values.
@@ -19,7 +21,7 @@ use crate::influx::influxql::identifier;
 pub(super) struct Conflict {
     node: usize,
     database: String,
-    measurement: String,
+    measurement: BString,
 }
 
 /// All points of a measurement: lines, slice by slice.
@@ -28,13 +30,27 @@ struct Copy {
     points: u64,
 }
 
+/// Why a measurement is not copied whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Obstacle {
+    /// Another try may be quicker.
+    #[error("it was not copied in the time for which writes may wait (heal.gate)")]
+    Time,
+    /// It has too many points.
+    #[error("there are more points than are held at once (heal.max_points)")]
+    TooMany,
+    /// Dropped, some of its points could not be written again.
+    #[error("some of its points cannot be written as lines")]
+    Unwritable,
+}
+
 impl Mend<'_> {
     /// A node refuses to write points of a measurement.
     pub(super) fn refused(
         &mut self,
         node: usize,
         database: &str,
-        measurement: String,
+        measurement: BString,
         error: &NodeError,
     ) {
         let is_of_type = error.to_string().contains("field type conflict");
@@ -63,58 +79,83 @@ impl Mend<'_> {
     }
 
     async fn copy_measurement(&mut self, conflict: &Conflict) -> Result<(), WorkError> {
+        let name = |at: Option<usize>| {
+            at.and_then(|at| self.names.get(at))
+                .map_or("", String::as_str)
+        };
+        let (source, target) = (name(self.source), name(Some(conflict.node)));
+        let mut tries = 0;
+        let obstacle = loop {
+            match self.try_to_copy(conflict).await? {
+                None => return Ok(()),
+                Some(Obstacle::Time) if tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Some(obstacle) => break obstacle,
+            }
+        };
+        self.progress.note(format!(
+            "{} in {}: a field has another type on {target} than on {source}, and {obstacle}: haflux replica rebuild {target} does it",
+            conflict.measurement, conflict.database
+        ));
+        Ok(())
+    }
+
+    /// What stands against it, if something does.
+    async fn try_to_copy(&mut self, conflict: &Conflict) -> Result<Option<Obstacle>, WorkError> {
         let Conflict {
             node: at,
             database,
             measurement,
         } = conflict;
-        let source = self.source.and_then(|source| self.nodes.get(source));
-        let (Some(source), Some(target)) = (source, self.nodes.get(*at)) else {
-            return Ok(());
+        let source = self.source.and_then(|source| self.prompt.get(source));
+        let (Some(source), Some(target)) = (source, self.prompt.get(*at)) else {
+            return Ok(None);
+        };
+        let name = measurement.to_str().ok();
+        let Some(name) = name.filter(|_| is_sayable(measurement.as_bstr())) else {
+            return Ok(Some(Obstacle::Unwritable));
         };
         self.progress
             .step(format!("copying {measurement} in {database}"));
-        let closed = close_gate(self.relay, self.names, self.progress).await?;
+        let closed = self.close_gate().await?;
         let most = self.relay.settings().heal.max_points;
         let reads = futures_util::future::try_join(
-            copy(source, database, measurement, most),
-            copy(target, database, measurement, most),
+            copy(source, database, measurement.as_bstr(), most),
+            copy(target, database, measurement.as_bstr(), most),
         );
-        let too_large = || {
-            format!(
-                "{measurement} in {database}: a field has another type on {} than on {}, and there are too many points (heal.max_points, heal.gate) to copy all of them while writes wait: haflux replica rebuild {} does it",
-                target.name(),
-                source.name(),
-                target.name()
-            )
-        };
         // Half of the time is for writing.
-        let read = tokio::time::timeout(closed.left() / 2, reads).await;
-        let (wanted, there) = match read {
-            Ok(Ok((Some(wanted), Some(there)))) => (wanted, there),
-            Ok(Err(error)) => return Err(error.into()),
-            Ok(Ok(_)) | Err(_) => {
-                self.progress.note(too_large());
-                return Ok(());
-            }
+        let Ok(read) = tokio::time::timeout(closed.left() / 2, reads).await else {
+            return Ok(Some(Obstacle::Time));
         };
+        let (wanted, there) = match read {
+            Err(NodeError::LargeChunk { .. }) => return Ok(Some(Obstacle::Time)),
+            read => read?,
+        };
+        let (wanted, there) = match (wanted, there) {
+            (Ok(wanted), Ok(there)) => (wanted, there),
+            (Err(obstacle), _) | (_, Err(obstacle)) => return Ok(Some(obstacle)),
+        };
+        let databases = BTreeSet::from([database.clone()]);
+        let noted = self.relay.will_change(&closed, self.names, &databases);
+        if noted.await.is_err() {
+            return Ok(Some(Obstacle::Time));
+        }
         let mut kept = Vec::new();
         for (slice, lines) in there.slices {
             kept.extend(head_of(target.name(), &slice).into_bytes());
             kept.extend(lines);
         }
         self.kept.keep(*at, target.name(), &kept)?;
-        let databases = BTreeSet::from([database.clone()]);
-        let noted = self.relay.will_change(&closed, self.names, &databases);
-        if let Err(error) = noted.await {
-            return Err(WorkError::Impossible(error.to_string()));
-        }
-        let statement = format!("DROP MEASUREMENT {}", identifier(measurement));
+        let statement = format!("DROP MEASUREMENT {}", identifier(name));
         let dropped = target.ask(database, &statement).await;
         for (slice, lines) in wanted.slices {
             let piece = Piece {
                 measurement: measurement.clone(),
                 lines,
+                // A note of its own tells of them.
+                told: 0,
             };
             let place = (database.as_str(), slice.policy.as_str());
             self.write(*at, target, place, vec![piece]).await?;
@@ -132,49 +173,47 @@ impl Mend<'_> {
             target.name(),
             wanted.points
         ));
-        Ok(())
+        Ok(None)
     }
 }
 
-/// All points that a node holds of a measurement; none if there are more than this.
+/// All points that a node holds of a measurement, if there are no more than this.
 async fn copy(
     node: &Node,
     database: &str,
-    measurement: &str,
+    measurement: &BStr,
     mut most: usize,
-) -> Result<Option<Copy>, NodeError> {
+) -> Result<Result<Copy, Obstacle>, NodeError> {
     let mut copy = Copy {
         slices: Vec::new(),
         points: 0,
     };
-    for group in shard_groups(node).await? {
-        if group.database != database {
-            continue;
-        }
+    let groups = shard_groups(node).await?;
+    let beginnings = Beginnings::of(&groups);
+    for group in groups.iter().filter(|group| group.database == database) {
         let slice = Slice {
-            database: group.database,
-            policy: group.policy,
+            database: group.database.clone(),
+            policy: group.policy.clone(),
             measurement: measurement.to_owned(),
             from: group.from,
-            until: group.until,
+            until: beginnings.reach(group),
         };
         let mut lines = Vec::new();
         let mut stream = node.points(&slice).await?;
         while let Some(series) = stream.next().await? {
             let points = series.rows.len();
             if points > most {
-                return Ok(None);
+                return Ok(Err(Obstacle::TooMany));
             }
             most -= points;
             copy.points += u64::try_from(points).unwrap_or(u64::MAX);
             if append_lines(&mut lines, measurement, &series) > 0 {
-                // Dropped, these could not be written again.
-                return Ok(None);
+                return Ok(Err(Obstacle::Unwritable));
             }
         }
         if !lines.is_empty() {
             copy.slices.push((slice, lines));
         }
     }
-    Ok(Some(copy))
+    Ok(Ok(copy))
 }

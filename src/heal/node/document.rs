@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use bstr::BString;
+
 use super::points::{Series, Value};
 use crate::influx::message_pack::{Form, Malformed, Reader};
 
@@ -12,7 +14,8 @@ const MOST_ROOM: u32 = 4096;
 /// What a document holds.
 #[derive(Debug, PartialEq)]
 pub(super) struct Document {
-    pub(super) series: Vec<Series>,
+    /// Each with the name of its measurement.
+    pub(super) series: Vec<(BString, Series)>,
     /// Whether it says that another one follows.
     pub(super) is_partial: bool,
 }
@@ -33,55 +36,100 @@ impl From<Malformed> for Fault {
 
 /// Reads one. MessagePack writes 0 to 127 alike whether an integer is signed: those of the fields `unsigned` are not.
 pub(super) fn read_document(bytes: &[u8], unsigned: &HashSet<String>) -> Result<Document, Fault> {
+    let mut series = Vec::new();
+    let is_partial = read_series_by(bytes, |reader| {
+        series.push(read_series(reader, unsigned)?);
+        Ok(())
+    })?;
+    Ok(Document { series, is_partial })
+}
+
+/// Reads one of an answer to `SHOW`: the first column of all rows.
+pub(super) fn read_names(bytes: &[u8]) -> Result<Vec<BString>, Fault> {
+    let mut names = Vec::new();
+    read_series_by(bytes, |reader| {
+        for _ in 0..reader.map()? {
+            if reader.text()? != "values" {
+                reader.skip()?;
+                continue;
+            }
+            for _ in 0..reader.array()? {
+                let columns = reader.array()?;
+                if columns == 0 {
+                    return Err(Malformed::Expected("a name"));
+                }
+                names.push(reader.raw_text()?.into());
+                for _ in 1..columns {
+                    reader.skip()?;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+/// Lets `read` read each series. Whether the document says that another one follows.
+fn read_series_by(
+    bytes: &[u8],
+    mut read: impl FnMut(&mut Reader<'_>) -> Result<(), Malformed>,
+) -> Result<bool, Fault> {
     let mut reader = Reader::new(bytes);
-    let mut document = Document {
-        series: Vec::new(),
-        is_partial: false,
-    };
+    let mut is_partial = false;
     for _ in 0..reader.map()? {
         match reader.text()? {
             "results" => {
                 for _ in 0..reader.array()? {
-                    read_result(&mut reader, unsigned, &mut document)?;
+                    is_partial |= read_result(&mut reader, &mut read)?;
                 }
             }
-            "error" => return Err(Fault::Said(reader.text()?.to_owned())),
+            "error" => return Err(Fault::Said(said(&mut reader)?)),
             _ => reader.skip()?,
         }
     }
-    Ok(document)
+    Ok(is_partial)
 }
 
 fn read_result(
     reader: &mut Reader<'_>,
-    unsigned: &HashSet<String>,
-    document: &mut Document,
-) -> Result<(), Fault> {
+    read: &mut impl FnMut(&mut Reader<'_>) -> Result<(), Malformed>,
+) -> Result<bool, Fault> {
+    let mut is_partial = false;
     for _ in 0..reader.map()? {
         match reader.text()? {
             "series" => {
                 for _ in 0..reader.array()? {
-                    document.series.push(read_series(reader, unsigned)?);
+                    read(reader)?;
                 }
             }
-            "partial" => document.is_partial |= reader.boolean()?,
-            "error" => return Err(Fault::Said(reader.text()?.to_owned())),
+            "partial" => is_partial |= reader.boolean()?,
+            "error" => return Err(Fault::Said(said(reader)?)),
             _ => reader.skip()?,
         }
     }
-    Ok(())
+    Ok(is_partial)
 }
 
-fn read_series(reader: &mut Reader<'_>, unsigned: &HashSet<String>) -> Result<Series, Malformed> {
+/// An error may quote a name of any bytes.
+fn said(reader: &mut Reader<'_>) -> Result<String, Malformed> {
+    Ok(String::from_utf8_lossy(reader.raw_text()?).into_owned())
+}
+
+fn read_series(
+    reader: &mut Reader<'_>,
+    unsigned: &HashSet<String>,
+) -> Result<(BString, Series), Malformed> {
+    let mut measurement = BString::default();
     let mut series = Series::default();
     let mut is_unsigned = Vec::new();
     for _ in 0..reader.map()? {
         match reader.text()? {
+            "name" => measurement = reader.raw_text()?.into(),
             "tags" => {
                 for _ in 0..reader.map()? {
-                    let (name, value) = (reader.text()?, reader.text()?);
+                    let (name, value) = (reader.raw_text()?, reader.raw_text()?);
                     if !value.is_empty() {
-                        series.tags.push((name.to_owned(), value.to_owned()));
+                        series.tags.push((name.into(), value.into()));
                     }
                 }
                 series.tags.sort_unstable();
@@ -92,9 +140,11 @@ fn read_series(reader: &mut Reader<'_>, unsigned: &HashSet<String>) -> Result<Se
                     return Err(Malformed::Expected("the column of times"));
                 }
                 for _ in 1..columns {
-                    let name = reader.text()?;
-                    is_unsigned.push(unsigned.contains(name));
-                    series.fields.push(name.to_owned());
+                    let name = reader.raw_text()?;
+                    // The names of unsigned fields were read as JSON, which has U+FFFD where bytes are not UTF-8.
+                    let shown = String::from_utf8_lossy(name);
+                    is_unsigned.push(unsigned.contains(shown.as_ref()));
+                    series.fields.push(name.into());
                 }
             }
             // InfluxDB writes them behind the columns.
@@ -108,7 +158,7 @@ fn read_series(reader: &mut Reader<'_>, unsigned: &HashSet<String>) -> Result<Se
             _ => reader.skip()?,
         }
     }
-    Ok(series)
+    Ok((measurement, series))
 }
 
 fn read_row(
@@ -134,7 +184,7 @@ fn read_row(
             Form::Integer(number) => Some(Value::Integer(number)),
             Form::Unsigned(number) => Some(Value::Unsigned(number)),
             Form::Float(number) => Some(Value::Float(number)),
-            Form::Text(length) => Some(Value::Text(reader.text_of(length)?.to_owned())),
+            Form::Text(length) => Some(Value::Text(reader.bytes(length)?.into())),
             Form::Bytes(_) | Form::Array(_) | Form::Map(_) => {
                 return Err(Malformed::Expected("a field's value"));
             }

@@ -14,11 +14,12 @@ pub(in crate::heal) enum NodeError {
         reason: String,
     },
     /// It does not let these credentials do it.
-    #[error("{node} answered {status} to the administrator {user:?}: {reason}")]
+    #[error("{node} answered {status} to {}: {reason}", Asker(user.as_deref()))]
     Unauthorized {
         node: String,
         status: u16,
-        user: String,
+        /// Who asked; none if that was in nobody's name.
+        user: Option<String>,
         reason: String,
     },
     /// It says an error, which it will say again.
@@ -27,6 +28,24 @@ pub(in crate::heal) enum NodeError {
     /// Its answer cannot be read.
     #[error("{node} gave an answer that cannot be read: {reason}")]
     Unreadable { node: String, reason: String },
+    /// A chunk of its answer is too large: the next try asks for smaller ones.
+    #[error("{node}: {reason}")]
+    LargeChunk { node: String, reason: String },
+    /// No question has these points, and no others, for an answer.
+    #[error("{node} cannot be asked for it: {reason}")]
+    Unaskable { node: String, reason: String },
+}
+
+/// Who asked, for a person.
+struct Asker<'name>(Option<&'name str>);
+
+impl std::fmt::Display for Asker<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(user) => write!(f, "the administrator {user:?}"),
+            None => f.write_str("a question in nobody's name, because heal.username is not set"),
+        }
+    }
 }
 
 impl NodeError {
@@ -40,12 +59,38 @@ impl NodeError {
             NodeError::Unreachable { .. }
             | NodeError::Busy { .. }
             | NodeError::Unauthorized { .. }
-            | NodeError::Unreadable { .. } => false,
+            | NodeError::Unreadable { .. }
+            | NodeError::LargeChunk { .. }
+            | NodeError::Unaskable { .. } => false,
+        }
+    }
+
+    /// What it says of why it refuses.
+    pub(in crate::heal) fn reason_of_refusal(&self) -> Option<&str> {
+        match self {
+            NodeError::Refused { reason, .. } => Some(reason),
+            NodeError::Unreachable { .. }
+            | NodeError::Busy { .. }
+            | NodeError::Unauthorized { .. }
+            | NodeError::Unreadable { .. }
+            | NodeError::LargeChunk { .. }
+            | NodeError::Unaskable { .. } => None,
         }
     }
 
     /// Whether it may do what it was asked when it is asked again.
     pub(in crate::heal) fn may_pass(&self) -> bool {
-        matches!(self, NodeError::Unreachable { .. } | NodeError::Busy { .. })
+        matches!(
+            self,
+            NodeError::Unreachable { .. } | NodeError::Busy { .. } | NodeError::LargeChunk { .. }
+        )
+    }
+
+    /// Whether the names or values of what was asked for are the reason, so that other points can be had.
+    pub(in crate::heal) fn is_of_these_points(&self) -> bool {
+        matches!(
+            self,
+            NodeError::Unreadable { .. } | NodeError::Unaskable { .. }
+        )
     }
 }

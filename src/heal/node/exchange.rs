@@ -5,20 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use socket2::TcpKeepalive;
 use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Node, NodeError};
 use crate::dial::{Call, Connection, Dialer, SocketOptions};
 use crate::http_response::ResponseReader;
-use crate::influx::{Credentials, StatementVerdict, judge_statement};
+use crate::influx::{StatementVerdict, judge_statement};
 
 /// Idle connections kept for one node.
 const MAX_IDLE: usize = 4;
@@ -112,7 +110,9 @@ impl Answer {
             MAX_COMPUTING
         };
         self.has_begun = true;
+        let began = Instant::now();
         let piece = self.node.within(patience, reader.piece()).await?;
+        self.node.pace.waited_since(began).await;
         if piece.is_none()
             && let Some(reader) = self.reader.take()
             && reader.is_reusable()
@@ -140,6 +140,7 @@ impl Answer {
 impl Node {
     /// Sends a request once and waits for its answer's head.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Answer, NodeError> {
+        let began = Instant::now();
         let mut connection = match self.idle.take(&self.dialer) {
             Some(connection) => connection,
             None => self.connect(&self.dialer, self.address).await?,
@@ -154,10 +155,8 @@ impl Node {
             request.body.len(),
         )
         .into_bytes();
-        if let Some(authorization) = authorization(&self.credentials) {
-            head.extend_from_slice(b"Authorization: ");
-            head.extend_from_slice(&authorization);
-            head.extend_from_slice(b"\r\n");
+        if let Some(asker) = &self.asker {
+            head.extend_from_slice(format!("Authorization: {}\r\n", asker.header()).as_bytes());
         }
         head.extend_from_slice(b"\r\n");
         let pieces = std::iter::once(head.as_slice()).chain(request.body.chunks(PIECE));
@@ -174,6 +173,7 @@ impl Node {
         }
         let mut reader = ResponseReader::new(connection);
         let status = self.within(self.timeout, reader.begin()).await?.status();
+        self.pace.waited_since(began).await;
         Ok(Answer {
             node: self.clone(),
             status,
@@ -225,6 +225,13 @@ impl Node {
         }
     }
 
+    pub(super) fn unaskable(&self, reason: impl fmt::Display) -> NodeError {
+        NodeError::Unaskable {
+            node: self.name.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
     pub(super) fn refused(&self, reason: impl Into<String>) -> NodeError {
         NodeError::Refused {
             node: self.name.clone(),
@@ -244,7 +251,7 @@ impl Node {
         NodeError::Unauthorized {
             node: self.name.clone(),
             status,
-            user: self.asker().map_or("", |(user, _)| user).to_owned(),
+            user: self.asker().map(|(user, _)| user.to_owned()),
             reason: reason.into(),
         }
     }
@@ -262,18 +269,6 @@ impl Node {
             StatementVerdict::Applied | StatementVerdict::Unexpected => {
                 self.unreadable(format_args!("status {status}: {text}"))
             }
-        }
-    }
-}
-
-/// The header's value.
-fn authorization(credentials: &Credentials) -> Option<Vec<u8>> {
-    match credentials {
-        Credentials::None => None,
-        Credentials::Authorization(value) => Some(value.clone()),
-        Credentials::Parameters { user, password } => {
-            let pair = [user.as_slice(), b":", password].concat();
-            Some(format!("Basic {}", BASE64_STANDARD.encode(pair)).into_bytes())
         }
     }
 }

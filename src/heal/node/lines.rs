@@ -4,9 +4,11 @@
 //! name that ends in `\`, that byte would escape the separator behind it; a newline ends the line; a measurement that begins with
 //! `#` makes a comment. Such values are left out and counted, because a line with them would write another point.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
-use super::{Series, Value};
+use bstr::{BStr, ByteSlice};
+
+use super::{Series, Tags, Value};
 use crate::influx::line_protocol::{LineKind, Lines};
 
 /// What a line of fields needs room for at first.
@@ -14,14 +16,19 @@ const ROOM: usize = 256;
 
 /// Appends the lines of points, with times in nanoseconds and a newline behind each. Returns how many values were left out,
 /// because no line can express their names.
-pub(in crate::heal) fn append_lines(into: &mut Vec<u8>, measurement: &str, series: &Series) -> u64 {
+pub(in crate::heal) fn append_lines(
+    into: &mut Vec<u8>,
+    measurement: &BStr,
+    series: &Series,
+) -> u64 {
     let key = key(measurement, &series.tags);
-    let fields: Vec<Option<String>> = series.fields.iter().map(|name| field(name)).collect();
-    let has_backslash = measurement.contains('\\')
-        || series.fields.iter().any(|name| name.contains('\\'))
-        || (series.tags.iter()).any(|(name, value)| name.contains('\\') || value.contains('\\'));
+    let fields: Vec<Option<Vec<u8>>> = series.fields.iter().map(|name| field(name)).collect();
+    let has_backslash = measurement.contains(&b'\\')
+        || series.fields.iter().any(|name| name.contains(&b'\\'))
+        || (series.tags.iter())
+            .any(|(name, value)| name.contains(&b'\\') || value.contains(&b'\\'));
     let mut left_out = 0;
-    let mut text = String::with_capacity(ROOM);
+    let mut text = Vec::with_capacity(ROOM);
     for (time, values) in &series.rows {
         text.clear();
         let mut written = 0;
@@ -31,9 +38,9 @@ pub(in crate::heal) fn append_lines(into: &mut Vec<u8>, measurement: &str, serie
                 left_out += 1;
                 continue;
             };
-            text.push(if written == 0 { ' ' } else { ',' });
-            text.push_str(name);
-            text.push('=');
+            text.push(if written == 0 { b' ' } else { b',' });
+            text.extend_from_slice(name);
+            text.push(b'=');
             push_value(&mut text, value);
             written += 1;
         }
@@ -42,8 +49,8 @@ pub(in crate::heal) fn append_lines(into: &mut Vec<u8>, measurement: &str, serie
         };
         push(&mut text, format_args!(" {time}\n"));
         let start = into.len();
-        into.extend_from_slice(key.as_bytes());
-        into.extend_from_slice(text.as_bytes());
+        into.extend_from_slice(key);
+        into.extend_from_slice(&text);
         // InfluxDB finds the ends of lines by other rules about `\` than those by which it reads a line.
         if has_backslash && !is_one_line(into.get(start..).unwrap_or_default()) {
             into.truncate(start);
@@ -59,80 +66,80 @@ fn is_one_line(text: &[u8]) -> bool {
 }
 
 /// Measurement and tags; `None` if no line can begin so.
-fn key(measurement: &str, tags: &[(String, String)]) -> Option<String> {
+fn key(measurement: &BStr, tags: &Tags) -> Option<Vec<u8>> {
     // InfluxDB unescapes a measurement once more in some places than in others, and cannot find such points itself.
     let is_ambiguous = ["\\,", "\\ ", "\\=", "\\\""]
         .iter()
-        .any(|odd| measurement.contains(odd));
-    if is_ambiguous || measurement.starts_with(['#', '\t', '\0']) {
+        .any(|odd| measurement.contains_str(odd));
+    if is_ambiguous || matches!(measurement.first(), Some(b'#' | b'\t' | b'\0')) {
         return None;
     }
-    let mut key = String::with_capacity(ROOM);
-    push_name(&mut key, measurement, &[',', ' '])?;
+    let mut key = Vec::with_capacity(ROOM);
+    push_name(&mut key, measurement, b", ")?;
     for (name, value) in tags {
-        key.push(',');
-        push_name(&mut key, name, &[',', ' ', '='])?;
-        key.push('=');
-        push_name(&mut key, value, &[',', ' ', '='])?;
+        key.push(b',');
+        push_name(&mut key, name, b", =")?;
+        key.push(b'=');
+        push_name(&mut key, value, b", =")?;
     }
     Some(key)
 }
 
 /// The name of a field; `None` if none of a line can be called so.
-fn field(name: &str) -> Option<String> {
-    const SPECIAL: [char; 4] = [',', ' ', '=', '"'];
-    if name.starts_with(['\t', '\0']) {
+fn field(name: &[u8]) -> Option<Vec<u8>> {
+    const SPECIAL: &[u8] = b", =\"";
+    if matches!(name.first(), Some(b'\t' | b'\0')) {
         return None;
     }
     // Fields are read by pairs of `\` and what follows; an odd run of `\` would pair with the escape behind it.
     let mut run = 0;
-    for character in name.chars() {
-        if SPECIAL.contains(&character) && run % 2 == 1 {
+    for byte in name {
+        if SPECIAL.contains(byte) && run % 2 == 1 {
             return None;
         }
-        run = if character == '\\' { run + 1 } else { 0 };
+        run = if *byte == b'\\' { run + 1 } else { 0 };
     }
-    let mut field = String::with_capacity(name.len());
-    push_name(&mut field, name, &SPECIAL)?;
+    let mut field = Vec::with_capacity(name.len());
+    push_name(&mut field, name, SPECIAL)?;
     Some(field)
 }
 
-fn push_name(into: &mut String, name: &str, special: &[char]) -> Option<()> {
-    if name.is_empty() || name.ends_with('\\') || name.contains('\n') {
+fn push_name(into: &mut Vec<u8>, name: &[u8], special: &[u8]) -> Option<()> {
+    if name.is_empty() || name.ends_with(b"\\") || name.contains(&b'\n') {
         return None;
     }
-    for character in name.chars() {
-        if special.contains(&character) {
-            into.push('\\');
+    for byte in name {
+        if special.contains(byte) {
+            into.push(b'\\');
         }
-        into.push(character);
+        into.push(*byte);
     }
     Some(())
 }
 
 /// Go's `ParseFloat` reads the same number from what `{:?}` writes, which is the shortest text that names it.
-fn push_value(into: &mut String, value: &Value) {
+fn push_value(into: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Float(number) => push(into, format_args!("{number:?}")),
         Value::Integer(number) => push(into, format_args!("{number}i")),
         Value::Unsigned(number) => push(into, format_args!("{number}u")),
-        Value::Boolean(true) => into.push_str("true"),
-        Value::Boolean(false) => into.push_str("false"),
+        Value::Boolean(true) => into.extend_from_slice(b"true"),
+        Value::Boolean(false) => into.extend_from_slice(b"false"),
         Value::Text(text) => {
-            into.push('"');
-            for character in text.chars() {
-                if matches!(character, '"' | '\\') {
-                    into.push('\\');
+            into.push(b'"');
+            for byte in text.iter() {
+                if matches!(byte, b'"' | b'\\') {
+                    into.push(b'\\');
                 }
-                into.push(character);
+                into.push(*byte);
             }
-            into.push('"');
+            into.push(b'"');
         }
     }
 }
 
-/// A `String` takes whatever is written to it.
-fn push(into: &mut String, text: std::fmt::Arguments<'_>) {
+/// A `Vec` takes whatever is written to it.
+fn push(into: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let _ = into.write_fmt(text);
 }
 
@@ -142,8 +149,8 @@ mod tests {
 
     fn lines(measurement: &str, tag: (&str, &str), field: &str) -> (String, u64) {
         let series = Series {
-            tags: vec![(tag.0.to_owned(), tag.1.to_owned())],
-            fields: vec![field.to_owned(), "g".to_owned()],
+            tags: vec![(tag.0.into(), tag.1.into())],
+            fields: vec![field.into(), "g".into()],
             rows: vec![
                 (-1, vec![Some(Value::Float(1.0)), None]),
                 (
@@ -154,7 +161,7 @@ mod tests {
             ],
         };
         let mut into = Vec::new();
-        let left_out = append_lines(&mut into, measurement, &series);
+        let left_out = append_lines(&mut into, measurement.into(), &series);
         (String::from_utf8(into).unwrap(), left_out)
     }
 

@@ -12,28 +12,32 @@ mod exchange;
 pub(crate) mod fuzz;
 mod lines;
 mod points;
+mod question;
 mod rpc;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bstr::{BString, ByteSlice};
 use bytes::Bytes;
 
-use self::document::{Fault, read_document};
+use self::document::{Fault, read_document, read_names};
 use self::exchange::{Answer, Idle, Request, encoded};
-use self::points::CHUNK_POINTS;
+use self::points::ChunkSizes;
+use self::question::{Wanted, source_in_database, time_between};
 use super::pace::Pace;
 use crate::dial::Dialer;
-use crate::influx::influxql::{identifier, string};
+use crate::influx::influxql::identifier;
+use crate::influx::message_pack::Extent;
 use crate::influx::query_answer::{NamedRows, Row, read_chunked_answer};
-use crate::influx::{Credentials, Verdict, judge_write, scan_answer, words_of};
+use crate::influx::{Account, Verdict, judge_write, scan_answer, words_of};
 
 /// A series' tags: keys and values, ordered by key.
-type Tags = Vec<(String, String)>;
+type Tags = Vec<(BString, BString)>;
 
 const JSON: &str = "application/json";
 const MESSAGE_PACK: &str = "application/x-msgpack";
@@ -47,6 +51,9 @@ const MAX_REFUSAL: usize = 1 << 20;
 pub(super) use error::NodeError;
 pub(super) use lines::append_lines;
 pub(super) use points::{PointStream, Series, Value};
+pub(super) use question::{
+    Question, SPECIAL_KEYS, is_of_first_years, is_sayable, of_series, source, time_of,
+};
 
 /// A node, and who asks.
 #[derive(Clone)]
@@ -55,10 +62,12 @@ pub(super) struct Node {
     address: SocketAddr,
     dialer: Arc<Dialer>,
     rpc_port: Option<u16>,
-    credentials: Credentials,
+    /// Who asks.
+    asker: Option<Account>,
     timeout: Duration,
     idle: Idle,
     pace: Arc<Pace>,
+    chunk_sizes: Arc<ChunkSizes>,
 }
 
 /// Points of one measurement in one policy, within `from..until` (nanoseconds since 1970; `until` is left out). It lies within one
@@ -67,7 +76,7 @@ pub(super) struct Node {
 pub(super) struct Slice {
     pub(super) database: String,
     pub(super) policy: String,
-    pub(super) measurement: String,
+    pub(super) measurement: BString,
     pub(super) from: i64,
     pub(super) until: i64,
 }
@@ -82,12 +91,12 @@ pub(super) enum Written {
 }
 
 impl Node {
-    /// `timeout`: of the silence between two pieces of an answer. Before the first one a node may compute for longer.
+    /// `asker` is who asks, by the account that it has on this node. `timeout`: of the silence between two pieces of an answer. Before the first one a node may compute for longer.
     pub(super) fn new(
         name: String,
         address: SocketAddr,
         dialer: Arc<Dialer>,
-        credentials: Credentials,
+        asker: Option<Account>,
         timeout: Duration,
     ) -> Node {
         Node {
@@ -95,19 +104,26 @@ impl Node {
             address,
             dialer,
             rpc_port: None,
-            credentials,
+            asker,
             timeout,
             idle: Idle::default(),
-            pace: Arc::new(Pace::new(None)),
+            pace: Arc::new(Pace::new(None, None)),
+            chunk_sizes: Arc::default(),
         }
     }
 
-    /// Points are read at no more than `rate` bytes a second, of all questions together.
-    pub(super) fn paced(self, rate: Option<u64>) -> Node {
+    /// Points are read at no more than `rate` bytes a second, and the node works for all questions together for no more than `load`
+    /// hundredths of the time.
+    pub(super) fn paced(self, rate: Option<u64>, load: Option<u32>) -> Node {
         Node {
-            pace: Arc::new(Pace::new(rate)),
+            pace: Arc::new(Pace::new(rate, load)),
             ..self
         }
+    }
+
+    /// The same node without such limits: for what clients wait for, and for a node that serves none.
+    pub(super) fn at_once(&self) -> Node {
+        self.clone().paced(None, None)
     }
 
     /// The server's name in its pool.
@@ -117,13 +133,16 @@ impl Node {
 
     /// Name and password of who asks; none if it asks in nobody's name.
     pub(super) fn asker(&self) -> Option<(&str, &str)> {
-        match &self.credentials {
-            Credentials::Parameters { user, password } => Some((
-                std::str::from_utf8(user).ok()?,
-                std::str::from_utf8(password).ok()?,
-            )),
-            Credentials::None | Credentials::Authorization(_) => None,
-        }
+        let asker = self.asker.as_ref()?;
+        Some((
+            asker.username(),
+            std::str::from_utf8(asker.password()).ok()?,
+        ))
+    }
+
+    /// The accounts that it has of its own, by the names of those of the pool in whose place they are.
+    pub(super) fn own_accounts(&self) -> BTreeMap<String, Account> {
+        self.dialer.own_accounts()
     }
 
     /// Carries out one statement and gives its rows, of all series.
@@ -157,25 +176,53 @@ impl Node {
         }
     }
 
+    /// Carries out a `SHOW` statement and gives the first column of its rows, names of any bytes.
+    ///
+    /// # Errors
+    /// [`NodeError`]
+    pub(super) async fn names(
+        &self,
+        database: &str,
+        statement: &str,
+    ) -> Result<Vec<BString>, NodeError> {
+        let mut answer = self.query(database, statement, "", MESSAGE_PACK).await?;
+        if answer.status() != 200 {
+            return Err(self.refusal(&mut answer).await);
+        }
+        let body = answer.body(MAX_ANSWER).await?;
+        let mut rest = body.as_slice();
+        let mut names = Vec::new();
+        while !rest.is_empty() {
+            let whole = Extent::new().whole(rest);
+            let whole = whole.map_err(|error| self.unreadable(error))?;
+            let document = whole.and_then(|length| rest.split_at_checked(length));
+            let Some((document, behind)) = document else {
+                return Err(self.unreachable("its answer ends early"));
+            };
+            names.extend(read_names(document).map_err(|fault| match fault {
+                Fault::Said(error) => self.fault(200, error),
+                Fault::Malformed(error) => self.unreadable(error),
+            })?);
+            rest = behind;
+        }
+        Ok(names)
+    }
+
     /// The points of a slice, series by series, each series in the order of time.
     ///
     /// # Errors
     /// [`NodeError`]
     pub(super) async fn points(&self, slice: &Slice) -> Result<PointStream, NodeError> {
-        let Slice {
-            database,
-            policy,
-            measurement,
-            from,
-            until,
-        } = slice;
-        let measurement = format!("{}.{}", identifier(policy), identifier(measurement));
-        let unsigned = self.unsigned_fields(database, &measurement).await?;
+        let wanted = Wanted {
+            until: is_of_first_years(slice).then_some(slice.until),
+            ..self.all_of(slice).await?
+        };
         let statement = format!(
-            "SELECT *::field FROM {}.{measurement} WHERE time >= {from} AND time < {until} GROUP BY *",
-            identifier(database)
+            "SELECT *::field FROM {} WHERE {} GROUP BY *",
+            source(slice),
+            time_of(slice)
         );
-        self.stream(database, &statement, unsigned).await
+        self.stream(&statement, wanted).await
     }
 
     /// The points of some series of a slice, each in some times of which both ends are meant, whatever the slice's time is.
@@ -187,35 +234,31 @@ impl Node {
         slice: &Slice,
         wanted: &[(&Tags, &[(i64, i64)])],
     ) -> Result<Vec<Series>, NodeError> {
-        let Slice {
-            database,
-            policy,
-            measurement,
-            ..
-        } = slice;
-        let measurement = format!("{}.{}", identifier(policy), identifier(measurement));
-        let unsigned = self.unsigned_fields(database, &measurement).await?;
         let mut statements = String::new();
+        let mut times: HashMap<&Tags, Vec<(i64, i64)>> = HashMap::new();
         for (tags, spans) in wanted {
-            let tagged: String = tags
-                .iter()
-                .map(|(key, value)| format!(" AND {}::tag = {}", identifier(key), string(value)))
-                .collect();
+            times.entry(tags).or_default().extend(*spans);
+            let tagged = of_series(tags);
             for (from, until) in *spans {
                 statements.push_str(&format!(
-                    "SELECT *::field FROM {}.{measurement} WHERE time >= {from} AND time <= {until}{tagged} GROUP BY *;",
-                    identifier(database)
+                    "SELECT *::field FROM {} WHERE {}{tagged} GROUP BY *;",
+                    source(slice),
+                    time_between(*from, *until)
                 ));
             }
         }
-        let mut stream = self.stream(database, &statements, unsigned).await?;
-        let wanted: HashSet<&Tags> = wanted.iter().map(|(tags, _)| *tags).collect();
+        let mut stream = self.stream(&statements, self.all_of(slice).await?).await?;
         let mut points = Vec::new();
-        while let Some(series) = stream.next().await? {
+        while let Some(mut series) = stream.next().await? {
             // A series that has these tags and others matches too.
-            if wanted.contains(&series.tags) {
-                points.push(series);
-            }
+            let Some(spans) = times.get(&series.tags) else {
+                continue;
+            };
+            series.rows.retain(|(time, _)| {
+                let mut spans = spans.iter();
+                spans.any(|(from, until)| from <= time && time <= until)
+            });
+            points.push(series);
         }
         Ok(points)
     }
@@ -224,12 +267,29 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`]
-    pub(super) async fn select(
-        &self,
-        database: &str,
-        statement: &str,
-    ) -> Result<PointStream, NodeError> {
-        self.stream(database, statement, HashSet::new()).await
+    pub(super) async fn select(&self, question: &Question<'_>) -> Result<PointStream, NodeError> {
+        let slice = question.slice;
+        self.can_read(slice.measurement.as_bstr())?;
+        let wanted = Wanted {
+            database: slice.database.clone(),
+            measurement: slice.measurement.clone(),
+            tags: question.tags.cloned(),
+            until: is_of_first_years(slice).then_some(slice.until),
+            unsigned: HashSet::new(),
+        };
+        self.stream(&question.statement, wanted).await
+    }
+
+    /// All points of a slice's measurement, whatever their time and policy are.
+    async fn all_of(&self, slice: &Slice) -> Result<Wanted, NodeError> {
+        self.can_read(slice.measurement.as_bstr())?;
+        Ok(Wanted {
+            database: slice.database.clone(),
+            measurement: slice.measurement.clone(),
+            tags: None,
+            until: None,
+            unsigned: self.unsigned_fields(slice).await?,
+        })
     }
 
     /// Writes lines with times in nanoseconds.
@@ -272,14 +332,12 @@ impl Node {
 
     /// The fields whose numbers are unsigned wherever they are whole. One that is unsigned in some shards and an integer in others is
     /// not among them: InfluxDB refuses such a number where it does not belong.
-    async fn unsigned_fields(
-        &self,
-        database: &str,
-        measurement: &str,
-    ) -> Result<HashSet<String>, NodeError> {
+    async fn unsigned_fields(&self, slice: &Slice) -> Result<HashSet<String>, NodeError> {
+        let database = &slice.database;
         let statement = format!(
-            "SHOW FIELD KEYS ON {} FROM {measurement}",
-            identifier(database)
+            "SHOW FIELD KEYS ON {} FROM {}",
+            identifier(database),
+            source_in_database(slice)
         );
         let rows = self.ask(database, &statement).await?;
         let of_type = |wanted: &str| -> HashSet<String> {
@@ -290,26 +348,35 @@ impl Node {
         Ok(unsigned.difference(&integers).cloned().collect())
     }
 
-    async fn stream(
-        &self,
-        database: &str,
-        statement: &str,
-        unsigned: HashSet<String>,
-    ) -> Result<PointStream, NodeError> {
+    async fn stream(&self, statement: &str, wanted: Wanted) -> Result<PointStream, NodeError> {
+        let Wanted {
+            database,
+            measurement,
+            ..
+        } = &wanted;
+        let chunk = self.chunk_sizes.of(database, measurement.as_bstr());
+        let points = chunk.to_string();
         let mut answer = self
-            .query(database, statement, CHUNK_POINTS, MESSAGE_PACK)
+            .query(database, statement, &points, MESSAGE_PACK)
             .await?;
         match answer.status() {
-            200 => Ok(PointStream::new(answer, unsigned)),
-            status => {
-                let body = answer.body(MAX_REFUSAL).await?;
-                let words = match read_document(&body, &unsigned) {
-                    Err(Fault::Said(error)) => error,
-                    Ok(_) | Err(Fault::Malformed(_)) => words_of(&body, scan_answer(&body)),
-                };
-                Err(self.fault(status, words))
-            }
+            200 => Ok(PointStream::new(answer, wanted, chunk)),
+            _ => Err(self.refusal(&mut answer).await),
         }
+    }
+
+    /// What an answer in MessagePack of another status than 200 says.
+    async fn refusal(&self, answer: &mut Answer) -> NodeError {
+        let status = answer.status();
+        let body = match answer.body(MAX_REFUSAL).await {
+            Ok(body) => body,
+            Err(error) => return error,
+        };
+        let words = match read_document(&body, &HashSet::new()) {
+            Err(Fault::Said(error)) => error,
+            Ok(_) | Err(Fault::Malformed(_)) => words_of(&body, scan_answer(&body)),
+        };
+        self.fault(status, words)
     }
 
     async fn query(

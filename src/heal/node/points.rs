@@ -1,19 +1,22 @@
 //! Points with their types, as they come.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
+use bstr::{BStr, BString, ByteSlice};
 use bytes::BytesMut;
+use parking_lot::Mutex;
 
 use super::NodeError;
 use super::document::{Document, Fault, read_document};
 use super::exchange::Answer;
+use super::question::Wanted;
 use crate::influx::message_pack::Extent;
 
 /// The most bytes of one chunk, which memory holds.
 const MAX_CHUNK: usize = 64 << 20;
 
-/// The most points of a series in one chunk: with strings of 128 KiB in each it stays within [`MAX_CHUNK`].
-pub(super) const CHUNK_POINTS: &str = "500";
+/// The most points of a series in one chunk; fewer where those would have more than [`MAX_CHUNK`].
+const CHUNK_POINTS: [u32; 3] = [500, 10, 1];
 
 /// A field's value.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,18 +25,45 @@ pub(in crate::heal) enum Value {
     Integer(i64),
     Unsigned(u64),
     Boolean(bool),
-    Text(String),
+    /// Of any bytes.
+    Text(BString),
 }
 
 /// Some points of one series, in the order of time. A long series comes in several of these.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(in crate::heal) struct Series {
     /// Keys and values, ordered by key; tags without a value are left out.
-    pub(in crate::heal) tags: Vec<(String, String)>,
+    pub(in crate::heal) tags: Vec<(BString, BString)>,
     /// The names of the fields.
-    pub(in crate::heal) fields: Vec<String>,
+    pub(in crate::heal) fields: Vec<BString>,
     /// The time in nanoseconds, and the values of the fields in their order.
     pub(in crate::heal) rows: Vec<(i64, Vec<Option<Value>>)>,
+}
+
+/// How many points of a series a chunk has, where that is fewer than usual: by database and measurement.
+#[derive(Debug, Default)]
+pub(super) struct ChunkSizes(Mutex<HashMap<(String, BString), u32>>);
+
+impl ChunkSizes {
+    /// Points of a series in one chunk.
+    pub(super) fn of(&self, database: &str, measurement: &BStr) -> u32 {
+        let [usual, ..] = CHUNK_POINTS;
+        let key = (database.to_owned(), measurement.to_owned());
+        self.0.lock().get(&key).copied().unwrap_or(usual)
+    }
+
+    /// So many are too many. False: there is no smaller chunk.
+    fn shrink(&self, database: &str, measurement: &BStr, points: u32) -> bool {
+        let smaller = CHUNK_POINTS.iter().find(|size| **size < points);
+        let Some(smaller) = smaller else {
+            return false;
+        };
+        let key = (database.to_owned(), measurement.to_owned());
+        let mut sizes = self.0.lock();
+        let size = sizes.entry(key).or_insert(*smaller);
+        *size = (*size).min(*smaller);
+        true
+    }
 }
 
 /// The answer to a question for points.
@@ -43,22 +73,24 @@ pub(in crate::heal) struct PointStream {
     /// Of the document at the buffer's beginning.
     extent: Extent,
     read: VecDeque<Series>,
-    /// Fields whose small numbers are unsigned.
-    unsigned: HashSet<String>,
+    wanted: Wanted,
+    /// Points of a series in one chunk.
+    chunk: u32,
     bytes: u64,
     /// Whether more must come: nothing came, or a document that says that it is not the last.
     must_go_on: bool,
 }
 
 impl PointStream {
-    /// `unsigned`: the fields whose small numbers are unsigned.
-    pub(super) fn new(answer: Answer, unsigned: HashSet<String>) -> PointStream {
+    /// `chunk`: points of a series in one chunk.
+    pub(super) fn new(answer: Answer, wanted: Wanted, chunk: u32) -> PointStream {
         PointStream {
             answer,
             buffer: BytesMut::new(),
             extent: Extent::new(),
             read: VecDeque::new(),
-            unsigned,
+            wanted,
+            chunk,
             bytes: 0,
             must_go_on: true,
         }
@@ -80,9 +112,7 @@ impl PointStream {
                 self.extent = Extent::new();
                 self.take(&document)?;
             } else if self.buffer.len() > MAX_CHUNK {
-                return Err(self.answer.node().refused(format!(
-                    "{CHUNK_POINTS} points of a series have more than {MAX_CHUNK} bytes"
-                )));
+                return Err(self.too_large());
             } else if let Some(piece) = self.answer.piece().await? {
                 let bytes = piece.len() as u64;
                 self.bytes += bytes;
@@ -101,11 +131,37 @@ impl PointStream {
         self.bytes
     }
 
+    /// The next question for points of this measurement asks for smaller chunks, if there are any.
+    fn too_large(&self) -> NodeError {
+        let node = self.answer.node();
+        let Wanted {
+            database,
+            measurement,
+            ..
+        } = &self.wanted;
+        let reason = format!(
+            "{} points of one series of {measurement} have more than {MAX_CHUNK} bytes",
+            self.chunk
+        );
+        let measurement = measurement.as_bstr();
+        match node.chunk_sizes.shrink(database, measurement, self.chunk) {
+            true => NodeError::LargeChunk {
+                node: node.name.clone(),
+                reason,
+            },
+            false => node.unaskable(reason),
+        }
+    }
+
     fn take(&mut self, document: &[u8]) -> Result<(), NodeError> {
         let node = self.answer.node();
-        match read_document(document, &self.unsigned) {
+        match read_document(document, &self.wanted.unsigned) {
             Ok(Document { series, is_partial }) => {
-                self.read.extend(series);
+                for (name, series) in series {
+                    let part = self.wanted.part(name.as_bstr(), series);
+                    self.read
+                        .extend(part.map_err(|reason| node.unaskable(reason))?);
+                }
                 self.must_go_on = is_partial;
                 Ok(())
             }

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::time::Instant;
 
 use super::exchange::MAX_COMPUTING;
 use super::{Node, NodeError};
@@ -124,7 +125,10 @@ impl RpcConnection {
             MAX_COMPUTING
         };
         self.has_begun = true;
-        self.node.within(patience, self.stream.fill_buf()).await
+        let began = Instant::now();
+        self.node.within(patience, self.stream.fill_buf()).await?;
+        self.node.pace.waited_since(began).await;
+        Ok(self.stream.buffer())
     }
 
     /// So many bytes of what has come are done with. Returns when the node may be asked for more.

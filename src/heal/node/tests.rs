@@ -1,6 +1,9 @@
 //! On real nodes: what is read from one and written to another is the same.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "../../../tests/support/door.rs"]
+#[allow(dead_code, missing_docs, unreachable_pub)]
+mod door;
 #[path = "../../../tests/support/http.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub)]
 mod http;
@@ -26,22 +29,22 @@ use super::*;
 use crate::heal::schema::{self, Schema};
 use influxd::{Influxd, Options};
 
-fn node(of: &Influxd, credentials: Credentials) -> Node {
+fn node(of: &Influxd, asker: Option<Account>) -> Node {
     let address = of.address().parse().unwrap();
     Node::new(
         "one".to_owned(),
         address,
         Arc::default(),
-        credentials,
+        asker,
         Duration::from_secs(30),
     )
 }
 
-fn slice(measurement: &str, policy: &str) -> Slice {
+fn slice(measurement: impl Into<BString>, policy: &str) -> Slice {
     Slice {
         database: "d b".to_owned(),
         policy: policy.to_owned(),
-        measurement: measurement.to_owned(),
+        measurement: measurement.into(),
         from: i64::MIN + 2,
         until: i64::MAX,
     }
@@ -80,10 +83,7 @@ fn what_one_node_has_another_gets_unchanged() {
     let source = Influxd::start(&folder.path().join("source"));
     let target = Influxd::start(&folder.path().join("target"));
     run(async {
-        let (from, to) = (
-            node(&source, Credentials::None),
-            node(&target, Credentials::None),
-        );
+        let (from, to) = (node(&source, None), node(&target, None));
         for node in [&from, &to] {
             node.ask("", "CREATE DATABASE \"d b\"").await.unwrap();
         }
@@ -97,12 +97,16 @@ fn what_one_node_has_another_gets_unchanged() {
         assert_eq!(names, expected);
         let mut values = 0;
         for name in &names {
-            let slice = slice(name, "autogen");
+            let slice = slice(name.clone(), "autogen");
             let points = all(&from, &slice).await;
             assert!(!points.is_empty(), "{name}");
             let mut lines = Vec::new();
             for series in &points {
-                assert_eq!(append_lines(&mut lines, name, series), 0, "{name}");
+                assert_eq!(
+                    append_lines(&mut lines, name.as_bstr(), series),
+                    0,
+                    "{name}"
+                );
                 let rows = series.rows.iter();
                 values += rows.flat_map(|(_, values)| values).flatten().count();
             }
@@ -114,7 +118,7 @@ fn what_one_node_has_another_gets_unchanged() {
         assert_eq!(values, 6 + 3 + 3 + 2 + 1 + 3 + 1 + 1);
         let m = all(&from, &slice("m", "autogen")).await;
         // Ordered by tags, the series without any first.
-        assert_eq!(m[1].tags, [("a".to_owned(), "t".to_owned())]);
+        assert_eq!(m[1].tags, [("a".into(), "t".into())]);
         let a = m[1].fields.iter().position(|name| name == "a").unwrap();
         assert_eq!(m[1].rows[0].1[a], Some(Value::Integer(1)));
         let b = m[1].fields.iter().position(|name| name == "b").unwrap();
@@ -126,7 +130,7 @@ fn what_one_node_has_another_gets_unchanged() {
 }
 
 /// A short name of letters that lines, statements, or both treat specially.
-fn odd_name(random: &mut fastrand::Rng) -> String {
+fn odd_name(random: &mut fastrand::Rng) -> BString {
     const SPECIAL: [char; 12] = [
         '\\', '\\', ' ', ',', '=', '"', '\'', '#', '\t', '\n', '\r', 'ü',
     ];
@@ -135,7 +139,7 @@ fn odd_name(random: &mut fastrand::Rng) -> String {
         true => SPECIAL[random.usize(..SPECIAL.len())],
         false => random.lowercase(),
     };
-    (0..length).map(letter).collect()
+    (0..length).map(letter).collect::<String>().into()
 }
 
 #[test]
@@ -144,18 +148,17 @@ fn names_of_any_letters_are_written_right_or_left_out() {
     let source = Influxd::start(&folder.path().join("source"));
     let mut random = fastrand::Rng::with_seed(1);
     run(async {
-        let node = node(&source, Credentials::None);
+        let node = node(&source, None);
         node.ask("", "CREATE DATABASE \"d b\"").await.unwrap();
         let (mut lines, mut written, mut left_out) = (Vec::new(), Vec::new(), 0);
         for time in 0..1000 {
-            // InfluxQL has no way to write a `\r`.
-            let measurement = odd_name(&mut random).replace('\r', "r");
+            let measurement = odd_name(&mut random);
             let series = Series {
                 tags: vec![(odd_name(&mut random), odd_name(&mut random))],
                 fields: vec![odd_name(&mut random)],
                 rows: vec![(time, vec![Some(Value::Text(odd_name(&mut random)))])],
             };
-            match append_lines(&mut lines, &measurement, &series) {
+            match append_lines(&mut lines, measurement.as_bstr(), &series) {
                 0 => written.push((measurement, series)),
                 one => left_out += one,
             }
@@ -165,7 +168,7 @@ fn names_of_any_letters_are_written_right_or_left_out() {
         assert_eq!(answer.unwrap(), Written::All);
         let mut found = Vec::new();
         for measurement in schema::measurements(&node, "d b").await.unwrap() {
-            for mut series in all(&node, &slice(&measurement, "autogen")).await {
+            for mut series in all(&node, &slice(measurement.clone(), "autogen")).await {
                 for (time, mut values) in std::mem::take(&mut series.rows) {
                     let field = values.iter().position(Option::is_some).unwrap();
                     let one = Series {
@@ -195,7 +198,7 @@ fn a_long_series_comes_in_parts_and_errors_under_status_200_are_errors() {
         Options::default().set("http", "max-row-limit", "10"),
     );
     run(async {
-        let node = node(&source, Credentials::None);
+        let node = node(&source, None);
         node.ask("", "CREATE DATABASE \"d b\"").await.unwrap();
         let lines: String = (0..1500)
             .map(|at| format!("m,t=1 v={at}i {at}\nm{at} v=1 1\n"))
@@ -223,13 +226,23 @@ fn a_long_series_comes_in_parts_and_errors_under_status_200_are_errors() {
             matches!(refused, Err(NodeError::Refused { .. })),
             "{refused:?}"
         );
-        let mut failed = node.select("nowhere", "SELECT v FROM m").await.unwrap();
+        let nowhere = Slice {
+            database: "nowhere".to_owned(),
+            ..slice("m", "autogen")
+        };
+        let question = |statement: &str| Question {
+            slice: &nowhere,
+            tags: None,
+            statement: statement.to_owned(),
+        };
+        let asked = node.select(&question("SELECT v FROM m")).await;
+        let mut failed = asked.unwrap();
         let failed = failed.next().await;
         assert!(
             matches!(failed, Err(NodeError::Refused { .. })),
             "{failed:?}"
         );
-        let failed = node.select("d b", "SELECT FROM").await.err();
+        let failed = node.select(&question("SELECT FROM")).await.err();
         assert!(
             matches!(&failed, Some(NodeError::Refused { reason, .. }) if reason.starts_with("error parsing query")),
             "{failed:?}"
@@ -255,15 +268,40 @@ fn a_long_series_comes_in_parts_and_errors_under_status_200_are_errors() {
 }
 
 #[test]
+fn large_points_come_in_smaller_chunks() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Influxd::start(&folder.path().join("source"));
+    run(async {
+        let node = node(&source, None);
+        node.ask("", "CREATE DATABASE \"d b\"").await.unwrap();
+        let text = "x".repeat(220_000);
+        for time in 0..320 {
+            let line = Bytes::from(format!("m v=\"{text}\" {time}\n"));
+            assert_eq!(node.write("d b", "", line).await.unwrap(), Written::All);
+        }
+        let large = slice("m", "autogen");
+        let asked = node.points(&large).await.unwrap().next().await;
+        assert!(
+            matches!(asked, Err(NodeError::LargeChunk { .. })),
+            "{asked:?}"
+        );
+        let points = all(&node, &large).await;
+        assert!(points.iter().all(|part| part.rows.len() <= 10));
+        let rows = points.iter().map(|part| part.rows.len()).sum::<usize>();
+        assert_eq!(rows, 320);
+    });
+}
+
+#[test]
 fn the_schema_is_listed_in_the_name_of_an_administrator() {
     let folder = tempfile::tempdir().unwrap();
     let mut source = Influxd::start_with(&folder.path().join("source"), Options::default().auth());
     run(async {
-        let who = |password: &str| Credentials::Parameters {
-            user: b"adm in".to_vec(),
-            password: password.as_bytes().to_vec(),
+        let who = |password: &str| {
+            let password = password.as_bytes().to_vec();
+            Some(Account::new("adm in".to_owned(), password))
         };
-        let unknown = node(&source, Credentials::None);
+        let unknown = node(&source, None);
         unknown
             .ask(
                 "",
@@ -278,7 +316,7 @@ fn the_schema_is_listed_in_the_name_of_an_administrator() {
         else {
             panic!("{wrong:?}");
         };
-        assert_eq!(user, "adm in");
+        assert_eq!(user.as_deref(), Some("adm in"));
         let node = node(&source, who("se:cret"));
         for statement in [
             "CREATE DATABASE \"z \\\"z\"",
@@ -331,11 +369,13 @@ fn the_schema_is_listed_in_the_name_of_an_administrator() {
             [
                 schema::User {
                     name: "adm in".to_owned(),
+                    own_name: None,
                     is_admin: true,
                     grants: Vec::new()
                 },
                 schema::User {
                     name: "reader".to_owned(),
+                    own_name: None,
                     is_admin: false,
                     grants: vec![("a".to_owned(), "READ".to_owned())]
                 }
@@ -360,7 +400,7 @@ fn the_schema_is_listed_in_the_name_of_an_administrator() {
             let slice = Slice {
                 database: group.database,
                 policy: group.policy,
-                measurement: "m".to_owned(),
+                measurement: "m".into(),
                 from: group.from,
                 until: group.until,
             };

@@ -9,12 +9,22 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use bstr::{BString, ByteSlice};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use crate::heal::error::WorkError;
 use crate::heal::node::Slice;
 
 const FILE: &str = "rebuild.slices";
+
+/// A measurement's name: a text where it is one, and else its bytes.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Name {
+    Text(String),
+    Bytes(Vec<u8>),
+}
 
 /// Which slices are copied.
 #[derive(Debug)]
@@ -96,10 +106,14 @@ fn open(path: &Path) -> io::Result<(HashSet<Slice>, File)> {
 }
 
 fn line(slice: &Slice) -> io::Result<Vec<u8>> {
+    let measurement = match slice.measurement.to_str() {
+        Ok(text) => Name::Text(text.to_owned()),
+        Err(_) => Name::Bytes(slice.measurement.to_vec()),
+    };
     let fields = (
         &slice.database,
         &slice.policy,
-        &slice.measurement,
+        measurement,
         slice.from,
         slice.until,
     );
@@ -113,7 +127,10 @@ fn parse(line: &[u8]) -> Option<Slice> {
     Some(Slice {
         database,
         policy,
-        measurement,
+        measurement: match measurement {
+            Name::Text(text) => text.into(),
+            Name::Bytes(bytes) => BString::new(bytes),
+        },
         from,
         until,
     })
@@ -123,11 +140,11 @@ fn parse(line: &[u8]) -> Option<Slice> {
 mod tests {
     use super::*;
 
-    fn slice(measurement: &str) -> Slice {
+    fn slice(measurement: impl Into<BString>) -> Slice {
         Slice {
             database: "d".to_owned(),
             policy: "p".to_owned(),
-            measurement: measurement.to_owned(),
+            measurement: measurement.into(),
             from: i64::MIN,
             until: 9,
         }
@@ -138,11 +155,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let odd = slice("odd\n\"\u{1}ü");
         Finished::open(folder.path()).unwrap().note(&odd).unwrap();
+        let bytes = slice(b"m\xe9t".as_slice());
+        Finished::open(folder.path()).unwrap().note(&bytes).unwrap();
         let path = folder.path().join(FILE);
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"[\"d\",\"p\",\"to").unwrap();
         let finished = Finished::open(folder.path()).unwrap();
-        assert!(finished.has(&odd) && !finished.has(&slice("to")));
+        assert!(finished.has(&odd) && finished.has(&bytes) && !finished.has(&slice("to")));
         finished.note(&slice("next")).unwrap();
         let finished = Finished::open(folder.path()).unwrap();
         assert!(finished.has(&odd) && finished.has(&slice("next")));

@@ -62,6 +62,7 @@ impl<'a> Patience<'a> {
                     return Ok(done);
                 }
                 Err(error @ (NodeError::Unreachable { .. } | NodeError::Busy { .. })) => error,
+                Err(NodeError::LargeChunk { .. }) => continue,
                 Err(error @ NodeError::Unreadable { .. }) if unreadable < UNREADABLE => {
                     unreadable += 1;
                     error

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use bstr::{BStr, BString, ByteSlice};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -19,11 +20,11 @@ use tokio::sync::{Mutex, mpsc};
 use super::files::{Files, Lengths};
 use super::finished::Finished;
 use super::patience::Patience;
-use super::{is_gone, target_schema};
+use super::target_schema;
 use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError, PointStream, Series, Slice, Written, append_lines};
 use crate::heal::progress::Progress;
-use crate::heal::schema::{Schema, ShardGroup, measurements, shards};
+use crate::heal::schema::{Beginnings, Schema, ShardGroup, measurements, shards};
 use crate::stats::units::{Count, Span, per_second};
 
 /// Bytes of one write, but for a line that is longer.
@@ -71,7 +72,7 @@ struct Batch {
 
 impl Batch {
     /// How many values were left out, because no line can express their names.
-    fn append(&mut self, measurement: &str, series: &Series) -> u64 {
+    fn append(&mut self, measurement: &BStr, series: &Series) -> u64 {
         self.count = self.count.saturating_add(series.rows.len());
         append_lines(&mut self.lines, measurement, series)
     }
@@ -88,7 +89,7 @@ impl Copier<'_> {
         let target = patience.until_done(|| Schema::of(self.target)).await?;
         // Of each policy, how long the shard groups are that the target makes, in nanoseconds.
         let mut lengths = Lengths::new();
-        let mut names: HashMap<&str, Vec<String>> = HashMap::new();
+        let mut names: HashMap<&str, Vec<BString>> = HashMap::new();
         for database in &target.databases {
             let name = database.name.as_str();
             for policy in &database.policies {
@@ -117,9 +118,16 @@ impl Copier<'_> {
             let names = names.get(group.database.as_str());
             names.map_or(&[][..], Vec::as_slice)
         };
+        let beginnings = Beginnings::of(shards.keys());
         let slices_of = |group: &ShardGroup| {
             let names = of_group(group).iter();
-            let slices = names.map(|measurement| slice(group, measurement));
+            let slices = names.map(|measurement| Slice {
+                database: group.database.clone(),
+                policy: group.policy.clone(),
+                measurement: measurement.clone(),
+                from: group.from,
+                until: beginnings.reach(group),
+            });
             slices.collect::<Vec<Slice>>()
         };
         let all: usize = groups.iter().map(|group| of_group(group).len()).sum();
@@ -249,8 +257,16 @@ impl Copier<'_> {
     }
 
     async fn slice(&self, slice: Slice) -> Result<(), WorkError> {
-        let copied = self.patience.until_done(|| self.once(&slice)).await?;
-        copied?;
+        match self.patience.until_done(|| self.once(&slice)).await {
+            Err(WorkError::Node(error)) if error.is_of_these_points() => {
+                self.progress.note(format!(
+                    "Points of {}.{} {:?} were not copied: {error}.",
+                    slice.database, slice.policy, slice.measurement
+                ));
+                return Ok(());
+            }
+            copied => copied??,
+        }
         self.finished.note(&slice)?;
         self.progress.slice_done();
         Ok(())
@@ -306,7 +322,7 @@ impl Copier<'_> {
                     true => series.rows.split_off(ROWS),
                     false => Vec::new(),
                 };
-                if batch.append(&slice.measurement, &series) > 0 {
+                if batch.append(slice.measurement.as_bstr(), &series) > 0 {
                     self.progress.note(format!(
                         "Points of {}.{} {:?} were left out, because no line can express their names.",
                         slice.database, slice.policy, slice.measurement
@@ -377,12 +393,10 @@ impl Copier<'_> {
     }
 }
 
-fn slice(group: &ShardGroup, measurement: &str) -> Slice {
-    Slice {
-        database: group.database.clone(),
-        policy: group.policy.clone(),
-        measurement: measurement.to_owned(),
-        from: group.from,
-        until: group.until,
-    }
+/// Whether an error says that there is no such database or policy.
+pub(super) fn is_gone(error: &NodeError) -> bool {
+    let NodeError::Refused { reason, .. } = error else {
+        return false;
+    };
+    reason.starts_with("database not found") || reason.starts_with("retention policy not found")
 }

@@ -1,5 +1,6 @@
 //! Whether the target holds what the source holds.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::standing::standing;
 use crate::control::{Compared, Difference};
-use crate::heal::compare;
+use crate::heal::compare::{self, Look, Unread};
 use crate::heal::error::WorkError;
 use crate::heal::mend;
 use crate::heal::node::Node;
@@ -29,37 +30,50 @@ struct Left {
     /// Of databases, policies and queries.
     schema: Vec<Difference>,
     points: usize,
+    unread: Unread,
 }
 
-/// Compares the two, and makes the target hold what the source holds where they differ.
+/// Compares source and target, and makes the target hold what the source holds where they differ. The continuous queries at the places
+/// `refused` are not expected there.
 ///
 /// # Errors
 /// They still differ, or cannot be asked.
 pub(super) async fn of(
     relay: &Arc<Relay>,
-    source: &Node,
-    target: &Node,
+    nodes: &[Node; 2],
     folder: &Path,
+    refused: &BTreeSet<String>,
     progress: &Progress,
 ) -> Result<(), WorkError> {
-    let nodes = [source.clone(), target.clone()];
+    let [source, target] = nodes;
     let mut round = 1;
     loop {
         progress.step("comparing");
         // What both have judged before they are compared.
         let judged = nodes.iter().map(|node| standing(relay, node.name()).cursor);
         let judged = judged.min().unwrap_or(0);
-        let left = compared(relay, &nodes, progress).await?;
+        let mut left = compared(relay, nodes, progress).await?;
+        let is_refused = |left: &Difference| left.kind == "query" && refused.contains(&left.place);
+        left.schema.retain(|difference| !is_refused(difference));
         for difference in &left.users {
             progress.note(format!("Differs still: {}", words(difference)));
         }
         if left.schema.is_empty() && left.points == 0 {
+            left.unread.all_read(&format!(
+                "{} serves, but some of it could not be compared, and is there only if its shards were copied as files (heal.rpc_port)",
+                target.name()
+            ))?;
             let (from, to) = (source.name(), target.name());
-            let closed = relay.settle_letters_of_copy(from, to, judged).await;
-            if closed > 0 {
+            let users = left.users.is_empty();
+            let settled = relay.settle_letters_of_copy(from, to, users, judged).await;
+            if settled.closed > 0 {
                 progress.note(format!(
-                    "Dead letters of {to} that are closed, because it holds what {from} holds: {closed}."
+                    "Dead letters of {to} that are closed, because it holds what {from} holds: {}.",
+                    settled.closed
                 ));
+            }
+            if settled.left > 0 {
+                progress.note(format!("{to}: {} {}.", settled.left, mend::UNSEEN_LETTERS));
             }
             return Ok(());
         }
@@ -81,7 +95,11 @@ pub(super) async fn of(
             source: Some(source.name()),
             dry_run: false,
         };
-        mend::between(relay, &nodes, folder, &order, progress).await?;
+        match mend::between(relay, nodes, folder, &order, progress).await {
+            // The comparison says so.
+            Ok(()) | Err(WorkError::Unread(_)) => {}
+            mended => mended?,
+        }
     }
 }
 
@@ -115,6 +133,12 @@ async fn compared(relay: &Relay, nodes: &[Node], progress: &Progress) -> Result<
         }
         left
     };
-    let (done, left) = tokio::join!(compare::find(relay, nodes, &places, progress, found), count);
-    done.map(|()| left)
+    let (done, left) = tokio::join!(
+        compare::find(relay, nodes, &places, progress, Look::Sure, found),
+        count
+    );
+    Ok(Left {
+        unread: done?,
+        ..left
+    })
 }

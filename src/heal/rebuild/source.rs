@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::standing::standing;
-use super::{LOOK_PACE, Rebuild};
+use super::Rebuild;
+use super::standing::{LOOK_PACE, standing};
 use crate::heal::error::WorkError;
 use crate::heal::node::Node;
 use crate::heal::progress::Progress;

@@ -1,8 +1,13 @@
 //! How a node stands to its relay's journal.
 
+use std::time::Duration;
+
 use crate::relay::membership::Divergence;
 use crate::relay::{Membership, Relay};
 use crate::stats::ReplicaStatus;
+
+/// Between two looks at how a node stands.
+pub(super) const LOOK_PACE: Duration = Duration::from_millis(200);
 
 /// How a node stands to the journal.
 #[derive(Debug, Clone)]

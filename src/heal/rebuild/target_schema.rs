@@ -3,7 +3,7 @@
 //! Each part may be begun again: what is there already is made the same. Users are not dropped if the source has them, because their
 //! passwords, which cannot be read out of a node, would be lost.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::patience::Patience;
 use crate::control::Passwords;
@@ -11,9 +11,12 @@ use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError};
 use crate::heal::progress::Progress;
 use crate::heal::schema::{Policy, Schema, ShardGroup, User};
+use crate::influx::Account;
 use crate::influx::influxql::{identifier, string};
+use crate::influx::query_answer::policy_duration;
 
-/// Drops all databases, and the users that the source does not have, but for the one that asks.
+/// Drops all databases, and the users that the source does not have, but for the one that asks and others in whose names haflux is on the
+/// target alone.
 pub(super) async fn wipe(
     target: &Node,
     source: &Schema,
@@ -31,7 +34,7 @@ pub(super) async fn wipe(
         .chain(target.asker().map(|(name, _)| name))
         .collect();
     for user in &held.users {
-        if !stay.contains(user.name.as_str()) {
+        if user.own_name.is_none() && !stay.contains(user.name.as_str()) {
             let statement = format!("DROP USER {}", identifier(&user.name));
             carry_out(target, &statement, patience).await?;
         }
@@ -96,7 +99,8 @@ fn shape(database: &str, policy: &Policy) -> String {
     )
 }
 
-/// Makes the source's users whose passwords are given, and gives all that are there their rights. Those that are missing are named.
+/// Makes the source's users whose passwords are given, and gives all that are there their rights. Those that are missing are named. In the
+/// place of a user for whom the target has an account of its own, that is made, with its own password.
 pub(super) async fn users(
     target: &Node,
     source: &Schema,
@@ -106,12 +110,20 @@ pub(super) async fn users(
 ) -> Result<(), WorkError> {
     let held = patience.until_done(|| Schema::of(target)).await?;
     let databases: HashSet<&str> = held.databases.iter().map(|of| of.name.as_str()).collect();
+    let accounts = target.own_accounts();
     let mut missing = Vec::new();
     for user in &source.users {
-        let name = identifier(&user.name);
-        let mut given = passwords.0.iter();
-        let password = given.find(|(known, _)| *known == user.name);
-        let password = password.map(|(_, password)| string(password));
+        let own = accounts.get(&user.name);
+        let name = identifier(own.map_or(&user.name, Account::username));
+        let password = match own {
+            Some(account) => std::str::from_utf8(account.password()).ok(),
+            None => {
+                let mut given = passwords.0.iter();
+                let given = given.find(|(known, _)| *known == user.name);
+                given.map(|(_, password)| password.as_str())
+            }
+        };
+        let password = password.map(string);
         let there = held.users.iter().find(|held| held.name == user.name);
         let was_admin = match (there, password) {
             (None, None) => {
@@ -128,6 +140,8 @@ pub(super) async fn users(
                 carry_out(target, &statement, patience).await?;
                 user.is_admin
             }
+            // The password that it has is the one by which haflux is let in.
+            (Some(there), Some(_)) if own.is_some() => there.is_admin,
             (Some(there), Some(password)) => {
                 let statement = format!("SET PASSWORD FOR {name} = {password}");
                 carry_out(target, &statement, patience).await?;
@@ -135,7 +149,7 @@ pub(super) async fn users(
             }
             (Some(there), None) => there.is_admin,
         };
-        for statement in rights(user, was_admin, &databases) {
+        for statement in rights(user, &name, was_admin, &databases) {
             carry_out(target, &statement, patience).await?;
         }
     }
@@ -159,9 +173,8 @@ pub(super) async fn users(
     Ok(())
 }
 
-/// What gives a user the rights that it has on the source.
-fn rights(user: &User, was_admin: bool, databases: &HashSet<&str>) -> Vec<String> {
-    let name = identifier(&user.name);
+/// What gives a user the rights that it has on the source. `name`: what it is called on the target, in quotes.
+fn rights(user: &User, name: &str, was_admin: bool, databases: &HashSet<&str>) -> Vec<String> {
     let mut statements = match (was_admin, user.is_admin) {
         (false, true) => vec![format!("GRANT ALL PRIVILEGES TO {name}")],
         (true, false) => vec![format!("REVOKE ALL PRIVILEGES FROM {name}")],
@@ -272,13 +285,15 @@ fn all_policies(schema: &Schema) -> impl Iterator<Item = (&str, &Policy)> {
     })
 }
 
-/// Makes the continuous queries that the source has and the target has not.
+/// Makes the continuous queries that the source has and the target has not. Returns the places of those that the target refuses, as a
+/// comparison names them: InfluxDB keeps a query whose policy is dropped, and makes none such.
 pub(super) async fn queries(
     source: &Node,
     target: &Node,
     patience: &Patience<'_>,
     progress: &Progress,
-) -> Result<(), WorkError> {
+) -> Result<BTreeSet<String>, WorkError> {
+    let mut refused = BTreeSet::new();
     let wanted = patience.until_done(|| Schema::of(source)).await?;
     let held = patience.until_done(|| Schema::of(target)).await?;
     for database in &wanted.databases {
@@ -296,18 +311,21 @@ pub(super) async fn queries(
                 continue;
             }
             match carry_out(target, &query.text, patience).await {
-                // A client has dropped, or made, something meanwhile; the comparison shows what is left of it.
-                Err(WorkError::Node(NodeError::Refused { reason, .. })) => progress.note(format!(
-                    "The continuous query {:?} of {} is not on {}: {reason}",
-                    query.name,
-                    database.name,
-                    target.name()
-                )),
+                // What it reads or writes is gone, or a client has dropped, or made, something meanwhile.
+                Err(WorkError::Node(NodeError::Refused { reason, .. })) => {
+                    progress.note(format!(
+                        "The continuous query {:?} of {} is not on {}: {reason}",
+                        query.name,
+                        database.name,
+                        target.name()
+                    ));
+                    refused.insert(format!("{}.{}", database.name, query.name));
+                }
                 made => made?,
             }
         }
     }
-    Ok(())
+    Ok(refused)
 }
 
 async fn carry_out(
@@ -320,34 +338,9 @@ async fn carry_out(
         .await
 }
 
-/// A duration as Go writes it (`168h0m0s`), in nanoseconds; none if it is something else.
-pub(super) fn nanoseconds(mut text: &str) -> Option<i64> {
-    const UNITS: [(&str, i64); 7] = [
-        ("ns", 1),
-        ("us", 1_000),
-        ("µs", 1_000),
-        ("ms", 1_000_000),
-        ("h", 3_600_000_000_000),
-        ("m", 60_000_000_000),
-        ("s", 1_000_000_000),
-    ];
-    let mut sum: i64 = 0;
-    if text.is_empty() {
-        return None;
-    }
-    while !text.is_empty() {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, rest) = text.split_at_checked(digits)?;
-        let found = UNITS.iter().find_map(|(unit, length)| {
-            let rest = rest.strip_prefix(unit)?;
-            Some((rest, length))
-        });
-        let (rest, length) = found?;
-        let number: i64 = number.parse().ok()?;
-        sum = sum.checked_add(number.checked_mul(*length)?)?;
-        text = rest;
-    }
-    Some(sum)
+/// A policy's duration in nanoseconds; none if it cannot be read.
+pub(super) fn nanoseconds(text: &str) -> Option<i64> {
+    i64::try_from(policy_duration(text)?.as_nanos()).ok()
 }
 
 #[cfg(test)]
@@ -355,20 +348,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_go_writes_them() {
-        assert_eq!(nanoseconds("168h0m0s"), Some(604_800_000_000_000));
-        assert_eq!(nanoseconds("0s"), Some(0));
-        assert_eq!(nanoseconds("1m5s3ms"), Some(65_003_000_000));
-        for odd in ["", "5", "h", "1x", "-1h", "99999999999999h"] {
-            assert_eq!(nanoseconds(odd), None, "{odd}");
-        }
-    }
-
-    #[test]
     fn rights_become_those_of_the_source() {
         let grant = |database: &str, privilege: &str| (database.to_owned(), privilege.to_owned());
         let user = User {
             name: "a\"b".to_owned(),
+            own_name: None,
             is_admin: false,
             grants: vec![
                 grant("d", "READ"),
@@ -379,7 +363,7 @@ mod tests {
         };
         let databases = HashSet::from(["d", "e"]);
         assert_eq!(
-            rights(&user, true, &databases),
+            rights(&user, &identifier("a\"b"), true, &databases),
             [
                 "REVOKE ALL PRIVILEGES FROM \"a\\\"b\"",
                 "GRANT READ ON \"d\" TO \"a\\\"b\"",

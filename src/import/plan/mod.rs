@@ -15,7 +15,7 @@ use crate::import::decision::Rule;
 use crate::import::formula::Key;
 use crate::import::front::{self, Front};
 use crate::import::global::Global;
-use crate::import::ledger::Ledger;
+use crate::import::ledger::{ASKS_NOBODY, KEEPS_NOBODY_OUT, Ledger};
 use crate::import::log_target::LogTargets;
 use crate::import::pool::{self, Pool};
 use crate::import::recognise::{self, Relays};
@@ -101,7 +101,7 @@ pub(super) fn plan(
         fronts: Vec::new(),
     };
     for (index, section) in script.sections.iter().enumerate() {
-        planner.section(index, section);
+        planner.section(index, section, read);
     }
     planner.plan.global.finish(script, planner.ledger);
     planner.drop_empty_pools();
@@ -126,10 +126,10 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn section(&mut self, index: usize, section: &Section) {
+    fn section(&mut self, index: usize, section: &Section, read: ReadFile<'_>) {
         match section.kind {
             Kind::Global => self.global(section),
-            Kind::Frontend | Kind::Backend | Kind::Listen => self.proxy(index, section),
+            Kind::Frontend | Kind::Backend | Kind::Listen => self.proxy(index, section, read),
             Kind::Defaults => {
                 if let Some(opening) = section.opening {
                     self.ledger.used(self.script.statement(opening));
@@ -150,7 +150,7 @@ impl Planner<'_> {
         }
     }
 
-    fn proxy(&mut self, index: usize, section: &Section) {
+    fn proxy(&mut self, index: usize, section: &Section, read: ReadFile<'_>) {
         let script = self.script;
         let Some(opening) = section.opening.map(|id| script.statement(id)) else {
             return;
@@ -196,7 +196,7 @@ impl Planner<'_> {
         }
         let mut port = None;
         let front = (section.kind != Kind::Backend)
-            .then(|| front::read(script, &all, self.ledger, &section.name));
+            .then(|| front::read(script, &all, read, self.ledger, &section.name));
         if let Some(front) = &front {
             let ports: HashSet<u16> = front
                 .binds
@@ -266,10 +266,10 @@ impl Planner<'_> {
                     statement,
                     "in haflux a frontend does so: forwarded_for = true",
                 ),
-                ("http-request", "deny" | "tarpit" | "reject" | "auth") => self.ledger.warn(
-                    statement,
-                    "haflux keeps nobody out here: a firewall, or the nodes' own users, must",
-                ),
+                ("http-request", "deny" | "tarpit" | "reject") => {
+                    self.ledger.warn(statement, KEEPS_NOBODY_OUT);
+                }
+                ("http-request", "auth") => self.ledger.warn(statement, ASKS_NOBODY),
                 ("filter", "bwlim-in" | "bwlim-out") => self
                     .ledger
                     .warn(statement, "in haflux a frontend has it: bandwidth"),

@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use super::databases::{Collector, Databases};
+use super::collector::Collector;
+use super::databases::Databases;
 use super::keyword::{self, Keyword};
 use super::limits::{Exceeded, Limits, check_nesting};
 use super::scan::{self, Scanner, Token};

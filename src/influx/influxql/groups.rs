@@ -68,6 +68,17 @@ impl Groups {
         }
     }
 
+    /// Whether a comparison of nodes shows what the statement that [`Class::names`](super::Class::names) names so has done. It compares
+    /// points, databases, policies and continuous queries, with `users` users and their rights too, and neither passwords nor
+    /// subscriptions.
+    pub(crate) fn is_compared(name: &str, users: bool) -> bool {
+        let groups = Self::of(name);
+        let is_of_users = groups.meet(Self::USERS);
+        let sets_password = matches!(name, "CREATE USER" | "SET PASSWORD");
+        let is_unseen = sets_password || groups.meet(Self::SUBSCRIPTIONS.and(Self::KILL));
+        !groups.is_empty() && !is_unseen && (users || !is_of_users)
+    }
+
     /// These and the others.
     pub fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
@@ -117,5 +128,18 @@ mod tests {
             assert!(!Groups::of(name).is_empty(), "{name}");
         }
         assert_eq!(Groups::of("DROP USER").to_string(), "drop, user_management");
+    }
+
+    #[test]
+    fn a_comparison_shows_neither_passwords_nor_what_is_not_known() {
+        for name in statements::names() {
+            let is_unseen = name.ends_with("SUBSCRIPTION")
+                || ["CREATE USER", "SET PASSWORD", "KILL QUERY"].contains(&name)
+                || name.ends_with('?') && !name.starts_with("SHOW");
+            let is_of_users = ["GRANT", "REVOKE", "DROP USER"].contains(&name);
+            assert_eq!(Groups::is_compared(name, true), !is_unseen, "{name}");
+            let is_of_database = !is_unseen && !is_of_users;
+            assert_eq!(Groups::is_compared(name, false), is_of_database, "{name}");
+        }
     }
 }

@@ -1,4 +1,7 @@
-//! Names and texts in statements of haflux's own. InfluxQL knows the escapes `\n`, `\\`, `\"` and `\'`, and no others.
+//! Names, texts and durations in statements of haflux's own. InfluxQL knows the escapes `\n`, `\\`, `\"` and `\'`, and no others.
+
+use super::time::duration;
+use crate::influx::go_text;
 
 /// `"text"`: a name.
 pub fn identifier(text: &str) -> String {
@@ -28,9 +31,36 @@ fn quoted(text: &str, quote: char) -> String {
     quoted
 }
 
+/// A duration that a node has listed, as InfluxQL takes it: InfluxDB prints `1h0m1.5s`, and reads `3601500ms`. What is no duration stays
+/// what it is.
+pub fn listed_duration(listed: &str) -> String {
+    const MILLISECOND: i64 = 1_000_000;
+    match go_text::duration(listed) {
+        Some(_) if duration(listed.as_bytes()).is_some() => listed.to_owned(),
+        Some(time) if time % MILLISECOND == 0 => format!("{}ms", time / MILLISECOND),
+        Some(time) => format!("{time}ns"),
+        None => listed.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listed_durations_are_fit_for_statements() {
+        for (listed, expected) in [
+            ("168h0m0s", "168h0m0s"),
+            ("0s", "0s"),
+            ("1h0m1.5s", "3601500ms"),
+            ("1h0m0.000001s", "3600000001000ns"),
+            ("100µs", "100000ns"),
+            ("1.5ms", "1500000ns"),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(listed_duration(listed), expected);
+        }
+    }
 
     #[test]
     fn nothing_gets_out_of_its_quotes() {

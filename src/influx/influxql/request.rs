@@ -79,6 +79,8 @@ struct Pair<'request> {
     name: Cow<'request, [u8]>,
     value: Cow<'request, [u8]>,
     place: Place,
+    /// Whether a raw `;` stands in it: each release drops it or takes it apart, and none reads it as one.
+    is_torn: bool,
 }
 
 /// All names and values that a request to `/query` may be read to hold, in their order. Holds secrets: it has no `Debug`.
@@ -119,6 +121,13 @@ impl<'request> Candidates<'request> {
     /// Every database that may be the default one.
     pub fn databases(&self) -> impl Iterator<Item = &[u8]> {
         self.values("db")
+    }
+
+    /// The first value of `name` that some release reads.
+    pub(crate) fn first_read(&self, name: &str) -> Option<&[u8]> {
+        let mut read = self.pairs.iter().filter(|pair| !pair.is_torn);
+        read.find(|pair| *pair.name == *name.as_bytes() && !pair.value.is_empty())
+            .map(|pair| &*pair.value)
     }
 
     /// Every retention policy that may be the default one.
@@ -188,7 +197,12 @@ impl<'request> Candidates<'request> {
             }
         }
         if let (Some(name), Some(value)) = (unescape(name), unescape(value)) {
-            self.pairs.push(Pair { name, value, place });
+            self.pairs.push(Pair {
+                name,
+                value,
+                place,
+                is_torn: memchr::memchr(b';', piece).is_some(),
+            });
         }
         Ok(())
     }
@@ -213,6 +227,7 @@ impl<'request> Candidates<'request> {
                         name: Cow::Borrowed(part.name),
                         value: Cow::Borrowed(part.value),
                         place: Place::Part,
+                        is_torn: false,
                     });
                 }
             }

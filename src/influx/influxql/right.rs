@@ -2,7 +2,8 @@
 //! statement after the other, and of all of them before it runs one.
 
 use super::classify::classify;
-use super::databases::{Collector, Databases};
+use super::collector::Collector;
+use super::databases::Databases;
 use super::keyword::Keyword;
 use super::redact::redact;
 use super::scan::{Kind, Scanner, Token};

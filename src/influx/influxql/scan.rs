@@ -4,7 +4,8 @@
 //! - A word is `[A-Za-z_][A-Za-z0-9_]*`. A word glued to a quote (`INTO"x"`) is not that word: the token is the identifier `x`.
 //! - Strings and quoted identifiers know the escapes `\n \\ \" \'` only, and hold no raw newline.
 //! - Comments are `-- …` and `/* … */`, the latter not nested. `/*` is always a comment here. Where InfluxDB looks for a
-//!   regular expression it takes it for one, but none can begin with `*`, so such a text parses nowhere.
+//!   regular expression it takes it for one, but none can begin with `*`, so such a text parses nowhere; but for one behind a bound
+//!   parameter, which is taken for the regular expression then, and the comment for a comment.
 //! - `/` divides after an operand and begins a regular expression after anything else. Inside one, `/` is escaped if and
 //!   only if the byte before it is a backslash, and a newline is an error.
 //! - After a dot both exist: `FROM db.rp./x/` is a regular expression, `v./2` divides. The scanner knows whether it stands in

@@ -1,17 +1,21 @@
-//! What a request would do at most, for rules about it: its statements, and the databases that it reads and changes.
+//! What a request would do at most, for rules about it: its statements, the databases that it reads and changes, and the measurements
+//! that it touches.
 //!
 //! Where [`Needed`](super::Needed) never asks for more than a query needs, this never says less than it does: what cannot be told is
-//! every database. A statement about the whole node (users, `SHOW DATABASES`, `SHOW STATS`, `KILL QUERY`) is one about every database.
+//! every database and every measurement. A statement about the whole node (users, `SHOW DATABASES`, `SHOW STATS`, `KILL QUERY`) is one
+//! about every database; one about a whole database is one about every measurement.
 //! The paths are all that InfluxDB has; of one that is not known here, a method that reads is taken for a read of everything and
 //! another one for a change of everything.
 
 use http::Method;
 
 use super::classify::{Kind, Refusal, classify, classify_within};
-use super::databases::{Collector, Databases};
+use super::collector::Collector;
+use super::databases::Databases;
 use super::groups::Groups;
 use super::keyword::Keyword;
 use super::limits::Limits;
+use super::measurements::Measurements;
 use super::request::{Candidates, Endpoint, Request, candidates, classify_request};
 use super::scan::{self, Scanner, Token};
 
@@ -31,9 +35,12 @@ pub struct Use {
     pub reads: Databases,
     /// The databases that it changes.
     pub writes: Databases,
+    /// The measurements that it reads or changes, but for those of a write's lines, which stand in its body.
+    pub measurements: Measurements,
 }
 
 impl Use {
+    /// It may touch every measurement.
     fn of_statement(name: &'static str, reads: Databases, writes: Option<Databases>) -> Self {
         Self {
             statement: Some(name),
@@ -41,6 +48,7 @@ impl Use {
             changes: writes.is_some(),
             reads,
             writes: writes.unwrap_or_default(),
+            measurements: Measurements::Unknown,
         }
     }
 
@@ -74,8 +82,9 @@ pub fn uses(request: &Request<'_>, limits: &Limits) -> Vec<Use> {
         Method::GET | Method::HEAD | Method::OPTIONS
     );
     match request.path {
-        b"/write" | b"/api/v1/prom/write" => of_write(request, "db", limits),
-        b"/api/v2/write" => of_write(request, "bucket", limits),
+        b"/write" => of_lines(request, "db", limits),
+        b"/api/v2/write" => of_lines(request, "bucket", limits),
+        b"/api/v1/prom/write" => of_write(request, "db", limits),
         b"/api/v1/prom/read" => match candidates(request, limits) {
             Ok(found) if !found.odd => vec![Use::plain(named(&found, "db"), None)],
             _ => vec![Use::plain(Databases::Unknown, None)],
@@ -88,6 +97,15 @@ pub fn uses(request: &Request<'_>, limits: &Limits) -> Vec<Use> {
             None => vec![Use::plain(Databases::Unknown, Some(Databases::Unknown))],
         },
     }
+}
+
+/// A write whose body is lines.
+fn of_lines(request: &Request<'_>, name: &'static str, limits: &Limits) -> Vec<Use> {
+    let mut uses = of_write(request, name, limits);
+    for one in &mut uses {
+        one.measurements = Measurements::default();
+    }
+    uses
 }
 
 /// A write's database stands in its URL. Which of several InfluxDB takes depends on its release, so all are written to.
@@ -180,13 +198,23 @@ fn of_queries(request: &Request<'_>, limits: &Limits) -> Vec<Use> {
     uses
 }
 
-/// A statement as far as it has been read: where it is, and the databases of its sources and of what it writes into.
-#[derive(Default)]
+/// A statement as far as it has been read: where it is, and the names of its sources and of what it writes into.
 struct Reading {
     text: Option<(usize, usize)>,
     is_target: bool,
     sources: Collector,
     target: Collector,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            text: None,
+            is_target: false,
+            sources: Collector::of_measurements(),
+            target: Collector::of_measurements(),
+        }
+    }
 }
 
 impl Reading {
@@ -209,22 +237,27 @@ impl Reading {
         let class = classify(query.get(start..end)?);
         let name = class.names.first().copied().unwrap_or("?");
         let of_default = |databases| with_default(databases, default);
-        Some(match (class.kind, name) {
+        let (sources, sources_measured) = self.sources.finish_with_measurements(query);
+        let (target, target_measured) = self.target.finish_with_measurements(query);
+        let mut one = match (class.kind, name) {
             (Kind::Empty, _) => return None,
             (Kind::Read | Kind::NodeLocalRead, _) => {
                 Use::of_statement(name, of_default(some(class.databases)), None)
             }
             (Kind::Change, "SELECT INTO") => {
-                let reads = of_default(some(self.sources.finish(query)));
-                let writes = of_default(some(self.target.finish(query)));
+                let reads = of_default(some(sources));
+                let writes = of_default(some(target));
                 Use::of_statement(name, reads, Some(writes))
             }
-            (Kind::Change, "CREATE CONTINUOUS QUERY") => {
+            // A subscriber gets every point that comes.
+            (Kind::Change, "CREATE CONTINUOUS QUERY" | "CREATE SUBSCRIPTION") => {
                 let both = of_default(some(class.databases));
                 Use::of_statement(name, both.clone(), Some(both))
             }
             // A word stands in it that does not belong there.
-            (Kind::Change, "SELECT" | "EXPLAIN" | "EXPLAIN ANALYZE") => Use::unknown(true),
+            (Kind::Change, "SELECT" | "EXPLAIN" | "EXPLAIN ANALYZE") => {
+                return Some(Use::unknown(true));
+            }
             (Kind::Change, _) => {
                 let writes = of_default(some(class.databases));
                 Use::of_statement(name, Databases::default(), Some(writes))
@@ -232,7 +265,9 @@ impl Reading {
             (Kind::KillQuery | Kind::Refused(_), _) => {
                 Use::of_statement(name, Databases::default(), Some(Databases::Unknown))
             }
-        })
+        };
+        one.measurements = Measurements::of(name, sources_measured, target_measured);
+        Some(one)
     }
 }
 
@@ -368,6 +403,14 @@ mod tests {
                 &["a"],
                 none,
             ),
+            ("SELECT v FROM a.b$p/**/", "SELECT", &["?"], none),
+            (
+                "SELECT v INTO x FROM a$p/**/",
+                "SELECT INTO",
+                &["?"],
+                &["d"],
+            ),
+            ("SHOW SERIES FROM a.b$p/**/", "SHOW SERIES", &["?"], none),
             ("SHOW MEASUREMENTS", "SHOW MEASUREMENTS", &["d"], none),
             ("SHOW MEASUREMENTS ON e", "SHOW MEASUREMENTS", &["e"], none),
             (
@@ -410,7 +453,7 @@ mod tests {
             (
                 "CREATE SUBSCRIPTION s ON e.r DESTINATIONS ALL 'udp://h:1'",
                 "CREATE SUBSCRIPTION",
-                none,
+                &["e"],
                 &["e"],
             ),
             ("GRANT READ ON e TO u", "GRANT", none, &["e"]),

@@ -9,7 +9,7 @@
 //!
 //! On these stand [`normalize()`], which makes a body mean the same on every node and at every time, and [`split()`], which cuts
 //! one between lines; [`nanoseconds`] gives bodies of different precisions a common one; [`point`] names a point of a body, so
-//! that a node can be asked for it. What can go wrong, and what prevents it:
+//! that a node can be asked for it; [`measurements`] tells whether all lines are of measurements that their sender may write to. What can go wrong, and what prevents it:
 //!
 //! | danger | prevented by |
 //! | --- | --- |
@@ -21,6 +21,7 @@
 //! | a node sorts the tags of a line for minutes | [`TagBudget`]: the line is made an error that is found before the sort |
 //! | dropping a comment changes how the next line is read | only whole lines by rule 1 are dropped; each line starts anew |
 
+pub mod measurements;
 pub mod nanoseconds;
 pub mod normalize;
 pub mod parse;
@@ -33,6 +34,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use measurements::{MeasurementCheck, OtherMeasurement, check_measurements};
 pub use nanoseconds::in_nanoseconds;
 pub use normalize::{Normalized, Normalizer, normalize};
 pub use parse::{LineShape, inspect};

@@ -100,7 +100,7 @@ fn time(line: &[u8]) -> Option<i64> {
 }
 
 /// A name without its escapes; `None` if it is odd.
-fn plain(name: &[u8], escapable: &[u8]) -> Option<String> {
+pub(super) fn plain(name: &[u8], escapable: &[u8]) -> Option<String> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.iter().copied().peekable();
     while let Some(byte) = rest.next() {

@@ -189,18 +189,18 @@ impl<'bytes> Reader<'bytes> {
     /// # Errors
     /// It is none.
     pub(crate) fn text(&mut self) -> Result<&'bytes str, Malformed> {
-        let Form::Text(length) = self.form()? else {
-            return Err(Malformed::Expected("a text"));
-        };
-        self.text_of(length)
+        std::str::from_utf8(self.raw_text()?).map_err(|_| Malformed::Expected("a text of UTF-8"))
     }
 
-    /// The text behind a form of that length.
+    /// The next value, a text of any bytes.
     ///
     /// # Errors
-    /// It is not UTF-8.
-    pub(crate) fn text_of(&mut self, length: u32) -> Result<&'bytes str, Malformed> {
-        std::str::from_utf8(self.bytes(length)?).map_err(|_| Malformed::Expected("a text of UTF-8"))
+    /// It is none.
+    pub(crate) fn raw_text(&mut self) -> Result<&'bytes [u8], Malformed> {
+        match self.form()? {
+            Form::Text(length) => self.bytes(length),
+            _ => Err(Malformed::Expected("a text")),
+        }
     }
 
     /// How many values the next value, an array, has.

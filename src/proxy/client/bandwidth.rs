@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::moments::Moments;
+use crate::config::model;
 
 /// What may pass at once after a pause, in time.
 const BURST: Duration = Duration::from_secs(1);
@@ -22,15 +23,62 @@ const PIECES_A_SECOND: u64 = 16;
 
 /// What each address has to pay for still, in one direction.
 #[derive(Debug, Default)]
-pub(in crate::proxy) struct Debts(Mutex<Moments>);
+pub(in crate::proxy) struct Debts(Mutex<Book>);
+
+#[derive(Debug, Default)]
+struct Book {
+    /// By which debts are paid, in bytes a second.
+    rate: Option<u64>,
+    paid_at: Moments,
+}
+
+impl Debts {
+    fn new(rate: Option<u64>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Book {
+            rate,
+            paid_at: Moments::default(),
+        })))
+    }
+
+    /// Another rate from `now` on. Bytes that have passed are paid for by the new one, in the time of a burst at most.
+    fn change(&self, rate: Option<u64>, now: Instant) {
+        let mut book = self.0.lock();
+        match (book.rate, rate) {
+            (Some(before), Some(after)) => book.paid_at.change_left(now, |left| {
+                let bytes = left.as_nanos().saturating_mul(before.into()) / 1_000_000_000;
+                time_of(usize::try_from(bytes).unwrap_or(usize::MAX), after).min(BURST)
+            }),
+            _ => book.paid_at.forget(),
+        }
+        book.rate = rate;
+    }
+}
 
 /// What each address has to pay for still.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::proxy) struct Bandwidth {
     /// Bodies of requests.
     pub(in crate::proxy) bodies: Arc<Debts>,
     /// Answers.
     pub(in crate::proxy) answers: Arc<Debts>,
+}
+
+impl Bandwidth {
+    /// Nobody owes anything.
+    pub(in crate::proxy) fn new(limits: Option<&model::Bandwidth>) -> Self {
+        Self {
+            bodies: Debts::new(limits.and_then(|limits| limits.in_per_source)),
+            answers: Debts::new(limits.and_then(|limits| limits.out_per_source)),
+        }
+    }
+
+    /// Other limits from `now` on.
+    pub(in crate::proxy) fn change(&self, limits: Option<&model::Bandwidth>, now: Instant) {
+        let rate = |of: fn(&model::Bandwidth) -> Option<u64>| limits.and_then(of);
+        self.bodies.change(rate(|limits| limits.in_per_source), now);
+        self.answers
+            .change(rate(|limits| limits.out_per_source), now);
+    }
 }
 
 /// The limits on one direction of a request.
@@ -96,7 +144,7 @@ impl Limit {
         });
         let source = self.source.as_ref().map(|source| {
             let mut debts = source.debts.0.lock();
-            let paid_at = debts.of(source.source, source.most, now);
+            let paid_at = debts.paid_at.of(source.source, source.most, now);
             *paid_at += time_of(bytes, source.rate);
             *paid_at
         });
@@ -144,6 +192,29 @@ mod tests {
         let apart = Arc::default();
         let mut third = limit(None, Some(1000), &apart, now);
         assert_eq!(third.charge(250, now), now);
+    }
+
+    #[test]
+    fn what_has_passed_is_paid_for_by_a_new_rate() {
+        let (debts, now) = (Debts::new(Some(100)), Instant::now());
+        let owed = |rate| limit(None, Some(rate), &debts, now).charge(0, now) - now;
+        let mut one = limit(None, Some(100), &debts, now);
+        one.charge(10_000, now);
+        assert_eq!(owed(100), Duration::from_secs(99));
+        debts.change(Some(8000), now);
+        assert_eq!(owed(8000), Duration::ZERO);
+        assert_eq!(one.charge(25, now), now + Duration::from_millis(250));
+        debts.change(Some(1), now);
+        assert_eq!(owed(1), Duration::ZERO);
+        debts.change(None, now);
+        assert!(
+            debts
+                .0
+                .lock()
+                .paid_at
+                .kept_of(IpAddr::from([192, 0, 2, 1]), 1)
+                .is_none()
+        );
     }
 
     #[test]

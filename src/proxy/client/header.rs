@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::StatusCode;
 use memchr::{memchr, memchr_iter};
 
+use super::connection::Connection;
 use super::framing::Framing;
 use super::rejection::Rejection;
 use super::target::{self, Target};
@@ -158,6 +159,7 @@ struct Builder<'a> {
     length: Option<(&'a [u8], u64)>,
     chunked: bool,
     is_asking: bool,
+    connection: Connection<'a>,
 }
 
 impl<'a> Builder<'a> {
@@ -171,6 +173,7 @@ impl<'a> Builder<'a> {
             length: None,
             chunked: false,
             is_asking: false,
+            connection: Connection::default(),
         }
     }
 
@@ -186,6 +189,7 @@ impl<'a> Builder<'a> {
         if let Some(authority) = self.request.target.authority {
             self.put(b"Host", authority);
         }
+        let start = self.text.len();
         let mut rest = lines;
         while let Some((line, after)) = split_line(rest)? {
             if line.is_empty() {
@@ -194,6 +198,10 @@ impl<'a> Builder<'a> {
             self.line(line)?;
             rest = after;
         }
+        if self.connection.names_any() {
+            self.take_out(start);
+        }
+        self.connection.write(&mut self.text);
         self.text.put_slice(b"\r\n");
         Ok(Header {
             length,
@@ -208,6 +216,17 @@ impl<'a> Builder<'a> {
         self.text.put_slice(b": ");
         self.text.put_slice(value);
         self.text.put_slice(b"\r\n");
+    }
+
+    /// Takes the headers that `Connection` names out of the lines from `start` on.
+    fn take_out(&mut self, start: usize) {
+        let lines = self.text.split_off(start);
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let name = line.split(|byte| *byte == b':').next();
+            if !name.is_some_and(|name| self.connection.names(name)) {
+                self.text.put_slice(line);
+            }
+        }
     }
 
     fn line(&mut self, line: &'a [u8]) -> Result<(), Rejection> {
@@ -243,6 +262,9 @@ impl<'a> Builder<'a> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.host(value),
             6 if name.eq_ignore_ascii_case(b"expect") => self.expect(value),
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                self.connection.read(value).map(|()| false)
+            }
             12 if name.eq_ignore_ascii_case(b"content-type") => self.content_type(value),
             14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.encoding(value),

@@ -3,7 +3,7 @@
 //! - Every request's `header` is read here, within `max_header_size` and `timeout.http_request`, judged, and written anew in
 //!   one form (its `target` too). Pingora, the rules, the classifier and the node all read that form, so none of them can
 //!   understand another request than the one that was judged. What cannot be understood for certain is refused
-//!   (`rejection`).
+//!   (`rejection`). What its `connection` alone concerns goes no further.
 //! - `stream` gives Pingora the bytes of one request's body and no more, however many requests the client sends ahead;
 //!   `framing` knows where a body ends, `pace` how fast it has to come, and `body_fault` says what is wrong with it.
 //! - A client that closes its sending side gets its answer; `presence` finds out if it has left.
@@ -15,6 +15,7 @@
 
 mod bandwidth;
 mod body_fault;
+mod connection;
 mod framing;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

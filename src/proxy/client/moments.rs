@@ -46,9 +46,21 @@ impl Moments {
         own.or(self.shared.filter(|_| self.of.len() >= most))
     }
 
-    /// Forgets those of single addresses.
+    /// Forgets all.
     pub(in crate::proxy) fn forget(&mut self) {
-        self.of = HashMap::new();
+        *self = Self::default();
+    }
+
+    /// Changes how long from `now` on each is still to come.
+    pub(in crate::proxy) fn change_left(
+        &mut self,
+        now: Instant,
+        change: impl Fn(Duration) -> Duration,
+    ) {
+        for moment in self.of.values_mut().chain(&mut self.shared) {
+            let left = moment.saturating_duration_since(now);
+            *moment = now.checked_add(change(left)).unwrap_or(*moment);
+        }
     }
 
     /// How many addresses have one.

@@ -4,6 +4,9 @@
 //! the difference once something is sent to it. Every answer begins with the same bytes, so its first byte can be sent
 //! early. A client that has left resets the connection, and its query is cancelled; one that listens has the beginning of
 //! its answer. Further bytes of that beginning find a client that leaves later.
+//!
+//! Of a client that sends many requests without waiting for answers no more is read until they are answered, and so not the
+//! end either. The state of its connection says that the end has come.
 
 use std::io;
 use std::pin::Pin;
@@ -31,15 +34,21 @@ const SENT_AT: [Duration; BEGINNING.len()] = [
 /// How often the connection is looked at during the first second, and later.
 const FIRST_LOOKS: Duration = Duration::from_millis(75);
 const LATER_LOOKS: Duration = Duration::from_secs(1);
+/// How often it is looked at before the end has come, where that is not read.
+const UNREAD_LOOKS: Duration = Duration::from_millis(250);
 
 /// The state of a connection that is reset: `TCP_CLOSE` of the kernel's `tcp_states.h`.
 const TCP_CLOSE: u8 = 7;
+/// The state of a connection whose other side sends no more: `TCP_CLOSE_WAIT`.
+const TCP_CLOSE_WAIT: u8 = 8;
 
 /// What is known of a client during one request.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    /// When the end of what the client sends came.
-    ended: Option<Instant>,
+    /// When the end of what the client sends was found.
+    closed: Option<Instant>,
+    /// The client's bytes were read up to that end.
+    has_ended: bool,
     /// Bytes of the answer's beginning that were sent early.
     sent: usize,
     /// Of those, the ones that the answer itself has not come to.
@@ -49,48 +58,52 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// Forgets about the request before; its end stays.
+    /// Forgets about the request before; the end of what the client sends stays.
     pub(super) fn begin(&mut self) {
         *self = Self {
-            ended: self.ended,
+            closed: self.closed,
+            has_ended: self.has_ended,
             ..Self::default()
         };
     }
 
-    /// The client has closed its sending side.
+    /// The client has closed its sending side, and all that it has sent was read.
     pub(super) fn end(&mut self) {
-        self.ended = Some(Instant::now());
+        self.has_ended = true;
+        self.closed.get_or_insert_with(Instant::now);
     }
 
-    /// Whether it has.
+    /// Whether all that the client has ever sent was read.
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.is_some()
+        self.has_ended
     }
 
-    /// Looks after a client whose sending side is closed; returns when it has left.
+    /// Looks after a client of which nothing is read; returns when it has left.
     pub(super) fn poll_left(
         &mut self,
         stream: &mut Stream,
         timer: &mut Pin<Box<Sleep>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Error> {
-        let Some(ended) = self.ended else {
-            return Poll::Pending;
-        };
         loop {
-            let since = ended.elapsed();
+            let since = self.closed.map(|closed| closed.elapsed());
             let due = SENT_AT.get(self.sent).filter(|_| !self.answered);
-            if due.is_some_and(|due| *due <= since)
+            if due.is_some_and(|due| since.is_some_and(|since| *due <= since))
                 && let Err(error) = ready!(self.poll_send(stream, context))
             {
                 return Poll::Ready(error);
             }
-            if is_reset(stream) {
-                return Poll::Ready(io::ErrorKind::ConnectionReset.into());
+            match state(stream) {
+                Some(TCP_CLOSE) => return Poll::Ready(io::ErrorKind::ConnectionReset.into()),
+                Some(TCP_CLOSE_WAIT) if self.closed.is_none() => {
+                    self.closed = Some(Instant::now());
+                }
+                _ => {}
             }
-            let look = match since < Duration::from_secs(1) {
-                true => FIRST_LOOKS,
-                false => LATER_LOOKS,
+            let look = match since {
+                None => UNREAD_LOOKS,
+                Some(since) if since < Duration::from_secs(1) => FIRST_LOOKS,
+                Some(_) => LATER_LOOKS,
             };
             timer.as_mut().reset(Instant::now() + look);
             ready!(timer.as_mut().poll(context));
@@ -133,9 +146,8 @@ impl Presence {
     }
 }
 
-/// Whether the client has reset the connection. Reading tells of the end only, which came before the reset.
-fn is_reset(stream: &Stream) -> bool {
-    let digest = stream.get_socket_digest();
-    let info = digest.and_then(|digest| digest.tcp_info());
-    info.is_some_and(|info| info.tcpi_state == TCP_CLOSE)
+/// The state of the connection, by the kernel's `tcp_states.h`. Reading tells of the end only, which comes before a reset.
+fn state(stream: &Stream) -> Option<u8> {
+    let info = stream.get_socket_digest()?.tcp_info()?;
+    Some(info.tcpi_state)
 }

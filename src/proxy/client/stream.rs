@@ -323,11 +323,8 @@ impl ClientStream {
 
     /// Returns when the client has left.
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        while !self.presence.has_ended() {
-            if self.ahead.len() >= MOST_AHEAD {
-                // It sends without waiting for answers. Its leaving is noticed when it is answered.
-                return Poll::Pending;
-            }
+        // Of a client that sends without waiting for answers no more is read until it has them.
+        while !self.presence.has_ended() && self.ahead.len() < MOST_AHEAD {
             if let Err(error) = ready!(self.poll_ahead::<1024>(MOST_AHEAD, context)) {
                 return Poll::Ready(error);
             }

@@ -264,7 +264,9 @@ impl Forward<'_> {
     ) -> pingora::Result<Result<Started, NoAnswer>> {
         let for_whom = serving.config.forwarded_for.then(|| context.for_whom());
         let (header, body) = (session.req_header(), self.body.bytes());
-        let request = Request::new(header, body, for_whom, self.upgrade.as_ref(), address)?;
+        let own = server.dialer.authorization(&header.headers);
+        let upgrade = self.upgrade.as_ref();
+        let request = Request::new(header, body, own.as_ref(), for_whom, upgrade, address)?;
         let greeting = Greeting::of_client(self.pool.config(), session, context.client);
         let query = context.running();
         let mut progress = Progress::default();

@@ -7,7 +7,7 @@ use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderValue, Method};
 use pingora::http::{HeaderNameVariant, RequestHeader};
 
-use super::hop_by_hop::HopByHop;
+use super::hop_by_hop;
 use crate::proxy::session::forwarded_for::{self, ForWhom};
 
 /// A body of up to this size leaves in one piece with its header.
@@ -25,11 +25,12 @@ pub(in crate::proxy) struct Request {
 }
 
 impl Request {
-    /// What goes to the server at `address` for a client's request with this header and body. `for_whom` names the client, and
-    /// `upgrade` a protocol to change to.
+    /// What goes to the server at `address` for a client's request with this header and body. `authorization` is in the place of the
+    /// client's, `for_whom` names the client, and `upgrade` a protocol to change to.
     pub(in crate::proxy) fn new(
         header: &RequestHeader,
         body: &Bytes,
+        authorization: Option<&HeaderValue>,
         for_whom: Option<ForWhom<'_>>,
         upgrade: Option<&HeaderValue>,
         address: SocketAddr,
@@ -50,11 +51,11 @@ impl Request {
             head.put_slice(value);
             head.put_slice(b"\r\n");
         };
-        let hop_by_hop = HopByHop::of(&header.headers);
         let is_ours = |name: &[u8]| {
-            hop_by_hop.holds(name)
+            hop_by_hop::is_always(name)
                 || name.eq_ignore_ascii_case(b"expect")
                 || name.eq_ignore_ascii_case(b"content-length")
+                || (authorization.is_some() && name.eq_ignore_ascii_case(b"authorization"))
                 || for_whom.is_some_and(|whom| whom.replaces(name))
         };
         header.map(|name, value| {
@@ -74,6 +75,9 @@ impl Request {
         if !body.is_empty() || headers.contains_key(CONTENT_LENGTH) || header.method == Method::POST
         {
             put(b"Content-Length", body.len().to_string().as_bytes());
+        }
+        if let Some(authorization) = authorization {
+            put(b"Authorization", authorization.as_bytes());
         }
         if let Some(whom) = for_whom {
             put(forwarded_for::FOR.as_bytes(), &whom.chain(headers));
@@ -146,16 +150,26 @@ mod tests {
             "GET",
             &[
                 ("hOST", "x"),
-                ("Connection", "close, X-Mine"),
-                ("X-Mine", "1"),
+                ("Connection", "close, X-Set"),
+                ("X-Set", "1"),
                 ("X-Other", "2"),
                 ("Keep-Alive", "timeout=5"),
                 ("Expect", "100-continue"),
                 ("TE", "trailers"),
             ],
         );
-        let request = Request::new(&header, &Bytes::new(), None, None, ADDRESS).unwrap();
-        let expected = "GET /query?q=a%20b HTTP/1.1\r\nhOST: x\r\nX-Other: 2\r\n\r\n";
+        let request = Request::new(&header, &Bytes::new(), None, None, None, ADDRESS).unwrap();
+        let expected = "GET /query?q=a%20b HTTP/1.1\r\nhOST: x\r\nX-Set: 1\r\nX-Other: 2\r\n\r\n";
+        assert_eq!(text(&request), expected);
+    }
+
+    #[test]
+    fn a_server_is_told_the_account_that_a_user_has_there() {
+        let header = header("GET", &[("AUTHORIZATION", "Basic x"), ("Host", "x")]);
+        let own = HeaderValue::from_static("Basic y");
+        let request =
+            Request::new(&header, &Bytes::new(), Some(&own), None, None, ADDRESS).unwrap();
+        let expected = "GET /query?q=a%20b HTTP/1.1\r\nHost: x\r\nAuthorization: Basic y\r\n\r\n";
         assert_eq!(text(&request), expected);
     }
 
@@ -167,7 +181,7 @@ mod tests {
             Bytes::from(vec![b'x'; 20_000]),
             Bytes::new(),
         ] {
-            let request = Request::new(&header, &body, None, None, ADDRESS).unwrap();
+            let request = Request::new(&header, &body, None, None, None, ADDRESS).unwrap();
             let text = text(&request);
             let (head, sent) = text.split_once("\r\n\r\n").unwrap();
             let expected = format!(
@@ -194,12 +208,14 @@ mod tests {
                 client: "2001:db8::1".parse().unwrap(),
                 via: None,
                 scheme: "https",
+                has_proto: true,
             },
             HeaderValue::from_static("websocket"),
         );
         let request = Request::new(
             &header,
             &Bytes::new(),
+            None,
             Some(client),
             Some(&upgrade),
             ADDRESS,

@@ -48,7 +48,7 @@ impl Admission {
             tarpitted: AtomicUsize::default(),
             sources: Sources::new(config.max_connections_per_source),
             rates: Rates::new(config.rate_limit),
-            bandwidth: Bandwidth::default(),
+            bandwidth: Bandwidth::new(config.bandwidth.as_ref()),
             queries: Arc::default(),
             over_share: RarelySaid::default(),
             kept_out: RarelySaid::default(),
@@ -63,7 +63,9 @@ impl Admission {
         self.sources.change(config.max_connections_per_source);
         self.connections.change(config.max_connections);
         self.handshakes.change(most_handshakes(config));
-        self.rates.change(config.rate_limit);
+        let now = Instant::now().into_std();
+        self.rates.change(config.rate_limit, now);
+        self.bandwidth.change(config.bandwidth.as_ref(), now);
     }
 
     /// How many requests each address sends.

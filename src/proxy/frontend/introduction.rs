@@ -37,9 +37,14 @@ pub(super) async fn read(
     let mut header = [0; LONGEST_LINE];
     let (beginning, line) = header.split_at_mut(SIGNATURE.len());
     // Both versions are longer than the signature of the second.
-    match connection.read(beginning).await? {
-        0 => return Err(Unintroduced::Left),
-        read => {
+    match connection.read(beginning).await {
+        Ok(0) => return Err(Unintroduced::Left),
+        // Checks reset what they open, to keep no closed connection about.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+            return Err(Unintroduced::Left);
+        }
+        Err(error) => return Err(error.into()),
+        Ok(read) => {
             let rest = beginning.get_mut(read..).unwrap_or_default();
             connection.read_exact(rest).await?;
         }

@@ -1,7 +1,7 @@
 //! How many requests each address sends (`rate_limit`), or wrong passwords (`max_failures`): a bucket for each, which fills steadily.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -28,17 +28,26 @@ impl Rates {
         }))
     }
 
-    /// Another limit from now on. Who has used up the one before waits by the new one.
-    pub(super) fn change(&self, limit: Option<RateLimit>) {
+    /// Another limit from `now` on. Requests that were counted count by the new one, and empty a bucket at most.
+    pub(super) fn change(&self, limit: Option<RateLimit>, now: Instant) {
         let mut buckets = self.0.lock();
-        if limit.is_none() {
-            buckets.full_at.forget();
+        match (buckets.limit, limit) {
+            (Some(before), Some(after)) => buckets.full_at.change_left(now, |left| {
+                let requests = left.as_nanos().div_ceil(each(&before).as_nanos().max(1));
+                let requests = u32::try_from(requests).unwrap_or(u32::MAX);
+                each(&after) * requests.min(after.burst)
+            }),
+            _ => buckets.full_at.forget(),
         }
         buckets.limit = limit;
     }
 
-    /// Whether a request of `source` may go on now.
-    pub(in crate::proxy) fn admit(&self, source: IpAddr, now: Instant) -> bool {
+    /// Lets a request of `source` go on now.
+    ///
+    /// # Errors
+    ///
+    /// It has to wait, and for how long.
+    pub(in crate::proxy) fn admit(&self, source: IpAddr, now: Instant) -> Result<(), Duration> {
         self.0.lock().admit(source, now)
     }
 
@@ -54,16 +63,17 @@ impl Rates {
 }
 
 impl Buckets {
-    fn admit(&mut self, source: IpAddr, now: Instant) -> bool {
+    fn admit(&mut self, source: IpAddr, now: Instant) -> Result<(), Duration> {
         let Some(limit) = self.limit else {
-            return true;
+            return Ok(());
         };
         let full_at = self.full_at.of(source, limit.max_sources, now);
-        let is_admitted = has_room(&limit, *full_at, now);
-        if is_admitted {
-            *full_at += limit.per / limit.requests;
+        let wait = wait(&limit, *full_at, now);
+        if !wait.is_zero() {
+            return Err(wait);
         }
-        is_admitted
+        *full_at += each(&limit);
+        Ok(())
     }
 
     fn would_admit(&self, source: IpAddr, now: Instant) -> bool {
@@ -71,26 +81,29 @@ impl Buckets {
             return true;
         };
         let full_at = self.full_at.kept_of(source, limit.max_sources);
-        full_at.is_none_or(|full_at| has_room(&limit, full_at, now))
+        full_at.is_none_or(|full_at| wait(&limit, full_at, now).is_zero())
     }
 
     fn charge(&mut self, source: IpAddr, now: Instant) {
         if let Some(limit) = self.limit {
-            *self.full_at.of(source, limit.max_sources, now) += limit.per / limit.requests;
+            *self.full_at.of(source, limit.max_sources, now) += each(&limit);
         }
     }
 }
 
-/// Whether a bucket that is full at this moment holds one request.
-fn has_room(limit: &RateLimit, full_at: Instant, now: Instant) -> bool {
-    let each = limit.per / limit.requests;
-    full_at.max(now) + each <= now + each * limit.burst
+/// How long until a bucket that is full at this moment holds one request.
+fn wait(limit: &RateLimit, full_at: Instant, now: Instant) -> Duration {
+    let each = each(limit);
+    (full_at.max(now) + each).saturating_duration_since(now + each * limit.burst)
+}
+
+/// In what time a bucket gets room for one request.
+fn each(limit: &RateLimit) -> Duration {
+    limit.per / limit.requests
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn limit(requests: u32, burst: u32, max_sources: usize) -> Option<RateLimit> {
@@ -102,6 +115,10 @@ mod tests {
         })
     }
 
+    fn admits(rates: &Rates, source: IpAddr, now: Instant) -> bool {
+        rates.admit(source, now).is_ok()
+    }
+
     fn source(last: u8) -> IpAddr {
         IpAddr::from([192, 0, 2, last])
     }
@@ -111,21 +128,57 @@ mod tests {
         let (rates, now) = (Rates::new(limit(10, 3, 100)), Instant::now());
         let at = |milliseconds: u64| now + Duration::from_millis(milliseconds);
         for _ in 0..3 {
-            assert!(rates.admit(source(1), at(0)));
+            assert!(admits(&rates, source(1), at(0)));
         }
-        assert!(!rates.admit(source(1), at(0)));
-        assert!(!rates.admit(source(1), at(99)));
-        assert!(rates.admit(source(2), at(99)), "another one has its own");
-        assert!(rates.admit(source(1), at(100)));
-        assert!(!rates.admit("::ffff:192.0.2.1".parse().unwrap(), at(100)));
+        assert!(!admits(&rates, source(1), at(0)));
+        assert!(!admits(&rates, source(1), at(99)));
+        assert!(admits(&rates, source(2), at(99)), "another one has its own");
+        assert!(admits(&rates, source(1), at(100)));
+        assert!(!admits(
+            &rates,
+            "::ffff:192.0.2.1".parse().unwrap(),
+            at(100)
+        ));
         // After a pause no more than a burst.
-        let admitted = (0..9).filter(|_| rates.admit(source(1), at(60_000)));
+        let admitted = (0..9).filter(|_| admits(&rates, source(1), at(60_000)));
         assert_eq!(admitted.count(), 3);
-        rates.change(limit(10, 1, 100));
-        assert!(!rates.admit(source(1), at(60_200)));
-        assert!(rates.admit(source(1), at(60_300)));
-        rates.change(None);
-        assert!((0..9).all(|_| rates.admit(source(1), at(60_300))));
+        rates.change(None, at(60_000));
+        assert!((0..9).all(|_| admits(&rates, source(1), at(60_000))));
+    }
+
+    #[test]
+    fn who_is_refused_hears_for_how_long() {
+        let (rates, now) = (Rates::new(limit(1, 2, 1)), Instant::now());
+        let at = |milliseconds: u64| now + Duration::from_millis(milliseconds);
+        let wait = |milliseconds| Err(Duration::from_millis(milliseconds));
+        assert_eq!([0, 0].map(|_| rates.admit(source(1), at(0))), [Ok(()); 2]);
+        assert_eq!(rates.admit(source(1), at(0)), wait(1000));
+        assert_eq!(rates.admit(source(1), at(300)), wait(700));
+        assert_eq!(rates.admit(source(1), at(1000)), Ok(()));
+        assert_eq!(rates.admit(source(1), at(1000)), wait(1000));
+    }
+
+    #[test]
+    fn what_was_counted_counts_by_a_new_limit() {
+        let (rates, now) = (Rates::new(limit(1, 3, 1)), Instant::now());
+        let at = |milliseconds: u64| now + Duration::from_millis(milliseconds);
+        let last = [1, 2].map(source);
+        for source in last {
+            assert!((0..3).all(|_| admits(&rates, source, at(0))));
+            assert!(!admits(&rates, source, at(0)));
+        }
+        // Three requests take 30 ms now, so one of them is let in after 10 ms.
+        rates.change(limit(100, 3, 1), at(0));
+        for source in last {
+            assert!(!admits(&rates, source, at(9)));
+            assert!(admits(&rates, source, at(10)));
+        }
+        // Nobody owes more than the new limit lets pass at once.
+        rates.change(limit(1, 1, 1), at(10));
+        for source in last {
+            assert!(!admits(&rates, source, at(1009)));
+            assert!(admits(&rates, source, at(1010)));
+        }
     }
 
     #[test]
@@ -150,13 +203,13 @@ mod tests {
     fn addresses_past_the_table_share_one_bucket_until_it_has_room() {
         let (rates, now) = (Rates::new(limit(1, 1, 2)), Instant::now());
         let later = now + Duration::from_secs(1);
-        assert!(rates.admit(source(1), now) && rates.admit(source(2), now));
-        assert!(rates.admit(source(3), now));
-        assert!(!rates.admit(source(4), now));
-        assert!(!rates.admit(source(1), now));
+        assert!(admits(&rates, source(1), now) && admits(&rates, source(2), now));
+        assert!(admits(&rates, source(3), now));
+        assert!(!admits(&rates, source(4), now));
+        assert!(!admits(&rates, source(1), now));
         assert_eq!(rates.0.lock().full_at.sources(), 2);
         assert!(
-            rates.admit(source(4), later),
+            admits(&rates, source(4), later),
             "who was there has a full bucket"
         );
         assert_eq!(rates.0.lock().full_at.sources(), 1);

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::Connections;
 use super::slots::Slot;
 use crate::per_source::Place;
-use crate::proxy::client::http2::{Connection, RequestStream};
+use crate::proxy::client::http2::{Arrival, Connection, RequestStream};
 use crate::proxy::client::{Client, Limits};
 use crate::proxy::session::in_flight::InFlightGuard;
 use crate::stats::FrontendStats;
@@ -47,7 +47,7 @@ struct Answered {
     was_reset: bool,
 }
 
-/// How often the client took requests back in the running minute.
+/// How often the client took requests back, or had them reset, in the running minute.
 struct Resets {
     since: Instant,
     count: u32,
@@ -67,6 +67,8 @@ impl Resets {
 /// What happens next on a connection.
 enum Event {
     Request(RequestStream),
+    /// A request was reset before anybody looked at it.
+    Reset,
     Answered(Answered),
     /// haflux stops.
     Stop,
@@ -120,13 +122,14 @@ impl Connections {
                     was_reset: false,
                 })),
                 next = connection.next(may_begin) => match next {
-                    Ok(Some(request)) => Event::Request(request),
+                    Ok(Some(Arrival::Request(request))) => Event::Request(request),
+                    Ok(Some(Arrival::Reset)) => Event::Reset,
                     Ok(None) => Event::Over,
                     Err(error) => Event::Broken(error),
                 },
                 () = sleep_until(idle_at), if is_idle => Event::Idle,
             };
-            match event {
+            let was_reset = match event {
                 Event::Request(request) => {
                     drop(unheard.take());
                     let (connections, share) = (Arc::clone(self), spare.take());
@@ -136,7 +139,9 @@ impl Connections {
                             .serve_stream(request, client, share, &stop)
                             .await
                     });
+                    false
                 }
+                Event::Reset => true,
                 Event::Answered(Answered { share, was_reset }) => {
                     spare = spare.or(share);
                     if requests.is_empty() {
@@ -146,19 +151,13 @@ impl Connections {
                         };
                         idle_at = Instant::now() + idle;
                     }
-                    if was_reset {
-                        stats.http2.resets.increment();
-                        if resets.are_too_many(settings.max_resets, Instant::now()) {
-                            self.calm(&stats, client);
-                            farewell(connection, Reason::ENHANCE_YOUR_CALM).await;
-                            break;
-                        }
-                    }
+                    was_reset
                 }
                 Event::Stop => {
                     stopping = Some(self.serving.load().shared.in_flight.enter());
                     connection.close();
                     idle_at = Instant::now() + IDLE_AT_STOP;
+                    false
                 }
                 Event::Idle => {
                     farewell(connection, Reason::NO_ERROR).await;
@@ -167,6 +166,14 @@ impl Connections {
                 Event::Over => break,
                 Event::Broken(error) => {
                     self.broken(&stats, client, &error);
+                    break;
+                }
+            };
+            if was_reset {
+                stats.http2.resets.increment();
+                if resets.are_too_many(settings.max_resets, Instant::now()) {
+                    self.calm(&stats, client);
+                    farewell(connection, Reason::ENHANCE_YOUR_CALM).await;
                     break;
                 }
             }
@@ -228,7 +235,7 @@ impl Connections {
         }
     }
 
-    /// Counts a connection whose client takes too many requests back.
+    /// Counts a connection whose client takes too many requests back, or has too many reset.
     fn calm(&self, stats: &FrontendStats, client: SocketAddr) {
         stats.http2.calmed.increment();
         let serving = self.serving.load();

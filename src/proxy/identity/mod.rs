@@ -14,8 +14,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderValue, Method, StatusCode};
 use pingora::http::RequestHeader;
@@ -30,8 +28,8 @@ use super::session::access_log::Termination;
 use super::session::context::RequestContext;
 use super::session::error_answer::send;
 use super::session::user::Sender;
+use crate::config::PasswordFileError;
 use crate::config::model::{Backend, BackendId, Config, NodeLogin, Pattern, RateLimit};
-use crate::config::{PasswordFileError, read_password};
 use crate::influx::{Parameters, Refusal, wants_pretty};
 use crate::per_source::PerSource;
 use crate::tls::ClientNames;
@@ -182,16 +180,14 @@ impl Identities {
 
 fn credentials(backend: &Backend) -> Result<Vec<Credential>, IdentitiesError> {
     let each = backend.logins.iter().map(|NodeLogin { users, login }| {
-        let password = read_password(&login.password_file);
-        let password = password.map_err(|source| IdentitiesError::Login {
+        let account = login.account();
+        let account = account.map_err(|source| IdentitiesError::Login {
             backend: backend.name.clone(),
             source,
         })?;
-        let pair = [login.username.as_bytes(), b":", &password].concat();
-        let text = format!("Basic {}", STANDARD.encode(pair));
         // Base64 is fit for a header.
         let mut authorization =
-            HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
+            HeaderValue::from_str(&account.header()).unwrap_or(HeaderValue::from_static(""));
         authorization.set_sensitive(true);
         Ok(Credential {
             users: users.clone(),
@@ -238,7 +234,7 @@ impl Denial {
 }
 
 /// Whether a node answers it to everybody.
-fn is_open(request: &RequestHeader) -> bool {
+pub(super) fn is_open(request: &RequestHeader) -> bool {
     let path = acl::path(request);
     match request.method {
         Method::GET | Method::HEAD => OPEN.contains(&path),

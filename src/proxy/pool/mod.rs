@@ -26,7 +26,7 @@ use self::known_reads::KnownReads;
 use self::upstream_pool::IdleConnections;
 use crate::config::Config;
 use crate::config::model::{Backend, PoolServer, Probe, ServerAddress};
-use crate::dial::{Dialer, ServerLink};
+use crate::dial::{Dialer, OwnAccounts, ServerLink};
 use crate::stats::{
     AdminState, BackendStats, ServerHandle, ServerState, ServerStats, ServerStatus, Stats,
 };
@@ -232,6 +232,13 @@ impl Pool {
             server
                 .dialer
                 .speak(connectors.get(index).cloned().flatten());
+        }
+    }
+
+    /// Its servers have these accounts of their own from now on, in their order.
+    pub fn know(&self, accounts: &[Arc<OwnAccounts>]) {
+        for (server, accounts) in self.servers.iter().zip(accounts) {
+            server.dialer.know(Arc::clone(accounts));
         }
     }
 

@@ -28,15 +28,13 @@ use tokio::time::{Instant, sleep_until};
 use self::after_care::MOST_LOOKED_AFTER;
 use self::limits::Slot;
 use self::observed::Observed;
+use crate::shown;
 use crate::stats::units::{Count, Moment, Span};
 use crate::stats::{BackendStats, EndedQuery, FrontendStats, GaugeGuard, RunningQueryView};
 use crate::stats::{QueriesView, QueryTable, ServerStats};
 
 /// No more queries that run are shown.
 const MOST_SHOWN: usize = 1000;
-
-/// The longest name of a user or a database that is shown, in bytes.
-const LONGEST_NAME: usize = 64;
 
 /// The queries that run.
 pub struct Queries {
@@ -256,7 +254,8 @@ impl Running {
     fn view(&self) -> RunningQueryView {
         let age = self.began.elapsed();
         let now = SystemTime::now();
-        let named = |name: &Option<String>| name.as_deref().map(|name| shown(name).to_owned());
+        let named =
+            |name: &Option<String>| name.as_deref().map(|name| shown::name(name).to_owned());
         let node = self.node.lock().clone();
         RunningQueryView {
             id: self.id,
@@ -276,10 +275,10 @@ impl fmt::Display for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "query {} of {}", self.id, self.client)?;
         if let Some(user) = &self.user {
-            write!(f, ", user {:?}", shown(user))?;
+            write!(f, ", user {:?}", shown::name(user))?;
         }
         if let Some(database) = &self.observed.database {
-            write!(f, ", database {:?}", shown(database))?;
+            write!(f, ", database {:?}", shown::name(database))?;
         }
         let node = self.node.lock().clone();
         if let Some(node) = node {
@@ -344,10 +343,4 @@ impl Drop for Query {
             row.end(None);
         }
     }
-}
-
-/// The beginning of a name that a client chose.
-fn shown(name: &str) -> &str {
-    let end = name.floor_char_boundary(LONGEST_NAME);
-    name.get(..end).unwrap_or_default()
 }

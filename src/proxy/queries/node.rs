@@ -4,14 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
+use crate::config::PasswordFileError;
 use crate::config::model::Login;
-use crate::config::{PasswordFileError, read_password};
 use crate::dial::{Call, DialError, Dialer};
 use crate::http_response::{ResponseError, ResponseReader};
 use crate::influx::influxql::fingerprint;
@@ -100,10 +98,8 @@ impl AskedNode {
             self.address
         );
         if let Some(login) = &self.login {
-            let password = read_password(&login.password_file)?;
-            let pair = [login.username.as_bytes(), b":", &password].concat();
-            let pair = BASE64_STANDARD.encode(pair);
-            head.push_str(&format!("Authorization: Basic {pair}\r\n"));
+            let account = self.dialer.account(login.account()?);
+            head.push_str(&format!("Authorization: {}\r\n", account.header()));
         }
         head.push_str("\r\n");
         let mut connection = self

@@ -86,7 +86,7 @@ fn influxql(
         return known(UNREADABLE, None, table);
     };
     let mut hasher = DefaultHasher::new();
-    let first = found.queries().next().unwrap_or_default();
+    let first = found.first_read("q").unwrap_or_default();
     let text = || Arc::from(fingerprint(first).unwrap_or_else(|| UNREADABLE.to_owned()));
     let row = match table.is_on() {
         true => {
@@ -98,7 +98,7 @@ fn influxql(
         }
         false => None,
     };
-    let database = found.databases().find(|name| !name.is_empty());
+    let database = found.first_read("db");
     let fingerprint = match &row {
         Some(row) => Arc::clone(&row.text),
         None => text(),
@@ -109,5 +109,35 @@ fn influxql(
         database: database.map(|name| String::from_utf8_lossy(name).into_owned()),
         is_influxql: true,
         is_unbounded: is_bound_asked && found.queries().any(is_unbounded),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderMap;
+
+    fn observed(query_string: &[u8]) -> Observed {
+        let request = Request {
+            method: &Method::GET,
+            path: b"/query",
+            query_string,
+            headers: &HeaderMap::new(),
+            body: b"",
+        };
+        observe(&request, &Limits::default(), &QueryTable::default(), false)
+    }
+
+    #[test]
+    fn what_no_release_reads_as_one_value_is_not_shown() {
+        let seen = observed(b"db=t;u=admin;p=SECRET;q=SHOW+DATABASES;p=SECRET");
+        assert_eq!(seen.database.as_deref(), Some("t"));
+        assert_eq!(&*seen.fingerprint, "SHOW DATABASES");
+        let seen = observed(b"db=t%3Bp%3DSECRET&q=SHOW+DATABASES");
+        assert_eq!(
+            seen.database.as_deref(),
+            Some("t;p=SECRET"),
+            "as the node has it"
+        );
     }
 }

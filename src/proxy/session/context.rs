@@ -34,6 +34,10 @@ pub(crate) struct RequestContext {
     pub(in crate::proxy) tls: Option<Arc<SslDigest>>,
     /// The proxies between the client and us; nothing if it is not asked for them.
     pub(in crate::proxy) via: Option<Vec<IpAddr>>,
+    /// By which scheme the client asked, if a trusted proxy says so.
+    pub(in crate::proxy) scheme: Option<&'static str>,
+    /// Its `X-Forwarded-Proto` is believed.
+    pub(in crate::proxy) has_proto: bool,
     /// Whose it is.
     pub(in crate::proxy) sender: Sender,
     /// Its body, if any, has come with its header.
@@ -64,6 +68,8 @@ impl RequestContext {
             client: None,
             tls: None,
             via: None,
+            scheme: None,
+            has_proto: true,
             sender: Sender::default(),
             is_whole: false,
             target: None,
@@ -92,7 +98,11 @@ impl RequestContext {
         ForWhom {
             client: self.source(),
             via: self.via.as_deref(),
-            scheme: if self.tls.is_some() { "https" } else { "http" },
+            scheme: self.scheme.unwrap_or(match self.tls {
+                Some(_) => "https",
+                None => "http",
+            }),
+            has_proto: self.has_proto,
         }
     }
 

@@ -18,14 +18,16 @@ use crate::proxy::session::request_body::BodyError;
 
 /// For how long the rest of a body that is not wanted is read, so that the client sees the answer.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Seconds after which a client may try again.
-const RETRY_AFTER_SECONDS: &str = "1";
+/// Seconds after which a client may try again, if nothing says more.
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// An error that the client is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ErrorAnswer {
     status: StatusCode,
     message: String,
+    /// Seconds after which the client may try again, if that helps at all.
+    retry_after: u64,
 }
 
 impl ErrorAnswer {
@@ -135,12 +137,16 @@ impl ErrorAnswer {
         Self::new(status, message)
     }
 
-    /// The client sends more than it may.
-    pub(crate) fn too_many_requests() -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too many requests from this address (rate_limit)".into(),
-        )
+    /// The client sends more than it may, and has to wait for so long.
+    pub(crate) fn too_many_requests(wait: Duration) -> Self {
+        let started = u64::from(wait.subsec_nanos() > 0);
+        Self {
+            retry_after: wait.as_secs().saturating_add(started),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many requests from this address (rate_limit)".into(),
+            )
+        }
     }
 
     /// The status page wants a user and a password.
@@ -202,7 +208,11 @@ impl ErrorAnswer {
     }
 
     fn new(status: StatusCode, message: String) -> Self {
-        Self { status, message }
+        Self {
+            status,
+            message,
+            retry_after: RETRY_AFTER_SECONDS,
+        }
     }
 
     /// Whether the client may simply try again.
@@ -252,7 +262,7 @@ impl ErrorAnswer {
             header.insert_header(WWW_AUTHENTICATE, challenge)?;
         }
         if self.is_passing() {
-            header.insert_header(RETRY_AFTER, RETRY_AFTER_SECONDS)?;
+            header.insert_header(RETRY_AFTER, self.retry_after)?;
         }
         send_whole(session, header, body).await
     }

@@ -21,6 +21,10 @@ pub(in crate::proxy) struct Origin {
     pub(in crate::proxy) client: SocketAddr,
     /// The proxies between it and us, the last of which is connected to us.
     pub(in crate::proxy) via: Vec<IpAddr>,
+    /// By which scheme the client asked, if a proxy says so by the header that is looked at.
+    pub(in crate::proxy) scheme: Option<&'static str>,
+    /// A trusted proxy wrote the request's [`PROTO`].
+    pub(in crate::proxy) has_proto: bool,
 }
 
 impl Origin {
@@ -34,6 +38,8 @@ impl Origin {
         let mut origin = Self {
             client: peer,
             via: Vec::new(),
+            scheme: None,
+            has_proto: false,
         };
         let name = match by {
             ForwardedHeader::XForwardedFor => FOR,
@@ -46,41 +52,55 @@ impl Origin {
         });
         // What cannot be read as an address hides what stands behind it.
         while trusted.contains(origin.client.ip())
-            && let Some(Some(behind)) = said.next()
+            && let Some((Some(behind), scheme)) = said.next()
         {
             origin.via.insert(0, origin.client.ip().to_canonical());
             origin.client = behind;
+            origin.scheme = scheme;
         }
+        origin.has_proto = by == ForwardedHeader::XForwardedFor && !origin.via.is_empty();
         origin
     }
 }
 
+/// Whom a proxy says that it was asked by, if that can be read, and by which scheme.
+type Said = (Option<SocketAddr>, Option<&'static str>);
+
 /// The addresses of a line of `X-Forwarded-For`, the last one first.
-fn names(line: &HeaderValue) -> Vec<Option<SocketAddr>> {
+fn names(line: &HeaderValue) -> Vec<Said> {
     let names = line.as_bytes().rsplit(|byte| *byte == b',');
-    names.map(|name| node(name.trim_ascii())).collect()
+    names.map(|name| (node(name.trim_ascii()), None)).collect()
 }
 
-/// Whom the elements of a line of `Forwarded` are for, the last one first.
-fn elements(line: &HeaderValue) -> Vec<Option<SocketAddr>> {
+/// What the elements of a line of `Forwarded` say, the last one first.
+fn elements(line: &HeaderValue) -> Vec<Said> {
     let elements = unquoted(line.as_bytes(), b',');
-    let mut clients: Vec<_> = elements.into_iter().map(client_of_element).collect();
-    clients.reverse();
-    clients
+    let mut all: Vec<_> = elements.into_iter().map(element).collect();
+    all.reverse();
+    all
 }
 
-/// The client of `for=192.0.2.60;proto=http`.
-fn client_of_element(element: &[u8]) -> Option<SocketAddr> {
-    let mut pairs = unquoted(element, b';').into_iter();
-    pairs.find_map(|pair| {
-        let (name, value) = pair.split_at_checked(pair.iter().position(|byte| *byte == b'=')?)?;
-        let is_client = name.trim_ascii().eq_ignore_ascii_case(b"for");
-        let value = value.get(1..).unwrap_or_default().trim_ascii();
-        let bare = value
-            .strip_prefix(b"\"")
-            .and_then(|value| value.strip_suffix(b"\""));
-        is_client.then(|| node(bare.unwrap_or(value)))?
-    })
+/// What `for=192.0.2.60;proto=http` says.
+fn element(element: &[u8]) -> Said {
+    let pairs = unquoted(element, b';');
+    let value = |wanted: &[u8]| pairs.iter().find_map(|pair| value_of(pair, wanted));
+    let client = value(b"for").and_then(node);
+    let scheme = value(b"proto").and_then(|scheme| {
+        let mut known = ["http", "https"].into_iter();
+        known.find(|one| scheme.eq_ignore_ascii_case(one.as_bytes()))
+    });
+    (client, scheme)
+}
+
+/// The value of a pair, without quotes, if its name is this one.
+fn value_of<'a>(pair: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    let (name, value) = pair.split_at_checked(pair.iter().position(|byte| *byte == b'=')?)?;
+    let value = value.get(1..).unwrap_or_default().trim_ascii();
+    let bare = value
+        .strip_prefix(b"\"")
+        .and_then(|value| value.strip_suffix(b"\""));
+    let is_wanted = name.trim_ascii().eq_ignore_ascii_case(wanted);
+    is_wanted.then_some(bare.unwrap_or(value))
 }
 
 /// The pieces of `text` between separators that stand in no quotes.
@@ -116,8 +136,10 @@ pub(in crate::proxy) struct ForWhom<'a> {
     pub(in crate::proxy) client: IpAddr,
     /// The trusted proxies between the client and us. Nothing if none is trusted: then what the request says goes on as it came.
     pub(in crate::proxy) via: Option<&'a [IpAddr]>,
-    /// By which scheme the request came.
+    /// By which scheme the client asked.
     pub(in crate::proxy) scheme: &'static str,
+    /// The request's [`PROTO`], if it has one, goes on in the place of `scheme`.
+    pub(in crate::proxy) has_proto: bool,
 }
 
 impl ForWhom<'_> {
@@ -131,26 +153,24 @@ impl ForWhom<'_> {
         if !self.keeps_proto(&request.headers) {
             request.insert_header(PROTO, self.scheme)?;
         }
-        if self.is_first() {
+        if self.replaces(header::FORWARDED.as_str().as_bytes()) {
             request.remove_header(&header::FORWARDED);
         }
         Ok(())
     }
 
-    /// Whether proxies are trusted, and none of them stands before us: then the client itself wrote what the request says.
-    fn is_first(self) -> bool {
-        self.via.is_some_and(<[IpAddr]>::is_empty)
-    }
-
     /// Whether a header of this name that the request has does not go on.
     pub(in crate::proxy) fn replaces(self, name: &[u8]) -> bool {
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-        is(FOR) || (self.is_first() && (is(PROTO) || is(header::FORWARDED.as_str())))
+        // `Forwarded` may hold what no trusted proxy wrote, even behind one; what was believed of it stands in the others.
+        is(FOR)
+            || (is(PROTO) && !self.has_proto)
+            || (is(header::FORWARDED.as_str()) && self.via.is_some())
     }
 
     /// Whether the request says the scheme already.
     pub(in crate::proxy) fn keeps_proto(self, headers: &HeaderMap) -> bool {
-        headers.contains_key(PROTO) && !self.is_first()
+        headers.contains_key(PROTO) && self.has_proto
     }
 
     /// The client and the proxies between it and us. Where none is trusted: those that the request names, and the client.
@@ -177,13 +197,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn apply(request: &mut RequestHeader, client: &str, via: Option<&[IpAddr]>) {
+    fn apply(request: &mut RequestHeader, client: &str, via: Option<&[IpAddr]>, has_proto: bool) {
         let client = client.parse().unwrap();
         let scheme = "http";
         ForWhom {
             client,
             via,
             scheme,
+            has_proto,
         }
         .apply(request)
         .unwrap();
@@ -192,12 +213,12 @@ mod tests {
     #[test]
     fn the_client_is_added_to_the_chain() {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        apply(&mut request, "::ffff:192.0.2.1", None);
+        apply(&mut request, "::ffff:192.0.2.1", None, true);
         assert_eq!(request.headers["x-forwarded-for"], "192.0.2.1");
         assert_eq!(request.headers["x-forwarded-proto"], "http");
 
         request.insert_header(PROTO, "https").unwrap();
-        apply(&mut request, "2001:db8::1", None);
+        apply(&mut request, "2001:db8::1", None, true);
         assert_eq!(request.headers["x-forwarded-for"], "192.0.2.1, 2001:db8::1");
         assert_eq!(request.headers.get_all(FOR).iter().count(), 1);
         assert_eq!(request.headers["x-forwarded-proto"], "https");
@@ -205,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_only_the_client_says_does_not_go_on_where_proxies_are_trusted() {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        let request = RequestHeader::build("GET", b"/", None).unwrap();
         let forged = || {
             let mut request = request.clone();
             request.insert_header(FOR, "6.6.6.6").unwrap();
@@ -214,19 +235,67 @@ mod tests {
             request
         };
         let mut first = forged();
-        apply(&mut first, "192.0.2.1", Some(&[]));
+        apply(&mut first, "192.0.2.1", Some(&[]), false);
         assert_eq!(first.headers["x-forwarded-for"], "192.0.2.1");
         assert_eq!(first.headers["x-forwarded-proto"], "http");
         assert!(!first.headers.contains_key("forwarded"));
-        let mut behind = forged();
-        apply(
-            &mut behind,
-            "192.0.2.1",
-            Some(&["10.0.0.2".parse().unwrap()]),
-        );
-        assert_eq!(behind.headers["x-forwarded-for"], "192.0.2.1, 10.0.0.2");
-        assert_eq!(behind.headers["x-forwarded-proto"], "https");
-        request.insert_header(FOR, "x").unwrap();
+        let via = ["10.0.0.2".parse().unwrap()];
+        for (has_proto, proto) in [(true, "https"), (false, "http")] {
+            let mut behind = forged();
+            apply(&mut behind, "192.0.2.1", Some(&via), has_proto);
+            assert_eq!(behind.headers["x-forwarded-for"], "192.0.2.1, 10.0.0.2");
+            assert_eq!(behind.headers["x-forwarded-proto"], proto);
+            assert!(!behind.headers.contains_key("forwarded"));
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_what_the_proxy_says_that_named_the_client() {
+        let trusted: Vec<ipnet::IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let trusted = trusted.into();
+        for (by, line, scheme, has_proto) in [
+            (
+                ForwardedHeader::Forwarded,
+                "for=192.0.2.1;proto=HTTPS",
+                Some("https"),
+                false,
+            ),
+            (
+                ForwardedHeader::Forwarded,
+                "for=6.6.6.6;proto=https, proto=\"http\";for=192.0.2.1",
+                Some("http"),
+                false,
+            ),
+            (
+                ForwardedHeader::Forwarded,
+                "for=192.0.2.1, for=10.0.0.3;proto=https",
+                None,
+                false,
+            ),
+            (
+                ForwardedHeader::Forwarded,
+                "for=192.0.2.1;proto=gopher",
+                None,
+                false,
+            ),
+            (ForwardedHeader::Forwarded, "proto=https", None, false),
+            (ForwardedHeader::XForwardedFor, "192.0.2.1", None, true),
+            (ForwardedHeader::XForwardedFor, "unknown", None, false),
+        ] {
+            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+            let name = match by {
+                ForwardedHeader::XForwardedFor => FOR,
+                ForwardedHeader::Forwarded => "Forwarded",
+            };
+            request.append_header(name, line).unwrap();
+            let peer = "10.0.0.1:1".parse().unwrap();
+            let origin = Origin::find(&request.headers, peer, &trusted, by);
+            assert_eq!(
+                (origin.scheme, origin.has_proto),
+                (scheme, has_proto),
+                "{line}"
+            );
+        }
     }
 
     fn find(peer: &str, lines: &[&str], by: ForwardedHeader) -> (String, Vec<String>) {

@@ -18,16 +18,16 @@ use tokio::task::JoinHandle;
 use super::client::{Answer, Client};
 use crate::config::Config;
 use crate::config::model::{
-    Ack, AllOf, Backend, BackendId, Balance, Check, Condition, ForwardedHeader, Frontend, Http2,
-    Judging, Networks, OnStale, OnUnavailable, PoolServer, Probe, Reads, Relay, RelayId, Rule,
-    Server, ServerAddress, SourceRules, SyncPolicy, Target, Test,
+    Ack, AllOf, AllowedMeasurements, Backend, BackendId, Balance, Check, Condition,
+    ForwardedHeader, Frontend, Http2, Judging, Networks, OnStale, OnUnavailable, PoolServer, Probe,
+    Reads, Relay, RelayId, Rule, Server, ServerAddress, SourceRules, SyncPolicy, Target, Test,
 };
 use crate::influx::Answer as InfluxAnswer;
 use crate::influx::influxql::{Class, Request};
 use crate::inherited::Inherited;
 use crate::proxy::{
-    ClientSide, InFlight, PageOrderError, PageRequest, Pool, Proxy, RelayHandler, Rendered,
-    StatusPage, build_pools,
+    ClientSide, Handled, InFlight, PageOrderError, PageRequest, Pool, Proxy, RelayHandler,
+    Rendered, StatusPage, build_pools,
 };
 use crate::reactors::Reactors;
 use crate::relay::verdict::freshness::Freshness;
@@ -50,6 +50,7 @@ pub(crate) fn server(name: &str, address: SocketAddr) -> PoolServer {
         weight: 1,
         backup: false,
         check: true,
+        logins: Vec::new(),
     }
 }
 
@@ -326,7 +327,8 @@ impl RelayHandler for EchoRelay {
         &self,
         session: &mut Session,
         _: IpAddr,
-    ) -> pingora::Result<Option<InfluxAnswer>> {
+        _: Option<AllowedMeasurements>,
+    ) -> pingora::Result<Handled> {
         let mut length = 0;
         while let Some(piece) = session.read_request_body().await? {
             length += piece.len();
@@ -337,7 +339,7 @@ impl RelayHandler for EchoRelay {
             .write_response_header(Box::new(header), true)
             .await?;
         session.write_response_body(None, true).await?;
-        Ok(None)
+        Ok(Handled::Told)
     }
 
     async fn admit_statement(

@@ -66,4 +66,4 @@ pub use folder::{Claim, ClaimError, FoundLetter, Letter, LetterError, LetterFold
 pub use header::LetterHeader;
 pub use id::{BadLetterId, LetterId};
 pub(in crate::relay) use pending::{Found, Line, PENDING, PendingLog, Said};
-pub use store::{DeadLetter, DeadLetterError, DeadLetters, FOLDER, Limits, NO_VERDICT};
+pub use store::{DeadLetter, DeadLetterError, DeadLetters, FOLDER, Limits, NO_VERDICT, Settled};

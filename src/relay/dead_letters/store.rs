@@ -29,6 +29,15 @@ pub struct Limits {
     pub bytes: u64,
 }
 
+/// What became of letters of nodes that hold the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// They are removed.
+    pub closed: usize,
+    /// They stay: a comparison does not show what their records did, or they cannot be read or removed.
+    pub left: usize,
+}
+
 /// A record that a replica refused for good while another one accepted it, or that was set aside there without a verdict.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
@@ -201,29 +210,41 @@ impl DeadLetters {
     }
 
     /// Removes the letters of these replicas, of records up to this one and of these databases (none: all), because the replicas
-    /// are known to hold the same as the others. How many there were; one that cannot be removed stays open.
+    /// are known to hold the same as the others, with `users` the same users and rights, too. The letter of what a comparison does not
+    /// show stays open, as does one that cannot be removed.
     pub async fn settle_compared(
         &self,
         replicas: &[String],
         databases: &[String],
+        users: bool,
         up_to: u64,
-    ) -> usize {
-        let is_settled = |(id, entry): &(&LetterId, &Entry)| {
+    ) -> Settled {
+        let is_meant = |(id, entry): &(&LetterId, &Entry)| {
             let database = entry.database.as_ref();
             id.sequence <= up_to
                 && replicas.contains(&id.replica)
                 && (databases.is_empty() || database.is_some_and(|name| databases.contains(name)))
         };
-        let settled: Vec<LetterId> = {
+        let meant: Vec<LetterId> = {
             let index = self.shared.read();
-            let letters = index.letters.iter().filter(is_settled);
+            let letters = index.letters.iter().filter(is_meant);
             letters.map(|(id, _)| id.clone()).collect()
         };
-        let before = self.count();
-        for id in settled {
-            self.settle(&id.replica, id.sequence).await;
-        }
-        before.saturating_sub(self.count())
+        let shared = Arc::clone(&self.shared);
+        let settle = move || {
+            let mut settled = Settled::default();
+            for id in &meant {
+                if shared.is_compared(id, users) && shared.settle(id) {
+                    settled.closed += 1;
+                } else {
+                    settled.left += 1;
+                }
+            }
+            settled
+        };
+        // A runtime that stops leaves the letters where they are.
+        let settled = tokio::task::spawn_blocking(settle).await;
+        settled.unwrap_or_default()
     }
 
     /// Whether this replica has an open letter for the database. In memory.
@@ -371,18 +392,38 @@ impl Shared {
         Ok(())
     }
 
-    fn settle(&self, id: &LetterId) {
+    /// Whether it is gone.
+    fn settle(&self, id: &LetterId) -> bool {
         let _disk = self.disk();
         let is_known = self.read().letters.contains_key(id);
         if !is_known {
-            return;
+            return true;
         }
         match self.folder.remove(id, false) {
-            Ok(()) => self.write().remove(id),
-            Err(error) => warn!(
-                "relay {}: dead letter {id} is settled, but cannot be removed: {error}",
-                self.relay
-            ),
+            Ok(()) => {
+                self.write().remove(id);
+                true
+            }
+            Err(error) => {
+                warn!(
+                    "relay {}: dead letter {id} is settled, but cannot be removed: {error}",
+                    self.relay
+                );
+                false
+            }
+        }
+    }
+
+    /// Whether a comparison, with `users` of users too, shows what the letter's record did; not if the letter cannot be read.
+    fn is_compared(&self, id: &LetterId, users: bool) -> bool {
+        match self.folder.read_header(id) {
+            Ok(header) if header.statement.is_none() => true,
+            // The header does not tell where the statement was sent.
+            Ok(_) => match self.folder.read(id).map(|letter| letter.record) {
+                Ok(Change::Statement(statement)) => statement.is_compared(users),
+                Ok(Change::Write(_)) | Err(_) => false,
+            },
+            Err(_) => false,
         }
     }
 

@@ -11,7 +11,7 @@ use super::header::MAX_REASON;
 use super::*;
 use crate::influx::Credentials;
 use crate::relay::record::change::Change;
-use crate::relay::record::samples::write_record;
+use crate::relay::record::samples::{statement_record, write_record};
 
 const MANY: Limits = Limits {
     letters: 1000,
@@ -146,6 +146,43 @@ fn letters_that_are_gone_are_settled_but_only_if_the_folder_can_be_read() {
     store.rescan();
     assert_eq!((store.count(), store.open_for("b", "telegraf")), (0, false));
     assert_eq!((store.bytes(), store.highest_sequence()), (0, 9));
+}
+
+#[test]
+fn letters_of_what_a_comparison_does_not_show_stay_open() {
+    let place = place();
+    let store = DeadLetters::open(&place.path, MANY).unwrap();
+    let replicas = ["b".to_owned()];
+    let settle = |databases: &[String]| {
+        let settled = runtime().block_on(store.settle_compared(
+            &replicas,
+            databases,
+            databases.is_empty(),
+            9,
+        ));
+        (settled.closed, settled.left)
+    };
+    let of = |sequence: u64, shown: &str| {
+        let mut record = statement_record(shown);
+        record.databases = Some(vec!["telegraf".to_owned()]);
+        let record = Change::Statement(record);
+        let letter = letter(sequence, "b", "telegraf");
+        keep(&store, DeadLetter { record, ..letter });
+    };
+    keep(&store, letter(1, "b", "telegraf"));
+    of(2, "DROP MEASUREMENT m");
+    of(3, "GRANT READ ON telegraf TO u");
+    of(4, "SET PASSWORD FOR u = [REDACTED]");
+    keep(&store, letter(5, "a", "telegraf"));
+    assert_eq!(settle(&["other".to_owned()]), (0, 0));
+    assert_eq!(settle(&["telegraf".to_owned()]), (2, 2));
+    assert_eq!(settle(&[]), (1, 1));
+    assert_eq!((store.count(), store.any_open("b")), (2, true));
+    let file = place.path.join("00000000000000000004-b.letter");
+    fs::write(file, b"torn").unwrap();
+    let store = DeadLetters::open(&place.path, MANY).unwrap();
+    let settled = runtime().block_on(store.settle_compared(&replicas, &[], true, 9));
+    assert_eq!((settled.closed, settled.left), (0, 1), "it is damaged");
 }
 
 #[test]

@@ -38,7 +38,7 @@ use crate::per_source::PerSource;
 use crate::relay::record::write::{Destination, Form};
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::handle::Replica;
-use crate::relay::replica::request::{Pieces, query_request, write_request_header};
+use crate::relay::replica::request::{Pieces, Recipient, query_request, write_request_header};
 use crate::relay::trust::{Scope, Tag, Trust, TrustTable};
 use crate::relay::verdict::freshness::Freshness;
 use crate::stats::RelayStats;
@@ -250,7 +250,7 @@ impl Judge {
             .filter_map(|replica| {
                 let address = replica.trusted_address()?;
                 let mut request = Pieces::default();
-                request.push(question.request(address));
+                request.push(question.request(replica.client.recipient(address)));
                 Some(async move { replica.client.exchange(address, request).await })
             })
             .collect();
@@ -308,7 +308,7 @@ impl Judge {
 }
 
 impl Question<'_> {
-    fn request(&self, address: std::net::SocketAddr) -> bytes::Bytes {
+    fn request(&self, to: Recipient<'_>) -> bytes::Bytes {
         match self.scope {
             Scope::Write(database) => {
                 let destination = Destination {
@@ -319,16 +319,14 @@ impl Question<'_> {
                     retention_policy: String::new(),
                     credentials: self.credentials.clone(),
                 };
-                write_request_header(&destination, address, 0, false)
+                write_request_header(&destination, to, 0, false)
             }
             Scope::Change(database) => {
-                query_request(ASKS_TO_CHANGE, database, self.credentials, address)
+                query_request(ASKS_TO_CHANGE, database, self.credentials, to)
             }
-            Scope::Read(database) => {
-                query_request(ASKS_TO_READ, database, self.credentials, address)
-            }
-            Scope::Administer => query_request("SHOW USERS", "", self.credentials, address),
-            Scope::Identify => query_request("SHOW DATABASES", "", self.credentials, address),
+            Scope::Read(database) => query_request(ASKS_TO_READ, database, self.credentials, to),
+            Scope::Administer => query_request("SHOW USERS", "", self.credentials, to),
+            Scope::Identify => query_request("SHOW DATABASES", "", self.credentials, to),
         }
     }
 

@@ -1,5 +1,6 @@
 //! A relay: admits a write, makes it a record, appends it, and answers when the policy is met.
 
+mod allowed;
 mod body;
 
 use std::net::IpAddr;
@@ -11,12 +12,13 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::budget::{Budget, Reservation};
-use crate::config::model::{self, Ack};
-use crate::influx::{self, Answer, Route, WriteRequest};
+use crate::config::model::{self, Ack, AllowedMeasurements};
+use crate::influx::{self, Answer, OtherMeasurement, Route, WriteRequest};
 use crate::journal::{Journal, Sequence};
 use crate::pieces::Pieces;
 use crate::stats::RelayStats;
 
+use self::allowed::NotStored;
 use self::body::LastPiece;
 use crate::per_source::PerSource;
 use crate::relay::gate::Gate;
@@ -76,6 +78,15 @@ pub struct Admitted {
     reservation: Reservation,
     asker: Asker,
     received: usize,
+    /// The measurements that its lines may be of, if not all.
+    measurements: Option<AllowedMeasurements>,
+}
+
+impl Admitted {
+    /// Nothing of it is stored if a line is of another measurement, or of one that cannot be told.
+    pub fn allow_only(&mut self, measurements: AllowedMeasurements) {
+        self.measurements = Some(measurements);
+    }
 }
 
 impl Relay {
@@ -148,6 +159,7 @@ impl Relay {
             reservation: self.inflight.begin(Some(source)),
             asker,
             received: 0,
+            measurements: None,
         }))
     }
 
@@ -268,13 +280,25 @@ impl Relay {
     }
 
     /// Takes the whole body: unpacks it, appends its records and waits until the write may be answered.
-    pub async fn finish(&self, mut admitted: Box<Admitted>, body: Pieces) -> Answer {
+    ///
+    /// # Errors
+    /// A line that [`Admitted::allow_only`] does not allow; nothing is stored then.
+    pub async fn finish(
+        &self,
+        mut admitted: Box<Admitted>,
+        body: Pieces,
+    ) -> Result<Answer, OtherMeasurement> {
         admitted.reservation.settle();
         let whole = Instant::now();
-        let waits = match self.store(&mut admitted, body).await {
-            Ok(waits) => waits,
-            Err(answer) => return answer,
-        };
+        match self.store(&mut admitted, body).await {
+            Ok(waits) => Ok(self.conclude(&admitted, waits, whole).await),
+            Err(NotStored::Answer(answer)) => Ok(answer),
+            Err(NotStored::Other(other)) => Err(other),
+        }
+    }
+
+    /// Waits until a write whose body was there at `whole` may be answered.
+    async fn conclude(&self, admitted: &Admitted, waits: Vec<Wait>, whole: Instant) -> Answer {
         let (mut applied, mut newest) = (self.replicas.len(), Sequence::ZERO);
         for outcome in waits {
             // Without an outcome nobody knows whether the record is stored: the journal has ended.
@@ -289,11 +313,11 @@ impl Relay {
                 Outcome::Refused(refusal) => {
                     self.stats.refused.increment();
                     let refusal = influx::refusal_of_text(refusal.status, refusal.words());
-                    return self.refuse(&admitted, &refusal);
+                    return self.refuse(admitted, &refusal);
                 }
                 Outcome::Unmet { applied } => {
                     self.stats.timeouts.increment();
-                    return self.unmet(&admitted, applied);
+                    return self.unmet(admitted, applied);
                 }
             }
         }

@@ -88,7 +88,7 @@ impl Relay {
                 "SHOW DATABASES",
                 "",
                 &destination.credentials,
-                address,
+                replica.client.recipient(address),
             ));
             let asked = replica.client.exchange(address, request);
             let Ok(Ok(answer)) = tokio::time::timeout(ASK_TIMEOUT, asked).await else {

@@ -21,7 +21,7 @@ use std::fmt;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::influx::Credentials;
-use crate::influx::influxql::classify;
+use crate::influx::influxql::{Groups, classify};
 use crate::journal::Kind;
 use crate::relay::record::write::{FieldTooLong, RecordError, put_field, take_field, take_text};
 
@@ -110,6 +110,14 @@ impl StatementRecord {
         let is_told =
             self.is_query() && !self.is_shown_cut() && class.statements == class.names.len();
         is_told.then_some(class.names)
+    }
+
+    /// Whether a comparison of nodes, with `users` of users and their rights too, shows what it has done; not if that cannot be told.
+    pub fn is_compared(&self, users: bool) -> bool {
+        // Other requests change points, databases or policies.
+        let is_other = !self.is_query();
+        let is_each = |names: Vec<&str>| names.iter().all(|name| Groups::is_compared(name, users));
+        is_other || self.kinds().is_some_and(is_each)
     }
 
     /// The head, to be followed by [`StatementRecord::body`].
@@ -248,6 +256,30 @@ mod tests {
                 let record = record(databases, credentials.clone());
                 assert_eq!(StatementRecord::decode(whole(&record)), Ok(record));
             }
+        }
+    }
+
+    #[test]
+    fn a_comparison_shows_no_password_and_no_statement_that_is_cut() {
+        let is_compared = |shown: &str| {
+            let record = statement_record(shown);
+            [record.is_compared(true), record.is_compared(false)]
+        };
+        for (shown, expected) in [
+            ("DROP MEASUREMENT m", [true, true]),
+            ("GRANT READ ON d TO u", [true, false]),
+            ("CREATE USER u WITH PASSWORD [REDACTED]", [false, false]),
+            (
+                "DROP SERIES FROM m; SET PASSWORD FOR u = [REDACTED]",
+                [false, false],
+            ),
+            (
+                "CREATE SUBSCRIPTION s ON d.p DESTINATIONS ALL 'udp://h:1'",
+                [false, false],
+            ),
+            ("DROP MEASUREMENT m; DROP…", [false, false]),
+        ] {
+            assert_eq!(is_compared(shown), expected, "{shown}");
         }
     }
 

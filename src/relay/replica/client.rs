@@ -28,7 +28,7 @@ use crate::relay::replica::answer::{
     MAX_KEPT, MAX_WHOLE_STATEMENT, Received, ReplicaAnswer, StatementBody, receive,
     receive_statement,
 };
-use crate::relay::replica::request::Pieces;
+use crate::relay::replica::request::{Pieces, Recipient};
 use crate::relay::replica::response;
 
 /// Idle connections kept for one replica.
@@ -96,6 +96,14 @@ impl ReplicaClient {
     /// What makes connections to it.
     pub(in crate::relay) fn dialer(&self) -> &Arc<Dialer> {
         &self.dialer
+    }
+
+    /// The node at this address as the one that a request is written for.
+    pub(in crate::relay) fn recipient(&self, address: SocketAddr) -> Recipient<'_> {
+        Recipient {
+            address,
+            dialer: &self.dialer,
+        }
     }
 
     /// Sends one request and reads its answer.

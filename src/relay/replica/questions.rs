@@ -159,8 +159,9 @@ impl Asked<'_> {
         &self,
         destination: &Destination,
     ) -> Result<DatabaseAnswer, Unanswered> {
+        let to = self.client.recipient(self.address);
         let answer = self
-            .ask(write_request_header(destination, self.address, 0, false))
+            .ask(write_request_header(destination, to, 0, false))
             .await?;
         match answer.judge_write() {
             Verdict::DatabaseNotFound => Ok(DatabaseAnswer::Missing),
@@ -177,7 +178,12 @@ impl Asked<'_> {
         database: &str,
         credentials: &Credentials,
     ) -> Result<Option<Vec<Row>>, Unanswered> {
-        let request = query_request(statement, database, credentials, self.address);
+        let request = query_request(
+            statement,
+            database,
+            credentials,
+            self.client.recipient(self.address),
+        );
         let answer = self.ask(request).await?;
         if answer.status == 429 || answer.status >= 500 {
             return Err(busy("a query", &answer));
@@ -197,7 +203,7 @@ impl Asked<'_> {
             statement,
             &identity_point.database,
             &identity_point.credentials,
-            self.address,
+            self.client.recipient(self.address),
         );
         let answer = self.ask(request).await?;
         let status = answer.status;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use bytes::{Buf, Bytes};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
+use crate::dial::Dialer;
 use crate::influx::{Credentials, WriteEndpoint};
 
 use crate::relay::record::statement::StatementRecord;
@@ -21,13 +22,23 @@ const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 
 const USER_AGENT: &str = concat!("haflux/", env!("CARGO_PKG_VERSION"));
 
+/// The node that a request is for.
+#[derive(Clone, Copy)]
+pub(in crate::relay) struct Recipient<'a> {
+    /// Where it is.
+    pub(in crate::relay) address: SocketAddr,
+    /// What knows who has an account of its own there.
+    pub(in crate::relay) dialer: &'a Dialer,
+}
+
 /// The head of a write request with a body of `length` bytes, gzipped if it `is_packed`.
 pub(in crate::relay) fn write_request_header(
     destination: &Destination,
-    host: SocketAddr,
+    to: Recipient<'_>,
     length: usize,
     is_packed: bool,
 ) -> Bytes {
+    let credentials = to.dialer.credentials(&destination.credentials);
     let endpoint = match destination.form {
         Form::LineProtocol => WriteEndpoint::V1,
         Form::Prometheus => WriteEndpoint::Prometheus,
@@ -45,8 +56,8 @@ pub(in crate::relay) fn write_request_header(
     if let Some(consistency) = destination.consistency {
         put_parameter(&mut head, b"&consistency=", consistency.name());
     }
-    put_credentials(&mut head, &destination.credentials);
-    put_headers(&mut head, &destination.credentials, host);
+    put_credentials(&mut head, &credentials);
+    put_headers(&mut head, &credentials, to.address);
     if is_packed {
         head.extend_from_slice(b"Content-Encoding: gzip\r\n");
     }
@@ -55,7 +66,7 @@ pub(in crate::relay) fn write_request_header(
 }
 
 /// The head of a statement's request, with the length of its body.
-pub(in crate::relay) fn statement_head(statement: &StatementRecord, host: SocketAddr) -> Bytes {
+pub(in crate::relay) fn statement_head(statement: &StatementRecord, to: Recipient<'_>) -> Bytes {
     let StatementRecord {
         method,
         target,
@@ -64,13 +75,14 @@ pub(in crate::relay) fn statement_head(statement: &StatementRecord, host: Socket
         body,
         ..
     } = statement;
+    let credentials = to.dialer.credentials(credentials);
     let mut head = Vec::with_capacity(256 + target.len());
     head.extend_from_slice(format!("{} {target}", method.name()).as_bytes());
-    if !target.contains('?') && matches!(credentials, Credentials::Parameters { .. }) {
+    if !target.contains('?') && matches!(*credentials, Credentials::Parameters { .. }) {
         head.push(b'?');
     }
-    put_credentials(&mut head, credentials);
-    put_headers(&mut head, credentials, host);
+    put_credentials(&mut head, &credentials);
+    put_headers(&mut head, &credentials, to.address);
     if !content_type.is_empty() {
         head.extend_from_slice(format!("Content-Type: {content_type}\r\n").as_bytes());
     }
@@ -83,14 +95,15 @@ pub(in crate::relay) fn query_request(
     statement: &str,
     database: &str,
     credentials: &Credentials,
-    host: SocketAddr,
+    to: Recipient<'_>,
 ) -> Bytes {
+    let credentials = to.dialer.credentials(credentials);
     let mut head = Vec::with_capacity(512);
     head.extend_from_slice(b"GET /query");
     put_parameter(&mut head, b"?db=", database);
     put_parameter(&mut head, b"&epoch=ns&q=", statement);
-    put_credentials(&mut head, credentials);
-    put_headers(&mut head, credentials, host);
+    put_credentials(&mut head, &credentials);
+    put_headers(&mut head, &credentials, to.address);
     head.extend_from_slice(b"\r\n");
     Bytes::from(head)
 }
@@ -190,9 +203,48 @@ impl Buf for Pieces {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::influx::{Credentials, Precision};
+    use crate::dial::OwnAccounts;
+    use crate::influx::{Account, Credentials, Precision};
     use crate::relay::record::samples::statement_record;
+
+    fn to(dialer: &Dialer) -> Recipient<'_> {
+        let address = SocketAddr::from(([127, 0, 0, 1], 8086));
+        Recipient { address, dialer }
+    }
+
+    #[test]
+    fn a_node_is_told_the_account_that_a_user_has_there() {
+        let account = |username: &str| Account::new(username.to_owned(), b"p".to_vec());
+        let dialer = Dialer::default();
+        let accounts = OwnAccounts::new([(account("haflux"), account("other"))]);
+        dialer.know(Arc::new(accounts));
+        let credentials = Credentials::Authorization(account("haflux").header().into_bytes());
+        let destination = Destination {
+            form: Form::LineProtocol,
+            precision: Precision::Seconds,
+            consistency: None,
+            database: "d".to_owned(),
+            retention_policy: String::new(),
+            credentials: credentials.clone(),
+        };
+        let statement = StatementRecord {
+            credentials: credentials.clone(),
+            ..statement_record("")
+        };
+        let expected = format!("\r\nAuthorization: {}\r\n", account("other").header());
+        for head in [
+            write_request_header(&destination, to(&dialer), 12, false),
+            statement_head(&statement, to(&dialer)),
+            query_request("SHOW QUERIES", "", &credentials, to(&dialer)),
+        ] {
+            let text = String::from_utf8(head.to_vec()).expect("ASCII");
+            assert!(text.contains(&expected), "{text}");
+            assert_eq!(text.matches("Authorization").count(), 1, "{text}");
+        }
+    }
 
     #[test]
     fn a_head_carries_parameters_and_credentials_in_their_encoding() {
@@ -207,12 +259,7 @@ mod tests {
                 password: b"p w\r\n".to_vec(),
             },
         };
-        let head = write_request_header(
-            &destination,
-            SocketAddr::from(([127, 0, 0, 1], 8086)),
-            12,
-            false,
-        );
+        let head = write_request_header(&destination, to(&Dialer::default()), 12, false);
         let text = String::from_utf8(head.to_vec()).expect("ASCII");
         let mut lines = text.split("\r\n");
         assert_eq!(
@@ -226,21 +273,16 @@ mod tests {
             credentials: Credentials::Authorization(b"Basic abc".to_vec()),
             ..destination
         };
-        let head = write_request_header(
-            &authorized,
-            SocketAddr::from(([127, 0, 0, 1], 8086)),
-            12,
-            true,
-        );
+        let head = write_request_header(&authorized, to(&Dialer::default()), 12, true);
         assert!(String::from_utf8_lossy(&head).contains("\r\nContent-Encoding: gzip\r\n"));
         assert!(String::from_utf8_lossy(&head).contains("\r\nAuthorization: Basic abc\r\n"));
     }
 
     #[test]
     fn a_question_is_encoded_and_asked_in_the_name_of_who_wrote() {
-        let host = SocketAddr::from(([127, 0, 0, 1], 8086));
+        let dialer = Dialer::default();
         let credentials = Credentials::Authorization(b"Basic abc".to_vec());
-        let request = query_request("SELECT \"v\" FROM m", "a b", &credentials, host);
+        let request = query_request("SELECT \"v\" FROM m", "a b", &credentials, to(&dialer));
         let text = String::from_utf8(request.to_vec()).expect("ASCII");
         assert!(text.starts_with(
             "GET /query?db=a%20b&epoch=ns&q=SELECT%20%22v%22%20FROM%20m HTTP/1.1\r\n"
@@ -260,9 +302,9 @@ mod tests {
             body: Bytes::from_static(b"q=x"),
             ..statement_record("")
         };
-        let host = SocketAddr::from(([127, 0, 0, 1], 8086));
+        let dialer = Dialer::default();
         let text = |statement: &StatementRecord| {
-            String::from_utf8(statement_head(statement, host).to_vec()).expect("ASCII")
+            String::from_utf8(statement_head(statement, to(&dialer)).to_vec()).expect("ASCII")
         };
         let form = text(&statement);
         assert!(

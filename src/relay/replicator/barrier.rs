@@ -4,6 +4,10 @@
 //! until it has its verdict and the cursor is saved behind it. What finds no room there is skipped: then the replica goes back to the
 //! statement when it has passed it, with all lanes, and reads everything behind it once more. Other lanes go on, past the statement. A statement that touches all lanes, or
 //! more statements than [`MOST_STATEMENTS`], end the reading of the journal until it is their turn.
+//!
+//! What is skipped is read for the sake of other lanes, and read again: of a node that returns with a long backlog of one database, with
+//! statements in between, that would be all of it for each of them. So it is skipped no faster than [`SKIPPED_A_SECOND`]: little
+//! before a statement that is quick, and as much as it takes before one that lasts.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -30,6 +34,15 @@ const MOST_PARKED: usize = MAX_TRACKED / 2;
 /// Statements that are read ahead of their turn.
 const MOST_STATEMENTS: usize = 64;
 
+/// Bytes that are skipped in a second, beside as many as may be parked. Ten times as many were read out of the system's cache.
+const SKIPPED_A_SECOND: usize = 64 << 20;
+
+/// What found no room behind a statement, and will be read again.
+struct Skipped {
+    since: Instant,
+    bytes: usize,
+}
+
 /// A statement, and what waits for it.
 pub(super) struct Barrier {
     pub(super) sequence: Sequence,
@@ -51,6 +64,13 @@ pub(super) struct Barrier {
     parked: Vec<(Sequence, WriteRecord)>,
     /// The oldest write of each of these lanes that found no room there.
     skipped: BTreeMap<String, Sequence>,
+}
+
+impl Barrier {
+    /// Whether it is tried again and again, because the replica does not take it as things are.
+    pub(super) fn is_held(&self) -> bool {
+        self.held_since.is_some()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +143,7 @@ pub(super) struct Barriers {
     parked: usize,
     /// As many may wait, beside the first one behind each statement.
     most_parked: usize,
+    skipped: Option<Skipped>,
 }
 
 impl Barriers {
@@ -133,6 +154,7 @@ impl Barriers {
             later: VecDeque::new(),
             parked: 0,
             most_parked: max_batch.saturating_mul(PARKED_BATCHES),
+            skipped: None,
         }
     }
 
@@ -185,6 +207,11 @@ impl Barriers {
             || barrier.parked.len() >= MOST_PARKED;
         if !barrier.parked.is_empty() && (is_full || !barrier.skipped.is_empty()) {
             barrier.skipped.entry(lane.clone()).or_insert(sequence);
+            let skipped = self.skipped.get_or_insert_with(|| Skipped {
+                since: Instant::now(),
+                bytes: 0,
+            });
+            skipped.bytes = skipped.bytes.saturating_add(weight);
             return Met::Skipped;
         }
         self.parked += weight;
@@ -211,6 +238,20 @@ impl Barriers {
         self.next = None;
         self.later = VecDeque::new();
         self.parked = 0;
+        self.skipped = None;
+    }
+
+    /// Whether something found no room, so that less has been read than it seems.
+    pub(super) fn have_skipped(&self) -> bool {
+        self.skipped.is_some()
+    }
+
+    /// When more may be read, if that is not now.
+    pub(super) fn reads_on_at(&self, now: Instant) -> Option<Instant> {
+        let skipped = self.skipped.as_ref()?;
+        let paced = skipped.bytes.saturating_sub(self.most_parked) as f64;
+        let at = skipped.since + Duration::from_secs_f64(paced / SKIPPED_A_SECOND as f64);
+        (at > now).then_some(at)
     }
 
     /// The statements without a verdict, for those who read.

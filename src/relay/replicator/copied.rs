@@ -3,7 +3,8 @@
 //! When a rebuild begins, the pin of the journal takes a note of what there is to be copied: the identity point and databases
 //! of the replica whose place it pins, and how many measurements each database has, as far as its writers may ask. Before the
 //! node is taken back it is asked for the same. What it lacks counts only if another replica has it: a statement may have
-//! removed it meanwhile.
+//! removed it meanwhile. One that was dropped meanwhile and made again is missed all the same; so haflux's own rebuild, which copies
+//! whatever there is and knows what it made, has only those judged who write.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::influx::Credentials;
 use crate::influx::influxql::identifier;
 use crate::influx::query_answer::Row;
+use crate::relay::record::write::Destination;
 use crate::relay::replica::handle::Replica;
 use crate::relay::replica::identity_point::IdentityPoint;
 use crate::relay::replica::known::Known;
@@ -121,7 +123,7 @@ pub(in crate::relay) fn credentials(
     all
 }
 
-/// Looks whether the node holds what was noted when its rebuild began.
+/// Looks whether the node holds what was noted when its rebuild began, and lets those in who write.
 ///
 /// # Errors
 /// What it lacks and another replica has, or why it cannot be asked.
@@ -130,47 +132,104 @@ pub(in crate::relay) async fn check(
     others: &[&Replica],
     begin: &CursorMetadata,
 ) -> Result<(), String> {
-    let copy = asked(target).ok_or_else(|| target.why_nowhere())?;
-    let unanswered = |error: Unanswered| error.to_string();
-    let sources: Vec<(&Replica, Asked<'_>)> = others
-        .iter()
-        .filter_map(|other| Some((*other, asked(other)?)))
-        .collect();
-    if let Some(identity_point) = &begin.identity_point
-        && let PointAnswer::Missing(what) = copy.point(identity_point).await.map_err(unanswered)?
-    {
-        for (source, asked) in &sources {
-            if matches!(asked.point(identity_point).await, Ok(PointAnswer::There)) {
-                let name = &source.stats.name;
-                return Err(format!("{what} as {name} had, and that {name} has"));
-            }
-        }
+    let check = Check::of(target, others)?;
+    if let Some(identity_point) = &begin.identity_point {
+        check.point(identity_point).await?;
     }
     for place in begin.known.destinations(begin.identity_point.as_ref()) {
-        let answer = copy.database(&place).await.map_err(unanswered)?;
-        let what = match answer {
-            DatabaseAnswer::There => continue,
-            DatabaseAnswer::Missing => format!("database {:?} is not there", place.database),
-            DatabaseAnswer::Refused(status) => format!(
-                "it answers {status} to who writes to database {:?}",
-                place.database
-            ),
-        };
-        for (source, asked) in &sources {
-            if matches!(asked.database(&place).await, Ok(DatabaseAnswer::There)) {
-                return Err(format!("{what}, unlike at {}", source.stats.name));
+        match check.copy.database(&place).await.map_err(unanswered)? {
+            DatabaseAnswer::There => {}
+            DatabaseAnswer::Missing => {
+                let what = format!("database {:?} is not there", place.database);
+                check.unlike_others(&place, &what).await?;
             }
+            DatabaseAnswer::Refused(status) => check.refused(&place, status).await?,
         }
     }
     let credentials = credentials(&begin.known, begin.identity_point.as_ref());
     let copied = Contents::of(target, &credentials).await;
-    for (source, _) in sources {
+    for (source, _) in &check.sources {
         let now = Contents::of(source, &credentials).await;
         if let Some(lacking) = begin.at_copy.lacking(&now, &copied) {
             return Err(lacking);
         }
     }
     Ok(())
+}
+
+/// Looks only whether the node knows those who write: for a copy that haflux itself has made. What that lacks was dropped behind
+/// the pin, and comes with the journal if it was made again, as rights do that were taken and given again.
+///
+/// # Errors
+/// Whom it does not know and another replica does, or why it cannot be asked.
+pub(in crate::relay) async fn check_writers(
+    target: &Replica,
+    others: &[&Replica],
+    begin: &CursorMetadata,
+) -> Result<(), String> {
+    let check = Check::of(target, others)?;
+    for place in begin.known.destinations(begin.identity_point.as_ref()) {
+        let answer = check.copy.database(&place).await.map_err(unanswered)?;
+        if let DatabaseAnswer::Refused(status @ 401) = answer {
+            check.refused(&place, status).await?;
+        }
+    }
+    Ok(())
+}
+
+fn unanswered(error: Unanswered) -> String {
+    error.to_string()
+}
+
+/// Who is asked: the node, and the replicas that can be reached of which it is to be a copy.
+struct Check<'a> {
+    copy: Asked<'a>,
+    sources: Vec<(&'a Replica, Asked<'a>)>,
+}
+
+impl<'a> Check<'a> {
+    fn of(target: &'a Replica, others: &[&'a Replica]) -> Result<Check<'a>, String> {
+        let copy = asked(target).ok_or_else(|| target.why_nowhere())?;
+        let sources = others
+            .iter()
+            .filter_map(|other| Some((*other, asked(other)?)));
+        Ok(Check {
+            copy,
+            sources: sources.collect(),
+        })
+    }
+
+    async fn point(&self, identity_point: &IdentityPoint) -> Result<(), String> {
+        let answer = self.copy.point(identity_point).await.map_err(unanswered)?;
+        let PointAnswer::Missing(what) = answer else {
+            return Ok(());
+        };
+        for (source, asked) in &self.sources {
+            if matches!(asked.point(identity_point).await, Ok(PointAnswer::There)) {
+                let name = &source.stats.name;
+                return Err(format!("{what} as {name} had, and that {name} has"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn refused(&self, place: &Destination, status: u16) -> Result<(), String> {
+        let what = format!(
+            "it answers {status} to who writes to database {:?}",
+            place.database
+        );
+        self.unlike_others(place, &what).await
+    }
+
+    /// An error with these words, if another replica takes writes there.
+    async fn unlike_others(&self, place: &Destination, what: &str) -> Result<(), String> {
+        for (source, asked) in &self.sources {
+            if matches!(asked.database(place).await, Ok(DatabaseAnswer::There)) {
+                return Err(format!("{what}, unlike at {}", source.stats.name));
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

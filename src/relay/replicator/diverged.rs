@@ -1,16 +1,13 @@
 //! When a replica is none: it stands aside, until a person takes it back (rules R3 and R4).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::stream::FuturesUnordered;
 use log::error;
 
-use super::Replicator;
-use super::statements::{SAVE_TIMEOUT, Unanswered};
-use crate::journal::{Position, Sequence};
-use crate::relay::replicator::attempts::{Attempts, SavedAttempts};
-use crate::relay::replicator::cursor_metadata::CursorMetadata;
-use crate::relay::replicator::rewind::{Checkpoint, Rewind};
+use super::statements::SAVE_TIMEOUT;
+use super::{Common, Replicator};
 use crate::relay::verdict::reach::Reach;
 use crate::stats::ReplicaStatus;
 
@@ -67,43 +64,32 @@ impl Replicator {
         );
     }
 
-    /// It was taken back: it follows from where its cursor was put.
+    /// It was taken back: it follows from where its cursor was put. Another node's data was copied to it, so the cursor says all that
+    /// is known of it, and nothing that this run has learned of the node before counts.
     pub(super) fn come_back(&mut self) {
-        let name = &self.replica.stats.name;
-        let cursors = self.journal.cursors();
-        let cursor = cursors.iter().find(|cursor| cursor.name == *name);
-        let place = cursor.map_or_else(Position::default, |cursor| Position {
-            sequence: cursor.sequence,
-            offset: cursor.offset,
-        });
-        let metadata = cursor.map(|cursor| CursorMetadata::decode(&cursor.metadata));
-        let metadata = metadata.and_then(Result::ok).unwrap_or_default();
-        self.allowance = metadata.allowance;
-        self.copied = Sequence::new(metadata.copied);
-        let now = Instant::now();
-        // Another node's data was copied to it: nothing is known of its own.
-        let checkpoint = Checkpoint {
-            position: place,
-            identity_point: None,
-        };
-        // Nor does it go back to before this place: what was in doubt before is in the copy.
-        self.rewind = Rewind::new(self.pace.rewind, now, checkpoint.clone());
-        self.start_over(now, checkpoint.clone());
-        // Statements from before the copy was made are in it, and come once more.
-        self.unanswered = Some(Unanswered::before_the_start(
-            self.journal.barrier().sequence,
-        ));
-        self.saved = checkpoint;
-        self.blocked = false;
-        self.attempts = Attempts::new(self.pace.max_attempts, SavedAttempts::default());
-        self.dead_letters
-            .set_follows(&self.replica.stats.name, true);
-        self.behind_since = now;
-        self.link.forget(now);
-        self.given_up.clear();
+        let (replica, common) = (Arc::clone(&self.replica), self.common());
+        *self = Replicator::at_saved_cursor(replica, common);
+        // What was in doubt before is in the copy.
+        self.forget_doubts();
+        let place = self.tracker.cursor().sequence;
+        self.show_start(place);
         let index = self.replica.index;
         self.pending_clients
-            .change_refusals(|refusals| refusals.join(index, place.sequence));
+            .change_refusals(|refusals| refusals.join(index, place));
+    }
+
+    fn common(&self) -> Common {
+        Common {
+            journal: self.journal.clone(),
+            pending_clients: Arc::clone(&self.pending_clients),
+            freshness: Arc::clone(&self.freshness),
+            dead_letters: self.dead_letters.clone(),
+            keeper: Arc::clone(&self.keeper),
+            trust: Arc::clone(&self.trust),
+            turns: Arc::clone(&self.turns),
+            pace: self.pace.clone(),
+            replicas: self.others.as_slice().into(),
+        }
     }
 
     /// Rule R3: past its bounds a backlog is let go, if another replica has what is in it.

@@ -478,7 +478,7 @@ impl Replicator {
             let length = request.length();
             request.push_front(write_request_header(
                 &destination,
-                address,
+                self.replica.client.recipient(address),
                 length,
                 is_packed,
             ));

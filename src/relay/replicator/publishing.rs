@@ -57,7 +57,9 @@ impl Replicator {
                 ReplicaStatus::Down
             }
             LinkState::Closed => ReplicaStatus::Maint,
-            LinkState::Linked if self.is_near() && !is_slow => ReplicaStatus::Fresh,
+            LinkState::Linked if self.is_near() && !is_slow && !self.barriers.have_skipped() => {
+                ReplicaStatus::Fresh
+            }
             LinkState::Linked => ReplicaStatus::Lagging,
         };
         self.replica

@@ -18,13 +18,17 @@ impl Replicator {
         let now = Instant::now();
         let full = self.pending_clients.refusals(Refusals::is_full);
         let again = self.read_not_before.filter(|moment| *moment > now);
-        again.or_else(|| full.then(|| now + self.pace.retry_max))
+        let again = again.into_iter().chain(self.barriers.reads_on_at(now));
+        again
+            .max()
+            .or_else(|| full.then(|| now + self.pace.retry_max))
     }
 
     pub(super) fn may_read(&self) -> bool {
         let now = Instant::now();
         !self.blocked
             && self.barriers.may_read_past()
+            && self.barriers.reads_on_at(now).is_none()
             && self.going_back.is_none()
             && self.read_not_before.is_none_or(|moment| moment <= now)
             && self.window.has_room()

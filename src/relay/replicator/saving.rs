@@ -66,6 +66,23 @@ impl Replicator {
     /// Begins again where the cursor is saved, after its task has failed: what that had under way, and what it had shown of the
     /// replica, is not known.
     pub(in crate::relay) fn again(replica: Arc<Replica>, common: Common) -> Replicator {
+        let (index, pending_clients) = (replica.index, Arc::clone(&common.pending_clients));
+        let mut replicator = Replicator::at_saved_cursor(Arc::clone(&replica), common);
+        let place = replicator.tracker.cursor().sequence;
+        pending_clients.set_reach(index, Reach::Away);
+        pending_clients.carries_out(index, None);
+        pending_clients.unstall_all(index);
+        pending_clients.go_back(index, place);
+        replica.trust(None);
+        replica
+            .note_error("its task failed, and begins again where its cursor is saved".to_owned());
+        replicator.show_trust();
+        replicator.show_start(place);
+        replicator
+    }
+
+    /// Knows what the saved cursor says, and nothing else; asks the node who it is before anything is sent.
+    pub(super) fn at_saved_cursor(replica: Arc<Replica>, common: Common) -> Replicator {
         let name = &replica.stats.name;
         let cursors = common.journal.cursors();
         let cursor = cursors.iter().find(|cursor| cursor.name == *name);
@@ -88,18 +105,8 @@ impl Replicator {
             copied: Sequence::new(metadata.copied),
             attempts: metadata.attempts,
         };
-        let index = replica.index;
-        common.pending_clients.set_reach(index, Reach::Away);
-        common.pending_clients.carries_out(index, None);
-        common.pending_clients.unstall_all(index);
-        common.pending_clients.go_back(index, position.sequence);
-        replica.trust(None);
-        replica
-            .note_error("its task failed, and begins again where its cursor is saved".to_owned());
         let mut replicator = Replicator::new(replica, common, place);
         replicator.link.stay_away(Instant::now());
-        replicator.show_trust();
-        replicator.show_start(position.sequence);
         replicator
     }
 

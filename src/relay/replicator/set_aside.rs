@@ -86,7 +86,7 @@ impl Replicator {
         let mut request = Pieces::default();
         request.push(write_request_header(
             &destination,
-            address,
+            self.replica.client.recipient(address),
             body.len(),
             false,
         ));

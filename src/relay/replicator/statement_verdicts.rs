@@ -6,7 +6,7 @@ use bytes::Bytes;
 use log::warn;
 
 use super::Replicator;
-use super::barrier::Stage;
+use super::barrier::{Barrier, Stage};
 use super::statements::Unanswered;
 use super::verdicts::shown;
 use crate::influx::StatementVerdict;
@@ -167,8 +167,17 @@ impl Replicator {
                 self.leave_statement(true);
             }
             Settlement::Hold => {
+                let reason = shown(answer);
+                let was_held = self.barriers.next().is_some_and(Barrier::is_held);
+                if !was_held {
+                    warn!(
+                        "replica {}: statement {sequence} waits, because {reason}: whoever sent it must be known and allowed there; it is \
+                         tried again for hold_for, and becomes a dead letter then if another replica took it",
+                        self.replica.stats.name
+                    );
+                }
                 self.replica.stats.retries.increment();
-                self.replica.note_error(shown(answer));
+                self.replica.note_error(reason);
                 if self.hold_statement(now) >= self.pace.hold {
                     self.statement_judged(sequence, Report::Refused(refusal), said)
                         .await;

@@ -195,7 +195,8 @@ impl Replicator {
         barrier.stage = Stage::UnderWay;
         let mut request = Pieces::default();
         let credentials = &barrier.statement.credentials;
-        request.push(query_request("SHOW QUERIES", "", credentials, address));
+        let to = self.replica.client.recipient(address);
+        request.push(query_request("SHOW QUERIES", "", credentials, to));
         let replica = Arc::clone(&self.replica);
         self.under_way.push(Box::pin(async move {
             Finished::Running(replica.client.exchange(address, request).await)
@@ -235,7 +236,8 @@ impl Replicator {
         };
         barrier.stage = Stage::UnderWay;
         let mut request = Pieces::default();
-        request.push(statement_head(&barrier.statement, address));
+        let to = self.replica.client.recipient(address);
+        request.push(statement_head(&barrier.statement, to));
         request.push(barrier.statement.body.clone());
         self.replica.stats.requests.increment();
         self.pending_clients

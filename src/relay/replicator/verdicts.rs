@@ -10,7 +10,7 @@ use crate::influx::{TryAgain, Verdict};
 use crate::journal::Sequence;
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::client::SendError;
-use crate::relay::replicator::queue::lane::Failure;
+use crate::relay::replicator::queue::lane::{Failure, Lane};
 use crate::relay::trust::Scope;
 use crate::relay::verdict::pending::{Report, Settlement};
 use crate::relay::verdict::refusals::Refusal;
@@ -216,8 +216,18 @@ impl Replicator {
         if settled == 0
             && let Some(sequence) = sequences.first()
         {
+            let was_held = self.lanes.get(name).is_some_and(Lane::is_held);
             if !self.is_held_long_enough(now, name, *sequence, want) {
+                let reason = shown_refusal(&refusal);
+                if want == Want::Rights && !was_held {
+                    warn!(
+                        "replica {}: database {name:?} waits, because {reason}: whoever wrote record {sequence} must be known and allowed \
+                         there; it is tried again for hold_for, and becomes a dead letter then if another replica took it",
+                        self.replica.stats.name
+                    );
+                }
                 self.replica.stats.retries.increment();
+                self.replica.note_error(reason);
                 return;
             }
             self.pending_clients.give_up(index, *sequence, &refusal);
@@ -309,6 +319,13 @@ impl Replicator {
         let (stats, most) = (&self.replica.relay_stats, self.pace.max_refusal_texts);
         Refusal::in_full(answer.status, answer.words(), stats, most)
     }
+}
+
+pub(super) fn shown_refusal(refusal: &Refusal) -> String {
+    let words = refusal.words();
+    let words = words.get(..words.floor_char_boundary(SHOWN));
+    let words = words.unwrap_or_default().trim();
+    format!("it answered {} {words}", refusal.status)
 }
 
 pub(super) fn shown(answer: &ReplicaAnswer) -> String {

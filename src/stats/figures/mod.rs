@@ -36,6 +36,7 @@ pub fn groups() -> &'static [Box<dyn Group>] {
             Box::new(process::log_targets()),
             Box::new(proxy::frontends()),
             Box::new(proxy::certificates()),
+            Box::new(proxy::staples()),
             Box::new(proxy::backends()),
             Box::new(proxy::servers()),
             Box::new(proxy::own_certificates()),

@@ -4,7 +4,7 @@ use super::figure::{About, Figure, Kind, Readable, Reading, figure, figure_by, t
 use super::group::{Part, Typed};
 use super::traffic;
 use crate::stats::snapshot::{
-    BackendView, CertificateView, CheckView, FrontendView, ServerView, Status,
+    BackendView, CertificateView, CheckView, FrontendView, ServerView, StapleView, Status,
 };
 
 macro_rules! handshake_failure {
@@ -305,7 +305,7 @@ pub(super) fn frontends() -> Typed<FrontendView> {
             http2.resets,
             "http2_reset_streams_total",
             "requests",
-            "Requests of HTTP/2 that their clients took back before they were answered."
+            "Requests of HTTP/2 that their clients took back, or had reset, before they were answered."
         ),
         figure!(
             Counter,
@@ -373,6 +373,44 @@ pub(super) fn certificates() -> Typed<CertificateView> {
             each.collect()
         },
         figures: certificate_figures(),
+    }
+}
+
+/// What authorities say of certificates of frontends.
+pub(super) fn staples() -> Typed<StapleView> {
+    Typed {
+        part: Part {
+            title: "OCSP responses of frontends",
+            path: "frontends[].tls.ocsp[].",
+            prefix: "haflux_frontend_ocsp_",
+            labels: &["frontend", "certificate"],
+        },
+        each: |snapshot| {
+            let each = snapshot.frontends.iter().flat_map(|frontend| {
+                let staples = frontend.tls.ocsp.iter();
+                staples.map(|one| (vec![frontend.name.clone(), one.certificate.clone()], one))
+            });
+            each.collect()
+        },
+        figures: vec![
+            text!("certificate", "The file of the certificate."),
+            text!("file", "The file of the response."),
+            figure!(
+                Gauge,
+                stapled,
+                "stapled",
+                "1 or 0",
+                "Whether clients that ask are shown it now (in JSON true or false)."
+            ),
+            figure!(
+                Moment,
+                until,
+                "next_update_seconds",
+                "",
+                "Until when it is good, if it says so."
+            ),
+            text!("fault", "Why it is not shown."),
+        ],
     }
 }
 

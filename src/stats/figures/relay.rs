@@ -406,6 +406,10 @@ pub(super) fn relays() -> Typed<RelayView> {
             "differences",
             "How many differences it found."
         ),
+        text!(
+            "compared.failed",
+            "Why the last comparison that haflux began by itself has not compared everything; nothing once one has."
+        ),
         figure!(
             Counter,
             missed_runs.done,

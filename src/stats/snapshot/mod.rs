@@ -248,7 +248,7 @@ pub struct Http2View {
     pub streams: Count,
     /// Requests that were turned away unseen.
     pub refused: Count,
-    /// Requests that their clients took back.
+    /// Requests that their clients took back, or had reset.
     pub resets: Count,
     /// Connections ended because of too many of those.
     pub calmed: Count,
@@ -315,6 +315,8 @@ pub struct TlsView {
     pub failures: HandshakeFailuresView,
     /// What clients are shown.
     pub certificates: Vec<CertificateView>,
+    /// What authorities say of these.
+    pub ocsp: Vec<StapleView>,
 }
 
 /// Handshakes that made no connection, by the reason.
@@ -441,6 +443,21 @@ pub struct CertificateView {
     pub not_after: Moment,
     /// How long it is valid still; nothing once it has expired.
     pub valid_for: Option<Span>,
+}
+
+/// What an authority says of a certificate (OCSP).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StapleView {
+    /// The file of the certificate.
+    pub certificate: String,
+    /// The file of the response.
+    pub file: String,
+    /// Whether clients that ask are shown it now.
+    pub stapled: bool,
+    /// Until when it is good, if it says so.
+    pub until: Option<Moment>,
+    /// Why it is not shown.
+    pub fault: Option<String>,
 }
 
 /// One backend, with its servers.
@@ -689,6 +706,8 @@ pub struct ComparedView {
     pub last: Option<Moment>,
     /// How many differences it found.
     pub differences: Option<Count>,
+    /// Why the last one that haflux began by itself has not compared everything; nothing once one has.
+    pub failed: Option<String>,
 }
 
 /// Runs of continuous queries that nodes missed.

@@ -15,7 +15,8 @@ use crate::stats::http2::Http2Stats;
 use crate::stats::queries::QueryStats;
 use crate::stats::times::{Average, Percentiles};
 use crate::stats::tls::{
-    CertificateStats, HandshakeFailure, ServerHandshakeFailure, ServerTlsStats, TlsStats,
+    CertificateStats, HandshakeFailure, ServerHandshakeFailure, ServerTlsStats, StapleStats,
+    TlsStats,
 };
 use crate::stats::work::{WorkFigures, WorkStats};
 
@@ -213,6 +214,7 @@ fn tls_view(stats: &TlsStats, now: SystemTime) -> TlsView {
     let failures = |failure| Count(stats.failures(failure));
     let certificates = stats.certificates.load();
     let certificate = |one| certificate_view(one, now);
+    let staples = stats.staples.load();
     TlsView {
         handshakes: Count(stats.handshakes.get()),
         resumed: Count(stats.resumed.get()),
@@ -228,6 +230,30 @@ fn tls_view(stats: &TlsStats, now: SystemTime) -> TlsView {
             malformed: failures(HandshakeFailure::Malformed),
         },
         certificates: certificates.iter().map(certificate).collect(),
+        ocsp: staples.iter().map(|one| staple_view(one, now)).collect(),
+    }
+}
+
+fn staple_view(stats: &StapleStats, now: SystemTime) -> StapleView {
+    let StapleStats {
+        certificate,
+        file,
+        good,
+        fault,
+    } = stats;
+    let moment = |at| Moment::new(at, now);
+    let out_of_time = good.and_then(|(from, until)| match until {
+        Some(until) if until <= now => Some(format!("it was good until {}", moment(until))),
+        _ if from > now => Some(format!("it is good from {} on", moment(from))),
+        _ => None,
+    });
+    let fault = fault.clone().or(out_of_time);
+    StapleView {
+        certificate: certificate.clone(),
+        file: file.clone(),
+        stapled: fault.is_none(),
+        until: good.and_then(|(_, until)| until).map(moment),
+        fault,
     }
 }
 
@@ -487,13 +513,18 @@ fn relay(stats: &RelayStats, now: SystemTime) -> RelayView {
 }
 
 fn compared_view(stats: &ComparedStats, now: SystemTime) -> ComparedView {
-    let ComparedStats { running, last } = stats;
+    let ComparedStats {
+        running,
+        last,
+        failed,
+    } = stats;
     let last = last.load();
     let last = last.as_deref();
     ComparedView {
         running: running.get() > 0,
         last: last.map(|(at, _)| Moment::new(*at, now)),
         differences: last.map(|(_, differences)| Count(*differences)),
+        failed: failed.load().as_deref().map(|reason| clip(reason)),
     }
 }
 

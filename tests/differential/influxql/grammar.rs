@@ -70,6 +70,15 @@ const COMMENTS: &[&str] = &[
     " -- /*\n",
     " /* -- */ ",
 ];
+/// Most of these parse nowhere. A parameter with a regular expression before a comment is taken for the last part.
+const BEHIND_PARTS: &[&str] = &[
+    "$regex/**/",
+    "$regex/* x */ ",
+    " $regex/**/",
+    "$name/**/",
+    "$text/**/",
+    "/**/$regex/**/",
+];
 const FUNCTIONS: &[&str] = &[
     "mean",
     "count",
@@ -201,6 +210,9 @@ impl Text<'_> {
             5 => self.glue(&format!("..{regex}")),
             6 if self.sometimes(3) => self.glue(&format!(".$name.{third}")),
             _ => {}
+        }
+        if self.sometimes(30) {
+            self.glue_of(BEHIND_PARTS);
         }
     }
 

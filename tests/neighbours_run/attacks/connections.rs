@@ -1,7 +1,7 @@
 //! Requests that are never complete, and clients that do not read or say nothing.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::super::house::{EVIL, EVIL_USER, READER};
@@ -73,11 +73,11 @@ pub fn silent(attacker: &mut Attacker<'_>) {
 }
 
 /// Opens so many connections, and keeps them until the attack is over; meanwhile `drip` is sent over each now and then.
-fn hold(
+pub(super) fn hold<W: Write>(
     attacker: &mut Attacker<'_>,
     many: usize,
     drip: Option<&[u8]>,
-    open: impl Fn(&mut Attacker<'_>) -> Option<TcpStream>,
+    open: impl Fn(&mut Attacker<'_>) -> Option<W>,
 ) {
     let mut held = Vec::new();
     while attacker.goes_on() && held.len() < many {

@@ -6,10 +6,13 @@
 //! - [`writes`], [`queries`]: requests that are complete.
 //! - [`connections`]: requests that never are, and clients that do not read or say nothing.
 //! - [`odd`]: requests that can be read in two ways, or in none.
+//! - [`handshakes`]: TLS that is not what it should be; [`streams`]: floods of HTTP/2 inside it.
 
 mod connections;
+mod handshakes;
 mod odd;
 mod queries;
+mod streams;
 mod writes;
 
 use std::io::Write;
@@ -20,6 +23,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use socket2::{Domain, Socket, Type};
 
+use super::support::door::{Door, Wire};
 use super::support::http::{Reply, Sending, exchange_on};
 use super::tally::Tally;
 
@@ -101,6 +105,22 @@ pub const ALL: &[Attack] = &[
     attack("random-bytes", 20, odd::random_bytes),
 ];
 
+/// Those that only TLS has.
+pub const SECURE: &[Attack] = &[
+    attack("half-handshakes", 100, handshakes::half),
+    attack("garbage-hellos", 5, handshakes::garbage),
+    attack("handshake-floods", 5, handshakes::floods),
+    attack("renegotiations", 500, handshakes::renegotiations),
+    attack("key-updates", 100, handshakes::key_updates),
+    attack("h2-rapid-resets", 50, streams::rapid_resets),
+    attack("h2-settings", 50, streams::settings),
+    attack("h2-pings", 50, streams::pings),
+    attack("h2-continuations", 50, streams::continuations),
+    attack("h2-empty-data", 50, streams::empty_data),
+    attack("h2-tiny-windows", 100, streams::tiny_windows),
+    attack("h2-unfinished-bodies", 100, streams::unfinished_bodies),
+];
+
 impl Attack {
     /// Strikes again and again from connection `number` until `until` or until it is `over`.
     pub fn go_on_until(
@@ -132,9 +152,11 @@ impl Attack {
 /// Whom they strike.
 pub struct Targets {
     /// The frontend of InfluxDB's clients.
-    pub influx: String,
+    pub influx: Door,
+    /// The same by HTTP/2, if it speaks TLS.
+    pub streams: Door,
     /// The frontend of a plain pool whose server takes tunnels.
-    pub plain: String,
+    pub plain: Door,
 }
 
 /// One connection's worth of an attack.
@@ -182,18 +204,26 @@ impl Attacker<'_> {
         reply
     }
 
-    fn connect(&self) -> Option<TcpStream> {
+    fn connect(&self) -> Option<Wire> {
         self.connect_to(&self.targets.influx)
     }
 
     /// From an address of this attacker's own.
-    fn connect_to(&self, address: &str) -> Option<TcpStream> {
-        let number = u8::try_from(self.number).unwrap_or(u8::MAX);
-        self.connect_from(Ipv4Addr::new(127, 0, 7, number), address)
+    fn connect_to(&self, door: &Door) -> Option<Wire> {
+        self.connect_from(self.source(), door)
     }
 
-    fn connect_from(&self, source: Ipv4Addr, address: &str) -> Option<TcpStream> {
-        let address: SocketAddr = address.parse().expect("an address");
+    fn source(&self) -> Ipv4Addr {
+        Ipv4Addr::new(127, 0, 7, u8::try_from(self.number).unwrap_or(u8::MAX))
+    }
+
+    fn connect_from(&self, source: Ipv4Addr, door: &Door) -> Option<Wire> {
+        door.enter(self.tcp_from(source, door)?).ok()
+    }
+
+    /// Without a handshake.
+    fn tcp_from(&self, source: Ipv4Addr, door: &Door) -> Option<TcpStream> {
+        let address: SocketAddr = door.address().parse().expect("an address");
         let connect = || -> std::io::Result<TcpStream> {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
             socket.bind(&SocketAddr::from((source, 0)).into())?;
@@ -206,7 +236,7 @@ impl Attacker<'_> {
     }
 
     /// Opens a connection and begins a request; counts it.
-    fn begin(&mut self, bytes: &[u8]) -> Option<TcpStream> {
+    fn begin(&mut self, bytes: &[u8]) -> Option<Wire> {
         let begun = self.connect().and_then(|mut connection| {
             connection.write_all(bytes).ok()?;
             Some(connection)

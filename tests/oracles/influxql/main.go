@@ -39,6 +39,9 @@ type statement struct {
 	Class     string   `json:"class"`
 	Databases []string `json:"databases"`
 	Default   bool     `json:"default"`
+	// The measurements that it names, those of a regular expression aside.
+	Measurements []string `json:"measurements"`
+	Regex        bool     `json:"regex"`
 }
 
 type answer struct {
@@ -86,8 +89,16 @@ func class(s influxql.Statement) string {
 	return "change"
 }
 
-// collect finds every measurement and every field that names a database, wherever it is; * stands for all databases.
-func collect(v reflect.Value, found map[string]bool) {
+// found is what a statement names, wherever it is.
+type found struct {
+	// * stands for all databases, and nothing for the default one.
+	databases    map[string]bool
+	measurements map[string]bool
+	regex        bool
+}
+
+// collect finds every measurement and every field that names a database.
+func collect(v reflect.Value, found *found) {
 	switch v.Kind() {
 	case reflect.Ptr, reflect.Interface:
 		if v.IsNil() {
@@ -102,12 +113,22 @@ func collect(v reflect.Value, found map[string]bool) {
 		switch v.Type().String() {
 		case "time.Location", "regexp.Regexp":
 			return
+		case "influxql.Measurement":
+			m := v.Interface().(influxql.Measurement)
+			if m.Regex != nil {
+				found.regex = true
+			} else if m.Name != "" || !m.IsTarget {
+				// A target without a name has those of the sources.
+				found.measurements[m.Name] = true
+			}
+		case "influxql.DropMeasurementStatement":
+			found.measurements[v.FieldByName("Name").String()] = true
 		}
 		for i := 0; i < v.NumField(); i++ {
 			if name := v.Type().Field(i).Name; name == "Database" {
-				found[v.Field(i).String()] = true
+				found.databases[v.Field(i).String()] = true
 			} else if name == "WildcardDatabase" && v.Field(i).Bool() {
-				found["*"] = true
+				found.databases["*"] = true
 			} else if v.Type().Field(i).PkgPath == "" {
 				collect(v.Field(i), found)
 			}
@@ -122,10 +143,13 @@ func describe(text string) answer {
 	}
 	result := answer{Statements: []statement{}}
 	for _, s := range query.Statements {
-		found := map[string]bool{}
-		collect(reflect.ValueOf(s), found)
-		one := statement{Kind: fmt.Sprintf("%T", s), Class: class(s), Databases: []string{}}
-		for name := range found {
+		found := found{databases: map[string]bool{}, measurements: map[string]bool{}}
+		collect(reflect.ValueOf(s), &found)
+		one := statement{Kind: fmt.Sprintf("%T", s), Class: class(s), Databases: []string{}, Measurements: []string{}, Regex: found.regex}
+		for name := range found.measurements {
+			one.Measurements = append(one.Measurements, name)
+		}
+		for name := range found.databases {
 			if name == "" {
 				one.Default = true
 			} else {

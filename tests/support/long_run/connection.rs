@@ -1,9 +1,11 @@
 //! A client's connection: kept between requests, and never a request sent twice by itself.
 
+use std::borrow::Cow;
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::support::door::{Door, Wire};
 use crate::support::http::{self, Answer};
 
 /// Longer than haflux ever takes to answer here: only a dead haflux leaves a client without one.
@@ -35,14 +37,22 @@ pub enum Reply {
 
 /// A connection to haflux, made when it is needed.
 pub struct Connection<'a> {
-    address: &'a str,
-    open: Option<BufReader<TcpStream>>,
+    door: Cow<'a, Door>,
+    open: Option<BufReader<Wire>>,
 }
 
 impl<'a> Connection<'a> {
-    pub fn new(address: &'a str) -> Self {
+    /// Without TLS.
+    pub fn new(address: &str) -> Self {
         Self {
-            address,
+            door: Cow::Owned(Door::plain(address.to_owned())),
+            open: None,
+        }
+    }
+
+    pub fn through(door: &'a Door) -> Self {
+        Self {
+            door: Cow::Borrowed(door),
             open: None,
         }
     }
@@ -56,7 +66,7 @@ impl<'a> Connection<'a> {
     pub fn send(&mut self, request: &Request) -> Reply {
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => match connect(self.address) {
+            None => match connect(&self.door) {
                 Ok(open) => open,
                 Err(_) => {
                     std::thread::sleep(REFUSED_PAUSE);
@@ -64,7 +74,7 @@ impl<'a> Connection<'a> {
                 }
             },
         };
-        match exchange(&mut open, self.address, request) {
+        match exchange(&mut open, self.door.address(), request) {
             Ok((answer, keep)) => {
                 if keep {
                     self.open = Some(open);
@@ -76,17 +86,17 @@ impl<'a> Connection<'a> {
     }
 }
 
-fn connect(address: &str) -> std::io::Result<BufReader<TcpStream>> {
-    let stream = TcpStream::connect(address)?;
+fn connect(door: &Door) -> std::io::Result<BufReader<Wire>> {
+    let stream = TcpStream::connect(door.address())?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    Ok(BufReader::new(stream))
+    Ok(BufReader::new(door.enter(stream)?))
 }
 
 /// The answer, and whether the connection can be used again.
 fn exchange(
-    open: &mut BufReader<TcpStream>,
+    open: &mut BufReader<Wire>,
     host: &str,
     request: &Request,
 ) -> std::io::Result<(Answer, bool)> {

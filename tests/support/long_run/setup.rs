@@ -33,6 +33,8 @@ pub struct Setup<'a> {
     pub late: bool,
     /// The address of the pool that is no InfluxDB, if the lab's own stand-in for Grafana is not meant.
     pub grafana: Option<&'a str>,
+    /// The file of certificate and key with which the frontend of InfluxDB's clients speaks TLS too, by HTTP/1.1 and HTTP/2.
+    pub certificate: Option<&'a str>,
     /// Called once the first two nodes run, before there are databases.
     pub nodes_run: &'a dyn Fn([&Influxd; 2]),
 }
@@ -59,6 +61,10 @@ impl Setup<'_> {
                 let (before, shipped) = text.rsplit_once("address = \"").expect("a server");
                 let (_, after) = shipped.split_once('"').expect("an address");
                 text = format!("{before}address = \"{address}\"{after}");
+            }
+            if let Some(certificate) = self.certificate {
+                let alpn = ["alpn = [\"h2\", \"http/1.1\"]"];
+                text = lab::also_secure(certificate, &alpn)(text);
             }
             let text = lab::relay_keys(&relay)(lab::pool_keys(self.pool)(text));
             lab::replace(

@@ -1,4 +1,5 @@
 mod cases;
+mod measurements;
 mod places;
 mod properties;
 mod secrets;

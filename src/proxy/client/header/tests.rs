@@ -50,6 +50,56 @@ fn a_good_header_has_one_form() {
 }
 
 #[test]
+fn what_connection_names_is_taken_out() {
+    let with = |lines: &str| {
+        let header = rewritten(&format!("GET / HTTP/1.1\r\nHost: x\r\n{lines}\r\n"))?;
+        let lines = header.strip_prefix("GET / HTTP/1.1\r\nHost: x\r\n");
+        Ok(lines
+            .and_then(|lines| lines.strip_suffix("\r\n"))
+            .map(str::to_owned))
+    };
+    for (lines, expected) in [
+        (
+            "connection:Close\r\nA: b\r\n",
+            "A: b\r\nConnection: close\r\n",
+        ),
+        (
+            "X-Mine: 1\r\nConnection: close, x-mine,,X-Absent\r\nX-Other: 2\r\nx-MINE: 3\r\n",
+            "X-Other: 2\r\nConnection: close\r\n",
+        ),
+        (
+            "Connection: keep-alive, A\r\nConnection: upgrade,b,keep-alive\r\nA: 1\r\nB: 2\r\nAB: 3\r\n",
+            "AB: 3\r\nConnection: keep-alive, upgrade\r\n",
+        ),
+        ("A: 1\r\nConnection: A\r\n", ""),
+        ("A: 1\r\nConnection:\r\n", "A: 1\r\n"),
+        ("A: 1\r\nConnection: \"A\", :path, A:\r\n", "A: 1\r\n"),
+        ("Connection: close, connection\r\n", "Connection: close\r\n"),
+    ] {
+        assert_eq!(with(lines), Ok(Some(expected.to_owned())), "{lines:?}");
+    }
+    // A request without these means something else.
+    for name in [
+        "Authorization",
+        "Content-Encoding",
+        "Content-Type",
+        "Content-Length",
+        "Cookie",
+        "Forwarded",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+    ] {
+        let kept = format!("{name}: 0\r\n");
+        let lines = format!("{kept}Connection: {name}\r\n");
+        assert_eq!(with(&lines), Ok(Some(kept)), "{name}");
+    }
+    assert_eq!(with("Connection: host\r\n"), Ok(Some(String::new())));
+    let many = format!("Connection: {}\r\n", "a,".repeat(33));
+    assert_eq!(with(&many), Err(400));
+}
+
+#[test]
 fn the_body_is_told_by_the_header() {
     let framing = |lines: &str| {
         let text = format!("POST / HTTP/1.1\r\nHost: x\r\n{lines}\r\n");
@@ -199,7 +249,7 @@ fn headers() -> impl Strategy<Value = Vec<u8>> {
         "[ -~]{0,9}",
     ];
     let value = prop_oneof![
-        "x|y:8086|0|3|\\+3|3, 3|chunked|gzip, chunked|100-continue|close|websocket",
+        "x|y:8086|0|3|\\+3|3, 3|chunked|gzip, chunked|100-continue|close|websocket|close, Accept,Host",
         "[ -~\té]{0,20}",
         "[\u{0}-\u{7f}]{0,9}",
     ];

@@ -7,10 +7,11 @@
 //! The frames, their compression and their flow control are the crate `h2`'s. Against floods it has bounds of its own, which
 //! end a connection: of CONTINUATION frames, of settings and pings that are not taken, of empty and of small DATA frames, of
 //! streams that are reset before anybody looks at them (20), and of streams that it resets itself because they are malformed
-//! (1024).
+//! (1024). What it takes one by one, such as pings, is read in turns with other connections (`turns`).
 
 mod request;
 mod stream;
+mod turns;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{SocketDigest, Stream};
 
 use crate::config::model::Frontend;
+
+use self::turns::Turns;
 
 pub(in crate::proxy) use stream::RequestStream;
 
@@ -42,7 +45,7 @@ const HEADERS_PART: usize = 2;
 
 /// A connection that speaks HTTP/2.
 pub(in crate::proxy) struct Connection {
-    inner: server::Connection<Stream, Bytes>,
+    inner: server::Connection<Turns<Stream>, Bytes>,
     facts: Facts,
 }
 
@@ -54,6 +57,14 @@ struct Facts {
     certified: Option<Arc<ProxyDigest>>,
     /// What is spoken inside TLS.
     spoken: Option<Arc<SslDigest>>,
+}
+
+/// What comes on a connection.
+pub(in crate::proxy) enum Arrival {
+    /// A request.
+    Request(RequestStream),
+    /// A request that is over already: its client has reset the stream, or has had it reset by breaking its rules.
+    Reset,
 }
 
 impl Connection {
@@ -78,7 +89,7 @@ impl Connection {
             .initial_connection_window_size(settings.window)
             .initial_window_size(settings.window / STREAMS_PART)
             .max_send_buffer_size(MOST_UNSENT)
-            .handshake(stream)
+            .handshake(Turns(stream))
             .await?;
         Ok(Self { inner, facts })
     }
@@ -92,14 +103,20 @@ impl Connection {
     pub(in crate::proxy) async fn next(
         &mut self,
         may_begin: bool,
-    ) -> Result<Option<RequestStream>, h2::Error> {
+    ) -> Result<Option<Arrival>, h2::Error> {
         let inner = &mut self.inner;
         let next = poll_fn(|context| match may_begin {
             true => inner.poll_accept(context),
             false => Poll::Ready(ready!(inner.poll_closed(context)).err().map(Err)),
         });
-        let next = next.await.transpose()?;
-        Ok(next.map(|(request, answer)| RequestStream::new(request, answer, self.facts.clone())))
+        let Some((request, mut answer)) = next.await.transpose()? else {
+            return Ok(None);
+        };
+        let is_reset = poll_fn(|context| Poll::Ready(answer.poll_reset(context).is_ready())).await;
+        Ok(Some(match is_reset {
+            true => Arrival::Reset,
+            false => Arrival::Request(RequestStream::new(request, answer, self.facts.clone())),
+        }))
     }
 
     /// Tells the client to send no more requests here. What it has sent is answered, and then the connection ends.

@@ -103,7 +103,7 @@ impl RequestStream {
         }
     }
 
-    /// What becomes true when the client resets the stream before its answer is whole, and somebody finds out.
+    /// What becomes true when the client resets the stream before its answer is whole, or has it reset, and somebody finds out.
     pub(in crate::proxy) fn resets(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.was_reset)
     }
@@ -122,7 +122,7 @@ impl RequestStream {
         self.answer = Answer::Reset;
     }
 
-    /// Ready when the client has reset the stream or has left.
+    /// Ready when the client has reset the stream, has had it reset or has left.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         let reset = match &mut self.answer {
             Answer::Header(_) => ready!(self.sender.poll_reset(context)),
@@ -154,7 +154,8 @@ impl RequestStream {
                 Poll::Ready(Ok(true))
             }
             Some(Err(error)) => {
-                if error.is_reset() && error.is_remote() {
+                // The client can have the stream reset on this side, too, by breaking its rules.
+                if error.is_reset() && (error.is_remote() || error.is_library()) {
                     self.was_reset.store(true, Ordering::Relaxed);
                 }
                 Poll::Ready(Err(io::Error::new(ErrorKind::ConnectionReset, error)))

@@ -12,10 +12,13 @@ use log::warn;
 use parking_lot::MutexGuard;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::allowed::{NotStored, check};
 use super::{Admitted, COPIES, RETRY_AFTER_SECONDS, Relay, Wait};
 use crate::budget::Turn;
+use crate::config::model::AllowedMeasurements;
 use crate::influx::{
-    self, Answer, UnpackError, Unpacker, WriteEndpoint, unpack_gzip, unpacked_length,
+    self, Answer, OtherMeasurement, UnpackError, Unpacker, WriteEndpoint, WriteRequest,
+    unpack_gzip, unpacked_length,
 };
 use crate::journal::{AppendError, Payload, Sequence};
 use crate::offload::{LARGE, offload};
@@ -55,16 +58,17 @@ impl Relay {
     /// Appends the records of a whole body.
     ///
     /// # Errors
-    /// The answer.
+    /// The answer, or a line that is not allowed; then nothing is appended.
     pub(super) async fn store(
         &self,
         admitted: &mut Admitted,
         body: Pieces,
-    ) -> Result<Vec<Wait>, Answer> {
+    ) -> Result<Vec<Wait>, NotStored> {
         let most = self.settings.max_unpacked_body;
         if !admitted.request.gzip {
             if self.may_be_large(admitted, body.length()) {
-                return self.store_in_parts(admitted, Source::Plain(body)).await;
+                let body = self.check_pieces(admitted, body).await?;
+                return Ok(self.store_in_parts(admitted, Source::Plain(body)).await?);
             }
             return self.store_at_once(admitted, body.join()).await;
         }
@@ -76,7 +80,7 @@ impl Relay {
                     return self.store_at_once(admitted, Bytes::from(plain)).await;
                 }
                 Err(UnpackError::TooLarge) if most > SMALL => {}
-                Err(error) => return Err(self.refuse(admitted, &error.into())),
+                Err(error) => return Err(self.refuse(admitted, &error.into()).into()),
             }
         }
         // Unpacked twice: first to know how much room it takes, so that what unfolds to more than it may is never in memory.
@@ -84,15 +88,16 @@ impl Relay {
         let measured = offload(move || unpacked_length(&packed, most)).await;
         let length = match measured {
             Some(Ok(length)) => length,
-            Some(Err(error)) => return Err(self.refuse(admitted, &error.into())),
-            None => return Err(self.not_done(admitted, 0)),
+            Some(Err(error)) => return Err(self.refuse(admitted, &error.into()).into()),
+            None => return Err(self.not_done(admitted, 0).into()),
         };
         self.make_room(admitted, body.len().saturating_add(length))
             .await?;
         if self.may_be_large(admitted, length) {
+            self.check_packed(admitted, body.clone(), length).await?;
             let unpacker = Box::new(Unpacker::new(body, length));
             let source = Source::Packed(unpacker, length);
-            return self.store_in_parts(admitted, source).await;
+            return Ok(self.store_in_parts(admitted, source).await?);
         }
         let unpacked = offload(move || unpack_gzip(&body, length)).await;
         match unpacked {
@@ -101,8 +106,8 @@ impl Relay {
                 admitted.reservation.shrink(held);
                 self.store_at_once(admitted, Bytes::from(plain)).await
             }
-            Some(Err(error)) => Err(self.refuse(admitted, &error.into())),
-            None => Err(self.not_done(admitted, 0)),
+            Some(Err(error)) => Err(self.refuse(admitted, &error.into()).into()),
+            None => Err(self.not_done(admitted, 0).into()),
         }
     }
 
@@ -126,24 +131,24 @@ impl Relay {
         &self,
         admitted: &mut Admitted,
         body: Bytes,
-    ) -> Result<Vec<Wait>, Answer> {
+    ) -> Result<Vec<Wait>, NotStored> {
         let now = unix_nanos(SystemTime::now());
         let (max_record, max_tags) = (self.max_record(), self.settings.max_tags);
-        let prepared = if body.len() < LARGE {
-            Some(Prepared::of(ingest(
-                &admitted.request,
-                body,
-                max_record,
-                max_tags,
-                now,
-            )))
+        let is_large = body.len() >= LARGE;
+        let prepare = move |request: &WriteRequest, allowed: Option<&AllowedMeasurements>| {
+            check(request, &body, allowed)?;
+            let ingested = ingest(request, body, max_record, max_tags, now);
+            Ok::<_, OtherMeasurement>(Prepared::of(ingested))
+        };
+        let prepared = if is_large {
+            let (request, allowed) = (admitted.request.clone(), admitted.measurements.clone());
+            offload(move || prepare(&request, allowed.as_ref())).await
         } else {
-            let request = admitted.request.clone();
-            offload(move || Prepared::of(ingest(&request, body, max_record, max_tags, now))).await
+            Some(prepare(&admitted.request, admitted.measurements.as_ref()))
         };
         let prepared = match prepared {
-            Some(prepared) => self.prepared(admitted, prepared)?,
-            None => return Err(self.not_done(admitted, 0)),
+            Some(prepared) => self.prepared(admitted, prepared?)?,
+            None => return Err(self.not_done(admitted, 0).into()),
         };
         let mut waits = Vec::with_capacity(prepared.payloads.len());
         if prepared.payloads.len() > 1 {
@@ -327,7 +332,7 @@ impl Relay {
     }
 
     /// The work on a body failed, of which some records are appended.
-    fn not_done(&self, admitted: &Admitted, appended: usize) -> Answer {
+    pub(super) fn not_done(&self, admitted: &Admitted, appended: usize) -> Answer {
         let reason = "the body could not be worked on";
         let refusal = match appended {
             0 => influx::Refusal::unavailable(reason.to_owned(), RETRY_AFTER_SECONDS),

@@ -246,6 +246,12 @@ fn relay_with(
     }
 }
 
+/// The answer to a client that may write to every measurement.
+async fn finish(relay: &Relay, admitted: Box<Admitted>, body: Pieces) -> Answer {
+    let finished = relay.finish(admitted, body).await;
+    finished.expect("every measurement")
+}
+
 /// A write that a relay admits.
 fn admit(relay: &Relay) -> Box<Admitted> {
     admit_to(relay, "db=db")
@@ -270,7 +276,7 @@ async fn what_no_replica_has_applied_is_acknowledged_when_it_is_durable_and_not_
         gate.set(true);
         let body = Bytes::from_static(b"m v=1 1");
         assert!(relay.receive(&mut admitted, body.len()).await.is_ok());
-        let mut answer = std::pin::pin!(relay.finish(admitted, body.into()));
+        let mut answer = std::pin::pin!(finish(&relay, admitted, body.into()));
         let soon = Duration::from_millis(300);
         let early = tokio::time::timeout(soon, &mut answer).await;
         gate.set(false);
@@ -294,17 +300,51 @@ async fn of_a_body_that_is_stored_in_part_nobody_says_that_it_is_not() {
     let relay = relay(folder.path(), disk, Options::default(), settings);
     gate.set(true);
     let body = || Bytes::from("m v=1\n".repeat(16)).into();
-    let first = relay.finish(admit(&relay), body()).await;
+    let first = finish(&relay, admit(&relay), body()).await;
     assert_eq!(first.status, 504, "{first:?}");
     let text = String::from_utf8_lossy(&first.body).into_owned();
     assert!(
         text.contains("the first 1 parts of the body are journaled"),
         "{text}"
     );
-    let second = relay.finish(admit(&relay), body()).await;
+    let second = finish(&relay, admit(&relay), body()).await;
     assert_eq!(second.status, 503, "nothing of this one is");
     assert_eq!(relay.stats.records.get(), 1);
     gate.set(false);
+    relay.close().await;
+}
+
+#[tokio::test]
+async fn of_a_body_with_a_line_that_is_not_allowed_nothing_is_stored() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (disk, _) = slow_disk(folder.path());
+    let settings = model::Relay {
+        max_batch: 100,
+        ..settings()
+    };
+    let relay = relay(folder.path(), disk, Options::default(), settings);
+    let gzip = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
+    // The largest one unfolds to more than is worked on at once.
+    for count in [1, 10_000, 200_000] {
+        for (end, name) in [("n v=1 1\n", Some("n")), ("n", None)] {
+            let body = Bytes::from("m v=1 1\n".repeat(count) + end + "\nm v=1 1");
+            let packed = influx::pack_gzip(&body).map(|packed| (packed.into(), gzip.clone()));
+            for (body, headers) in packed.into_iter().chain([(body, HeaderMap::new())]) {
+                let source = IpAddr::from([127, 0, 0, 1]);
+                let begun = relay.begin(source, &Method::POST, "/write", "db=db", &headers);
+                let Begun::Body(mut admitted) = begun else {
+                    panic!("not admitted: {begun:?}")
+                };
+                let allowed = model::AllowedMeasurements::new(vec![model::Pattern::new("m*")]);
+                admitted.allow_only(allowed);
+                let other = relay.finish(admitted, body.into()).await;
+                let other = other.expect_err("a line that is not allowed");
+                assert_eq!(other.name.as_deref(), name, "behind {count} lines");
+            }
+        }
+    }
+    assert_eq!(relay.stats.records.get(), 0);
+    assert_eq!(relay.stats.inflight.held.get(), 0);
     relay.close().await;
 }
 
@@ -323,8 +363,8 @@ async fn a_large_body_does_not_fill_the_journals_queue_and_its_turn_is_given_on(
     gate.set(true);
     // Its first record waits for the disk, and so does the rest.
     let (first, second) = tokio::join!(
-        relay.finish(admit(&relay), body()),
-        relay.finish(admit(&relay), body())
+        finish(&relay, admit(&relay), body()),
+        finish(&relay, admit(&relay), body())
     );
     assert_eq!(first.status, 504, "{first:?}");
     let text = String::from_utf8_lossy(&first.body).into_owned();
@@ -336,7 +376,7 @@ async fn a_large_body_does_not_fill_the_journals_queue_and_its_turn_is_given_on(
     assert_eq!(relay.stats.records.get(), 1);
     assert_eq!(relay.stats.inflight.held.get(), 0);
     gate.set(false);
-    let third = relay.finish(admit(&relay), body());
+    let third = finish(&relay, admit(&relay), body());
     assert_eq!(third.await.status, 204);
     relay.close().await;
 }
@@ -357,7 +397,7 @@ fn relay_and_large_body(folder: &std::path::Path) -> (Relay, Bytes) {
 async fn a_large_body_goes_on_when_the_replicas_in_reach_have_what_went_before() {
     let folder = tempfile::tempdir().expect("a folder");
     let (relay, body) = relay_and_large_body(folder.path());
-    let mut answer = std::pin::pin!(relay.finish(admit(&relay), body.into()));
+    let mut answer = std::pin::pin!(finish(&relay, admit(&relay), body.into()));
     let soon = Duration::from_millis(100);
     for judged in 0..3 {
         relay
@@ -397,8 +437,8 @@ async fn large_bodies_take_turns_piece_by_piece() {
         relay.freshness.update(0, |view| view.trusted_at = None);
     };
     let (one, two, ()) = tokio::join!(
-        relay.finish(admit_to(&relay, "db=one"), body.clone().into()),
-        relay.finish(admit_to(&relay, "db=two"), body.into()),
+        finish(&relay, admit_to(&relay, "db=one"), body.clone().into()),
+        finish(&relay, admit_to(&relay, "db=two"), body.into()),
         replica
     );
     assert_eq!((one.status.as_u16(), two.status.as_u16()), (204, 204));
@@ -421,7 +461,7 @@ async fn a_large_body_is_not_begun_in_a_lane_that_stands_still() {
     let folder = tempfile::tempdir().expect("a folder");
     let (relay, body) = relay_and_large_body(folder.path());
     relay.pending_clients.stall(0, "db", &[]);
-    let answer = relay.finish(admit(&relay), body.clone().into()).await;
+    let answer = finish(&relay, admit(&relay), body.clone().into()).await;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(relay.stats.records.get(), 0);
     relay.pending_clients.unstall(0, "db");
@@ -432,7 +472,7 @@ async fn a_large_body_is_not_begun_in_a_lane_that_stands_still() {
         relay.pending_clients.stall(0, "db", &[]);
         relay.freshness.update(0, |_| ());
     };
-    let (answer, ()) = tokio::join!(relay.finish(admit(&relay), body.into()), stall);
+    let (answer, ()) = tokio::join!(finish(&relay, admit(&relay), body.into()), stall);
     assert_eq!(answer.status, 504, "{answer:?}");
     assert_eq!(relay.stats.records.get(), 1);
     relay.close().await;

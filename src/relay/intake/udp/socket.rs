@@ -3,13 +3,11 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use log::warn;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::units::format_size;
-use crate::config::{PasswordFileError, model, read_password};
+use crate::config::{PasswordFileError, model};
 use crate::influx::Credentials;
 
 /// Why a listener cannot begin.
@@ -114,14 +112,11 @@ fn credentials(settings: &model::Udp) -> Result<Credentials, UdpBindError> {
     let Some(login) = &settings.login else {
         return Ok(Credentials::None);
     };
-    let password =
-        read_password(&login.password_file).map_err(|source| UdpBindError::Password {
-            address: settings.bind,
-            source,
-        })?;
-    let pair = [login.username.as_bytes(), b":", &password].concat();
-    let header = format!("Basic {}", STANDARD.encode(pair));
-    Ok(Credentials::Authorization(header.into_bytes()))
+    let account = login.account().map_err(|source| UdpBindError::Password {
+        address: settings.bind,
+        source,
+    })?;
+    Ok(Credentials::Authorization(account.header().into_bytes()))
 }
 
 /// Without SO_REUSEADDR: with it, two sockets of UDP can have one address, and one of them gets nothing.

@@ -84,6 +84,31 @@ fn what_finds_no_room_is_skipped_and_so_is_all_that_follows_it() {
 }
 
 #[test]
+fn what_is_skipped_is_skipped_slowly() {
+    let mut fixture = Fixture::new();
+    let now = Instant::now();
+    fixture.barriers.push(statement(5, "CREATE DATABASE db"));
+    assert_eq!(fixture.meet(6, write("db", 10 * MAX_BATCH)), "parked");
+    assert!(!fixture.barriers.have_skipped());
+    assert_eq!(fixture.meet(7, write("db", MAX_BATCH)), "skipped");
+    assert!(fixture.barriers.have_skipped());
+    assert_eq!(fixture.barriers.reads_on_at(Instant::now()), None);
+    assert_eq!(fixture.meet(8, write("db", SKIPPED_A_SECOND)), "skipped");
+    let reads_on = fixture.barriers.reads_on_at(now).expect("a pause");
+    let pause = reads_on - now;
+    assert!(
+        (Duration::from_millis(990)..Duration::from_secs(2)).contains(&pause),
+        "{pause:?}"
+    );
+    assert_eq!(fixture.barriers.reads_on_at(reads_on), None);
+    // The statement is passed, and all is read again.
+    assert!(fixture.barriers.pass().expect("a statement").has_skipped);
+    fixture.barriers.clear();
+    assert!(!fixture.barriers.have_skipped());
+    assert_eq!(fixture.barriers.reads_on_at(now), None);
+}
+
+#[test]
 fn what_waits_for_the_second_statement_is_not_let_go_with_the_first() {
     let mut fixture = Fixture::new();
     fixture.barriers.push(statement(5, "CREATE DATABASE db"));

@@ -66,6 +66,7 @@ pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
     }
     for frontend in &all.frontends {
         found.certificates(frontend);
+        found.staples(frontend);
     }
     for backend in &all.backends {
         found.backend(backend);

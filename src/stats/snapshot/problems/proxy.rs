@@ -20,6 +20,25 @@ impl Found {
         }
     }
 
+    /// What is to be shown with certificates, and is not.
+    pub(super) fn staples(&mut self, frontend: &FrontendView) {
+        for staple in &frontend.tls.ocsp {
+            let Some(fault) = &staple.fault else {
+                continue;
+            };
+            self.say(
+                Severity::Warning,
+                format!("The OCSP response in {} is not stapled", staple.file),
+                format!(
+                    "Frontend {}: {fault}. Clients that ask for one ask the authority, or do without; those that insist are lost.",
+                    frontend.name
+                ),
+                "Put a new one in its place, and have haflux read it.",
+                vec!["haflux reload".to_owned()],
+            );
+        }
+    }
+
     /// The same of what a server is shown.
     pub(super) fn own_certificates(&mut self, backend: &BackendView, server: &ServerView) {
         for certificate in &server.tls.certificates {

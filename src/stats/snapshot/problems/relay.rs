@@ -223,6 +223,15 @@ impl Found {
     }
 
     pub(super) fn differences(&mut self, relay: &RelayView) {
+        if let Some(reason) = &relay.compared.failed {
+            self.say(
+                Severity::Warning,
+                format!("The nodes of relay {} were not compared to the end", relay.name),
+                format!("The last comparison that haflux began by itself failed: {reason}."),
+                "Mend the cause; until everything is compared, it is not known whether the nodes hold the same. The next comparison of everything ends this.",
+                vec![self.told(relay, "compare")],
+            );
+        }
         if let (Some(at), Some(differences)) = (&relay.compared.last, relay.compared.differences)
             && !differences.is_zero()
         {

@@ -1,219 +1,16 @@
-//! What two configurations differ in, key by key, and which of it a running haflux takes.
-//!
-//! `facts` is the one list of what a reload takes. It names every field of the model, so that a new key does not compile before somebody
-//! has decided about it; the page of the configuration is checked against it.
+//! The keys of a configuration, each with its value and whether a reload takes it.
 
-use std::fmt::{self, Debug, Display, Formatter};
-
-use super::Config;
-use super::decode::METRICS_NAME;
-use super::model::{
-    Backend, Check, Frontend, HeaderEdit, Healing, Judging, LogSettings, LogTarget, Near,
-    PoolServer, Probe, QueryGuards, Relay, RequestAction, Rule, Server, SourceRules, Target, Udp,
-    UserSettings,
+use super::section::{Fact, Section, Word};
+use crate::config::Config;
+use crate::config::decode::{METRICS_NAME, facility_name, form_name};
+use crate::config::model::{
+    Backend, Check, Frontend, Healing, Judging, LogSettings, LogTarget, LogTo, Near, PoolServer,
+    Probe, QueryGuards, Relay, RequestAction, Rule, Server, SourceRules, Target, Udp, UserSettings,
 };
-use super::stats_user::StatsUser;
 use crate::influx::influxql;
-use crate::secret::Secret;
-
-/// The longest value that is shown whole, in characters.
-const LONGEST_SHOWN: usize = 120;
-
-/// One key that two configurations differ in, or a table that only one of them has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    place: String,
-    key: &'static str,
-    from: Option<String>,
-    to: Option<String>,
-    needs_restart: bool,
-}
-
-impl Change {
-    /// Whether a haflux that runs cannot take it.
-    pub fn needs_restart(&self) -> bool {
-        self.needs_restart
-    }
-}
-
-impl Display for Change {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let separator = if self.place == "server" { "." } else { ", " };
-        match (&self.from, &self.to) {
-            (None, _) => write!(f, "{}: added", self.place),
-            (_, None) => write!(f, "{}: removed", self.place),
-            (Some(from), Some(to)) => write!(
-                f,
-                "{}{separator}{}: {} -> {}",
-                self.place,
-                self.key,
-                Shown(from),
-                Shown(to)
-            ),
-        }
-    }
-}
-
-struct Shown<'a>(&'a str);
-
-impl Display for Shown<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(LONGEST_SHOWN) {
-            None => f.write_str(self.0),
-            Some((end, _)) => write!(f, "{}…", self.0.get(..end).unwrap_or_default()),
-        }
-    }
-}
-
-/// What `new` says otherwise than `old`: in the order of `new`, then what only `old` has.
-pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
-    let (old, new) = (facts(old), facts(new));
-    let appears = |facts: &[Fact], place: &str| facts.iter().any(|fact| fact.place == place);
-    let mut changes = Vec::new();
-    for fact in &new {
-        let before = old
-            .iter()
-            .find(|one| (&one.place, one.key) == (&fact.place, fact.key));
-        let is_new = fact.is_first && !appears(&old, &fact.place);
-        let differs = |before: &Fact| {
-            (
-                &before.value,
-                &before.secrets,
-                &before.values,
-                &before.whole,
-            ) != (&fact.value, &fact.secrets, &fact.values, &fact.whole)
-        };
-        if is_new || before.is_some_and(differs) {
-            let to = match before {
-                Some(before) if before.value == fact.value => format!("{} (others)", fact.value),
-                _ => fact.value.clone(),
-            };
-            changes.push(Change {
-                place: fact.place.clone(),
-                key: fact.key,
-                from: before.map(|before| before.value.clone()),
-                to: Some(to),
-                needs_restart: !fact.is_taken,
-            });
-        }
-    }
-    let gone = old.iter().filter(|fact| fact.is_first);
-    for fact in gone.filter(|fact| !appears(&new, &fact.place)) {
-        changes.push(Change {
-            place: fact.place.clone(),
-            key: fact.key,
-            from: Some(fact.value.clone()),
-            to: None,
-            needs_restart: !fact.is_taken,
-        });
-    }
-    changes
-}
-
-/// One key of a configuration.
-struct Fact {
-    /// The table that it stands in, as messages name it.
-    place: String,
-    /// The same without the table's name.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the documentation's list is by table")
-    )]
-    table: &'static str,
-    key: &'static str,
-    value: String,
-    /// What of the value must not be shown.
-    secrets: Vec<StatsUser>,
-    /// The same of values of headers.
-    values: Vec<Vec<HeaderEdit>>,
-    /// The same of a text that is shown in part.
-    whole: Option<Secret>,
-    is_taken: bool,
-    /// It stands for its table.
-    is_first: bool,
-}
-
-/// The facts of one table.
-struct Section<'a> {
-    facts: &'a mut Vec<Fact>,
-    place: String,
-    table: &'static str,
-}
-
-impl<'a> Section<'a> {
-    fn new(facts: &'a mut Vec<Fact>, table: &'static str, place: String) -> Self {
-        Self {
-            facts,
-            place,
-            table,
-        }
-    }
-
-    fn add(&mut self, key: &'static str, value: impl Debug, is_taken: bool) {
-        self.facts.push(Fact {
-            place: self.place.clone(),
-            table: self.table,
-            key,
-            value: format!("{value:?}"),
-            secrets: Vec::new(),
-            values: Vec::new(),
-            whole: None,
-            is_taken,
-            is_first: false,
-        });
-    }
-
-    /// The table is known by this key; whether one that is added or removed is taken.
-    fn first(&mut self, key: &'static str, value: &str, is_taken: bool) {
-        self.add(key, value, is_taken);
-        if let Some(first) = self.facts.last_mut() {
-            first.is_first = true;
-        }
-    }
-
-    /// A reload takes it.
-    fn taken(&mut self, key: &'static str, value: impl Debug) {
-        self.add(key, value, true);
-    }
-
-    /// A reload takes it, and nobody is shown more of it than how many there are.
-    fn hidden(&mut self, key: &'static str, secrets: &[StatsUser]) {
-        self.add(key, secrets.len(), true);
-        if let Some(last) = self.facts.last_mut() {
-            last.secrets = secrets.to_vec();
-        }
-    }
-
-    /// A reload takes it, and the values of headers in it are not shown.
-    fn with_values<'edits>(
-        &mut self,
-        key: &'static str,
-        value: impl Debug,
-        values: impl Iterator<Item = &'edits Vec<HeaderEdit>>,
-    ) {
-        self.add(key, value, true);
-        if let Some(last) = self.facts.last_mut() {
-            last.values = values.cloned().collect();
-        }
-    }
-
-    /// A reload takes it, and nobody is shown more of the text than its path.
-    fn without_query(&mut self, key: &'static str, text: &str) {
-        let path = text.split('?').next().unwrap_or_default();
-        self.add(key, path, true);
-        if let Some(last) = self.facts.last_mut() {
-            last.whole = Some(Secret::new(text.as_bytes()));
-        }
-    }
-
-    /// It holds until the process ends.
-    fn fixed(&mut self, key: &'static str, value: impl Debug) {
-        self.add(key, value, false);
-    }
-}
 
 /// Every key of `config`, in the order of the file.
-fn facts(config: &Config) -> Vec<Fact> {
+pub(super) fn facts(config: &Config) -> Vec<Fact> {
     let Config {
         server: process,
         users: own_users,
@@ -341,9 +138,17 @@ fn log_target(target: &LogTarget, mut section: Section<'_>) {
         format,
         queue,
     } = target;
-    section.first("to", &format!("{to:?}"), false);
+    let syslog = match to {
+        LogTo::Stderr | LogTo::File(_) => None,
+        LogTo::Unix { facility, form, .. } | LogTo::Udp { facility, form, .. } => {
+            Some((facility_name(*facility), form_name(*form)))
+        }
+    };
+    section.first("to", &to.to_string(), false);
     section.fixed("lines", lines);
     section.fixed("format", format);
+    section.fixed("facility", Word(syslog.map(|(facility, _)| facility)));
+    section.fixed("syslog", Word(syslog.map(|(_, form)| form)));
     section.fixed("queue", queue);
 }
 
@@ -416,8 +221,8 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.fixed("bind", bind);
     section.taken("tls", tls);
     section.taken("http2", http2);
-    section.taken("stats_uri", stats_uri);
-    section.taken("metrics_uri", metrics_uri);
+    section.without_query("stats_uri", stats_uri.as_deref());
+    section.without_query("metrics_uri", metrics_uri.as_deref());
     section.taken("stats_refresh", stats_refresh);
     section.hidden("stats_auth", stats_auth);
     section.taken("stats_admin", stats_admin);
@@ -509,6 +314,7 @@ fn relay(config: &Config, relay: &Relay, mut section: Section<'_>) {
                 login,
                 parallel,
                 max_rate,
+                max_load,
                 max_points,
                 rpc_port,
                 gate,
@@ -556,6 +362,7 @@ fn relay(config: &Config, relay: &Relay, mut section: Section<'_>) {
     section.fixed("heal.password_file", password_file);
     section.fixed("heal.parallel", parallel);
     section.fixed("heal.max_rate", max_rate);
+    section.fixed("heal.max_load", max_load);
     section.fixed("heal.max_points", max_points);
     section.fixed("heal.rpc_port", rpc_port);
     section.fixed("heal.gate", gate);
@@ -614,7 +421,7 @@ fn check(check: &Check, section: &mut Section<'_>) {
         Probe::Tcp => ("tcp", None, None),
         Probe::Http { path, expect, host } => (path.as_str(), Some(expect), host.as_deref()),
     };
-    section.without_query("check", kind);
+    section.without_query("check", Some(kind));
     section.taken("check.expect", expect);
     section.taken("check.host", host);
     section.taken("check.interval", interval);
@@ -631,6 +438,7 @@ fn pool_server(server: &PoolServer, is_replicated: bool, mut section: Section<'_
         weight,
         backup,
         check,
+        logins,
     } = server;
     section.first("name", name, !is_replicated);
     section.taken("address", address.to_string());
@@ -638,6 +446,7 @@ fn pool_server(server: &PoolServer, is_replicated: bool, mut section: Section<'_
     section.taken("weight", weight);
     section.taken("backup", backup);
     section.taken("check", check);
+    section.taken("login", logins);
 }
 
 fn udp(config: &Config, udp: &Udp, mut section: Section<'_>) {
@@ -659,154 +468,4 @@ fn udp(config: &Config, udp: &Udp, mut section: Section<'_>) {
     section.fixed("password_file", password_file);
     section.fixed("precision", precision);
     section.fixed("read_buffer", read_buffer);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Format;
-
-    const WHOLE: &str = r#"
-[users]
-file = "/etc/haflux/users"
-[[frontend]]
-name = "front"
-bind = "127.0.0.1:8086"
-use_backend = [{ backend = "relay", if = { path_beg = "/write" } }]
-default_backend = "pool"
-[[frontend]]
-name = "plain"
-bind = "127.0.0.1:8087"
-default_backend = "web"
-[[relay]]
-name = "relay"
-replicate_to = "pool"
-[[backend]]
-name = "pool"
-servers = [{ name = "a", address = "127.0.0.1:1" }, { name = "b", address = "127.0.0.1:2" }]
-[[backend]]
-name = "web"
-check = { http = "/ping" }
-servers = [{ name = "w", address = "127.0.0.1:3" }]
-[[udp]]
-bind = "127.0.0.1:8089"
-relay = "relay"
-db = "telegraf"
-"#;
-
-    fn config(text: &str) -> Config {
-        let loaded = Config::parse(text, Format::Toml, "test.toml", &|_| None);
-        loaded.expect("a configuration").config
-    }
-
-    /// What a change of `from` to `to` in the text is said to be, with an exclamation mark if it needs a restart.
-    fn change(from: &str, to: &str) -> Vec<String> {
-        assert!(WHOLE.contains(from), "{from}");
-        let said = changes(&config(WHOLE), &config(&WHOLE.replacen(from, to, 1)));
-        let said = said.iter().map(|change| {
-            let mark = if change.needs_restart() { "!" } else { "" };
-            format!("{change}{mark}")
-        });
-        said.collect()
-    }
-
-    #[test]
-    fn a_difference_is_named_by_its_key_and_says_whether_it_is_taken() {
-        assert_eq!(change("a", "a"), [""; 0]);
-        assert_eq!(
-            change(
-                "default_backend = \"web\"",
-                "default_backend = \"web\"\nmaxconn = 700\nmaxconn_per_source = 500\nmax_tarpitted = 500"
-            ),
-            ["frontend \"plain\", maxconn: 2000 -> 700"]
-        );
-        let secret = WHOLE.replacen(
-            "default_backend = \"web\"",
-            "default_backend = \"web\"\nstats_uri = \"/s\"\nstats_auth = \"guest:one\"",
-            1,
-        );
-        let other = secret.replace("guest:one", "guest:two");
-        let said = changes(&config(&secret), &config(&other));
-        let said: Vec<String> = said.iter().map(ToString::to_string).collect();
-        assert_eq!(said, ["frontend \"plain\", stats_auth: 1 -> 1 (others)"]);
-        assert_eq!(
-            change(
-                "[[frontend]]",
-                "[server]\nlog_level = \"debug\"\n[[frontend]]"
-            ),
-            ["server.log_level: Info -> Debug"]
-        );
-        assert_eq!(
-            change("127.0.0.1:8086", "127.0.0.1:9086"),
-            ["frontend \"front\", bind: [127.0.0.1:8086] -> [127.0.0.1:9086]!"]
-        );
-        assert_eq!(
-            change(
-                "{ name = \"w\", address = \"127.0.0.1:3\" }",
-                "{ name = \"x\", address = \"127.0.0.1:3\" }"
-            ),
-            [
-                "backend \"web\", server \"x\": added",
-                "backend \"web\", server \"w\": removed"
-            ]
-        );
-        assert_eq!(
-            change(", { name = \"b\", address = \"127.0.0.1:2\" }", ""),
-            [
-                "backend \"pool\", servers: [\"a\", \"b\"] -> [\"a\"]!",
-                "backend \"pool\", server \"b\": removed!"
-            ]
-        );
-        assert_eq!(
-            change("/write", "/"),
-            [
-                "frontend \"front\", use_backend: [(\"relay\", \"if\", [AllOf([PathBegins([\"/write\"])])])] -> [(\"relay\", \"if\", [AllOf([PathBegins([\"/\"])])])]"
-            ]
-        );
-        assert_eq!(
-            change("127.0.0.1:8089", "127.0.0.1:9089"),
-            [
-                "udp \"127.0.0.1:9089\": added!",
-                "udp \"127.0.0.1:8089\": removed!"
-            ]
-        );
-    }
-
-    /// `docs/configuration.md` has a table with a line for each key, as this says them.
-    #[test]
-    fn the_page_says_of_each_key_whether_a_reload_takes_it() {
-        let facts = facts(&config(WHOLE));
-        let mut lines: Vec<String> = Vec::new();
-        for fact in &facts {
-            let takes = |taken: bool| {
-                facts
-                    .iter()
-                    .any(|one| (one.table, one.key, one.is_taken) == (fact.table, fact.key, taken))
-            };
-            let what = match (fact.is_first, takes(true), takes(false)) {
-                (_, true, true) => "yes; in the pool of a relay: no",
-                (false, true, false) => "yes",
-                (true, true, false) => "yes: added and removed",
-                _ if fact.key == "servers" => "yes; in the pool of a relay: no",
-                _ => "no",
-            };
-            let name = match fact.table {
-                "backend.servers" => format!("backend, servers[].{}", fact.key),
-                table => format!("{table}, {}", fact.key),
-            };
-            let line = format!("| `{name}` | {what} |");
-            if !lines.contains(&line) {
-                lines.push(line);
-            }
-        }
-        let expected = lines.join("\n");
-        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
-        let page = std::fs::read_to_string(page).expect("the page");
-        assert!(
-            page.contains(&format!(
-                "| key | a reload takes it |\n| --- | --- |\n{expected}\n"
-            )),
-            "docs/configuration.md should have this table:\n{expected}"
-        );
-    }
 }

@@ -1,0 +1,124 @@
+//! Keys with their values, table by table, and what of them is shown.
+
+use std::fmt::{self, Debug, Formatter};
+
+use crate::config::model::HeaderEdit;
+use crate::config::stats_user::StatsUser;
+use crate::secret::Secret;
+
+/// One key of a configuration.
+pub(super) struct Fact {
+    /// The table that it stands in, as messages name it.
+    pub(super) place: String,
+    /// The same without the table's name.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the documentation's list is by table")
+    )]
+    pub(super) table: &'static str,
+    pub(super) key: &'static str,
+    pub(super) value: String,
+    /// What of the value must not be shown.
+    pub(super) secrets: Vec<StatsUser>,
+    /// The same of values of headers.
+    pub(super) values: Vec<Vec<HeaderEdit>>,
+    /// The same of a text that is shown in part.
+    pub(super) whole: Option<Secret>,
+    pub(super) is_taken: bool,
+    /// It stands for its table.
+    pub(super) is_first: bool,
+}
+
+/// The facts of one table.
+pub(super) struct Section<'a> {
+    facts: &'a mut Vec<Fact>,
+    place: String,
+    table: &'static str,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn new(facts: &'a mut Vec<Fact>, table: &'static str, place: String) -> Self {
+        Self {
+            facts,
+            place,
+            table,
+        }
+    }
+
+    fn add(&mut self, key: &'static str, value: impl Debug, is_taken: bool) {
+        self.facts.push(Fact {
+            place: self.place.clone(),
+            table: self.table,
+            key,
+            value: format!("{value:?}"),
+            secrets: Vec::new(),
+            values: Vec::new(),
+            whole: None,
+            is_taken,
+            is_first: false,
+        });
+    }
+
+    /// The table is known by this key; whether one that is added or removed is taken.
+    pub(super) fn first(&mut self, key: &'static str, value: &str, is_taken: bool) {
+        self.add(key, value, is_taken);
+        if let Some(first) = self.facts.last_mut() {
+            first.is_first = true;
+        }
+    }
+
+    /// A reload takes it.
+    pub(super) fn taken(&mut self, key: &'static str, value: impl Debug) {
+        self.add(key, value, true);
+    }
+
+    /// A reload takes it, and nobody is shown more of it than how many there are.
+    pub(super) fn hidden(&mut self, key: &'static str, secrets: &[StatsUser]) {
+        self.add(key, secrets.len(), true);
+        if let Some(last) = self.facts.last_mut() {
+            last.secrets = secrets.to_vec();
+        }
+    }
+
+    /// A reload takes it, and the values of headers in it are not shown.
+    pub(super) fn with_values<'edits>(
+        &mut self,
+        key: &'static str,
+        value: impl Debug,
+        values: impl Iterator<Item = &'edits Vec<HeaderEdit>>,
+    ) {
+        self.add(key, value, true);
+        if let Some(last) = self.facts.last_mut() {
+            last.values = values.cloned().collect();
+        }
+    }
+
+    /// A reload takes it, and nobody is shown more of the text than its path.
+    pub(super) fn without_query(&mut self, key: &'static str, text: Option<&str>) {
+        let path = text.and_then(|text| text.split('?').next());
+        match path {
+            Some(path) => self.add(key, path, true),
+            None => self.add(key, Word(None), true),
+        }
+        if let Some(last) = self.facts.last_mut() {
+            last.whole = text.map(|text| Secret::new(text.as_bytes()));
+        }
+    }
+
+    /// It holds until the process ends.
+    pub(super) fn fixed(&mut self, key: &'static str, value: impl Debug) {
+        self.add(key, value, false);
+    }
+}
+
+/// A word as it stands in the file, if it does.
+pub(super) struct Word(pub(super) Option<&'static str>);
+
+impl Debug for Word {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(word) => write!(f, "\"{word}\""),
+            None => f.write_str("none"),
+        }
+    }
+}

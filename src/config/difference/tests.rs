@@ -1,0 +1,178 @@
+//! Differences as they are said, and the page's table of them.
+
+use super::facts::facts;
+use super::*;
+use crate::config::Format;
+
+const WHOLE: &str = r#"
+[users]
+file = "/etc/haflux/users"
+[[frontend]]
+name = "front"
+bind = "127.0.0.1:8086"
+use_backend = [{ backend = "relay", if = { path_beg = "/write" } }]
+default_backend = "pool"
+[[frontend]]
+name = "plain"
+bind = "127.0.0.1:8087"
+default_backend = "web"
+[[relay]]
+name = "relay"
+replicate_to = "pool"
+[[backend]]
+name = "pool"
+servers = [{ name = "a", address = "127.0.0.1:1" }, { name = "b", address = "127.0.0.1:2" }]
+[[backend]]
+name = "web"
+check = { http = "/ping" }
+servers = [{ name = "w", address = "127.0.0.1:3" }]
+[[udp]]
+bind = "127.0.0.1:8089"
+relay = "relay"
+db = "telegraf"
+"#;
+
+fn config(text: &str) -> Config {
+    let loaded = Config::parse(text, Format::Toml, "test.toml", &|_| None);
+    loaded.expect("a configuration").config
+}
+
+/// What a change of `from` to `to` in the text is said to be, with an exclamation mark if it needs a restart.
+fn change(from: &str, to: &str) -> Vec<String> {
+    assert!(WHOLE.contains(from), "{from}");
+    let said = changes(&config(WHOLE), &config(&WHOLE.replacen(from, to, 1)));
+    let said = said.iter().map(|change| {
+        let mark = if change.needs_restart() { "!" } else { "" };
+        format!("{change}{mark}")
+    });
+    said.collect()
+}
+
+#[test]
+fn a_difference_is_named_by_its_key_and_says_whether_it_is_taken() {
+    assert_eq!(change("a", "a"), [""; 0]);
+    assert_eq!(
+        change(
+            "default_backend = \"web\"",
+            "default_backend = \"web\"\nmaxconn = 700\nmaxconn_per_source = 500\nmax_tarpitted = 500"
+        ),
+        ["frontend \"plain\", maxconn: 2000 -> 700"]
+    );
+    let secret = WHOLE.replacen(
+        "default_backend = \"web\"",
+        "default_backend = \"web\"\nstats_uri = \"/s\"\nstats_auth = \"guest:one\"",
+        1,
+    );
+    let other = secret.replace("guest:one", "guest:two");
+    let said = changes(&config(&secret), &config(&other));
+    let said: Vec<String> = said.iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["frontend \"plain\", stats_auth: 1 -> 1 (others)"]);
+    assert_eq!(
+        change(
+            "[[frontend]]",
+            "[server]\nlog_level = \"debug\"\n[[frontend]]"
+        ),
+        ["server.log_level: Info -> Debug"]
+    );
+    assert_eq!(
+        change("127.0.0.1:8086", "127.0.0.1:9086"),
+        ["frontend \"front\", bind: [127.0.0.1:8086] -> [127.0.0.1:9086]!"]
+    );
+    assert_eq!(
+        change(
+            "{ name = \"w\", address = \"127.0.0.1:3\" }",
+            "{ name = \"x\", address = \"127.0.0.1:3\" }"
+        ),
+        [
+            "backend \"web\", server \"x\": added",
+            "backend \"web\", server \"w\": removed"
+        ]
+    );
+    assert_eq!(
+        change(", { name = \"b\", address = \"127.0.0.1:2\" }", ""),
+        [
+            "backend \"pool\", servers: [\"a\", \"b\"] -> [\"a\"]!",
+            "backend \"pool\", server \"b\": removed!"
+        ]
+    );
+    assert_eq!(
+        change("/write", "/"),
+        [
+            "frontend \"front\", use_backend: [(\"relay\", \"if\", [AllOf([PathBegins([\"/write\"])])])] -> [(\"relay\", \"if\", [AllOf([PathBegins([\"/\"])])])]"
+        ]
+    );
+    assert_eq!(
+        change("[[udp]]", "[[log]]\nto = \"syslog:127.0.0.1:514\"\n[[udp]]"),
+        [
+            "log[0], to: \"stderr\" -> \"syslog:127.0.0.1:514\"!",
+            "log[0], facility: none -> \"local0\"!",
+            "log[0], syslog: none -> \"rfc5424\"!"
+        ]
+    );
+    let page = |query: &str| {
+        config(&WHOLE.replacen(
+            "default_backend = \"web\"",
+            &format!("default_backend = \"web\"\nstats_uri = \"/s?{query}\"\nmetrics_uri = \"/m?{query}\""),
+            1,
+        ))
+    };
+    let said = changes(&page("one"), &page("two"));
+    let said: Vec<String> = said.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "frontend \"plain\", stats_uri: \"/s\" -> \"/s\" (others)",
+            "frontend \"plain\", metrics_uri: \"/m\" -> \"/m\" (others)"
+        ]
+    );
+    assert_eq!(
+        change("127.0.0.1:8089", "127.0.0.1:9089"),
+        [
+            "udp \"127.0.0.1:9089\": added!",
+            "udp \"127.0.0.1:8089\": removed!"
+        ]
+    );
+}
+
+/// `docs/configuration.md` has a table with a line for each key, as this says them.
+#[test]
+fn the_page_says_of_each_key_whether_a_reload_takes_it() {
+    let facts = facts(&config(WHOLE));
+    let mut lines: Vec<String> = Vec::new();
+    for fact in &facts {
+        let takes = |taken: bool| {
+            facts
+                .iter()
+                .any(|one| (one.table, one.key, one.is_taken) == (fact.table, fact.key, taken))
+        };
+        let what = match (fact.is_first, takes(true), takes(false)) {
+            (_, true, true) => "yes; in the pool of a relay: no",
+            (false, true, false) => "yes",
+            (true, true, false) => "yes: added and removed",
+            _ if fact.key == "servers" => "yes; in the pool of a relay: no",
+            _ => "no",
+        };
+        let name = match fact.table {
+            "backend.servers" => format!("backend, servers[].{}", fact.key),
+            table => format!("{table}, {}", fact.key),
+        };
+        // What a backend says of TLS counts for each of its servers.
+        let name = match name.as_str() {
+            "backend, servers[].tls" => format!("backend, tls`, `{name}"),
+            _ => name,
+        };
+        let line = format!("| `{name}` | {what} |");
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    let expected = lines.join("\n");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    assert!(
+        page.contains(&format!(
+            "| key | a reload takes it |\n| --- | --- |\n{expected}\n"
+        )),
+        "docs/configuration.md should have this table:\n{expected}"
+    );
+}

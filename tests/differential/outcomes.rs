@@ -1,0 +1,75 @@
+//! What comes of other people's tests of a server, on a node alone and through haflux: what passes there must pass here.
+//!
+//! A test that is skipped where the server is elsewhere, or that fails on a node alone, proves nothing here and is only told.
+
+use std::collections::BTreeMap;
+
+/// What came of a test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Passed,
+    Skipped,
+    Failed(String),
+}
+
+/// By the tests' names.
+pub type Outcomes = BTreeMap<String, Outcome>;
+
+fn count(outcomes: &Outcomes, wanted: impl Fn(&Outcome) -> bool) -> usize {
+    outcomes.values().filter(|outcome| wanted(outcome)).count()
+}
+
+fn tell(place: &str, outcomes: &Outcomes) {
+    println!(
+        "{place}: {} of {} passed, {} failed, {} skipped",
+        count(outcomes, |outcome| *outcome == Outcome::Passed),
+        outcomes.len(),
+        count(outcomes, |outcome| matches!(outcome, Outcome::Failed(_))),
+        count(outcomes, |outcome| *outcome == Outcome::Skipped),
+    );
+}
+
+/// Tells what came of the tests on a node alone.
+pub fn tell_alone(alone: &Outcomes) {
+    tell("a node alone", alone);
+    for (name, outcome) in alone {
+        if let Outcome::Failed(why) = outcome {
+            println!("fails on a node alone: {name}: {why}");
+        }
+    }
+}
+
+/// Runs the tests on a node `alone`, and at the same time `through` haflux by this `way`, and compares.
+pub fn compare<'a>(
+    way: &str,
+    alone: impl FnOnce() -> &'a Outcomes + Send,
+    through: impl FnOnce() -> Outcomes,
+) {
+    let (alone, through) = std::thread::scope(|scope| {
+        let alone = scope.spawn(alone);
+        let through = through();
+        (alone.join().expect("the other half of the run"), through)
+    });
+    tell(&format!("through haflux, {way}"), &through);
+    assert!(
+        count(alone, |outcome| *outcome == Outcome::Passed) > 0,
+        "nothing passed on a node alone, so nothing was proven"
+    );
+    let mut worse = Vec::new();
+    for (name, outcome) in alone {
+        match (outcome, through.get(name)) {
+            (Outcome::Passed, Some(Outcome::Passed)) => {}
+            (Outcome::Passed, other) => worse.push(format!("{name}: {other:?}")),
+            (Outcome::Failed(_), Some(Outcome::Passed)) => {
+                println!("passes {way}, and not on a node alone: {name}");
+            }
+            _ => {}
+        }
+    }
+    assert!(
+        worse.is_empty(),
+        "{} tests pass on a node alone and not through haflux, {way}:\n{}",
+        worse.len(),
+        worse.join("\n").replace("\\n", "\n")
+    );
+}
