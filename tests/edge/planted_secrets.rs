@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::authority::Authority;
@@ -124,7 +125,7 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
 }
 
 /// What is planted in the configuration, in requests of clients, in what nodes say, and on command lines.
-const PLACES: [&str; 39] = [
+const PLACES: [&str; 40] = [
     "S_PAGE",
     "S_PAGE_VARIABLE",
     "S_PAGE_FILE",
@@ -164,6 +165,7 @@ const PLACES: [&str; 39] = [
     "S_PROXY_HEADER",
     "S_ECHO",
     "S_REFUSED_WRITE",
+    "S_STRANGE",
 ];
 
 const CONFIGURATION: &str = r#"
@@ -275,6 +277,22 @@ fn requests(planted: &Planted) -> Vec<Vec<u8>> {
             &[("db", "refused"), ("u", "eva"), ("p", "{S_USER}")],
         ),
         line(
+            "POST /write",
+            &[("db", "strange"), ("u", "admin"), ("p", "{S_STRANGE}")],
+        ),
+        line(
+            "POST /write",
+            &[("db", "stranger"), ("u", "admin"), ("p", "{S_STRANGE}")],
+        ),
+        line(
+            "POST /query",
+            &[
+                ("q", "CREATE DATABASE strange"),
+                ("p", "{S_STRANGE}"),
+                ("u", "admin"),
+            ],
+        ),
+        line(
             "POST /query",
             &[("q", "CREATE USER refused WITH PASSWORD '{S_REFUSED}'")],
         ),
@@ -372,10 +390,32 @@ fn requests(planted: &Planted) -> Vec<Vec<u8>> {
     requests
 }
 
-/// A node that takes everything; with `repeats`, it refuses what is about `refused` and repeats in its answer what it was asked.
+/// A node that takes everything; with `repeats`, it refuses what is about `refused`, has no verdict the first times on what is about
+/// `strange`, and repeats in its answer what it was asked.
 fn node(planted: &Planted, repeats: bool) -> StandIn {
     let echo = planted.at("S_ECHO").to_owned();
+    let strange = [const { AtomicUsize::new(0) }; 3];
     StandIn::start(move |request| {
+        let kinds = [
+            ("db=strange&", 500),
+            ("db=stranger&", 401),
+            ("q=CREATE%20DATABASE%20strange", 500),
+        ];
+        let mut kinds = kinds.iter().zip(&strange);
+        if repeats
+            && let Some(((_, status), asked)) =
+                kinds.find(|((part, _), _)| request.target.contains(part))
+            && asked.fetch_add(1, Ordering::SeqCst) < 2
+        {
+            let authorization = request.header("authorization").unwrap_or_default();
+            return Behaviour::status(
+                *status,
+                &format!(
+                    "{{\"error\":\"strange: {} {authorization}\"}}\n",
+                    request.target
+                ),
+            );
+        }
         let is_refused = format!("{}{}", request.target, request.text()).contains("refused");
         match request.path() {
             "/query" if repeats && is_refused => Behaviour::status(

@@ -3,6 +3,7 @@
 //! InfluxDB quotes pieces of what it refuses. Texts are kept and shown to people, so passwords are taken out before.
 
 use super::change::Change;
+use super::statement::StatementRecord;
 use crate::influx::Credentials;
 
 /// Stands for what is taken out; also where a statement is shown.
@@ -11,22 +12,25 @@ const HIDDEN: &str = "[REDACTED]";
 /// A refusal that begins so quotes a word of the statement, whatever it is.
 const QUOTES_A_WORD: &str = "error parsing query";
 
-/// The text without the record's credentials. Of a statement with a password no text is left that quotes anything.
+/// The text without what the record must not show.
 pub fn without_secrets(text: &str, record: &Change) -> String {
-    let credentials = match record {
-        Change::Write(write) => &write.destination.credentials,
-        Change::Statement(statement) => {
-            let quotes = text.contains(['\'', '"']) || text.starts_with(QUOTES_A_WORD);
-            if quotes && statement.shown.contains(HIDDEN) {
-                return HIDDEN.to_owned();
-            }
-            &statement.credentials
-        }
-    };
-    hide(text, credentials)
+    match record {
+        Change::Write(write) => without_credentials(text, &write.destination.credentials),
+        Change::Statement(statement) => without_secrets_of_statement(text, statement),
+    }
 }
 
-fn hide(text: &str, credentials: &Credentials) -> String {
+/// The text without the statement's credentials, and nothing of it if the statement has a password and the text quotes anything.
+pub fn without_secrets_of_statement(text: &str, statement: &StatementRecord) -> String {
+    let quotes = text.contains(['\'', '"']) || text.starts_with(QUOTES_A_WORD);
+    if quotes && statement.shown.contains(HIDDEN) {
+        return HIDDEN.to_owned();
+    }
+    without_credentials(text, &statement.credentials)
+}
+
+/// The text without these credentials, however it writes them.
+pub fn without_credentials(text: &str, credentials: &Credentials) -> String {
     let secrets = credentials.secrets();
     let hide_one = |text: String, secret: &String| text.replace(secret.as_str(), HIDDEN);
     secrets.iter().fold(text.to_owned(), hide_one)
@@ -48,14 +52,17 @@ mod tests {
         let bearer = Credentials::Authorization(b"Bearer a/b c".to_vec());
         for credentials in [&parameters, &basic, &token, &bearer] {
             assert_eq!(
-                hide("a/b c, a%2Fb%20c, a%2Fb+c", credentials),
+                without_credentials("a/b c, a%2Fb%20c, a%2Fb+c", credentials),
                 "[REDACTED], [REDACTED], [REDACTED]"
             );
         }
         assert_eq!(
-            hide("no Basic YWRtaW46YS9iIGM=", &basic),
+            without_credentials("no Basic YWRtaW46YS9iIGM=", &basic),
             "no Basic [REDACTED]"
         );
-        assert_eq!(hide("as it is", &Credentials::None), "as it is");
+        assert_eq!(
+            without_credentials("as it is", &Credentials::None),
+            "as it is"
+        );
     }
 }

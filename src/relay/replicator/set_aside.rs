@@ -12,7 +12,6 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use log::{error, warn};
 
-use super::verdicts::shown;
 use super::{Finished, Replicator};
 use crate::influx::Verdict;
 use crate::journal::Sequence;
@@ -133,7 +132,7 @@ impl Replicator {
             None => return self.broke_for(now, "it answers no write in time".to_owned()),
         };
         if let Verdict::TryAgain(_) | Verdict::Unexpected = answer.judge_write() {
-            self.lost(now, shown(&answer), answer.retry_after);
+            self.lost(now, self.shown_of_lane(name, &answer), answer.retry_after);
             return;
         }
         if let [only] = sequences {

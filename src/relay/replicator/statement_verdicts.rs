@@ -12,6 +12,7 @@ use super::verdicts::shown;
 use crate::influx::StatementVerdict;
 use crate::journal::Sequence;
 use crate::relay::record::change::Change;
+use crate::relay::record::reason::without_secrets_of_statement;
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::client::SendError;
 use crate::relay::verdict::pending::{Report, Settlement, StatementAnswer};
@@ -93,7 +94,7 @@ impl Replicator {
                     self.is_in_doubt_from(now, sequence);
                 }
                 self.replica.stats.retries.increment();
-                self.replica.note_error(shown(&answer));
+                self.replica.note_error(self.shown_of_statement(&answer));
                 if self.hold_statement(now) >= self.pace.hold {
                     let refusal = self.refusal(&answer);
                     said.refusal = Some(refusal.clone());
@@ -104,15 +105,23 @@ impl Replicator {
             StatementVerdict::Unanswered => {
                 self.pending_clients
                     .break_answer(self.replica.index, sequence);
-                self.had_no_answer(now, sequence, shown(&answer));
+                self.had_no_answer(now, sequence, self.shown_of_statement(&answer));
             }
             StatementVerdict::Unexpected => {
                 self.pending_clients
                     .break_answer(self.replica.index, sequence);
                 self.hold_statement(now);
-                self.no_verdict_on_statement(sequence, shown(&answer));
+                self.no_verdict_on_statement(sequence, self.shown_of_statement(&answer));
             }
         }
+    }
+
+    /// An answer to the statement that is next, for the log and the page: its beginning, without what it must not show.
+    fn shown_of_statement(&self, answer: &ReplicaAnswer) -> String {
+        let words = String::from_utf8_lossy(&answer.body);
+        let next = self.barriers.next();
+        let words = next.map(|next| without_secrets_of_statement(&words, &next.statement));
+        shown(answer.status, words.as_deref().unwrap_or_default())
     }
 
     /// It went out, got no answer, and may still be carried out.
@@ -167,7 +176,7 @@ impl Replicator {
                 self.leave_statement(true);
             }
             Settlement::Hold => {
-                let reason = shown(answer);
+                let reason = self.shown_of_statement(answer);
                 let was_held = self.barriers.next().is_some_and(Barrier::is_held);
                 if !was_held {
                     warn!(

@@ -8,6 +8,7 @@ use super::given_up::Want;
 use super::{Finished, Replicator};
 use crate::influx::{TryAgain, Verdict};
 use crate::journal::Sequence;
+use crate::relay::record::reason::without_credentials;
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::client::SendError;
 use crate::relay::replicator::queue::lane::{Failure, Lane};
@@ -129,7 +130,7 @@ impl Replicator {
                         "replica {}: database {name:?} waits for a shard that influxd could not open ({}): mend it, or free \
                          what it lacks, and restart influxd there, because it does not try again before; other databases go on",
                         self.replica.stats.name,
-                        shown(&answer)
+                        self.shown_of_lane(name, &answer)
                     );
                 }
                 self.refused_for_now(now, name, Want::Shard, refusal())
@@ -140,14 +141,14 @@ impl Replicator {
                     .await;
             }
             Verdict::TryAgain(TryAgain::BodyNotRead) | Verdict::Unexpected => {
-                self.no_verdict(now, name, shown(&answer), Failure::Quick);
+                self.no_verdict(now, name, self.shown_of_lane(name, &answer), Failure::Quick);
             }
             Verdict::TryAgain(why) => {
                 lane.failed();
                 if why == TryAgain::Timeout {
                     self.put_in_doubt(now, name, first);
                 }
-                self.lost(now, shown(&answer), answer.retry_after);
+                self.lost(now, self.shown_of_lane(name, &answer), answer.retry_after);
             }
         }
     }
@@ -218,7 +219,7 @@ impl Replicator {
         {
             let was_held = self.lanes.get(name).is_some_and(Lane::is_held);
             if !self.is_held_long_enough(now, name, *sequence, want) {
-                let reason = shown_refusal(&refusal);
+                let reason = self.words_of_lane(name, refusal.status, refusal.words());
                 if want == Want::Rights && !was_held {
                     warn!(
                         "replica {}: database {name:?} waits, because {reason}: whoever wrote record {sequence} must be known and allowed \
@@ -314,6 +315,18 @@ impl Replicator {
 }
 
 impl Replicator {
+    /// An answer to what a lane sent, for the log and the page: its beginning, without the credentials of its client.
+    pub(super) fn shown_of_lane(&self, name: &str, answer: &ReplicaAnswer) -> String {
+        self.words_of_lane(name, answer.status, &String::from_utf8_lossy(&answer.body))
+    }
+
+    fn words_of_lane(&self, name: &str, status: u16, words: &str) -> String {
+        let destination = self.lanes.get(name).and_then(Lane::next);
+        let words = destination.map(|(to, _)| without_credentials(words, &to.credentials));
+        // Without the record nobody knows what they must not show.
+        shown(status, words.as_deref().unwrap_or_default())
+    }
+
     /// The answer as a refusal.
     pub(super) fn refusal(&self, answer: &ReplicaAnswer) -> Refusal {
         let (stats, most) = (&self.replica.relay_stats, self.pace.max_refusal_texts);
@@ -321,15 +334,9 @@ impl Replicator {
     }
 }
 
-pub(super) fn shown_refusal(refusal: &Refusal) -> String {
-    let words = refusal.words();
+/// The beginning of an answer, for the log and the page.
+pub(super) fn shown(status: u16, words: &str) -> String {
     let words = words.get(..words.floor_char_boundary(SHOWN));
-    let words = words.unwrap_or_default().trim();
-    format!("it answered {} {words}", refusal.status)
-}
-
-pub(super) fn shown(answer: &ReplicaAnswer) -> String {
-    let text = answer.body.get(..SHOWN).unwrap_or(&answer.body);
-    let text = String::from_utf8_lossy(text);
-    format!("it answered {} {}", answer.status, text.trim())
+    let said = format!("it answered {status} {}", words.unwrap_or_default().trim());
+    said.trim_end().to_owned()
 }
