@@ -11,12 +11,10 @@ use std::time::Duration;
 use log::warn;
 
 use crate::config::model::SocketSettings;
+use crate::identity::{IdentityError, group_number};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
-
-/// Where the system's groups are.
-const GROUPS: &str = "/etc/group";
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
@@ -41,13 +39,13 @@ pub enum ControlBindError {
         /// The operating system's reason.
         reason: io::Error,
     },
-    /// The group that is to have it does not exist.
-    #[error("the socket {} cannot be given to group {group:?}: {GROUPS} has no such group; its number does as well", path.display())]
-    UnknownGroup {
+    /// The group that is to have it cannot be found.
+    #[error("the socket {} cannot be given to its group: {source}; the group's number does as well", path.display())]
+    Group {
         /// The socket.
         path: PathBuf,
-        /// The group's name.
-        group: String,
+        /// What is wrong with the group.
+        source: IdentityError,
     },
 }
 
@@ -91,32 +89,13 @@ pub(super) fn bind(settings: &SocketSettings) -> Result<(UnixListener, Place), C
         path: path.clone(),
         reason,
     };
-    let group =
-        match &settings.group {
-            None => None,
-            Some(name) => Some(group_id(name).map_err(failed)?.ok_or_else(|| {
-                ControlBindError::UnknownGroup {
-                    path: path.clone(),
-                    group: name.clone(),
-                }
-            })?),
-        };
+    let group = settings.group.as_deref().map(group_number).transpose();
+    let group = group.map_err(|source| ControlBindError::Group {
+        path: path.clone(),
+        source,
+    })?;
     make_way(path)?;
     listen(path, settings.mode, group).map_err(failed)
-}
-
-/// The number of a group, which may be given itself.
-fn group_id(name: &str) -> io::Result<Option<u32>> {
-    if let Ok(number) = name.parse() {
-        return Ok(Some(number));
-    }
-    let groups = fs::read_to_string(GROUPS)?;
-    let mut fields = groups.lines().map(|line| line.split(':'));
-    let found = fields.find_map(|mut fields| {
-        let is_it = fields.next() == Some(name);
-        is_it.then(|| fields.nth(1)?.parse().ok()).flatten()
-    });
-    Ok(found)
 }
 
 /// Finds out that nobody uses `path`. A socket that was left behind stays, to be replaced.
