@@ -9,6 +9,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use webpki::EndEntityCert;
 
+use super::client_names::common_names;
 use super::error::TlsError;
 use super::ocsp::Staple;
 use super::settings::CertificateFiles;
@@ -52,8 +53,7 @@ impl Certificate {
             webpki::Error::UnsupportedCertVersion => unusable(OLD_VERSION.to_owned()),
             error => unusable(error.to_string()),
         })?;
-        let names = parsed.valid_dns_names().map(str::to_ascii_lowercase);
-        let names = names.collect();
+        let names = names(first, &parsed);
         let staple = of.ocsp.as_ref();
         let staple = staple.map(|file| Staple::read(file, first));
         let (_, not_after) =
@@ -96,7 +96,7 @@ impl Certificate {
         &self.file
     }
 
-    /// The names of servers that it is made out to, in lower case; one may begin with `*.`.
+    /// The names of servers that it is made out to, in lower case; one may begin with `*.`. Common names if it has no others.
     pub fn names(&self) -> &[String] {
         &self.names
     }
@@ -137,6 +137,19 @@ impl Certificate {
     }
 }
 
+/// The DNS names, or else the common ones, as clients took a certificate before there were others (RFC 2818, 3.1), and as HAProxy does.
+fn names(der: &CertificateDer<'_>, parsed: &EndEntityCert<'_>) -> Vec<String> {
+    let names: Vec<_> = parsed
+        .valid_dns_names()
+        .map(str::to_ascii_lowercase)
+        .collect();
+    if !names.is_empty() {
+        return names;
+    }
+    let common = common_names(der).unwrap_or_default().into_iter();
+    common.map(|name| name.to_ascii_lowercase()).collect()
+}
+
 fn key_of(path: &Path, text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
     let keys: Vec<PrivateKeyDer<'static>> = files::all_of(path, text)?;
     keys.into_iter().next().ok_or_else(|| TlsError::NoKey {
@@ -157,6 +170,20 @@ CgYDVQQDDANvbGQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATdy0BdYA61oEfg\n\
 otf6dCsCVEC38L9yR3y9ruYK6jRUSWeLodhLkI13HacjJBA3NAMp17wKo/CYf3xG\n\
 j3bbDJ2HMAoGCCqGSM49BAMCA0gAMEUCICda6cWf3mR7eKTRwfcfQgwdkIz2VOUZ\n\
 cg3MROJ0LVtuAiEA5Vmz2Sr/UVPYKVZJ3sO8+HPNSTjowTpIZuhiytFeMLU=\n\
+-----END CERTIFICATE-----\n\n";
+
+    /// Of version 3, without `subjectAltName`.
+    const COMMON_NAME_ONLY: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBnDCCAUGgAwIBAgIUIpk/sH6YI0fG9vqz0uLNwXSp+vIwCgYIKoZIzj0EAwIw\n\
+JTEKMAgGA1UECgwBeDEXMBUGA1UEAwwOQ29tbW9uLkV4YW1wbGUwIBcNMjYxMTMw\n\
+MDkwOTM3WhgPMjEyNjExMDYwOTA5MzdaMCUxCjAIBgNVBAoMAXgxFzAVBgNVBAMM\n\
+DkNvbW1vbi5FeGFtcGxlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEReic6/VZ\n\
+lP5+2lCD7Nju3UsvGOqt8c66+rpkq9Ij/vvRlmYP0HEs0uDUD58mgqIgdSrI2FnA\n\
+nVW3d54aZPOYf6NNMEswHQYDVR0OBBYEFJjD16AmTmwBdjSo9HTU52+YGb29MB8G\n\
+A1UdIwQYMBaAFJjD16AmTmwBdjSo9HTU52+YGb29MAkGA1UdEwQCMAAwCgYIKoZI\n\
+zj0EAwIDSQAwRgIhALnuslhPBTPmRtOdT+MlXDl6i1nj4Q99ueD+Kz5/pRvnAiEA\n\
+tfss/c4ZhUkM6+FJ4u0b/motZL/Kgfd9C5XcRZj5lZM=\n\
 -----END CERTIFICATE-----\n\n";
 
     const ENCRYPTED_KEY: &str = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
@@ -183,5 +210,14 @@ cg3MROJ0LVtuAiEA5Vmz2Sr/UVPYKVZJ3sO8+HPNSTjowTpIZuhiytFeMLU=\n\
             let error = read.expect_err("it is no good").to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_certificate_without_dns_names_goes_by_its_common_name() {
+        let file = Path::new("site.pem");
+        let chain = files::all_of::<CertificateDer<'static>>(file, COMMON_NAME_ONLY.as_bytes());
+        let chain = chain.unwrap();
+        let parsed = EndEntityCert::try_from(&chain[0]).unwrap();
+        assert_eq!(names(&chain[0], &parsed), ["common.example"]);
     }
 }

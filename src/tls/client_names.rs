@@ -29,7 +29,8 @@ impl ClientNames {
     }
 }
 
-fn common_names(certificate: &[u8]) -> Option<Vec<String>> {
+/// The common names of the subject; none if it cannot be read.
+pub(super) fn common_names(certificate: &[u8]) -> Option<Vec<String>> {
     let mut names = Vec::new();
     for (tag, set) in elements(subject(certificate)?) {
         if tag != SET {
