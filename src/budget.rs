@@ -13,7 +13,6 @@
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,6 +22,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::source::Source;
 use crate::stats::BudgetStats;
 
 /// A body past this grows by steps of this, so that its many pieces do not touch what all share for each of them.
@@ -61,7 +61,7 @@ pub struct Budget {
 #[derive(Debug, Default)]
 struct Accounts {
     held: u64,
-    sources: HashMap<IpAddr, u64>,
+    sources: HashMap<Source, u64>,
 }
 
 /// There is no room for a body.
@@ -79,7 +79,7 @@ pub struct Turn {
 pub struct Reservation {
     budget: Arc<Budget>,
     /// Whose share it is taken from; none has no share of its own.
-    source: Option<IpAddr>,
+    source: Option<Source>,
     bytes: u64,
     seat: Option<Seat>,
 }
@@ -135,7 +135,7 @@ impl Budget {
     }
 
     /// A body of `source` of which nothing has come.
-    pub fn begin(self: &Arc<Self>, source: Option<IpAddr>) -> Reservation {
+    pub fn begin(self: &Arc<Self>, source: Option<Source>) -> Reservation {
         Reservation {
             budget: Arc::clone(self),
             source,
@@ -148,7 +148,7 @@ impl Budget {
         self.accounts.lock()
     }
 
-    fn take(&self, source: Option<IpAddr>, bytes: u64) -> bool {
+    fn take(&self, source: Option<Source>, bytes: u64) -> bool {
         let bounds = **self.bounds.load();
         let mut accounts = self.accounts();
         let held = accounts.held.saturating_add(bytes);
@@ -167,7 +167,7 @@ impl Budget {
         true
     }
 
-    fn give_back(&self, source: Option<IpAddr>, bytes: u64) {
+    fn give_back(&self, source: Option<Source>, bytes: u64) {
         let mut accounts = self.accounts();
         accounts.held = accounts.held.saturating_sub(bytes);
         if let Some(source) = source
@@ -322,11 +322,19 @@ impl Drop for Reservation {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     const MIB: usize = 1 << 20;
-    const ONE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)));
-    const TWO: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)));
+
+    fn first() -> Option<Source> {
+        Some(IpAddr::from([10, 0, 0, 1]).into())
+    }
+
+    fn second() -> Option<Source> {
+        Some(IpAddr::from([10, 0, 0, 2]).into())
+    }
 
     const WAIT: Duration = Duration::from_secs(5);
 
@@ -342,11 +350,11 @@ mod tests {
     #[test]
     fn a_source_has_its_share_and_one_body_the_seat() {
         let budget = budget();
-        let mut slow: Vec<Reservation> = (0..3).map(|_| budget.begin(ONE)).collect();
+        let mut slow: Vec<Reservation> = (0..3).map(|_| budget.begin(first())).collect();
         assert!(slow[0].try_cover(MIB) && slow[1].try_cover(MIB));
         assert!(slow[2].try_cover(40 * MIB), "the seat, however large");
         assert!(!slow[0].try_cover(MIB + 1), "past the share");
-        let mut other = budget.begin(TWO);
+        let mut other = budget.begin(second());
         assert!(other.try_cover(2 * MIB), "another's share is free");
         assert!(!other.try_cover(3 * MIB));
         drop(slow.pop());
@@ -361,10 +369,10 @@ mod tests {
     #[test]
     fn small_bodies_are_counted_to_the_byte_and_the_seat_is_given_up_when_there_is_room() {
         let budget = budget();
-        let mut small: Vec<Reservation> = (0..1000).map(|_| budget.begin(ONE)).collect();
+        let mut small: Vec<Reservation> = (0..1000).map(|_| budget.begin(first())).collect();
         assert!(small.iter_mut().all(|body| body.try_cover(100)));
         assert_eq!(budget.stats.held.get(), 100_000);
-        let mut large = budget.begin(ONE);
+        let mut large = budget.begin(first());
         assert!(large.try_cover(2 * MIB));
         large.settle();
         assert!(large.seat.is_some());
@@ -378,7 +386,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_two_half_received_bodies_one_finishes_and_the_other_is_refused_in_time() {
         let budget = budget();
-        let (mut one, mut two) = (budget.begin(ONE), budget.begin(TWO));
+        let (mut one, mut two) = (budget.begin(first()), budget.begin(second()));
         assert!(one.try_cover(2 * MIB) && two.try_cover(2 * MIB));
         assert_eq!(one.cover(3 * MIB).await, Ok(()));
         let began = Instant::now();
@@ -387,7 +395,7 @@ mod tests {
         drop(two);
         assert_eq!(one.cover(30 * MIB).await, Ok(()));
         // Waiting is over as soon as there is room.
-        let mut two = budget.begin(TWO);
+        let mut two = budget.begin(second());
         let finish = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             drop(one);
@@ -403,7 +411,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn large_bodies_have_their_turn_one_after_the_other_and_wait_for_it_in_bounds() {
         let budget = budget();
-        let bodies = [ONE, TWO, ONE].map(|source| budget.begin(source));
+        let bodies = [first(), second(), first()].map(|source| budget.begin(source));
         let first = bodies[0].turn(WAIT).await.expect("the first");
         let second = async {
             let turn = bodies[1].turn(WAIT).await;
@@ -436,10 +444,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_drips_loses_the_seat_to_one_that_waits() {
         let budget = budget();
-        let mut drip = budget.begin(ONE);
+        let mut drip = budget.begin(first());
         assert!(drip.try_cover(10 * MIB));
         let began = Instant::now();
-        let mut honest = budget.begin(TWO);
+        let mut honest = budget.begin(second());
         let waits = async {
             tokio::time::sleep(Duration::from_secs(100)).await;
             honest.cover(20 * MIB).await

@@ -36,6 +36,7 @@ pub(crate) mod secret;
 pub mod server;
 pub(crate) mod shown;
 pub mod small_file;
+pub mod source;
 pub mod stats;
 pub mod tls;
 pub mod users;

@@ -1,10 +1,11 @@
 //! Counts what is under way, in all and by source, within limits: so that no single source takes all of the room.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
+
+use crate::source::Source;
 
 /// Limits on what is under way at once.
 #[derive(Debug)]
@@ -17,14 +18,14 @@ struct Counts {
     most: usize,
     most_of_one: usize,
     all: usize,
-    by_source: HashMap<IpAddr, usize>,
+    by_source: HashMap<Source, usize>,
 }
 
 /// One that is under way, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     limits: Arc<PerSource>,
-    source: IpAddr,
+    source: Source,
 }
 
 impl PerSource {
@@ -48,8 +49,7 @@ impl PerSource {
     }
 
     /// One more from this source; nothing if there is no room for it.
-    pub(crate) fn enter(self: &Arc<Self>, source: IpAddr) -> Option<Place> {
-        let source = source.to_canonical();
+    pub(crate) fn enter(self: &Arc<Self>, source: Source) -> Option<Place> {
         let mut counts = self.counts();
         let of_source = counts.by_source.get(&source).copied().unwrap_or(0);
         if counts.all >= counts.most || of_source >= counts.most_of_one {
@@ -75,8 +75,8 @@ impl PerSource {
 }
 
 impl Place {
-    /// Whose it is; an IPv4 address is one, however it was written.
-    pub(crate) fn source(&self) -> IpAddr {
+    /// Whose it is.
+    pub(crate) fn source(&self) -> Source {
         self.source
     }
 }
@@ -96,25 +96,19 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
-    fn source(last: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, last])
-    }
-
-    /// The same address as a socket for both families says it.
-    fn mapped(source: IpAddr) -> IpAddr {
-        match source {
-            IpAddr::V4(source) => IpAddr::V6(source.to_ipv6_mapped()),
-            source => source,
-        }
+    fn source(last: u8) -> Source {
+        Source::from(IpAddr::from([192, 0, 2, last]))
     }
 
     #[test]
     fn neither_one_source_nor_all_of_them_take_more_than_their_share() {
         let limits = PerSource::new(3, 2);
         let first = limits.enter(source(1)).expect("room");
-        let _second = limits.enter(mapped(source(1))).expect("room");
+        let _second = limits.enter(source(1)).expect("room");
         assert!(limits.enter(source(1)).is_none(), "its share");
         let _third = limits.enter(source(2)).expect("room");
         assert!(limits.enter(source(3)).is_none(), "all");

@@ -267,11 +267,16 @@ fn frontend(f: &mut Formatter<'_>, config: &Config, frontend: &Frontend) -> fmt:
     if frontend.forwarded_for {
         writeln!(f, "    adds X-Forwarded-For and X-Forwarded-Proto")?;
     }
+    let one_source = match frontend.ipv6_source_prefix {
+        128 => String::new(),
+        prefix => format!(" (of IPv6: from one /{prefix})"),
+    };
     writeln!(
         f,
-        "    up to {} connections, {} from one address; request headers up to {}, bodies from {} bytes/s on; timeouts: client {}, request header {}, request body {}, keep-alive {}, tunnel {}",
+        "    up to {} connections, {} from one address{}; request headers up to {}, bodies from {} bytes/s on; timeouts: client {}, request header {}, request body {}, keep-alive {}, tunnel {}",
         frontend.max_connections,
         frontend.max_connections_per_source,
+        one_source,
         format_size(frontend.max_header_size as u64),
         frontend.min_body_rate,
         format_duration(frontend.client_timeout),

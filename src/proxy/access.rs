@@ -119,7 +119,7 @@ impl Serving {
         log::warn!(
             "frontend \"{}\": {} is refused by rules: {forbidden}",
             self.config.name,
-            context.source()
+            context.address()
         );
         context.termination = Termination::Refused;
         let request = session.req_header();

@@ -251,7 +251,7 @@ impl Serving {
         session: &mut Session,
         context: &mut RequestContext,
     ) -> pingora::Result<bool> {
-        let client = context.source();
+        let client = context.address();
         // Who is connected itself was admitted with the connection.
         let is_behind = context.via.as_ref().is_some_and(|via| !via.is_empty());
         if is_behind && !self.config.sources.admits(client) {
@@ -298,7 +298,7 @@ impl Serving {
                 };
                 self.close_if_stopping(session);
                 let allowed = self.allowed_measurements(session, context);
-                match relay.handle(session, client, allowed).await? {
+                match relay.handle(session, self.source(context), allowed).await? {
                     Handled::Answer(mut answer) => {
                         if answer.status == StatusCode::PAYLOAD_TOO_LARGE {
                             self.stats.request_errors.increment();
@@ -419,7 +419,7 @@ impl Serving {
             Some(body) => body,
             None => take_whole_body(session).await?,
         };
-        let chooser = Chooser::new(pool, Aim::Any, context.source());
+        let chooser = Chooser::new(pool, Aim::Any, context.address());
         let forward = Forward {
             pool,
             body,

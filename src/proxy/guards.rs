@@ -52,12 +52,15 @@ impl Serving {
             );
             return self.refuse_query(session, context, refusal).await;
         }
-        let client = context.source();
+        let client = context.address();
         let user = match User::of(session.req_header(), &context.sender) {
             User::Named(name) => Some(name),
             User::Nobody | User::Untold => None,
         };
-        let whose = || user.clone().map_or(Whose::Address(client), Whose::User);
+        let whose = || {
+            user.clone()
+                .map_or(Whose::Source(self.source(context)), Whose::User)
+        };
         let slot = match self.admission.queries().enter(guards, whose) {
             Ok(slot) => slot,
             Err(full) => {
@@ -154,7 +157,7 @@ impl Serving {
         log::info!(
             "frontend \"{}\": a query of {} is refused: {}",
             self.config.name,
-            context.source(),
+            context.address(),
             refusal.message
         );
         context.termination = Termination::Refused;

@@ -28,7 +28,7 @@ impl Serving {
         session: &mut Session,
         context: &mut RequestContext,
     ) -> pingora::Result<bool> {
-        let source = context.source();
+        let source = self.source(context);
         let is_limited = self.config.rate_limit.is_some();
         if is_limited && let Err(wait) = self.admission.rates().admit(source, Instant::now()) {
             self.stats.rate_limited.increment();
@@ -105,7 +105,7 @@ impl Serving {
         let throttle = Throttle::new(
             limits,
             self.admission.bandwidth(),
-            context.source(),
+            self.source(context),
             self.config.client_timeout,
             &self.stats.throttled,
         );
@@ -148,7 +148,7 @@ fn is_met(
     request: &RequestHeader,
     context: &RequestContext,
 ) -> bool {
-    condition.is_none_or(|condition| matches(condition, &Subject::new(request, context.source())))
+    condition.is_none_or(|condition| matches(condition, &Subject::new(request, context.address())))
 }
 
 /// Where a client is sent; nowhere if that takes a host and the request names none.

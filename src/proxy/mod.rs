@@ -76,7 +76,6 @@ mod status_page;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +97,7 @@ use crate::inherited::Inherited;
 use crate::reactors::Reactors;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
+use crate::source::Source;
 use crate::stats::Stats;
 use crate::tls::{Acceptor, Connector};
 
@@ -131,7 +131,7 @@ pub enum Handled {
 #[async_trait]
 pub trait RelayHandler: Send + Sync {
     /// Reads the request's body and returns the whole answer. `Expect: 100-continue` is not answered yet,
-    /// and the connection's timeouts and keep-alive are set. `source` is the client's address; a line may be of `allowed` measurements
+    /// and the connection's timeouts and keep-alive are set. A line may be of `allowed` measurements
     /// only, if there are some.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ pub trait RelayHandler: Send + Sync {
     async fn handle(
         &self,
         session: &mut Session,
-        source: IpAddr,
+        source: Source,
         allowed: Option<AllowedMeasurements>,
     ) -> pingora::Result<Handled>;
 
@@ -154,7 +154,7 @@ pub trait RelayHandler: Send + Sync {
         &self,
         request: &Request<'_>,
         class: &Class,
-        source: IpAddr,
+        source: Source,
     ) -> Result<AdmittedStatement, Answer>;
 
     /// Carries it out on all replicas; the answer, or the beginning of a long one.

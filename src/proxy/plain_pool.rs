@@ -28,7 +28,7 @@ impl Serving {
         context: &mut RequestContext,
     ) -> pingora::Result<Box<HttpPeer>> {
         let chosen = self.pool(context.target).and_then(|pool| {
-            let (index, address) = pool.choose(context.source(), &context.tried)?;
+            let (index, address) = pool.choose(context.address(), &context.tried)?;
             Some((pool, index, pool.server(index)?, address))
         });
         let Some((pool, index, server, address)) = chosen else {

@@ -1,7 +1,5 @@
 //! A relay behind a frontend: reads the body that the relay admits, and sends what the relay answers.
 
-use std::net::IpAddr;
-
 use async_trait::async_trait;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::v1::common::is_expect_continue_req;
@@ -21,13 +19,14 @@ use crate::influx::influxql::{Class, Request};
 use crate::pieces::Pieces;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{Admitted, AdmittedStatement, Begun, Relay, Replicated, StreamedAnswer};
+use crate::source::Source;
 
 #[async_trait]
 impl RelayHandler for Relay {
     async fn handle(
         &self,
         session: &mut Session,
-        source: IpAddr,
+        source: Source,
         allowed: Option<AllowedMeasurements>,
     ) -> pingora::Result<Handled> {
         Relay::ready(self).await;
@@ -70,7 +69,7 @@ impl RelayHandler for Relay {
         &self,
         request: &Request<'_>,
         class: &Class,
-        source: IpAddr,
+        source: Source,
     ) -> Result<AdmittedStatement, Answer> {
         Relay::admit_statement(self, request, class, source).await
     }

@@ -70,7 +70,7 @@ pub(super) async fn serve(
     if serving.forbids(session, context, body.bytes()).await? {
         return Ok(());
     }
-    let client = context.source();
+    let client = context.address();
     let treated = treat(session.req_header(), body.bytes(), *serving.query_limits()).await;
     let Some(treated) = treated else {
         return serving.answer(session, &ErrorAnswer::internal()).await;
@@ -137,13 +137,13 @@ async fn change(
     class: &Class,
 ) -> pingora::Result<()> {
     handler.ready().await;
-    let client = context.source();
+    let source = serving.source(context);
     let header = session.req_header().clone();
     let request = as_influxql(&header, body.bytes());
     // A client that leaves before anything is stored leaves nothing behind.
     let admitted = tokio::select! {
         biased;
-        admitted = handler.admit_statement(&request, class, client) => admitted,
+        admitted = handler.admit_statement(&request, class, source) => admitted,
         _ = session.downstream_session.read_body_or_idle(true) => {
             return Err(forward::client_left(context));
         }

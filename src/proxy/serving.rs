@@ -17,6 +17,7 @@ use super::{RelayHandler, Shared};
 use crate::budget::Budget;
 use crate::config::model::{self, RelayId, Target};
 use crate::influx::influxql::Limits;
+use crate::source::Source;
 use crate::stats::{CertificateStats, FrontendStats, StapleStats, Traffic};
 use crate::tls::Acceptor;
 
@@ -88,6 +89,11 @@ impl Serving {
     /// haflux's own users, if it has any.
     pub(super) fn identities(&self) -> Option<&Arc<Identities>> {
         self.shared.identities.as_ref()
+    }
+
+    /// As whom limits by source count the client.
+    pub(super) fn source(&self, context: &RequestContext) -> Source {
+        Source::new(context.address(), self.config.ipv6_source_prefix)
     }
 
     /// Counts a query that holds more.

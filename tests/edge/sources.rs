@@ -354,3 +354,40 @@ fn servers_are_told_whom_a_connection_is_for() {
         );
     }
 }
+
+#[test]
+fn the_addresses_of_one_ipv6_network_share_what_one_source_may_have() {
+    let (_folder, _node, haflux) = start(
+        "accept_proxy = \"127.0.0.2\"\nmaxconn_per_source = 2\nipv6_source_prefix = 64\n\
+         rate_limit = { requests = 2, per = \"1h\" }\ndeny = \"2001:db8::66\"",
+    );
+    let front = haflux.address("front");
+    let open = |client: &str| {
+        let mut connection = connect_from(2, &front);
+        let beginning = introduced(client) + PING;
+        connection
+            .write_all(beginning.as_bytes())
+            .expect("a request");
+        let mut status = [0; 12];
+        let read = connection.read_exact(&mut status);
+        let answer = read.map(|()| String::from_utf8_lossy(&status).into_owned());
+        (answer.unwrap_or_default(), connection)
+    };
+    let status = |client: &str| open(client).0;
+    // Two of them are connected, so a third one is closed; the next network has its own.
+    let kept: Vec<_> = ["2001:db8::1", "2001:db8::ffff:2"].map(open).into();
+    for (status, _) in &kept {
+        assert_eq!(status, "HTTP/1.1 204");
+    }
+    assert_eq!(status("2001:db8::3"), "");
+    assert_eq!(counted(&haflux, "front", "source_limit"), 1);
+    assert_eq!(status("2001:db8:0:1::3"), "HTTP/1.1 204");
+    drop(kept);
+    // Neither do the requests of another address pass the rate.
+    wait_until("a place", SOON, || status("2001:db8::4") == "HTTP/1.1 429");
+    assert_eq!(status("2001:db8:0:1::4"), "HTTP/1.1 204");
+    assert_eq!(status("2001:db8:0:1::5"), "HTTP/1.1 429");
+    // Who is kept out is told by the whole address.
+    assert_eq!(status("2001:db8::66"), "");
+    assert!(counted(&haflux, "front", "denied_connections") == 1);
+}

@@ -46,6 +46,7 @@ const KEYS: Keys = Keys::of(&[
     "forwarded_for",
     "maxconn",
     "maxconn_per_source",
+    "ipv6_source_prefix",
     "max_tarpitted",
     "max_header_size",
     "min_body_rate",
@@ -164,6 +165,11 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
         "maxconn_per_source",
         1..=1_000_000,
         (draft.frontend.max_connections / 4).max(1),
+    );
+    draft.frontend.ipv6_source_prefix = table.whole(
+        "ipv6_source_prefix",
+        32..=128,
+        draft.frontend.ipv6_source_prefix,
     );
     draft.frontend.max_tarpitted = table.whole(
         "max_tarpitted",
@@ -317,6 +323,7 @@ fn default() -> Frontend {
         forwarded_for: false,
         max_connections: 2000,
         max_connections_per_source: 500,
+        ipv6_source_prefix: 128,
         max_tarpitted: 500,
         max_header_size: 64 << 10,
         min_body_rate: 500,

@@ -201,6 +201,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         forwarded_for,
         max_connections,
         max_connections_per_source,
+        ipv6_source_prefix,
         max_tarpitted,
         max_header_size,
         min_body_rate,
@@ -252,6 +253,7 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("forwarded_for", forwarded_for);
     section.taken("maxconn", max_connections);
     section.taken("maxconn_per_source", max_connections_per_source);
+    section.taken("ipv6_source_prefix", ipv6_source_prefix);
     section.taken("max_tarpitted", max_tarpitted);
     section.taken("max_header_size", max_header_size);
     section.taken("min_body_rate", min_body_rate);

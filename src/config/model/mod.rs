@@ -212,6 +212,8 @@ pub struct Frontend {
     /// `maxconn_per_source`: most connections at once from one address; more are closed at once. Default a quarter of
     /// `maxconn`, at least 1.
     pub max_connections_per_source: usize,
+    /// `ipv6_source_prefix`: how many bits of an IPv6 address tell one source from another where limits are by source. Default 128.
+    pub ipv6_source_prefix: u8,
     /// `max_header_size`: most bytes of a request's header. Default 64 KiB.
     pub max_header_size: usize,
     /// `max_tarpitted`: most requests that wait for the answer of a `tarpit` at once; more are answered at once. Default a quarter of

@@ -114,6 +114,7 @@ metrics_uri = "/own-metrics"
 forwarded_for = true
 maxconn = 7
 maxconn_per_source = 3
+ipv6_source_prefix = 64
 max_header_size = "2KiB"
 min_body_rate = 9
 timeout = { client = "1s", http_request = "2s", http_body = "5s", http_keep_alive = "3s", tunnel = "4s" }"#,
@@ -216,6 +217,7 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         ),
         (7, 3)
     );
+    assert_eq!(frontend.ipv6_source_prefix, 64);
     assert_eq!(
         (frontend.max_header_size, frontend.min_body_rate),
         (2048, 9)
@@ -450,9 +452,10 @@ fn defaults_are_as_documented() {
     assert_eq!(
         (
             frontend.max_connections_per_source,
+            frontend.ipv6_source_prefix,
             frontend.max_header_size
         ),
-        (500, 64 << 10)
+        (500, 128, 64 << 10)
     );
     assert_eq!(
         (frontend.min_body_rate, frontend.request_body_timeout),

@@ -3,7 +3,6 @@
 //! Bytes are charged when they have passed, and the next ones wait until those are paid for. So nothing is reserved, and whoever shares an
 //! address with others waits its turn.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::moments::Moments;
 use crate::config::model;
+use crate::source::Source;
 
 /// What may pass at once after a pause, in time.
 const BURST: Duration = Duration::from_secs(1);
@@ -102,7 +102,7 @@ struct OfSource {
     /// Bytes a second.
     rate: u64,
     debts: Arc<Debts>,
-    source: IpAddr,
+    source: Source,
     most: usize,
 }
 
@@ -113,7 +113,7 @@ impl Limit {
         own: Option<u64>,
         of_source: Option<u64>,
         debts: &Arc<Debts>,
-        source: IpAddr,
+        source: Source,
         most: usize,
         now: Instant,
     ) -> Option<Self> {
@@ -161,10 +161,12 @@ fn time_of(bytes: usize, rate: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn limit(own: Option<u64>, of_source: Option<u64>, debts: &Arc<Debts>, now: Instant) -> Limit {
-        let source = IpAddr::from([192, 0, 2, 1]);
+        let source = Source::from(IpAddr::from([192, 0, 2, 1]));
         Limit::new(own, of_source, debts, source, 10, now).expect("a limit")
     }
 
@@ -212,7 +214,7 @@ mod tests {
                 .0
                 .lock()
                 .paid_at
-                .kept_of(IpAddr::from([192, 0, 2, 1]), 1)
+                .kept_of(Source::from(IpAddr::from([192, 0, 2, 1])), 1)
                 .is_none()
         );
     }

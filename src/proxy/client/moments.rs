@@ -4,8 +4,9 @@
 //! Addresses past the limit of the table share one moment, so that inventing addresses buys nobody more.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use crate::source::Source;
 
 /// Between two looks for moments that have passed, when the table is full.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -13,7 +14,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// The moments of all addresses.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Moments {
-    of: HashMap<IpAddr, Instant>,
+    of: HashMap<Source, Instant>,
     /// That of the addresses for which there is no room.
     shared: Option<Instant>,
     swept: Option<Instant>,
@@ -23,11 +24,10 @@ impl Moments {
     /// The moment of `source`, not before `now`. At most `most` addresses have one of their own.
     pub(in crate::proxy) fn of(
         &mut self,
-        source: IpAddr,
+        source: Source,
         most: usize,
         now: Instant,
     ) -> &mut Instant {
-        let source = source.to_canonical();
         let is_known = self.of.contains_key(&source);
         if !is_known && self.of.len() >= most {
             self.sweep(now);
@@ -41,8 +41,8 @@ impl Moments {
     }
 
     /// The moment that is kept of `source`, or of all for which there is no room; it may have passed.
-    pub(in crate::proxy) fn kept_of(&self, source: IpAddr, most: usize) -> Option<Instant> {
-        let own = self.of.get(&source.to_canonical()).copied();
+    pub(in crate::proxy) fn kept_of(&self, source: Source, most: usize) -> Option<Instant> {
+        let own = self.of.get(&source).copied();
         own.or(self.shared.filter(|_| self.of.len() >= most))
     }
 

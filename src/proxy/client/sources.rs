@@ -1,9 +1,9 @@
 //! How many connections each address has: one client must not take all of a frontend's.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::per_source::{PerSource, Place};
+use crate::source::Source;
 
 /// The connections of a frontend, served and waiting, by address.
 #[derive(Debug)]
@@ -25,20 +25,22 @@ impl Sources {
         self.connections.change(usize::MAX, most);
     }
 
-    /// Counts a connection from `address`; `None` if that has as many as it may.
-    pub(in crate::proxy) fn enter(&self, address: IpAddr) -> Option<Place> {
-        self.connections.enter(address)
+    /// Counts a connection from `source`; `None` if that has as many as it may.
+    pub(in crate::proxy) fn enter(&self, source: Source) -> Option<Place> {
+        self.connections.enter(source)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
     fn an_address_has_its_share_and_gets_it_back() {
         let sources = Sources::new(2);
-        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let address = |text: &str| Source::from(text.parse::<IpAddr>().unwrap());
         let first = sources.enter(address("10.0.0.1")).unwrap();
         let _second = sources.enter(address("::ffff:10.0.0.1")).unwrap();
         assert!(sources.enter(address("10.0.0.1")).is_none());

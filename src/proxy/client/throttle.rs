@@ -6,7 +6,6 @@
 //! The wait is not the client's, so Pingora's timeouts, which cannot tell, are off for such a request; `timeout.client` is kept here.
 
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::bandwidth::{Bandwidth, Limit};
 use crate::config::model;
+use crate::source::Source;
 use crate::stats::{Counter, ThrottleStats};
 
 /// What slows one request.
@@ -59,7 +59,7 @@ impl Throttle {
     pub(in crate::proxy) fn new(
         limits: &model::Bandwidth,
         bandwidth: &Bandwidth,
-        source: IpAddr,
+        source: Source,
         longest: Duration,
         stats: &ThrottleStats,
     ) -> Self {

@@ -59,7 +59,7 @@ pub(in crate::proxy) async fn read_body(
     context: &mut RequestContext,
 ) -> pingora::Result<Option<HeldBody>> {
     let (most, budget) = (serving.max_held_body(), serving.held_bodies());
-    let error = match read_request_body(session, most, budget, context.source()).await {
+    let error = match read_request_body(session, most, budget, serving.source(context)).await {
         Ok(body) => return Ok(Some(body)),
         Err(error) => error,
     };

@@ -45,6 +45,7 @@ use crate::proxy::serving::Serving;
 use crate::proxy::session::access_log::{Line, Termination, Times};
 use crate::proxy::session::in_flight::{InFlight, InFlightGuard};
 use crate::reactors::{self, Reactors};
+use crate::source::Source;
 use crate::stats::Finished;
 
 /// After the stop, new connections are still taken for so long, and requests on kept ones answered, each with the word that its
@@ -187,7 +188,8 @@ impl Connections {
 
     /// The place of a connection from `client` among those of its address. `None` if it must be closed.
     fn place(serving: &Serving, client: SocketAddr) -> Option<Place> {
-        let place = serving.admission.sources().enter(client.ip());
+        let source = Source::new(client.ip(), serving.config.ipv6_source_prefix);
+        let place = serving.admission.sources().enter(source);
         if place.is_none() {
             serving.stats.source_limit.increment();
             if serving.admission.over_share.is_due() {

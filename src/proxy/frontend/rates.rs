@@ -1,12 +1,12 @@
 //! How many requests each address sends (`rate_limit`), or wrong passwords (`max_failures`): a bucket for each, which fills steadily.
 
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::config::model::RateLimit;
 use crate::proxy::client::Moments;
+use crate::source::Source;
 
 /// The buckets of one limit.
 #[derive(Debug)]
@@ -47,23 +47,23 @@ impl Rates {
     /// # Errors
     ///
     /// It has to wait, and for how long.
-    pub(in crate::proxy) fn admit(&self, source: IpAddr, now: Instant) -> Result<(), Duration> {
+    pub(in crate::proxy) fn admit(&self, source: Source, now: Instant) -> Result<(), Duration> {
         self.0.lock().admit(source, now)
     }
 
     /// Whether a request of `source` would be admitted now.
-    pub(in crate::proxy) fn would_admit(&self, source: IpAddr, now: Instant) -> bool {
+    pub(in crate::proxy) fn would_admit(&self, source: Source, now: Instant) -> bool {
         self.0.lock().would_admit(source, now)
     }
 
     /// Counts one more of `source`, also past the limit: then it has so much longer to wait.
-    pub(in crate::proxy) fn charge(&self, source: IpAddr, now: Instant) {
+    pub(in crate::proxy) fn charge(&self, source: Source, now: Instant) {
         self.0.lock().charge(source, now);
     }
 }
 
 impl Buckets {
-    fn admit(&mut self, source: IpAddr, now: Instant) -> Result<(), Duration> {
+    fn admit(&mut self, source: Source, now: Instant) -> Result<(), Duration> {
         let Some(limit) = self.limit else {
             return Ok(());
         };
@@ -76,7 +76,7 @@ impl Buckets {
         Ok(())
     }
 
-    fn would_admit(&self, source: IpAddr, now: Instant) -> bool {
+    fn would_admit(&self, source: Source, now: Instant) -> bool {
         let Some(limit) = self.limit else {
             return true;
         };
@@ -84,7 +84,7 @@ impl Buckets {
         full_at.is_none_or(|full_at| wait(&limit, full_at, now).is_zero())
     }
 
-    fn charge(&mut self, source: IpAddr, now: Instant) {
+    fn charge(&mut self, source: Source, now: Instant) {
         if let Some(limit) = self.limit {
             *self.full_at.of(source, limit.max_sources, now) += each(&limit);
         }
@@ -104,6 +104,8 @@ fn each(limit: &RateLimit) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn limit(requests: u32, burst: u32, max_sources: usize) -> Option<RateLimit> {
@@ -115,12 +117,12 @@ mod tests {
         })
     }
 
-    fn admits(rates: &Rates, source: IpAddr, now: Instant) -> bool {
+    fn admits(rates: &Rates, source: Source, now: Instant) -> bool {
         rates.admit(source, now).is_ok()
     }
 
-    fn source(last: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, last])
+    fn source(last: u8) -> Source {
+        Source::from(IpAddr::from([192, 0, 2, last]))
     }
 
     #[test]
@@ -134,11 +136,7 @@ mod tests {
         assert!(!admits(&rates, source(1), at(99)));
         assert!(admits(&rates, source(2), at(99)), "another one has its own");
         assert!(admits(&rates, source(1), at(100)));
-        assert!(!admits(
-            &rates,
-            "::ffff:192.0.2.1".parse().unwrap(),
-            at(100)
-        ));
+        assert!(!admits(&rates, source(1), at(100)));
         // After a pause no more than a burst.
         let admitted = (0..9).filter(|_| admits(&rates, source(1), at(60_000)));
         assert_eq!(admitted.count(), 3);

@@ -10,7 +10,6 @@
 
 mod offered;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,6 +31,7 @@ use crate::config::PasswordFileError;
 use crate::config::model::{Backend, BackendId, Config, NodeLogin, Pattern, RateLimit};
 use crate::influx::{Parameters, Refusal, wants_pretty};
 use crate::per_source::PerSource;
+use crate::source::Source;
 use crate::tls::ClientNames;
 use crate::users::{Users, UsersError};
 
@@ -124,7 +124,7 @@ impl Identities {
         &self,
         offered: Offered,
         certificate: &[String],
-        source: IpAddr,
+        source: Source,
     ) -> Result<Arc<str>, Denial> {
         match offered {
             Offered::Nothing => self
@@ -145,7 +145,7 @@ impl Identities {
         }
     }
 
-    async fn check(&self, name: &str, password: &[u8], source: IpAddr) -> Result<Arc<str>, Denial> {
+    async fn check(&self, name: &str, password: &[u8], source: Source) -> Result<Arc<str>, Denial> {
         if let Some(user) = self.users.remembered(name, password) {
             return Ok(user);
         }
@@ -277,7 +277,7 @@ impl Serving {
             Some(identities) => {
                 let certificate = certificate_names(session);
                 // Boxed, so that a request without a check does not hold its place.
-                let user = Box::pin(identities.user(offered, &certificate, context.source()));
+                let user = Box::pin(identities.user(offered, &certificate, self.source(context)));
                 match user.await {
                     Ok(user) => {
                         let authorization = identities.authorization(pool, &user);
@@ -312,7 +312,7 @@ impl Serving {
                 log::warn!(
                     "frontend \"{}\": a wrong password, token or user's name from {}",
                     self.config.name,
-                    context.source()
+                    context.address()
                 );
             }
             Denial::TooManyFailures | Denial::Busy => self.stats.auth_limited.increment(),

@@ -1,12 +1,12 @@
 //! How many queries of a frontend run, in all and of each user.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::config::model::QueryGuards;
+use crate::source::Source;
 
 /// Whose query it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,7 +14,7 @@ pub(in crate::proxy) enum Whose {
     /// A user's.
     User(String),
     /// Of an address without a user whose name can be told.
-    Address(IpAddr),
+    Source(Source),
 }
 
 /// A limit that is reached, with how many run and may run.
@@ -95,6 +95,8 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn guards(max_running: Option<usize>, max_running_per_user: Option<usize>) -> QueryGuards {
@@ -114,8 +116,8 @@ mod tests {
         let second = counts.enter(&guarded, || user("a")).unwrap();
         let third = counts.enter(&guarded, || user("a"));
         assert_eq!(third.unwrap_err(), Full::User(2, 2));
-        let address = Whose::Address(IpAddr::from([192, 0, 2, 1]));
-        let other = counts.enter(&guarded, || address).unwrap();
+        let source = Whose::Source(Source::from(IpAddr::from([192, 0, 2, 1])));
+        let other = counts.enter(&guarded, || source).unwrap();
         let more = counts.enter(&guarded, || user("b"));
         assert_eq!(more.unwrap_err(), Full::All(3, 3));
         drop(first);

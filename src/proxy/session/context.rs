@@ -85,8 +85,8 @@ impl RequestContext {
         }
     }
 
-    /// The client's address, for what depends on it.
-    pub(in crate::proxy) fn source(&self) -> IpAddr {
+    /// The client's address.
+    pub(in crate::proxy) fn address(&self) -> IpAddr {
         self.client
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| {
                 client.ip().to_canonical()
@@ -96,7 +96,7 @@ impl RequestContext {
     /// For whom and by which scheme it is passed on.
     pub(in crate::proxy) fn for_whom(&self) -> ForWhom<'_> {
         ForWhom {
-            client: self.source(),
+            client: self.address(),
             via: self.via.as_deref(),
             scheme: self.scheme.unwrap_or(match self.tls {
                 Some(_) => "https",

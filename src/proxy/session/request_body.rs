@@ -1,6 +1,5 @@
 //! Reads a request's body into memory, within limits.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +8,7 @@ use pingora::proxy::Session;
 
 use crate::budget::{Budget, Reservation};
 use crate::pieces::Pieces;
+use crate::source::Source;
 
 /// A whole body; its bytes count against the budget, if it was read within one, until it is dropped.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub async fn read_request_body(
     session: &mut Session,
     limit: usize,
     budget: &Arc<Budget>,
-    source: IpAddr,
+    source: Source,
 ) -> Result<HeldBody, BodyError> {
     let mut reservation = budget.begin(Some(source));
     let announced = session

@@ -1,6 +1,6 @@
 //! A running proxy for tests, and configurations built by hand.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -32,6 +32,7 @@ use crate::proxy::{
 use crate::reactors::Reactors;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::{AdmittedStatement, Replicated};
+use crate::source::Source;
 use crate::stats::{
     AdminState, BackendStats, BarrierStats, Counter, FrontendStats, Http2Stats, RelayStats,
     ServerState, ServerStats, ServerStatus, ServerTlsStats, Stats, ThrottleStats, TlsStats,
@@ -120,6 +121,7 @@ pub(crate) fn frontend(default_target: Target) -> Frontend {
         forwarded_for: false,
         max_connections: 2000,
         max_connections_per_source: 2000,
+        ipv6_source_prefix: 128,
         max_tarpitted: 500,
         max_header_size: 64 << 10,
         min_body_rate: 500,
@@ -326,7 +328,7 @@ impl RelayHandler for EchoRelay {
     async fn handle(
         &self,
         session: &mut Session,
-        _: IpAddr,
+        _: Source,
         _: Option<AllowedMeasurements>,
     ) -> pingora::Result<Handled> {
         let mut length = 0;
@@ -346,7 +348,7 @@ impl RelayHandler for EchoRelay {
         &self,
         request: &Request<'_>,
         class: &Class,
-        _: IpAddr,
+        _: Source,
     ) -> Result<AdmittedStatement, InfluxAnswer> {
         let names = format!("{} of {} bytes", class.names.join(", "), request.body.len());
         Ok(AdmittedStatement::shown_as(names))

@@ -23,7 +23,6 @@
 //! | known credentials are withdrawn | they are asked for again beside their writes, sixteen times within `trust_for`; a refusal ends it |
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -41,6 +40,7 @@ use crate::relay::replica::handle::Replica;
 use crate::relay::replica::request::{Pieces, Recipient, query_request, write_request_header};
 use crate::relay::trust::{Scope, Tag, Trust, TrustTable};
 use crate::relay::verdict::freshness::Freshness;
+use crate::source::Source;
 use crate::stats::RelayStats;
 
 /// How long the nodes may take to answer.
@@ -137,7 +137,7 @@ impl Judge {
     pub(in crate::relay) async fn judge(
         self: &Arc<Self>,
         question: Question<'_>,
-        source: IpAddr,
+        source: Source,
     ) -> Result<(), Rejection> {
         let tag = self.table.tag(question.credentials, question.scope);
         match self.table.trust(tag, Instant::now()) {

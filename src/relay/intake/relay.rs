@@ -3,7 +3,6 @@
 mod allowed;
 mod body;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,6 +27,7 @@ use crate::relay::replica::handle::Replica;
 use crate::relay::trust::Scope;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::verdict::pending::{Outcome, PendingClients};
+use crate::source::Source;
 
 /// How many replicas had applied the write when it was answered, e.g. `1/2`.
 pub const APPLIED_HEADER: HeaderName = HeaderName::from_static("x-haflux-applied");
@@ -104,7 +104,7 @@ impl Relay {
     /// `source` is the client's address, whose share of `max_inflight` the body takes.
     pub fn begin(
         &self,
-        source: IpAddr,
+        source: Source,
         method: &Method,
         path: &str,
         query: &str,
@@ -206,7 +206,7 @@ impl Relay {
     ///
     /// # Errors
     /// The answer: a node's refusal, or 503 if no node can be asked. Nothing is stored then.
-    pub async fn judge(&self, admitted: &Admitted, source: IpAddr) -> Result<(), Answer> {
+    pub async fn judge(&self, admitted: &Admitted, source: Source) -> Result<(), Answer> {
         let request = &admitted.request;
         let question = Question {
             credentials: &request.credentials,

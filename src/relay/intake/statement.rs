@@ -3,7 +3,6 @@
 //!
 //! `async` is done by us, so that the statement has its place in the order: the client hears 204 once it is durable.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -27,6 +26,7 @@ use crate::relay::trust::Scope;
 use crate::relay::verdict::pending::{
     BegunAnswer, StatementAnswer, StatementOutcome, StatementPlace, StatementWait, Wanted,
 };
+use crate::source::Source;
 
 /// A statement that may be journaled: a node lets its sender do it, and it has its place among those under way.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Relay {
         &self,
         request: &Request<'_>,
         class: &Class,
-        source: IpAddr,
+        source: Source,
     ) -> Result<AdmittedStatement, Answer> {
         let asker = Asker::of(request.headers);
         let now = unix_nanos(SystemTime::now());
@@ -130,7 +130,7 @@ impl Relay {
     }
 
     /// A place among the statements under way, for who may do this.
-    async fn place_for(&self, taken: &Taken, source: IpAddr) -> Result<StatementPlace, Refusal> {
+    async fn place_for(&self, taken: &Taken, source: Source) -> Result<StatementPlace, Refusal> {
         let name = &self.settings.name;
         let unavailable = |reason| {
             self.stats.rejected.increment();

@@ -1,4 +1,5 @@
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::sync::{Condvar, Mutex};
 use std::time::SystemTime;
 
@@ -258,7 +259,7 @@ fn admit(relay: &Relay) -> Box<Admitted> {
 }
 
 fn admit_to(relay: &Relay, query: &str) -> Box<Admitted> {
-    let source = IpAddr::from([127, 0, 0, 1]);
+    let source = IpAddr::from([127, 0, 0, 1]).into();
     match relay.begin(source, &Method::POST, "/write", query, &HeaderMap::new()) {
         Begun::Body(admitted) => admitted,
         Begun::Answered(answer) => panic!("not admitted: {answer:?}"),
@@ -330,7 +331,7 @@ async fn of_a_body_with_a_line_that_is_not_allowed_nothing_is_stored() {
             let body = Bytes::from("m v=1 1\n".repeat(count) + end + "\nm v=1 1");
             let packed = influx::pack_gzip(&body).map(|packed| (packed.into(), gzip.clone()));
             for (body, headers) in packed.into_iter().chain([(body, HeaderMap::new())]) {
-                let source = IpAddr::from([127, 0, 0, 1]);
+                let source = IpAddr::from([127, 0, 0, 1]).into();
                 let begun = relay.begin(source, &Method::POST, "/write", "db=db", &headers);
                 let Begun::Body(mut admitted) = begun else {
                     panic!("not admitted: {begun:?}")

@@ -6,7 +6,6 @@
 //! decision waits for that replica's verdict, and if it does not lead to what the client has heard so far, the client's
 //! connection ends inside the answer.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +21,7 @@ use crate::relay::replica::answer_stream::{
 };
 use crate::relay::verdict::policy::{Decision, Standing};
 use crate::relay::verdict::refusals::Refusal;
+use crate::source::Source;
 use crate::stats::{Gauge, GaugeGuard};
 
 /// What a replica said to a statement.
@@ -111,7 +111,7 @@ impl StatementPlace {
     }
 
     /// The client's address.
-    pub(in crate::relay) fn source(&self) -> IpAddr {
+    pub(in crate::relay) fn source(&self) -> Source {
         self.place.source()
     }
 }

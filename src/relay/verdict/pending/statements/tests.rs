@@ -57,7 +57,7 @@ pub(in crate::relay::verdict::pending) fn fixture(ack: Ack) -> Fixture {
 /// A place that nobody else wants.
 pub(in crate::relay) fn place() -> StatementPlace {
     let place = crate::per_source::PerSource::new(1, 1)
-        .enter(std::net::Ipv4Addr::LOCALHOST.into())
+        .enter(std::net::IpAddr::from([127, 0, 0, 1]).into())
         .expect("room");
     StatementPlace::new(place, &Arc::default())
 }
