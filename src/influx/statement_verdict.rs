@@ -8,8 +8,7 @@
 //! | 200 of `/query` | `max-concurrent-queries limit exceeded…`, `query-timeout limit exceeded`, `query interrupted`, `query engine shutdown`, `query controller shutdown` (Flux, 1.11 –), `engine: cache-max-memory-size exceeded…`, `engine is closed` and whatever else is closed while a node stops, `shard is disabled`, `write failed`, … (`PASSING`), also behind `shard N: ` and `[shard N] ` | `TryAgain` |
 //! | 200 of `/query` | of the node's system, about one of its files: `write /…: no space left on device`, … | `TryAgain` |
 //! | 200 of `/query` | `timeout`: InfluxDB's own write timeout, of an `INTO` | `TimedOut`: its points may still be written |
-//! | 200 of `/query` | `user not found`, `user already exists`, `subscription not found`, `subscription already exists` | `Refused`, `already_done`: what a repeated statement meets that has done its work |
-//! | 200 of `/query` | `retention policy already exists`, `retention policy not found: …`, `database not found: …`, `continuous query already exists`, … (`SUPERSEDED`) | `Refused`, `superseded`: what a statement meets where a later one has changed or removed what it speaks of |
+//! | 200 of `/query` | `user not found`, `retention policy already exists`, `retention policy not found: …`, `database not found: …`, `continuous query already exists`, … (`SUPERSEDED`) | `Refused`, `superseded`: what a statement meets where a later one has changed or removed what it speaks of |
 //! | 200 of `/query` | `… not authorized …`, `create admin user first …` | `Unauthorized` |
 //! | 200 of `/query` | any other error | `Refused` |
 //! | 200 of `/query` | `json: error calling MarshalJSON …` or `json: unsupported value: …` in place of JSON or behind it: a row holds a number that JSON cannot express | `Applied`: it was carried out, and no node can tell its answer |
@@ -40,8 +39,6 @@ pub enum StatementVerdict {
     Applied,
     /// Refused; of several statements the first ones may have been carried out.
     Refused {
-        /// It is also what a statement meets that was carried out before: if it is sent again, it counts as applied.
-        already_done: bool,
         /// It is also what a statement meets at a node to which data was copied that a later statement has left: there it counts as
         /// applied, because the later one comes as well.
         superseded: bool,
@@ -62,10 +59,7 @@ use StatementVerdict::{
     Applied, Refused, TimedOut, TryAgain, Unanswered, Unauthorized, Unexpected,
 };
 
-const REFUSED: StatementVerdict = Refused {
-    already_done: false,
-    superseded: false,
-};
+const REFUSED: StatementVerdict = Refused { superseded: false };
 
 /// Judges the whole answer to a request to `/query` that was asked for in JSON (`is_query`), or to another changing endpoint.
 pub fn judge_statement(is_query: bool, status: u16, body: &[u8]) -> StatementVerdict {
@@ -208,7 +202,11 @@ fn is_of_the_system(text: &str) -> bool {
 }
 
 /// How errors begin of a statement that speaks of what a later one has made otherwise, or removed.
-const SUPERSEDED: [&str; 9] = [
+const SUPERSEDED: [&str; 13] = [
+    "user not found",
+    "user already exists",
+    "subscription not found",
+    "subscription already exists",
     "database not found: ",
     "retention policy not found",
     "retention policy already exists",
@@ -222,12 +220,6 @@ const SUPERSEDED: [&str; 9] = [
 
 /// Error texts repeat names that clients choose, so they are compared from their beginning, where InfluxDB's own words stand.
 fn judge_text(text: &str) -> StatementVerdict {
-    const ALREADY_DONE: [&str; 4] = [
-        "user not found",
-        "user already exists",
-        "subscription not found",
-        "subscription already exists",
-    ];
     if text == "timeout" {
         return TimedOut;
     }
@@ -239,7 +231,6 @@ fn judge_text(text: &str) -> StatementVerdict {
         return Unauthorized;
     }
     Refused {
-        already_done: ALREADY_DONE.contains(&text),
         superseded: SUPERSEDED.iter().any(|start| text.starts_with(start)),
     }
 }
@@ -258,14 +249,7 @@ mod tests {
 
     #[test]
     fn errors_under_200_are_errors() {
-        let done = Refused {
-            already_done: true,
-            superseded: false,
-        };
-        let superseded = Refused {
-            already_done: false,
-            superseded: true,
-        };
+        let superseded = Refused { superseded: true };
         let table = [
             (
                 "retention policy conflicts with an existing policy",
@@ -273,8 +257,8 @@ mod tests {
             ),
             ("database not found: x", superseded),
             ("not executed", REFUSED),
-            ("user not found", done),
-            ("subscription already exists", done),
+            ("user not found", superseded),
+            ("subscription already exists", superseded),
             ("max-concurrent-queries limit exceeded(1, 1)", TryAgain),
             ("query interrupted", TryAgain),
             ("timeout", TimedOut),

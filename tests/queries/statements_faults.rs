@@ -22,7 +22,7 @@ fn refused(error: &str) -> Behaviour {
 fn is_statement(request: &Request) -> bool {
     let text = request.target.clone() + &request.text();
     request.path() == "/query"
-        && ["CREATE", "DROP", "DELETE"]
+        && ["CREATE", "DROP", "DELETE", "GRANT"]
             .iter()
             .any(|word| text.contains(word))
 }
@@ -282,6 +282,55 @@ fn a_lost_connection_means_waiting_until_it_can_no_longer_land() {
             .text()
             .contains("user not found")
     );
+}
+
+/// A node that says `says` to statements, and gives the first one no answer.
+fn loses_its_first_answer(says: &'static str) -> StandIn {
+    let tries = AtomicUsize::new(0);
+    node(move |_| match tries.fetch_add(1, Ordering::SeqCst) {
+        0 => Behaviour::Close,
+        _ => refused(says),
+    })
+}
+
+#[test]
+fn what_nobody_carried_out_is_refused_and_no_dead_letter_though_a_node_was_asked_twice() {
+    let absent = "user not found";
+    let present = "user already exists";
+    for (statement, says, is_done_elsewhere) in [
+        ("DROP USER nosuch", absent, false),
+        ("DROP USER gone", absent, true),
+        ("DROP MEASUREMENT m; DROP USER gone", absent, true),
+        ("GRANT ALL ON db TO nosuch", absent, false),
+        ("CREATE USER old WITH PASSWORD 'second'", present, false),
+    ] {
+        let other = match is_done_elsewhere {
+            true => done(),
+            false => node(move |_| refused(says)),
+        };
+        let asked_twice = loses_its_first_answer(says);
+        let folder = tempfile::tempdir().expect("a folder");
+        let haflux = start(&folder, &[&other, &asked_twice], "");
+        wait_until_known(&haflux, &[&other, &asked_twice]);
+        let answer = haflux.query("db", statement).text();
+        assert_eq!(answer.contains(says), !is_done_elsewhere, "{answer}");
+        wait_until("the statement again", SOON, || {
+            statements(&asked_twice).len() == 2
+        });
+        assert_eq!(haflux.write("known", "behind v=1 1").status, 204);
+        wait_until("the write behind it", SOON, || {
+            let nodes = [&other, &asked_twice];
+            nodes.iter().all(|node| {
+                let writes = node.writes();
+                writes
+                    .iter()
+                    .any(|request| request.text().contains("behind"))
+            })
+        });
+        let letters = haflux.told(&["dead-letters", "list", "--json"]);
+        let letters = String::from_utf8_lossy(&letters.stdout).into_owned();
+        assert!(!letters.contains("node"), "{statement}: {letters}");
+    }
 }
 
 #[test]

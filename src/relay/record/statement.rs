@@ -112,6 +112,18 @@ impl StatementRecord {
         is_told.then_some(class.names)
     }
 
+    /// What a node says to the last of its statements if nothing is left to do for that, because it was carried out there before or for
+    /// another reason; nothing if a node says so to none of its kind. `CREATE USER` is none: that of the same user with the same password is
+    /// carried out again (InfluxDB's `meta.Client.CreateUser`).
+    pub fn needless_says(&self) -> Option<&'static str> {
+        match *self.kinds()?.last()? {
+            "DROP USER" => Some("user not found"),
+            "CREATE SUBSCRIPTION" => Some("subscription already exists"),
+            "DROP SUBSCRIPTION" => Some("subscription not found"),
+            _ => None,
+        }
+    }
+
     /// Whether a comparison of nodes, with `users` of users and their rights too, shows what it has done; not if that cannot be told.
     pub fn is_compared(&self, users: bool) -> bool {
         // Other requests change points, databases or policies.

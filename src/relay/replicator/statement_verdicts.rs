@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use log::warn;
+use memchr::memmem::find;
 
 use super::Replicator;
 use super::barrier::{Barrier, Stage};
 use super::statements::Unanswered;
 use super::verdicts::shown;
-use crate::influx::StatementVerdict;
+use crate::influx::{ErrorText, StatementVerdict};
 use crate::journal::Sequence;
 use crate::relay::record::change::Change;
 use crate::relay::record::reason::without_secrets_of_statement;
@@ -19,6 +20,9 @@ use crate::relay::verdict::pending::{Report, Settlement, StatementAnswer};
 
 /// What a repeated statement that was carried out before is answered in its replica's place.
 const DONE: &[u8] = b"{\"results\":[{\"statement_id\":0}]}\n";
+
+/// What InfluxDB says to the statements behind one that failed.
+const NOT_EXECUTED: &[u8] = b"\"not executed\"";
 
 impl Replicator {
     pub(super) async fn statement_answered(
@@ -51,6 +55,11 @@ impl Replicator {
         let may_be_repeated = self
             .unanswered
             .is_some_and(|unanswered| sequence <= unanswered.up_to);
+        let needless = barrier.statement.needless_says();
+        let error = answer.scanned.error.as_ref().map(ErrorText::text);
+        // Said of one that is not the last, it leaves the others undone.
+        let is_needless =
+            error == needless && error.is_some() && find(&answer.body, NOT_EXECUTED).is_none();
         // What later statements left may be in the data that was copied to it.
         let may_be_superseded = sequence <= self.copied;
         let mut said = StatementAnswer {
@@ -68,23 +77,32 @@ impl Replicator {
             StatementVerdict::Applied => {
                 self.statement_judged(sequence, Report::Applied, said).await;
             }
-            StatementVerdict::Refused {
-                already_done,
-                superseded,
-            } if already_done && may_be_repeated
-                || (already_done || superseded) && may_be_superseded =>
-            {
-                if answer.last_piece.is_none() {
+            StatementVerdict::Refused { superseded } => {
+                let refusal = self.refusal(&answer);
+                let may_be_done = may_be_repeated || may_be_superseded;
+                let report = match is_needless {
+                    true => Report::Needless {
+                        refusal,
+                        may_be_done,
+                    },
+                    false
+                        if superseded
+                            && may_be_superseded
+                            && self
+                                .pending_clients
+                                .may_be_missed(self.replica.index, sequence) =>
+                    {
+                        Report::Applied
+                    }
+                    false => Report::Refused(refusal),
+                };
+                if let Some(refusal) = report.refusal() {
+                    said.refusal = Some(refusal.clone());
+                } else if answer.last_piece.is_none() {
                     said.body = Bytes::from_static(DONE);
                     said.cut = false;
                 }
-                self.statement_judged(sequence, Report::Applied, said).await;
-            }
-            StatementVerdict::Refused { .. } => {
-                let refusal = self.refusal(&answer);
-                said.refusal = Some(refusal.clone());
-                self.statement_judged(sequence, Report::Refused(refusal), said)
-                    .await;
+                self.statement_judged(sequence, report, said).await;
             }
             StatementVerdict::Unauthorized => self.statement_forbidden(now, &answer, said).await,
             verdict @ (StatementVerdict::TryAgain | StatementVerdict::TimedOut) => {
@@ -201,7 +219,7 @@ impl Replicator {
         report: Report,
         answer: StatementAnswer,
     ) {
-        let applied = matches!(report, Report::Applied);
+        let applied = report.refusal().is_none();
         let stats = &self.replica.stats;
         if applied {
             stats.applied.increment();

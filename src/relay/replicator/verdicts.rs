@@ -163,7 +163,7 @@ impl Replicator {
         match report {
             Report::Applied => stats.applied.add(records),
             Report::Expired(_) => stats.expired.add(records),
-            Report::Refused(_) => stats.refused.add(records),
+            Report::Refused(_) | Report::Needless { .. } => stats.refused.add(records),
             Report::SetAside => stats.set_aside.add(records),
         }
         let reports: Vec<(Sequence, Report)> = sequences

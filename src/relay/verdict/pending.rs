@@ -45,8 +45,34 @@ pub enum Report {
     Refused(Refusal),
     /// Its points were older than the retention policy: refused to a client that waits, but no dead letter.
     Expired(Refusal),
+    /// A statement that was refused because nothing was left to do: the replica is as if it had applied it.
+    Needless {
+        /// What it said.
+        refusal: Refusal,
+        /// The statement may have been carried out there before.
+        may_be_done: bool,
+    },
     /// Left without a verdict too often, and set aside.
     SetAside,
+}
+
+impl Report {
+    /// What a client that waits hears of it; nothing if the record may have been applied.
+    pub(in crate::relay) fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Report::Refused(refusal)
+            | Report::Expired(refusal)
+            | Report::Needless {
+                refusal,
+                may_be_done: false,
+            } => Some(refusal),
+            Report::Applied
+            | Report::Needless {
+                may_be_done: true, ..
+            }
+            | Report::SetAside => None,
+        }
+    }
 }
 
 /// What a replica does with a record that it refused for now.
@@ -275,20 +301,25 @@ impl PendingClients {
         let judged = reports.iter().map(|(sequence, _)| *sequence);
         rows.refusals.advance(replica, judged, cursor);
         for (sequence, report) in reports {
-            let (standing, refusal) = match report {
-                Report::Applied => (Standing::Applied, None),
-                Report::Refused(refusal) | Report::Expired(refusal) => {
-                    (Standing::Refused, Some(refusal))
+            let standing = match report {
+                Report::Applied => Standing::Applied,
+                Report::Needless {
+                    may_be_done: true, ..
+                } => Standing::Repeated,
+                Report::Refused(_) | Report::Expired(_) | Report::Needless { .. } => {
+                    Standing::Refused
                 }
-                Report::SetAside => (Standing::SetAside, None),
+                Report::SetAside => Standing::SetAside,
             };
             match report {
                 Report::Refused(refusal) => rows.refusals.refuse(replica, *sequence, refusal),
-                Report::Applied | Report::Expired(_) => rows.refusals.accept(replica, *sequence),
+                Report::Applied | Report::Expired(_) | Report::Needless { .. } => {
+                    rows.refusals.accept(replica, *sequence);
+                }
                 Report::SetAside => rows.refusals.set_aside(replica, *sequence),
             }
             self.show_difference(rows, *sequence);
-            self.tell_client(rows, replica, *sequence, standing, refusal);
+            self.tell_client(rows, replica, *sequence, standing, report.refusal());
         }
     }
 

@@ -14,6 +14,8 @@ pub enum Standing {
     Applied,
     /// The replica refused it for good.
     Refused,
+    /// The replica refused it in the words that it has for what it carried out before, which it may have.
+    Repeated,
     /// The replica refused it as things are now (schema or rights are missing) and will be asked again.
     Held,
     /// The replica left it without a verdict too often: it is not sent there again.
@@ -110,16 +112,25 @@ impl Policy {
 /// nobody has judged it and nobody will.
 fn weigh(needed: usize, standings: &[Standing], awaited: &[bool], unheard: Decision) -> Decision {
     let count = |wanted: Standing| standings.iter().filter(|known| **known == wanted).count();
-    let applied = count(Standing::Applied);
-    if applied >= needed {
-        return Decision::Acknowledge { applied };
+    let known = count(Standing::Applied);
+    if known >= needed {
+        return Decision::Acknowledge { applied: known };
     }
     let mut open = standings.iter().zip(awaited);
     if open.any(|(standing, awaited)| *awaited && *standing == Standing::Unknown) {
         return Decision::Wait;
     }
     let refused = standings.iter().any(|standing| standing.is_refusal());
-    let final_ones = applied + count(Standing::Refused) + count(Standing::SetAside);
+    // Whether it was carried out where it was repeated, those tell that heard of it once.
+    let repeated = count(Standing::Repeated);
+    let applied = match known == 0 && refused {
+        true => 0,
+        false => known + repeated,
+    };
+    if repeated > 0 && applied >= needed {
+        return Decision::Acknowledge { applied };
+    }
+    let final_ones = known + repeated + count(Standing::Refused) + count(Standing::SetAside);
     match (applied, refused) {
         (0, true) => Decision::Refuse,
         _ if final_ones == standings.len() => Decision::Unmet { applied },
@@ -131,7 +142,7 @@ fn weigh(needed: usize, standings: &[Standing], awaited: &[bool], unheard: Decis
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Standing::{Applied, Held, Refused, SetAside, Unknown};
+    use Standing::{Applied, Held, Refused, Repeated, SetAside, Unknown};
 
     fn policy(ack: Ack) -> Policy {
         Policy {
@@ -264,6 +275,28 @@ mod tests {
             Decision::Unmet { applied: 1 }
         );
         assert!(!all.admits_statement(1, 2) && policy(Ack::Journal).admits_statement(0, 2));
+    }
+
+    #[test]
+    fn what_was_repeated_was_carried_out_unless_others_refuse_it() {
+        let here = [true, true];
+        let any = policy(Ack::Any);
+        let decide = |standings, awaited: [bool; 2]| any.decide_statement(standings, &awaited);
+        let carried_out = |applied| Decision::Acknowledge { applied };
+        assert_eq!(decide(&[Repeated, Unknown], here), Decision::Wait);
+        assert_eq!(decide(&[Repeated, Unknown], [true, false]), carried_out(1));
+        assert_eq!(decide(&[Repeated, Refused], here), Decision::Refuse);
+        assert_eq!(decide(&[Repeated, Held], here), Decision::Refuse);
+        assert_eq!(decide(&[Repeated, Applied], here), carried_out(1));
+        assert_eq!(decide(&[Repeated, Repeated], here), carried_out(2));
+        let all = policy(Ack::All);
+        let decide = |standings| all.decide_statement(standings, &here);
+        assert_eq!(decide(&[Repeated, Applied]), carried_out(2));
+        assert_eq!(decide(&[Repeated, Refused]), Decision::Refuse);
+        assert_eq!(
+            decide(&[Repeated, SetAside]),
+            Decision::Unmet { applied: 1 }
+        );
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn severity(report: &Report) -> u8 {
     match report {
         Report::Applied => 0,
         Report::Expired(_) => 1,
-        Report::Refused(_) | Report::SetAside => 2,
+        Report::Refused(_) | Report::Needless { .. } | Report::SetAside => 2,
     }
 }
 
