@@ -14,6 +14,7 @@ Examples:
   haflux log-level                            which levels count now?
   haflux log-level relay=debug,proxy=info     more of the relay, for as long as the process runs
   haflux log-level warn                       all parts without a level of their own
+  haflux log-level relay=default              as much of the relay as of other parts again
   haflux log-level access=off                 no access log; access=on brings it back
 
 Levels: off, error, warn, info, debug. Parts are haflux's modules, as the lines of the log name them, and libraries (pingora).";

@@ -22,7 +22,7 @@ const LIBRARIES: [(&str, LevelFilter); 2] = [
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LevelsError {
     /// There is no such level.
-    #[error("{0:?} is no level: off, error, warn, info, debug or trace")]
+    #[error("{0:?} is no level: off, error, warn, info, debug, trace, or default for a part")]
     Level(String),
     /// There is no such part.
     #[error(transparent)]
@@ -58,7 +58,7 @@ impl Levels {
     }
 
     /// These with the changes that `order` names, separated by commas: `LEVEL` for all parts without a level of their own, or
-    /// `PART=LEVEL`. A part may have `haflux::` before it, as in `RUST_LOG`.
+    /// `PART=LEVEL`, or `PART=default` for none of its own. A part may have `haflux::` before it, as in `RUST_LOG`.
     ///
     /// # Errors
     /// What is wrong with the first change that cannot be made.
@@ -72,6 +72,9 @@ impl Levels {
                     match level.trim() {
                         // The access log has no levels.
                         "on" if part == ACCESS => levels.access = true,
+                        "default" if part != ACCESS => {
+                            levels.parts.retain(|(known, _)| *known != part);
+                        }
                         level => levels.set(&part, parse(level)?),
                     }
                 }
@@ -208,6 +211,14 @@ mod tests {
             levels.to_string(),
             "warn,proxy=info,relay=debug,relay::intake=error,access=on"
         );
+    }
+
+    #[test]
+    fn a_part_can_lose_its_level() {
+        let these = levels("warn,relay=debug,proxy=info");
+        let fewer = levels("warn,proxy=info");
+        assert_eq!(these.changed("relay=default"), Ok(fewer));
+        assert_eq!(these.changed("server=default"), Ok(these.clone()));
     }
 
     #[test]
