@@ -13,7 +13,9 @@ use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 
 use super::certificate::Certificate;
+use super::client_judge::ClientJudge;
 use super::error::TlsError;
+use super::layers::Layers;
 use super::ocsp::Staple;
 use super::settings::{ClientCertificate, Tls};
 use super::{files, provider, refused};
@@ -167,22 +169,22 @@ fn client_verifier(tls: &Tls) -> Result<(Arc<dyn ClientCertVerifier>, Vec<Held>)
     };
     let authorities = files::authorities(path)?;
     let mut held = vec![Held::new(path, &authorities)];
-    let roots = Arc::new(files::roots(path, &authorities)?);
-    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider());
-    if let Some(path) = &tls.client_crl {
-        let lists = files::revocation_lists(path, &roots)?;
-        held.push(Held::new(path, &lists));
-        // An authority without a list revokes nothing.
-        verifier = verifier.with_crls(lists).allow_unknown_revocation_status();
-    }
-    if tls.client_certificate == ClientCertificate::Optional {
-        verifier = verifier.allow_unauthenticated();
-    }
-    let verifier = verifier.build().map_err(|error| TlsError::Authorities {
+    let roots = files::roots(path, &authorities)?;
+    let layers = match &tls.client_crl {
+        Some(path) => {
+            let (layers, lists) = files::revocation_lists(path, roots)?;
+            held.push(Held::new(path, &lists));
+            layers
+        }
+        None => Layers::without_lists(roots),
+    };
+    let is_optional = tls.client_certificate == ClientCertificate::Optional;
+    let judge = ClientJudge::new(layers, is_optional, &provider());
+    let judge = judge.map_err(|error| TlsError::Authorities {
         path: path.clone(),
         reason: error.to_string(),
     })?;
-    Ok((verifier, held))
+    Ok((Arc::new(judge), held))
 }
 
 /// Chooses the certificate by the name that the client asks for.

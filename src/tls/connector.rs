@@ -10,6 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::certificate::Certificate;
 use super::error::TlsError;
 use super::judge::Judge;
+use super::layers::Layers;
 use super::settings::ServerTls;
 use super::{files, provider, refused};
 
@@ -109,12 +110,15 @@ fn judge(tls: &ServerTls) -> Result<(Judge, Vec<Vec<u8>>), TlsError> {
             (roots, Vec::new())
         }
     };
-    let lists = match &tls.revoked {
-        Some(path) => files::revocation_lists(path, &roots)?,
-        None => Vec::new(),
+    let layers = match &tls.revoked {
+        Some(path) => {
+            let (layers, lists) = files::revocation_lists(path, roots)?;
+            held.extend(lists.iter().map(|one| one.to_vec()));
+            layers
+        }
+        None => Layers::without_lists(roots),
     };
-    held.extend(lists.iter().map(|one| one.to_vec()));
-    let judge = Judge::new(roots, named, lists, provider()).map_err(|error| {
+    let judge = Judge::new(layers, named, provider()).map_err(|error| {
         let path = tls.authorities.clone().unwrap_or_default();
         let reason = error.to_string();
         TlsError::Authorities { path, reason }

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use super::error::TlsError;
-use super::revocation;
+use super::layers::Layers;
 use crate::small_file;
 
 /// The largest file that is read: 1 MiB holds a few hundred certificates.
@@ -66,24 +66,22 @@ pub(super) fn roots(
     Ok(roots)
 }
 
-/// The lists of revoked certificates in the file; at least one. Those of `authorities` are verified.
+/// The lists of revoked certificates in the file, at least one; and these authorities with the lists that count.
 pub(super) fn revocation_lists(
     path: &Path,
-    authorities: &RootCertStore,
-) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    authorities: RootCertStore,
+) -> Result<(Layers, Vec<CertificateRevocationListDer<'static>>), TlsError> {
     let lists: Vec<CertificateRevocationListDer<'static>> = all_of(path, &read(path)?)?;
     if lists.is_empty() {
         return Err(TlsError::NoRevocationList {
             path: path.to_owned(),
         });
     }
-    for list in &lists {
-        revocation::verify(list, authorities).map_err(|reason| TlsError::RevocationList {
-            path: path.to_owned(),
-            reason,
-        })?;
-    }
-    Ok(lists)
+    let layers = Layers::of(authorities, &lists).map_err(|reason| TlsError::RevocationList {
+        path: path.to_owned(),
+        reason,
+    })?;
+    Ok((layers, lists))
 }
 
 /// Its own messages show lines of the file, of which one may be a key's.

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::VerifierBuilderError;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use webpki::{EndEntityCert, InvalidNameContext};
 
+use super::layers::{Judges, Layers};
 use super::validity;
 
 /// Judges servers' certificates. What a handshake signs is verified whatever is taken, so that it is the certificate's owner who answers.
@@ -28,27 +29,28 @@ enum Taken {
     /// `openssl req -x509`, by which most certificates of InfluxDB nodes were made, signs a certificate with its own key and marks it as an
     /// authority's, which webpki takes from no server. One that an operator has named is trusted for what it is: its time and its name count.
     Known {
-        signed: Arc<WebPkiServerVerifier>,
+        signed: Judges<Arc<WebPkiServerVerifier>>,
         named: Vec<CertificateDer<'static>>,
     },
     Every,
 }
 
 impl Judge {
-    /// `roots` are the authorities, `named` their certificates as the operator named them; none for those of the operating system.
+    /// `named` are the certificates of the authorities as the operator named them; none for those of the operating system.
     pub(super) fn new(
-        roots: RootCertStore,
+        layers: Layers,
         named: Vec<CertificateDer<'static>>,
-        revoked: Vec<CertificateRevocationListDer<'static>>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
-        let (roots, by) = (Arc::new(roots), Arc::clone(&provider));
-        let mut signed = WebPkiServerVerifier::builder_with_provider(roots, by);
-        if !revoked.is_empty() {
-            // An authority without a list revokes nothing.
-            signed = signed.with_crls(revoked).allow_unknown_revocation_status();
-        }
-        let signed = signed.build()?;
+        let signed = Judges::build(layers, |roots, revoked| {
+            let by = Arc::clone(&provider);
+            let mut signed = WebPkiServerVerifier::builder_with_provider(roots, by);
+            if !revoked.is_empty() {
+                // An authority without a list revokes nothing.
+                signed = signed.with_crls(revoked).allow_unknown_revocation_status();
+            }
+            signed.build()
+        })?;
         Ok(Self {
             taken: Taken::Known { signed, named },
             provider,
@@ -78,9 +80,9 @@ impl ServerCertVerifier for Judge {
             Taken::Known { named, .. } if named.iter().any(|named| named == certificate) => {
                 judge_itself(certificate, name, now)
             }
-            Taken::Known { signed, .. } => {
+            Taken::Known { signed, .. } => signed.judge(chain, |signed, chain| {
                 signed.verify_server_cert(certificate, chain, name, ocsp_response, now)
-            }
+            }),
         }
     }
 

@@ -6,14 +6,15 @@
 //! - `settings` says which files, and how they are used: the configuration makes it;
 //! - `certificate` reads a certificate with its chain and its key, and knows the names that it is made out to;
 //! - `ocsp` reads what an authority says of a certificate, which is shown with it;
-//! - `revocation` verifies who signed a list of revoked certificates;
+//! - `revocation` verifies who signed a list of revoked certificates, and finds the newest; `layers` has each authority judged by its own;
 //! - `validity` reads from when until when it is valid, `client_names` whom a client's is made out to, both by `der`;
-//! - `acceptor` is a frontend's whole side of TLS, built at the start and at each reload;
+//! - `acceptor` is a frontend's whole side of TLS, built at the start and at each reload; `client_judge` says whether a client's certificate is good;
 //! - `connector` is haflux's whole side of TLS towards a server, built with it; `judge` says whether the server's certificate is good;
 //! - `handshake` says why a handshake with a server made no connection.
 
 mod acceptor;
 mod certificate;
+mod client_judge;
 mod client_names;
 mod connector;
 mod der;
@@ -21,6 +22,7 @@ mod error;
 mod files;
 mod handshake;
 mod judge;
+mod layers;
 mod ocsp;
 mod revocation;
 mod settings;

@@ -22,5 +22,6 @@ mod rules;
 mod sources;
 mod tarpit;
 mod tls;
+mod tls_revocation;
 mod tls_to_servers;
 mod users;

@@ -149,8 +149,60 @@ impl Authority {
         list
     }
 
+    /// The list with this number, two hexadecimal digits, that revokes the certificates in `files`; in PEM form.
+    pub fn list(&self, number: &str, files: &[&str]) -> Vec<u8> {
+        let (configuration, _) = self.empty_book();
+        for file in files {
+            let revoke = ["ca", "-config", &configuration, "-revoke", &self.file(file)];
+            succeeds(&run("openssl", &revoke));
+        }
+        fs::write(self.file("crlnumber"), format!("{number}\n")).expect("a file");
+        let list = self.file("list.pem");
+        let list_it = ["ca", "-config", &configuration, "-gencrl", "-out", &list];
+        succeeds(&run("openssl", &list_it));
+        fs::read(list).expect("a file")
+    }
+
+    /// The certificate of `other`, signed by this authority instead of by its own key; in PEM form.
+    pub fn sign_authority(&self, other: &Self) -> Vec<u8> {
+        let (request, extensions) = (self.file("authority.csr"), self.file("authority.ext"));
+        let (key, signed) = (other.file("ca.key"), self.file("authority.pem"));
+        let ask = ["-key", &key, "-out", &request, "-subj", "/CN=an authority"];
+        succeeds(&run("openssl", &[&["req", "-new"][..], &ask].concat()));
+        let text = "basicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign,cRLSign\n";
+        fs::write(&extensions, text).expect("a file");
+        let (ca, ca_key) = (self.certificate(), self.file("ca.key"));
+        let sign = [
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            &ca,
+            "-CAkey",
+            &ca_key,
+            "-CAcreateserial",
+            "-days",
+            "300",
+            "-extfile",
+            &extensions,
+            "-out",
+            &signed,
+        ];
+        succeeds(&run("openssl", &sign));
+        fs::read(signed).expect("a file")
+    }
+
     /// Notes alone of the certificate in `file` that it is valid (`-valid`), or revoked: `openssl ca`'s configuration, and its book.
     fn book(&self, what: &str, file: &str) -> (String, String) {
+        let (configuration, index) = self.empty_book();
+        let note = ["ca", "-config", &configuration, what, file];
+        succeeds(&run("openssl", &note));
+        (configuration, index)
+    }
+
+    /// `openssl ca`'s configuration, and a book of it in which nothing stands.
+    fn empty_book(&self) -> (String, String) {
         let (index, number) = (self.file("index.txt"), self.file("crlnumber"));
         let configuration = self.file("ca.cnf");
         fs::write(&index, "").expect("a file");
@@ -162,8 +214,6 @@ impl Authority {
             self.file("ca.key")
         );
         fs::write(&configuration, text).expect("a file");
-        let note = ["ca", "-config", &configuration, what, file];
-        succeeds(&run("openssl", &note));
         (configuration, index)
     }
 
