@@ -16,7 +16,7 @@ const HIDDEN: &str = "***";
 /// Most bytes of a request's target that are shown.
 const MAX_TARGET: usize = 2048;
 
-/// The longest name of a user or a database that is shown, in bytes.
+/// The longest name of a user, a database or a measurement that is shown, in bytes.
 const LONGEST_NAME: usize = 64;
 
 /// A text that was encoded more often than this is unclear.
@@ -52,13 +52,18 @@ impl fmt::Display for Target<'_> {
     }
 }
 
-/// The beginning of the name of a user or a database, which a client chose.
+/// The beginning of the name of a user, a database or a measurement, which a client chose.
 pub(crate) fn name(name: &str) -> &str {
-    if !is_clear(name.as_bytes()) {
+    if may_hold_secret(name) {
         return HIDDEN;
     }
     let end = name.floor_char_boundary(LONGEST_NAME);
     name.get(..end).unwrap_or_default()
+}
+
+/// Whether the name of a user, a database or a measurement can be read as several parameters, of which one may be a password.
+pub(crate) fn may_hold_secret(name: &str) -> bool {
+    !is_clear(name.as_bytes())
 }
 
 /// Whether what goes by this name, a parameter or a header, identifies whoever sends it.

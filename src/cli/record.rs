@@ -7,6 +7,7 @@ use crate::influx::Credentials;
 use crate::relay::record::change::Change;
 use crate::relay::record::statement::StatementRecord;
 use crate::relay::record::write::{Form, WriteRecord};
+use crate::shown;
 use crate::stats::units::{Bytes, Count};
 
 /// What it says of itself, a line each.
@@ -23,7 +24,7 @@ fn describe_statement(out: &mut dyn Write, record: &StatementRecord) -> io::Resu
         Some([]) => "none".to_owned(),
         Some(names) => names
             .iter()
-            .map(|name| text::one_line(name))
+            .map(|name| text::one_line(shown::name(name)))
             .collect::<Vec<_>>()
             .join(", "),
     };
@@ -52,12 +53,12 @@ fn describe_write(out: &mut dyn Write, record: &WriteRecord) -> io::Result<()> {
     let destination = &record.destination;
     let policy = match destination.retention_policy.as_str() {
         "" => "the default retention policy".to_owned(),
-        name => format!("retention policy {}", text::one_line(name)),
+        name => format!("retention policy {}", text::one_line(shown::name(name))),
     };
     writeln!(
         out,
         "  into         database {}, {policy}",
-        text::one_line(&destination.database)
+        text::one_line(shown::name(&destination.database))
     )?;
     writeln!(
         out,

@@ -4,8 +4,6 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::ACCEPT;
@@ -24,10 +22,11 @@ use crate::config::model::{AccessRule, AllowedMeasurements, Pattern};
 use crate::influx::influxql::{Databases, Limits, Measurements, Use, may_stand_in_body, uses};
 use crate::influx::{Parameters, Refusal, wants_pretty};
 use crate::offload::{LARGE, offload};
+use crate::shown;
 
 pub(super) use lines::writes_lines;
 
-/// The longest name of a database or measurement that is shown.
+/// The longest name of a database or measurement that its client is told.
 const LONGEST_SHOWN: usize = 64;
 
 /// What a request would do that the rules do not allow. Holds nothing of a statement but the grammar's words and a name.
@@ -49,32 +48,38 @@ enum Forbidden {
     Measurement(Option<String>),
 }
 
-impl fmt::Display for Forbidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |name: &str| {
-            let end = name.floor_char_boundary(LONGEST_SHOWN);
-            name.get(..end).unwrap_or_default().to_owned()
-        };
+impl Forbidden {
+    /// In words, with the name as `shown` makes it.
+    fn words(&self, shown: fn(&str) -> &str) -> String {
         match self {
-            Self::User => f.write_str("no rule is for this user"),
-            Self::Statement(name) => write!(f, "{name} is not allowed"),
-            Self::Unknown => f.write_str("a statement that cannot be told is not allowed"),
-            Self::Change => f.write_str("only reads are allowed"),
-            Self::Read(Some(name)) => write!(f, "reading database {:?} is not allowed", shown(name)),
-            Self::Write(Some(name)) => write!(f, "changing database {:?} is not allowed", shown(name)),
-            Self::Read(None) => f.write_str(
-                "only some databases may be read, and it is about every one, or cannot be told which",
-            ),
-            Self::Write(None) => f.write_str(
-                "only some databases may be changed, and it is about every one, or cannot be told which",
-            ),
-            Self::Measurement(Some(name)) => {
-                write!(f, "measurement {:?} is not allowed", shown(name))
+            Self::User => "no rule is for this user".to_owned(),
+            Self::Statement(name) => format!("{name} is not allowed"),
+            Self::Unknown => "a statement that cannot be told is not allowed".to_owned(),
+            Self::Change => "only reads are allowed".to_owned(),
+            Self::Read(Some(name)) => format!("reading database {:?} is not allowed", shown(name)),
+            Self::Write(Some(name)) => {
+                format!("changing database {:?} is not allowed", shown(name))
             }
-            Self::Measurement(None) => f.write_str(
-                "only some measurements are allowed, and it is about every one, or cannot be told which",
-            ),
+            Self::Read(None) => "only some databases may be read, and it is about every one, or cannot be told which".to_owned(),
+            Self::Write(None) => "only some databases may be changed, and it is about every one, or cannot be told which".to_owned(),
+            Self::Measurement(Some(name)) => {
+                format!("measurement {:?} is not allowed", shown(name))
+            }
+            Self::Measurement(None) => "only some measurements are allowed, and it is about every one, or cannot be told which".to_owned(),
         }
+    }
+
+    /// For the log, where a name must not show what may be a secret in it.
+    fn for_log(&self) -> String {
+        self.words(shown::name)
+    }
+
+    /// For the client, who chose the name.
+    fn for_client(&self) -> String {
+        self.words(|name| {
+            let end = name.floor_char_boundary(LONGEST_SHOWN);
+            name.get(..end).unwrap_or_default()
+        })
     }
 }
 
@@ -117,13 +122,17 @@ impl Serving {
     ) -> pingora::Result<()> {
         self.stats.rule_refusals.increment();
         log::warn!(
-            "frontend \"{}\": {} is refused by rules: {forbidden}",
+            "frontend \"{}\": {} is refused by rules: {}",
             self.config.name,
-            context.address()
+            context.address(),
+            forbidden.for_log()
         );
         context.termination = Termination::Refused;
         let request = session.req_header();
-        let message = format!("forbidden by the rules of this frontend: {forbidden}");
+        let message = format!(
+            "forbidden by the rules of this frontend: {}",
+            forbidden.for_client()
+        );
         let refusal = Refusal::new(StatusCode::FORBIDDEN, message);
         let query = String::from_utf8_lossy(acl::query_string(request));
         let pretty = wants_pretty(&Parameters::parse(&query));

@@ -7,6 +7,7 @@ use super::{folder, letters};
 use crate::cli::place::Chosen;
 use crate::cli::text;
 use crate::relay::dead_letters::{FoundLetter, LetterFolder, NO_VERDICT};
+use crate::shown;
 
 /// Characters of a reason that a row shows.
 const LONGEST_REASON: usize = 120;
@@ -57,7 +58,7 @@ pub(super) fn row(folder: &LetterFolder, letter: &FoundLetter) -> [String; 7] {
                 name,
                 replica,
                 text::one_line(&header.time),
-                text::one_line(&header.database),
+                text::one_line(shown::name(&header.database)),
                 match header.statement {
                     None => header.lines.to_string(),
                     Some(_) => "stmt".to_owned(),

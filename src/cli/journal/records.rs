@@ -13,6 +13,7 @@ use crate::journal::{Record, Sequence};
 use crate::relay::record::change::Change;
 use crate::relay::record::statement::STATEMENT;
 use crate::relay::record::write::WRITE;
+use crate::shown;
 
 /// One row a record, as they come: a journal does not fit into a table's memory.
 pub(super) fn list(folder: &Path, range: Range) -> Result<(), ExitCode> {
@@ -55,7 +56,7 @@ fn row(out: &mut dyn Write, record: &Record) -> io::Result<()> {
         Ok(Change::Write(write)) => (
             write.lines.to_string(),
             write.body.len(),
-            text::one_line(&write.destination.database),
+            text::one_line(shown::name(&write.destination.database)),
         ),
         Ok(Change::Statement(statement)) => (
             "-".to_owned(),

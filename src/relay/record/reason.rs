@@ -4,7 +4,9 @@
 
 use super::change::Change;
 use super::statement::StatementRecord;
+use super::write::Destination;
 use crate::influx::Credentials;
+use crate::shown::may_hold_secret;
 
 /// Stands for what is taken out; also where a statement is shown.
 const HIDDEN: &str = "[REDACTED]";
@@ -15,9 +17,23 @@ const QUOTES_A_WORD: &str = "error parsing query";
 /// The text without what the record must not show.
 pub fn without_secrets(text: &str, record: &Change) -> String {
     match record {
-        Change::Write(write) => without_credentials(text, &write.destination.credentials),
+        Change::Write(write) => without_secrets_of_write(text, &write.destination),
         Change::Statement(statement) => without_secrets_of_statement(text, statement),
     }
+}
+
+/// The text without the credentials of a write, and nothing of it if a name of where it goes may hold some: the text may quote it.
+pub fn without_secrets_of_write(text: &str, destination: &Destination) -> String {
+    let Destination {
+        database,
+        retention_policy,
+        credentials,
+        ..
+    } = destination;
+    if may_hold_secret(database) || may_hold_secret(retention_policy) {
+        return HIDDEN.to_owned();
+    }
+    without_credentials(text, credentials)
 }
 
 /// The text without the statement's credentials, and nothing of it if the statement has a password and the text quotes anything.
@@ -30,7 +46,7 @@ pub fn without_secrets_of_statement(text: &str, statement: &StatementRecord) -> 
 }
 
 /// The text without these credentials, however it writes them.
-pub fn without_credentials(text: &str, credentials: &Credentials) -> String {
+fn without_credentials(text: &str, credentials: &Credentials) -> String {
     let secrets = credentials.secrets();
     let hide_one = |text: String, secret: &String| text.replace(secret.as_str(), HIDDEN);
     secrets.iter().fold(text.to_owned(), hide_one)

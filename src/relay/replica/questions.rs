@@ -25,6 +25,7 @@ use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::client::{ReplicaClient, SendError};
 use crate::relay::replica::identity_point::IdentityPoint;
 use crate::relay::replica::request::{Pieces, query_request, write_request_header};
+use crate::shown;
 
 /// By how much the node's clock may differ from ours.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(300);
@@ -150,7 +151,9 @@ impl Asked<'_> {
         }
         Ok(PointAnswer::Missing(format!(
             "database {:?} has not the point of measurement {:?} at {} ns that it had accepted",
-            identity_point.database, identity_point.point.measurement, identity_point.point.time
+            shown::name(&identity_point.database),
+            shown::name(&identity_point.point.measurement),
+            identity_point.point.time
         )))
     }
 
@@ -241,7 +244,8 @@ enum Reply {
 fn without_database(identity_point: &IdentityPoint) -> PointAnswer {
     PointAnswer::Missing(format!(
         "database {:?} is not there, in which it had accepted a point of measurement {:?}",
-        identity_point.database, identity_point.point.measurement
+        shown::name(&identity_point.database),
+        shown::name(&identity_point.point.measurement)
     ))
 }
 

@@ -19,6 +19,7 @@ use crate::relay::replica::identity_point::IdentityPoint;
 use crate::relay::replica::known::Known;
 use crate::relay::replica::questions::{Asked, DatabaseAnswer, PointAnswer, Unanswered};
 use crate::relay::replicator::cursor_metadata::CursorMetadata;
+use crate::shown;
 
 /// Databases whose measurements are counted.
 const MOST: usize = 64;
@@ -74,9 +75,10 @@ impl Contents {
             let now = source.measurements.get(name)?;
             let least = *at_begin.min(now);
             match copy.measurements.get(name) {
-                None => Some(format!("database {name:?} is not there, or its writers may not ask about it there")),
+                None => Some(format!("database {:?} is not there, or its writers may not ask about it there", shown::name(name))),
                 Some(copied) if *copied < least => Some(format!(
-                    "database {name:?} has {copied} measurements there, and at least {least} were to be copied"
+                    "database {:?} has {copied} measurements there, and at least {least} were to be copied",
+                    shown::name(name)
                 )),
                 Some(_) => None,
             }
@@ -140,7 +142,7 @@ pub(in crate::relay) async fn check(
         match check.copy.database(&place).await.map_err(unanswered)? {
             DatabaseAnswer::There => {}
             DatabaseAnswer::Missing => {
-                let what = format!("database {:?} is not there", place.database);
+                let what = format!("database {:?} is not there", shown::name(&place.database));
                 check.unlike_others(&place, &what).await?;
             }
             DatabaseAnswer::Refused(status) => check.refused(&place, status).await?,
@@ -216,7 +218,7 @@ impl<'a> Check<'a> {
     async fn refused(&self, place: &Destination, status: u16) -> Result<(), String> {
         let what = format!(
             "it answers {status} to who writes to database {:?}",
-            place.database
+            shown::name(&place.database)
         );
         self.unlike_others(place, &what).await
     }

@@ -32,6 +32,7 @@ use crate::relay::replica::known::Known;
 use crate::relay::replica::liveness::Liveness;
 use crate::relay::replica::questions::{Asked, DatabaseAnswer, PointAnswer, Unanswered, busy};
 use crate::relay::replica::request::get_request;
+use crate::shown;
 
 /// How long the start of the process is waited for: a node that does not say it is taken for one that started anew. Less than
 /// the first requests after a start wait for the handshakes.
@@ -190,7 +191,7 @@ impl Handshake {
                 DatabaseAnswer::Missing => {
                     return Ok(Identity::Another(format!(
                         "database {:?} is not there, in which it had accepted writes",
-                        place.database
+                        shown::name(&place.database)
                     )));
                 }
                 DatabaseAnswer::Refused(status) => refused = Some((place, status)),
@@ -223,7 +224,7 @@ impl Handshake {
     ) -> Result<Identity, Unwelcome> {
         let said = format!(
             "it answers {status} to credentials with which it had accepted writes to database {:?}",
-            place.database
+            shown::name(&place.database)
         );
         let others: Vec<&Arc<Replica>> =
             self.others.iter().filter(|other| other.follows()).collect();

@@ -25,6 +25,7 @@ use crate::relay::record::removal::Removal;
 use crate::relay::record::write::WriteRecord;
 use crate::relay::replicator::queue::lanes::Lanes;
 use crate::relay::replicator::rewind::Checkpoint;
+use crate::shown;
 
 /// Readers at once. Lanes that come when there are more wait for one of them.
 const MOST: usize = 4;
@@ -244,7 +245,7 @@ impl Reread {
 /// A few lanes, for a log.
 fn shown(lanes: &BTreeSet<String>) -> String {
     match lanes.first() {
-        Some(lane) if lanes.len() == 1 => format!("database {lane:?}"),
+        Some(lane) if lanes.len() == 1 => format!("database {:?}", shown::name(lane)),
         _ => format!("{} databases", lanes.len()),
     }
 }

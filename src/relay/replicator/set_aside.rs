@@ -23,6 +23,7 @@ use crate::relay::replica::client::SendError;
 use crate::relay::replica::request::{Pieces, get_request, write_request_header};
 use crate::relay::replicator::queue::lane::{Failure, Queued};
 use crate::relay::verdict::pending::Report;
+use crate::shown;
 
 /// How long a node may take to answer a write without a point.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -47,8 +48,9 @@ impl Replicator {
         }
         if lane.wait(now) {
             warn!(
-                "replica {}: database {name:?} waits: {reason}",
-                self.replica.stats.name
+                "replica {}: database {:?} waits: {reason}",
+                self.replica.stats.name,
+                shown::name(name)
             );
         }
         self.replica.stats.retries.increment();

@@ -8,13 +8,14 @@ use super::given_up::Want;
 use super::{Finished, Replicator};
 use crate::influx::{TryAgain, Verdict};
 use crate::journal::Sequence;
-use crate::relay::record::reason::without_credentials;
+use crate::relay::record::reason::without_secrets_of_write;
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::client::SendError;
 use crate::relay::replicator::queue::lane::{Failure, Lane};
 use crate::relay::trust::Scope;
 use crate::relay::verdict::pending::{Report, Settlement};
 use crate::relay::verdict::refusals::Refusal;
+use crate::shown;
 
 /// How much of a strange answer is shown.
 const SHOWN: usize = 200;
@@ -127,9 +128,10 @@ impl Replicator {
             Verdict::ShardFailed => {
                 if !lane.is_held() {
                     warn!(
-                        "replica {}: database {name:?} waits for a shard that influxd could not open ({}): mend it, or free \
+                        "replica {}: database {:?} waits for a shard that influxd could not open ({}): mend it, or free \
                          what it lacks, and restart influxd there, because it does not try again before; other databases go on",
                         self.replica.stats.name,
+                        shown::name(name),
                         self.shown_of_lane(name, &answer)
                     );
                 }
@@ -222,9 +224,10 @@ impl Replicator {
                 let reason = self.words_of_lane(name, refusal.status, refusal.words());
                 if want == Want::Rights && !was_held {
                     warn!(
-                        "replica {}: database {name:?} waits, because {reason}: whoever wrote record {sequence} must be known and allowed \
+                        "replica {}: database {:?} waits, because {reason}: whoever wrote record {sequence} must be known and allowed \
                          there; it is tried again for hold_for, and becomes a dead letter then if another replica took it",
-                        self.replica.stats.name
+                        self.replica.stats.name,
+                        shown::name(name)
                     );
                 }
                 self.replica.stats.retries.increment();
@@ -322,7 +325,7 @@ impl Replicator {
 
     fn words_of_lane(&self, name: &str, status: u16, words: &str) -> String {
         let destination = self.lanes.get(name).and_then(Lane::next);
-        let words = destination.map(|(to, _)| without_credentials(words, &to.credentials));
+        let words = destination.map(|(to, _)| without_secrets_of_write(words, to));
         // Without the record nobody knows what they must not show.
         shown(status, words.as_deref().unwrap_or_default())
     }

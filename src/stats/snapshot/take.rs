@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
+use crate::shown;
 use crate::stats::counters::{
     BackendStats, BarrierStats, BudgetStats, ComparedStats, FrontendStats, Gauge, JournalStats,
     LaneReading, LanesReading, LogStats, LogTargetStats, RelayStats, ReplicaStats, RequestTimes,
@@ -654,7 +655,7 @@ fn lanes_view(reading: &LanesReading, now: SystemTime) -> LanesView {
             is_held,
         } = lane;
         LaneView {
-            database: database.clone(),
+            database: shown::name(database).to_owned(),
             records: Count(*records),
             under_way: Count(*under_way),
             since: Moment::new(*since, now),

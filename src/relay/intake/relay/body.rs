@@ -27,6 +27,7 @@ use crate::relay::intake::ingest::{Ingested, ingest, unix_nanos};
 use crate::relay::intake::large_body::{Digest, Source};
 use crate::relay::record::write::{FieldTooLong, WRITE, WriteRecord};
 use crate::relay::verdict::pending::Headway;
+use crate::shown;
 
 /// A small body that unfolds to more is worked on outside the threads that serve requests.
 const SMALL: usize = 1024 * 1024;
@@ -241,6 +242,7 @@ impl Relay {
         match self.pending_clients.headway(own, has_judged) {
             Headway::StandsStill => {
                 let name = &self.settings.name;
+                let own = shown::name(own);
                 let reason = format!("relay {name}: no replica gets on with database {own}");
                 Err(self.stopped(admitted, reason, waits.len()))
             }
