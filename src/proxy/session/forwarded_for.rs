@@ -75,15 +75,13 @@ fn names(line: &HeaderValue) -> Vec<Said> {
 /// What the elements of a line of `Forwarded` say, the last one first.
 fn elements(line: &HeaderValue) -> Vec<Said> {
     let elements = unquoted(line.as_bytes(), b',');
-    let mut all: Vec<_> = elements.into_iter().map(element).collect();
-    all.reverse();
-    all
+    elements.into_iter().map(element).collect()
 }
 
 /// What `for=192.0.2.60;proto=http` says.
 fn element(element: &[u8]) -> Said {
     let pairs = unquoted(element, b';');
-    let value = |wanted: &[u8]| pairs.iter().find_map(|pair| value_of(pair, wanted));
+    let value = |wanted: &[u8]| pairs.iter().rev().find_map(|pair| value_of(pair, wanted));
     let client = value(b"for").and_then(node);
     let scheme = value(b"proto").and_then(|scheme| {
         let mut known = ["http", "https"].into_iter();
@@ -103,16 +101,32 @@ fn value_of<'a>(pair: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     is_wanted.then_some(bare.unwrap_or(value))
 }
 
-/// The pieces of `text` between separators that stand in no quotes.
+/// The pieces of `text` between separators that stand in no quotes, the last one first.
+///
+/// They are found from the right: what a trusted proxy wrote is well-formed, and what its client wrote stands on the left of it, where
+/// a quote that is not closed takes nothing away from what follows.
 fn unquoted(text: &[u8], separator: u8) -> Vec<&[u8]> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    text.split(|byte| {
-        let is_plain = !is_escaped;
-        is_escaped = is_quoted && is_plain && *byte == b'\\';
-        is_quoted ^= is_plain && *byte == b'"';
-        !is_quoted && *byte == separator
-    })
-    .collect()
+    let mut pieces = Vec::new();
+    let (mut rest, mut is_quoted) = (text, false);
+    let mut looked_at = text;
+    while let Some((byte, before)) = looked_at.split_last() {
+        if *byte == b'"' {
+            is_quoted = !is_quoted || is_escaping(before);
+        } else if *byte == separator && !is_quoted {
+            let piece = rest.get(looked_at.len()..);
+            pieces.push(piece.unwrap_or_default());
+            rest = before;
+        }
+        looked_at = before;
+    }
+    pieces.push(rest);
+    pieces
+}
+
+/// Whether what follows `text` in quotes is escaped.
+fn is_escaping(text: &[u8]) -> bool {
+    let backslashes = text.iter().rev().take_while(|byte| **byte == b'\\');
+    backslashes.count() % 2 == 1
 }
 
 /// An address, with a port or without one; an IPv6 address with a port stands in brackets.
@@ -325,7 +339,7 @@ mod tests {
     #[test]
     fn the_client_is_the_first_address_that_no_trusted_proxy_has() {
         let by = ForwardedHeader::Forwarded;
-        let table: [(&str, &[&str], &str, &[&str]); 10] = [
+        let table: [(&str, &[&str], &str, &[&str]); 11] = [
             ("192.0.2.9:1", &["for=192.0.2.1"], "192.0.2.9:1", &[]),
             ("10.0.0.1:1", &[], "10.0.0.1:1", &[]),
             (
@@ -367,9 +381,15 @@ mod tests {
             ("10.0.0.1:1", &["for=6.6.6.6,proto=http"], "10.0.0.1:1", &[]),
             (
                 "10.0.0.1:1",
-                &["for=\"6.6.6.6,for=192.0.2.1"],
+                &["for=\"6.6.6.6, for=192.0.2.1"],
+                "192.0.2.1:0",
+                &["10.0.0.1"],
+            ),
+            (
                 "10.0.0.1:1",
-                &[],
+                &["for=\"6.6.6.6\\, for=\"192.0.2.1:80\";by=\"a,b\\\",c\""],
+                "192.0.2.1:80",
+                &["10.0.0.1"],
             ),
         ];
         for (peer, lines, client, via) in table {
@@ -403,6 +423,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_a_proxy_appends_is_found_whatever_stands_before_it(
+            before in "[for=\",;\\\\0-9: ]{0,40}",
+            separator in " ?, ?",
+            (address, element) in prop_oneof![
+                Just(("192.0.2.1:0", "for=192.0.2.1")),
+                Just(("192.0.2.1:80", "proto=https;For=\"192.0.2.1:80\"")),
+                Just(("[2001:db8::1]:0", "by=\"x, y\";for=\"[2001:db8::1]\"")),
+                Just(("192.0.2.1:0", "for=192.0.2.1;host=\"a\\\\\\\"b,c\"")),
+            ],
+        ) {
+            let line = format!("{before}{separator}{element}");
+            let (client, via) = find("10.0.0.1:1", &[&line], ForwardedHeader::Forwarded);
+            prop_assert_eq!(client, address, "{}", line);
+            prop_assert_eq!(via, ["10.0.0.1"]);
+        }
+
         #[test]
         fn never_panics(line in "[for=\",;\\\\0-9a-f:.\\[\\] ]{0,40}") {
             let mut headers = HeaderMap::new();
