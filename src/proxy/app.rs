@@ -111,9 +111,12 @@ impl UnderWay {
         }
         let digest = session.digest();
         self.context.tls = digest.and_then(|digest| digest.ssl_digest.clone());
-        let longest = Some(self.serving.config.client_timeout);
-        session.set_read_timeout(longest);
-        session.set_write_timeout(longest);
+        if let Some(began) = Client::began(session.as_downstream()) {
+            self.context.started = began;
+        }
+        // The client's side of the connection knows for how long a body may be waited for.
+        session.set_read_timeout(None);
+        session.set_write_timeout(Some(self.serving.config.client_timeout));
     }
 
     /// Answers the request; false if Pingora's own path is to do it.

@@ -139,10 +139,6 @@ impl Serving {
             return Some(ErrorAnswer::fault(fault));
         }
         match (error.esource(), error.etype()) {
-            (ErrorSource::Downstream, ErrorType::ReadTimedout) => {
-                context.termination = Termination::ClientSilent;
-                None
-            }
             (
                 ErrorSource::Downstream,
                 ErrorType::ReadError

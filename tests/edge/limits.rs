@@ -182,6 +182,51 @@ fn a_slow_body_ends_in_a_408_wherever_it_goes() {
 }
 
 #[test]
+fn a_client_that_goes_silent_in_its_body_hears_408_and_its_line_says_how_long_it_took() {
+    for keys in [
+        "timeout = { http_body = \"20s\", client = \"700ms\" }",
+        "timeout = { http_body = \"700ms\", client = \"20s\" }",
+    ] {
+        let (_folder, _node, haflux) = start(keys);
+        // Few bytes are waited for before anything is done with the request, and many are passed on.
+        for (front, path, sent) in [
+            ("front", "/write?db=t", 3),
+            ("front", "/query", 3),
+            ("plain", "/write?db=t", 3),
+            ("front", "/write?db=t", 20_000),
+            ("plain", "/write?db=t", 20_000),
+        ] {
+            let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n");
+            let request = [head.into_bytes(), vec![b'x'; sent]].concat();
+            let begun = Instant::now();
+            let answer = raw(&haflux.address(front), &request, SOON).expect("an answer");
+            let took = begun.elapsed();
+            let answer = String::from_utf8_lossy(&answer);
+            let what = format!("{keys}, {front} {path}, {sent} bytes: {answer:?} after {took:?}");
+            assert!(answer.starts_with("HTTP/1.1 408 "), "{what}");
+            assert!(took > Duration::from_millis(600), "{what}");
+            assert!(took < Duration::from_secs(5), "{what}");
+        }
+        let totals = || {
+            let log = haflux.log();
+            let lines = log.lines().filter(|line| line.contains(" cR-- "));
+            let times = lines.filter_map(|line| {
+                let mut words = line.split_whitespace();
+                words.find(|word| word.matches('/').count() == 4)
+            });
+            let totals = times.filter_map(|times| times.rsplit('/').next()?.parse::<u64>().ok());
+            totals.collect::<Vec<_>>()
+        };
+        wait_until("lines in the log", SOON, || totals().len() == 5);
+        let totals = totals();
+        assert!(
+            totals.iter().all(|total| *total >= 600),
+            "{keys}: {totals:?}"
+        );
+    }
+}
+
+#[test]
 fn a_slow_header_ends_in_a_408_and_silence_in_nothing() {
     let (_folder, _node, haflux) =
         start("timeout = { http_request = \"500ms\", http_keep_alive = \"1s\" }");

@@ -80,6 +80,7 @@ impl Limits {
             rate: Rate {
                 stock: frontend.request_body_timeout,
                 least: frontend.min_body_rate,
+                silence: frontend.client_timeout,
             },
         }
     }
@@ -306,10 +307,7 @@ impl Client {
 
     /// Has the session's request slowed down; says how long it is to wait for what has come of its body.
     pub(in crate::proxy) fn throttle(session: &mut Session, throttle: Throttle) -> Duration {
-        // Neither tells a client that is slow from one that is slowed.
-        if throttle.is_of_bodies() {
-            session.set_read_timeout(None);
-        }
+        // It does not tell a client that is slow from one that is slowed.
         if throttle.is_of_answers() {
             session.set_write_timeout(None);
         }
@@ -322,6 +320,11 @@ impl Client {
         if let Some(stream) = Self::stream_of(session.as_downstream()) {
             stream.hurry();
         }
+    }
+
+    /// When the header of the session's request had been read.
+    pub(in crate::proxy) fn began(session: &ServerSession) -> Option<Instant> {
+        Self::stream_of(session).map(ClientStream::began)
     }
 
     /// What was wrong with the body of the session's request.

@@ -2,8 +2,8 @@
 //!
 //! A client has a stock of time, `timeout.http_body` when the body begins. Waiting for its bytes takes from the stock, and
 //! each byte that comes puts back as long as `min_body_rate` allows for it, up to the whole. So who keeps the rate never runs
-//! out, who pauses may pause for the whole stock, and who drips runs out of it. Time in which nobody waits for the client is
-//! not counted.
+//! out, who pauses may pause for the whole stock, and who drips runs out of it. Nobody may be silent for longer than
+//! `timeout.client`. Time in which nobody waits for the client is not counted.
 
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ pub(super) struct Rate {
     pub(super) stock: Duration,
     /// `min_body_rate`, in bytes a second.
     pub(super) least: u32,
+    /// `timeout.client`.
+    pub(super) silence: Duration,
 }
 
 /// The stock of one body.
@@ -42,9 +44,9 @@ impl Pace {
         *self = Self::new(self.rate);
     }
 
-    /// Nothing is there at `now`; returns when the stock is used up.
+    /// Nothing is there at `now`; returns when that has lasted for too long.
     pub(super) fn wait(&mut self, now: Instant) -> Instant {
-        *self.waiting.get_or_insert(now) + self.left
+        *self.waiting.get_or_insert(now) + self.left.min(self.rate.silence)
     }
 
     /// It is not the client that is waited for any more.
@@ -53,11 +55,6 @@ impl Pace {
             let waited = now.saturating_duration_since(since);
             self.left = self.left.saturating_sub(waited);
         }
-    }
-
-    /// Since when bytes are waited for.
-    pub(super) fn since(&self) -> Option<Instant> {
-        self.waiting
     }
 
     /// So many bytes have come. `now` is asked for only if they were waited for.
@@ -80,6 +77,7 @@ mod tests {
     const RATE: Rate = Rate {
         stock: Duration::from_secs(10),
         least: 100,
+        silence: Duration::from_secs(60),
     };
 
     /// After how many pieces of so many bytes, one a second, the stock is used up.
@@ -110,6 +108,20 @@ mod tests {
         pace.wait(start);
         pace.came(1 << 30, || start + Duration::from_secs(5));
         assert_eq!(pace.wait(start), start + RATE.stock);
+    }
+
+    #[test]
+    fn no_pause_is_longer_than_the_silence_that_is_allowed() {
+        let start = Instant::now();
+        let silence = Duration::from_secs(3);
+        let mut pace = Pace::new(Rate { silence, ..RATE });
+        for _ in 0..10 {
+            assert_eq!(pace.wait(start), start + silence);
+            pace.came(1 << 30, || start + Duration::from_secs(2));
+        }
+        pace.wait(start);
+        pace.came(0, || start + Duration::from_secs(8));
+        assert_eq!(pace.wait(start), start + Duration::from_secs(2));
     }
 
     #[test]

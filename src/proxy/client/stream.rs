@@ -62,6 +62,8 @@ pub(super) struct ClientStream {
     fault: Option<BodyFault>,
     /// Made when something is first waited for with a limit.
     timer: Option<Pin<Box<Sleep>>>,
+    /// When the header of the current request had been read.
+    began: Instant,
     /// Bytes that have come of the body of the current request.
     came: usize,
     /// What slows the current request down. The mutex is never contended: who sets it has a shared reference only.
@@ -94,6 +96,7 @@ impl ClientStream {
             waits_for_word: false,
             fault: None,
             timer: None,
+            began: Instant::now(),
             came: 0,
             throttle: Mutex::new(None),
         }
@@ -140,6 +143,7 @@ impl ClientStream {
         self.pace.begin();
         self.presence.begin();
         self.fault = None;
+        self.began = Instant::now();
         self.came = body;
         *self.throttle.get_mut() = None;
         Ok(())
@@ -170,6 +174,11 @@ impl ClientStream {
         let gathered = ready!(self.poll_body(framing, context, &mut read));
         text.extend_from_slice(read.filled());
         Poll::Ready(gathered.is_ok())
+    }
+
+    /// When the header of the current request had been read.
+    pub(super) fn began(&self) -> Instant {
+        self.began
     }
 
     /// What was wrong with the body of the current request.
@@ -307,12 +316,7 @@ impl ClientStream {
 
     /// Returns when the body has been waited for too long.
     fn poll_slow(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        let mut deadline = self.pace.wait(Instant::now());
-        if let Some(throttle) = self.throttle.get_mut()
-            && let Some(since) = self.pace.since()
-        {
-            deadline = deadline.min(since + throttle.longest());
-        }
+        let deadline = self.pace.wait(Instant::now());
         let timer = timer(&mut self.timer);
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);

@@ -3,7 +3,8 @@
 //! Nothing is held for the wait but what was there before. Bytes that are not read wait in the client's own kernel and in ours, answers
 //! that are not written with their server.
 //!
-//! The wait is not the client's, so Pingora's timeouts, which cannot tell, are off for such a request; `timeout.client` is kept here.
+//! The wait is not the client's, so Pingora's timeout of an answer, which cannot tell, is off for such a request; `timeout.client` is
+//! kept here for it.
 
 use std::io;
 use std::pin::Pin;
@@ -89,19 +90,9 @@ impl Throttle {
         }
     }
 
-    /// Whether it slows bodies.
-    pub(super) fn is_of_bodies(&self) -> bool {
-        self.body.is_some()
-    }
-
     /// Whether it slows answers.
     pub(super) fn is_of_answers(&self) -> bool {
         self.answer.is_some()
-    }
-
-    /// How long the client may be silent inside a body.
-    pub(super) fn longest(&self) -> Duration {
-        self.longest
     }
 
     /// Charges for bytes of the body that had come before; says how long the request is to wait for that.

@@ -64,9 +64,6 @@ pub(in crate::proxy) async fn read_body(
         Err(error) => error,
     };
     context.termination = match &error {
-        BodyError::Client(error) if *error.etype() == ErrorType::ReadTimedout => {
-            Termination::ClientSilent
-        }
         BodyError::Client(_) => Termination::ClientLeft,
         BodyError::TooLarge { .. } | BodyError::NoRoom => Termination::Refused,
     };

@@ -26,6 +26,7 @@ pub(in crate::proxy) struct Passed {
 
 /// What is known of one request.
 pub(crate) struct RequestContext {
+    /// When its header had been read.
     pub(in crate::proxy) started: Instant,
     /// `None` once the connection is a tunnel: a stop does not wait for those.
     pub(in crate::proxy) in_flight: Option<InFlightGuard>,
@@ -60,7 +61,7 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// For a request whose header has just been read, in the task of its connection.
+    /// For a request that begins now, in the task of its connection.
     pub(in crate::proxy) fn new(in_flight: InFlightGuard) -> Self {
         Self {
             started: Instant::now(),
