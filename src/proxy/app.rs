@@ -142,6 +142,10 @@ impl UnderWay {
                 log::debug!("{}: {}", serving.config.name, ErrorKind(&error));
             }
         }
+        if *error.esource() != ErrorSource::Downstream {
+            let longest = serving.config.client_timeout;
+            Client::break_off(session.as_downstream_mut(), longest).await;
+        }
     }
 
     /// Counts the request, and logs it.

@@ -5,6 +5,7 @@ mod support;
 
 mod answer_forms;
 mod answers;
+mod broken_answers;
 mod client_sessions;
 mod guards;
 mod read_barrier;

@@ -327,6 +327,16 @@ impl Client {
         Self::stream_of(session).map(ClientStream::began)
     }
 
+    /// Lets the client have what has come of an answer that breaks off, for at most `longest`. The connection must end behind it.
+    pub(in crate::proxy) async fn break_off(session: &mut ServerSession, longest: Duration) {
+        let Some(stream) = Self::stream_of(session) else {
+            return;
+        };
+        stream.break_off();
+        // Who does not take it has less of the answer.
+        let _ = timeout(longest, session.shutdown()).await;
+    }
+
     /// What was wrong with the body of the session's request.
     pub(in crate::proxy) fn body_fault(session: &ServerSession) -> Option<BodyFault> {
         Self::stream_of(session)?.fault()

@@ -8,6 +8,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub(super) struct ClientStream {
     began: Instant,
     /// Bytes that have come of the body of the current request.
     came: usize,
+    /// The answer to the current request ends before its end.
+    is_broken: AtomicBool,
     /// What slows the current request down. The mutex is never contended: who sets it has a shared reference only.
     throttle: Mutex<Option<Box<Throttle>>>,
 }
@@ -98,6 +101,7 @@ impl ClientStream {
             timer: None,
             began: Instant::now(),
             came: 0,
+            is_broken: AtomicBool::new(false),
             throttle: Mutex::new(None),
         }
     }
@@ -179,6 +183,11 @@ impl ClientStream {
     /// When the header of the current request had been read.
     pub(super) fn began(&self) -> Instant {
         self.began
+    }
+
+    /// The answer to the current request ends before its end: nothing may say that it is whole.
+    pub(super) fn break_off(&self) {
+        self.is_broken.store(true, Ordering::Relaxed);
     }
 
     /// What was wrong with the body of the current request.
@@ -483,7 +492,10 @@ impl AsyncWrite for ClientStream {
 impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
         // The client may have left.
-        let _ = AsyncWriteExt::shutdown(self).await;
+        let _ = match self.is_broken.load(Ordering::Relaxed) {
+            true => AsyncWriteExt::flush(self).await,
+            false => AsyncWriteExt::shutdown(self).await,
+        };
     }
 }
 
