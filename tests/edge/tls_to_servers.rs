@@ -280,6 +280,55 @@ impl Door {
 }
 
 #[test]
+fn of_the_lists_of_revoked_servers_the_newest_of_each_key_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = Authority::new(&folder.path().join("old"));
+    let new = Authority::new(&folder.path().join("new"));
+    for authority in [&old, &new] {
+        for server in ["good.pem", "revoked.pem"] {
+            authority.sign(server, "influx.example", 90);
+        }
+    }
+    let read = |file: String| std::fs::read(file).expect("a file");
+    let both = [read(old.certificate()), read(new.certificate())].concat();
+    let lists = [
+        old.list("09", &[]),
+        old.list("0A", &["revoked.pem"]),
+        new.list("01", &["revoked.pem"]),
+    ];
+    std::fs::write(new.file("both.pem"), both).expect("a file");
+    std::fs::write(new.file("lists.pem"), lists.concat()).expect("a file");
+    let keys = format!(
+        "tls = {{ ca = \"{}\", crl = \"{}\" }}",
+        new.file("both.pem"),
+        new.file("lists.pem")
+    );
+    let servers = [
+        ("good_old", old.file("good.pem")),
+        ("good_new", new.file("good.pem")),
+        ("revoked_old", old.file("revoked.pem")),
+        ("revoked_new", new.file("revoked.pem")),
+    ];
+    let binds = servers
+        .each_ref()
+        .map(|(name, file)| (*name, format!("ssl crt {file}")));
+    let binds = binds.each_ref().map(|(name, bind)| (*name, bind.as_str()));
+    let node = StandIn::start(|request| Behaviour::status(200, &request.target));
+    let door = Door::open(folder.path(), &node.address(), &binds);
+    let backends = servers
+        .each_ref()
+        .map(|(name, _)| (*name, door.address(name), keys.clone()));
+    let haflux = before(folder.path(), &backends);
+    let page = haflux.url("page");
+    for good in ["good_old", "good_new"] {
+        is_up(&page, good);
+    }
+    for revoked in ["revoked_old", "revoked_new"] {
+        is_down_because(&page, revoked, "revoked");
+    }
+}
+
+#[test]
 fn a_relay_writes_to_no_node_that_is_not_verified_until_a_reload_knows_its_authority() {
     let folder = tempfile::tempdir().expect("a folder");
     let old = Authority::new(&folder.path().join("old"));
