@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
                 let said = format!("the comparison of relay {} ends\n", one_line(&report.relay));
                 output::print(&said, 0, work::UNKNOWN)
             }
-            Err(error) => work::refused(&error),
+            Err(error) => work::not_cancelled(&error),
         };
     }
     if arguments.follow

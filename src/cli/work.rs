@@ -115,10 +115,16 @@ pub(super) fn cancel(
     order(data_dir, relay, HealOrder::Cancel {})
 }
 
-/// Says why a work was not begun, followed or ended.
+/// Says why a work was not begun or followed.
 pub(super) fn refused(error: &WorkError) -> ExitCode {
     eprintln!("haflux: {error}");
     ExitCode::from(UNKNOWN)
+}
+
+/// Says why a work was not ended, with the exit status of an order that was not carried out.
+pub(super) fn not_cancelled(error: &WorkError) -> ExitCode {
+    eprintln!("haflux: {error}");
+    ExitCode::FAILURE
 }
 
 /// Prints what became of a work, as one JSON document or as `lines` tells it, and gives its exit status.

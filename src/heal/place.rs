@@ -1,6 +1,8 @@
 //! Where nodes differ, with all that each holds there: what `compare` finds and `mend` ends.
 
-use bstr::BString;
+use std::fmt;
+
+use bstr::{BStr, BString};
 
 use super::node::{Slice, Value};
 use crate::control::Difference;
@@ -10,6 +12,21 @@ pub(super) type Tags = Vec<(BString, BString)>;
 
 /// The fields of one point, ordered by name.
 pub(super) type Fields = Vec<(BString, Value)>;
+
+/// A name for a person: bytes that are not UTF-8 are shown as `\xff`, so that no two names look the same.
+pub(super) struct Name<'name>(pub(super) &'name BStr);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            f.write_str(chunk.valid())?;
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Something that differs, and stays so.
 #[derive(Debug, Clone, PartialEq)]

@@ -176,6 +176,9 @@ pub(super) async fn able(
         return Err(WorkError::Impossible(reason.to_owned()));
     }
     progress.step("asking the nodes");
+    if !places.databases.is_empty() {
+        progress.note("users and rights were not compared, because databases were named (--db)");
+    }
     let known = relay.nodes();
     let follows = |node: &Node| {
         let known = known.iter().find(|known| known.name == node.name());

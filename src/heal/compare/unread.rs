@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 
 use super::Comparison;
 use crate::heal::error::WorkError;
 use crate::heal::node::{NodeError, Slice};
+use crate::heal::place::Name;
 
-/// Places that are named; more are counted.
-const NAMED: usize = 10;
+/// Places that are named where it is said that not all could be compared, because notes name each; more are counted.
+const NAMED: usize = 1;
 
 /// Places that could not be compared: database, policy and measurement, each with the first reason.
 #[derive(Debug, Default, PartialEq)]
@@ -33,7 +34,10 @@ impl Unread {
         let places = self.0.iter().take(NAMED);
         let mut places: Vec<String> = places
             .map(|((database, policy, measurement), reason)| {
-                format!("{database}.{policy}.{measurement}: {reason}")
+                format!(
+                    "{database}.{policy}.{}: {reason}",
+                    Name(measurement.as_bstr())
+                )
             })
             .collect();
         let more = self.0.len().saturating_sub(NAMED);
@@ -60,7 +64,9 @@ impl Comparison<'_> {
     pub(super) fn leave_out(&self, slice: &Slice, reason: String) {
         self.progress.note(format!(
             "not compared: {}.{}.{}: {reason}",
-            slice.database, slice.policy, slice.measurement
+            slice.database,
+            slice.policy,
+            Name(slice.measurement.as_bstr())
         ));
         self.unread.lock().add(slice, reason);
     }
@@ -107,10 +113,6 @@ mod tests {
             unread.add(&slice, "later".to_owned());
         }
         let error = unread.all_read("not all").expect_err("places").to_string();
-        assert!(
-            error.starts_with("not all: d.p.m00: odd; d.p.m01: odd; "),
-            "{error}"
-        );
-        assert!(error.ends_with("; d.p.m09: odd; and 2 more"), "{error}");
+        assert_eq!(error, "not all: d.p.m00: odd; and 2 more");
     }
 }

@@ -9,7 +9,7 @@ use super::fields::{differing, names, values};
 use super::order::same;
 use crate::control::Difference;
 use crate::heal::node::Value;
-use crate::heal::place::{DifferentPoint, Fields, SeriesDifference, Tags};
+use crate::heal::place::{DifferentPoint, Fields, Name, SeriesDifference, Tags};
 
 /// Points of a series that are named one by one; more are told together.
 const NAMED: usize = 3;
@@ -111,7 +111,8 @@ impl<'nodes> Words<'nodes> {
                 told.push(Difference {
                     kind: "type".to_owned(),
                     place: format!(
-                        "{measurement} {name} from {} to {}",
+                        "{measurement} {} from {} to {}",
+                        Name(name),
                         time(series.slice.from),
                         time(series.slice.until)
                     ),
@@ -139,7 +140,7 @@ fn holds(point: &DifferentPoint) -> Vec<String> {
 fn field(fields: &Fields, name: &BStr) -> String {
     let value = fields.iter().find(|(known, _)| known == name);
     let value = value.map_or_else(|| "-".to_owned(), |(_, value)| shown(value));
-    format!("{name}={value}")
+    format!("{}={value}", Name(name))
 }
 
 /// As in a line.
@@ -170,12 +171,14 @@ fn type_of(value: &Value) -> &'static str {
 
 fn measurement(series: &SeriesDifference) -> String {
     let slice = &series.slice;
-    format!("{}.{}.{}", slice.database, slice.policy, slice.measurement)
+    let name = Name(slice.measurement.as_bstr());
+    format!("{}.{}.{name}", slice.database, slice.policy)
 }
 
 fn place(series: &SeriesDifference) -> String {
     let mut place = measurement(series);
     for (key, value) in &series.tags as &Tags {
+        let (key, value) = (Name(key.as_bstr()), Name(value.as_bstr()));
         place.push_str(&format!(",{key}={value}"));
     }
     shortened(place)
@@ -266,6 +269,39 @@ mod tests {
                 "point d.p.m,host=a b 1970-01-01T00:00:00.000000001Z: one a=1.0 b=2i c=true, two -",
             ]
         );
+    }
+
+    #[test]
+    fn names_that_are_not_utf_8_are_told_apart() {
+        let told = [b"bad\xfem", b"bad\xffm"].map(|measurement| {
+            let series = SeriesDifference {
+                slice: Slice {
+                    database: "d".to_owned(),
+                    policy: "p".to_owned(),
+                    measurement: measurement.into(),
+                    from: 0,
+                    until: 1,
+                },
+                tags: vec![(b"t\xe9".into(), b"v\xe9".into())],
+                points: vec![DifferentPoint {
+                    time: 0,
+                    holds: vec![Some(vec![(b"f\xe9".into(), Value::Integer(1))]), None],
+                }],
+            };
+            let nodes = ["one".to_owned(), "two".to_owned()];
+            let told = Words::new(&nodes).differences(&series);
+            let told = told
+                .first()
+                .map(|told| (told.place.clone(), told.holds.clone()));
+            let (place, holds) = told.unwrap_or_default();
+            let held = holds.first().map(|(_, held)| held.clone());
+            (place, held.unwrap_or_default())
+        });
+        let expected = ["fe", "ff"].map(|byte| {
+            let place = format!("d.p.bad\\x{byte}m,t\\xe9=v\\xe9 1970-01-01T00:00:00Z");
+            (place, "f\\xe9=1i".to_owned())
+        });
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -20,7 +20,8 @@ use super::write::Piece;
 use super::{Mend, PAUSE, TRIES};
 use crate::heal::error::WorkError;
 use crate::heal::node::{Slice, is_sayable};
-use crate::heal::schema::policy_names;
+use crate::heal::place::Name;
+use crate::heal::schema::{policy_names, shard_groups};
 use crate::influx::influxql::identifier;
 use crate::relay::GateClosed;
 
@@ -199,7 +200,8 @@ impl Mend<'_> {
         let measurement = strip.slice.measurement.as_bstr();
         if let Some(obstacle) = obstacle(measurement, &strip.tags, keys) {
             self.progress.note(format!(
-                "{measurement} in {}: no point can be deleted alone, because {obstacle}",
+                "{} in {}: no point can be deleted alone, because {obstacle}",
+                Name(measurement),
                 strip.slice.database
             ));
             return Ok(false);

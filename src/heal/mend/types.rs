@@ -13,6 +13,7 @@ use super::write::Piece;
 use super::{Mend, PAUSE, TRIES};
 use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError, Slice, append_lines, is_sayable};
+use crate::heal::place::Name;
 use crate::heal::schema::{Beginnings, shard_groups};
 use crate::influx::influxql::identifier;
 
@@ -62,6 +63,7 @@ impl Mend<'_> {
                 measurement,
             });
         } else {
+            let measurement = Name(measurement.as_bstr());
             self.progress.note(format!(
                 "{measurement} in {database} is not mended: {error}"
             ));
@@ -97,7 +99,8 @@ impl Mend<'_> {
         };
         self.progress.note(format!(
             "{} in {}: a field has another type on {target} than on {source}, and {obstacle}: haflux replica rebuild {target} does it",
-            conflict.measurement, conflict.database
+            Name(conflict.measurement.as_bstr()),
+                        conflict.database
         ));
         Ok(())
     }
@@ -165,7 +168,8 @@ impl Mend<'_> {
         for conflict in std::mem::take(&mut self.conflicts) {
             self.progress.note(format!(
                 "{} in {} is refused still: its fields have another type",
-                conflict.measurement, conflict.database
+                Name(conflict.measurement.as_bstr()),
+                conflict.database
             ));
         }
         self.progress.note(format!(

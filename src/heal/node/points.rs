@@ -10,6 +10,7 @@ use super::NodeError;
 use super::document::{Document, Fault, read_document};
 use super::exchange::Answer;
 use super::question::Wanted;
+use crate::heal::place::Name;
 use crate::influx::message_pack::Extent;
 
 /// The most bytes of one chunk, which memory holds.
@@ -140,8 +141,9 @@ impl PointStream {
             ..
         } = &self.wanted;
         let reason = format!(
-            "{} points of one series of {measurement} have more than {MAX_CHUNK} bytes",
-            self.chunk
+            "{} points of one series of {} have more than {MAX_CHUNK} bytes",
+            self.chunk,
+            Name(measurement.as_bstr())
         );
         let measurement = measurement.as_bstr();
         match node.chunk_sizes.shrink(database, measurement, self.chunk) {
