@@ -85,7 +85,7 @@ pub(super) fn run(
     if arguments.cancel {
         work::cancel(data_dir, relay, "rebuild")?;
         return Ok(
-            "It is being ended. The replica stays as it is, and the journal is kept for it until: haflux replica rebuild, or readmit."
+            "It is being ended. haflux replica status says how the replica stands: for one that is rebuilding the journal is kept, and haflux replica rebuild goes on with it."
                 .to_owned(),
         );
     }

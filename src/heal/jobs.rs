@@ -116,6 +116,11 @@ impl Healer {
             }
             HealOrder::Compare(_) | HealOrder::Mend { .. } | HealOrder::Rebuild { .. } => {
                 let progress = Progress::new(&self.relay.stats().name, name_of(&order));
+                let progress = if let HealOrder::Rebuild { target, .. } = &order {
+                    progress.filling(target)
+                } else {
+                    progress
+                };
                 Ok(self.begin(order, progress)?.report())
             }
         }
@@ -163,6 +168,10 @@ impl Healer {
                 tokio::time::sleep(GO_ON_PACE).await;
                 if !have_addresses() {
                     continue;
+                }
+                // A person may have taken the node back.
+                if rebuild::unfinished(&healer.relay, &healer.folder).as_ref() != Some(&order) {
+                    return;
                 }
                 match healer.order(order.clone()) {
                     Ok(_) | Err(HealError::UnderWay(_)) => return,

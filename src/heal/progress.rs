@@ -58,6 +58,15 @@ impl Progress {
         }
     }
 
+    /// It fills this node.
+    pub(super) fn filling(self, target: &str) -> Progress {
+        let stats = WorkStats::new(self.stats.name).filling(target);
+        Progress {
+            stats: Arc::new(stats),
+            ..self
+        }
+    }
+
     /// Whether it ends where a person orders something.
     pub(super) fn gives_way(&self) -> bool {
         self.gives_way
@@ -71,6 +80,11 @@ impl Progress {
     /// What it is at, for a person.
     pub(super) fn step(&self, what: impl Into<String>) {
         self.stats.set_step(what.into());
+    }
+
+    /// The same, and it waits for something, nobody knows for how long.
+    pub(super) fn waits(&self, what: impl Into<String>) {
+        self.stats.wait(what.into());
     }
 
     /// The data is gone over from its beginning: slices count from here on.
@@ -139,6 +153,9 @@ impl Progress {
     /// It is over.
     pub(super) fn end(&self, state: HealState) {
         let mut said = self.said.lock();
+        if let HealState::Failed(reason) = &state {
+            self.stats.fail(reason);
+        }
         said.state = state;
         self.stats.end();
         self.over.send_replace(true);

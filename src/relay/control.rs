@@ -15,6 +15,7 @@ use log::warn;
 
 use crate::journal::{Cursor, CursorError, Position, Sequence};
 use crate::relay::intake::relay::Relay;
+use crate::relay::rebuild_hold::RebuildHold;
 use crate::relay::replica::handle::Replica;
 use crate::relay::replica::membership::{Divergence, Membership};
 use crate::relay::replicator::copied::{self, Contents};
@@ -92,7 +93,7 @@ pub enum ReplicaError {
     },
     /// It diverged, and others did not: it lacks what they have.
     #[error(
-        "{name} has diverged, and {follower} has not: as it is, it would serve without what it lacks; rebuild it from {follower}: haflux replica rebuild-begin {name}"
+        "{name} has diverged, and {follower} has not: as it is, it would serve without what it lacks; rebuild it from {follower}: haflux replica rebuild {name}"
     )]
     OthersFollow {
         /// The replica.
@@ -100,6 +101,12 @@ pub enum ReplicaError {
         /// One that follows.
         follower: String,
     },
+    /// haflux is rebuilding it.
+    #[error("a rebuild of {0} is under way: haflux replica rebuild --cancel first")]
+    Copies(String),
+    /// Another order about it is being carried out.
+    #[error("another order about {0} is being carried out: try again in a moment")]
+    Ordered(String),
     /// The disk does not take it.
     #[error("{0}")]
     Disk(String),
@@ -131,8 +138,9 @@ impl Relay {
     ///
     /// # Errors
     /// [`ReplicaError`]; nothing has changed then.
-    pub async fn begin_rebuild(&self, name: &str) -> Result<(), ReplicaError> {
-        let replica = self.replica(name)?;
+    pub async fn begin_rebuild(&self, hold: &RebuildHold) -> Result<(), ReplicaError> {
+        let replica = hold.replica();
+        let name = replica.stats.name.as_str();
         if let Membership::Rebuilding { pin, .. } = replica.membership() {
             return Err(ReplicaError::UnderWay {
                 name: name.to_owned(),
@@ -220,10 +228,11 @@ impl Relay {
     /// [`ReplicaError`]; nothing has changed then.
     pub async fn readmit(
         &self,
-        name: &str,
+        hold: &RebuildHold,
         readmission: Readmission,
     ) -> Result<String, ReplicaError> {
-        let replica = self.replica(name)?;
+        let replica = hold.replica();
+        let name = replica.stats.name.as_str();
         match (replica.membership(), readmission) {
             (Membership::Rebuilding { pin, .. }, Readmission::Checked | Readmission::Copied) => {
                 let to_copy = self.to_copy(name);
@@ -359,7 +368,7 @@ impl Relay {
             .filter(move |other| other.index != index && other.follows())
     }
 
-    fn replica(&self, name: &str) -> Result<&Arc<Replica>, ReplicaError> {
+    pub(super) fn replica(&self, name: &str) -> Result<&Arc<Replica>, ReplicaError> {
         let named = self
             .replicas
             .iter()

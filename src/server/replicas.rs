@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::config::model;
 use crate::control::{ControlError, ReplicaReport, Replicas};
 use crate::proxy::Proxy;
-use crate::relay::{Membership, Readmission, Relay, ReplicaError};
+use crate::relay::{HeldBy, Membership, Readmission, Relay, ReplicaError};
 use crate::stats::units::Span;
 use crate::stats::{ReplicaStats, ReplicaStatus};
 
@@ -64,6 +64,8 @@ fn refused(error: ReplicaError) -> ControlError {
         | ReplicaError::UnderWay { .. }
         | ReplicaError::NotCopied { .. }
         | ReplicaError::OthersFollow { .. }
+        | ReplicaError::Copies(_)
+        | ReplicaError::Ordered(_)
         | ReplicaError::NotBegun(_) => ControlError::NotNow { reason },
     }
 }
@@ -184,10 +186,11 @@ impl Replicas for AllReplicas {
     }
 
     async fn rebuild_begin(&self, relay: Option<&str>, name: &str) -> Result<String, ControlError> {
-        self.find(relay, name)?
-            .begin_rebuild(name)
-            .await
+        let relay = self.find(relay, name)?;
+        let hold = relay
+            .hold_for_rebuild(name, HeldBy::Order)
             .map_err(refused)?;
+        relay.begin_rebuild(&hold).await.map_err(refused)?;
         Ok(format!(
             "The journal is kept for {name} from here on. Copy the data of a fresh replica to it now (docs/operation.md), then: haflux replica readmit {name}"
         ))
@@ -204,7 +207,10 @@ impl Replicas for AllReplicas {
             false => Readmission::Checked,
         };
         let relay = self.find(relay, name)?;
-        relay.readmit(name, readmission).await.map_err(refused)
+        let hold = relay
+            .hold_for_rebuild(name, HeldBy::Order)
+            .map_err(refused)?;
+        relay.readmit(&hold, readmission).await.map_err(refused)
     }
 
     async fn skip(

@@ -304,8 +304,9 @@ pub(crate) fn full() -> Stats {
     let mut stats = lab();
     let compared = &stats.relays[0].compared;
     compared.last.store(Some(Arc::new((ago(3_600), 0))));
-    let work = WorkStats::new("rebuild");
+    let work = WorkStats::new("rebuild").filling("influxlab2");
     work.set_step("copying points".to_owned());
+    work.fail("a reason");
     work.expect(4);
     work.slice_done();
     work.add(1_000, 2_048);
@@ -1204,6 +1205,42 @@ fn what_is_ordered_is_no_problem_and_is_said_with_the_command_that_ends_it() {
             "by order Server influx_back/influxlab2 is in maint by order It gets nothing"
         )
     );
+}
+
+#[test]
+fn a_replica_that_haflux_rebuilds_is_left_to_it() {
+    let mut stats = lab();
+    let relay = Arc::get_mut(&mut stats.relays[0]).unwrap();
+    let diverged = ReplicaState {
+        status: ReplicaStatus::Diverged,
+        since: ago(9),
+    };
+    relay.replicas[1].state.store(Arc::new(diverged));
+    let told = |stats: &Stats| {
+        let problems = Snapshot::take(stats, now()).problems.into_iter();
+        let mut of_replica = problems.filter(|one| one.what == "Replica influxlab2 is diverged");
+        let problem = of_replica.next().unwrap();
+        (problem.commands, problem.why)
+    };
+    let by_haflux = ["haflux replica rebuild influxlab2"];
+    assert_eq!(told(&stats).0, by_haflux);
+    let of = |target: &str| {
+        let work = Arc::new(WorkStats::new("rebuild").filling(target));
+        stats.relays[0].work.store(Some(Arc::clone(&work)));
+        work
+    };
+    of("influxlab3");
+    assert_eq!(told(&stats).0, by_haflux);
+    let work = of("influxlab2");
+    let (commands, why) = told(&stats);
+    assert_eq!(commands, ["haflux replica rebuild --follow"]);
+    assert!(why.starts_with("haflux is rebuilding it: "), "{why}");
+    work.fail("its engine is closed");
+    work.end();
+    let (commands, why) = told(&stats);
+    assert_eq!(commands, by_haflux);
+    let reason = "The last rebuild of it failed: its engine is closed.";
+    assert!(why.contains(reason), "{why}");
 }
 
 #[test]

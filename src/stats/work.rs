@@ -21,6 +21,8 @@ const SAMPLES: usize = 10;
 pub struct WorkStats {
     /// Its name as a command.
     pub name: &'static str,
+    /// The replica that a rebuild fills.
+    pub target: Option<String>,
     /// When it began.
     pub began: SystemTime,
     slices: AtomicU64,
@@ -35,8 +37,10 @@ pub struct WorkStats {
 #[derive(Debug)]
 struct Course {
     step: String,
+    waits: bool,
     began: Instant,
     ended: Option<(Instant, SystemTime)>,
+    failed: Option<String>,
     /// When the slices that are counted began, and how many of them were done before.
     pass: (Instant, u64),
     samples: VecDeque<Sample>,
@@ -78,6 +82,7 @@ impl WorkStats {
     fn begin(name: &'static str, now: Instant) -> WorkStats {
         WorkStats {
             name,
+            target: None,
             began: SystemTime::now(),
             slices: AtomicU64::new(0),
             slices_done: AtomicU64::new(0),
@@ -86,17 +91,36 @@ impl WorkStats {
             differing: AtomicU64::new(0),
             course: Mutex::new(Course {
                 step: String::new(),
+                waits: false,
                 began: now,
                 ended: None,
+                failed: None,
                 pass: (now, 0),
                 samples: VecDeque::new(),
             }),
         }
     }
 
+    /// It is a rebuild of this replica.
+    pub fn filling(self, target: &str) -> WorkStats {
+        WorkStats {
+            target: Some(target.to_owned()),
+            ..self
+        }
+    }
+
     /// Says what it is at, for a person.
     pub fn set_step(&self, step: String) {
-        self.course.lock().step = step;
+        let mut course = self.course.lock();
+        course.step = step;
+        course.waits = false;
+    }
+
+    /// The same of something that it waits for: how long it takes on cannot be told until the next step.
+    pub fn wait(&self, step: String) {
+        let mut course = self.course.lock();
+        course.step = step;
+        course.waits = true;
     }
 
     /// What it is at, for a person.
@@ -173,6 +197,16 @@ impl WorkStats {
         self.differing.load(Ordering::Relaxed)
     }
 
+    /// It does not come to its end.
+    pub fn fail(&self, reason: &str) {
+        self.course.lock().failed = Some(reason.to_owned());
+    }
+
+    /// Why it did not come to its end; nothing if it did, was cancelled, or is under way.
+    pub fn failed(&self) -> Option<String> {
+        self.course.lock().failed.clone()
+    }
+
     /// It is over.
     pub fn end(&self) {
         self.course.lock().ended = Some((Instant::now(), SystemTime::now()));
@@ -205,6 +239,7 @@ impl WorkStats {
         };
         let (pass, skipped) = course.pass;
         let seconds_left = match course.ended {
+            None if course.waits => None,
             None => left(
                 now.saturating_duration_since(pass),
                 done.saturating_sub(skipped),

@@ -301,6 +301,50 @@ fn a_database_that_is_dropped_and_made_again_meanwhile_stops_no_rebuild() {
     assert_equal(&lab, &lab.node1, &lab.node2);
 }
 
+/// A node that holds a part of what is copied would serve it.
+#[test]
+fn nobody_takes_a_node_back_or_begins_by_hand_while_haflux_copies_to_it() {
+    let lab = slow_lab();
+    let problem = || {
+        let page = status::page(&lab.influx_url());
+        let problems = page["problems"].as_array().cloned().unwrap_or_default();
+        let of_target =
+            |problem: &&serde_json::Value| problem["what"] == "Replica influxlab2 is diverged";
+        problems.iter().find(of_target).map(ToString::to_string)
+    };
+    let diverged = problem().expect("it is diverged");
+    assert!(
+        diverged.contains("haflux replica rebuild influxlab2") && !diverged.contains("readmit"),
+        "{diverged}"
+    );
+    std::thread::scope(|scope| {
+        let command = scope.spawn(|| lab.haflux.told(&REBUILD));
+        wait_until("some slices to be copied", SOON, || copied_slices(&lab) > 3);
+        for order in [
+            &["rebuild-begin", "influxlab2"][..],
+            &["readmit", "influxlab2"],
+            &["readmit", "influxlab2", "--as-it-is"],
+        ] {
+            let why = lab.haflux.refuses(&[&["replica"], order].concat());
+            let reason =
+                "a rebuild of influxlab2 is under way: haflux replica rebuild --cancel first";
+            assert!(why.contains(reason), "{order:?}: {why}");
+        }
+        let problem = problem().expect("it is being rebuilt");
+        assert!(
+            problem.contains("haflux replica rebuild --follow") && !problem.contains("readmit"),
+            "{problem}"
+        );
+        let said = lab.haflux.order(&["replica", "rebuild", "--cancel"]);
+        assert!(said.contains("haflux replica status"), "{said}");
+        command.join().expect("it ends");
+    });
+    for order in ["rebuild-begin", "readmit"] {
+        let why = lab.haflux.told(&["replica", order, "influxlab2"]);
+        assert!(!format!("{why:?}").contains("--cancel"), "{why:?}");
+    }
+}
+
 #[test]
 fn a_rebuild_that_is_cancelled_goes_on_when_it_is_begun_again() {
     let mut lab = slow_lab();

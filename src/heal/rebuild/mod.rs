@@ -35,7 +35,7 @@ use super::node::{Node, NodeError};
 use super::progress::Progress;
 use super::schema::{Schema, User};
 use crate::control::{HealOrder, Passwords};
-use crate::relay::Relay;
+use crate::relay::{HeldBy, Relay};
 
 use finished::Finished;
 use plan::{Plan, PlanFile};
@@ -90,9 +90,12 @@ pub(super) async fn run(
     progress: &Progress,
 ) -> Result<(), WorkError> {
     let file = PlanFile::of(folder);
+    find(nodes, order.target)?;
+    let hold = relay.hold_for_rebuild(order.target, HeldBy::Rebuild)?;
     let plan = begin(relay, nodes, &file, order, progress).await?;
     let mut run = Run {
         relay,
+        hold: &hold,
         target: &find(nodes, &plan.target)?.at_once(),
         source: find(nodes, &plan.source)?,
         users: order.users,

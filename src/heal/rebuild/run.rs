@@ -18,7 +18,8 @@ use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError};
 use crate::heal::progress::Progress;
 use crate::heal::schema::Schema;
-use crate::relay::{Membership, Readmission, Relay, ReplicaError};
+use crate::relay::{Membership, Readmission, RebuildHold, Relay, ReplicaError};
+use crate::stats::units::Span;
 
 /// How often the relay checks a target that answers before it is refused.
 const MAX_CHECKS: u32 = 5;
@@ -32,6 +33,8 @@ const MAX_BEGINNINGS: u32 = 3;
 /// One rebuild under way.
 pub(super) struct Run<'a> {
     pub(super) relay: &'a Arc<Relay>,
+    /// Of the target.
+    pub(super) hold: &'a RebuildHold,
     pub(super) target: &'a Node,
     pub(super) source: &'a Node,
     pub(super) users: &'a Passwords,
@@ -95,7 +98,7 @@ impl Run<'_> {
         self.progress.step("pinning the journal");
         let end = Instant::now() + self.relay.settings().timeout;
         loop {
-            match self.relay.begin_rebuild(self.target.name()).await {
+            match self.relay.begin_rebuild(self.hold).await {
                 // By a run of this rebuild that ended right then, or by a person.
                 Ok(()) | Err(ReplicaError::UnderWay { .. }) => break,
                 // The source lags for a moment.
@@ -145,9 +148,12 @@ impl Run<'_> {
         let until = UNIX_EPOCH + Duration::from_secs(since.saturating_add(1));
         let until = until + self.relay.settings().rewind;
         if let Ok(left) = until.duration_since(SystemTime::now()) {
-            self.progress
-                .step("waiting until nothing is under way to it any more");
-            self.sleep(left.min(self.relay.settings().rewind)).await?;
+            let left = left.min(self.relay.settings().rewind);
+            self.progress.waits(format!(
+                "waiting until nothing is under way to it any more, {} at most",
+                Span(left)
+            ));
+            self.sleep(left).await?;
         }
         Ok(())
     }
@@ -242,8 +248,7 @@ impl Run<'_> {
             if !self.target_has_its_databases(&patience).await? {
                 return Ok(false);
             }
-            let target = self.target.name();
-            match self.relay.readmit(target, Readmission::Copied).await {
+            match self.relay.readmit(self.hold, Readmission::Copied).await {
                 Ok(_) => {}
                 Err(ReplicaError::NotCopied { .. }) if tries < MAX_CHECKS => {
                     tries += 1;

@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 
 use log::{error, warn};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::dial::ServerLink;
@@ -17,6 +18,7 @@ use crate::journal::{Position, Sequence};
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
 
+use crate::relay::rebuild_hold::HeldBy;
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::client::ReplicaClient;
 use crate::relay::replica::membership::{Divergence, Membership, MembershipFile};
@@ -40,6 +42,8 @@ pub(in crate::relay) struct Replica {
     /// Databases whose points are about to be changed past the journal, until its replicator has noted that.
     changed_past: watch::Sender<BTreeSet<String>>,
     version: ArcSwapOption<HeaderValue>,
+    /// Who alone may begin and end its rebuilding, while anybody has it in hand.
+    pub(in crate::relay) held: Mutex<Option<HeldBy>>,
 }
 
 impl Replica {
@@ -70,6 +74,7 @@ impl Replica {
             skips: watch::Sender::default(),
             changed_past: watch::Sender::default(),
             version: ArcSwapOption::empty(),
+            held: Mutex::new(None),
         }
     }
 

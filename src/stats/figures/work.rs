@@ -7,6 +7,7 @@ use crate::stats::snapshot::WorkView;
 pub(super) fn works() -> Typed<WorkView> {
     let figures: Vec<Figure<WorkView>> = vec![
         text!("name", "`compare`, `mend` or `rebuild`."),
+        text!("target", "The replica that a rebuild fills."),
         figure!(
             Gauge,
             running,
@@ -22,6 +23,10 @@ pub(super) fn works() -> Typed<WorkView> {
             "When it began."
         ),
         text!("step", "What it is at, or was last."),
+        text!(
+            "failed",
+            "Why it did not come to its end; nothing if it did, was cancelled, or is under way."
+        ),
         figure!(
             Gauge,
             slices_done,

@@ -724,12 +724,16 @@ pub struct MissedRunsView {
 pub struct WorkView {
     /// `compare`, `mend` or `rebuild`.
     pub name: String,
+    /// The replica that a rebuild fills.
+    pub target: Option<String>,
     /// It is under way.
     pub running: bool,
     /// When it began.
     pub began: Moment,
     /// What it is at, or was last, for a person.
     pub step: String,
+    /// Why it did not come to its end; nothing if it did, was cancelled, or is under way.
+    pub failed: Option<String>,
     /// Slices that are done in this pass over the data.
     pub slices_done: Count,
     /// All of them, as far as they are known.

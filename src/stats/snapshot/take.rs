@@ -541,9 +541,11 @@ fn work_view(stats: &WorkStats, now: SystemTime) -> WorkView {
     } = stats.figures();
     WorkView {
         name: stats.name.to_owned(),
+        target: stats.target.clone(),
         running: stats.ended().is_none(),
         began: Moment::new(stats.began, now),
         step: clip(&stats.step()),
+        failed: stats.failed().map(|reason| clip(&reason)),
         slices_done: Count(slices_done),
         slices: Count(slices),
         percent: percent.map(Count),

@@ -82,6 +82,46 @@ impl Found {
         }
     }
 
+    /// A replica that holds not what the others hold: haflux fills it, or is to be told so.
+    fn diverged(&mut self, relay: &RelayView, name: &str, last: &str) {
+        let work = relay.work.as_ref();
+        let work = work.filter(|work| work.target.as_deref() == Some(name));
+        let (why, action, command) = match work {
+            Some(work) if work.running => (
+                format!(
+                    "haflux is rebuilding it: until that is done it gets no writes, answers no queries and counts for no acknowledgement. {last}"
+                ),
+                "Nothing: at its end it is taken back, and serves again.".to_owned(),
+                "replica rebuild --follow".to_owned(),
+            ),
+            work => {
+                let failed = work.and_then(|work| work.failed.as_ref());
+                let failed = failed.map_or_else(String::new, |reason| {
+                    format!(" The last rebuild of it failed: {reason}.")
+                });
+                let mut others = relay.replicas.iter();
+                let source = others.find(|other| other.status == Status::Fresh);
+                let source = source.map_or("the replica that follows", |source| &source.name);
+                (
+                    format!(
+                        "It missed records for good, or is not the node it was: it gets no writes, answers no queries and counts for no acknowledgement.{failed} {last}"
+                    ),
+                    format!(
+                        "Rebuild it: haflux copies what {source} holds to it, and takes it back (docs/operation.md, \"Diverged replicas and rebuilding\", which also says how that is done by hand)."
+                    ),
+                    format!("replica rebuild {name}"),
+                )
+            }
+        };
+        self.say(
+            Severity::Error,
+            format!("Replica {name} is diverged"),
+            why,
+            action,
+            vec![self.told(relay, command)],
+        );
+    }
+
     pub(super) fn replica(
         &mut self,
         relay: &RelayView,
@@ -94,28 +134,7 @@ impl Found {
             .map(ServerView::url);
         let last = text_of(replica.last_error.as_ref());
         match replica.status {
-            Status::Diverged => {
-                let source = relay
-                    .replicas
-                    .iter()
-                    .find(|other| other.status == Status::Fresh);
-                let copy = match source {
-                    Some(source) => format!("copy the data of {} to it", source.name),
-                    None => "copy the data of the replica that follows to it".to_owned(),
-                };
-                self.say(
-                    Severity::Error,
-                    format!("Replica {name} is diverged"),
-                    format!(
-                        "It missed records for good, or is not the node it was: it gets no writes, answers no queries and counts for no acknowledgement. {last}"
-                    ),
-                    format!("Rebuild it: begin, {copy} (docs/operation.md, \"Diverged replicas and rebuilding\"), and take it back."),
-                    vec![
-                        self.told(relay, format_args!("replica rebuild-begin {name}")),
-                        self.told(relay, format_args!("replica readmit {name}")),
-                    ],
-                );
-            }
+            Status::Diverged => self.diverged(relay, name, &last),
             Status::Down => {
                 self.say(
                     Severity::Error,
