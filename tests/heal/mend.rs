@@ -469,3 +469,44 @@ fn a_node_that_nothing_is_sent_to_is_named() {
         );
     }
 }
+
+/// A `DELETE` knows no policy, so what it takes from the other ones is read before, in the shard groups of each.
+#[test]
+fn a_removal_leaves_what_other_policies_hold_in_all_of_their_shard_groups() {
+    let lab = lab();
+    let [one, two] = [&lab.node1, &lab.node2];
+    let half_minutes = |fields: &dyn Fn(i64) -> String, seconds: std::ops::Range<i64>| {
+        let seconds = seconds.step_by(30);
+        let lines = seconds.map(|second| line("m,h=x", &fields(second), second));
+        lines.collect::<String>()
+    };
+    // An integer in the first hour, and of another type in the second.
+    for (policy, later) in [("fine", "\"text\""), ("other", "true")] {
+        let fields = |second| match second < 3_600 {
+            true => format!("v={second}i"),
+            false => format!("v={later}"),
+        };
+        for node in [one, two] {
+            let create = format!(
+                "CREATE RETENTION POLICY {policy} ON one DURATION INF REPLICATION 1 SHARD DURATION 1h"
+            );
+            node.query("", &create);
+            write(node, policy, &half_minutes(&fields, 0..7_200));
+        }
+    }
+    let too_much = |second| format!("q={second}");
+    write(two, "autogen", &half_minutes(&too_much, 1_800..5_400));
+    let (status, report) = mend(&lab, &["--db", "one", "--from", "influxlab", "--yes"]);
+    assert_eq!(same_values(one, two, "one"), [""; 0]);
+    assert_eq!(status, 0, "{report}");
+    let kept = kept(&lab);
+    let text = kept.values().next().expect("a file");
+    for point in ["v=1800i", "v=3570i", "v=\"text\"", "v=true"] {
+        assert!(text.contains(point), "{point}: {text}");
+    }
+    let notes = report["notes"].to_string();
+    assert!(
+        notes.contains("users and rights were not compared"),
+        "{notes}"
+    );
+}

@@ -11,7 +11,7 @@ use std::time::Instant;
 use bstr::{BString, ByteSlice};
 
 use super::deletion::{delete, obstacle};
-use super::held::{held, held_of_all, of_one_measurement};
+use super::held::{Cuts, held, held_of_all, of_one_measurement};
 use super::kept::text_of;
 use super::lines::lines_of;
 use super::plan::{Change, Held};
@@ -49,6 +49,8 @@ struct Known {
     keys: BTreeSet<BString>,
     /// The policies that the node or the source has.
     policies: BTreeSet<String>,
+    /// Of both.
+    cuts: Cuts,
 }
 
 impl Mend<'_> {
@@ -194,7 +196,11 @@ impl Mend<'_> {
         &self,
         node: usize,
         task: &mut Task<'_>,
-        Known { keys, policies }: &Known,
+        Known {
+            keys,
+            policies,
+            cuts,
+        }: &Known,
     ) -> Result<bool, WorkError> {
         let strip = task.strip;
         let measurement = strip.slice.measurement.as_bstr();
@@ -221,13 +227,14 @@ impl Mend<'_> {
             if *policy == strip.slice.policy {
                 continue;
             }
+            // Its time is not that of a shard group of this policy: `cuts` are.
             let slice = Slice {
                 policy: policy.clone(),
                 ..strip.slice.clone()
             };
             let (wanted, there) = futures_util::future::try_join(
-                held(source, &slice, &strip.tags, spans),
-                held(target, &slice, &strip.tags, spans),
+                held(source, &slice, &strip.tags, spans, cuts),
+                held(target, &slice, &strip.tags, spans, cuts),
             )
             .await?;
             if !wanted.is_empty() || !there.is_empty() {
@@ -264,6 +271,7 @@ impl Mend<'_> {
         for node in both.filter_map(|at| self.prompt.get(at)) {
             let policies = policy_names(node, database).await?;
             known.policies.extend(policies);
+            known.cuts.add(&shard_groups(node).await?, database);
         }
         Ok(known)
     }
