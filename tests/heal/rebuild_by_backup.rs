@@ -12,6 +12,7 @@ use crate::support::lab::relay_keys;
 use crate::support::ports::free_port;
 use crate::support::programs::{run, succeeds};
 use crate::support::wait::SOON;
+use crate::support::write::write_with;
 use crate::support::{
     Influxd, Lab, Options, beside, same_points, status, try_write_with, wait_until,
     wait_until_level,
@@ -223,6 +224,48 @@ fn a_copy_of_files_goes_on_when_haflux_and_the_nodes_were_killed_in_the_midst_of
     lab.haflux.says(" slices were copied by a run before");
     lab.haflux.says("copied as files");
     assert_equal(&lab);
+}
+
+/// InfluxDB gives the files of such a shard, and opens none that has them.
+#[test]
+fn a_shard_that_the_target_cannot_open_is_copied_by_its_points() {
+    let mut lab = lab(3, 10, "");
+    let time = BEGIN + DAY;
+    let odd = [
+        b"bad\xff,t\xfe=v\xfd f\xfc=1 ".as_slice(),
+        time.to_string().as_bytes(),
+    ]
+    .concat();
+    let parameters = [("db", DATABASES[0]), ("rp", "daily"), ("precision", "s")];
+    wait_until("the line to be taken", SOON, || {
+        write_with(&lab.node1.url(), &parameters, &odd).status == 204
+    });
+    let begun = std::time::Instant::now();
+    let file = lab.haflux.file().display().to_string();
+    let order = [&REBUILD[..], &["--config", &file]].concat();
+    let order: Vec<String> = order.into_iter().map(str::to_owned).collect();
+    let command = std::thread::spawn(move || {
+        let order: Vec<&str> = order.iter().map(String::as_str).collect();
+        support::Haflux::command(&order)
+    });
+    while !command.is_finished() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{}",
+            lab.haflux.log()
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let said = succeeds(&command.join().expect("it ends"));
+    assert!(said.contains("is copied by its points"), "{said}");
+    assert_equal(&lab);
+    let groups = |node: &Influxd| node.query("", "SHOW SHARD GROUPS").to_string();
+    let daily = |node: &Influxd| groups(node).matches("\"daily\"").count();
+    assert_eq!(daily(&lab.node1), daily(&lab.node2));
+    let compared = lab.haflux.told(&["compare", "--full"]);
+    assert_eq!(compared.status.code(), Some(0), "{compared:?}");
+    lab.node2.kill9();
+    lab.node2.restart();
 }
 
 #[test]

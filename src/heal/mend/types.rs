@@ -88,7 +88,24 @@ impl Mend<'_> {
         let (source, target) = (name(self.source), name(Some(conflict.node)));
         let mut tries = 0;
         let obstacle = loop {
-            match self.try_to_copy(conflict).await? {
+            let tried = match self.try_to_copy(conflict).await {
+                // Of other measurements that says nothing.
+                Err(WorkError::Node(
+                    error @ (NodeError::Refused { .. }
+                    | NodeError::Busy { .. }
+                    | NodeError::Unreadable { .. }
+                    | NodeError::Unaskable { .. }),
+                )) => {
+                    self.progress.note(format!(
+                        "{} in {}: a field has another type on {target} than on {source}, and that is not mended: {error}",
+                        Name(conflict.measurement.as_bstr()),
+                        conflict.database
+                    ));
+                    return Ok(());
+                }
+                tried => tried?,
+            };
+            match tried {
                 None => return Ok(()),
                 Some(Obstacle::Time) if tries < TRIES => {
                     tries += 1;

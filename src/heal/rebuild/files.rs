@@ -16,6 +16,7 @@ use log::{info, warn};
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 
+use super::obstacle::obstacle;
 use super::patience::Patience;
 use super::shard_tar::{END, Held, ShardTar, Step};
 use super::target_schema;
@@ -37,10 +38,6 @@ const MAX_FAILURES: u32 = 3;
 
 /// How long a target may take to drop what a copy that broke off has left, when no other follows.
 const CLEARING: Duration = Duration::from_secs(10);
-
-/// A database that the target has for a moment, so that its port for RPC is known to be its own: what is restored through that of the
-/// source would replace the source's files.
-const MARK: &str = "haflux_rebuild";
 
 /// How long the shard groups are that a target makes now, in nanoseconds, by database and policy.
 pub(super) type Lengths<'a> = HashMap<(&'a str, &'a str), Option<i64>>;
@@ -64,6 +61,17 @@ pub(super) struct Files<'a> {
     copied: AtomicU64,
     bytes: AtomicU64,
     failures: AtomicU32,
+}
+
+/// How a shard has come, or comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Its files are there.
+    Files,
+    /// It has to be copied by its points.
+    Points,
+    /// The same, and the target has no shard for it any more.
+    PointsAnew,
 }
 
 /// What became of a shard.
@@ -134,13 +142,13 @@ impl<'a> Files<'a> {
         self.numbers.contains_key(group)
     }
 
-    /// Copies the shard of a group. False: it has to be copied by its points.
+    /// Copies the shard of a group, if it can be had.
     ///
     /// # Errors
     /// A person has ended it, or a reason that would stop any copy.
-    pub(super) async fn copy(&self, group: &ShardGroup) -> Result<bool, WorkError> {
+    pub(super) async fn copy(&self, group: &ShardGroup) -> Result<Taken, WorkError> {
         let Some(numbers) = self.numbers.get(group).copied() else {
-            return Ok(false);
+            return Ok(Taken::Points);
         };
         let mut reason = "others could not be had".to_owned();
         let mut tries = 0;
@@ -155,7 +163,7 @@ impl<'a> Files<'a> {
                     self.failures.store(0, Ordering::Relaxed);
                     self.copied.fetch_add(1, Ordering::Relaxed);
                     self.bytes.fetch_add(held.bytes, Ordering::Relaxed);
-                    return Ok(true);
+                    return Ok(Taken::Files);
                 }
                 // InfluxDB compacts such files soon.
                 Ok(Outcome::Deleted) => {
@@ -181,7 +189,6 @@ impl<'a> Files<'a> {
                 }
             }
         }
-        self.tidy(numbers.target).await;
         say(
             self.progress,
             format!(
@@ -189,7 +196,34 @@ impl<'a> Files<'a> {
                 numbers.source, group.database, group.policy
             ),
         );
-        Ok(false)
+        match self.tidy(numbers.target).await {
+            Ok(()) => Ok(Taken::Points),
+            // It would take no point.
+            Err(error) => {
+                self.drop_shard(numbers.target, &error).await?;
+                Ok(Taken::PointsAnew)
+            }
+        }
+    }
+
+    /// Lets the target forget a shard that it does not open. Some of its files may stay in the target's folder, where they are of no
+    /// shard.
+    async fn drop_shard(&self, shard: u64, why: &NodeError) -> Result<(), WorkError> {
+        info!(
+            "{} drops its shard {shard} before its points are copied: {why}",
+            self.target.name()
+        );
+        let statement = format!("DROP SHARD {shard}");
+        let mut tries = 1;
+        loop {
+            let dropped = self.patience.until_done(|| self.target.ask("", &statement));
+            match dropped.await {
+                // InfluxDB 1.6 fails on a shard that is closed, and has none of that number the next time (`tsdb/store.go`,
+                // `DeleteShard`).
+                Err(WorkError::Node(NodeError::Refused { .. })) if tries < TRIES => tries += 1,
+                dropped => return dropped.map(drop),
+            }
+        }
     }
 
     /// How many were copied, and how many bytes, for a person; nothing if none were.
@@ -203,7 +237,13 @@ impl<'a> Files<'a> {
     pub(super) async fn tidy_all(&self) {
         let unclear: Vec<u64> = self.unclear.lock().iter().copied().collect();
         for shard in unclear {
-            self.tidy(shard).await;
+            if let Err(error) = self.tidy(shard).await {
+                // It drops them when it starts.
+                warn!(
+                    "{} may keep temporary files in shard {shard}: {error}",
+                    self.target.name()
+                );
+            }
         }
     }
 
@@ -252,103 +292,30 @@ impl<'a> Files<'a> {
         Ok(Outcome::Copied(sent))
     }
 
-    /// Lets the target drop what a copy that broke off has left in a shard, if it does so soon.
-    async fn tidy(&self, shard: u64) {
+    /// Lets the target drop what a copy that broke off has left in a shard.
+    ///
+    /// # Errors
+    /// [`NodeError`]: it does not do so soon, or does not open the shard any more.
+    async fn tidy(&self, shard: u64) -> Result<(), NodeError> {
         if !self.unclear.lock().remove(&shard) {
-            return;
+            return Ok(());
         }
-        let cleared = timeout(CLEARING, clear(self.target, shard)).await;
-        let reason = match cleared {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("it takes longer than {CLEARING:?}"),
+        // What became of it only its statistics say: a shard that is closed has none.
+        let clearing = async {
+            clear(self.target, shard).await?;
+            held(self.target, shard).await.map(drop)
         };
-        // It does so when it starts.
-        warn!(
-            "{} may keep temporary files in shard {shard}: {reason}",
-            self.target.name()
-        );
+        let cleared = timeout(CLEARING, clearing).await;
+        cleared.unwrap_or_else(|_| {
+            let reason = format!("it takes longer than {CLEARING:?} to open shard {shard}");
+            Err(self.target.unreadable(reason))
+        })
     }
 }
 
 fn say(progress: &Progress, line: String) {
     info!("{line}");
     progress.note(line);
-}
-
-/// Why shards cannot be had as files; none if they can.
-async fn obstacle(
-    source: &Node,
-    target: &Node,
-    database: &str,
-    patience: &Patience<'_>,
-) -> Result<Option<String>, WorkError> {
-    let nodes = [source, target];
-    if nodes.iter().any(|node| node.rpc_address().is_none()) {
-        return Ok(Some("heal.rpc_port is not set".to_owned()));
-    }
-    let mut releases = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        let said = patience.until_done(|| release_text(node)).await?;
-        match release(&said) {
-            Some(release) => releases.push((release, said)),
-            None => {
-                return Ok(Some(format!(
-                    "{} does not say of which release it is ({said:?})",
-                    node.name()
-                )));
-            }
-        }
-    }
-    if let [(of_source, source_said), (of_target, target_said)] = releases.as_slice()
-        && of_target < of_source
-    {
-        return Ok(Some(format!(
-            "{} is InfluxDB {target_said}, older than {} ({source_said}), and may not know its files",
-            target.name(),
-            source.name()
-        )));
-    }
-    for node in nodes {
-        if let Err(error) = node.speaks_backup(database).await {
-            return Ok(Some(format!("its port for RPC: {error}")));
-        }
-    }
-    let mark = |verb: &str| format!("{verb} DATABASE {MARK}");
-    patience
-        .until_done(|| async { target.ask("", &mark("CREATE")).await.map(drop) })
-        .await?;
-    let knows = (
-        target.speaks_backup(MARK).await.is_ok(),
-        source.speaks_backup(MARK).await.is_ok(),
-    );
-    patience
-        .until_done(|| async { target.ask("", &mark("DROP")).await.map(drop) })
-        .await?;
-    let is_apart = knows == (true, false);
-    Ok((!is_apart).then(|| {
-        format!(
-            "the ports for RPC of {} and {} are not those of two nodes",
-            source.name(),
-            target.name()
-        )
-    }))
-}
-
-async fn release_text(node: &Node) -> Result<String, NodeError> {
-    let rows = node.ask("", "SHOW DIAGNOSTICS FOR 'build'").await?;
-    Ok(rows
-        .first()
-        .map(|row| text(row, "Version"))
-        .unwrap_or_default()
-        .to_owned())
-}
-
-/// The first two numbers of a release: `1.6.7~rc0`, `v1.8.10`.
-fn release(said: &str) -> Option<(u32, u32)> {
-    let mut parts = said.trim_start_matches('v').split('.');
-    let mut number = || parts.next()?.parse().ok();
-    Some((number()?, number()?))
 }
 
 /// Makes shard groups on the target as the source has them, and gives the numbers of its shards.
@@ -415,24 +382,4 @@ async fn held(node: &Node, shard: u64) -> Result<Counted, NodeError> {
         })
     });
     counted.ok_or_else(|| node.unreadable(format_args!("it does not count shard {shard}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn releases_are_compared_by_their_first_two_numbers() {
-        for (said, expected) in [
-            ("1.6.7~rc0", Some((1, 6))),
-            ("v1.8.10", Some((1, 8))),
-            ("1.13.2", Some((1, 13))),
-            ("unknown", None),
-            ("", None),
-            ("1", None),
-        ] {
-            assert_eq!(release(said), expected, "{said}");
-        }
-        assert!(release("1.13.2") > release("1.8.10"));
-    }
 }

@@ -15,6 +15,7 @@ mod files;
 mod finished;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod obstacle;
 mod patience;
 mod plan;
 mod points;

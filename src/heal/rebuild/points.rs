@@ -17,7 +17,7 @@ use futures_util::stream::FuturesUnordered;
 use log::info;
 use tokio::sync::{Mutex, mpsc};
 
-use super::files::{Files, Lengths};
+use super::files::{Files, Lengths, Taken};
 use super::finished::Finished;
 use super::patience::Patience;
 use super::target_schema;
@@ -55,11 +55,14 @@ pub(super) struct Copier<'a> {
 }
 
 /// What is copied at once.
-enum Work<'a> {
+enum Work<'f, 'a> {
     Slice(Slice),
     /// All slices of a group.
-    Shard(&'a Files<'a>, &'a ShardGroup, Vec<Slice>),
+    Shard(&'f Files<'f>, &'a ShardGroup, Vec<Slice>),
 }
+
+/// A shard group of which slices are to be copied.
+type OpenGroup<'a> = (&'a ShardGroup, Vec<Slice>);
 
 /// Lines that are written by one request.
 #[derive(Default)]
@@ -188,14 +191,28 @@ impl Copier<'_> {
         Ok(())
     }
 
-    /// Copies what is not finished of these groups, in their order. Returns how many slices were finished.
+    /// Copies what is not finished of these groups. Returns how many slices were finished.
     async fn groups<'a>(
         &self,
-        groups: impl Iterator<Item = (&'a ShardGroup, Vec<Slice>)>,
+        groups: impl Iterator<Item = OpenGroup<'a>>,
         files: Option<&Files<'_>>,
         lengths: &mut Lengths<'a>,
     ) -> Result<u64, WorkError> {
+        let (skipped, left) = self.in_order(groups, files, lengths).await?;
+        // By their points: the target makes their shards again, one length after the other.
+        self.in_order(left.into_iter(), None, lengths).await?;
+        Ok(skipped)
+    }
+
+    /// The same in their order, but for those whose shards the target has no more, which are given back.
+    async fn in_order<'a>(
+        &self,
+        groups: impl Iterator<Item = OpenGroup<'a>>,
+        files: Option<&Files<'_>>,
+        lengths: &mut Lengths<'a>,
+    ) -> Result<(u64, Vec<OpenGroup<'a>>), WorkError> {
         let mut under_way = FuturesUnordered::new();
+        let mut left = Vec::new();
         let mut skipped: u64 = 0;
         for (group, slices) in groups {
             let (finished, open): (Vec<Slice>, Vec<Slice>) = slices
@@ -214,7 +231,7 @@ impl Copier<'_> {
             if let Some(made) = made.filter(|made| files.is_none() && **made != Some(length)) {
                 // Those of the groups before are made with the length before.
                 while let Some(copied) = under_way.next().await {
-                    copied?;
+                    left.extend(copied?);
                 }
                 target_schema::shard_duration(self.target, group, self.patience, self.progress)
                     .await?;
@@ -228,32 +245,36 @@ impl Copier<'_> {
                 if under_way.len() >= self.parallel.max(1)
                     && let Some(copied) = under_way.next().await
                 {
-                    copied?;
+                    left.extend(copied?);
                 }
                 under_way.push(self.carry_out(work));
             }
         }
         while let Some(copied) = under_way.next().await {
-            copied?;
+            left.extend(copied?);
         }
-        Ok(skipped)
+        Ok((skipped, left))
     }
 
-    async fn carry_out(&self, work: Work<'_>) -> Result<(), WorkError> {
+    /// A group whose shard the target has no more is given back.
+    async fn carry_out<'a>(&self, work: Work<'_, 'a>) -> Result<Option<OpenGroup<'a>>, WorkError> {
         let (files, group, slices) = match work {
-            Work::Slice(slice) => return self.slice(slice).await,
+            Work::Slice(slice) => return self.slice(slice).await.map(|()| None),
             Work::Shard(files, group, slices) => (files, group, slices),
         };
-        let is_copied = files.copy(group).await?;
+        let taken = files.copy(group).await?;
+        if taken == Taken::PointsAnew {
+            return Ok(Some((group, slices)));
+        }
         for slice in slices {
-            if is_copied {
+            if taken == Taken::Files {
                 self.finished.note(&slice)?;
                 self.progress.slice_done();
             } else {
                 self.slice(slice).await?;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn slice(&self, slice: Slice) -> Result<(), WorkError> {

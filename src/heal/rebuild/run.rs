@@ -90,7 +90,13 @@ impl Run<'_> {
             self.target.name()
         );
         let settings = self.relay.settings();
-        Patience::new(self.progress, phase, settings.retry_min, settings.retry_max)
+        Patience::new(
+            self.progress,
+            [self.source, self.target],
+            phase,
+            settings.retry_min,
+            settings.retry_max,
+        )
     }
 
     /// From here on the journal is kept for the target, which gets nothing and answers nothing.
@@ -219,7 +225,7 @@ impl Run<'_> {
             if source.cursor >= self.plan.pin {
                 return Ok(());
             }
-            self.progress.step(format!(
+            self.progress.waits(format!(
                 "waiting for {}, which has applied {} records of {}",
                 self.source.name(),
                 source.cursor,
@@ -277,7 +283,7 @@ impl Run<'_> {
                     error @ (NodeError::Unreachable { .. } | NodeError::Busy { .. }),
                 )) => {
                     self.progress
-                        .step(format!("comparing, and waiting: {error}"));
+                        .waits(format!("comparing, and waiting: {error}"));
                     self.sleep(self.relay.settings().retry_max).await?;
                 }
                 proven => return proven,
