@@ -51,6 +51,28 @@ fn a_policy_whose_shards_last_for_a_part_of_a_second_is_mended() {
     }
 }
 
+/// InfluxDB makes a policy with a database that it is not told one of.
+#[test]
+fn a_database_without_a_default_policy_gets_none() {
+    let lab = lab();
+    for statement in [
+        "CREATE DATABASE bare",
+        "CREATE DATABASE named",
+        "CREATE RETENTION POLICY odd ON named DURATION 30d REPLICATION 1",
+        "DROP RETENTION POLICY autogen ON bare",
+        "DROP RETENTION POLICY autogen ON named",
+    ] {
+        lab.node1.query("", statement);
+    }
+    let (status, said, _) = told(&lab, &MEND);
+    assert_eq!(status, Some(0), "{said}");
+    for database in ["bare", "named"] {
+        let policies = format!("SHOW RETENTION POLICIES ON {database}");
+        let [one, two] = [&lab.node1, &lab.node2].map(|node| node.query("", &policies));
+        assert_eq!(one, two);
+    }
+}
+
 /// A comparison says nothing of passwords, so the nodes may differ in them still.
 #[test]
 fn the_dead_letter_of_a_password_stays_open() {

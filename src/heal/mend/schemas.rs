@@ -11,6 +11,9 @@ use crate::heal::schema::{Database, Policy, Schema};
 use crate::influx::Account;
 use crate::influx::influxql::identifier;
 
+/// The policy that InfluxDB makes with a database.
+const AUTOGEN: &str = "autogen";
+
 /// What is to be done for one database of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
@@ -38,9 +41,17 @@ impl Mend<'_> {
                 }
             }
         }
-        match self.source {
-            Some(source) if self.has_more(source, &schemas) => self.name_more(source).await,
-            _ => Ok(()),
+        let Some(source) = self.source else {
+            return Ok(());
+        };
+        // What was made just now may have brought more.
+        let schemas = match dry_run {
+            true => schemas,
+            false => self.each_schema().await?,
+        };
+        match self.has_more(source, &schemas) {
+            true => self.name_more(source).await,
+            false => Ok(()),
         }
     }
 
@@ -213,15 +224,15 @@ fn statements(database: &Database, there: Option<&Database>, is_union: bool) -> 
     let default = database.policies.iter().find(|policy| policy.is_default);
     if there.is_none() {
         // So that no policy comes with it that the source has not.
-        let with = default.map_or(String::new(), |policy| {
-            format!(
-                " WITH {}{} NAME {}",
+        statements.push(match default {
+            Some(policy) => format!(
+                "CREATE DATABASE {name} WITH {}{} NAME {}",
                 durations(policy),
                 limits(policy, None),
                 identifier(&policy.name)
-            )
+            ),
+            None => without_default(&name, &database.policies),
         });
-        statements.push(format!("CREATE DATABASE {name}{with}"));
     }
     for policy in &database.policies {
         let known = there.and_then(|there| {
@@ -231,7 +242,7 @@ fn statements(database: &Database, there: Option<&Database>, is_union: bool) -> 
         let word = match known {
             Some(known) if known == policy || is_union => continue,
             Some(_) => "ALTER",
-            None if there.is_none() && policy.is_default => continue,
+            None if there.is_none() && (policy.is_default || default.is_none()) => continue,
             None => "CREATE",
         };
         // The default of a node stays in a union.
@@ -251,6 +262,27 @@ fn statements(database: &Database, there: Option<&Database>, is_union: bool) -> 
         }
     }
     statements
+}
+
+/// Makes a database whose policies are these, with none for the default, by one request. InfluxDB takes the first policy of a database
+/// without any for the default: so the one that came with it goes last.
+fn without_default(database: &str, policies: &[Policy]) -> String {
+    let mut statements = vec![format!("CREATE DATABASE {database}")];
+    let came = |policy: &Policy| policy.name == AUTOGEN;
+    statements.extend(policies.iter().map(|policy| {
+        format!(
+            "{} RETENTION POLICY {} ON {database} {}{}",
+            if came(policy) { "ALTER" } else { "CREATE" },
+            identifier(&policy.name),
+            durations(policy),
+            limits(policy, None)
+        )
+    }));
+    if !policies.iter().any(came) {
+        let policy = identifier(AUTOGEN);
+        statements.push(format!("DROP RETENTION POLICY {policy} ON {database}"));
+    }
+    statements.join("; ")
 }
 
 fn durations(policy: &Policy) -> String {
@@ -387,6 +419,31 @@ mod tests {
             ]
         );
         assert_eq!(run(&source, &source, false), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_database_without_a_default_policy_loses_the_one_that_comes_with_it() {
+        let made = |policies: Vec<Policy>| {
+            let source = schema(vec![database("d", policies)]);
+            run(&source, &schema(Vec::new()), false)
+        };
+        let shape = "ON \"d\" DURATION 720h0m0s REPLICATION 1 SHARD DURATION 24h0m0s";
+        assert_eq!(
+            made(Vec::new()),
+            ["CREATE DATABASE \"d\"; DROP RETENTION POLICY \"autogen\" ON \"d\""]
+        );
+        assert_eq!(
+            made(vec![policy("a", false)]),
+            [format!(
+                "CREATE DATABASE \"d\"; CREATE RETENTION POLICY \"a\" {shape}; DROP RETENTION POLICY \"autogen\" ON \"d\""
+            )]
+        );
+        assert_eq!(
+            made(vec![policy("autogen", false)]),
+            [format!(
+                "CREATE DATABASE \"d\"; ALTER RETENTION POLICY \"autogen\" {shape}"
+            )]
+        );
     }
 
     #[test]
