@@ -510,3 +510,23 @@ fn a_removal_leaves_what_other_policies_hold_in_all_of_their_shard_groups() {
         "{notes}"
     );
 }
+
+/// What a mend finds when it compares everything again is what is known of the nodes.
+#[test]
+fn a_mend_of_everything_ends_the_problem_that_the_nodes_differ() {
+    let lab = lab();
+    let differences = || status::relay(&lab.influx_url())["compared"]["differences"].clone();
+    write(&lab.node2, "autogen", &line("m,host=a", "v=1", 0));
+    let compared = lab.haflux.told(&["compare"]);
+    assert_eq!(compared.status.code(), Some(1), "{compared:?}");
+    assert_eq!(differences(), 1);
+    let one_database = ["--from", "influxlab", "--db", "one", "--yes"];
+    let (status, report) = mend(&lab, &one_database);
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(differences(), 1, "of a part nothing is told of the whole");
+    let (status, report) = mend(&lab, &["--from", "influxlab", "--yes"]);
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(differences(), 0);
+    let page = status::page(&lab.influx_url());
+    assert!(!page["problems"].to_string().contains("differ"), "{page:#}");
+}

@@ -98,8 +98,7 @@ pub(super) async fn run(
     if able.len() < 2 {
         return Err(WorkError::no_two(relay, "compare", &left_out));
     }
-    let stats = &relay.stats().compared;
-    let _running = stats.running.enter();
+    let _running = relay.stats().compared.running.enter();
     let names: Vec<String> = able.iter().map(|node| node.name().to_owned()).collect();
     let (found, findings) = mpsc::channel(FINDINGS);
     let (done, ()) = tokio::join!(
@@ -109,24 +108,39 @@ pub(super) async fn run(
     done?.all_read("not everything could be compared")?;
     if left_out.is_empty() {
         tell_of_letters(relay, progress);
-        // What was compared in parts says nothing of the whole.
-        if is_all(places) {
-            let kept = LastComparison {
-                at: SystemTime::now(),
-                nodes: names,
-                differences: progress.differing(),
-            };
-            stats
-                .last
-                .store(Some(Arc::new((kept.at, kept.differences))));
-            stats.failed.store(None);
-            kept.write(folder);
-        }
+        keep_result(relay, folder, &names, places, progress.differing());
         Ok(())
     } else {
         let what = "not every node could be compared";
         Err(WorkError::without(what, &left_out))
     }
+}
+
+/// Keeps how many differences were found between these nodes, unless that says nothing of the whole: these are not all places, or not
+/// all of the relay's nodes. `folder`: the relay's.
+pub(super) fn keep_result(
+    relay: &Relay,
+    folder: &Path,
+    names: &[String],
+    places: &Compared,
+    differences: u64,
+) {
+    let nodes = relay.nodes();
+    let mut nodes = nodes.iter();
+    if !is_all(places) || !nodes.all(|node| node.follows && names.contains(&node.name)) {
+        return;
+    }
+    let kept = LastComparison {
+        at: SystemTime::now(),
+        nodes: names.to_vec(),
+        differences,
+    };
+    let stats = &relay.stats().compared;
+    stats
+        .last
+        .store(Some(Arc::new((kept.at, kept.differences))));
+    stats.failed.store(None);
+    kept.write(folder);
 }
 
 /// A dead letter is a difference that haflux knows of.

@@ -170,7 +170,7 @@ pub(super) async fn between(
     let unread = mended?;
     match dry_run {
         true => unread.all_read("not everything could be compared"),
-        false => mend.compare_again().await,
+        false => mend.compare_again(folder).await,
     }
 }
 
@@ -197,8 +197,10 @@ impl Mend<'_> {
     }
 
     /// Names what differs still; if nothing does, the dead letters of these places are closed.
-    async fn compare_again(&self) -> Result<(), WorkError> {
+    async fn compare_again(&self, folder: &Path) -> Result<(), WorkError> {
         let (relay, progress) = (self.relay, self.progress);
+        // By a mend that was part of the same rebuild.
+        let before = progress.differing();
         progress.step("comparing again");
         let head = relay.head();
         let settled = relay.settled(gate::PATIENCE).await;
@@ -208,6 +210,8 @@ impl Mend<'_> {
             compare::tell(findings, self.names, progress)
         );
         done?.all_read("not everything could be mended")?;
+        let differences = progress.differing().saturating_sub(before);
+        compare::keep_result(relay, folder, self.names, self.places, differences);
         let Compared {
             databases,
             from,

@@ -54,7 +54,9 @@ pub(super) async fn of(
         let judged = judged.min().unwrap_or(0);
         let mut left = compared(relay, nodes, progress).await?;
         let is_refused = |left: &Difference| left.kind == "query" && refused.contains(&left.place);
+        let in_schema = left.schema.len();
         left.schema.retain(|difference| !is_refused(difference));
+        let stays = left.users.len() + in_schema - left.schema.len();
         for difference in &left.users {
             progress.note(format!("Differs still: {}", words(difference)));
         }
@@ -64,6 +66,9 @@ pub(super) async fn of(
                 target.name()
             ))?;
             let (from, to) = (source.name(), target.name());
+            let names = [from.to_owned(), to.to_owned()];
+            let stays = u64::try_from(stays).unwrap_or(u64::MAX);
+            compare::keep_result(relay, folder, &names, &Compared::default(), stays);
             let users = left.users.is_empty();
             let settled = relay.settle_letters_of_copy(from, to, users, judged).await;
             if settled.closed > 0 {
