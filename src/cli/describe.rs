@@ -595,6 +595,9 @@ fn check(f: &mut Formatter<'_>, check: &Check) -> fmt::Result {
             }
         }
     }
+    if let Some(port) = check.port {
+        write!(f, ", at port {port}")?;
+    }
     writeln!(
         f,
         ", every {}, within {}; up after {}, down after {}",

@@ -9,7 +9,7 @@ use crate::config::model::{Check, Probe};
 use crate::shown;
 
 const KEYS: Keys = Keys::of(&[
-    "http", "tcp", "expect", "host", "interval", "timeout", "rise", "fall",
+    "http", "tcp", "expect", "host", "port", "interval", "timeout", "rise", "fall",
 ]);
 
 const STATUS: &str = "a status such as 204, a range such as \"200-399\", or a list of them";
@@ -25,6 +25,7 @@ const PING_WANTS_CREDENTIALS: (u16, u16) = (401, 401);
 pub(super) fn default() -> Check {
     Check {
         probe: Probe::Tcp,
+        port: None,
         interval: Duration::from_secs(2),
         timeout: Duration::from_secs(2),
         rise: 2,
@@ -52,6 +53,9 @@ pub(super) fn decode(field: &Field<'_>) -> Check {
     };
     Check {
         probe: probe(&table),
+        port: table
+            .get("port")
+            .and_then(|field| field.whole(1..=i128::from(u16::MAX))),
         interval: table.duration("interval", default.interval),
         timeout: table.duration("timeout", default.timeout),
         rise: table.whole("rise", 1..=1000, default.rise),

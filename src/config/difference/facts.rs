@@ -413,6 +413,7 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
 fn check(check: &Check, section: &mut Section<'_>) {
     let Check {
         probe,
+        port,
         interval,
         timeout,
         rise,
@@ -426,6 +427,7 @@ fn check(check: &Check, section: &mut Section<'_>) {
     section.without_query("check", Some(kind));
     section.taken("check.expect", expect);
     section.taken("check.host", host);
+    section.taken("check.port", port);
     section.taken("check.interval", interval);
     section.taken("check.timeout", timeout);
     section.taken("check.rise", rise);

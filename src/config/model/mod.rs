@@ -365,6 +365,8 @@ pub enum Balance {
 pub struct Check {
     /// What is tried.
     pub probe: Probe,
+    /// `port`: where it is tried. Default: the port that requests go to.
+    pub port: Option<u16>,
     /// `interval`: between two checks of a server. Default 2 s.
     pub interval: Duration,
     /// `timeout`: for one whole check. Default 2 s.

@@ -145,7 +145,7 @@ statement_timeout = "23s"
 max_dead_letter_bytes = "22MB"
 retry = { min = "6ms", max = "7ms" }"#,
         r#"balance = "leastconn"
-check = { http = "/health?a=b", expect = [204, "200-299"], host = "a.example:80", interval = "8s", timeout = "9s", rise = 10, fall = 11 }
+check = { http = "/health?a=b", expect = [204, "200-299"], host = "a.example:80", port = 12, interval = "8s", timeout = "9s", rise = 10, fall = 11 }
 retries = 0
 reads = "any"
 read_wait = "16s"
@@ -317,6 +317,7 @@ timeout = { connect = "12s", server = "13s", keep_alive = "14s" }"#,
         (seconds(8), seconds(9))
     );
     assert_eq!((backend.check.rise, backend.check.fall), (10, 11));
+    assert_eq!(backend.check.port, Some(12));
     assert_eq!(
         (backend.connect_timeout, backend.server_timeout),
         (seconds(12), seconds(13))

@@ -46,11 +46,10 @@ impl Streak {
 pub(crate) fn validate(backend: &Backend) -> Result<(), CheckError> {
     for server in &backend.servers {
         if let Probe::Http { path, host, .. } = &backend.check.probe {
-            check_request(path, host.as_deref(), &server.address).map_err(|error| {
-                CheckError::Request {
-                    backend: backend.name.clone(),
-                    reason: error.to_string(),
-                }
+            let asked = asked(&server.address, backend.check.port);
+            check_request(path, host.as_deref(), &asked).map_err(|error| CheckError::Request {
+                backend: backend.name.clone(),
+                reason: error.to_string(),
             })?;
         }
     }
@@ -84,9 +83,12 @@ async fn check_server(pool: &Pool, index: usize, server: &Server) {
         if server.handle.is_in_maint() {
             continue;
         }
-        let Some(address) = server.handle.address() else {
+        let Some(mut address) = server.handle.address() else {
             continue;
         };
+        if let Some(port) = check.port {
+            address.set_port(port);
+        }
         let target = Target {
             addr: SocketAddr::Inet(address),
             weight: 1,
@@ -101,11 +103,11 @@ async fn check_server(pool: &Pool, index: usize, server: &Server) {
         let is_secure = server.dialer.is_secure();
         let error = result.as_ref().err().map(AsRef::as_ref);
         let (code, detail) = describe(&check.probe, is_secure, error);
-        match (&result, &check.probe) {
-            (Err(_), _) => server.stats.check_failures.increment(),
-            (Ok(()), Probe::Http { .. }) => server.handle.note_answer(),
-            // The kernel makes connections also for a process that stands still.
-            (Ok(()), _) => {}
+        match (&result, &check.probe, check.port) {
+            (Err(_), ..) => server.stats.check_failures.increment(),
+            (Ok(()), Probe::Http { .. }, None) => server.handle.note_answer(),
+            // The kernel makes connections also for a process that stands still, and another port may be another process's.
+            (Ok(()), ..) => {}
         }
         let reason = format!("{code} {detail}");
         server.stats.last_check.store(Some(Arc::new(LastCheck {
@@ -176,7 +178,7 @@ fn alert(error: &Error) -> Option<&rustls::Error> {
 
 /// The probe of one server. `None` if there is none to make.
 fn probe(check: &Check, server: &Server, send_proxy: Option<Version>) -> Option<ServerProbe> {
-    let address = &server.config.address;
+    let address = asked(&server.config.address, check.port);
     let answered = Arc::new(AtomicU16::new(0));
     let status = Arc::clone(&answered);
     // A little less than the whole, so that what ran out can be told.
@@ -195,7 +197,7 @@ fn probe(check: &Check, server: &Server, send_proxy: Option<Version>) -> Option<
         }
         Probe::Http { path, expect, host } => {
             let mut http = HttpHealthCheck::new("localhost", false);
-            http.req = check_request(path, host.as_deref(), address).ok()?;
+            http.req = check_request(path, host.as_deref(), &address).ok()?;
             http.peer_template.options.custom_l4 = Some(dial);
             // The deadline around the whole check does it.
             http.peer_template.options.read_timeout = None::<Duration>;
@@ -220,6 +222,17 @@ fn probe(check: &Check, server: &Server, send_proxy: Option<Version>) -> Option<
             })
         }
     }
+}
+
+/// The address that a check asks.
+fn asked(server: &ServerAddress, other: Option<u16>) -> ServerAddress {
+    let mut asked = server.clone();
+    match (&mut asked, other) {
+        (_, None) => {}
+        (ServerAddress::Ip(address), Some(other)) => address.set_port(other),
+        (ServerAddress::Dns { port, .. }, Some(other)) => *port = other,
+    }
+    asked
 }
 
 fn check_request(

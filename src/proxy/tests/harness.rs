@@ -73,6 +73,7 @@ pub(crate) fn backend(name: &str, servers: Vec<PoolServer>) -> Backend {
         balance: Balance::RoundRobin,
         check: Check {
             probe: Probe::None,
+            port: None,
             interval: Duration::from_millis(50),
             timeout: Duration::from_secs(2),
             rise: 2,

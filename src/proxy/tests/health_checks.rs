@@ -27,6 +27,22 @@ fn last_check(proxy: &Running, index: usize) -> Option<LastCheck> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_can_ask_another_port() {
+    let data = StandIn::start("data", Behaviour::Answer).await;
+    let mut side = StandIn::start("side", Behaviour::Answer).await;
+    let mut config = checked(plain(vec![server("a", data.address)]), ping());
+    config.backends[0].check.port = Some(side.address.port());
+    let proxy = Running::start(config);
+    until("a first check", || last_check(&proxy, 0).is_some()).await;
+    assert_eq!(last_check(&proxy, 0).map(|check| check.code), Some("L7OK"));
+    assert_eq!(proxy.get("/").await.body, "data");
+    side.refuse().await;
+    until("it is down", || !proxy.pools[0].server_is_up(0)).await;
+    side.come_back().await;
+    until("it is up again", || proxy.pools[0].server_is_up(0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_refuses_falls_and_rises() {
     let mut a = StandIn::start("a", Behaviour::Answer).await;
     let b = StandIn::start("b", Behaviour::Answer).await;
