@@ -18,6 +18,8 @@ pub(super) struct Bind {
     pub(super) address: Option<SocketAddr>,
     /// The line that asks for it; nothing if a relay's file does.
     pub(super) statement: Option<StatementId>,
+    /// `v6only`.
+    pub(super) is_v6_only: bool,
 }
 
 /// What a `bind` line asks for.
@@ -53,6 +55,7 @@ pub(super) fn read(statement: &Statement, first: usize, files: ReadFile<'_>) -> 
             toml: quoted(addresses.notation()),
             address: None,
             statement: Some(statement.id),
+            is_v6_only: false,
         });
     } else {
         for address in addresses.as_str().split(',') {
@@ -72,7 +75,13 @@ pub(super) fn read(statement: &Statement, first: usize, files: ReadFile<'_>) -> 
             tls
         }));
     }
-    line.rest.retain(|word| word != "accept-proxy");
+    let is_v6_only = words.contains(&"v6only");
+    for bind in &mut line.binds {
+        bind.is_v6_only = is_v6_only;
+    }
+    // [::] takes IPv4 too.
+    line.rest
+        .retain(|word| !matches!(word.as_str(), "accept-proxy" | "v6only" | "v4v6"));
     let proto = line
         .rest
         .windows(2)
@@ -82,6 +91,71 @@ pub(super) fn read(statement: &Statement, first: usize, files: ReadFile<'_>) -> 
         line.rest.drain(at..at + 2);
     }
     line
+}
+
+/// Parameters that are harmless to lose: they change neither who may connect nor what is spoken.
+const HARMLESS: [&str; 25] = [
+    "accept-netscaler-cip",
+    "alpn",
+    "backlog",
+    "ciphers",
+    "ciphersuites",
+    "curves",
+    "defer-accept",
+    "ecdhe",
+    "guid-prefix",
+    "id",
+    "label",
+    "mss",
+    "name",
+    "nice",
+    "no-tls-tickets",
+    "npn",
+    "prefer-client-ciphers",
+    "process",
+    "severity-output",
+    "shards",
+    "tcp-ut",
+    "tfo",
+    "thread",
+    "tls-ticket-keys",
+    // haflux speaks no less than TLS 1.2.
+    "ssl-min-ver",
+];
+
+/// Parameters with a value that may stand there without `ssl`, beside those of [`tls::WITH_VALUE`].
+const WITH_VALUE: [&str; 12] = [
+    "accept-netscaler-cip",
+    "guid-prefix",
+    "id",
+    "label",
+    "level",
+    "namespace",
+    "process",
+    "severity-output",
+    "shards",
+    "tcp-ut",
+    "thread",
+    "user",
+];
+
+/// Parameters without a counterpart, each with its value: those that are harmless to lose, and the others.
+pub(super) fn without_counterpart(rest: &[String]) -> (Vec<String>, Vec<String>) {
+    let (mut harmless, mut lost) = (Vec::new(), Vec::new());
+    let mut words = rest.iter();
+    while let Some(word) = words.next() {
+        let key = word.split(' ').next().unwrap_or_default();
+        let has_value = word == key && [&tls::WITH_VALUE[..], &WITH_VALUE].concat().contains(&key);
+        let shown = match has_value.then(|| words.next()).flatten() {
+            Some(value) => format!("{word} {value}"),
+            None => word.clone(),
+        };
+        match HARMLESS.contains(&key) {
+            true => harmless.push(shown),
+            false => lost.push(shown),
+        }
+    }
+    (harmless, lost)
 }
 
 fn resolve(address: &str, statement: StatementId) -> Result<Vec<Bind>, String> {
@@ -114,6 +188,7 @@ fn resolve(address: &str, statement: StatementId) -> Result<Vec<Bind>, String> {
                 toml: quoted(&address.to_string()),
                 address: Some(address),
                 statement: Some(statement),
+                is_v6_only: false,
             })
         })
         .collect()

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::criterion::{ReadFile, criterion, predefined};
+use super::criterion::{ReadFile, criterion, is_predefined, predefined};
 use super::formula::{Formula, Reason};
 use super::statement::{Script, StatementId};
 use super::word::Word;
@@ -125,7 +125,10 @@ fn condition(
                         .clone()
                         .map_err(|reason| format!("ACL {name}: {reason}"))
                 }
-                None => predefined(name).ok_or_else(|| format!("no ACL is named \"{name}\"")),
+                None => predefined(name).ok_or_else(|| match is_predefined(name) {
+                    true => format!("haflux has no condition for HAProxy's own ACL {name}"),
+                    false => format!("no ACL is named \"{name}\""),
+                }),
             },
         };
         empty = false;

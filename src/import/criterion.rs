@@ -39,6 +39,22 @@ pub(super) fn predefined(name: &str) -> Option<Formula> {
     })
 }
 
+/// Whether HAProxy defines an ACL of this name itself that has no counterpart.
+pub(super) fn is_predefined(name: &str) -> bool {
+    name.starts_with("METH_")
+        || matches!(
+            name,
+            "HTTP_1.0"
+                | "HTTP_1.1"
+                | "HTTP_2.0"
+                | "HTTP_3.0"
+                | "HTTP_CONTENT"
+                | "HTTP_URL_ABS"
+                | "HTTP_URL_STAR"
+                | "RDP_COOKIE"
+        )
+}
+
 /// How values are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Matching {

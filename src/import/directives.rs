@@ -31,7 +31,7 @@ const fn quoted(section: &'static str, example: &'static str, becomes: &'static 
     }
 }
 
-/// All that are known. Every other one is quoted in a comment.
+/// All that are known. Every other one is quoted in a comment, and is a warning unless it is harmless to lose it.
 pub const DIRECTIVES: &[Directive] = &[
     used("global", "nbthread 4", "`server.threads`"),
     quoted(
@@ -102,6 +102,11 @@ pub const DIRECTIVES: &[Directive] = &[
         "not listened at, because of the folder; a frontend that has only such ones listens on `127.0.0.1`",
     ),
     quoted("frontend", "bind unix@/run/haproxy.sock", "not listened at"),
+    quoted(
+        "frontend",
+        "bind :::8447 v6only",
+        "`[::]`, which takes IPv4 too, and a warning unless the frontend has that address as well",
+    ),
     used("frontend", "stats uri /haproxy?stats", "`stats_uri`"),
     used(
         "frontend",
@@ -222,10 +227,10 @@ pub const DIRECTIVES: &[Directive] = &[
         "acl unasked path_beg /x",
         "a condition of the rules that name it; a comment if none does",
     ),
-    quoted(
+    used(
         "frontend",
-        "http-request set-header X-Forwarded-Proto http",
-        "a comment; `forwarded_for = true` adds that header",
+        "http-request set-header X-Forwarded-Proto https",
+        "`set_header` in `http_request`; beside `option forwardfor` a comment where that says the same, else a warning, because `forwarded_for = true` writes that header",
     ),
     used(
         "frontend",
@@ -299,8 +304,13 @@ pub const DIRECTIVES: &[Directive] = &[
     ),
     quoted(
         "frontend",
+        "http-request set-path /influx%[path]",
+        "a comment and a warning, as `replace-path`, `set-query`, `set-method`, `set-src`, `return`, `http-response deny`, `http-after-response`, `monitor-uri`, and whatever the import does not know",
+    ),
+    quoted(
+        "frontend",
         "errorfile 503 /etc/haproxy/errors/503.http",
-        "a comment",
+        "a comment, as what is harmless to lose: `tune.*`, `option nolinger`, `compression`, `capture`, `stick-table` and others",
     ),
     used(
         "backend",
@@ -316,7 +326,37 @@ pub const DIRECTIVES: &[Directive] = &[
     quoted(
         "backend",
         "server more 10.0.2.4:8086 check maxconn 50",
-        "an entry of `servers`; the comment names what is left over",
+        "an entry of `servers`; a comment names what is left over, and a warning what of it matters",
+    ),
+    quoted(
+        "backend",
+        "server more 10.0.2.4:8086 check port 8087",
+        "`check.port`, if every checked server of the pool has the same; else, and with `addr`, a connection to where requests go is the check of all of them, and a warning",
+    ),
+    quoted(
+        "backend",
+        "server more 10.0.2.4:8086 track base/b",
+        "the check of that server, for this one, and a warning",
+    ),
+    quoted(
+        "backend",
+        "server more 10.0.2.4:8086 check agent-check agent-port 9000",
+        "an entry of `servers`, and a warning, as `observe`",
+    ),
+    quoted(
+        "backend",
+        "server-template more 3 node.example.org:8086 check",
+        "left out, and a warning",
+    ),
+    quoted(
+        "backend",
+        "http-request set-header X-Org ours",
+        "a comment and a warning: in haflux a frontend changes headers",
+    ),
+    quoted(
+        "backend",
+        "option forwardfor",
+        "`forwarded_for = true` of a frontend all of whose backends have it; else a comment and a warning",
     ),
     quoted(
         "backend",
@@ -357,7 +397,7 @@ pub const DIRECTIVES: &[Directive] = &[
     quoted(
         "backend",
         "option httpchk HEAD /ping",
-        "`check.http`; haflux checks with GET",
+        "`check.http`; haflux checks with GET, which is a warning beside every other method",
     ),
     used(
         "backend",
@@ -373,6 +413,21 @@ pub const DIRECTIVES: &[Directive] = &[
         "backend",
         "http-check expect string ok",
         "a comment and a warning",
+    ),
+    quoted(
+        "backend",
+        "http-check send hdr X-Key ours",
+        "a comment and a warning: a check has no headers but `Host`, and no body",
+    ),
+    quoted(
+        "backend",
+        "option external-check",
+        "a check by a connection, and a warning, as `option ssl-hello-chk` and others",
+    ),
+    quoted(
+        "backend",
+        "tcp-check expect string +PONG",
+        "a comment and a warning: a connection is all that is asked for",
     ),
     used("backend", "timeout connect 2s", "`timeout.connect`"),
     used("backend", "timeout server 2m", "`timeout.server`"),

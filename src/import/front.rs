@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::bandwidth::Limits;
 use super::bind::{self, Bind};
 use super::criterion::ReadFile;
-use super::ledger::{ASKS_NOBODY, KEEPS_NOBODY_OUT, Ledger};
+use super::ledger::Ledger;
 use super::page::Page;
 use super::statement::{Script, Statement, StatementId};
 use super::tls::Tls;
@@ -57,18 +57,6 @@ impl Front {
     }
 }
 
-/// Directives that keep requests out.
-const GUARDS: [(&str, &str); 8] = [
-    ("http-request", "reject"),
-    ("http-request", "silent-drop"),
-    ("http-request", "auth"),
-    ("http-request", "return"),
-    ("tcp-request", "connection"),
-    ("tcp-request", "content"),
-    ("tcp-request", "session"),
-    ("block", ""),
-];
-
 /// Reads what the statements say of a frontend.
 pub(super) fn read(
     script: &Script,
@@ -86,6 +74,7 @@ pub(super) fn read(
         },
         proxied: Vec::new(),
         connect: None,
+        overridden: Vec::new(),
         limits: Limits::default(),
     };
     for id in statements {
@@ -97,8 +86,12 @@ pub(super) fn read(
         mut front,
         proxied,
         connect,
+        overridden,
         limits,
     } = reader;
+    for id in overridden {
+        ledger.note(script.statement(id), "a line behind it counts in its place");
+    }
     front.bandwidth = limits.pairs(script, ledger);
     if front.tarpit().is_none()
         && let Some(time) = connect
@@ -125,6 +118,24 @@ pub(super) fn read(
     front
 }
 
+/// `option forwardfor`, where `forwarded_for = true` is written for it.
+pub(super) fn forwarded_for(statement: &Statement, ledger: &mut Ledger) {
+    ledger.used(statement);
+    let words = statement.from(2);
+    let mut names = words
+        .windows(2)
+        .filter(|pair| matches!(pair, [key, _] if key.as_str() == "header"));
+    let is_other = names.any(
+        |pair| matches!(pair, [_, name] if !name.as_str().eq_ignore_ascii_case("x-forwarded-for")),
+    );
+    let note = "haflux adds X-Forwarded-For to every request, under that name";
+    if is_other {
+        ledger.warn(statement, note);
+    } else if !words.is_empty() {
+        ledger.note(statement, note);
+    }
+}
+
 struct Reader<'a> {
     files: ReadFile<'a>,
     ledger: &'a mut Ledger,
@@ -133,6 +144,8 @@ struct Reader<'a> {
     proxied: Vec<StatementId>,
     /// `timeout connect`.
     connect: Option<Duration>,
+    /// Each says what a line behind it says otherwise.
+    overridden: Vec<StatementId>,
     limits: Limits,
 }
 
@@ -154,19 +167,17 @@ impl Reader<'_> {
             ("stats", ..) => self.front.page.read(statement, self.ledger),
             ("option", "forwardfor", _) => {
                 self.front.forwarded_for = true;
-                self.ledger.used(statement);
-                if statement.words.len() > 2 {
-                    self.ledger.note(
-                        statement,
-                        "haflux adds X-Forwarded-For to every request, under that name",
-                    );
-                }
+                forwarded_for(statement, self.ledger);
             }
             ("option", "httplog", "") => self.ledger.used(statement),
             ("acl", ..) => self.front.acls.push(statement.id),
             ("use_backend", ..) => self.front.rules.push(statement.id),
             ("default_backend", name, _) => {
-                self.front.default = Some((statement.id, name.to_owned()));
+                if let Some((before, _)) =
+                    self.front.default.replace((statement.id, name.to_owned()))
+                {
+                    self.overridden.push(before);
+                }
             }
             ("maxconn", ..) => {
                 let count = statement.words.get(1);
@@ -176,7 +187,7 @@ impl Reader<'_> {
                     Some(_) => self.ledger.used(statement),
                     None => self
                         .ledger
-                        .note(statement, "haflux takes 1 to 1000000 here"),
+                        .warn(statement, "haflux takes 1 to 1000000 here"),
                 }
             }
             ("timeout", "client", time) | ("clitimeout", time, _) => {
@@ -193,35 +204,18 @@ impl Reader<'_> {
             ("http-request", "use-service", "prometheus-exporter") => {
                 self.front.metrics.push(statement.id);
             }
-            ("http-request", "set-header" | "add-header", header)
-                if header.to_ascii_lowercase().starts_with("x-forwarded-") =>
-            {
-                self.ledger.note(
-                    statement,
-                    "forwarded_for = true adds X-Forwarded-For and X-Forwarded-Proto",
-                );
-            }
             ("redirect", ..)
             | (
                 "http-request",
-                "deny" | "tarpit" | "redirect" | "set-header" | "del-header" | "allow",
+                "deny" | "tarpit" | "redirect" | "set-header" | "add-header" | "del-header"
+                | "allow",
                 _,
             )
-            | ("http-response", "set-header" | "del-header", _) => {
+            | ("http-response", "set-header" | "add-header" | "del-header", _) => {
                 self.front.http.push(statement.id);
             }
             ("tcp-request", "connection", "reject" | "accept") => {
                 self.front.connections.push(statement.id);
-            }
-            _ if GUARDS
-                .iter()
-                .any(|(one, other)| *one == first && (other.is_empty() || *other == second)) =>
-            {
-                let reason = match (first, second) {
-                    ("http-request", "auth") => ASKS_NOBODY,
-                    _ => KEEPS_NOBODY_OUT,
-                };
-                self.ledger.warn(statement, reason);
             }
             _ => {}
         }
@@ -262,11 +256,16 @@ impl Reader<'_> {
             self.ledger.used(statement);
         }
         self.front.binds.extend(line.binds);
-        if !line.rest.is_empty() {
+        let (harmless, lost) = bind::without_counterpart(&line.rest);
+        if !harmless.is_empty() {
             self.ledger.note(
                 statement,
-                format!("no counterpart: {}", line.rest.join(" ")),
+                format!("no counterpart: {}", harmless.join(", ")),
             );
+        }
+        if !lost.is_empty() {
+            self.ledger
+                .warn(statement, format!("not translated: {}", lost.join(", ")));
         }
     }
 
@@ -294,7 +293,7 @@ impl Reader<'_> {
                 self.front.timeouts.push((key, time));
                 self.ledger.used(statement);
             }
-            None => self.ledger.note(
+            None => self.ledger.warn(
                 statement,
                 "haflux takes 1ms to 30d here, as a number; its own default counts",
             ),

@@ -1,5 +1,5 @@
 //! The account of every statement: used, or quoted in a comment. Nothing is dropped silently, because a statement that nobody
-//! speaks for is quoted.
+//! speaks for is quoted, and is a warning unless `unread` knows that it is harmless to lose it.
 
 use std::collections::BTreeMap;
 
@@ -69,6 +69,18 @@ impl Ledger {
     /// Whether nothing has been said of the statement.
     pub(super) fn is_unread(&self, statement: &Statement) -> bool {
         !self.entries.contains_key(&statement.id)
+    }
+
+    /// Whether the statement stands in the configuration.
+    pub(super) fn is_used(&self, statement: &Statement) -> bool {
+        let entry = self.entries.get(&statement.id);
+        entry.is_some_and(|entry| entry.used)
+    }
+
+    /// Whether the statement stands in the configuration, or a reason says why not.
+    pub(super) fn is_spoken_for(&self, statement: &Statement) -> bool {
+        let entry = self.entries.get(&statement.id);
+        entry.is_some_and(|entry| entry.used || !entry.notes.is_empty())
     }
 
     /// Whether the statement stands in the configuration and nothing needs to be said of it.

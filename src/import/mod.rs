@@ -3,12 +3,15 @@
 //! 1. *Read*: `word` cuts lines into words as HAProxy does; `statement` puts them into sections. `relay_file` reads TOML.
 //! 2. *Understand*: `global`, `front` and `pool` read the directives of a section, `page`, `stats_socket` and `log_target` those of
 //!    one part of it; `criterion`, `condition` and `decision` turn ACLs and `use_backend` into rules, on the algebra of `formula`.
-//! 3. *Put together*: `plan` resolves names and leaves out what haflux would refuse; `recognise` finds the relays.
-//! 4. *Write*: `write` prints TOML, and in comments whatever `ledger` has no other place for.
+//! 3. *Put together*: `plan` resolves names and leaves out what haflux would refuse; `recognise` finds the relays, `track` the checks
+//!    of servers that follow others.
+//! 4. *Account*: `unread` speaks for the lines that nobody read.
+//! 5. *Write*: `write` prints TOML, and in comments whatever `ledger` has no other place for.
 //!
 //! # Invariants
 //!
 //! - Every statement is used or quoted in a comment with its file and line: the ledger quotes what nobody speaks for.
+//! - A statement that is quoted is a warning, unless a list names it as harmless to lose (`unread`) or its reader says so by a note.
 //! - What is written is a configuration that [`Config::parse`] takes, or nothing is.
 //! - Nothing is weakened: a server with TLS is left out, and so is an address with TLS that haflux cannot speak.
 //! - Passwords and tokens are shown neither in comments nor in warnings (`secrets`). Those that haflux asks for itself stand once,
@@ -37,6 +40,8 @@ mod server_tls;
 mod statement;
 mod stats_socket;
 mod tls;
+mod track;
+mod unread;
 mod value;
 mod word;
 mod write;
@@ -89,13 +94,14 @@ pub fn import(
     };
     let files: Vec<RelayFile> = files.into_iter().filter_map(Result::ok).collect();
     let mut ledger = Ledger::default();
+    let plan = plan::plan(&script, &files, read, &mut ledger);
+    unread::finish(&script, &mut ledger);
     for statement in &script.statements {
         for name in &statement.defaulted {
             let note = format!("haflux knows no default for a variable: that of {name} is written");
             ledger.note(statement, note);
         }
     }
-    let plan = plan::plan(&script, &files, read, &mut ledger);
     let names: Vec<String> = haproxy
         .iter()
         .chain(relays)

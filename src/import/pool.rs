@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ledger::Ledger;
-use super::server::{self, Parameters, Server};
+use super::server::{self, Asked, Parameters, Server, WithoutCounterpart};
 use super::statement::{Script, Statement, StatementId};
 use super::value::{self, Toml, quoted};
 
@@ -17,14 +17,18 @@ pub(super) struct Pool {
     pub(super) connect_timeout: Option<Duration>,
     pub(super) server_timeout: Option<Duration>,
     pub(super) retries: Option<Toml>,
+    /// `option forwardfor` of a backend.
+    pub(super) forwarded_for: Option<StatementId>,
 }
 
 /// How the servers are checked.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Check {
     /// The path; by TCP if there is none.
     pub(super) http: Option<Toml>,
     pub(super) host: Option<Toml>,
+    /// Where it is asked, unless that is where requests go.
+    pub(super) port: Option<u16>,
     pub(super) expect: Vec<Toml>,
     pub(super) timeout: Option<Duration>,
 }
@@ -49,11 +53,13 @@ pub(super) fn read(
             connect_timeout: None,
             server_timeout: None,
             retries: None,
+            forwarded_for: None,
         },
     };
     for id in statements {
         reader.statement(script.statement(*id));
     }
+    reader.checks(script);
     reader.pool
 }
 
@@ -73,7 +79,8 @@ impl Reader<'_> {
                 let mut alone = Parameters::default();
                 alone.read(statement.from(1));
                 self.defaults.read(statement.from(1));
-                self.rest(statement, alone.rest());
+                self.ledger.used(statement);
+                self.rest(statement, &alone.without_counterpart);
             }
             ("retries", ..) => match statement
                 .words
@@ -84,7 +91,7 @@ impl Reader<'_> {
                     self.pool.retries = Some(retries);
                     self.ledger.used(statement);
                 }
-                None => self.ledger.note(statement, "haflux takes 0 to 100 here"),
+                None => self.ledger.warn(statement, "haflux takes 0 to 100 here"),
             },
             ("timeout", "connect", time) | ("contimeout", time, _) => {
                 self.pool.connect_timeout = self.time(statement, time)
@@ -103,10 +110,40 @@ impl Reader<'_> {
                 "haflux always tries another server; retries = 0 tries none",
             ),
             ("option", "httpchk", _) => self.httpchk(statement),
-            ("option", "tcp-check", _) | ("tcp-check", "connect", "") => {
-                self.pool.check.http = None;
+            ("option", "tcp-check", _) => {
+                self.by_connection();
                 self.ledger.used(statement);
             }
+            ("tcp-check", "connect", "") => self.ledger.used(statement),
+            ("tcp-check", "comment", _) => {
+                self.ledger.note(statement, "haflux shows no words of checks");
+            }
+            ("tcp-check", ..) => self.ledger.warn(
+                statement,
+                "haflux makes a connection, and neither sends nor expects anything: whatever takes one counts as up",
+            ),
+            (
+                "option",
+                "external-check" | "ssl-hello-chk" | "smtpchk" | "mysql-check" | "pgsql-check"
+                | "redis-check" | "ldap-check" | "spop-check",
+                _,
+            ) => {
+                self.by_connection();
+                self.ledger.warn(
+                    statement,
+                    "haflux checks by a connection or by HTTP: a connection is written, and whatever takes one counts as up",
+                );
+            }
+            ("external-check", ..) => self
+                .ledger
+                .warn(statement, "haflux runs no programs for its checks"),
+            ("http-check", "connect", "") => self.ledger.used(statement),
+            ("http-check", "connect", _) => self.connect(statement),
+            ("http-check", "disable-on-404", _) => self.ledger.warn(
+                statement,
+                "to haflux a server that answers 404 is down, unless check.expect takes it",
+            ),
+            ("option", "forwardfor", _) => self.pool.forwarded_for = Some(statement.id),
             ("http-check", "send", _) => self.send(statement),
             ("http-check", "expect", _) => self.expect(statement),
             _ => {}
@@ -117,7 +154,7 @@ impl Reader<'_> {
         let time = value::duration(text);
         match time {
             Some(_) => self.ledger.used(statement),
-            None => self.ledger.note(
+            None => self.ledger.warn(
                 statement,
                 "haflux takes 1ms to 30d here, as a number; its own default counts",
             ),
@@ -151,7 +188,10 @@ impl Reader<'_> {
             server::Read::LeftOut(reason) => {
                 self.ledger.warn(statement, reason);
             }
-            server::Read::Server { server, rest } => {
+            server::Read::Server {
+                server,
+                without_counterpart,
+            } => {
                 let same_name = |known: &Server| known.name == server.name;
                 let same_node = |known: &Server| known.node.is_some() && known.node == server.node;
                 if self.pool.servers.iter().any(same_name) {
@@ -167,20 +207,92 @@ impl Reader<'_> {
                     return;
                 }
                 self.ledger.used(statement);
-                self.rest(statement, &rest);
+                self.rest(statement, &without_counterpart);
                 self.pool.servers.push(*server);
             }
         }
     }
 
-    fn rest(&mut self, statement: &Statement, rest: &[String]) {
-        if statement.word(0) == "default-server" {
-            self.ledger.used(statement);
+    fn rest(&mut self, statement: &Statement, rest: &WithoutCounterpart) {
+        if !rest.harmless.is_empty() {
+            let note = format!("no counterpart: {}", rest.harmless.join(", "));
+            self.ledger.note(statement, note);
         }
-        if !rest.is_empty() {
-            self.ledger
-                .note(statement, format!("no counterpart: {}", rest.join(", ")));
+        if !rest.lost.is_empty() {
+            let note = format!("not translated: {}", rest.lost.join(", "));
+            self.ledger.warn(statement, note);
         }
+    }
+
+    /// From here on a connection is all that is asked for.
+    fn by_connection(&mut self) {
+        self.pool.check = Check {
+            timeout: self.pool.check.timeout,
+            ..Check::default()
+        };
+    }
+
+    /// `http-check connect`.
+    fn connect(&mut self, statement: &Statement) {
+        let port = match statement.from(2) {
+            [key] if key.as_str() == "default" => {
+                self.ledger.used(statement);
+                return;
+            }
+            [key, port] if key.as_str() == "port" => port.as_str().parse().ok(),
+            _ => None,
+        };
+        match port {
+            Some(port) => {
+                self.pool.check.port = Some(port);
+                self.ledger.used(statement);
+            }
+            None => {
+                self.by_connection();
+                self.ledger.warn(
+                    statement,
+                    "haflux checks a server as requests reach it, at any port: a connection is written in its place",
+                );
+            }
+        }
+    }
+
+    /// Sees to it that no server is asked what it is not there to answer.
+    fn checks(&mut self, script: &Script) {
+        let is_checked =
+            |server: &&Server| server.check && !matches!(server.asked, Asked::Tracked(_));
+        let checked: Vec<&Server> = self.pool.servers.iter().filter(is_checked).collect();
+        let mut asked = checked.iter().map(|server| &server.asked);
+        let first = asked.next().unwrap_or(&Asked::Itself);
+        let is_same = asked.all(|other| other == first);
+        match first {
+            Asked::Itself if is_same => return,
+            Asked::Port(port) if is_same => {
+                self.pool.check.port = Some(*port);
+                return;
+            }
+            _ => {}
+        }
+        for server in checked {
+            let reason = match &server.asked {
+                Asked::Itself | Asked::Tracked(_) => continue,
+                Asked::Port(port) => {
+                    format!(
+                        "all servers of a pool are checked in one way, and not all at port {port}"
+                    )
+                }
+                Asked::Elsewhere(reason) => reason.clone(),
+            };
+            if let Some(id) = server.statement {
+                self.ledger.warn(
+                    script.statement(id),
+                    format!(
+                        "{reason}; the servers of this pool are checked by a connection to where requests go, and count as up if they take it"
+                    ),
+                );
+            }
+        }
+        self.by_connection();
     }
 
     /// `option httpchk [[METHOD] URI [VERSION]]`; an old form puts headers into the version.
@@ -192,10 +304,18 @@ impl Reader<'_> {
             [method, path, ..] => (method.as_str(), path.notation().to_owned()),
         };
         self.pool.check.http = value::path(&path);
-        if let Some(version) = words.get(2)
-            && let Some(host) = header_in(version.notation(), "host")
-        {
-            self.pool.check.host = host_of(&host);
+        if let Some(version) = words.get(2) {
+            let headers = version.notation().split("\r\n").skip(1);
+            for (name, value) in headers.filter_map(|line| line.split_once(':')) {
+                let host = name
+                    .eq_ignore_ascii_case("host")
+                    .then(|| host_of(value.trim()))
+                    .flatten();
+                match host {
+                    Some(host) => self.pool.check.host = Some(host),
+                    None => self.without_header(statement, name),
+                }
+            }
         }
         self.checked_by(statement, method);
     }
@@ -207,17 +327,30 @@ impl Reader<'_> {
             return;
         }
         self.ledger.used(statement);
-        if method != "GET" {
-            self.ledger
-                .note(statement, format!("haflux checks with GET, not {method}"));
+        let note = format!("haflux checks with GET, not {method}");
+        match method {
+            "GET" => {}
+            // Who answers one answers the other by the same status.
+            "HEAD" => self.ledger.note(statement, note),
+            _ => self.ledger.warn(
+                statement,
+                format!("{note}: a server that answers GET otherwise is down"),
+            ),
         }
+    }
+
+    fn without_header(&mut self, statement: &Statement, name: &str) {
+        let note = format!(
+            "haflux sends no header {name} with checks: a server that asks for it is down, unless check.expect takes its answer"
+        );
+        self.ledger.warn(statement, note);
     }
 
     /// `http-check send [meth M] [uri U] [ver V] [hdr N V]…`.
     fn send(&mut self, statement: &Statement) {
         let mut words = statement.from(2).iter();
         let mut method = "GET";
-        let mut rest = Vec::new();
+        let mut lost = Vec::new();
         if self.pool.check.http.is_none() {
             self.pool.check.http = Some(quoted("/"));
         }
@@ -229,18 +362,22 @@ impl Reader<'_> {
                 ("ver", Some(_)) => {}
                 ("hdr", Some(name)) => {
                     let content = words.next();
-                    match content {
-                        Some(content) if name.as_str().eq_ignore_ascii_case("host") => {
-                            self.pool.check.host = host_of(content.notation());
-                        }
-                        _ => rest.push(format!("header {}", name.as_str())),
+                    let host = content
+                        .filter(|_| name.as_str().eq_ignore_ascii_case("host"))
+                        .and_then(|content| host_of(content.notation()));
+                    match host {
+                        Some(host) => self.pool.check.host = Some(host),
+                        None => self.without_header(statement, name.as_str()),
                     }
                 }
-                (other, _) => rest.push(other.to_owned()),
+                (other, _) => lost.push(other.to_owned()),
             }
         }
         self.checked_by(statement, method);
-        self.rest(statement, &rest);
+        if !lost.is_empty() {
+            let note = format!("not translated: {}", lost.join(", "));
+            self.ledger.warn(statement, note);
+        }
     }
 
     /// `http-check expect status 204`, `200,204` or `200-399`.
@@ -268,15 +405,6 @@ fn host_of(notation: &str) -> Option<Toml> {
     let sound = notation.contains("${")
         || (notation.parse::<http::uri::Authority>().is_ok() && !notation.contains('@'));
     sound.then(|| quoted(notation))
-}
-
-/// The value of a header in `HTTP/1.1\r\nHost: x`.
-fn header_in(version: &str, name: &str) -> Option<String> {
-    version.split("\r\n").skip(1).find_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        key.eq_ignore_ascii_case(name)
-            .then(|| value.trim().to_owned())
-    })
 }
 
 fn statuses(list: &str) -> Option<Vec<Toml>> {

@@ -8,7 +8,7 @@ use super::ledger::Ledger;
 use super::plan::{FrontendPlan, HttpPlan, Plan, PoolPlan};
 use super::pool::{Check, Pool};
 use super::relay_file::{HttpRelay, Output, RelayFile};
-use super::server::Server;
+use super::server::{Asked, Server};
 use super::statement::Script;
 use super::value::quoted;
 
@@ -177,6 +177,7 @@ fn pool_of(plan: &mut Plan, relay: &HttpRelay, wanted: &str) -> String {
             connect_timeout: None,
             server_timeout: None,
             retries: None,
+            forwarded_for: None,
         },
         replicated: true,
     });
@@ -194,6 +195,7 @@ fn server(output: &Output) -> Server {
         send_proxy: None,
         statement: None,
         check: true,
+        asked: Asked::Itself,
         inter: None,
         rise: None,
         fall: None,
@@ -232,6 +234,7 @@ pub(super) fn own_frontends(plan: &mut Plan, files: &[RelayFile], ledger: &mut L
                 toml: quoted(&address.to_string()),
                 address: Some(address),
                 statement: None,
+                is_v6_only: false,
             }],
             ..Front::default()
         };

@@ -22,6 +22,8 @@ pub(super) struct Server {
     pub(super) weight: Option<Toml>,
     pub(super) backup: bool,
     pub(super) check: bool,
+    /// What its check asks.
+    pub(super) asked: Asked,
     /// The version of the PROXY header that it gets.
     pub(super) send_proxy: Option<&'static str>,
     /// The line that asks for it; nothing if a relay's file does.
@@ -29,6 +31,19 @@ pub(super) struct Server {
     pub(super) inter: Option<Duration>,
     pub(super) rise: Option<Toml>,
     pub(super) fall: Option<Toml>,
+}
+
+/// What HAProxy asks to learn whether a server is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The server, as requests reach it.
+    Itself,
+    /// Another port of it, in the clear.
+    Port(u16),
+    /// The server of that name is asked in its place.
+    Tracked(String),
+    /// Something that haflux cannot ask, and why.
+    Elsewhere(String),
 }
 
 /// What `server` and `default-server` say besides name and address.
@@ -41,11 +56,82 @@ pub(super) struct Parameters {
     rise: Option<Toml>,
     fall: Option<Toml>,
     check_port: Option<String>,
+    check_address: Option<String>,
+    check_tls: bool,
+    check_proxy: bool,
+    track: Option<String>,
     tls: ServerTls,
     disabled: bool,
     send_proxy: Option<&'static str>,
-    /// Without a counterpart, as they stand there.
-    rest: Vec<String>,
+    /// What else is said.
+    pub(super) without_counterpart: WithoutCounterpart,
+}
+
+/// Parameters without a counterpart, as they stand there.
+#[derive(Debug, Clone, Default)]
+pub(super) struct WithoutCounterpart {
+    /// It is harmless to lose them.
+    pub(super) harmless: Vec<String>,
+    /// Each with what is lost with it.
+    pub(super) lost: Vec<String>,
+}
+
+/// Parameters that are harmless to lose: they change neither whether the server counts as up, nor what it gets.
+const HARMLESS: [&str; 30] = [
+    "alpn",
+    "ciphers",
+    "ciphersuites",
+    "cookie",
+    "curves",
+    "downinter",
+    "fastinter",
+    "guid",
+    "hash-key",
+    "id",
+    "label",
+    "log-bufsize",
+    "log-proto",
+    "max-reuse",
+    "no-ssl-reuse",
+    "no-tls-tickets",
+    "non-stick",
+    "npn",
+    "pool-low-conn",
+    "pool-max-conn",
+    "pool-purge-delay",
+    "resolve-net",
+    "resolve-opts",
+    "resolve-prefer",
+    "slowstart",
+    "ssl-reuse",
+    "stick",
+    "tcp-ut",
+    "tfo",
+    "tls-tickets",
+];
+
+/// What is lost with a parameter that is not harmless.
+fn loss(key: &str) -> &'static str {
+    match key {
+        "agent-check" | "agent-addr" | "agent-inter" | "agent-port" | "agent-send" => {
+            "haflux asks no agent, so its check alone says whether the server is up"
+        }
+        "observe" | "on-error" | "error-limit" | "on-marked-down" | "on-marked-up" => {
+            "haflux takes a server down by its checks alone, and closes no connections then"
+        }
+        "maxconn" | "minconn" | "maxqueue" => {
+            "haflux limits no connections to a server; maxconn of a frontend limits those of clients"
+        }
+        "check-sni" | "check-alpn" | "check-proto" | "check-via-socks4" | "no-check-ssl" => {
+            "the check speaks as requests do"
+        }
+        "proto" => "haflux speaks HTTP/1.1 to servers",
+        "redir" => "haflux passes every request on",
+        "source" | "usesrc" | "interface" | "namespace" | "socks4" => {
+            "haflux reaches servers as the system does"
+        }
+        _ => "haflux has no counterpart",
+    }
 }
 
 /// Parameters that take a value.
@@ -110,7 +196,15 @@ const WITH_VALUE: [&str; 58] = [
     "track",
 ];
 
-const WITH_VALUE_TOO: [&str; 6] = ["usesrc", "verify", "verifyhost", "weight", "ws", "shard"];
+const WITH_VALUE_TOO: [&str; 7] = [
+    "usesrc",
+    "verify",
+    "verifyhost",
+    "weight",
+    "ws",
+    "shard",
+    "tcp-ut",
+];
 
 impl Parameters {
     /// Adds what these words say.
@@ -128,20 +222,21 @@ impl Parameters {
                     Some(value) => format!("{key} {}", value.as_str()),
                     None => key.to_owned(),
                 };
-                if !self.rest.contains(&shown) {
-                    self.rest.push(shown);
+                let WithoutCounterpart { harmless, lost } = &mut self.without_counterpart;
+                let (known, shown) = match HARMLESS.contains(&key) {
+                    true => (harmless, shown),
+                    false => (lost, format!("{shown} ({})", loss(key))),
+                };
+                if !known.contains(&shown) {
+                    known.push(shown);
                 }
             }
         }
     }
 
-    /// What has no counterpart.
-    pub(super) fn rest(&self) -> &[String] {
-        &self.rest
-    }
-
     /// Whether the parameter has a counterpart.
     fn take(&mut self, key: &str, value: Option<&Word>) -> bool {
+        self.check_tls |= key == "check-ssl";
         if let Some(is_taken) = self.tls.take(key, value) {
             return is_taken;
         }
@@ -163,7 +258,7 @@ impl Parameters {
             }
             ("no-send-proxy" | "no-send-proxy-v2", _) => self.send_proxy = None,
             // Its checks begin with the header where its connections do.
-            ("check-send-proxy", _) if self.send_proxy.is_some() => {}
+            ("check-send-proxy", _) if self.send_proxy.is_some() => self.check_proxy = true,
             ("weight", Some(value)) => match value::whole(value, 0..=256) {
                 Some(weight) => self.weight = Some(weight),
                 None => return false,
@@ -178,9 +273,63 @@ impl Parameters {
             },
             ("inter", Some(_)) if time.is_some() => self.inter = time,
             ("port", Some(value)) => self.check_port = Some(value.as_str().to_owned()),
+            ("addr", Some(value)) => self.check_address = Some(value.as_str().to_owned()),
+            ("track", Some(value)) => self.track = Some(value.as_str().to_owned()),
             _ => return false,
         }
         true
+    }
+
+    /// What its check asks of a server that is at `node`.
+    fn asked(&self, node: Option<&ServerAddress>) -> Asked {
+        if let Some(tracked) = &self.track {
+            return Asked::Tracked(tracked.clone());
+        }
+        if let Some(address) = &self.check_address
+            && node.map(host_of).as_ref() != Some(address)
+        {
+            return Asked::Elsewhere(format!(
+                "haflux checks a server at its own address, not at {address}"
+            ));
+        }
+        let is_tls = self.tls.is_spoken();
+        if self.check_tls && !is_tls {
+            return Asked::Elsewhere(
+                "haflux speaks TLS with checks where it does with requests".to_owned(),
+            );
+        }
+        let Some(port) = &self.check_port else {
+            return Asked::Itself;
+        };
+        if node.map(|node| port_of(node).to_string()).as_ref() == Some(port) {
+            return Asked::Itself;
+        }
+        // Of a check at a port of its own HAProxy has its own words for TLS and PROXY headers.
+        if is_tls != self.check_tls || self.send_proxy.is_some() != self.check_proxy {
+            return Asked::Elsewhere(format!(
+                "haflux checks port {port} with TLS and PROXY headers where requests have them"
+            ));
+        }
+        match port.parse() {
+            Ok(port) if port > 0 => Asked::Port(port),
+            _ => Asked::Elsewhere(format!("haflux takes no {port} for the port of a check")),
+        }
+    }
+}
+
+/// The host of a node, as `addr` has it.
+pub(super) fn host_of(node: &ServerAddress) -> String {
+    match node {
+        ServerAddress::Ip(address) => address.ip().to_string(),
+        ServerAddress::Dns { host, .. } => host.clone(),
+    }
+}
+
+/// The port of a node.
+pub(super) fn port_of(node: &ServerAddress) -> u16 {
+    match node {
+        ServerAddress::Ip(address) => address.port(),
+        ServerAddress::Dns { port, .. } => *port,
     }
 }
 
@@ -191,7 +340,7 @@ pub(super) enum Read {
         /// The server.
         server: Box<Server>,
         /// Parameters without a counterpart.
-        rest: Vec<String>,
+        without_counterpart: WithoutCounterpart,
     },
     /// It cannot, and why.
     LeftOut(String),
@@ -200,7 +349,7 @@ pub(super) enum Read {
 /// Reads a `server` line; `defaults` is what `default-server` said before it. `port` is what the server gets if it has none.
 pub(super) fn read(statement: &Statement, defaults: &Parameters, port: Option<u16>) -> Read {
     let mut parameters = Parameters {
-        rest: Vec::new(),
+        without_counterpart: WithoutCounterpart::default(),
         ..defaults.clone()
     };
     parameters.read(statement.from(3));
@@ -221,15 +370,7 @@ pub(super) fn read(statement: &Statement, defaults: &Parameters, port: Option<u1
         Ok(place) => place,
         Err(reason) => return Read::LeftOut(reason),
     };
-    let own_port = |node: &ServerAddress| match node {
-        ServerAddress::Ip(address) => address.port().to_string(),
-        ServerAddress::Dns { port, .. } => port.to_string(),
-    };
-    if let Some(port) = parameters.check_port
-        && node.as_ref().map(own_port).as_ref() != Some(&port)
-    {
-        parameters.rest.push(format!("port {port}"));
-    }
+    let asked = parameters.asked(node.as_ref());
     Read::Server {
         server: Box::new(Server {
             name: value::name(statement.word(1)),
@@ -238,14 +379,15 @@ pub(super) fn read(statement: &Statement, defaults: &Parameters, port: Option<u1
             tls,
             weight: parameters.weight,
             backup: parameters.backup,
-            check: parameters.check,
+            check: parameters.check || parameters.track.is_some(),
+            asked,
             send_proxy: parameters.send_proxy,
             statement: Some(statement.id),
             inter: parameters.inter,
             rise: parameters.rise,
             fall: parameters.fall,
         }),
-        rest: parameters.rest,
+        without_counterpart: parameters.without_counterpart,
     }
 }
 

@@ -78,6 +78,11 @@ impl ServerTls {
         }
     }
 
+    /// Whether it is spoken.
+    pub(super) fn is_spoken(&self) -> bool {
+        self.is_spoken
+    }
+
     /// The value of `tls`, if it is spoken.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ impl StatsSocket {
 
     fn socket(&mut self, statement: &Statement, place: &Word, ledger: &mut Ledger) {
         if self.socket.is_some() {
-            ledger.note(
+            ledger.warn(
                 statement,
                 "haflux has one such socket: the first is written",
             );

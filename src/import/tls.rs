@@ -50,7 +50,7 @@ fn beside(certificate: &str) -> String {
 }
 
 /// Parameters whose value stands in the next word, and that have no counterpart.
-const WITH_VALUE: [&str; 22] = [
+pub(super) const WITH_VALUE: [&str; 22] = [
     "backlog",
     "ca-ignore-err",
     "ca-sign-file",

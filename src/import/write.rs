@@ -304,9 +304,12 @@ impl Writer<'_> {
                 keys.extend(check.host.iter().map(|host| format!("host = {host}")));
             }
             // A port that takes connections says little about InfluxDB.
-            None if plan.replicated => keys.push("http = \"/ping\"".to_owned()),
+            None if plan.replicated && check.port.is_none() => {
+                keys.push("http = \"/ping\"".to_owned())
+            }
             None => {}
         }
+        keys.extend(check.port.iter().map(|port| format!("port = {port}")));
         let first = plan.pool.servers.iter().find(|server| server.check);
         let inter = first.and_then(|server| server.inter).map(duration_value);
         let inter = inter.filter(|inter| inter != "\"2s\"");

@@ -8,6 +8,7 @@ mod cli;
 mod dead_letters_cli;
 mod graceful_stop;
 mod import;
+mod import_warnings;
 mod journal_cli;
 mod logs;
 mod metrics;

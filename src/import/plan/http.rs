@@ -76,6 +76,15 @@ impl Planner<'_> {
         for id in &front.http {
             let statement = script.statement(*id);
             is_open |= (statement.word(0), statement.word(1)) == ("http-request", "allow");
+            if front.forwarded_for
+                && let Some(said) = forwarded(statement, front)
+            {
+                match said {
+                    Ok(note) => self.ledger.note(statement, note),
+                    Err(warning) => self.ledger.warn(statement, warning),
+                }
+                continue;
+            }
             let taken = match is_open {
                 true => Err("haflux lets nobody past what stands behind it".to_owned()),
                 false => action(statement, front.tarpit().is_some()),
@@ -162,6 +171,41 @@ fn networks(condition: &Condition, plan: &mut HttpPlan) -> Result<(), Reason> {
     Ok(())
 }
 
+/// What becomes of a line about a header that `forwarded_for = true` writes; nothing if it is about another one. An error is a warning.
+fn forwarded(statement: &Statement, front: &Front) -> Option<Result<String, String>> {
+    if !matches!(
+        (statement.word(0), statement.word(1)),
+        ("http-request", "set-header" | "add-header")
+    ) {
+        return None;
+    }
+    let (name, value) = (statement.word(2), statement.word(3));
+    let is_computed = value.contains('%');
+    let is_said = if name.eq_ignore_ascii_case("x-forwarded-for") {
+        is_computed
+    } else if name.eq_ignore_ascii_case("x-forwarded-proto") {
+        let secure = front.tls.as_ref().map_or(0, |(_, secure)| secure.len());
+        let asks_for_tls = statement
+            .from(4)
+            .iter()
+            .any(|word| word.as_str().contains("ssl_fc"));
+        let is_of_all = match value {
+            "https" => secure == front.binds.len(),
+            "http" => secure == 0,
+            _ => false,
+        };
+        is_computed || asks_for_tls || is_of_all
+    } else {
+        return None;
+    };
+    Some(match is_said {
+        true => Ok(format!("forwarded_for = true adds {name}")),
+        false => Err(format!(
+            "not translated: forwarded_for = true writes {name} as the connection is"
+        )),
+    })
+}
+
 type Action<'a> = (String, bool, &'a [Word]);
 
 /// What a line does, whether nothing behind it is done, and the words of its condition. `waits` says that a tarpit has a time.
@@ -175,13 +219,24 @@ fn action(statement: &Statement, waits: bool) -> Result<Action<'_>, Reason> {
         ("http-request", "tarpit") => deny("deny", "500", from(2)),
         ("http-request", "redirect") => redirect(from(2)),
         ("redirect", _) => redirect(from(1)),
+        ("http-request" | "http-response", "add-header") => Err(
+            "haflux adds no header beside those that are there: set_header takes their place"
+                .to_owned(),
+        ),
         ("http-request" | "http-response", "set-header") => {
             let (name, value) = (header(statement.word(2))?, statement.words.get(3));
             if hides(statement) {
                 let reason = "its value is a secret; write it with ${NAME} of the environment";
                 return Err(reason.to_owned());
             }
-            let value = literal(value)?;
+            let value = match statement.word(2).to_ascii_lowercase().as_str() {
+                "x-forwarded-for" | "x-forwarded-proto" => literal(value).map_err(|reason| {
+                    format!(
+                        "{reason}; forwarded_for = true adds X-Forwarded-For and X-Forwarded-Proto"
+                    )
+                }),
+                _ => literal(value),
+            }?;
             Ok((
                 format!("set_header = {{ {name} = {value} }}"),
                 false,

@@ -15,13 +15,14 @@ use crate::import::decision::Rule;
 use crate::import::formula::Key;
 use crate::import::front::{self, Front};
 use crate::import::global::Global;
-use crate::import::ledger::{ASKS_NOBODY, KEEPS_NOBODY_OUT, Ledger};
+use crate::import::ledger::Ledger;
 use crate::import::log_target::LogTargets;
 use crate::import::pool::{self, Pool};
 use crate::import::recognise::{self, Relays};
 use crate::import::relay_file::RelayFile;
 use crate::import::server::Server;
 use crate::import::statement::{Kind, Script, Section, Statement, StatementId};
+use crate::import::track;
 use crate::import::value::{Toml, quoted};
 
 pub(super) use self::http::{Entry, HttpPlan};
@@ -104,12 +105,14 @@ pub(super) fn plan(
         planner.section(index, section, read);
     }
     planner.plan.global.finish(script, planner.ledger);
+    track::resolve(&mut planner.plan.pools, script, planner.ledger);
     planner.drop_empty_pools();
     recognise::relays(&mut planner.plan, script, files, planner.ledger);
     let fronts = std::mem::take(&mut planner.fronts);
     for (index, front, own_pool) in fronts {
         planner.frontend(index, front, own_pool.as_deref(), read);
     }
+    planner.forwarded_for();
     recognise::own_frontends(&mut planner.plan, files, planner.ledger);
     planner.proxy_headers();
     planner.connections();
@@ -204,8 +207,6 @@ impl Planner<'_> {
                 .filter_map(|bind| Some(bind.address?.port()))
                 .collect();
             port = ports.iter().next().copied().filter(|_| ports.len() == 1);
-        } else {
-            self.backend_only(section);
         }
         let mut own_pool = None;
         // A `listen` may have no servers at all.
@@ -254,29 +255,31 @@ impl Planner<'_> {
         }
     }
 
-    /// What HAProxy takes in a backend and haflux in a frontend.
-    fn backend_only(&mut self, section: &Section) {
-        for statement in own(self.script, section) {
-            match (statement.word(0), statement.word(1)) {
-                ("stats", _) => self.ledger.note(
-                    statement,
-                    "in haflux a frontend has the page: stats_uri = \"/haproxy?stats\"",
-                ),
-                ("option", "forwardfor") => self.ledger.note(
-                    statement,
-                    "in haflux a frontend does so: forwarded_for = true",
-                ),
-                ("http-request", "deny" | "tarpit" | "reject") => {
-                    self.ledger.warn(statement, KEEPS_NOBODY_OUT);
-                }
-                ("http-request", "auth") => self.ledger.warn(statement, ASKS_NOBODY),
-                ("filter", "bwlim-in" | "bwlim-out") => self
-                    .ledger
-                    .warn(statement, "in haflux a frontend has it: bandwidth"),
-                ("timeout", "tunnel") => self
-                    .ledger
-                    .note(statement, "in haflux a frontend has it: timeout.tunnel"),
-                _ => {}
+    /// Whether every request of a frontend goes to a backend with `option forwardfor`.
+    fn leads_to_forwarding(&self, rules: &[Rule], default: Option<&str>) -> bool {
+        let targets = rules.iter().map(|rule| rule.target.as_str());
+        let mut targets = targets.chain(default).peekable();
+        targets.peek().is_some()
+            && targets.all(|target| {
+                let mut pools = self.plan.pools.iter().map(|plan| &plan.pool);
+                pools.any(|pool| pool.name == target && pool.forwarded_for.is_some())
+            })
+    }
+
+    /// Marks `option forwardfor` of backends all of whose requests come by a frontend with `forwarded_for`.
+    fn forwarded_for(&mut self) {
+        for plan in &self.plan.pools {
+            let Some(id) = plan.pool.forwarded_for else {
+                continue;
+            };
+            let name = plan.pool.name.as_str();
+            let fronts = self.plan.frontends.iter().filter(|plan| {
+                let mut targets = plan.rules.iter().map(|rule| rule.target.as_str());
+                plan.default.as_deref() == Some(name) || targets.any(|target| target == name)
+            });
+            let mut fronts = fronts.peekable();
+            if fronts.peek().is_some() && fronts.all(|plan| plan.front.forwarded_for) {
+                front::forwarded_for(self.script.statement(id), self.ledger);
             }
         }
     }
@@ -344,6 +347,7 @@ impl Planner<'_> {
         let (rules, default) = self.rules(&front, own_pool, &acls, read);
         let admin = self.admin(&front, &acls, read);
         let metrics = self.metrics(&front, &acls, read);
+        front.forwarded_for |= self.leads_to_forwarding(&rules, default.as_deref());
         let http = self.http(&front, &acls, read);
         self.unasked(&front);
         self.binds(opening, &mut front);
@@ -387,6 +391,10 @@ impl Planner<'_> {
                 || front.metrics.contains(&statement.id);
             if !is_kept {
                 self.ledger.left_out(statement);
+                if matches!(statement.word(0), "timeout" | "log" | "option") {
+                    self.ledger
+                        .note(statement, "server.metrics_bind has its own");
+                }
             }
         }
         let note = "it serves the metrics and nothing else: server.metrics_bind";
@@ -416,10 +424,21 @@ impl Planner<'_> {
     fn binds(&mut self, opening: &Statement, front: &mut Front) {
         let mut taken: Vec<SocketAddr> = self.plan.addresses();
         let mut binds: Vec<Bind> = Vec::new();
+        let wanted: Vec<SocketAddr> = front.binds.iter().filter_map(|bind| bind.address).collect();
         for bind in std::mem::take(&mut front.binds) {
             if let Some(address) = bind.address
                 && address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED)
             {
+                let of_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+                if bind.is_v6_only
+                    && !wanted.contains(&of_v4)
+                    && let Some(id) = bind.statement
+                {
+                    self.ledger.warn(
+                        self.script.statement(id),
+                        format!("v6only is not translated: haflux takes IPv4 at {address} too"),
+                    );
+                }
                 // `[::]` listens for IPv4 as well, so that an address of the same frontend beside it is one too many.
                 binds.retain(|bind| bind.address.is_none_or(|other| !overlap(other, address)));
                 taken = self.plan.addresses();
@@ -455,6 +474,7 @@ impl Planner<'_> {
                     toml: quoted(&address.to_string()),
                     address: Some(address),
                     statement: Some(*id),
+                    is_v6_only: false,
                 });
             }
         }

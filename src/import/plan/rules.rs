@@ -133,10 +133,10 @@ impl Planner<'_> {
                     format!("not translated: {reason}; server.metrics_bind serves them at an address of their own"),
                 ),
                 Ok((path, _)) if front.page.uri.as_ref() == Some(&path) => {
-                    self.ledger.note(statement, "the page has that path");
+                    self.ledger.warn(statement, "the page has that path");
                 }
                 Ok(_) if found.is_some() => {
-                    self.ledger.note(statement, "haflux serves the metrics at one path");
+                    self.ledger.warn(statement, "haflux serves the metrics at one path");
                 }
                 Ok((path, is_all)) => {
                     self.mark(statement, Some(&named));
