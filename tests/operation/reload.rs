@@ -161,7 +161,7 @@ fn a_file_that_cannot_be_taken_changes_nothing_and_says_why() {
         let said = lab.haflux.refuses(arguments);
         for expected in [
             "frontend \"influx_front\", maxconn_per_source: 500 -> 1\n",
-            "relay \"influx_relay\", ack: Any -> All (needs a restart)",
+            "relay \"influx_relay\", ack: \"any\" -> \"all\" (needs a restart)",
             "nothing was changed",
         ] {
             assert!(said.contains(expected), "{expected}: {said}");
@@ -177,7 +177,7 @@ fn a_file_that_cannot_be_taken_changes_nothing_and_says_why() {
     std::fs::write(lab.haflux.file(), &right).expect("the file");
     lab.haflux
         .edit(&[("balance = \"roundrobin\"", "balance = \"random\"")]);
-    let expected = "backend \"influx_back\", balance: RoundRobin -> Random\n";
+    let expected = "backend \"influx_back\", balance: \"roundrobin\" -> \"random\"\n";
     let said = lab.haflux.order(&["reload", "--dry-run"]);
     assert_eq!(said, format!("{expected}a reload takes all of it\n"));
     assert_eq!(

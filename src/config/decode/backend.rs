@@ -46,18 +46,21 @@ const EXAMPLES: &str = "\"10.0.2.2:8086\" or \"influx.example.org:8086\"";
 const SERVERS: &str =
     "a list of at least one server, such as [{ name = \"a\", address = \"10.0.2.2:8086\" }]";
 
-const BALANCES: [(&str, Balance); 4] = [
+pub(in crate::config) const BALANCES: [(&str, Balance); 4] = [
     ("roundrobin", Balance::RoundRobin),
     ("leastconn", Balance::LeastConnections),
     ("random", Balance::Random),
     ("source", Balance::Source),
 ];
 
-const PROXY_HEADERS: [(&str, Version); 2] = [("v1", Version::One), ("v2", Version::Two)];
+pub(in crate::config) const PROXY_HEADERS: [(&str, Version); 2] =
+    [("v1", Version::One), ("v2", Version::Two)];
 
-const READS: [(&str, Reads); 2] = [("fresh", Reads::Fresh), ("any", Reads::Any)];
+pub(in crate::config) const READS: [(&str, Reads); 2] =
+    [("fresh", Reads::Fresh), ("any", Reads::Any)];
 
-const ON_STALE: [(&str, OnStale); 2] = [("serve", OnStale::Serve), ("reject", OnStale::Reject)];
+pub(in crate::config) const ON_STALE: [(&str, OnStale); 2] =
+    [("serve", OnStale::Serve), ("reject", OnStale::Reject)];
 
 /// A backend and what is needed to refer to it.
 pub(super) struct BackendDraft<'a> {

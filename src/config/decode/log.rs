@@ -12,13 +12,14 @@ use crate::config::model::{LogFormat, LogLines, LogSettings, LogTarget, LogTo, S
 
 const KEYS: Keys = Keys::of(&["to", "lines", "format", "facility", "syslog", "queue"]);
 
-const LINES: [(&str, LogLines); 3] = [
+pub(in crate::config) const LINES: [(&str, LogLines); 3] = [
     ("all", LogLines::All),
     ("access", LogLines::Access),
     ("messages", LogLines::Messages),
 ];
 
-const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+pub(in crate::config) const FORMATS: [(&str, LogFormat); 2] =
+    [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 const FORMS: [SyslogForm; 2] = [SyslogForm::Rfc3164, SyslogForm::Rfc5424];
 

@@ -25,9 +25,14 @@ mod tls;
 mod udp;
 mod users;
 
+pub(super) use backend::{BALANCES, ON_STALE, PROXY_HEADERS, READS};
 use frontend::FrontendDraft;
 pub(super) use frontend::METRICS_NAME;
-pub(super) use log::{facility_name, form_name};
+pub(super) use log::{FORMATS, LINES, facility_name, form_name};
+pub(super) use queries::UNBOUNDED;
+pub(super) use relay::{ACKS, ON_UNAVAILABLE};
+pub(super) use server::LEVELS;
+pub(super) use udp::PRECISIONS;
 
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ const KEYS: Keys = Keys::of(&[
     "slow",
 ]);
 
-const UNBOUNDED: [(&str, Unbounded); 2] =
+pub(in crate::config) const UNBOUNDED: [(&str, Unbounded); 2] =
     [("allow", Unbounded::Allow), ("refuse", Unbounded::Refuse)];
 
 pub(super) fn decode(table: &Table<'_>) -> QueryGuards {

@@ -58,14 +58,14 @@ const JUDGING: Keys = Keys::of(&["at_once", "max_waiting", "refused_for", "max_k
 /// The most requests that may wait to be judged, or statements that may be under way: each holds a client's connection.
 const MOST_WAITING: i128 = 100_000;
 
-const ACKS: [(&str, Ack); 4] = [
+pub(in crate::config) const ACKS: [(&str, Ack); 4] = [
     ("any", Ack::Any),
     ("quorum", Ack::Quorum),
     ("all", Ack::All),
     ("journal", Ack::Journal),
 ];
 
-const ON_UNAVAILABLE: [(&str, OnUnavailable); 2] = [
+pub(in crate::config) const ON_UNAVAILABLE: [(&str, OnUnavailable); 2] = [
     ("accept", OnUnavailable::Accept),
     ("reject", OnUnavailable::Reject),
 ];

@@ -42,7 +42,7 @@ const KEYS: Keys = Keys::of(&[
     "max_query_fingerprints",
 ]);
 
-pub(super) const LEVELS: [(&str, LevelFilter); 5] = [
+pub(in crate::config) const LEVELS: [(&str, LevelFilter); 5] = [
     ("off", LevelFilter::Off),
     ("error", LevelFilter::Error),
     ("warn", LevelFilter::Warn),

@@ -22,7 +22,7 @@ const KEYS: Keys = Keys::of(&[
     "read_buffer",
 ]);
 
-const PRECISIONS: [(&str, Precision); 6] = [
+pub(in crate::config) const PRECISIONS: [(&str, Precision); 6] = [
     ("ns", Precision::Nanoseconds),
     ("u", Precision::Microseconds),
     ("ms", Precision::Milliseconds),

@@ -1,11 +1,16 @@
 //! The keys of a configuration, each with its value and whether a reload takes it.
 
 use super::section::{Fact, Section, Word};
+use super::words::{self, target_name, word};
 use crate::config::Config;
-use crate::config::decode::{METRICS_NAME, facility_name, form_name};
+use crate::config::decode::{
+    ACKS, BALANCES, FORMATS, LEVELS, LINES, METRICS_NAME, ON_STALE, ON_UNAVAILABLE, PRECISIONS,
+    PROXY_HEADERS, READS, UNBOUNDED, facility_name, form_name,
+};
 use crate::config::model::{
-    Backend, Check, Frontend, Healing, Judging, LogSettings, LogTarget, LogTo, Near, PoolServer,
-    Probe, QueryGuards, Relay, RequestAction, Rule, Server, SourceRules, Target, Udp, UserSettings,
+    Backend, Check, ForwardedHeader, Frontend, Healing, Judging, LogSettings, LogTarget, LogTo,
+    Near, PoolServer, Probe, QueryGuards, Relay, RequestAction, Server, SourceRules, Udp,
+    UserSettings,
 };
 use crate::influx::influxql;
 
@@ -106,9 +111,14 @@ fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>)
     section.fixed("group", run_as.and_then(|run_as| run_as.group.as_ref()));
     section.fixed("landlock", landlock);
     section.fixed("threads", threads);
-    section.taken("log_level", log_level);
+    section.taken_word("log_level", word(&LEVELS, log_level));
     section.taken("access_log", access_log);
-    section.taken("log_levels", levels);
+    section.list(
+        "log_levels",
+        levels
+            .iter()
+            .map(|(part, level)| format!("{part} = {}", word(&LEVELS, level))),
+    );
     section.fixed("log_repeats", repeats);
     section.fixed("log_repeat_time", repeat_time);
     section.fixed("log_repeat_messages", repeat_messages);
@@ -145,8 +155,8 @@ fn log_target(target: &LogTarget, mut section: Section<'_>) {
         }
     };
     section.first("to", &to.to_string(), false);
-    section.fixed("lines", lines);
-    section.fixed("format", format);
+    section.fixed_word("lines", word(&LINES, lines));
+    section.fixed_word("format", word(&FORMATS, format));
     section.fixed("facility", Word(syslog.map(|(facility, _)| facility)));
     section.fixed("syslog", Word(syslog.map(|(_, form)| form)));
     section.fixed("queue", queue);
@@ -212,11 +222,6 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         tunnel_timeout,
         tarpit_timeout,
     } = frontend;
-    let rules = rules.iter().map(|Rule { target, condition }| {
-        let mode = if condition.negated { "unless" } else { "if" };
-        (target_name(config, *target), mode, &condition.any_of)
-    });
-    let rules: Vec<_> = rules.collect();
     let default = default_target.map(|target| target_name(config, target));
     section.first("name", name, false);
     section.fixed("bind", bind);
@@ -227,28 +232,54 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("stats_refresh", stats_refresh);
     section.hidden("stats_auth", stats_auth);
     section.taken("stats_admin", stats_admin);
-    section.taken("allow", allow);
-    section.taken("deny", deny);
-    section.taken("accept_proxy", accept_proxy);
-    section.taken("trust_forwarded", trust_forwarded);
-    section.taken("forwarded_header", forwarded_header);
+    section.list("allow", allow.iter().map(|one| format!("\"{one}\"")));
+    section.list("deny", deny.iter().map(|one| format!("\"{one}\"")));
+    section.list(
+        "accept_proxy",
+        accept_proxy.iter().map(|one| format!("\"{one}\"")),
+    );
+    section.list(
+        "trust_forwarded",
+        trust_forwarded.iter().map(|one| format!("\"{one}\"")),
+    );
+    section.taken(
+        "forwarded_header",
+        match forwarded_header {
+            ForwardedHeader::XForwardedFor => "x-forwarded-for",
+            ForwardedHeader::Forwarded => "forwarded",
+        },
+    );
     section.taken("auth", auth);
-    section.taken("rules", access);
+    section.list("rules", access.iter().map(words::plain));
     section.taken("rate_limit", rate_limit);
     section.taken("bandwidth", bandwidth);
     section.taken("queries.max_running", max_running);
     section.taken("queries.max_running_per_user", max_running_per_user);
     section.taken("queries.max_time", max_time);
-    section.taken("queries.unbounded", unbounded);
+    section.taken_word("queries.unbounded", word(&UNBOUNDED, unbounded));
     section.taken("queries.slow", slow);
-    let values = http_request.iter().filter_map(|rule| match &rule.action {
-        RequestAction::Edit(edits) => Some(edits),
-        RequestAction::Deny(_) | RequestAction::Tarpit(_) | RequestAction::Redirect(_) => None,
-    });
-    section.with_values("http_request", http_request, values);
-    let values = http_response.iter().map(|rule| &rule.edits);
-    section.with_values("http_response", http_response, values);
-    section.taken("use_backend", rules);
+    section.with_values(
+        "http_request",
+        http_request.iter().map(|rule| {
+            let edits = match &rule.action {
+                RequestAction::Edit(edits) => edits.as_slice(),
+                RequestAction::Deny(_) | RequestAction::Tarpit(_) | RequestAction::Redirect(_) => {
+                    &[]
+                }
+            };
+            (words::request_rule(rule), edits)
+        }),
+    );
+    section.with_values(
+        "http_response",
+        http_response
+            .iter()
+            .map(|rule| (words::response_rule(rule), rule.edits.as_slice())),
+    );
+    section.list(
+        "use_backend",
+        rules.iter().map(|rule| words::rule(config, rule)),
+    );
     section.taken("default_backend", default);
     section.taken("forwarded_for", forwarded_for);
     section.taken("maxconn", max_connections);
@@ -263,13 +294,6 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     section.taken("timeout.http_keep_alive", keep_alive_timeout);
     section.taken("timeout.tunnel", tunnel_timeout);
     section.taken("timeout.tarpit", tarpit_timeout);
-}
-
-fn target_name(config: &Config, target: Target) -> &str {
-    match target {
-        Target::Backend(id) => &config.backend(id).name,
-        Target::Relay(id) => &config.relay(id).name,
-    }
 }
 
 fn relay(config: &Config, relay: &Relay, mut section: Section<'_>) {
@@ -326,11 +350,11 @@ fn relay(config: &Config, relay: &Relay, mut section: Section<'_>) {
     } = relay;
     section.first("name", name, false);
     section.fixed("replicate_to", &config.backend(*pool).name);
-    section.fixed("ack", ack);
-    section.fixed("on_unavailable", on_unavailable);
+    section.fixed_word("ack", word(&ACKS, ack));
+    section.fixed_word("on_unavailable", word(&ON_UNAVAILABLE, on_unavailable));
     section.fixed("timeout", timeout);
     section.fixed("statement_timeout", statement_timeout);
-    section.fixed("sync", sync);
+    section.fixed_word("sync", words::sync(*sync));
     section.fixed("max_body", max_body);
     section.fixed("max_unpacked_body", max_unpacked_body);
     section.fixed("max_batch", max_batch);
@@ -396,14 +420,20 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
         let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
         section.fixed("servers", names);
     }
-    section.taken("balance", balance);
-    section.taken("login", logins);
-    section.taken("send_proxy", send_proxy);
+    section.taken_word("balance", word(&BALANCES, balance));
+    section.list("login", logins.iter().map(words::plain));
+    section.taken_word(
+        "send_proxy",
+        send_proxy.map_or_else(
+            || "none".to_owned(),
+            |version| word(&PROXY_HEADERS, &version),
+        ),
+    );
     self::check(check, &mut section);
     section.taken("retries", retries);
-    section.taken("reads", reads);
+    section.taken_word("reads", word(&READS, reads));
     section.taken("read_wait", read_wait);
-    section.taken("on_stale", on_stale);
+    section.taken_word("on_stale", word(&ON_STALE, on_stale));
     section.taken("timeout.connect", connect_timeout);
     section.taken("timeout.server", server_timeout);
     section.taken("timeout.keep_alive", server_keep_alive);
@@ -425,7 +455,8 @@ fn check(check: &Check, section: &mut Section<'_>) {
         Probe::Http { path, expect, host } => (path.as_str(), Some(expect), host.as_deref()),
     };
     section.without_query("check", Some(kind));
-    section.taken("check.expect", expect);
+    let expect = expect.map(|ranges| words::statuses(ranges));
+    section.taken_word("check.expect", expect.unwrap_or_else(|| "none".to_owned()));
     section.taken("check.host", host);
     section.taken("check.port", port);
     section.taken("check.interval", interval);
@@ -450,7 +481,7 @@ fn pool_server(server: &PoolServer, is_replicated: bool, mut section: Section<'_
     section.taken("weight", weight);
     section.taken("backup", backup);
     section.taken("check", check);
-    section.taken("login", logins);
+    section.list("login", logins.iter().map(words::plain));
 }
 
 fn udp(config: &Config, udp: &Udp, mut section: Section<'_>) {
@@ -470,6 +501,6 @@ fn udp(config: &Config, udp: &Udp, mut section: Section<'_>) {
     section.fixed("username", login.as_ref().map(|login| &login.username));
     let password_file = login.as_ref().map(|login| &login.password_file);
     section.fixed("password_file", password_file);
-    section.fixed("precision", precision);
+    section.fixed_word("precision", word(&PRECISIONS, precision));
     section.fixed("read_buffer", read_buffer);
 }

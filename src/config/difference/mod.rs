@@ -7,23 +7,30 @@ mod facts;
 mod section;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::fmt::{self, Display, Formatter};
 
 use super::Config;
 use facts::facts;
-use section::Fact;
+use section::{Fact, Value};
 
-/// The longest value that is shown whole, in characters.
+/// The longest part of a value that is shown, in characters.
 const LONGEST_SHOWN: usize = 120;
 
-/// One key that two configurations differ in, or a table that only one of them has.
+/// How much of a longer one is shown before the first difference, in characters.
+const BEFORE_DIFFERENCE: usize = 40;
+
+/// One key that two configurations differ in, an entry of its list, or a table that only one of them has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     place: String,
-    key: &'static str,
+    /// None for a whole table.
+    key: Option<String>,
     from: Option<String>,
     to: Option<String>,
+    /// What differs is not shown.
+    is_hidden: bool,
     needs_restart: bool,
 }
 
@@ -36,31 +43,44 @@ impl Change {
 
 impl Display for Change {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let separator = if self.place == "server" { "." } else { ", " };
-        match (&self.from, &self.to) {
-            (None, _) => write!(f, "{}: added", self.place),
-            (_, None) => write!(f, "{}: removed", self.place),
-            (Some(from), Some(to)) => write!(
-                f,
-                "{}{separator}{}: {} -> {}",
-                self.place,
-                self.key,
-                Shown(from),
-                Shown(to)
-            ),
+        f.write_str(&self.place)?;
+        if let Some(key) = &self.key {
+            let separator = if self.place == "server" { "." } else { ", " };
+            write!(f, "{separator}{key}")?;
+        }
+        f.write_str(": ")?;
+        let begins = |text: &str| part(text, 0);
+        match (&self.key, &self.from, &self.to) {
+            (None, None, _) => f.write_str("added"),
+            (None, ..) => f.write_str("removed"),
+            (_, Some(from), Some(to)) => {
+                let common = from.chars().zip(to.chars());
+                let common = common.take_while(|(one, other)| one == other).count();
+                let is_short = |text: &str| text.chars().count() <= LONGEST_SHOWN;
+                let start = match self.is_hidden || (is_short(from) && is_short(to)) {
+                    true => 0,
+                    false => common.saturating_sub(BEFORE_DIFFERENCE),
+                };
+                write!(f, "{} -> {}", part(from, start), part(to, start))?;
+                f.write_str(if self.is_hidden { " (others)" } else { "" })
+            }
+            (_, None, to) => write!(f, "added {}", begins(to.as_deref().unwrap_or_default())),
+            (_, Some(from), None) => write!(f, "removed {}", begins(from)),
         }
     }
 }
 
-struct Shown<'a>(&'a str);
-
-impl Display for Shown<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(LONGEST_SHOWN) {
-            None => f.write_str(self.0),
-            Some((end, _)) => write!(f, "{}…", self.0.get(..end).unwrap_or_default()),
-        }
-    }
+/// What is shown of a text from the character `start` on.
+fn part(text: &str, start: usize) -> String {
+    let mut characters = text.chars().skip(start);
+    let shown: String = characters.by_ref().take(LONGEST_SHOWN).collect();
+    let before = if start > 0 { "…" } else { "" };
+    let behind = if characters.next().is_some() {
+        "…"
+    } else {
+        ""
+    };
+    format!("{before}{shown}{behind}")
 }
 
 /// What `new` says otherwise than `old`: in the order of `new`, then what only `old` has.
@@ -72,38 +92,72 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
         let before = old
             .iter()
             .find(|one| (&one.place, one.key) == (&fact.place, fact.key));
-        let is_new = fact.is_first && !appears(&old, &fact.place);
-        let differs = |before: &Fact| {
-            (
-                &before.value,
-                &before.secrets,
-                &before.values,
-                &before.whole,
-            ) != (&fact.value, &fact.secrets, &fact.values, &fact.whole)
-        };
-        if is_new || before.is_some_and(differs) {
-            let to = match before {
-                Some(before) if before.value == fact.value => format!("{} (others)", fact.value),
-                _ => fact.value.clone(),
-            };
-            changes.push(Change {
-                place: fact.place.clone(),
-                key: fact.key,
-                from: before.map(|before| before.value.clone()),
-                to: Some(to),
-                needs_restart: !fact.is_taken,
-            });
+        match before {
+            Some(before) => differences(before, fact, &mut changes),
+            None if fact.is_first && !appears(&old, &fact.place) => {
+                changes.push(table(fact, None, Some(String::new())));
+            }
+            None => {}
         }
     }
     let gone = old.iter().filter(|fact| fact.is_first);
     for fact in gone.filter(|fact| !appears(&new, &fact.place)) {
-        changes.push(Change {
-            place: fact.place.clone(),
-            key: fact.key,
-            from: Some(fact.value.clone()),
-            to: None,
-            needs_restart: !fact.is_taken,
-        });
+        changes.push(table(fact, Some(String::new()), None));
     }
     changes
+}
+
+/// A table that is added or removed.
+fn table(fact: &Fact, from: Option<String>, to: Option<String>) -> Change {
+    Change {
+        place: fact.place.clone(),
+        key: None,
+        from,
+        to,
+        is_hidden: false,
+        needs_restart: !fact.is_taken,
+    }
+}
+
+/// What one key says otherwise.
+fn differences(before: &Fact, fact: &Fact, changes: &mut Vec<Change>) {
+    let mut add = |key: String, from: Option<&String>, to: Option<&String>| {
+        changes.push(Change {
+            place: fact.place.clone(),
+            key: Some(key),
+            from: from.cloned(),
+            to: to.cloned(),
+            is_hidden: from == to,
+            needs_restart: !fact.is_taken,
+        });
+    };
+    match (&before.value, &fact.value) {
+        (Value::One(from), Value::One(to)) => {
+            let is_same =
+                from == to && (&before.secrets, &before.whole) == (&fact.secrets, &fact.whole);
+            if !is_same {
+                add(fact.key.to_owned(), Some(from), Some(to));
+            }
+        }
+        (Value::List(from), Value::List(to)) => {
+            let is_same = |old: usize, new: usize| {
+                (from.get(old), before.values.get(old)) == (to.get(new), fact.values.get(new))
+            };
+            let shorter = from.len().min(to.len());
+            // What stands before and behind the entries that differ.
+            let first = (0..shorter).take_while(|at| is_same(*at, *at)).count();
+            let last = (1..=shorter - first)
+                .take_while(|back| is_same(from.len() - back, to.len() - back))
+                .count();
+            let longer = from.len().max(to.len());
+            for at in first..longer - last {
+                let from = from.get(at).filter(|_| at < from.len() - last);
+                let to = to.get(at).filter(|_| at < to.len() - last);
+                if !(from.is_some() && to.is_some() && is_same(at, at)) {
+                    add(format!("{}[{at}]", fact.key), from, to);
+                }
+            }
+        }
+        (Value::One(_), Value::List(_)) | (Value::List(_), Value::One(_)) => {}
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Debug, Formatter};
 
+use super::words;
 use crate::config::model::HeaderEdit;
 use crate::config::stats_user::StatsUser;
 use crate::secret::Secret;
@@ -17,16 +18,24 @@ pub(super) struct Fact {
     )]
     pub(super) table: &'static str,
     pub(super) key: &'static str,
-    pub(super) value: String,
+    pub(super) value: Value,
     /// What of the value must not be shown.
     pub(super) secrets: Vec<StatsUser>,
-    /// The same of values of headers.
+    /// The same of values of headers, for each entry of a list.
     pub(super) values: Vec<Vec<HeaderEdit>>,
     /// The same of a text that is shown in part.
     pub(super) whole: Option<Secret>,
     pub(super) is_taken: bool,
     /// It stands for its table.
     pub(super) is_first: bool,
+}
+
+/// What may be shown of a value, in the words of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    One(String),
+    /// A list whose entries are compared one by one.
+    List(Vec<String>),
 }
 
 /// The facts of one table.
@@ -46,11 +55,15 @@ impl<'a> Section<'a> {
     }
 
     fn add(&mut self, key: &'static str, value: impl Debug, is_taken: bool) {
+        self.add_value(key, Value::One(words::plain(value)), is_taken);
+    }
+
+    fn add_value(&mut self, key: &'static str, value: Value, is_taken: bool) {
         self.facts.push(Fact {
             place: self.place.clone(),
             table: self.table,
             key,
-            value: format!("{value:?}"),
+            value,
             secrets: Vec::new(),
             values: Vec::new(),
             whole: None,
@@ -80,16 +93,28 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A reload takes it, and the values of headers in it are not shown.
+    /// A reload takes it; `word` stands in the file.
+    pub(super) fn taken_word(&mut self, key: &'static str, word: String) {
+        self.add_value(key, Value::One(word), true);
+    }
+
+    /// A reload takes it, entry by entry.
+    pub(super) fn list(&mut self, key: &'static str, entries: impl Iterator<Item = String>) {
+        self.add_value(key, Value::List(entries.collect()), true);
+    }
+
+    /// The same, and the values of headers in each entry are not shown.
     pub(super) fn with_values<'edits>(
         &mut self,
         key: &'static str,
-        value: impl Debug,
-        values: impl Iterator<Item = &'edits Vec<HeaderEdit>>,
+        entries: impl Iterator<Item = (String, &'edits [HeaderEdit])>,
     ) {
-        self.add(key, value, true);
+        let (entries, values): (Vec<_>, Vec<_>) = entries
+            .map(|(entry, edits)| (entry, edits.to_vec()))
+            .unzip();
+        self.add_value(key, Value::List(entries), true);
         if let Some(last) = self.facts.last_mut() {
-            last.values = values.cloned().collect();
+            last.values = values;
         }
     }
 
@@ -108,6 +133,11 @@ impl<'a> Section<'a> {
     /// It holds until the process ends.
     pub(super) fn fixed(&mut self, key: &'static str, value: impl Debug) {
         self.add(key, value, false);
+    }
+
+    /// It holds until the process ends; `word` stands in the file.
+    pub(super) fn fixed_word(&mut self, key: &'static str, word: String) {
+        self.add_value(key, Value::One(word), false);
     }
 }
 

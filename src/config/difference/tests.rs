@@ -72,7 +72,7 @@ fn a_difference_is_named_by_its_key_and_says_whether_it_is_taken() {
             "[[frontend]]",
             "[server]\nlog_level = \"debug\"\n[[frontend]]"
         ),
-        ["server.log_level: Info -> Debug"]
+        ["server.log_level: \"info\" -> \"debug\""]
     );
     assert_eq!(
         change("127.0.0.1:8086", "127.0.0.1:9086"),
@@ -98,7 +98,7 @@ fn a_difference_is_named_by_its_key_and_says_whether_it_is_taken() {
     assert_eq!(
         change("/write", "/"),
         [
-            "frontend \"front\", use_backend: [(\"relay\", \"if\", [AllOf([PathBegins([\"/write\"])])])] -> [(\"relay\", \"if\", [AllOf([PathBegins([\"/\"])])])]"
+            r#"frontend "front", use_backend[0]: { backend = "relay", if = { path_beg = "/write" } } -> { backend = "relay", if = { path_beg = "/" } }"#
         ]
     );
     assert_eq!(
@@ -130,6 +130,86 @@ fn a_difference_is_named_by_its_key_and_says_whether_it_is_taken() {
         [
             "udp \"127.0.0.1:9089\": added!",
             "udp \"127.0.0.1:8089\": removed!"
+        ]
+    );
+}
+
+#[test]
+fn lists_are_compared_entry_by_entry_in_the_words_of_the_file() {
+    let rules = |paths: &[&str]| {
+        let entries = paths
+            .iter()
+            .map(|path| format!("{{ backend = \"web\", unless = {{ path_beg = \"{path}\" }} }}"));
+        let entries: Vec<String> = entries.collect();
+        let list = format!(
+            "default_backend = \"web\"\nuse_backend = [{}]",
+            entries.join(", ")
+        );
+        config(&WHOLE.replacen("default_backend = \"web\"", &list, 1))
+    };
+    let said = |old: &[&str], new: &[&str]| -> Vec<String> {
+        let said = changes(&rules(old), &rules(new));
+        said.iter().map(ToString::to_string).collect()
+    };
+    let many = ["/a", "/b", "/c", "/d", "/e", "/f"];
+    let mut other = many;
+    other[5] = "/g";
+    let entry =
+        |path: &str| format!(r#"{{ backend = "web", unless = {{ path_beg = "{path}" }} }}"#);
+    let place = "frontend \"plain\", use_backend";
+    assert_eq!(
+        said(&many, &other),
+        [format!("{place}[5]: {} -> {}", entry("/f"), entry("/g"))]
+    );
+    assert_eq!(
+        said(&many, &many[1..]),
+        [format!("{place}[0]: removed {}", entry("/a"))]
+    );
+    assert_eq!(
+        said(&many[..5], &many),
+        [format!("{place}[5]: added {}", entry("/f"))]
+    );
+    let long = format!("/{}", "x".repeat(500));
+    let shown = said(&[&format!("{long}y{long}")], &[&format!("{long}z{long}")]);
+    let x = "x".repeat(40);
+    let [shown] = shown.as_slice() else {
+        panic!("{shown:?}")
+    };
+    assert!(shown.contains(&format!(": …{x}y/xx")), "{shown}");
+    assert!(shown.contains(&format!(" -> …{x}z/xx")), "{shown}");
+    assert!(shown.chars().count() < 400, "{shown}");
+    assert_eq!(
+        change(
+            "[[backend]]\nname = \"web\"",
+            "[[backend]]\nname = \"web\"\nbalance = \"leastconn\"\nsend_proxy = \"v2\""
+        ),
+        [
+            "backend \"web\", balance: \"roundrobin\" -> \"leastconn\"",
+            "backend \"web\", send_proxy: none -> \"v2\""
+        ]
+    );
+    assert_eq!(
+        change(
+            "{ http = \"/ping\" }",
+            "{ http = \"/ping\", expect = 204, port = 81 }"
+        ),
+        [
+            "backend \"web\", check.expect: [\"200-399\", 401] -> 204",
+            "backend \"web\", check.port: none -> 81"
+        ]
+    );
+    let with = |value: &str| {
+        let rule = format!(
+            "default_backend = \"web\"\nhttp_request = [{{ deny = 403, if = {{ path = \"/x\" }} }}, {{ set_header = {{ \"X-A\" = \"{value}\" }} }}]"
+        );
+        config(&WHOLE.replacen("default_backend = \"web\"", &rule, 1))
+    };
+    let said = changes(&with("one"), &with("two"));
+    let said: Vec<String> = said.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            r#"frontend "plain", http_request[1]: { set_header = { "x-a" = … } } -> { set_header = { "x-a" = … } } (others)"#
         ]
     );
 }
