@@ -12,6 +12,7 @@ use std::sync::Arc;
 use thiserror::Error as ThisError;
 
 use super::data_dir::DataDirError;
+use super::left_journals::{RenamedRelay, listed};
 use super::password_file::PasswordFileError;
 use super::tree::MAX_DEPTH;
 use super::{Format, MAX_FILE_SIZE};
@@ -327,6 +328,9 @@ pub enum Problem {
     /// The journal's folder.
     #[error(transparent)]
     DataDir(DataDirError),
+    /// A relay that would begin a journal, and one that seems to be its own.
+    #[error("{0}")]
+    RenamedRelay(Box<RenamedRelay>),
     /// What haflux writes as the user that it becomes.
     #[error("{} cannot be written by the user that haflux becomes: {reason}", path.display())]
     NotWritable { path: PathBuf, reason: String },
@@ -401,6 +405,14 @@ pub enum Notice {
         "{path} belongs to {user}, so this is what haflux finds that runs as {user}; one that runs as root does not start"
     )]
     CheckedForOwner { path: String, user: String },
+    /// The journal of a relay that was renamed, or taken out of the configuration.
+    #[error(
+        "{} holds the journal of a relay that is not configured, and what it keeps for {} is not sent: give the folder the name of its relay while haflux is stopped, or move it away if that relay is not needed any more", folder.display(), listed(.servers)
+    )]
+    LeftJournal {
+        folder: PathBuf,
+        servers: Vec<String>,
+    },
     /// A file with a secret that others can read.
     #[error(
         "{file} holds a secret, and everybody on this machine can read it: \"chmod o-rwx {file}\""
@@ -543,6 +555,11 @@ impl Sink {
 
     pub(super) fn warn_from(&self, origin: &Origin, notice: Notice) {
         self.warnings.borrow_mut().push(origin.locate(notice));
+    }
+
+    /// Whether nothing was found to be wrong so far.
+    pub(super) fn is_right(&self) -> bool {
+        self.errors.borrow().is_empty()
     }
 
     /// The errors, if there are any, else the warnings.

@@ -15,7 +15,7 @@ use super::data_dir::DataDirError;
 use super::decode::Decoded;
 use super::error::{Notice, Origin, Problem, Sink};
 use super::model::{Config, LogTo};
-use super::{read_password, secret_files};
+use super::{left_journals, read_password, secret_files};
 use crate::identity::{Identity, IdentityError, group_number, name_of_user};
 use crate::tls::{Acceptor, Certificate, Connector};
 use crate::users::Users;
@@ -28,6 +28,12 @@ pub type BecomeUser = fn(&Identity) -> Result<(), IdentityError>;
 pub(super) fn ask(decoded: &Decoded, file_name: &str, check: Option<BecomeUser>, sink: &Sink) {
     let config = &decoded.config;
     let whole = Origin::file(file_name);
+    // Whose journal a folder holds is known only where the names of relays and servers are.
+    if sink.is_right()
+        && let Some(origin) = &decoded.data_dir
+    {
+        left_journals::look(decoded, origin, sink);
+    }
     let identity = match config.identity() {
         Ok(identity) => Some(identity),
         Err(error) => {

@@ -21,8 +21,8 @@
 //!   is a `data_dir` that cannot be used: which folder it was is the message.) What came from a file is a secret: only keys take it
 //!   whose values nobody is shown.
 //! - Parsing touches nothing but its arguments and the files with secrets that they name. What can only be known from the machine is
-//!   asked by [`Config::load`] alone: can the journal's folder be written, and by nobody else ([`Config::check_paths`]), are
-//!   password files there, certificates and users, and who can read them?
+//!   asked by [`Config::load`] alone: can the journal's folder be written, and by nobody else ([`Config::check_paths`]), did a
+//!   renamed relay leave its journal there, are password files there, certificates and users, and who can read them?
 
 mod access_list;
 mod accounts;
@@ -36,6 +36,7 @@ mod field;
 mod from_toml;
 mod from_yaml;
 mod key_path;
+mod left_journals;
 pub(crate) mod log_parts;
 mod machine;
 pub mod model;

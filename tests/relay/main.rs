@@ -23,6 +23,7 @@ mod power_loss;
 mod readmitted;
 mod rebuild;
 mod refused_rights;
+mod renamed;
 mod replica_faults;
 mod restart;
 mod strangers;

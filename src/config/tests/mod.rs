@@ -3,6 +3,7 @@
 mod cases;
 mod documents;
 mod edge;
+mod left_journals;
 mod limits;
 mod properties;
 mod ready;

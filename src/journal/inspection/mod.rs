@@ -184,6 +184,20 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectionError> {
     Err(InspectionError::Restless)
 }
 
+/// The names of the cursors that the journal in the folder at `path` has saved; `None` if there is no journal.
+///
+/// # Errors
+/// [`InspectionError`]. Damage is no error.
+pub fn saved_cursors(path: &Path) -> Result<Option<Vec<String>>, InspectionError> {
+    let survey = Survey::take(path)?;
+    let cursors = survey.cursors().iter();
+    let names = cursors.map(|cursor| cursor.name.clone()).collect();
+    let is_there = survey.tables != [TableReport::Missing; 2]
+        || !survey.live.is_empty()
+        || !survey.aside.is_empty();
+    Ok(is_there.then_some(names))
+}
+
 /// Gives the records from `from` to `to`, both included, to `visit`, until it breaks off.
 ///
 /// # Errors
