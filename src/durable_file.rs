@@ -39,6 +39,14 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Whether the reason is that there is no room on the disk, for this user at least.
+pub(crate) fn lacks_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 fn name_of_new(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".new");

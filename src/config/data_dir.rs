@@ -2,7 +2,7 @@
 //!
 //! The journal holds data and the credentials of those who wrote it, so a new folder is its owner's alone.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::trusted_path::{self, UntrustedPath};
+use crate::durable_file;
 use crate::identity::{Identity, name_of_user};
 
 /// Why `data_dir` cannot be used.
@@ -150,21 +151,15 @@ fn remove(created: &[PathBuf]) {
     }
 }
 
+/// Finds out whether files may be made in the folder. A lack of room is no reason against it: the journal turns writes away while
+/// that lasts, and reads go on.
 fn write_probe(folder: &Path) -> io::Result<()> {
     let file = folder.join(format!(".haflux-probe-{}", std::process::id()));
-    let outcome = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&file)
-        .and_then(|mut probe| {
-            io::Write::write_all(&mut probe, b"probe").and_then(|()| File::sync_all(&probe))
-        });
-    match outcome {
+    let made = OpenOptions::new().write(true).create_new(true).open(&file);
+    match made {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => {
-            let _ = std::fs::remove_file(&file);
-            Err(error)
-        }
-        Ok(()) => std::fs::remove_file(&file),
+        Err(error) if durable_file::lacks_room(&error) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => std::fs::remove_file(&file),
     }
 }

@@ -13,7 +13,7 @@ use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
 use super::disk::{Disk, DiskFile, LockFailure, LockGuard};
-use crate::durable_file::sync_folder;
+use crate::durable_file::{lacks_room, sync_folder};
 
 pub(super) const LOCK: &str = "lock";
 /// Another number with each start of the kernel.
@@ -143,8 +143,12 @@ impl Disk for DirectoryDisk {
         let process = std::process::id();
         let note = format!("process {process}, since unix time {now}\n{boot}\n{care}\n");
         // Over what stands there, so that a full disk has the room.
-        file.write_all_at(note.as_bytes(), 0)?;
-        file.set_len(note.len() as u64)?;
+        match file.write_all_at(note.as_bytes(), 0) {
+            Ok(()) => file.set_len(note.len() as u64)?,
+            // Where nothing stands yet, it has none: then this owner has not said how it acknowledges.
+            Err(error) if lacks_room(&error) => file.set_len(0)?,
+            Err(error) => return Err(error.into()),
+        }
         if self.acknowledges_before_sync || acknowledged_before_sync {
             // For whoever comes after the power has failed.
             file.sync_all()?;

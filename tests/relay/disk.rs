@@ -3,10 +3,13 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::support::wait::SOON;
-use crate::support::{FileSystem, Haflux, StandIn, relay_over, status, wait_until};
+use crate::support::{
+    Behaviour, FileSystem, Haflux, StandIn, query, relay_over, status, wait_until,
+};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -119,6 +122,99 @@ fn a_full_disk_turns_writes_away_and_room_lets_them_in_again() {
         assert_has(replica, &acknowledged, &[]);
     }
     assert!(!haflux.log().contains("panicked"));
+    drop(haflux);
+}
+
+/// Writes the file until not a single byte has room any more.
+fn fill_up(path: &Path) {
+    let mut file = fs::File::create(path).expect("a file");
+    for size in [65_536, 512, 1] {
+        while file.write_all(&vec![1; size]).is_ok() {}
+    }
+}
+
+/// Answers queries as well.
+fn node() -> StandIn {
+    StandIn::start(|request| match request.path() {
+        "/query" => Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n"),
+        _ => Behaviour::no_content(),
+    })
+}
+
+/// Answers reads, turns writes away once what room its journal had is used up, and takes them again with room.
+#[track_caller]
+fn serves_without_room_and_heals(haflux: &Haflux, node: &StandIn, make_room: impl FnOnce()) {
+    wait_until("reads to be answered", SOON, || {
+        haflux.query("telegraf", "SELECT v FROM disk").status == 200
+    });
+    let large = format!("disk p=\"{}\" 2\n", "x".repeat(1_000_000));
+    wait_until("writes to be turned away", LONG, || {
+        let answer = haflux.write("telegraf", &large);
+        let text = answer.text();
+        assert!(
+            answer.status == 204 || text.contains("the journal takes no writes"),
+            "{text}"
+        );
+        answer.status == 503
+    });
+    assert_eq!(haflux.query("telegraf", "SELECT v FROM disk").status, 200);
+    make_room();
+    wait_until("writes to be taken again", SOON, || {
+        haflux.write("telegraf", "healed v=1 1").status == 204
+    });
+    wait_until("the write to arrive", SOON, || {
+        let lines = node.written_lines();
+        lines.iter().any(|line| line == "healed v=1 1")
+    });
+    assert!(!haflux.log().contains("panicked"));
+}
+
+#[test]
+fn a_start_on_a_full_disk_answers_reads_and_takes_writes_once_there_is_room() {
+    // On ext4 a file can be made where no byte can be written.
+    for is_in_memory in [true, false] {
+        let node = node();
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = folder.path().join("haflux");
+        let data = home.join("data");
+        let disk = match is_in_memory {
+            true => FileSystem::in_memory(&data, "200m"),
+            false => FileSystem::in_a_file(&data, 256 << 20),
+        };
+        let keys = "rewind = \"100ms\"";
+        let mut haflux = Haflux::start(&home, &relay_over(&[&node], keys));
+        wait_until("a write to be taken", SOON, || {
+            haflux.write("telegraf", &line(1)).status == 204
+        });
+        haflux.kill9();
+        let ballast = disk.folder().join("ballast");
+        fill_up(&ballast);
+        haflux.restart();
+        serves_without_room_and_heals(&haflux, &node, || {
+            fs::remove_file(&ballast).expect("removed");
+        });
+        drop(haflux);
+    }
+}
+
+#[test]
+fn a_first_start_on_a_full_disk_answers_reads_and_takes_writes_once_there_is_room() {
+    let node = node();
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().join("haflux");
+    let disk = FileSystem::in_memory(&home.join("data"), "200m");
+    let ballast = disk.folder().join("ballast");
+    fill_up(&ballast);
+    let haflux = Haflux::start(&home, &relay_over(&[&node], ""));
+    for value in 0..3 {
+        assert_eq!(haflux.write("telegraf", &line(value)).status, 503);
+    }
+    let statement = query(&haflux.url("front"), "telegraf", "DROP SERIES FROM disk");
+    assert_eq!(statement.status, 503, "{}", statement.text());
+    assert_eq!(node.written_lines(), [""; 0]);
+    serves_without_room_and_heals(&haflux, &node, || {
+        fs::remove_file(&ballast).expect("removed");
+    });
     drop(haflux);
 }
 
