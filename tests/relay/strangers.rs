@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use crate::support::http::Answer;
 use crate::support::stand_in::Request;
 use crate::support::wait::SOON;
-use crate::support::{Behaviour, Haflux, StandIn, relay_over, status, wait_until, write_as};
+use crate::support::{
+    Behaviour, Haflux, StandIn, query_as, relay_over, status, wait_until, write_as,
+};
 
 /// Longer than a replica that has not answered is taken for one that soon will.
 const LATE: Duration = Duration::from_millis(2500);
@@ -95,4 +97,52 @@ fn known_credentials_are_asked_for_beside_their_writes_and_stay_known() {
     wait_until("the replica's absence to be known", SOON, || {
         write_of(&haflux, "stranger").status == 503
     });
+}
+
+#[test]
+fn what_an_acknowledged_statement_forbids_is_not_taken_while_no_node_is_up() {
+    let takes_all = |request: &Request| match request.path() {
+        "/query" => Behaviour::status(200, "{\"results\":[{\"statement_id\":0}]}\n"),
+        _ => Behaviour::no_content(),
+    };
+    let user = |name: &'static str| Some((name, "secret"));
+    let mut nodes = [StandIn::start(takes_all), StandIn::start(takes_all)];
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&nodes[0], &nodes[1]], ""));
+    let url = haflux.url("front");
+    let write = |database: &str| write_as(&url, user("known"), database, "m v=1 1").status;
+    for (statement, forbidden, allowed) in [
+        ("DELETE FROM m", &[][..], &["a", "b"][..]),
+        ("CREATE DATABASE a", &[], &["a", "b"]),
+        ("DROP DATABASE a", &["a"], &["b"]),
+        ("REVOKE WRITE ON a FROM known", &["a", "b"], &[]),
+        ("DROP USER known", &["a", "b"], &[]),
+        ("SET PASSWORD FOR known = 'x'", &["a", "b"], &[]),
+    ] {
+        for database in ["a", "b"] {
+            wait_until("the write to be taken", SOON, || write(database) == 204);
+        }
+        wait_until("the statement to be carried out", SOON, || {
+            query_as(&url, user("admin"), "a", statement).status == 200
+        });
+        nodes.iter_mut().for_each(StandIn::refuse);
+        wait_until("the nodes' absence to be known", SOON, || {
+            write_of(&haflux, "stranger").status == 503
+        });
+        for database in allowed {
+            assert_eq!(write(database), 204, "{statement}: {database}");
+        }
+        for database in forbidden {
+            assert_eq!(write(database), 503, "{statement}: {database}");
+        }
+        haflux.kill9();
+        haflux.restart();
+        wait_until("the nodes' absence to be known", SOON, || {
+            write_of(&haflux, "stranger").status == 503
+        });
+        for database in forbidden {
+            assert_eq!(write(database), 503, "{statement}, crash: {database}");
+        }
+        nodes.iter_mut().for_each(StandIn::accept_again);
+    }
 }

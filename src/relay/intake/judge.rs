@@ -20,20 +20,25 @@
 //! | the same wrong credentials again and again | the refusal is remembered for `judging.refused_for`, until a statement is acknowledged |
 //! | a statement changes what is right while a node answers | an answer that was asked for before it is not remembered |
 //! | a node that hangs | [`ASK_TIMEOUT`] |
-//! | known credentials are withdrawn | they are asked for again beside their writes, sixteen times within `trust_for`; a refusal ends it |
+//! | a statement takes a right, a password or a database away | whom that may concern is unknown once it is in the journal, and is made known by nodes only that have carried it out ([`Withdrawal`]) |
+//! | known credentials are withdrawn past haflux | they are asked for again beside their writes, sixteen times within `trust_for`; a refusal ends it |
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use log::warn;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 
 use crate::config::model::Judging;
 use crate::influx::{Credentials, Precision, Refusal, Verdict, refusal_of_text};
+use crate::journal::Sequence;
 use crate::per_source::PerSource;
+use crate::relay::record::withdrawal::Withdrawal;
 use crate::relay::record::write::{Destination, Form};
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::handle::Replica;
@@ -82,6 +87,16 @@ pub(in crate::relay) enum Rejection {
 
 /// What the nodes say.
 enum Judgement {
+    /// `is_current`: the node has carried out every acknowledged statement that withdraws something, so its word may be remembered.
+    Accepted {
+        is_current: bool,
+    },
+    Refused(Refusal),
+    Silent,
+}
+
+/// What one node says.
+enum Reading {
     Accepted,
     Refused(Refusal),
     Silent,
@@ -97,6 +112,8 @@ pub(in crate::relay) struct Judge {
     refused: Mutex<HashMap<Tag, Remembered>>,
     /// Statements that were acknowledged: what was refused before may be right now.
     statements: AtomicU64,
+    /// The newest acknowledged statement that [withdraws](Withdrawal) something.
+    withdrawn_by: AtomicU64,
     asking: Semaphore,
     waiting: Arc<PerSource>,
     /// Credentials that are being asked for beside their writes.
@@ -124,6 +141,7 @@ impl Judge {
             refused_for: settings.refused_for,
             refused: Mutex::new(HashMap::new()),
             statements: AtomicU64::new(0),
+            withdrawn_by: AtomicU64::new(0),
             asking: Semaphore::new(settings.at_once.min(Semaphore::MAX_PERMITS)),
             waiting: PerSource::new(settings.max_waiting, settings.max_waiting.div_ceil(4)),
             renewed: Mutex::new(Vec::new()),
@@ -165,9 +183,38 @@ impl Judge {
             return Err(self.refused(refusal));
         }
         match self.ask_and_remember(tag, question).await {
-            Judgement::Accepted => Ok(()),
+            Judgement::Accepted { .. } => Ok(()),
             Judgement::Refused(refusal) => Err(self.refused(refusal)),
             Judgement::Silent => Err(Rejection::NobodyToAsk),
+        }
+    }
+
+    /// A statement that withdraws this is in the journal: what was accepted before says nothing any more. Returns once that outlives
+    /// a crash.
+    pub(in crate::relay) async fn withdraw(&self, withdrawal: &Withdrawal) {
+        if *withdrawal == Withdrawal::Nothing {
+            return;
+        }
+        self.table.withdraw(withdrawal);
+        let table = Arc::clone(&self.table);
+        let saved = tokio::task::spawn_blocking(move || {
+            table.save_withdrawal(Instant::now(), SystemTime::now())
+        });
+        if let Err(error) = saved.await.map_err(io::Error::other).flatten() {
+            warn!(
+                "relay {}: who may write no more cannot be saved, and may be known again after a crash: {error}",
+                self.stats.name
+            );
+        }
+    }
+
+    /// A statement was carried out that withdraws this, and is about to be acknowledged. A node may have accepted somebody before it
+    /// carried it out.
+    pub(in crate::relay) fn carried_out(&self, sequence: Sequence, withdrawal: &Withdrawal) {
+        if *withdrawal != Withdrawal::Nothing {
+            self.withdrawn_by
+                .fetch_max(sequence.get(), Ordering::SeqCst);
+            self.table.withdraw(withdrawal);
         }
     }
 
@@ -209,11 +256,13 @@ impl Judge {
 
     async fn ask_and_remember(&self, tag: Tag, question: Question<'_>) -> Judgement {
         let statements = self.statements.load(Ordering::SeqCst);
+        let withdrawals = self.table.withdrawals();
         self.stats.judged.increment();
         let judgement = self.ask(question).await;
         match &judgement {
-            Judgement::Accepted => {
-                if !self.table.accepted(tag, Instant::now()) {
+            Judgement::Accepted { is_current: false } => {}
+            Judgement::Accepted { is_current: true } => {
+                if !self.table.accepted(tag, withdrawals, Instant::now()) {
                     self.stats.known_overflows.increment();
                 }
             }
@@ -244,6 +293,7 @@ impl Judge {
             found => found,
         };
         let is_up_to_date = up_to_date.is_some();
+        let withdrawn_by = Sequence::new(self.withdrawn_by.load(Ordering::SeqCst));
         let mut answers: FuturesUnordered<_> = up_to_date
             .unwrap_or(all)
             .into_iter()
@@ -251,19 +301,22 @@ impl Judge {
                 let address = replica.trusted_address()?;
                 let mut request = Pieces::default();
                 request.push(question.request(replica.client.recipient(address)));
-                Some(async move { replica.client.exchange(address, request).await })
+                let is_current = self.freshness.has_carried_out(replica.index, withdrawn_by);
+                Some(async move { (is_current, replica.client.exchange(address, request).await) })
             })
             .collect();
         let mut refusal = None;
         let mut deadline = tokio::time::Instant::now() + ASK_TIMEOUT;
-        while let Ok(Some(answer)) = tokio::time::timeout_at(deadline, answers.next()).await {
-            match answer.as_ref().map(|answer| question.read(answer)) {
-                Ok(Judgement::Accepted) => return Judgement::Accepted,
-                Ok(Judgement::Refused(first)) if is_up_to_date => {
+        while let Ok(Some((is_current, answer))) =
+            tokio::time::timeout_at(deadline, answers.next()).await
+        {
+            match answer.map(|answer| question.read(&answer)) {
+                Ok(Reading::Accepted) => return Judgement::Accepted { is_current },
+                Ok(Reading::Refused(first)) if is_up_to_date => {
                     refusal.get_or_insert(first);
                     deadline = deadline.min(tokio::time::Instant::now() + GRACE);
                 }
-                Ok(Judgement::Refused(_) | Judgement::Silent) | Err(_) => {}
+                Ok(Reading::Refused(_) | Reading::Silent) | Err(_) => {}
             }
         }
         refusal.map_or(Judgement::Silent, Judgement::Refused)
@@ -332,24 +385,24 @@ impl Question<'_> {
 
     /// What an answer means. InfluxDB asks for credentials, then for the database, then for rights, and only then for anything else:
     /// whatever it says besides these lets the credentials pass.
-    fn read(&self, answer: &ReplicaAnswer) -> Judgement {
-        let refused = || Judgement::Refused(refusal_of_text(answer.status, answer.words()));
+    fn read(&self, answer: &ReplicaAnswer) -> Reading {
+        let refused = || Reading::Refused(refusal_of_text(answer.status, answer.words()));
         match self.scope {
             Scope::Write(_) => match answer.judge_write() {
                 Verdict::Unauthorized | Verdict::DatabaseNotFound => refused(),
-                Verdict::TryAgain(_) | Verdict::Unexpected => Judgement::Silent,
+                Verdict::TryAgain(_) | Verdict::Unexpected => Reading::Silent,
                 Verdict::Applied
                 | Verdict::Expired { .. }
                 | Verdict::Refused
                 | Verdict::RetentionPolicyNotFound
                 | Verdict::ShardFailed
-                | Verdict::TooLarge => Judgement::Accepted,
+                | Verdict::TooLarge => Reading::Accepted,
             },
             Scope::Change(_) | Scope::Read(_) | Scope::Administer | Scope::Identify => {
                 match answer.status {
                     401 | 403 => refused(),
-                    408 | 429 | 500.. => Judgement::Silent,
-                    _ => Judgement::Accepted,
+                    408 | 429 | 500.. => Reading::Silent,
+                    _ => Reading::Accepted,
                 }
             }
         }

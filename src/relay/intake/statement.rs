@@ -22,6 +22,7 @@ use crate::relay::intake::statement_request::{Taken, take_off};
 use crate::relay::intake::streamed_answer::{Acknowledgement, Replicated, StreamedAnswer};
 use crate::relay::record::statement::{STATEMENT, StatementRecord};
 use crate::relay::record::touched::Touched;
+use crate::relay::record::withdrawal::Withdrawal;
 use crate::relay::trust::Scope;
 use crate::relay::verdict::pending::{
     BegunAnswer, StatementAnswer, StatementOutcome, StatementPlace, StatementWait, Wanted,
@@ -199,7 +200,7 @@ impl Relay {
             Ok(head) => head,
             Err(error) => return rejected(Refusal::bad_request(error.to_string())),
         };
-        let touched = Touched::of(&record);
+        let (touched, withdrawal) = (Touched::of(&record), Withdrawal::of(&record));
         let append = || self.journal.append(STATEMENT, vec![head, record.body]);
         let timeout = self.settings.statement_timeout;
         let open = || {
@@ -216,19 +217,22 @@ impl Relay {
             }
         };
         self.stats.statements.increment();
+        self.judge.withdraw(&withdrawal).await;
         let acknowledgement = Acknowledgement {
             touched,
+            withdrawal,
             freshness: Arc::clone(&self.freshness),
             stats: Arc::clone(&self.stats),
             judge: Arc::clone(&self.judge),
         };
+        let StatementWait { mut outcome, begun } = wait;
         if asynchronous {
+            tokio::spawn(acknowledgement.carried_out_unheard(outcome));
             return match tokio::time::timeout(self.settings.timeout, self.journal.flush()).await {
                 Ok(Ok(())) => Ok(CarriedOut::Whole(StatementAnswer::accepted(), 0)),
                 Ok(Err(_)) | Err(_) => Err(self.unsettled(0)),
             };
         }
-        let StatementWait { mut outcome, begun } = wait;
         let ended = tokio::select! {
             biased;
             // Without a sender it has ended without a long answer.

@@ -10,6 +10,7 @@ use crate::influx::Answer;
 use crate::journal::Sequence;
 use crate::relay::intake::judge::Judge;
 use crate::relay::record::touched::Touched;
+use crate::relay::record::withdrawal::Withdrawal;
 use crate::relay::replica::answer_stream::AnswerReader;
 use crate::relay::verdict::freshness::Freshness;
 use crate::relay::verdict::pending::StatementOutcome;
@@ -90,12 +91,26 @@ impl std::fmt::Debug for StreamedAnswer {
 /// What must be done before a client hears the end of an answer, so that it finds in every later read what it heard.
 pub(in crate::relay) struct Acknowledgement {
     pub(in crate::relay) touched: Touched,
+    pub(in crate::relay) withdrawal: Withdrawal,
     pub(in crate::relay) freshness: Arc<Freshness>,
     pub(in crate::relay) stats: Arc<RelayStats>,
     pub(in crate::relay) judge: Arc<Judge>,
 }
 
 impl Acknowledgement {
+    /// Waits for the end of a statement whose client has its answer already (`async=true`).
+    pub(in crate::relay) async fn carried_out_unheard(
+        self,
+        outcome: oneshot::Receiver<StatementOutcome>,
+    ) {
+        if let Ok(
+            StatementOutcome::Applied { sequence, .. } | StatementOutcome::Refused { sequence, .. },
+        ) = outcome.await
+        {
+            self.judge.carried_out(sequence, &self.withdrawal);
+        }
+    }
+
     /// Of several statements the first ones may have been carried out though it was refused, and the client sees which.
     pub(in crate::relay) fn make(&self, sequence: Sequence, is_refused: bool) {
         if is_refused {
@@ -103,6 +118,7 @@ impl Acknowledgement {
         }
         self.freshness
             .acknowledge_statement(sequence, &self.touched);
+        self.judge.carried_out(sequence, &self.withdrawal);
         self.judge.statement_acknowledged();
     }
 }

@@ -4,28 +4,31 @@
 //!
 //! ```text
 //!   0  8  magic "HAFLUXT\n"
-//!   8  4  format version, 2
+//!   8  4  format version, 3
 //!  12  4  CRC32C of bytes 8..12 and of all from 16 on
 //!  16 32  key of the hashes
 //!  48  8  unix time of the save, in milliseconds
-//!  56     for each: 16 bytes of hash, 8 of age in milliseconds; the highest bit of the age says that
-//!         more than one request came (never set in version 1)
+//!  56     for each: 16 bytes of hash, 8 of age in milliseconds, 8 of the database's hash; the highest bit of the age
+//!         says that more than one request came
 //! ```
+//!
+//! Versions 1 and 2 have no hash of the database, and version 1 never sets that bit.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{KEY_SIZE, Key, Tag};
+use super::{DatabaseTag, KEY_SIZE, Key, Who};
 use crate::durable_file;
 
 const FILE: &str = "trust";
 const MAGIC: [u8; 8] = *b"HAFLUXT\n";
-const VERSION: [u8; 4] = 2_u32.to_le_bytes();
-const FIRST_VERSION: [u8; 4] = 1_u32.to_le_bytes();
+const VERSION: [u8; 4] = 3_u32.to_le_bytes();
+const WITHOUT_DATABASES: [[u8; 4]; 2] = [1_u32.to_le_bytes(), 2_u32.to_le_bytes()];
 const HEADER: usize = 16 + KEY_SIZE + 8;
-const ENTRY: usize = 24;
+const ENTRY: usize = 32;
+const ENTRY_WITHOUT_DATABASE: usize = 24;
 /// The bit of an age that says that more than one request came.
 const AGAIN: u64 = 1 << 63;
 
@@ -44,7 +47,9 @@ pub(super) struct Saved {
 /// One acceptance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SavedEntry {
-    pub(super) tag: Tag,
+    pub(super) who: Who,
+    /// None if an earlier version saved it: 0 in the file.
+    pub(super) database: Option<DatabaseTag>,
     /// How long ago it was, at the moment of the save.
     pub(super) age: Duration,
     /// More than one request came.
@@ -93,6 +98,18 @@ impl TrustFile {
     pub(super) fn write(&self, saved: &Saved) -> io::Result<()> {
         durable_file::replace(&self.folder.join(FILE), &[&encode(saved)])
     }
+
+    /// Removes what was saved.
+    ///
+    /// # Errors
+    /// It may still be there after a crash.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        match fs::remove_file(self.folder.join(FILE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => durable_file::sync_folder(&self.folder),
+        }
+    }
 }
 
 fn checksum(version: [u8; 4], body: &[u8]) -> [u8; 4] {
@@ -111,8 +128,9 @@ fn encode(saved: &Saved) -> Vec<u8> {
     body.extend_from_slice(&millis(since_1970).to_le_bytes());
     for entry in &saved.entries {
         let again = if entry.again { AGAIN } else { 0 };
-        body.extend_from_slice(&entry.tag);
+        body.extend_from_slice(&entry.who);
         body.extend_from_slice(&(millis(entry.age) | again).to_le_bytes());
+        body.extend_from_slice(&entry.database.map_or(0, DatabaseTag::get).to_le_bytes());
     }
     let mut bytes = Vec::with_capacity(16 + body.len());
     bytes.extend_from_slice(&MAGIC);
@@ -126,22 +144,29 @@ fn decode(bytes: &[u8]) -> Option<Saved> {
     let (magic, rest) = bytes.split_first_chunk::<8>()?;
     let (version, rest) = rest.split_first_chunk::<4>()?;
     let (expected, body) = rest.split_first_chunk::<4>()?;
-    let is_read = matches!(*version, VERSION | FIRST_VERSION);
-    if !is_read || (*magic, *expected) != (MAGIC, checksum(*version, body)) {
+    let size = match *version {
+        VERSION => ENTRY,
+        version if WITHOUT_DATABASES.contains(&version) => ENTRY_WITHOUT_DATABASE,
+        _ => return None,
+    };
+    if (*magic, *expected) != (MAGIC, checksum(*version, body)) {
         return None;
     }
     let (key, rest) = body.split_first_chunk::<KEY_SIZE>()?;
     let (moment, rest) = rest.split_first_chunk::<8>()?;
     let moment = UNIX_EPOCH.checked_add(Duration::from_millis(u64::from_le_bytes(*moment)))?;
-    let entries = rest.chunks_exact(ENTRY);
+    let entries = rest.chunks_exact(size);
     if !entries.remainder().is_empty() {
         return None;
     }
     let entries = entries.map(|entry| {
-        let (tag, age) = entry.split_first_chunk::<16>()?;
-        let age = u64::from_le_bytes(*age.first_chunk::<8>()?);
+        let (who, rest) = entry.split_first_chunk::<16>()?;
+        let (age, database) = rest.split_first_chunk::<8>()?;
+        let age = u64::from_le_bytes(*age);
+        let database = database.first_chunk().copied().map(u64::from_le_bytes);
         Some(SavedEntry {
-            tag: *tag,
+            who: *who,
+            database: database.and_then(DatabaseTag::new),
             age: Duration::from_millis(age & !AGAIN),
             again: age & AGAIN != 0,
         })

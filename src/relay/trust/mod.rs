@@ -13,8 +13,12 @@
 //! who came once the older half makes room, because a crowd that comes once each would otherwise push out everybody else. Where
 //! that makes no room either, a newcomer is not remembered, and judged each time.
 //!
+//! A statement that takes rights, a password or a database away ends what was heard before it: its relay has what it concerns
+//! forgotten ([`TrustTable::withdraw`]) once it is in the journal, and again once a node has carried it out, because a node may have
+//! accepted somebody in between. Only a node that is past it can make somebody known again. With no node up, they are strangers.
+//!
 //! The table outlives a restart: [`mod@file`] keeps it beside the journal. Credentials are not stored, neither there nor in memory, only a
-//! keyed hash of credentials and [`Scope`], and how long ago a node accepted them.
+//! keyed hash of credentials and [`Scope`], another one of the database, and how long ago a node accepted them.
 //!
 //! Ages only grow. While haflux runs they follow the monotonic clock; over a restart the wall clock adds what it says has passed
 //! since the file was written. A file from the future is not believed. So a clock that is put back may hide the time during
@@ -23,6 +27,7 @@
 mod file;
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, io};
@@ -34,6 +39,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::influx::Credentials;
 use crate::random;
+use crate::relay::record::withdrawal::Withdrawal;
 use file::{Saved, SavedEntry, TrustFile};
 
 /// What makes the hashes of this journal its own.
@@ -47,7 +53,16 @@ const RENEWALS_WHILE_IT_LASTS: u32 = 16;
 
 type Key = [u8; KEY_SIZE];
 /// Credentials and their scope, hashed with the key of this journal.
-pub(super) type Tag = [u8; 16];
+type Who = [u8; 16];
+/// The name of a database, hashed with the same key.
+type DatabaseTag = NonZeroU64;
+
+/// What an entry of the table is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Tag {
+    who: Who,
+    database: DatabaseTag,
+}
 
 /// What a node's acceptance of credentials is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,12 +117,16 @@ pub(super) struct TrustTable {
     most: usize,
     key: Key,
     known: Mutex<Known>,
+    /// Held while the file is written, so that no older table replaces a newer one.
+    saving: Mutex<()>,
     file: TrustFile,
 }
 
 #[derive(Debug)]
 struct Known {
-    entries: HashMap<Tag, Acceptance>,
+    entries: HashMap<Who, Acceptance>,
+    /// How often something was withdrawn.
+    withdrawals: u64,
     /// Somebody is new since the last save.
     is_new: bool,
     /// Somebody was accepted again since the last save.
@@ -118,6 +137,8 @@ struct Known {
 /// The last acceptance: `before` this moment.
 #[derive(Debug, Clone, Copy)]
 struct Acceptance {
+    /// None where the file does not tell.
+    database: Option<DatabaseTag>,
     at: Instant,
     before: Duration,
     /// More than one request came.
@@ -170,11 +191,12 @@ impl TrustTable {
         let restored = passed.into_iter().flat_map(|passed| {
             entries.iter().map(move |entry| {
                 let acceptance = Acceptance {
+                    database: entry.database,
                     at: now,
                     before: entry.age.saturating_add(passed),
                     again: entry.again,
                 };
-                (entry.tag, acceptance)
+                (entry.who, acceptance)
             })
         });
         let entries = restored
@@ -187,18 +209,28 @@ impl TrustTable {
             key,
             known: Mutex::new(Known {
                 entries,
+                withdrawals: 0,
                 is_new: false,
                 is_touched: false,
                 saved: now,
             }),
+            saving: Mutex::default(),
             file,
         })
     }
 
-    /// A node accepted them. Returns false if there is no room to remember it.
-    pub(super) fn accepted(&self, tag: Tag, now: Instant) -> bool {
+    /// How often something was withdrawn, for who asks a node now.
+    pub(super) fn withdrawals(&self) -> u64 {
+        self.known().withdrawals
+    }
+
+    /// A node accepted them that was asked when so much had been withdrawn. Returns false if there is no room to remember it.
+    pub(super) fn accepted(&self, tag: Tag, withdrawals: u64, now: Instant) -> bool {
         let mut known = self.known();
-        let is_known = known.entries.contains_key(&tag);
+        if known.withdrawals != withdrawals {
+            return true;
+        }
+        let is_known = known.entries.contains_key(&tag.who);
         if !is_known && known.entries.len() >= self.most {
             self.make_room(&mut known.entries, now);
             if known.entries.len() >= self.most {
@@ -206,11 +238,12 @@ impl TrustTable {
             }
         }
         let acceptance = Acceptance {
+            database: Some(tag.database),
             at: now,
             before: Duration::ZERO,
             again: is_known,
         };
-        known.entries.insert(tag, acceptance);
+        known.entries.insert(tag.who, acceptance);
         if is_known {
             known.is_touched = true;
         } else {
@@ -222,15 +255,45 @@ impl TrustTable {
     /// A node refused them.
     pub(super) fn refused(&self, tag: Tag) {
         let mut known = self.known();
-        if known.entries.remove(&tag).is_some() {
+        if known.entries.remove(&tag.who).is_some() {
             known.is_new = true;
         }
+    }
+
+    /// A statement withdraws this: what nodes accepted before says nothing any more.
+    pub(super) fn withdraw(&self, withdrawal: &Withdrawal) {
+        let mut known = self.known();
+        let before = known.entries.len();
+        match withdrawal {
+            Withdrawal::Nothing => return,
+            Withdrawal::Databases(names) => {
+                let tags: Vec<DatabaseTag> = names
+                    .iter()
+                    .map(|database| self.database_tag(database))
+                    .collect();
+                let is_other = |tag: DatabaseTag| !tags.contains(&tag);
+                let entries = &mut known.entries;
+                entries.retain(|_, acceptance| acceptance.database.is_some_and(is_other));
+            }
+            Withdrawal::All => known.entries.clear(),
+        }
+        known.withdrawals += 1;
+        known.is_new |= known.entries.len() < before;
+    }
+
+    /// Sees to it that nobody is known after a crash whose acceptance was withdrawn. Waits for the disk.
+    ///
+    /// # Errors
+    /// The file could not be replaced, nor removed.
+    pub(super) fn save_withdrawal(&self, now: Instant, wall: SystemTime) -> io::Result<()> {
+        // A full disk has the room for that.
+        self.write(now, wall).or_else(|_| self.file.remove())
     }
 
     /// How they stand, for one more request of theirs.
     pub(super) fn trust(&self, tag: Tag, now: Instant) -> Trust {
         let mut known = self.known();
-        let entry = known.entries.get_mut(&tag);
+        let entry = known.entries.get_mut(&tag.who);
         let age = entry.map(|entry| {
             entry.again = true;
             entry.age(now)
@@ -271,6 +334,7 @@ impl TrustTable {
     }
 
     fn write(&self, now: Instant, wall: SystemTime) -> io::Result<()> {
+        let _saving = self.saving.lock();
         let saved = {
             let mut known = self.known();
             (known.is_new, known.is_touched) = (false, false);
@@ -278,8 +342,9 @@ impl TrustTable {
             let entries = known
                 .entries
                 .iter()
-                .map(|(tag, acceptance)| SavedEntry {
-                    tag: *tag,
+                .map(|(who, acceptance)| SavedEntry {
+                    who: *who,
+                    database: acceptance.database,
                     age: acceptance.age(now),
                     again: acceptance.again,
                 })
@@ -318,11 +383,24 @@ impl TrustTable {
             hash.update(&(field.len() as u64).to_le_bytes());
             hash.update(field);
         }
-        hash.finalize_fixed().into()
+        Tag {
+            who: hash.finalize_fixed().into(),
+            database: self.database_tag(database),
+        }
+    }
+
+    fn database_tag(&self, database: &str) -> DatabaseTag {
+        let mut hash = <Blake2sMac<U16> as Mac>::new(&self.key.into());
+        // No kind of credentials begins with this.
+        hash.update(&[0xFF]);
+        hash.update(database.as_bytes());
+        let hash: Who = hash.finalize_fixed().into();
+        let first = hash.first_chunk().copied().map_or(0, u64::from_le_bytes);
+        DatabaseTag::new(first).unwrap_or(DatabaseTag::MIN)
     }
 
     /// Removes what has expired; and if that is nothing, the older half of those who came once.
-    fn make_room(&self, entries: &mut HashMap<Tag, Acceptance>, now: Instant) {
+    fn make_room(&self, entries: &mut HashMap<Who, Acceptance>, now: Instant) {
         entries.retain(|_, acceptance| acceptance.age(now) < self.lasts);
         if entries.len() < self.most {
             return;

@@ -24,7 +24,7 @@ impl TrustTable {
     }
 
     fn accept(&self, credentials: &Credentials, database: &str, now: Instant) -> bool {
-        self.accepted(self.writer(credentials, database), now)
+        self.accepted(self.writer(credentials, database), self.withdrawals(), now)
     }
 }
 
@@ -231,4 +231,70 @@ fn the_same_writers_again_are_not_written_each_time() {
     trust.accept(&user("b"), "db", now + 4 * SECOND);
     trust.save(now + 4 * SECOND, wall).expect("written");
     assert!(path.exists(), "somebody is new");
+}
+
+fn of(database: &str) -> Withdrawal {
+    Withdrawal::Databases(vec![database.to_owned()])
+}
+
+#[test]
+fn what_a_statement_withdraws_is_unknown_until_a_node_that_was_asked_later_accepts_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let now = Instant::now();
+    let trust = open(folder.path(), now, SystemTime::now());
+    for database in ["db", "other"] {
+        trust.accept(&user("a"), database, now);
+    }
+    trust.withdraw(&Withdrawal::Nothing);
+    assert!(trust.holds(&user("a"), "db", now));
+    let asked = trust.withdrawals();
+    trust.withdraw(&of("db"));
+    assert!(!trust.holds(&user("a"), "db", now));
+    assert!(trust.holds(&user("a"), "other", now));
+    trust.accepted(trust.writer(&user("a"), "db"), asked, now);
+    assert!(!trust.holds(&user("a"), "db", now), "it answers for before");
+    trust.accept(&user("a"), "db", now);
+    assert!(trust.holds(&user("a"), "db", now));
+    trust.withdraw(&Withdrawal::All);
+    for database in ["db", "other"] {
+        assert!(!trust.holds(&user("a"), database, now));
+    }
+}
+
+#[test]
+fn a_crash_does_not_bring_back_what_was_withdrawn() {
+    for can_write in [true, false] {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let folder = saved(now, wall);
+        let wall = wall + 10 * SECOND;
+        let trust = open(folder.path(), now, wall);
+        assert!(trust.holds(&user("a"), "db", now));
+        trust.accept(&user("a"), "other", now);
+        let new = folder.path().join("trust.new");
+        if !can_write {
+            fs::create_dir(&new).expect("in the way");
+        }
+        trust.withdraw(&of("db"));
+        trust.save_withdrawal(now, wall).expect("no old file");
+        let again = open(folder.path(), now, wall);
+        assert!(!again.holds(&user("a"), "db", now));
+        assert_eq!(again.holds(&user("a"), "other", now), can_write);
+    }
+}
+
+#[test]
+fn what_an_earlier_version_saved_is_withdrawn_with_any_database() {
+    let (now, wall) = (Instant::now(), SystemTime::now());
+    let folder = saved(now, wall);
+    let file = TrustFile::new(folder.path(), MOST);
+    let mut saved = file.read().expect("read").expect("saved");
+    saved
+        .entries
+        .iter_mut()
+        .for_each(|entry| entry.database = None);
+    file.write(&saved).expect("written");
+    let trust = open(folder.path(), now, wall + 10 * SECOND);
+    assert!(trust.holds(&user("a"), "db", now));
+    trust.withdraw(&of("other"));
+    assert!(!trust.holds(&user("a"), "db", now));
 }
