@@ -145,6 +145,7 @@ impl Relay {
                 source,
             }
         })?;
+        dead_letters.show_in(Arc::clone(&stats.open_dead_letters));
         let membership_file = Arc::new(MembershipFile::open(&folder).map_err(failed)?);
         let configured = stats.replicas.iter().map(|replica| replica.name.clone());
         if let Some(names) =
@@ -437,7 +438,6 @@ async fn watch_letters(
         let letters = dead_letters.clone();
         // A rescan that failed has said so.
         let _ = tokio::task::spawn_blocking(move || letters.rescan()).await;
-        stats.open_dead_letters.set(dead_letters.count() as u64);
     }
 }
 

@@ -555,7 +555,7 @@ pub struct RelayStats {
     /// Records that one replica refused for good while another accepted them.
     pub dead_letters: Counter,
     /// Dead letters that nobody has settled yet.
-    pub open_dead_letters: Gauge,
+    pub open_dead_letters: Arc<Gauge>,
     /// How long a replica may be behind (`max_backlog_age`).
     pub max_backlog_age: Duration,
     /// Refused records that are remembered: another replica has not judged them, or may be sent them again.

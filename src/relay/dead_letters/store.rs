@@ -15,6 +15,7 @@ use super::id::LetterId;
 use crate::relay::record::change::Change;
 use crate::relay::record::reason::without_secrets;
 use crate::relay::record::write::FieldTooLong;
+use crate::stats::Gauge;
 use crate::stats::units::Moment;
 
 /// The folder's name, below the relay's own.
@@ -112,6 +113,8 @@ struct Index {
     bytes: u64,
     highest: u64,
     dropped: u64,
+    /// Where others read how many letters there are.
+    shown: Arc<Gauge>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -268,6 +271,13 @@ impl DeadLetters {
     /// Open letters, those included that are damaged.
     pub fn count(&self) -> usize {
         self.shared.read().letters.len()
+    }
+
+    /// From now on this says how many there are, as [`DeadLetters::count`] does.
+    pub fn show_in(&self, gauge: Arc<Gauge>) {
+        let mut index = self.shared.write();
+        index.shown = gauge;
+        index.show();
     }
 
     /// How many there are of each replica, those included that are damaged.
@@ -518,7 +528,7 @@ impl Shared {
 
 impl Index {
     fn insert(&mut self, id: LetterId, entry: Entry) {
-        self.remove(&id);
+        self.take_out(&id);
         self.highest = self.highest.max(id.sequence);
         self.bytes += entry.bytes;
         let sequence = id.sequence;
@@ -527,9 +537,19 @@ impl Index {
         holders.insert(id.replica.clone());
         self.letters.insert(id, entry);
         self.count_record(sequence, Open::open);
+        self.show();
     }
 
     fn remove(&mut self, id: &LetterId) {
+        self.take_out(id);
+        self.show();
+    }
+
+    fn show(&self) {
+        self.shown.set(self.letters.len() as u64);
+    }
+
+    fn take_out(&mut self, id: &LetterId) {
         if !self.letters.contains_key(id) {
             return;
         }

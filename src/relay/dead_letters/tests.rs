@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
@@ -12,6 +13,7 @@ use super::*;
 use crate::influx::Credentials;
 use crate::relay::record::change::Change;
 use crate::relay::record::samples::{statement_record, write_record};
+use crate::stats::Gauge;
 
 const MANY: Limits = Limits {
     letters: 1000,
@@ -123,6 +125,24 @@ fn open_letters_are_known_by_replica_and_database_and_after_a_restart() {
         }
     }
     assert_eq!(store.bytes(), again.bytes());
+}
+
+#[test]
+fn how_many_there_are_is_shown_at_once() {
+    let place = place();
+    let store = DeadLetters::open(&place.path, MANY).unwrap();
+    keep(&store, letter(7, "b", "telegraf"));
+    let gauge = Arc::new(Gauge::default());
+    store.show_in(Arc::clone(&gauge));
+    assert_eq!(gauge.get(), 1);
+    for sequence in [8, 8, 9] {
+        keep(&store, letter(sequence, "b", "other"));
+    }
+    assert_eq!(gauge.get(), 3);
+    let folder = LetterFolder::new(&place.path);
+    folder.claim(&id("7-b"), false).unwrap().settle().unwrap();
+    store.rescan();
+    assert_eq!(gauge.get(), 2);
 }
 
 #[test]
