@@ -280,6 +280,23 @@ impl DeadLetters {
         index.show();
     }
 
+    /// How many records of these databases this replica lacks by its open letters; of all databases where none are given. A letter
+    /// that does not tell its database counts for each. In memory.
+    pub fn missing(&self, replica: &str, databases: Option<&[&str]>) -> usize {
+        let index = self.shared.read();
+        let Some(open) = index.open.get(replica) else {
+            return 0;
+        };
+        let known: usize = match databases {
+            None => open.databases.values().sum(),
+            Some(names) => names
+                .iter()
+                .filter_map(|name| open.databases.get(*name))
+                .sum(),
+        };
+        open.unknown + known
+    }
+
     /// How many there are of each replica, those included that are damaged.
     pub fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();

@@ -139,6 +139,9 @@ fn how_many_there_are_is_shown_at_once() {
         keep(&store, letter(sequence, "b", "other"));
     }
     assert_eq!(gauge.get(), 3);
+    assert_eq!(store.missing("b", Some(&["other"])), 2);
+    assert_eq!(store.missing("b", Some(&["telegraf", "none"])), 1);
+    assert_eq!((store.missing("b", None), store.missing("a", None)), (3, 0));
     let folder = LetterFolder::new(&place.path);
     folder.claim(&id("7-b"), false).unwrap().settle().unwrap();
     store.rescan();

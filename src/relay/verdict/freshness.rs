@@ -487,7 +487,8 @@ impl Freshness {
         replica.map_or(Sequence::ZERO, |replica| replica.view().cursor)
     }
 
-    /// Records between what a read must see and what this replica has.
+    /// How many records at most this replica, which is not fresh for it, lacks of what a read must see: what it has not come to yet,
+    /// and what it refused or had set aside.
     pub fn behind(&self, replica: usize, demand: &Demand) -> u64 {
         let mark = match &demand.writes {
             Writes::All(mark) => *mark,
@@ -498,7 +499,19 @@ impl Freshness {
                 .unwrap_or_default(),
         };
         let mark = mark.max(demand.statement).get();
-        mark.saturating_sub(self.progress(replica).get())
+        let distance = mark.saturating_sub(self.progress(replica).get());
+        let refused = self.replicas.get(replica).map_or(0, |replica| {
+            let missing = match &demand.writes {
+                Writes::All(_) => self.letters.missing(&replica.name, None),
+                Writes::Of(marks) => {
+                    let names = marks.iter().map(|(name, _)| name.as_str());
+                    let names: Vec<&str> = names.collect();
+                    self.letters.missing(&replica.name, Some(&names))
+                }
+            };
+            missing + replica.view().unsettled
+        });
+        distance.saturating_add(refused as u64).max(1)
     }
 
     /// Waits until `found` finds something, asked again whenever a replica has come further; at most this long.

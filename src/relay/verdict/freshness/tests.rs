@@ -1,8 +1,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::*;
-use crate::relay::dead_letters::Limits;
+use crate::relay::dead_letters::{DeadLetter, Limits};
+use crate::relay::record::change::Change;
+use crate::relay::record::samples::write_record;
 
 /// Where both replicas are.
 const SOMEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
@@ -289,4 +292,31 @@ fn a_replica_is_settled_when_it_has_judged_all_and_none_of_its_data_is_in_doubt(
         view.trusted_at = None;
     });
     assert!(!freshness.is_settled(0, at(12)), "out of reach");
+}
+
+#[tokio::test]
+async fn what_a_replica_refused_is_missing_too() {
+    let Fixture { freshness, _folder } = fixture();
+    for (sequence, database) in [(3, "db"), (4, "db"), (5, "other")] {
+        let mut record = write_record("m v=1 1");
+        record.destination.database = database.to_owned();
+        let letter = DeadLetter {
+            replica: "a".to_owned(),
+            sequence,
+            record: Change::Write(record),
+            status: 400,
+            reason: "refused".to_owned(),
+            time: SystemTime::now(),
+        };
+        freshness.letters().keep(letter).await.expect("kept");
+    }
+    let behind = |databases: &Databases| freshness.behind(0, &freshness.demand(databases));
+    assert_eq!(behind(&names(["db"])), 2);
+    assert_eq!(behind(&Databases::Unknown), 3);
+    freshness.update(0, |view| view.cursor = at(8));
+    assert_eq!(behind(&names(["db"])), 4);
+    assert_eq!(behind(&names(["none"])), 2);
+    let demand = freshness.demand(&names(["db"]));
+    freshness.update(1, |view| view.is_going_back = true);
+    assert_eq!(freshness.behind(1, &demand), 1, "it is not fresh");
 }
