@@ -245,6 +245,10 @@ fn every_place_of_a_statement_is_seen() {
         ],
     );
     assert_eq!((asynchronous.status, asynchronous.body.len()), (204, 0));
+    assert_eq!(
+        asynchronous.header("content-type"),
+        Some("application/json")
+    );
     on_both(&lab, "all of them", |node| {
         let there = databases(node);
         let all = ["in_a_form", "uploaded", "in_the_background"];

@@ -316,7 +316,7 @@ impl StatementAnswer {
     fn accepted() -> StatementAnswer {
         StatementAnswer {
             status: 204,
-            content_type: None,
+            content_type: Some(http::HeaderValue::from_static(Format::Json.content_type())),
             body: Bytes::new(),
             cut: false,
             refusal: None,
@@ -371,8 +371,12 @@ fn pass_on(
     let (mut content_type, mut body) = (said.content_type, said.body);
     let format = Format::accepted(accept);
     if is_json && format != Format::Json {
-        // A replica was asked for JSON, for it tells most.
-        match render(&body, format, shape.chunked, shape.epoch.as_deref()) {
+        // A replica was asked for JSON, for it tells most. With `async=true` nothing is told.
+        let rendered = match body.is_empty() {
+            true => Ok(Vec::new()),
+            false => render(&body, format, shape.chunked, shape.epoch.as_deref()),
+        };
+        match rendered {
             Ok(rendered) => {
                 content_type = Some(http::HeaderValue::from_static(name_of(format, version)));
                 body = Bytes::from(rendered);
