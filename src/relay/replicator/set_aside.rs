@@ -248,7 +248,10 @@ impl Replicator {
     /// A person wants records to be passed over.
     pub(super) fn take_skips(&mut self) {
         for sequence in self.replica.skips() {
-            self.attempts.skip(sequence);
+            match self.attempts.is_set_aside(sequence) {
+                true => self.replica.skip_done(sequence),
+                false => self.attempts.skip(sequence),
+            }
         }
         self.save_attempts();
     }
