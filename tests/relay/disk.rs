@@ -184,7 +184,7 @@ fn a_start_on_a_full_disk_answers_reads_and_takes_writes_once_there_is_room() {
         let keys = "rewind = \"100ms\"";
         let mut haflux = Haflux::start(&home, &relay_over(&[&node], keys));
         wait_until("a write to be taken", SOON, || {
-            haflux.write("telegraf", &line(1)).status == 204
+            haflux.write("telegraf", line(1)).status == 204
         });
         haflux.kill9();
         let ballast = disk.folder().join("ballast");
@@ -207,7 +207,7 @@ fn a_first_start_on_a_full_disk_answers_reads_and_takes_writes_once_there_is_roo
     fill_up(&ballast);
     let haflux = Haflux::start(&home, &relay_over(&[&node], ""));
     for value in 0..3 {
-        assert_eq!(haflux.write("telegraf", &line(value)).status, 503);
+        assert_eq!(haflux.write("telegraf", line(value)).status, 503);
     }
     let statement = query(&haflux.url("front"), "telegraf", "DROP SERIES FROM disk");
     assert_eq!(statement.status, 503, "{}", statement.text());

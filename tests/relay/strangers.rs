@@ -108,7 +108,10 @@ fn what_an_acknowledged_statement_forbids_is_not_taken_while_no_node_is_up() {
     let user = |name: &'static str| Some((name, "secret"));
     let mut nodes = [StandIn::start(takes_all), StandIn::start(takes_all)];
     let folder = tempfile::tempdir().expect("a folder");
-    let mut haflux = Haflux::start(folder.path(), &relay_over(&[&nodes[0], &nodes[1]], ""));
+    let mut haflux = Haflux::start(
+        folder.path(),
+        &relay_over(&[&nodes[0], &nodes[1]], "rewind = \"300ms\""),
+    );
     let url = haflux.url("front");
     let write = |database: &str| write_as(&url, user("known"), database, "m v=1 1").status;
     for (statement, forbidden, allowed) in [
