@@ -313,6 +313,10 @@ impl PendingClients {
             };
             match report {
                 Report::Refused(refusal) => rows.refusals.refuse(replica, *sequence, refusal),
+                Report::Needless {
+                    refusal,
+                    may_be_done: false,
+                } => rows.refusals.needless(replica, *sequence, refusal),
                 Report::Applied | Report::Expired(_) | Report::Needless { .. } => {
                     rows.refusals.accept(replica, *sequence);
                 }

@@ -77,6 +77,8 @@ enum Verdict {
 enum Letter {
     /// No replica took the record.
     Unneeded,
+    /// The replica is as if it had applied the record, whoever took it.
+    Never,
     Due,
     Kept,
 }
@@ -104,11 +106,11 @@ impl Progress {
 }
 
 impl Verdict {
-    fn refused(said: Refusal) -> Verdict {
+    fn refused(said: Refusal, letter: Letter) -> Verdict {
         Verdict::Refused {
             said,
             noted: false,
-            letter: Letter::Unneeded,
+            letter,
         }
     }
 
@@ -228,13 +230,27 @@ impl Refusals {
         sequence: Sequence,
         refusal: &Refusal,
     ) {
+        self.refused(replica, sequence, refusal, Letter::Unneeded);
+    }
+
+    /// The replica refused the record because nothing was left to do for it.
+    pub(in crate::relay) fn needless(
+        &mut self,
+        replica: usize,
+        sequence: Sequence,
+        refusal: &Refusal,
+    ) {
+        self.refused(replica, sequence, refusal, Letter::Never);
+    }
+
+    fn refused(&mut self, replica: usize, sequence: Sequence, refusal: &Refusal, letter: Letter) {
         let most = match self.records.len() < FULL_TEXTS {
             true => usize::MAX,
             false => SHORT_TEXT,
         };
         let said = refusal.remembered(most, self.newest.as_ref());
         self.newest = Some(said.clone());
-        self.set(replica, sequence, Verdict::refused(said));
+        self.set(replica, sequence, Verdict::refused(said, letter));
     }
 
     /// The replica refused the record as things are now.

@@ -54,6 +54,23 @@ impl Refusals {
 }
 
 #[test]
+fn what_left_nothing_to_do_is_never_a_dead_letter_and_no_reason_for_others_to_wait() {
+    let mut refusals = new(&[0, 0]);
+    let near = |_: usize| true;
+    refusals.advance(0, [at(1)].into_iter(), at(1));
+    refusals.needless(0, at(1), &refusal());
+    // The other one, which refuses it for now, need not wait for anybody.
+    refusals.hold(1, at(1));
+    assert!(!refusals.may_be_taken(at(1), near));
+    // And if it takes it, nobody lacks anything.
+    refusals.advance(1, [at(1)].into_iter(), at(1));
+    refusals.accept(1, at(1));
+    assert_eq!(refusals.letters(), []);
+    assert_eq!(refusals.unsettled(0), 0);
+    assert!(refusals.saves(0, 1, false), "the log needs no line of it");
+}
+
+#[test]
 fn what_all_refuse_is_nobodys_dead_letter_and_is_known_until_all_have_passed_it() {
     let mut refusals = new(&[0, 0]);
     refusals.refuses(0, 1);

@@ -182,7 +182,7 @@ fn entries(
             said,
             noted,
             letter,
-        } if *letter != Letter::Kept && (all || !noted) => Some(Entry {
+        } if !matches!(letter, Letter::Kept | Letter::Never) && (all || !noted) => Some(Entry {
             sequence,
             replica,
             said: Some(said.clone()),
