@@ -55,11 +55,6 @@ impl Replicator {
         let may_be_repeated = self
             .unanswered
             .is_some_and(|unanswered| sequence <= unanswered.up_to);
-        let needless = barrier.statement.needless_says();
-        let error = answer.scanned.error.as_ref().map(ErrorText::text);
-        // Said of one that is not the last, it leaves the others undone.
-        let is_needless =
-            error == needless && error.is_some() && find(&answer.body, NOT_EXECUTED).is_none();
         // What later statements left may be in the data that was copied to it.
         let may_be_superseded = sequence <= self.copied;
         let mut said = StatementAnswer {
@@ -78,23 +73,20 @@ impl Replicator {
                 self.statement_judged(sequence, Report::Applied, said).await;
             }
             StatementVerdict::Refused { superseded } => {
-                let refusal = self.refusal(&answer);
-                let may_be_done = may_be_repeated || may_be_superseded;
-                let report = match is_needless {
-                    true => Report::Needless {
-                        refusal,
-                        may_be_done,
-                    },
-                    false
-                        if superseded
-                            && may_be_superseded
-                            && self
-                                .pending_clients
-                                .may_be_missed(self.replica.index, sequence) =>
-                    {
-                        Report::Applied
+                let is_left_behind = superseded
+                    && may_be_superseded
+                    && self
+                        .pending_clients
+                        .may_be_missed(self.replica.index, sequence);
+                let report = if self.is_needless(&answer) {
+                    Report::Needless {
+                        refusal: self.refusal(&answer),
+                        may_be_done: may_be_repeated || may_be_superseded,
                     }
-                    false => Report::Refused(refusal),
+                } else if is_left_behind {
+                    Report::Applied
+                } else {
+                    Report::Refused(self.refusal(&answer))
                 };
                 if let Some(refusal) = report.refusal() {
                     said.refusal = Some(refusal.clone());
@@ -132,6 +124,15 @@ impl Replicator {
                 self.no_verdict_on_statement(sequence, self.shown_of_statement(&answer));
             }
         }
+    }
+
+    /// Whether the statement that is next was refused because nothing was left to do for it.
+    fn is_needless(&self, answer: &ReplicaAnswer) -> bool {
+        let next = self.barriers.next();
+        let needless = next.and_then(|next| next.statement.needless_says());
+        let error = answer.scanned.error.as_ref().map(ErrorText::text);
+        // Said of one that is not the last, it leaves the others undone.
+        needless.is_some() && error == needless && find(&answer.body, NOT_EXECUTED).is_none()
     }
 
     /// An answer to the statement that is next, for the log and the page: its beginning, without what it must not show.
