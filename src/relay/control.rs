@@ -91,6 +91,11 @@ pub enum ReplicaError {
         /// What it lacks.
         reason: String,
     },
+    /// haflux began to fill it, and did not finish.
+    #[error(
+        "haflux began to fill {0} and has not finished, so it may hold a part only; this goes on where it was: haflux replica rebuild {0}; if all was copied by other means: haflux replica readmit {0} --as-it-is"
+    )]
+    HalfCopied(String),
     /// It diverged, and others did not: it lacks what they have.
     #[error(
         "{name} has diverged, and {follower} has not: as it is, it would serve without what it lacks; rebuild it from {follower}: haflux replica rebuild {name}"
@@ -202,6 +207,27 @@ impl Relay {
         Ok(())
     }
 
+    /// Notes durably that haflux empties a replica that is being rebuilt, and fills it: until that is done, which ends when it is
+    /// taken back, no check of its data would tell that the rest is missing.
+    ///
+    /// # Errors
+    /// [`ReplicaError`]: the note could not be made.
+    pub async fn begin_copy(&self, hold: &RebuildHold) -> Result<(), ReplicaError> {
+        let Some(pin) = self.pin(&hold.replica().stats.name) else {
+            return Ok(());
+        };
+        let metadata = CursorMetadata {
+            half_copied: true,
+            ..CursorMetadata::decode(&pin.metadata).unwrap_or_default()
+        };
+        let pin = Cursor {
+            metadata: metadata.encode(),
+            ..pin
+        };
+        self.journal.set_cursor(pin).map_err(not_saved)?;
+        self.sync_cursors().await
+    }
+
     fn keep_refusals(&self, replica: &Replica, pin: Option<Sequence>) {
         self.pending_clients
             .change_refusals(|refusals| refusals.pin(replica.index, pin));
@@ -236,6 +262,9 @@ impl Relay {
         match (replica.membership(), readmission) {
             (Membership::Rebuilding { pin, .. }, Readmission::Checked | Readmission::Copied) => {
                 let to_copy = self.to_copy(name);
+                if to_copy.half_copied && readmission == Readmission::Checked {
+                    return Err(ReplicaError::HalfCopied(name.to_owned()));
+                }
                 let others: Vec<&Replica> = self.others(replica).map(AsRef::as_ref).collect();
                 let check = async {
                     match readmission {
@@ -280,11 +309,15 @@ impl Relay {
 
     /// What was noted when the rebuilding began.
     fn to_copy(&self, name: &str) -> CursorMetadata {
-        let pin = format!("{PIN_PREFIX}{name}");
-        let cursors = self.journal.cursors();
-        let pin = cursors.iter().find(|cursor| cursor.name == pin);
+        let pin = self.pin(name);
         pin.and_then(|pin| CursorMetadata::decode(&pin.metadata).ok())
             .unwrap_or_default()
+    }
+
+    fn pin(&self, name: &str) -> Option<Cursor> {
+        let name = format!("{PIN_PREFIX}{name}");
+        let mut cursors = self.journal.cursors().into_iter();
+        cursors.find(|cursor| cursor.name == name)
     }
 
     /// It follows from here on.

@@ -63,6 +63,7 @@ fn refused(error: ReplicaError) -> ControlError {
         | ReplicaError::NoSuchRecord { .. }
         | ReplicaError::UnderWay { .. }
         | ReplicaError::NotCopied { .. }
+        | ReplicaError::HalfCopied(_)
         | ReplicaError::OthersFollow { .. }
         | ReplicaError::Copies(_)
         | ReplicaError::Ordered(_)

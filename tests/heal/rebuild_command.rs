@@ -364,6 +364,8 @@ fn a_rebuild_that_is_cancelled_goes_on_when_it_is_begun_again() {
     lab.haflux.restart();
     let standing = lab.haflux.order(&["replica", "status"]);
     assert!(standing.contains("rebuilding"), "{standing}");
+    let why = lab.haflux.refuses(&["replica", "readmit", "influxlab2"]);
+    assert!(why.contains("it may hold a part only"), "{why}");
     assert_eq!(copied_slices(&lab), before, "nobody has begun it again");
     for order in ["--cancel", "--follow"] {
         lab.haflux.refuses(&["replica", "rebuild", order]);

@@ -135,6 +135,7 @@ impl Run<'_> {
         // replayed.
         let schema = patience.until_done(|| Schema::of(self.source)).await?;
         Finished::forget(self.file.folder())?;
+        self.relay.begin_copy(self.hold).await?;
         target_schema::wipe(self.target, &schema, &patience).await?;
         let patience = self.patience("making databases, policies and users");
         target_schema::databases(self.target, &schema, &patience).await?;

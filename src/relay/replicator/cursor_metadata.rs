@@ -5,6 +5,7 @@
 //! | `proof` | the [identity point](crate::relay::replica::identity_point) that belongs to the cursor's place |
 //! | `known` | the [databases](crate::relay::replica::known) that it is known to have |
 //! | `at_copy` | of the pin of a rebuild: what [was there to be copied](crate::relay::replicator::copied) |
+//! | `half_copied` | of the pin of a rebuild: haflux empties and fills the replica, and has not finished |
 //! | `settled` | haflux ended well: nothing was under way to the replica, and nothing was in doubt |
 //! | `allowance` | bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt |
 //! | `copied` | the newest record that may be in the data that was copied to it |
@@ -35,6 +36,8 @@ pub(in crate::relay) struct CursorMetadata {
     pub(in crate::relay) known: Known,
     #[serde(skip_serializing_if = "Contents::is_empty")]
     pub(in crate::relay) at_copy: Contents,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::relay) half_copied: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::relay) settled: bool,
     #[serde(skip_serializing_if = "is_zero")]
@@ -95,6 +98,7 @@ mod tests {
             identity_point: IdentityPoint::of(&record("m v=1 5")),
             known: Known::default(),
             at_copy: Contents::default(),
+            half_copied: true,
             settled: true,
             allowance: 7,
             copied: 6,

@@ -50,6 +50,7 @@ impl Replicator {
             identity_point: place.identity_point.as_deref().cloned(),
             known: self.known.clone(),
             at_copy: Contents::default(),
+            half_copied: false,
             settled: self.is_settled,
             allowance: self.allowance,
             copied: self.copied.get(),
