@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use clap::Args;
 
 use super::moment::moment;
+use super::output::tell;
 use super::text::one_line;
 use super::{DEFAULT_CONFIG, output, running, work};
 use crate::control::{Compared, Difference, HealOrder, HealReport, HealState};
@@ -82,7 +83,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         return work::refused(&error);
     }
     if io::stderr().is_terminal() {
-        eprintln!(
+        tell!(
             "Ctrl-C leaves the comparison going on in haflux: haflux compare --follow shows it again, --cancel ends it"
         );
     }

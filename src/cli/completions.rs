@@ -1,10 +1,11 @@
 //! `haflux completions`: what a shell needs to complete haflux's commands and options, from their one definition.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::{Shell, generate};
+
+use super::output;
 
 const EXAMPLES: &str = "\
 The Debian package installs all three. By hand:
@@ -38,11 +39,6 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut text = Vec::new();
     let mut command = super::Arguments::command();
     generate(shell, &mut command, "haflux", &mut text);
-    match io::stdout().write_all(&text) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("the completions cannot be written: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let written = output::write(|out| out.write_all(&text));
+    written.err().unwrap_or(ExitCode::SUCCESS)
 }

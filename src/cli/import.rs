@@ -1,12 +1,12 @@
 //! `haflux import`.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 
+use super::output::{self, tell};
 use crate::config::MAX_FILE_SIZE;
 use crate::import::{Source, import};
 
@@ -43,14 +43,13 @@ pub(super) struct Arguments {
 
 /// Prints the configuration.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     let mut failed = false;
     let mut sources = |paths: &[PathBuf]| -> Vec<Source> {
         let sources = paths.iter().filter_map(|path| match source(path) {
             Ok(source) => Some(source),
             Err(reason) => {
                 failed = true;
-                let _ = writeln!(err, "{}: {reason}", path.display());
+                tell!("{}: {reason}", path.display());
                 None
             }
         });
@@ -65,22 +64,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match import(&haproxy, &relays, &read, &|name| std::env::var(name).ok()) {
         Ok(imported) => {
             for warning in &imported.warnings {
-                let _ = writeln!(err, "warning: {warning}");
+                tell!("warning: {warning}");
             }
-            match out
-                .write_all(imported.text.as_bytes())
-                .and_then(|()| out.flush())
-            {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    let _ = writeln!(err, "standard output: {error}");
-                    ExitCode::FAILURE
-                }
-            }
+            output::print(&imported.text, 0, 1)
         }
         Err(errors) => {
             for error in errors {
-                let _ = writeln!(err, "{error}");
+                tell!("{error}");
             }
             ExitCode::FAILURE
         }

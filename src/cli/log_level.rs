@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::names::OneLine;
+use super::output::tell;
 use super::{DEFAULT_CONFIG, output, running};
 use crate::control::{Answer, ControlError, Request, ask};
 
@@ -53,6 +54,6 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
         Err(error) => error.to_string(),
     };
-    eprintln!("haflux: {}", OneLine(&error));
+    tell!("haflux: {}", OneLine(&error));
     ExitCode::FAILURE
 }

@@ -1,6 +1,6 @@
 //! `haflux man`: the manual, a page a command, from the one definition of the command line.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,6 +9,8 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+
+use super::output::{self, tell};
 
 /// What `haflux man` is told.
 #[derive(Debug, Args)]
@@ -26,18 +28,16 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let done = match &arguments.folder {
         Some(folder) => std::fs::create_dir_all(folder)
             .and_then(|()| write_all(&command, folder))
-            .map_err(|error| format!("{}: {error}", folder.display())),
-        None => page(&command)
-            .and_then(|page| io::stdout().write_all(&page))
-            .map_err(|error| error.to_string()),
+            .map_err(|error| {
+                tell!(
+                    "the manual cannot be written: {}: {error}",
+                    folder.display()
+                );
+                ExitCode::FAILURE
+            }),
+        None => output::write(|out| out.write_all(&page(&command)?)),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("the manual cannot be written: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    done.err().unwrap_or(ExitCode::SUCCESS)
 }
 
 /// The values that an option takes at the end of its text: the list that clap_mangen would make has breaks that mandoc rejects.

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use clap::{ArgGroup, Args};
 
 use super::moment::moment;
+use super::output::tell;
 use super::text::one_line;
 use super::{DEFAULT_CONFIG, compare, output, running, work};
 use crate::control::{Compared, HealOrder, HealReport, HealState};
@@ -85,7 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         };
     }
     if io::stderr().is_terminal() {
-        eprintln!("Ctrl-C leaves the mend going on in haflux; haflux mend --cancel ends it");
+        tell!("Ctrl-C leaves the mend going on in haflux; haflux mend --cancel ends it");
     }
     let places = Compared {
         databases: arguments.databases.clone(),

@@ -4,27 +4,34 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-/// Writes text.
+/// Writes a line to standard error. Where nobody reads it any more nobody can be told; `eprintln!` would panic.
+macro_rules! tell {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+pub(super) use tell;
+
+/// Writes what `print` writes, line by line.
 ///
 /// # Errors
-/// Standard output does not take it, although its reader is there.
-pub(super) fn write(text: &[u8]) -> io::Result<()> {
+/// Standard output does not take it, as on a disk that is full. Standard error says why.
+pub(super) fn write(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), ExitCode> {
     let mut out = io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+    match print(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            tell!("haflux: standard output: {error}");
+            Err(ExitCode::FAILURE)
+        }
+        _ => Ok(()),
     }
 }
 
-/// Writes text and gives `status`, or `failed` with the reason on standard error.
+/// Writes text and gives `status`, or `failed` if standard output does not take it.
 pub(super) fn print(text: &str, status: u8, failed: u8) -> ExitCode {
-    match write(text.as_bytes()) {
-        Ok(()) => ExitCode::from(status),
-        Err(error) => {
-            eprintln!("haflux: standard output: {error}");
-            ExitCode::from(failed)
-        }
-    }
+    let written = write(|out| out.write_all(text.as_bytes()));
+    ExitCode::from(if written.is_ok() { status } else { failed })
 }
 
 /// Writes what an order came to and gives 0, or 1 with the reason on standard error.
@@ -32,7 +39,7 @@ pub(super) fn said(said: Result<String, impl Display>) -> ExitCode {
     match said {
         Ok(said) => print(&said, 0, 1),
         Err(error) => {
-            eprintln!("haflux: {error}");
+            tell!("haflux: {error}");
             ExitCode::FAILURE
         }
     }

@@ -14,6 +14,7 @@ use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
+use super::output::tell;
 use crate::dial::{Call, Connection, DialError, Dialer};
 use crate::http_response::{ResponseError, ResponseReader};
 use crate::tls::{Connector, ServerName, ServerTls, TlsError, TlsVersion};
@@ -48,11 +49,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match ask(arguments, LIMIT) {
         Ok(200..=299) => ExitCode::SUCCESS,
         Ok(status) => {
-            eprintln!("{} answered {status}", Shown(&arguments.url));
+            tell!("{} answered {status}", Shown(&arguments.url));
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("{}: {error}", Shown(&arguments.url));
+            tell!("{}: {error}", Shown(&arguments.url));
             ExitCode::FAILURE
         }
     }

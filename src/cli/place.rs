@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::output::tell;
 use super::{ConfigFile, USAGE, running};
 use crate::config::model::{PoolServer, Relay};
 use crate::config::{Config, PasswordFileError};
@@ -47,11 +48,11 @@ impl Place {
             return Ok(Chosen { config, index });
         }
         match (&self.relay, names.as_slice()) {
-            (_, []) => eprintln!("{file} has no relay"),
+            (_, []) => tell!("{file} has no relay"),
             (Some(name), _) => {
-                eprintln!("{file} has no relay {name}, but {}", names.join(", "));
+                tell!("{file} has no relay {name}, but {}", names.join(", "));
             }
-            (None, _) => eprintln!(
+            (None, _) => tell!(
                 "{file} has several relays; say --relay with one of {}",
                 names.join(", ")
             ),

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use clap::Args;
 
 use super::hidden;
+use super::output::tell;
 use super::text::one_line;
 use super::work::{self, WorkError};
 use crate::config::who_else_reads;
@@ -103,7 +104,7 @@ pub(super) fn run(
         .iter()
         .flat_map(|file| who_else_reads(file, true))
     {
-        eprintln!("haflux: {notice}");
+        tell!("haflux: {notice}");
     }
     if !arguments.yes && !is_allowed(&target, source) {
         return Err(RebuildError::NotAllowed(one_line(&target)));
@@ -114,7 +115,7 @@ pub(super) fn run(
         None => asked_for(data_dir, relay, &target, source)?,
     };
     if io::stderr().is_terminal() {
-        eprintln!(
+        tell!(
             "Ctrl-C leaves the rebuild going on in haflux: haflux replica rebuild --follow shows it again, --cancel ends it"
         );
     }
@@ -179,7 +180,7 @@ fn asked_for(
         Ok(lacking) => lacking,
         Err(error) => {
             // The rebuild says it again, if it stands against it, and at its end which users are missing.
-            eprintln!(
+            tell!(
                 "haflux: it is not known which users {} lacks: {error}",
                 one_line(target)
             );
@@ -188,7 +189,7 @@ fn asked_for(
     };
     let mut users = Vec::new();
     if let [_, ..] = lacking.as_slice() {
-        eprintln!(
+        tell!(
             "Passwords cannot be read out of a node. Type those of the users that {} lacks; Enter alone leaves one out.",
             one_line(target)
         );
@@ -198,7 +199,7 @@ fn asked_for(
         match asked.map_err(RebuildError::Terminal)? {
             None => return Err(RebuildError::GivenUp),
             Some(password) if password.is_empty() => {
-                eprintln!("{} is left out.", one_line(&user));
+                tell!("{} is left out.", one_line(&user));
             }
             Some(password) => users.push((user, password)),
         }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::output::tell;
 use super::text::lines;
 use super::{ConfigFile, output, running};
 use crate::control::{Answer, Request, ask};
@@ -24,7 +25,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let config = match running::configuration(file) {
         Ok(config) => config,
         Err(status) => {
-            eprintln!("haflux: nothing was changed");
+            tell!("haflux: nothing was changed");
             return status;
         }
     };
@@ -33,7 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     };
     match ask(&config.server.data_dir, &request, running::LIMIT) {
         Ok(Answer::Done(said)) => return output::print(&(lines(said.as_bytes()) + "\n"), 0, 1),
-        Ok(Answer::Refused(error)) => eprintln!("{}", lines(error.to_string().as_bytes())),
+        Ok(Answer::Refused(error)) => tell!("{}", lines(error.to_string().as_bytes())),
         Ok(
             Answer::Misunderstood(_)
             | Answer::Heal(_)
@@ -45,9 +46,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             | Answer::Snapshot(_)
             | Answer::Queries(_),
         ) => {
-            eprintln!("haflux did not understand it; is the one that runs of another version?");
+            tell!("haflux did not understand it; is the one that runs of another version?");
         }
-        Err(error) => eprintln!("haflux: {error}"),
+        Err(error) => tell!("haflux: {error}"),
     }
     ExitCode::FAILURE
 }

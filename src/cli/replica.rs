@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 
 use super::names::{DidYouMean, Names, OneLine, Quoted};
+use super::output::tell;
 use super::{DEFAULT_CONFIG, output, rebuild, running};
 use crate::config::Config;
 use crate::control::{Answer, AskError, ControlError, ReplicaReport, Request, ask};
@@ -80,7 +81,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Err(status) => return status,
     };
     if config.relays.is_empty() {
-        eprintln!(
+        tell!(
             "{}: there is no relay, so there are no replicas",
             arguments.config.display()
         );

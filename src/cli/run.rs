@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::output::tell;
 use crate::config::Config;
 use crate::logging;
 use crate::server::{Prepared, RunError, Source, prepare};
@@ -12,7 +13,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
     let loaded = match Config::load(file) {
         Ok(loaded) => loaded,
         Err(errors) => {
-            eprintln!("{errors}\nhaflux: nothing was started");
+            tell!("{errors}\nhaflux: nothing was started");
             return ExitCode::FAILURE;
         }
     };
@@ -22,7 +23,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
         // Nor does a start that failed before that leave any to root: the next one could not write them.
         let became = loaded.config.identity().and_then(|user| user.take_on());
         if became.is_err() {
-            eprintln!("haflux: {error}");
+            tell!("haflux: {error}");
             return ExitCode::FAILURE;
         }
     }
@@ -31,7 +32,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
     let wrong = match logging::start(server, std::env::var("RUST_LOG").ok().as_deref()) {
         Ok(wrong) => wrong,
         Err(error) => {
-            eprintln!("{error}\nhaflux: nothing was started");
+            tell!("{error}\nhaflux: nothing was started");
             return ExitCode::FAILURE;
         }
     };
@@ -50,7 +51,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
     if let Err(error) = &done {
         log::error!("{error}");
         if !says_all {
-            eprintln!("haflux: {error}");
+            tell!("haflux: {error}");
         }
     }
     logging::finish();

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::output::tell;
 use crate::config::Config;
 
 /// How long it may take to answer: more than it allows itself.
@@ -14,7 +15,7 @@ pub(super) fn configuration(file: &Path) -> Result<Config, ExitCode> {
     Config::load_to_look(file)
         .map(|loaded| loaded.config)
         .map_err(|errors| {
-            eprintln!("{errors}");
+            tell!("{errors}");
             ExitCode::FAILURE
         })
 }

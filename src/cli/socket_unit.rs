@@ -1,11 +1,10 @@
 //! `haflux socket-unit`: a systemd unit that holds the listening sockets of a configuration.
 
 use std::fmt::{self, Display, Formatter};
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::running;
+use super::{output, running};
 use crate::config::Config;
 use crate::proxy::BACKLOG;
 
@@ -15,10 +14,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
         Ok(config) => config,
         Err(status) => return status,
     };
-    match write!(io::stdout().lock(), "{}", SocketUnit(&config)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    output::print(&SocketUnit(&config).to_string(), 0, 1)
 }
 
 /// The unit: every address of the configuration, as it stands there.

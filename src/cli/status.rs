@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::document::{DocumentError, Source, UNASKED};
+use super::output::tell;
 use super::tables::{self, Kind};
 use super::text::{one_line, table};
 use super::{DEFAULT_CONFIG, output};
@@ -67,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let said = match said {
         Ok(said) => said,
         Err(error) => {
-            eprintln!("haflux: {error}");
+            tell!("haflux: {error}");
             return ExitCode::from(UNASKED);
         }
     };

@@ -1,10 +1,11 @@
 //! `haflux users`: lines for the file of haflux's own users.
 
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::output::tell;
 use super::{hidden, output};
 use crate::users::{Token, hash_password, is_name};
 
@@ -48,7 +49,7 @@ struct User {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let (Command::Hash(user) | Command::Token(user)) = &arguments.command;
     if !is_name(&user.name) {
-        eprintln!(
+        tell!(
             "haflux: expected a name of 1 to 255 bytes without \":\", control characters and blanks around it"
         );
         return ExitCode::FAILURE;
@@ -73,7 +74,8 @@ fn hash(name: &str) -> Result<String, String> {
 
 fn token(name: &str) -> Result<String, String> {
     let token = Token::draw().map_err(|error| format!("no random bytes: {error}"))?;
-    eprintln!("{}", token.text());
+    writeln!(io::stderr(), "{}", token.text())
+        .map_err(|error| format!("the token cannot be shown: {error}"))?;
     Ok(format!("{name}:{}\n", token.proof()))
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ratatui::crossterm::terminal::size;
 
+use super::output::tell;
 use super::text::one_line;
 use super::{output, running};
 use crate::control::{
@@ -117,13 +118,13 @@ pub(super) fn cancel(
 
 /// Says why a work was not begun or followed.
 pub(super) fn refused(error: &WorkError) -> ExitCode {
-    eprintln!("haflux: {error}");
+    tell!("haflux: {error}");
     ExitCode::from(UNKNOWN)
 }
 
 /// Says why a work was not ended, with the exit status of an order that was not carried out.
 pub(super) fn not_cancelled(error: &WorkError) -> ExitCode {
-    eprintln!("haflux: {error}");
+    tell!("haflux: {error}");
     ExitCode::FAILURE
 }
 
@@ -140,7 +141,7 @@ pub(super) fn said(
     let text = match text {
         Ok(text) => text,
         Err(error) => {
-            eprintln!("haflux: {error}");
+            tell!("haflux: {error}");
             return ExitCode::from(UNKNOWN);
         }
     };

@@ -252,12 +252,60 @@ fn a_command_line_that_is_not_understood_exits_with_2() {
 fn a_reader_that_has_seen_enough_is_no_fault() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let told = Command::new(HAFLUX)
-        .args(["users", "token", "eva"])
-        .stdout(writer)
-        .output()
-        .expect("haflux runs");
-    let said = String::from_utf8_lossy(&told.stderr).into_owned();
-    assert!(told.status.success(), "{said}");
-    assert_eq!(said.lines().count(), 1, "only the token is there: {said}");
+    let folder = tempfile::tempdir().expect("a folder");
+    for order in orders_that_print(folder.path()) {
+        let told = Command::new(HAFLUX)
+            .args(&order)
+            .stdout(writer.try_clone().expect("a pipe"))
+            .output()
+            .expect("haflux runs");
+        let said = stderr(&told);
+        assert!(told.status.success(), "{order:?}: {said}");
+        assert!(said.lines().count() <= 1, "at most a token: {said}");
+    }
+}
+
+#[test]
+fn output_that_a_full_disk_does_not_take_is_an_error() {
+    let full = std::fs::File::create("/dev/full").expect("a full disk");
+    let folder = tempfile::tempdir().expect("a folder");
+    for order in orders_that_print(folder.path()) {
+        let told = Command::new(HAFLUX)
+            .args(&order)
+            .stdout(full.try_clone().expect("a file"))
+            .output()
+            .expect("haflux runs");
+        assert_eq!(told.status.code(), Some(1), "{order:?}");
+        let said = stderr(&told);
+        assert!(said.contains("No space left"), "{order:?}: {said}");
+    }
+}
+
+#[test]
+fn an_error_that_nobody_reads_is_still_an_error() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = Command::new(HAFLUX)
+        .args(["check", "--config", "/nowhere"])
+        .stderr(writer)
+        .status();
+    assert_eq!(status.expect("haflux runs").code(), Some(1));
+}
+
+/// Orders that print, and need no haflux that runs.
+fn orders_that_print(folder: &Path) -> Vec<Vec<String>> {
+    let file = ready(folder, "toml").display().to_string();
+    let haproxy = "listen all\n  mode http\n  bind 127.0.0.1:1\n  server a 127.0.0.1:2\n";
+    let haproxy = write(folder, "haproxy.cfg", haproxy).display().to_string();
+    [
+        vec!["users", "token", "eva"],
+        vec!["completions", "bash"],
+        vec!["man"],
+        vec!["check", "--config", &file],
+        vec!["socket-unit", "--config", &file],
+        vec!["import", "--haproxy", &haproxy],
+    ]
+    .iter()
+    .map(|order| order.iter().map(ToString::to_string).collect())
+    .collect()
 }

@@ -155,6 +155,30 @@ fn letters_are_listed_and_shown_without_secrets() {
 }
 
 #[test]
+fn a_body_that_a_full_disk_does_not_take_is_an_error() {
+    let place = Place::new("127.0.0.1:1", "127.0.0.1:2");
+    place.keep(7, "influx1", "cpu v=3 3");
+    let config = place.config.to_str().unwrap();
+    for more in [
+        &["list"][..],
+        &["show", "7-influx1"],
+        &["show", "7-influx1", "--body"],
+    ] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let told = std::process::Command::new(env!("CARGO_BIN_EXE_haflux"))
+            .arg("dead-letters")
+            .args(more)
+            .args(["--config", config])
+            .stdout(full)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&told.stderr);
+        assert_eq!(told.status.code(), Some(1), "{more:?}: {said}");
+        assert!(said.contains("No space left"), "{more:?}: {said}");
+    }
+}
+
+#[test]
 fn a_data_dir_that_cannot_be_used_is_no_error_of_the_configuration() {
     let place = Place::new("127.0.0.1:1", "127.0.0.1:2");
     std::fs::write(place.folder.path().join("data"), b"in the way").unwrap();

@@ -1,11 +1,10 @@
 //! `haflux dead-letters list`.
 
-use std::io;
 use std::process::ExitCode;
 
 use super::{folder, letters};
 use crate::cli::place::Chosen;
-use crate::cli::text;
+use crate::cli::{output, text};
 use crate::relay::dead_letters::{FoundLetter, LetterFolder, NO_VERDICT};
 use crate::shown;
 
@@ -18,16 +17,12 @@ const TITLES: [&str; 7] = [
 
 pub(super) fn list(chosen: &Chosen, replica: Option<&str>) -> Result<(), ExitCode> {
     let letters = letters(chosen, replica)?;
-    let mut out = io::stdout().lock();
-    // A reader that has gone away changes nothing about the answer.
     if letters.is_empty() {
-        let _ = io::Write::write_all(&mut out, b"no dead letters\n");
-        return Ok(());
+        return output::write(|out| out.write_all(b"no dead letters\n"));
     }
     let folder = folder(chosen);
     let rows: Vec<[String; 7]> = letters.iter().map(|letter| row(&folder, letter)).collect();
-    let _ = text::table(&mut out, &TITLES, &rows);
-    Ok(())
+    output::write(|out| text::table(out, &TITLES, &rows))
 }
 
 /// A letter as a row.

@@ -14,6 +14,7 @@ use clap::{Args, Subcommand};
 
 use super::USAGE;
 use super::place::{Chosen, Place};
+use crate::cli::output::tell;
 use crate::relay::dead_letters::{BadLetterId, FOLDER, FoundLetter, LetterFolder, LetterId};
 
 /// What `haflux dead-letters` is told.
@@ -127,7 +128,7 @@ fn letters(chosen: &Chosen, replica: Option<&str>) -> Result<Vec<FoundLetter>, E
         }
         Err(error) => {
             let folder = chosen.folder().join(FOLDER);
-            eprintln!("cannot read {}: {error}", folder.display());
+            tell!("cannot read {}: {error}", folder.display());
             Err(ExitCode::FAILURE)
         }
     }
@@ -146,11 +147,11 @@ impl Wanted {
             .collect();
         let all = ids.len() < self.ids.len();
         if all && !ids.is_empty() {
-            eprintln!("say either \"all\" or which ones");
+            tell!("say either \"all\" or which ones");
             return Err(ExitCode::from(USAGE));
         }
         if !all && self.replica.is_some() {
-            eprintln!("--replica goes with \"all\"");
+            tell!("--replica goes with \"all\"");
             return Err(ExitCode::from(USAGE));
         }
         let mut letters = letters(chosen, self.replica.as_deref())?;

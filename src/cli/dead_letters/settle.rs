@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::list::row;
 use super::{Wanted, folder};
 use crate::cli::USAGE;
+use crate::cli::output::{self, tell};
 use crate::cli::place::Chosen;
-use crate::cli::{output, text};
+use crate::cli::text;
 use crate::config::PasswordFileError;
 use crate::config::model::ServerAddress;
 use crate::dial::{Dialer, OwnAccounts};
@@ -63,7 +64,7 @@ pub(super) fn replay(chosen: &Chosen, wanted: &Wanted) -> Result<(), ExitCode> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| {
-        eprintln!("cannot start: {error}");
+        tell!("cannot start: {error}");
         ExitCode::FAILURE
     })?;
     each(&letters, &missing, |letter| {
@@ -120,17 +121,16 @@ fn each(
 ) -> Result<(), ExitCode> {
     let mut failed = !missing.is_empty();
     for id in missing {
-        eprintln!("{id}: there is no such letter");
+        tell!("{id}: there is no such letter");
     }
     for letter in letters {
         match work(letter) {
             Ok(done) => {
-                let said = format!("{}: {done}\n", letter.id);
-                failed |= output::write(said.as_bytes()).is_err();
+                failed |= output::write(|out| writeln!(out, "{}: {done}", letter.id)).is_err();
             }
             Err(failure) => {
                 failed = true;
-                eprintln!("{}: {}", letter.id, text::one_line(&failure.to_string()));
+                tell!("{}: {}", letter.id, text::one_line(&failure.to_string()));
             }
         }
     }

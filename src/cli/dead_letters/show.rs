@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::{folder, letters};
+use crate::cli::output::{self, tell};
 use crate::cli::place::Chosen;
 use crate::cli::{record, text};
 use crate::relay::dead_letters::{Letter, LetterId, NO_VERDICT};
@@ -11,7 +12,7 @@ use crate::relay::dead_letters::{Letter, LetterId, NO_VERDICT};
 pub(super) fn show(chosen: &Chosen, id: &LetterId, only_body: bool) -> Result<(), ExitCode> {
     let found = letters(chosen, Some(&id.replica))?;
     let failed = |why: &dyn std::fmt::Display| {
-        eprintln!("{id}: {why}");
+        tell!("{id}: {why}");
         Err(ExitCode::FAILURE)
     };
     let Some(letter) = found.iter().find(|letter| letter.id == *id) else {
@@ -24,14 +25,13 @@ pub(super) fn show(chosen: &Chosen, id: &LetterId, only_body: bool) -> Result<()
         Ok(letter) => letter,
         Err(error) => return failed(&error),
     };
-    let mut out = io::stdout().lock();
-    // A reader that has gone away changes nothing about the answer.
-    let _ = if only_body {
-        out.write_all(letter.record.body())
-    } else {
-        print(&mut out, id, &letter)
-    };
-    Ok(())
+    output::write(|out| {
+        if only_body {
+            out.write_all(letter.record.body())
+        } else {
+            print(out, id, &letter)
+        }
+    })
 }
 
 fn print(out: &mut dyn Write, id: &LetterId, letter: &Letter) -> io::Result<()> {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::cli::output::{self, tell};
 use crate::cli::place::Chosen;
 use crate::cli::text;
 use crate::journal::inspection::{
@@ -15,19 +16,12 @@ use crate::stats::units::{Bytes, Count};
 pub(super) fn inspect(chosen: &Chosen) -> Result<(), ExitCode> {
     let folder = chosen.folder();
     let inspection = look(&folder).map_err(|error| failed(&error))?;
-    // A reader that has gone away changes nothing about the answer.
-    let _ = print(
-        &mut io::stdout().lock(),
-        &chosen.relay().name,
-        &folder,
-        &inspection,
-    );
-    Ok(())
+    output::write(|out| print(out, &chosen.relay().name, &folder, &inspection))
 }
 
 /// Says why nothing could be read.
 pub(super) fn failed(error: &InspectionError) -> ExitCode {
-    eprintln!("{error}");
+    tell!("{error}");
     ExitCode::FAILURE
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use super::inspect::failed;
 use super::range::Range;
+use crate::cli::output::{self, tell};
 use crate::cli::{record, text};
 use crate::journal::inspection::{Item, records};
 use crate::journal::{Record, Sequence};
@@ -41,8 +42,7 @@ pub(super) fn list(folder: &Path, range: Range) -> Result<(), ExitCode> {
     };
     let (from, to) = (Sequence::new(range.from), Sequence::new(range.to));
     records(folder, from, to, &mut visit).map_err(|error| failed(&error))?;
-    let _ = out.flush();
-    Ok(())
+    output::write(|_| told.and_then(|()| out.flush()))
 }
 
 fn row(out: &mut dyn Write, record: &Record) -> io::Result<()> {
@@ -85,21 +85,20 @@ pub(super) fn show(folder: &Path, sequence: u64, only_body: bool) -> Result<(), 
     };
     records(folder, wanted, wanted, &mut visit).map_err(|error| failed(&error))?;
     let Some(found) = found else {
-        eprintln!("the journal holds no readable record {sequence}");
+        tell!("the journal holds no readable record {sequence}");
         return Err(ExitCode::FAILURE);
     };
     let change = Change::decode(found.kind, found.payload.clone()).map_err(|error| {
-        eprintln!("record {sequence}: {error}");
+        tell!("record {sequence}: {error}");
         ExitCode::FAILURE
     })?;
-    let mut out = io::stdout().lock();
-    // A reader that has gone away changes nothing about the answer.
-    let _ = if only_body {
-        out.write_all(change.body())
-    } else {
-        print(&mut out, &found, &change)
-    };
-    Ok(())
+    output::write(|out| {
+        if only_body {
+            out.write_all(change.body())
+        } else {
+            print(out, &found, &change)
+        }
+    })
 }
 
 fn print(out: &mut dyn Write, found: &Record, change: &Change) -> io::Result<()> {

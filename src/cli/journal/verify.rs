@@ -5,18 +5,22 @@ use std::process::ExitCode;
 
 use super::inspect::{failed, table};
 use crate::cli::place::Chosen;
-use crate::cli::text;
+use crate::cli::{output, text};
 use crate::journal::inspection::{Loss, SegmentCheck, TableReport, Verification, verify as read};
 use crate::stats::units::{Bytes, Count};
 
 pub(super) fn verify(chosen: &Chosen) -> Result<(), ExitCode> {
-    let mut out = io::stdout().lock();
-    // A reader that has gone away changes nothing about the answer.
+    let mut said = Ok(());
     let verification = read(&chosen.folder(), &mut |segment| {
-        let _ = writeln!(out, "{}: {}", segment.file, said_of(segment));
+        if said.is_ok() {
+            said = writeln!(io::stdout(), "{}: {}", segment.file, said_of(segment));
+        }
     })
     .map_err(|error| failed(&error))?;
-    let _ = print(&mut out, &verification);
+    output::write(|out| {
+        said?;
+        print(out, &verification)
+    })?;
     if verification.has_losses() {
         Err(ExitCode::FAILURE)
     } else {

@@ -35,6 +35,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::document::Source;
 use super::{DEFAULT_CONFIG, USAGE};
+use crate::cli::output::tell;
 use crate::stats::snapshot::Snapshot;
 use view::{Next, View};
 
@@ -83,7 +84,7 @@ type Answer = Result<Box<Snapshot>, String>;
 /// Draws until it is told to end.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        eprintln!(
+        tell!(
             "haflux: top needs a terminal to draw on and to read keys from; `haflux status` prints the same once"
         );
         return ExitCode::from(USAGE);
@@ -98,7 +99,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("haflux: the terminal failed: {error}");
+            tell!("haflux: the terminal failed: {error}");
             ExitCode::FAILURE
         }
     }
