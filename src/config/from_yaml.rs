@@ -57,8 +57,14 @@ enum Partial {
         seen: HashSet<String>,
         /// The key whose value comes next.
         key: Option<(String, Position)>,
+        /// The tables that [`MERGE`] names, the first one first.
+        merged: Vec<Vec<Entry>>,
     },
 }
+
+/// The key whose value is a table, or a list of tables, of which the table takes what it does not say itself, as in YAML 1.1
+/// (<https://yaml.org/type/merge.html>).
+const MERGE: &str = "<<";
 
 #[derive(Default)]
 struct Builder {
@@ -118,6 +124,7 @@ impl Builder {
                     entries: Vec::new(),
                     seen: HashSet::new(),
                     key: None,
+                    merged: Vec::new(),
                 };
                 self.begin(table, position, anchor)
             }
@@ -125,7 +132,16 @@ impl Builder {
                 Some(open) => {
                     let value = match open.node {
                         Partial::List(list) => Value::List(list),
-                        Partial::Table { entries, .. } => Value::Table(entries),
+                        Partial::Table {
+                            mut entries,
+                            mut seen,
+                            merged,
+                            ..
+                        } => {
+                            let merged = merged.into_iter().flatten();
+                            entries.extend(merged.filter(|entry| seen.insert(entry.key.clone())));
+                            Value::Table(entries)
+                        }
                     };
                     let node = Node {
                         value,
@@ -177,11 +193,18 @@ impl Builder {
         match self.open.last_mut().map(|open| &mut open.node) {
             None => self.document = Some(node),
             Some(Partial::List(list)) => list.push(node),
-            Some(Partial::Table { entries, seen, key }) => match key.take() {
+            Some(Partial::Table {
+                entries,
+                seen,
+                key,
+                merged,
+            }) => match key.take() {
                 None => *key = Some(key_of(node)?),
                 Some((name, position)) => {
                     if !seen.insert(name.clone()) {
                         self.duplicates.push((position, quote(&name)));
+                    } else if name == MERGE {
+                        *merged = tables(node)?;
                     } else {
                         entries.push(Entry {
                             key: name,
@@ -194,6 +217,23 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// What [`MERGE`] may be given.
+fn tables(node: Node) -> Result<Vec<Vec<Entry>>, Failure> {
+    let nodes = match node.value {
+        Value::List(nodes) => nodes,
+        _ => vec![node],
+    };
+    let table = |node: Node| match node.value {
+        Value::Table(entries) => Ok(entries),
+        _ => {
+            let found = node.describe();
+            let reason = format!("{MERGE} takes a table or a list of tables, not {found}");
+            Err((node.position, syntax(&reason)))
+        }
+    };
+    nodes.into_iter().map(table).collect()
 }
 
 fn key_of(node: Node) -> Result<(String, Position), Failure> {

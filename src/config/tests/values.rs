@@ -743,6 +743,43 @@ backend:
 }
 
 #[test]
+fn a_yaml_table_takes_from_others_what_it_does_not_say() {
+    let text = r#"
+frontend: [{ name: front, bind: 0.0.0.0:80, default_backend: one }]
+backend:
+  - &one
+    name: one
+    check: &check { tcp: true, rise: 5, fall: 6 }
+    servers: [{ name: a, address: "10.0.0.1:8086" }]
+  - <<: *one
+    name: two
+  - name: three
+    <<: [{ check: { <<: *check, rise: 7 } }, *one]
+"#;
+    let config = yaml(text).unwrap().config;
+    let pools = config.backends.iter();
+    let told: Vec<_> = pools
+        .map(|pool| {
+            (
+                pool.name.as_str(),
+                pool.check.rise,
+                pool.check.fall,
+                pool.servers.len(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [("one", 5, 6, 1), ("two", 5, 6, 1), ("three", 7, 6, 1)]
+    );
+    for wrong in ["{ <<: 1 }", "{ <<: [1] }", "{ <<: {}, <<: {} }"] {
+        assert!(yaml(&format!("server: {wrong}")).is_err(), "{wrong}");
+    }
+    let aside = yaml("server: { <<: { nonsense: 1 } }").unwrap_err();
+    assert!(aside.to_string().contains("nonsense"), "{aside}");
+}
+
+#[test]
 fn durations_and_sizes() {
     let millis = |number| Ok(Duration::from_millis(number));
     assert_eq!(parse_duration("100ms"), millis(100));
