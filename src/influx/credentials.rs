@@ -63,8 +63,9 @@ impl Credentials {
             Self::Authorization(value) => {
                 let (scheme, value) = value.split_at_checked(6)?;
                 let pair = match scheme {
-                    b"Basic " => STANDARD.decode(value).ok()?,
                     b"Token " => value.to_vec(),
+                    // By Go's `BasicAuth`, in any case.
+                    _ if scheme.eq_ignore_ascii_case(b"Basic ") => STANDARD.decode(value).ok()?,
                     _ => return None,
                 };
                 let colon = memchr::memchr(b':', &pair)?;
@@ -210,6 +211,8 @@ mod tests {
             ("u=adam&p=x", Some("Basic ZXZhOng="), Some("adam")),
             ("", Some("Basic ZXZhOng="), Some("eva")),
             ("", Some("Basic ZXZhOng6eQ=="), Some("eva")),
+            ("", Some("bAsic ZXZhOng="), Some("eva")),
+            ("", Some("token eva:x"), None),
             ("", Some("Token eva:x:y"), Some("eva")),
             ("", Some("Token eva"), None),
             ("", Some("Basic ZXZh"), None),

@@ -6,11 +6,11 @@
 
 use super::condition;
 use super::keyword::Keyword;
-use super::scan::{Kind, Scanner, Token};
+use super::scan::{Kind, Scanner, Token, Unreadable};
 
 /// Whether a `SELECT`, or one that is executed by `EXPLAIN ANALYZE`, reads a measurement without a lower bound of time. What cannot be
-/// told, because a bound parameter may stand for `time` or a condition is of an odd form, is no bound. A text that cannot be cut into
-/// tokens is refused by InfluxDB and reads nothing.
+/// told, because a bound parameter may stand for `time`, a condition is of an odd form, or a `/` may divide or begin a regular
+/// expression, is no bound. Any other text that cannot be cut into tokens is refused by InfluxDB and reads nothing.
 ///
 /// ```
 /// use haflux::influx::influxql::is_unbounded;
@@ -19,8 +19,9 @@ use super::scan::{Kind, Scanner, Token};
 /// assert!(!is_unbounded(b"SELECT v FROM (SELECT v FROM m) WHERE time > now() - 1h"));
 /// ```
 pub fn is_unbounded(query: &[u8]) -> bool {
-    let Ok(tokens) = Scanner::new(query).collect::<Result<Vec<Token>, _>>() else {
-        return false;
+    let tokens = match Scanner::new(query).collect::<Result<Vec<Token>, _>>() {
+        Ok(tokens) => tokens,
+        Err(unreadable) => return unreadable == Unreadable::Slash,
     };
     let mut statements = tokens.split(|token| token.kind == Kind::Semicolon);
     statements.any(|statement| {
@@ -170,6 +171,7 @@ mod tests {
             "SELECT v FROM (SELECT v FROM m WHERE time > 5), (SELECT v FROM n)",
             "SELECT v FROM (SELECT v FROM m WHERE time < 9) WHERE v > 5",
             "SELECT v FROM $m",
+            "SELECT v./1 FROM m",
             "EXPLAIN ANALYZE SELECT v FROM m",
             "SELECT v FROM m WHERE time > 5; SELECT v FROM n",
         ] {

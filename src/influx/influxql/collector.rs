@@ -5,7 +5,8 @@
 //! `db`. One with a bound parameter right behind it may lie anywhere.
 //!
 //! Places of a measurement: the last part of a source or target; `DROP MEASUREMENT`. `INTO db.rp.:MEASUREMENT` writes into
-//! measurements of the sources' names, so it names no others.
+//! measurements of the sources' names, so it names no others; InfluxDB takes `INTO db.rp :MEASUREMENT` for the same.
+//! Behind the `FROM` of a `REVOKE` stands a user.
 
 use super::databases::Databases;
 use super::keyword::Keyword;
@@ -62,6 +63,8 @@ pub(crate) struct Collector {
     measurements: Option<Measurements>,
     expect: Expect,
     before: Option<Kind>,
+    /// Whether the statement is a `REVOKE`.
+    revokes: bool,
     /// For each open parenthesis, whether it opened a subquery.
     subqueries: Vec<bool>,
     /// Whether `ON` named the database of the statement.
@@ -98,6 +101,7 @@ impl Collector {
                     self.nothing_told();
                     self.plain(token)
                 }
+                Kind::Colon => self.names_of_sources(query, parts),
                 _ => {
                     self.end_source(query, parts);
                     self.after_source(token)
@@ -159,7 +163,12 @@ impl Collector {
 
     fn plain(&mut self, token: Token) -> Expect {
         match token.kind {
+            Kind::Keyword(Keyword::From) if self.revokes => Expect::Nothing,
             Kind::Keyword(Keyword::From | Keyword::Into) => Expect::Source,
+            Kind::Keyword(Keyword::Revoke) if self.before.is_none() => {
+                self.revokes = true;
+                Expect::Nothing
+            }
             Kind::Keyword(Keyword::On) => {
                 self.placed = true;
                 Expect::Database
@@ -224,16 +233,18 @@ impl Collector {
                 self.end_source(query, parts.and(None));
                 Expect::AfterSource
             }
-            // `:MEASUREMENT`, which has the sources' names.
-            Kind::Colon => {
-                self.database_of(query, parts.and(None));
-                Expect::AfterSource
-            }
+            Kind::Colon => self.names_of_sources(query, parts),
             _ => {
                 self.nothing_told();
                 self.plain(token)
             }
         }
+    }
+
+    /// A target ends with `:MEASUREMENT`.
+    fn names_of_sources(&mut self, query: &[u8], parts: Parts) -> Expect {
+        self.database_of(query, parts.and(None));
+        Expect::AfterSource
     }
 
     fn after_source(&mut self, token: Token) -> Expect {

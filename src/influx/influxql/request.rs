@@ -6,11 +6,14 @@
 //! the spelling of the `Content-Type`, and the most demanding one decides ([`classify_request`]). Only what goes into the
 //! journal must be beyond doubt ([`super::Canonical`]).
 //!
+//! Blanks around a query are taken off, as InfluxDB does it; within it InfluxQL knows fewer.
+//!
 //! Percent-decoding is Go's: `+` is a space, and a pair with a broken escape does not exist. `Content-Encoding` is never
 //! undone on `/query`. Paths are compared byte for byte in their escaped form, as InfluxDB does.
 
 use std::borrow::Cow;
 
+use bstr::ByteSlice;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -161,6 +164,26 @@ impl<'request> Candidates<'request> {
         self.pairs.retain(|pair| pair.place != Place::Form);
     }
 
+    fn keep(
+        &mut self,
+        name: Cow<'request, [u8]>,
+        value: Cow<'request, [u8]>,
+        place: Place,
+        is_torn: bool,
+    ) {
+        let value = if *name == *b"q" {
+            trimmed(value)
+        } else {
+            value
+        };
+        self.pairs.push(Pair {
+            name,
+            value,
+            place,
+            is_torn,
+        });
+    }
+
     /// Adds the pairs of a query string or form.
     fn add(&mut self, text: &'request [u8], place: Place, limits: &Limits) -> Result<(), Exceeded> {
         for piece in pieces(text, b'&') {
@@ -197,12 +220,8 @@ impl<'request> Candidates<'request> {
             }
         }
         if let (Some(name), Some(value)) = (unescape(name), unescape(value)) {
-            self.pairs.push(Pair {
-                name,
-                value,
-                place,
-                is_torn: memchr::memchr(b';', piece).is_some(),
-            });
+            let is_torn = memchr::memchr(b';', piece).is_some();
+            self.keep(name, value, place, is_torn);
         }
         Ok(())
     }
@@ -223,12 +242,8 @@ impl<'request> Candidates<'request> {
                     if part.name.len().max(part.value.len()) > limits.length {
                         return Err(Exceeded::Length(limits.length));
                     }
-                    self.pairs.push(Pair {
-                        name: Cow::Borrowed(part.name),
-                        value: Cow::Borrowed(part.value),
-                        place: Place::Part,
-                        is_torn: false,
-                    });
+                    let (name, value) = (Cow::Borrowed(part.name), Cow::Borrowed(part.value));
+                    self.keep(name, value, Place::Part, false);
                 }
             }
             Err(multipart::NoParts::Odd) => self.odd = true,
@@ -237,6 +252,20 @@ impl<'request> Candidates<'request> {
             }
         }
         Ok(())
+    }
+}
+
+/// Without the blanks around it, of Unicode too, as InfluxDB takes its query (services/httpd/handler.go, `strings.TrimSpace`).
+fn trimmed(text: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_with(char::is_whitespace)),
+        Cow::Owned(text) => {
+            let inside = text.trim_with(char::is_whitespace);
+            match inside.len() == text.len() {
+                true => Cow::Owned(text),
+                false => Cow::Owned(inside.to_vec()),
+            }
+        }
     }
 }
 

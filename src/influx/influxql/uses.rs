@@ -458,6 +458,33 @@ mod tests {
             ),
             ("GRANT READ ON e TO u", "GRANT", none, &["e"]),
             ("GRANT ALL PRIVILEGES TO u", "GRANT", none, &["?"]),
+            ("REVOKE READ ON e FROM u", "REVOKE", none, &["e"]),
+            ("REVOKE ALL PRIVILEGES FROM u", "REVOKE", none, &["?"]),
+            ("REVOKE ALL FROM u", "REVOKE", none, &["?"]),
+            (
+                "SELECT v INTO x.r :MEASUREMENT FROM m",
+                "SELECT INTO",
+                &["d"],
+                &["x"],
+            ),
+            (
+                "SELECT v INTO x.r/**/:MEASUREMENT FROM m",
+                "SELECT INTO",
+                &["d"],
+                &["x"],
+            ),
+            (
+                "SELECT v INTO r :MEASUREMENT FROM a..m",
+                "SELECT INTO",
+                &["a"],
+                &["d"],
+            ),
+            (
+                "\u{a0}\u{b}SELECT v FROM m\u{2003}\u{85}",
+                "SELECT",
+                &["d"],
+                none,
+            ),
             (
                 "CREATE USER u WITH PASSWORD 'x'",
                 "CREATE USER",

@@ -193,7 +193,8 @@ const DATABASES: &[(&str, Expected)] = &[
     ("SHOW MEASUREMENTS ON *.*", None), ("SHOW MEASUREMENTS ON *.r", None), ("EXPLAIN VERBOSE SELECT v FROM d.r.m", Some((&["d"], false))),
     ("SHOW TAG KEYS ON d WITH KEY = h", Some((&["d"], false))), ("SHOW TAG KEYS FROM e..m WITH KEY IN (a)", Some((&["e"], true))),
     ("DROP DATABASE d", Some((&["d"], false))), ("CREATE DATABASE \"d e\" WITH NAME r", Some((&["d e"], false))), ("DELETE FROM m", Some((&[], true))), ("DROP MEASUREMENT m", Some((&[], true))),
-    ("SELECT v INTO a.r.x FROM b..m", Some((&["a", "b"], false))), ("SELECT v INTO a.r.:MEASUREMENT FROM b..m", Some((&["a", "b"], false))), ("CREATE SUBSCRIPTION s ON d.r DESTINATIONS ALL 'x'", Some((&["d"], false))),
+    ("SELECT v INTO a.r.x FROM b..m", Some((&["a", "b"], false))), ("SELECT v INTO a.r.:MEASUREMENT FROM b..m", Some((&["a", "b"], false))), ("SELECT v INTO a.r :MEASUREMENT FROM b..m", Some((&["a", "b"], false))),
+    ("REVOKE ALL FROM u", Some((&[], false))), ("REVOKE READ ON d FROM u", Some((&["d"], false))), ("CREATE SUBSCRIPTION s ON d.r DESTINATIONS ALL 'x'", Some((&["d"], false))),
 ];
 
 #[test]
