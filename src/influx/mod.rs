@@ -65,7 +65,9 @@ pub use parameters::Parameters;
 pub use precision::Precision;
 pub use query_answer::{QueryAnswer, RetentionPolicy, read_query_answer, retention_policies};
 pub use started::{Started, read_started};
-pub use statement_verdict::{StatementVerdict, judge_scanned_statement, judge_statement};
+pub use statement_verdict::{
+    StatementVerdict, judge_scanned_statement, judge_statement, may_be_half_done,
+};
 pub use unpack::{UnpackError, Unpacker, pack_gzip, unpack_gzip, unpacked_length};
 pub use verdict::{
     TryAgain, Verdict, dropped_of_partial_write, judge_scanned_write, judge_write,

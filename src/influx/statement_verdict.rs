@@ -5,8 +5,10 @@
 //! | status | text | verdict |
 //! | --- | --- | --- |
 //! | 200 of `/query` | results without an error | `Applied` |
-//! | 200 of `/query` | `max-concurrent-queries limit exceeded…`, `query-timeout limit exceeded`, `query interrupted`, `query engine shutdown`, `query controller shutdown` (Flux, 1.11 –), `engine: cache-max-memory-size exceeded…`, `engine is closed` and whatever else is closed while a node stops, `shard is disabled`, `write failed`, … (`PASSING`), also behind `shard N: ` and `[shard N] ` | `TryAgain` |
-//! | 200 of `/query` | of the node's system, about one of its files: `write /…: no space left on device`, … | `TryAgain` |
+//! | 200 of `/query` | `max-concurrent-queries limit exceeded…`, `query engine shutdown`, `query controller shutdown` (Flux, 1.11 –), `engine is closed` and whatever else is closed while a node stops, `shard is disabled`, … (`OF_THE_NODE`), also behind `shard N: ` and `[shard N] ` | `Ill` |
+//! | 200 of `/query` | of the node's system, about one of its files: `write /…: no space left on device`, … | `Ill` |
+//! | 200 of `/query` | `engine: cache-max-memory-size exceeded…`, `write failed`, … (`OF_BOTH`), behind shards, too | `TryAgain` |
+//! | 200 of `/query` | `query interrupted` (`KILL QUERY`), `query-timeout limit exceeded` (the node's own): a person or the node's configuration ended it | `Refused`, and [a part may be done](may_be_half_done) |
 //! | 200 of `/query` | `timeout`: InfluxDB's own write timeout, of an `INTO` | `TimedOut`: its points may still be written |
 //! | 200 of `/query` | `user not found`, `retention policy already exists`, `retention policy not found: …`, `database not found: …`, `continuous query already exists`, … (`SUPERSEDED`) | `Refused`, `superseded`: what a statement meets where a later one has changed or removed what it speaks of |
 //! | 200 of `/query` | `… not authorized …`, `create admin user first …` | `Unauthorized` |
@@ -20,7 +22,7 @@
 //! | 408, 429 | | `TryAgain` |
 //! | other 4xx | of a node that does not know the endpoint, for instance | `Refused` |
 //! | 500 | `Internal Server Error` in plain text: the handler panicked | `Refused`, or it would block its replica for ever |
-//! | 500 of an endpoint other than `/query` | those of a 200 of `/query` that pass | `TryAgain` |
+//! | 500 of an endpoint other than `/query` | those of a 200 of `/query` that pass | `Ill`, `TryAgain` |
 //! | 500 of an endpoint other than `/query` | any other | `Refused`: those report errors of the request so |
 //! | 502, 504 | of a proxy that waited for the node in vain | `Unanswered` |
 //! | other 5xx | | `TryAgain` |
@@ -45,8 +47,10 @@ pub enum StatementVerdict {
     },
     /// The credentials are not good, or not good for this. Nothing was carried out.
     Unauthorized,
-    /// Not carried out, or not wholly, for a reason that passes.
+    /// Not carried out, or not wholly, for a reason that passes, unless it lies in the statement itself.
     TryAgain,
+    /// As [`TryAgain`](Self::TryAgain), but whatever the statement is: the node is busy, stops, or its disk is full or ill.
+    Ill,
     /// As [`TryAgain`](Self::TryAgain), but the points of an `INTO` may still land.
     TimedOut,
     /// The node gave no answer to who asked it for us: it may still be carried out.
@@ -56,7 +60,7 @@ pub enum StatementVerdict {
 }
 
 use StatementVerdict::{
-    Applied, Refused, TimedOut, TryAgain, Unanswered, Unauthorized, Unexpected,
+    Applied, Ill, Refused, TimedOut, TryAgain, Unanswered, Unauthorized, Unexpected,
 };
 
 const REFUSED: StatementVerdict = Refused { superseded: false };
@@ -89,8 +93,8 @@ pub fn judge_scanned_statement(
         408 | 429 => TryAgain,
         402..=499 => REFUSED,
         500 if !is_query => match error {
-            Some(text) if passes(text) => TryAgain,
-            _ => REFUSED,
+            Some(text) => passing(text).unwrap_or(REFUSED),
+            None => REFUSED,
         },
         500 if body.trim_ascii() == b"Internal Server Error" => REFUSED,
         502 | 504 => Unanswered,
@@ -105,21 +109,32 @@ fn was_not_read(text: &str) -> bool {
         || text.starts_with("read tcp ")
 }
 
-/// How errors begin that say nothing of the statement: the node is busy, stops, or starts.
-const PASSING: [&str; 25] = [
-    "max-concurrent-queries limit exceeded",
-    "query-timeout limit exceeded",
-    "query interrupted",
-    "query aborted",
-    "query engine shutdown",
-    "query controller shutdown",
+/// How errors begin of a statement that was begun, and ended by a person or by the node's own limit.
+const ENDED: [&str; 2] = ["query interrupted", "query-timeout limit exceeded"];
+
+/// Whether a statement that was refused in these words may be carried out in part: InfluxDB writes what a `SELECT … INTO` finds while
+/// it reads on.
+pub fn may_be_half_done(words: &str) -> bool {
+    ENDED.iter().any(|start| words.starts_with(start))
+}
+
+/// How errors begin that pass, unless the statement is too much for the node.
+const OF_BOTH: [&str; 4] = [
     "engine: cache-max-memory-size exceeded",
     "cache-max-memory-size exceeded",
     "engine: write ",
+    "write failed",
+];
+
+/// How errors begin that say nothing of the statement: the node is busy, stops, or starts.
+const OF_THE_NODE: [&str; 19] = [
+    "max-concurrent-queries limit exceeded",
+    "query aborted",
+    "query engine shutdown",
+    "query controller shutdown",
     "engine is closed",
     "shard is disabled",
     "shard is being deleted",
-    "write failed",
     "store is closed",
     "WAL closed",
     "tsm file closed",
@@ -171,9 +186,14 @@ const CALLS: [&str; 16] = [
     "readdirent",
 ];
 
-fn passes(text: &str) -> bool {
+/// The verdict of an error that passes.
+fn passing(text: &str) -> Option<StatementVerdict> {
     let text = without_shards(text);
-    PASSING.iter().any(|start| text.starts_with(start)) || is_of_the_system(text)
+    let begins_as = |starts: &[&str]| starts.iter().any(|start| text.starts_with(start));
+    if begins_as(&OF_THE_NODE) || is_of_the_system(text) {
+        return Some(Ill);
+    }
+    begins_as(&OF_BOTH).then_some(TryAgain)
 }
 
 /// What stands behind `shard 3: ` and `[shard 3] `, as often as they come: InfluxDB says so of what it does to many shards at once.
@@ -223,8 +243,8 @@ fn judge_text(text: &str) -> StatementVerdict {
     if text == "timeout" {
         return TimedOut;
     }
-    if passes(text) {
-        return TryAgain;
+    if let Some(verdict) = passing(text) {
+        return verdict;
     }
     if text.starts_with("error authorizing query: ") || text.starts_with("create admin user first")
     {
@@ -259,20 +279,18 @@ mod tests {
             ("not executed", REFUSED),
             ("user not found", superseded),
             ("subscription already exists", superseded),
-            ("max-concurrent-queries limit exceeded(1, 1)", TryAgain),
-            ("query interrupted", TryAgain),
+            ("max-concurrent-queries limit exceeded(1, 1)", Ill),
+            ("query interrupted", REFUSED),
+            ("query-timeout limit exceeded", REFUSED),
             ("timeout", TimedOut),
             ("engine: cache-max-memory-size exceeded: (9/8)", TryAgain),
             ("invalid name timeout", REFUSED),
-            ("shard 1: engine is closed", TryAgain),
-            ("[shard 12] WAL closed", TryAgain),
-            ("shard 1: [shard 1] tsdb: series file closed", TryAgain),
-            ("write /var/lib/x/_1.wal: no space left on device", TryAgain),
-            (
-                "shard 3: open /x/1.tombstone.tmp: permission denied",
-                TryAgain,
-            ),
-            ("rename /a b/m.tmp /a b/m: read-only file system", TryAgain),
+            ("shard 1: engine is closed", Ill),
+            ("[shard 12] WAL closed", Ill),
+            ("shard 1: [shard 1] tsdb: series file closed", Ill),
+            ("write /var/lib/x/_1.wal: no space left on device", Ill),
+            ("shard 3: open /x/1.tombstone.tmp: permission denied", Ill),
+            ("rename /a b/m.tmp /a b/m: read-only file system", Ill),
             // What a client may have chosen the end of.
             (
                 "database not found: x /: no space left on device",

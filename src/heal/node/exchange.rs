@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::{Node, NodeError};
 use crate::dial::{Call, Connection, Dialer, SocketOptions};
 use crate::http_response::ResponseReader;
-use crate::influx::{StatementVerdict, judge_statement};
+use crate::influx::{StatementVerdict, judge_statement, may_be_half_done};
 
 /// Idle connections kept for one node.
 const MAX_IDLE: usize = 4;
@@ -262,7 +262,10 @@ impl Node {
         let body = json!({ "error": text }).to_string();
         match judge_statement(true, status, body.as_bytes()) {
             StatementVerdict::Unauthorized => self.unauthorized(status, text),
+            // What is asked here may be asked again.
+            StatementVerdict::Refused { .. } if may_be_half_done(&text) => self.busy(status, text),
             StatementVerdict::TryAgain
+            | StatementVerdict::Ill
             | StatementVerdict::TimedOut
             | StatementVerdict::Unanswered => self.busy(status, text),
             StatementVerdict::Refused { .. } => self.refused(text),

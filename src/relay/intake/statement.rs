@@ -1,10 +1,11 @@
 //! A changing request that is no write: it becomes a record, and its client gets what the first replica answers that carries
 //! it out (rules S4 to S6 of the design; S1 to S3 are the replicators').
 //!
-//! `async` is done by us, so that the statement has its place in the order: the client hears 204 once it is durable.
+//! `async` is done by us, so that the statement has its place in the order: the client hears 204 once it is durable, or, as of one
+//! InfluxDB, that it is refused before it begins, if a replica says so soon.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -37,6 +38,9 @@ pub struct AdmittedStatement {
     asker: Asker,
     place: StatementPlace,
 }
+
+/// How long a client that asks for no answer waits for a refusal to begin its statement, which takes a replica a few milliseconds.
+const REFUSED_SOON: Duration = Duration::from_millis(500);
 
 /// What a statement came to.
 enum CarriedOut {
@@ -227,11 +231,23 @@ impl Relay {
         };
         let StatementWait { mut outcome, begun } = wait;
         if asynchronous {
-            tokio::spawn(acknowledgement.carried_out_unheard(outcome));
-            return match tokio::time::timeout(self.settings.timeout, self.journal.flush()).await {
-                Ok(Ok(())) => Ok(CarriedOut::Whole(StatementAnswer::accepted(), 0)),
-                Ok(Err(_)) | Err(_) => Err(self.unsettled(0)),
+            drop(begun);
+            let (tell, told) = oneshot::channel();
+            // A task of its own, because the client may go.
+            tokio::spawn(async move {
+                if let Some(refused) = acknowledgement.carried_out_unheard(outcome).await {
+                    // The client has its answer otherwise.
+                    let _ = tell.send(refused);
+                }
+            });
+            let flushed = tokio::time::timeout(self.settings.timeout, self.journal.flush()).await;
+            let Ok(Ok(())) = flushed else {
+                return Err(self.unsettled(0));
             };
+            return Ok(match tokio::time::timeout(REFUSED_SOON, told).await {
+                Ok(Ok(refused)) => CarriedOut::Whole(refused, 0),
+                Ok(Err(_)) | Err(_) => CarriedOut::Whole(StatementAnswer::accepted(), 0),
+            });
         }
         let ended = tokio::select! {
             biased;

@@ -13,7 +13,7 @@ use crate::relay::record::touched::Touched;
 use crate::relay::record::withdrawal::Withdrawal;
 use crate::relay::replica::answer_stream::AnswerReader;
 use crate::relay::verdict::freshness::Freshness;
-use crate::relay::verdict::pending::StatementOutcome;
+use crate::relay::verdict::pending::{StatementAnswer, StatementOutcome};
 use crate::stats::RelayStats;
 
 /// What a client hears of its statement.
@@ -98,17 +98,22 @@ pub(in crate::relay) struct Acknowledgement {
 }
 
 impl Acknowledgement {
-    /// Waits for the end of a statement whose client has its answer already (`async=true`).
+    /// Waits for the end of a statement whose client wants no answer (`async=true`). Gives that of a replica that refused to begin it,
+    /// which InfluxDB tells such a client, too.
     pub(in crate::relay) async fn carried_out_unheard(
         self,
         outcome: oneshot::Receiver<StatementOutcome>,
-    ) {
-        if let Ok(
-            StatementOutcome::Applied { sequence, .. } | StatementOutcome::Refused { sequence, .. },
-        ) = outcome.await
-        {
-            self.judge.carried_out(sequence, &self.withdrawal);
-        }
+    ) -> Option<StatementAnswer> {
+        let (sequence, refused) = match outcome.await {
+            Ok(StatementOutcome::Applied { sequence, .. }) => (sequence, None),
+            Ok(StatementOutcome::Refused { sequence, answer }) => {
+                self.stats.refused.increment();
+                (sequence, (answer.status >= 400).then_some(answer))
+            }
+            Ok(StatementOutcome::Unmet { .. }) | Err(_) => return None,
+        };
+        self.judge.carried_out(sequence, &self.withdrawal);
+        refused
     }
 
     /// Of several statements the first ones may have been carried out though it was refused, and the client sees which.

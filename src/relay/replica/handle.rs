@@ -301,6 +301,12 @@ impl Replica {
             .store(Some(Arc::new((SystemTime::now(), reason))));
     }
 
+    /// Shows since when the oldest record that it has not judged waits, in Unix time in nanoseconds.
+    pub(in crate::relay) fn show_oldest_pending(&self, oldest_pending: Option<u64>) {
+        let milliseconds = oldest_pending.map_or(0, |nanos| nanos / 1_000_000);
+        self.stats.oldest_pending.set(milliseconds);
+    }
+
     /// Puts its state where the views read it. `oldest_pending` is Unix time in nanoseconds.
     pub(in crate::relay) fn publish(
         &self,
@@ -310,9 +316,7 @@ impl Replica {
     ) {
         self.stats.cursor.set(cursor.sequence.get());
         self.stats.cursor_offset.set(cursor.offset);
-        self.stats
-            .oldest_pending
-            .set(oldest_pending.map_or(0, |nanos| nanos / 1_000_000));
+        self.show_oldest_pending(oldest_pending);
         if self.stats.state.load().status != status {
             self.stats.state.store(Arc::new(ReplicaState {
                 status,

@@ -102,6 +102,9 @@ impl Replicator {
         }
         let cursor = self.tracker.cursor();
         let bytes = self.journal.durable().offset.saturating_sub(cursor.offset);
+        if bytes == 0 {
+            self.behind_since = now;
+        }
         let age = now.saturating_duration_since(self.behind_since);
         let reason = if bytes > self.pace.max_backlog.saturating_add(self.allowance) {
             format!("it is {bytes} bytes behind, more than max_backlog")

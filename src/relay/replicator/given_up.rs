@@ -1,11 +1,12 @@
 //! What a replica lacks, and was waited for long enough: a record that it refuses for the same want is not held again.
 //!
-//! A statement may bring what is wanting, so nothing is given up any more when one has passed. A restart begins anew, too.
+//! A statement may bring what is wanting, so nothing is given up any more when one was carried out. A restart begins anew, too.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher, Hash};
+use std::hash::BuildHasher;
 
+use crate::influx::Credentials;
 use crate::relay::record::write::Destination;
 
 /// Wants that are known; past it the oldest is waited for once more.
@@ -34,7 +35,15 @@ pub(super) struct GivenUp {
 impl GivenUp {
     /// A record that goes there was held for its time.
     pub(super) fn insert(&mut self, want: Want, destination: &Destination) {
-        let key = self.key(want, destination);
+        self.add(self.key(want, destination));
+    }
+
+    /// A statement of this sender was, for want of rights.
+    pub(super) fn insert_sender(&mut self, sender: &Credentials) {
+        self.add(self.key_of_sender(sender));
+    }
+
+    fn add(&mut self, key: u64) {
         if self.known.insert(key) {
             self.order.push_back(key);
         }
@@ -50,7 +59,12 @@ impl GivenUp {
         !self.known.is_empty() && self.known.contains(&self.key(want, destination))
     }
 
-    /// A statement has passed.
+    /// Whether a statement of this sender was.
+    pub(super) fn contains_sender(&self, sender: &Credentials) -> bool {
+        !self.known.is_empty() && self.known.contains(&self.key_of_sender(sender))
+    }
+
+    /// A statement was carried out.
     pub(super) fn clear(&mut self) {
         self.known.clear();
         self.order.clear();
@@ -66,29 +80,19 @@ impl GivenUp {
             }
             Want::Rights => self
                 .keys
-                .hash_one((want, database, Credentials(destination))),
+                .hash_one((want, database, &destination.credentials)),
         }
     }
-}
 
-/// The credentials of a destination, to be hashed.
-struct Credentials<'a>(&'a Destination);
-
-impl Hash for Credentials<'_> {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        use crate::influx::Credentials::{Authorization, None, Parameters};
-        match &self.0.credentials {
-            None => {}
-            Parameters { user, password } => (user, password).hash(state),
-            Authorization(value) => value.hash(state),
-        }
+    fn key_of_sender(&self, sender: &Credentials) -> u64 {
+        self.keys.hash_one((Want::Rights, sender))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::influx::{Credentials, Precision};
+    use crate::influx::Precision;
     use crate::relay::record::write::Form;
 
     fn to(database: &str, policy: &str, user: &str) -> Destination {
@@ -118,6 +122,10 @@ mod tests {
             given_up.insert(want, &to("a", "p", "v"));
             assert!(given_up.contains(want, &same) && !given_up.contains(want, &other));
         }
+        let (sender, other) = (to("", "", "v").credentials, Credentials::None);
+        assert!(!given_up.contains_sender(&sender));
+        given_up.insert_sender(&sender);
+        assert!(given_up.contains_sender(&sender) && !given_up.contains_sender(&other));
         given_up.clear();
         assert!(!given_up.contains(Want::Database, &to("a", "p", "v")));
     }

@@ -379,6 +379,9 @@ impl Replicator {
             self.begin_rereads();
             let more = self.read_again().await;
             self.read_ahead().await;
+            // Nothing may wake it for long, as in maint.
+            self.replica
+                .show_oldest_pending(self.tracker.oldest_pending());
             self.set_aside_due().await;
             self.note_changed_past().await;
             let wake = [

@@ -97,15 +97,29 @@ impl Replicator {
                 self.statement_judged(sequence, report, said).await;
             }
             StatementVerdict::Unauthorized => self.statement_forbidden(now, &answer, said).await,
-            verdict @ (StatementVerdict::TryAgain | StatementVerdict::TimedOut) => {
+            verdict @ (StatementVerdict::TryAgain
+            | StatementVerdict::Ill
+            | StatementVerdict::TimedOut) => {
                 self.pending_clients
                     .break_answer(self.replica.index, sequence);
                 if verdict == StatementVerdict::TimedOut {
                     self.is_in_doubt_from(now, sequence);
                 }
                 self.replica.stats.retries.increment();
-                self.replica.note_error(self.shown_of_statement(&answer));
-                if self.hold_statement(now) >= self.pace.hold {
+                let reason = self.shown_of_statement(&answer);
+                // Of the node's own trouble a statement is no more guilty than the writes behind it.
+                let (is_bounded, until) = match verdict {
+                    StatementVerdict::Ill => (false, "until the node takes it"),
+                    _ => (true, "for hold_for"),
+                };
+                if !self.barriers.next().is_some_and(Barrier::is_held) {
+                    warn!(
+                        "replica {}: statement {sequence} waits, because {reason}; it is tried again {until}",
+                        self.replica.stats.name
+                    );
+                }
+                self.replica.note_error(reason);
+                if self.hold_statement(now) >= self.pace.hold && is_bounded {
                     let refusal = self.refusal(&answer);
                     said.refusal = Some(refusal.clone());
                     self.statement_judged(sequence, Report::Refused(refusal), said)
@@ -182,6 +196,10 @@ impl Replicator {
         };
         let refusal = self.refusal(answer);
         said.refusal = Some(refusal.clone());
+        let was_given_up = self.barriers.next().is_some_and(|barrier| {
+            let sender = &barrier.statement.credentials;
+            self.given_up.contains_sender(sender)
+        });
         let index = self.replica.index;
         self.pending_clients
             .hear(index, sequence, false, said.clone());
@@ -193,6 +211,10 @@ impl Replicator {
                 self.show_statement_judged();
                 self.pending_clients.report(index, &[], cursor);
                 self.leave_statement(true);
+            }
+            Settlement::Hold if was_given_up => {
+                self.statement_judged(sequence, Report::Refused(refusal), said)
+                    .await;
             }
             Settlement::Hold => {
                 let reason = self.shown_of_statement(answer);
@@ -207,6 +229,10 @@ impl Replicator {
                 self.replica.stats.retries.increment();
                 self.replica.note_error(reason);
                 if self.hold_statement(now) >= self.pace.hold {
+                    if let Some(barrier) = self.barriers.next() {
+                        let sender = &barrier.statement.credentials;
+                        self.given_up.insert_sender(sender);
+                    }
                     self.statement_judged(sequence, Report::Refused(refusal), said)
                         .await;
                 }

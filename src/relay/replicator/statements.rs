@@ -273,11 +273,13 @@ impl Replicator {
         }
         match self.save_at(now, barrier.position).await {
             Ok(()) => {
-                self.given_up.clear();
                 if let Some(barrier) = self.leave_barrier() {
                     let outcome = match barrier.is_refused {
                         true => "is not carried out here",
-                        false => "is settled",
+                        false => {
+                            self.given_up.clear();
+                            "is settled"
+                        }
                     };
                     info!(
                         "replica {}: statement {} {outcome}: {}",

@@ -20,7 +20,8 @@
 //! - What a replica judged without refusing it, it applied. So it is enough to know how far each replica has come, and to
 //!   remember refusals: until every replica's cursor has been **saved** past the record, because until then one of them may be
 //!   sent it again.
-//! - A refusal is certain as soon as one replica took the record; a third one that is away is not waited for.
+//! - A refusal is certain as soon as one replica took the record; a third one that is away is not waited for. One of a statement that
+//!   may be [half done](crate::influx::may_be_half_done) is certain at once, because even replicas that all refused it may differ then.
 //! - Nothing is forgotten for want of room. At `max_pending_refusals` no replica reads further, and a replica for whose verdict
 //!   half of them wait is diverged (rule R3).
 //!

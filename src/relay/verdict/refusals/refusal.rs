@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::influx::shorten;
+use crate::influx::{may_be_half_done, shorten};
 use crate::stats::RelayStats;
 
 /// Bytes of a refusal's words that stand in a dead letter.
@@ -64,6 +64,11 @@ impl Refusal {
     /// Its words, as a client hears them.
     pub fn words(&self) -> &str {
         &self.words.text
+    }
+
+    /// Whether the record may be carried out in part.
+    pub(super) fn may_be_half_done(&self) -> bool {
+        may_be_half_done(self.words())
     }
 
     /// The same refusal in so few words that many can be remembered: at most `most` bytes, and the memory of `like` where that

@@ -75,7 +75,7 @@ enum Verdict {
 /// Whether a refusal needs a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Letter {
-    /// No replica took the record.
+    /// No replica took the record, and this one no part of it.
     Unneeded,
     /// The replica is as if it had applied the record, whoever took it.
     Never,
@@ -326,10 +326,10 @@ impl Refusals {
         };
         let is_taken = verdicts.contains(&Verdict::Applied);
         for (verdict, progress) in verdicts.iter_mut().zip(&mut self.progress) {
-            let Verdict::Refused { letter, .. } = verdict else {
+            let Verdict::Refused { said, letter, .. } = verdict else {
                 continue;
             };
-            match (is_taken, *letter) {
+            match (is_taken || said.may_be_half_done(), *letter) {
                 (true, Letter::Unneeded) => {
                     *letter = Letter::Due;
                     progress.unsettled += 1;
@@ -465,10 +465,13 @@ impl Refusals {
     }
 }
 
-/// The replicas that set the record aside, if it is certain that no replica took it and that one refused it.
+/// The replicas that set the record aside, if it is certain that no replica took it, in part or whole, and that one refused it.
 fn moot(verdicts: &[Verdict]) -> Option<Vec<usize>> {
-    let is_open =
-        |verdict: &Verdict| matches!(verdict, Verdict::Unknown | Verdict::Held | Verdict::Applied);
+    let is_open = |verdict: &Verdict| match verdict {
+        Verdict::Unknown | Verdict::Held | Verdict::Applied => true,
+        Verdict::Refused { said, .. } => said.may_be_half_done(),
+        Verdict::SetAside | Verdict::Absent => false,
+    };
     if verdicts.iter().any(is_open) || !verdicts.iter().any(Verdict::is_refused) {
         return None;
     }
