@@ -357,13 +357,13 @@ mod tests {
                 false,
                 500,
                 b"{\"error\":\"shard 1: engine is closed\"}",
-                TryAgain,
+                Ill,
             ),
             (
                 false,
                 500,
                 b"{\"error\":\"query controller shutdown\"}",
-                TryAgain,
+                Ill,
             ),
             (true, 302, b"", Unexpected),
         ];

@@ -286,7 +286,7 @@ fn an_error_that_nobody_reads_is_still_an_error() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let status = Command::new(HAFLUX)
-        .args(["check", "--config", "/nowhere"])
+        .args(["socket-unit", "--config", "/nowhere"])
         .stderr(writer)
         .status();
     assert_eq!(status.expect("haflux runs").code(), Some(1));

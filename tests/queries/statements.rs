@@ -126,6 +126,21 @@ fn refusals_are_influxdbs_own() {
             "CREATE RETENTION POLICY p ON nowhere DURATION 1h REPLICATION 1",
         ),
     ];
+    for wrong in [
+        "BOGUS",
+        "CREATE DATABASE",
+        "SELECT * INTO",
+        "CREATE DATABASE a b",
+    ] {
+        let asked = [("q", wrong), ("async", "true")];
+        let through = query_with(&lab.influx_url(), &asked);
+        let direct = query_with(&lab.node1.url(), &asked);
+        assert_eq!(
+            (through.status, through.text()),
+            (direct.status, direct.text()),
+            "{wrong} in the background"
+        );
+    }
     for (database, statement) in cases {
         let through = query_with(&lab.influx_url(), &[("db", database), ("q", statement)]);
         let direct = lab.node1.query_answer(database, statement);

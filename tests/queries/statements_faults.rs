@@ -243,6 +243,54 @@ fn what_passes_is_tried_again_in_place_and_nothing_overtakes_it() {
 }
 
 #[test]
+fn a_node_with_a_full_disk_is_asked_until_it_takes_it() {
+    let has_room = Arc::new(AtomicBool::new(false));
+    let room = Arc::clone(&has_room);
+    let accepts = done();
+    let full = node(move |_| match room.load(Ordering::SeqCst) {
+        false => refused("open /var/lib/influxdb/meta/meta.db.tmp: no space left on device"),
+        true => Behaviour::status(200, DONE),
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "hold_for = \"100ms\"";
+    let haflux = start(&folder, &[&accepts, &full], keys);
+    wait_until_known(&haflux, &[&accepts, &full]);
+    assert_eq!(haflux.query("db", "CREATE DATABASE db").status, 200);
+    let begun = Instant::now();
+    wait_until("it to be asked for longer than hold_for", SOON, || {
+        statements(&full).len() > 4 && begun.elapsed() > Duration::from_millis(500)
+    });
+    has_room.store(true, Ordering::SeqCst);
+    let relay = || status::relay(&haflux.url("front"));
+    wait_until("it to have caught up", SOON, || {
+        relay()["replicas"][1]["lag"]["records"] == 0
+    });
+    assert_eq!(relay()["dead_letters"], 0);
+    haflux.says("it is tried again until the node takes it");
+}
+
+#[test]
+fn a_user_that_a_node_lacks_is_waited_for_once() {
+    let accepts = done();
+    let lacks = node(|_| Behaviour::status(401, "{\"error\":\"authorization failed\"}\n"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "hold_for = \"1s\"";
+    let haflux = start(&folder, &[&accepts, &lacks], keys);
+    wait_until_known(&haflux, &[&accepts, &lacks]);
+    let mut asked = Vec::new();
+    for number in 1..=3 {
+        let before = statements(&lacks).len();
+        assert_eq!(haflux.query("db", "DROP DATABASE db").status, 200);
+        wait_until("its letter", SOON, || {
+            status::relay(&haflux.url("front"))["dead_letters"] == number
+        });
+        asked.push(statements(&lacks).len() - before);
+    }
+    assert!(asked[0] > 3, "{asked:?}");
+    assert_eq!(asked[1..], [1, 1], "{asked:?}");
+}
+
+#[test]
 fn a_lost_connection_means_waiting_until_it_can_no_longer_land() {
     let tries = AtomicUsize::new(0);
     let node = node(move |_| match tries.fetch_add(1, Ordering::SeqCst) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::support::http::{self, Answer};
 use crate::support::lab::{pool_keys, relay_keys};
 use crate::support::wait::SOON;
-use crate::support::{Influxd, Lab, Options, query_with, wait_until};
+use crate::support::{Influxd, Lab, Options, query_with, status, wait_until};
 
 /// Computes so many thousand means before it writes one point.
 fn long(thousands: u64) -> String {
@@ -80,6 +80,47 @@ fn assert_settled(lab: &Lab, own: u64, other: u64) {
     lab.both_hold("other", "m", other);
     lab.assert_same("own");
     lab.assert_same("other");
+}
+
+/// Ends the long statement at the node, if it is at it.
+fn kill(node: &Influxd) -> bool {
+    let queries = node.query("", "SHOW QUERIES");
+    let queries = queries["results"][0]["series"][0]["values"].as_array();
+    let mut queries = queries.into_iter().flatten();
+    let ours = queries.find(|query| query.to_string().contains("INTO result"));
+    ours.is_some_and(|query| {
+        let killed = node.query_answer("", &format!("KILL QUERY {}", query[0]));
+        killed.status == 200 && !killed.text().contains("error")
+    })
+}
+
+#[test]
+fn who_is_killed_at_a_node_is_not_begun_again_there_and_may_be_half_done() {
+    let lab = lab("");
+    let statement = begin(&lab, 30_000);
+    let (first, second) = match is_at_it(&lab.node1) {
+        true => (&lab.node1, &lab.node2),
+        false => (&lab.node2, &lab.node1),
+    };
+    assert!(kill(first));
+    wait_until("the other node to be at it", SOON, || is_at_it(second));
+    assert!(!is_at_it(first));
+    wait_until("it to be killed there, too", SOON, || kill(second));
+    let answer = statement.join().expect("a thread").expect("an answer");
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer.text().contains("query interrupted"),
+        "{}",
+        answer.text()
+    );
+    wait_until("both letters", SOON, || {
+        status::relay(&lab.influx_url())["dead_letters"] == 2
+    });
+    assert!(![first, second].into_iter().any(is_at_it));
+    let letters = lab.haflux.order(&["dead-letters", "list"]);
+    assert_eq!(letters.matches("query interrupted").count(), 2, "{letters}");
+    assert_eq!(write_number(&lab, "own", 2).status, 204);
+    lab.both_hold("own", "m", 2);
 }
 
 #[test]

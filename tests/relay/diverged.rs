@@ -1,6 +1,8 @@
 //! Replicas that missed records for good are none until a person takes them back: rules R3 to R5. Stand-ins, so that a backlog
 //! grows past its bound in no time.
 
+use std::time::Duration;
+
 use crate::support::http;
 use crate::support::wait::SOON;
 use crate::support::{Behaviour, Haflux, StandIn, query, relay_over, status, wait_until};
@@ -66,6 +68,35 @@ fn past_max_backlog_age_a_replica_is_diverged() {
         haflux
             .log()
             .contains("replica node1 is diverged: it has been behind")
+    });
+}
+
+#[test]
+fn a_replica_that_misses_nothing_is_not_behind_however_long_it_is_away() {
+    let well = StandIn::healthy();
+    let mut away = StandIn::healthy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "rewind = \"100ms\"\nmax_backlog_age = \"2s\"";
+    let haflux = Haflux::start(folder.path(), &relay_over(&[&well, &away], keys));
+    wait_until("both replicas to be known", SOON, || {
+        haflux.write("telegraf", "small v=1 1").status == 204 && !away.writes().is_empty()
+    });
+    let replica = || status::relay(&haflux.url("front"))["replicas"][1].clone();
+    wait_until("it to have all", SOON, || replica()["lag"]["records"] == 0);
+    away.refuse();
+    wait_until("it to be away", SOON, || replica()["status"] == "down");
+    // What is looked for is that nothing happens, so that time has to pass.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(haflux.write("telegraf", "small v=2 2").status, 204);
+    let is_behind = |replica: &serde_json::Value| replica["lag"]["records"] == 1;
+    wait_until("it to be behind", SOON, || is_behind(&replica()));
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(replica()["status"], "down", "{:#}", replica());
+    assert!(!haflux.log().contains("is diverged"));
+    wait_until("it to be behind for too long", SOON, || {
+        haflux
+            .log()
+            .contains("node1 is diverged: it has been behind")
     });
 }
 

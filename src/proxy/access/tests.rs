@@ -222,7 +222,7 @@ fn the_first_rule_for_a_user_counts_and_without_one_nothing_is_allowed() {
     assert_eq!(found(&with_rest, "/query", ""), Some(false));
     for (target, authorization) in [
         ("/query?x=1;u=grafana&p=x", ""),
-        ("/query", "basic Z3JhZmFuYTp4"),
+        ("/query", "token grafana:x"),
         ("/query", "Basic Z3JhZmFuYTp5"),
         ("/query", "Basic Z3JhZmFuYTp4eQ"),
         ("/query", "Bearer a.b.c"),

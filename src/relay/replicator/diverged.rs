@@ -1,7 +1,7 @@
 //! When a replica is none: it stands aside, until a person takes it back (rules R3 and R4).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use log::error;
@@ -94,21 +94,27 @@ impl Replicator {
 
     /// Rule R3: past its bounds a backlog is let go, if another replica has what is in it.
     pub(super) fn diverge_if_too_far_behind(&mut self) {
-        let now = Instant::now();
         if self.is_linked() && self.is_near() {
-            self.behind_since = now;
+            self.behind_since = None;
             self.allowance = 0;
             return;
         }
         let cursor = self.tracker.cursor();
         let bytes = self.journal.durable().offset.saturating_sub(cursor.offset);
-        if bytes == 0 {
-            self.behind_since = now;
-        }
-        let age = now.saturating_duration_since(self.behind_since);
+        let age = match bytes {
+            // Nothing was written since it is away.
+            0 => {
+                self.behind_since = None;
+                Duration::ZERO
+            }
+            _ => {
+                let now = Instant::now();
+                now.saturating_duration_since(*self.behind_since.get_or_insert(now))
+            }
+        };
         let reason = if bytes > self.pace.max_backlog.saturating_add(self.allowance) {
             format!("it is {bytes} bytes behind, more than max_backlog")
-        } else if bytes > 0 && age > self.pace.max_backlog_age {
+        } else if age > self.pace.max_backlog_age {
             format!("it has been behind for {age:?}, longer than max_backlog_age")
         } else if self.is_waited_for_by_many() {
             "half of max_pending_refusals records that another replica refused wait for its verdict"

@@ -186,8 +186,8 @@ pub(super) struct Replicator {
     link: Link,
     /// Where the head stood, to say how far it is.
     heads: Heads,
-    /// Since when it has been away or behind.
-    behind_since: Instant,
+    /// Since when there has been what it lacks, while it is away or behind.
+    behind_since: Option<Instant>,
     /// A record that cannot be read: nothing after it may overtake it.
     blocked: bool,
     /// A ping is under way.
@@ -322,7 +322,7 @@ impl Replicator {
             window: Window::new(pace.max_batch),
             link: Link::new(now, pace.retry_min, pace.retry_max),
             heads: Heads::new(pace.near, journal.durable().sequence),
-            behind_since: now,
+            behind_since: None,
             blocked: false,
             is_pinged: false,
             read_not_before: None,
