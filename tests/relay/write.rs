@@ -352,6 +352,17 @@ fn errors_take_the_shape_that_accept_asks_for() {
         (csv.status, csv.text()),
         (400, "error\ndatabase is required\n".to_owned())
     );
+    lab.create_database("csv");
+    for (lines, database) in [("a v=1", ""), ("a v=1", "csv"), ("a v=", "csv")] {
+        let asked = [("Accept", "application/csv")];
+        let of = |url: &str| {
+            let url = format!("{url}/write?db={database}");
+            let answer = http::request("POST", &url, &asked, lines.as_bytes());
+            let kind = answer.header("content-type").map(str::to_owned);
+            (answer.status, kind, answer.text())
+        };
+        assert_eq!(of(&lab.influx_url()), of(&lab.node1.url()), "{lines}");
+    }
     // Python's client asks for msgpack on every request and reads an error as text.
     let python = http::request(
         "POST",

@@ -1,10 +1,10 @@
 //! The headers that InfluxDB puts on every answer of its handlers, and haflux's own.
 
-use http::header::{self, ACCESS_CONTROL_ALLOW_ORIGIN};
+use http::header::{self, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::influx::Answer;
 use crate::influx::endpoint::cross_origin_headers;
+use crate::influx::{Answer, Format};
 use crate::relay::intake::relay::{APPLIED_HEADER, Relay};
 
 /// What of a request's headers shapes its answer.
@@ -42,8 +42,17 @@ impl Relay {
         applied: Option<usize>,
     ) -> Answer {
         let headers = &mut answer.headers;
+        let version = self.version();
+        if version.as_ref().is_some_and(has_one_csv) {
+            let kinds = headers.iter_mut().filter(|(name, _)| *name == CONTENT_TYPE);
+            for (_, kind) in
+                kinds.filter(|(_, kind)| *kind == Format::ApplicationCsv.content_type())
+            {
+                *kind = HeaderValue::from_static(Format::TextCsv.content_type());
+            }
+        }
         let mut push = |name, value| headers.push((HeaderName::from_static(name), value));
-        if let Some(version) = self.version() {
+        if let Some(version) = version {
             push("x-influxdb-version", version);
         }
         push("x-influxdb-build", HeaderValue::from_static("OSS"));
@@ -62,6 +71,12 @@ impl Relay {
         }
         answer
     }
+}
+
+/// Before 1.8 every CSV is `text/csv`, whatever was asked for.
+fn has_one_csv(version: &HeaderValue) -> bool {
+    let version = version.as_bytes();
+    version.starts_with(b"1.6.") || version.starts_with(b"1.7.")
 }
 
 fn new_request_id() -> HeaderValue {

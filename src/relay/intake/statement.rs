@@ -108,7 +108,7 @@ impl Relay {
             .await
         {
             Ok(CarriedOut::Whole(said, applied)) => {
-                let answer = pass_on(said, accept, &shape, self.version().as_ref());
+                let answer = pass_on(said, accept, &shape);
                 (answer, Some(applied))
             }
             Ok(CarriedOut::Coming(begun, outcome, acknowledgement)) => {
@@ -349,7 +349,6 @@ fn pass_on(
     said: StatementAnswer,
     accept: Option<&http::HeaderValue>,
     shape: &AnswerShape,
-    version: Option<&http::HeaderValue>,
 ) -> Answer {
     let pretty = shape.pretty;
     // InfluxDB's errors have headers of their own, and the form that the client accepts.
@@ -394,7 +393,7 @@ fn pass_on(
         };
         match rendered {
             Ok(rendered) => {
-                content_type = Some(http::HeaderValue::from_static(name_of(format, version)));
+                content_type = Some(http::HeaderValue::from_static(format.content_type()));
                 body = Bytes::from(rendered);
             }
             Err(error) => log::debug!("an answer stays JSON: {error}"),
@@ -405,17 +404,5 @@ fn pass_on(
         status: status(said.status),
         headers: headers.into_iter().collect(),
         body,
-    }
-}
-
-/// The `Content-Type` of an answer in this form. Before 1.8 every CSV is `text/csv`, whatever was asked for.
-fn name_of(format: Format, version: Option<&http::HeaderValue>) -> &'static str {
-    let is_old = version.is_some_and(|version| {
-        let version = version.as_bytes();
-        version.starts_with(b"1.6.") || version.starts_with(b"1.7.")
-    });
-    match format {
-        Format::ApplicationCsv if is_old => Format::TextCsv.content_type(),
-        format => format.content_type(),
     }
 }
