@@ -467,6 +467,15 @@ fn what_is_on_its_way_is_no_difference() {
         drop(ends);
         assert!(writer.join().expect("the writer ends well") > 10);
     });
+    wait_until("nothing to be on its way", SOON, || {
+        let relay = status::relay(&url);
+        let replicas = relay["replicas"].as_array().expect("replicas");
+        replicas.iter().all(|replica| {
+            replica["status"] == "fresh"
+                && replica["in_doubt"] == false
+                && replica["lag"]["records"] == 0
+        })
+    });
     // One that stays is found all the same.
     lab.node2.write("one", "m,host=b v=-1i 1");
     let (status, report) = compare(&lab.haflux, &[]);
