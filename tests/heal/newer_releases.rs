@@ -5,13 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support;
 use crate::support::lab::relay_keys;
+use crate::support::programs::influxdb_release;
 use crate::support::wait::SOON;
-use crate::support::{Influxd, Lab, Options, http, influxd, status, wait_until, write_with};
+use crate::support::{Influxd, Lab, Options, http, status, wait_until, write_with};
 use serde_json::Value;
 
 /// Two nodes that have write limits; nothing if this release has none.
 fn lab() -> Option<Lab> {
-    let release = influxd::release();
+    let release = influxdb_release();
     if release < 12 {
         println!("1.{release} has no write limits: nothing to test");
         return None;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::support;
 use crate::support::lab::relay_keys;
 use crate::support::ports::free_port;
-use crate::support::programs::{run, succeeds};
+use crate::support::programs::{influxdb_release, run, succeeds};
 use crate::support::wait::SOON;
 use crate::support::write::write_with;
 use crate::support::{
@@ -257,7 +257,7 @@ fn a_shard_that_the_target_cannot_open_is_copied_by_its_points() {
         std::thread::sleep(Duration::from_millis(100));
     }
     let said = succeeds(&command.join().expect("it ends"));
-    let is_opened = support::influxd::release() >= 8;
+    let is_opened = influxdb_release() >= 8;
     let by_points = said.contains("is copied by its points");
     assert_eq!(by_points, !is_opened, "{said}");
     assert_equal(&lab);

@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::http::{self, Answer};
 use super::ports::free_port;
 use super::process::Process;
-use super::programs::{run, succeeds};
 use super::wait::{SOON, wait_for};
 
 /// Names another `influxd`, so that the same tests show what another release does.
@@ -21,18 +20,6 @@ const ATTEMPTS: usize = 10;
 /// The `influxd` that the tests run on.
 pub fn program() -> String {
     std::env::var(OTHER_PROGRAM).unwrap_or_else(|_| "influxd".to_owned())
-}
-
-/// Which 1.x that is.
-pub fn release() -> u32 {
-    let told = succeeds(&run(&program(), &["version"]));
-    // `InfluxDB v1.6.7 (git: …)`; newer ones leave the `v` out.
-    let version = told.split(' ').nth(1).unwrap_or_default();
-    let minor = version
-        .split('.')
-        .nth(1)
-        .and_then(|minor| minor.parse().ok());
-    minor.unwrap_or_else(|| panic!("no version of InfluxDB: {told}"))
 }
 
 /// What a node is told beyond what every test node is told.

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output, Stdio};
 
+use super::influxd;
+
 /// Runs `program`.
 #[track_caller]
 pub fn run(program: &str, arguments: &[&str]) -> Output {
@@ -40,4 +42,16 @@ pub fn python() -> &'static str {
                 .is_ok_and(|status| status.success())
         })
         .expect("a Python with the module influxdb; scripts/test installs python3-influxdb")
+}
+
+/// Which 1.x the nodes of the tests are.
+pub fn influxdb_release() -> u32 {
+    let told = succeeds(&run(&influxd::program(), &["version"]));
+    // `InfluxDB v1.6.7 (git: …)`; newer ones leave the `v` out.
+    let version = told.split(' ').nth(1).unwrap_or_default();
+    let minor = version
+        .split('.')
+        .nth(1)
+        .and_then(|minor| minor.parse().ok());
+    minor.unwrap_or_else(|| panic!("no version of InfluxDB: {told}"))
 }

@@ -5,6 +5,7 @@ mod relay;
 mod udp;
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,7 @@ pub struct Problem {
 pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
     let mut found = Found {
         several_relays: all.relays.len() > 1,
+        since_start: all.started.age().0,
         problems: Vec::new(),
     };
     for relay in &all.relays {
@@ -97,6 +99,8 @@ pub(super) fn of(all: &Snapshot) -> Vec<Problem> {
 
 struct Found {
     several_relays: bool,
+    /// How long the process has run.
+    since_start: Duration,
     problems: Vec<Problem>,
 }
 

@@ -190,7 +190,9 @@ impl Found {
     }
 
     fn backlog(&mut self, relay: &RelayView, replica: &ReplicaView) {
-        let (age, most_age) = (replica.lag.seconds.0, relay.max_backlog_age.0);
+        // What counts begins with the process.
+        let age = replica.lag.seconds.0.min(self.since_start);
+        let most_age = relay.max_backlog_age.0;
         let bytes = percent(replica.lag.bytes.0.into(), relay.max_backlog.0.into());
         let time = percent(age.as_millis(), most_age.as_millis());
         let severity = match bytes.max(time) {
