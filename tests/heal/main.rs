@@ -6,6 +6,7 @@ mod support;
 mod compare;
 mod mend;
 mod mend_schema;
+mod mend_sizes;
 mod missed_runs;
 mod newer_releases;
 mod node_upgrades;

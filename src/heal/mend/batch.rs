@@ -15,6 +15,7 @@ use super::held::{Cuts, held, held_of_all, of_one_measurement};
 use super::kept::text_of;
 use super::lines::lines_of;
 use super::plan::{Change, Held};
+use super::refusal::Refusal;
 use super::strip::{Strip, halves};
 use super::write::Piece;
 use super::{Mend, PAUSE, TRIES};
@@ -26,9 +27,10 @@ use crate::influx::influxql::identifier;
 use crate::relay::GateClosed;
 
 /// How a try ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Attempt {
-    Done,
+    /// But for what nodes refused.
+    Done(Vec<Refusal>),
     /// The gate has opened, or is about to.
     NotInTime,
 }
@@ -65,37 +67,35 @@ impl Mend<'_> {
             let points = batch.iter().map(|strip| strip.times.len()).sum::<usize>();
             let points = u64::try_from(points).unwrap_or(u64::MAX);
             self.progress.step(format!("mending {points} points"));
-            let attempt = match self.attempt(&batch).await {
+            match self.attempt(&batch).await {
                 Err(WorkError::Node(error)) if error.may_pass() && tried < TRIES => {
                     self.progress.note(format!("asked again: {error}"));
                     tokio::time::sleep(PAUSE * (tried + 1)).await;
                     left.push((batch, tried + 1));
-                    continue;
                 }
-                Err(WorkError::Node(error)) if error.is_of_these_points() => {
-                    match halves(batch) {
-                        Some([first, second]) if first.len() + second.len() > 2 => {
-                            left.extend([(second, 0), (first, 0)]);
-                        }
-                        _ => self
-                            .progress
-                            .note(format!("points are not mended: {error}")),
+                Err(WorkError::Node(error)) if error.is_of_these_points() => match halves(batch) {
+                    Some([first, second]) if first.len() + second.len() > 2 => {
+                        left.extend([(second, 0), (first, 0)]);
                     }
-                    continue;
+                    _ => self
+                        .progress
+                        .note(format!("points are not mended: {error}")),
+                },
+                Err(error) => return Err(error),
+                Ok(Attempt::Done(refusals)) => {
+                    for refusal in refusals {
+                        self.refused(refusal);
+                    }
+                    self.progress.points(points, 0);
                 }
-                attempt => attempt?,
-            };
-            if attempt == Attempt::Done {
-                self.progress.points(points, 0);
-                continue;
-            }
-            match halves(batch.clone()) {
-                Some([first, second]) => left.extend([(second, 0), (first, 0)]),
-                None if tried < TRIES => {
-                    tokio::time::sleep(PAUSE).await;
-                    left.push((batch, tried + 1));
-                }
-                None => self.tally.give_up(points),
+                Ok(Attempt::NotInTime) => match halves(batch.clone()) {
+                    Some([first, second]) => left.extend([(second, 0), (first, 0)]),
+                    None if tried < TRIES => {
+                        tokio::time::sleep(PAUSE).await;
+                        left.push((batch, tried + 1));
+                    }
+                    None => self.tally.give_up(points),
+                },
             }
         }
         Ok(())
@@ -131,19 +131,21 @@ impl Mend<'_> {
                 return Ok(Attempt::NotInTime);
             }
         }
+        let mut refusals = Vec::new();
         for (node, tasks) in tasks {
             if closed.left() < self.reserve() {
                 return Ok(Attempt::NotInTime);
             }
-            if self.carry_out(node, tasks, closed).await? == Attempt::NotInTime {
-                return Ok(Attempt::NotInTime);
+            match self.carry_out(node, tasks, closed).await? {
+                Attempt::Done(of_node) => refusals.extend(of_node),
+                Attempt::NotInTime => return Ok(Attempt::NotInTime),
             }
         }
         if !closed.is_closed() {
             return Ok(Attempt::NotInTime);
         }
         self.tally.contradict(contradictory);
-        Ok(Attempt::Done)
+        Ok(Attempt::Done(refusals))
     }
 
     /// Reads the points again: what is to be done, node by node, and how many points contradict.
@@ -284,7 +286,7 @@ impl Mend<'_> {
         closed: &GateClosed<'_>,
     ) -> Result<Attempt, WorkError> {
         let Some(node) = self.prompt.get(at) else {
-            return Ok(Attempt::Done);
+            return Ok(Attempt::Done(Vec::new()));
         };
         let mut kept = Vec::new();
         for Task {
@@ -306,10 +308,10 @@ impl Mend<'_> {
         }
         self.kept.keep(at, node.name(), &kept)?;
         let mut lines: BTreeMap<(String, String), Vec<Piece>> = BTreeMap::new();
-        let (mut failed, mut attempt) = (None, Attempt::Done);
+        let (mut failed, mut is_whole) = (None, true);
         for task in tasks {
             if !task.deletes.is_empty() && closed.left() < self.reserve() {
-                attempt = Attempt::NotInTime;
+                is_whole = false;
                 continue;
             }
             let Slice {
@@ -329,27 +331,26 @@ impl Mend<'_> {
                 self.tally.removed(at, database, &task.change);
             }
             let writes = &task.change.writes;
-            let own = (policy, writes, u64::try_from(writes.len()).unwrap_or(0));
+            let own = (policy, writes, true);
             let others = task.others.iter();
-            let others = others.map(|(slice, wanted, _)| (&slice.policy, wanted, 0));
-            for (policy, held, told) in std::iter::once(own).chain(others) {
+            let others = others.map(|(slice, wanted, _)| (&slice.policy, wanted, false));
+            for (policy, held, are_told) in std::iter::once(own).chain(others) {
                 let (text, left_out) = lines_of(measurement.as_bstr(), &task.strip.tags, held);
                 if left_out > 0 {
                     self.tally.inexpressible(at, database, left_out);
                 }
                 let of_policy = lines.entry((database.clone(), policy.clone())).or_default();
-                if !text.is_empty() {
-                    of_policy.push(Piece {
-                        measurement: measurement.clone(),
-                        lines: text,
-                        told,
-                    });
-                }
+                of_policy.extend(Piece::cut(measurement.as_bstr(), text, are_told));
             }
         }
+        let mut refusals = Vec::new();
         for ((database, policy), pieces) in lines {
-            self.write(at, node, (&database, &policy), pieces).await?;
+            refusals.extend(self.write(at, node, (&database, &policy), pieces).await?);
         }
-        failed.map_or(Ok(attempt), |error| Err(error.into()))
+        match failed {
+            Some(error) => Err(error.into()),
+            None if is_whole => Ok(Attempt::Done(refusals)),
+            None => Ok(Attempt::NotInTime),
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! | `deletion` | deletes points of one series |
 //! | `write` | lines to a node: joined, and apart again where some are refused |
 //! | `held` | what nodes hold of the series of a batch |
+//! | `refusal` | lines that a node refuses |
 //! | `types` | copies a measurement whole in which a field has another type |
 //! | `kept` | the files with what was overwritten or deleted |
 //! | `limits` | write limits are lifted while points are written that they refuse |
@@ -24,6 +25,7 @@ mod kept;
 mod limits;
 mod lines;
 mod plan;
+mod refusal;
 mod schemas;
 mod strip;
 mod tally;
@@ -35,6 +37,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bstr::BString;
 use tokio::sync::mpsc;
 
 use self::kept::Kept;
@@ -79,6 +82,8 @@ struct Mend<'work> {
     tally: Tally,
     /// Where a field has another type than the source's.
     conflicts: BTreeSet<Conflict>,
+    /// Node, database and measurement of refusals that were told.
+    told_refusals: BTreeSet<(usize, String, BString)>,
 }
 
 /// What is to be mended.
@@ -157,6 +162,7 @@ pub(super) async fn between(
         kept: Kept::new(folder, nodes.len()),
         tally: Tally::default(),
         conflicts: BTreeSet::new(),
+        told_refusals: BTreeSet::new(),
     };
     mend.schemas(dry_run).await?;
     let mended = mend.all_points(dry_run).await;

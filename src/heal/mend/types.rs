@@ -20,9 +20,9 @@ use crate::influx::influxql::identifier;
 /// A measurement in which a node refuses values.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Conflict {
-    node: usize,
-    database: String,
-    measurement: BString,
+    pub(super) node: usize,
+    pub(super) database: String,
+    pub(super) measurement: BString,
 }
 
 /// All points of a measurement: lines, slice by slice.
@@ -46,30 +46,6 @@ enum Obstacle {
 }
 
 impl Mend<'_> {
-    /// A node refuses to write points of a measurement.
-    pub(super) fn refused(
-        &mut self,
-        node: usize,
-        database: &str,
-        measurement: BString,
-        error: &NodeError,
-    ) {
-        let is_of_type = error.to_string().contains("field type conflict");
-        let is_all_of_it = self.places.from.is_none() && self.places.until.is_none();
-        if is_of_type && is_all_of_it && self.source.is_some() {
-            self.conflicts.insert(Conflict {
-                node,
-                database: database.to_owned(),
-                measurement,
-            });
-        } else {
-            let measurement = Name(measurement.as_bstr());
-            self.progress.note(format!(
-                "{measurement} in {database} is not mended: {error}"
-            ));
-        }
-    }
-
     /// Copies the measurements in which values were refused. Whether there are any.
     pub(super) async fn copy_measurements(&mut self) -> Result<bool, WorkError> {
         let conflicts = std::mem::take(&mut self.conflicts);
@@ -170,30 +146,31 @@ impl Mend<'_> {
         self.kept.keep(*at, target.name(), &kept)?;
         let statement = format!("DROP MEASUREMENT {}", identifier(name));
         let dropped = target.ask(database, &statement).await;
+        let mut refusals = Vec::new();
         for (slice, lines) in wanted.slices {
-            let piece = Piece {
-                measurement: measurement.clone(),
-                lines,
-                // A note of its own tells of them.
-                told: 0,
-            };
+            // A note of its own tells of them.
+            let pieces = Piece::cut(measurement.as_bstr(), lines, false).collect();
             let place = (database.as_str(), slice.policy.as_str());
-            self.write(*at, target, place, vec![piece]).await?;
+            refusals.extend(self.write(*at, target, place, pieces).await?);
         }
         drop(closed);
         dropped?;
-        for conflict in std::mem::take(&mut self.conflicts) {
+        if refusals.is_empty() {
             self.progress.note(format!(
-                "{} in {} is refused still: its fields have another type",
-                Name(conflict.measurement.as_bstr()),
-                conflict.database
+                "{}, database {database}: {measurement} was copied whole, {} points, because a field had another type",
+                target.name(),
+                wanted.points
             ));
         }
-        self.progress.note(format!(
-            "{}, database {database}: {measurement} was copied whole, {} points, because a field had another type",
-            target.name(),
-            wanted.points
-        ));
+        for refusal in refusals {
+            match refusal.is_of_type() {
+                true => self.progress.note(format!(
+                    "{} in {database} is refused still: its fields have another type",
+                    Name(measurement.as_bstr())
+                )),
+                false => self.tell_refusal(refusal),
+            }
+        }
         Ok(None)
     }
 }
