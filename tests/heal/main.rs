@@ -13,4 +13,5 @@ mod node_upgrades;
 mod odd_names;
 mod rebuild_by_backup;
 mod rebuild_command;
+mod rebuild_refusals;
 mod rebuild_schema;

@@ -20,6 +20,7 @@ mod patience;
 mod plan;
 mod points;
 mod proof;
+mod refusals;
 mod run;
 mod shard_tar;
 mod source;

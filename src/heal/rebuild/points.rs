@@ -20,15 +20,20 @@ use tokio::sync::{Mutex, mpsc};
 use super::files::{Files, Lengths, Taken};
 use super::finished::Finished;
 use super::patience::Patience;
+use super::refusals::Refusals;
 use super::target_schema;
 use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError, PointStream, Series, Slice, Written, append_lines};
 use crate::heal::progress::Progress;
 use crate::heal::schema::{Beginnings, Schema, ShardGroup, measurements, shards};
+use crate::influx::line_protocol::split;
 use crate::stats::units::{Count, Span, per_second};
 
-/// Bytes of one write, but for a line that is longer.
+/// Bytes of a batch with which it is full. It is longer where [`ROWS`] have more.
 const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Bytes of one write, but for a line that is longer. A node takes 25 MB (`max-body-size`) by default.
+const MOST_BYTES: usize = 8 << 20;
 
 /// Lines of one write: what InfluxDB advises.
 const BATCH_LINES: usize = 5_000;
@@ -52,6 +57,8 @@ pub(super) struct Copier<'a> {
     pub(super) copied: AtomicU64,
     /// Points that lie beyond what their policies keep.
     pub(super) expired: AtomicU64,
+    /// Points that the target does not take.
+    pub(super) refusals: Refusals,
 }
 
 /// What is copied at once.
@@ -378,34 +385,18 @@ impl Copier<'_> {
                 return Ok(());
             };
             let (bytes, count) = (batch.read, batch.count);
-            let lines = Bytes::from(batch.lines);
-            let write = || {
-                self.target
-                    .write(&slice.database, &slice.policy, lines.clone())
-            };
-            match self.patience.until_done(write).await {
-                Ok(Written::All) => {}
-                Ok(Written::Expired(expired)) => {
-                    self.expired.fetch_add(expired, Ordering::Relaxed);
+            for lines in split(&Bytes::from(batch.lines), MOST_BYTES) {
+                let write = || {
+                    self.target
+                        .write(&slice.database, &slice.policy, lines.clone())
+                };
+                match self.patience.until_done(write).await {
+                    Ok(Written::All) => {}
+                    Ok(Written::Expired(expired)) => {
+                        self.expired.fetch_add(expired, Ordering::Relaxed);
+                    }
+                    Err(error) => self.refusals.note(slice, error, self.progress)?,
                 }
-                Err(WorkError::Node(NodeError::Refused { node, reason }))
-                    if reason.contains("field type conflict") =>
-                {
-                    self.progress.note(format!(
-                        "{node} did not take some points of {}.{} {:?}, whose field has another type by now: {reason}",
-                        slice.database, slice.policy, slice.measurement
-                    ));
-                }
-                // Only Flux writes unsigned numbers into a node that was built without them (docs/versions.md).
-                Err(WorkError::Node(NodeError::Refused { node, reason }))
-                    if reason.contains("invalid number") =>
-                {
-                    self.progress.note(format!(
-                        "{node} does not take the unsigned numbers of {}.{} {:?}, and no point that has one: {reason}",
-                        slice.database, slice.policy, slice.measurement
-                    ));
-                }
-                Err(error) => return Err(error),
             }
             let points = u64::try_from(count).unwrap_or(u64::MAX);
             self.copied.fetch_add(points, Ordering::Relaxed);

@@ -11,6 +11,7 @@ use super::finished::Finished;
 use super::patience::Patience;
 use super::plan::{Plan, PlanFile, Step};
 use super::points::{Copier, is_gone};
+use super::refusals::Refusals;
 use super::standing::{LOOK_PACE, Standing, standing};
 use super::{proof, target_schema};
 use crate::control::Passwords;
@@ -202,6 +203,7 @@ impl Run<'_> {
             finished,
             copied: AtomicU64::new(0),
             expired: AtomicU64::new(0),
+            refusals: Refusals::default(),
         };
         match copier.all().await {
             Err(WorkError::Node(error)) if is_gone(&error) => return Ok(false),
