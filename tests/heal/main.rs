@@ -15,3 +15,4 @@ mod rebuild_by_backup;
 mod rebuild_command;
 mod rebuild_refusals;
 mod rebuild_schema;
+mod unwritable;

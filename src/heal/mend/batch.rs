@@ -44,6 +44,16 @@ struct Task<'batch> {
     deletes: Vec<String>,
 }
 
+impl Task<'_> {
+    /// Whether no line can say some of what is to be written behind the deletion: it would be lost.
+    fn is_unwritable(&self) -> bool {
+        let Strip { slice, tags, .. } = self.strip;
+        let others = self.others.iter().map(|(_, wanted, _)| wanted);
+        let mut written = std::iter::once(&self.change.writes).chain(others);
+        written.any(|held| lines_of(slice.measurement.as_bstr(), tags, held).1 > 0)
+    }
+}
+
 /// What must be known to delete points of a measurement on a node.
 #[derive(Default)]
 struct Known {
@@ -243,6 +253,14 @@ impl Mend<'_> {
                 task.others.push((slice, wanted, there));
             }
         }
+        if task.is_unwritable() {
+            self.progress.note(format!(
+                "{} in {}: points are not deleted, because no line can write again what else a DELETE takes",
+                Name(measurement),
+                strip.slice.database
+            ));
+            return Ok(false);
+        }
         Ok(true)
     }
 
@@ -352,5 +370,49 @@ impl Mend<'_> {
             None if is_whole => Ok(Attempt::Done(refusals)),
             None => Ok(Attempt::NotInTime),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heal::node::Value;
+
+    #[test]
+    fn what_no_line_can_say_is_not_deleted() {
+        let held = |field: &str| Held::from([(1, vec![(field.into(), Value::Integer(1))])]);
+        let is_unwritable = |value: &str, writes: Held, wanted: Held| {
+            let strip = Strip {
+                slice: Slice {
+                    database: "d".to_owned(),
+                    policy: "p".to_owned(),
+                    measurement: "m".into(),
+                    from: 0,
+                    until: 9,
+                },
+                tags: vec![("host".into(), value.into())],
+                times: vec![1],
+            };
+            let change = Change {
+                writes,
+                ..Change::default()
+            };
+            let other = strip.slice.clone();
+            let task = Task {
+                strip: &strip,
+                change,
+                // What only the node holds is to be lost.
+                others: vec![(other, wanted, held("odd\n"))],
+                deletes: Vec::new(),
+            };
+            task.is_unwritable()
+        };
+        let nothing = Held::new;
+        assert!(!is_unwritable("a", held("v"), held("v")));
+        assert!(!is_unwritable("a\\", nothing(), nothing()));
+        assert!(is_unwritable("a\\", held("v"), nothing()));
+        assert!(is_unwritable("a\nb", nothing(), held("v")));
+        assert!(is_unwritable("a", held("odd\n"), held("v")));
+        assert!(is_unwritable("a", held("v"), held("odd\n")));
     }
 }
