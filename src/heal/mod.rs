@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `node` | one node, asked past the journal in the name of an administrator: questions, points with their types, lines |
 //! | `schema` | what a node has besides points: databases, policies, continuous queries, users, rights, shards |
+//! | `default_policy` | a database without a default policy |
 //! | `jobs` | one work at a time for each relay: begun, asked for its progress, cancelled |
 //! | `place` | where nodes differ, with what each holds there |
 //! | `pace` | no more than so many bytes a second |
@@ -21,6 +22,7 @@
 //! holds what comes for a moment, and says how far each has come.
 
 mod compare;
+mod default_policy;
 mod error;
 mod gate;
 mod jobs;

@@ -61,12 +61,24 @@ fn a_database_without_a_default_policy_gets_none() {
         "CREATE RETENTION POLICY odd ON named DURATION 30d REPLICATION 1",
         "DROP RETENTION POLICY autogen ON bare",
         "DROP RETENTION POLICY autogen ON named",
+        "CREATE DATABASE whole",
+        "CREATE DATABASE both",
     ] {
         lab.node1.query("", statement);
     }
+    // The default of the first node is dropped, and its autogen is none then; the second one has its own.
+    for database in ["whole", "both"] {
+        for statement in [
+            "CREATE RETENTION POLICY p ON {} DURATION INF REPLICATION 1 DEFAULT",
+            "DROP RETENTION POLICY p ON {}",
+        ] {
+            lab.node1.query("", &statement.replace("{}", database));
+        }
+    }
+    lab.node2.create_database("both");
     let (status, said, _) = told(&lab, &MEND);
     assert_eq!(status, Some(0), "{said}");
-    for database in ["bare", "named"] {
+    for database in ["bare", "named", "whole", "both"] {
         let policies = format!("SHOW RETENTION POLICIES ON {database}");
         let [one, two] = [&lab.node1, &lab.node2].map(|node| node.query("", &policies));
         assert_eq!(one, two);

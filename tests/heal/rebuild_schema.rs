@@ -83,6 +83,27 @@ fn a_policy_whose_shards_last_for_a_part_of_a_second_is_copied() {
     assert_equal(&lab);
 }
 
+/// InfluxDB has no default policy where that was dropped, and makes one with a database.
+#[test]
+fn a_database_without_a_default_policy_gets_none() {
+    let mut lab = lab();
+    for statement in [
+        "CREATE DATABASE whole",
+        "CREATE RETENTION POLICY p ON whole DURATION INF REPLICATION 1 DEFAULT",
+        "DROP RETENTION POLICY p ON whole",
+    ] {
+        lab.carry_out("", statement);
+    }
+    wait_until_level(&lab, SOON).expect("both have it");
+    lose_the_disk(&mut lab);
+    let said = lab.haflux.order(&REBUILD);
+    assert!(said.contains("influxlab2 is rebuilt, "), "{said}");
+    assert_equal(&lab);
+    let policies = "SHOW RETENTION POLICIES ON whole";
+    let [one, two] = [&lab.node1, &lab.node2].map(|node| node.query("", policies));
+    assert_eq!(one, two);
+}
+
 /// InfluxDB keeps a continuous query whose policy is dropped, and refuses to create it.
 #[test]
 fn a_continuous_query_that_the_node_refuses_is_a_note() {

@@ -3,6 +3,7 @@
 //! | | |
 //! | --- | --- |
 //! | `schemas` | databases, policies and continuous queries that nodes lack |
+//! | `statements` | what makes a database of a node what the source has |
 //! | `strip` | the times of a series that are mended together, and batches of them |
 //! | `plan` | what has to be done to a node for the points of a series |
 //! | `batch` | under the relay's gate: reads again, keeps what it changes, deletes and writes |
@@ -27,6 +28,7 @@ mod lines;
 mod plan;
 mod refusal;
 mod schemas;
+mod statements;
 mod strip;
 mod tally;
 mod types;

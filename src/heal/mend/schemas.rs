@@ -3,16 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use super::statements::statements;
 use super::{Mend, PAUSE, TRIES};
 use crate::heal::error::WorkError;
 use crate::heal::gate;
 use crate::heal::node::{Node, NodeError};
-use crate::heal::schema::{Database, Policy, Schema};
+use crate::heal::schema::{Database, Schema};
 use crate::influx::Account;
 use crate::influx::influxql::identifier;
-
-/// The policy that InfluxDB makes with a database.
-const AUTOGEN: &str = "autogen";
 
 /// What is to be done for one database of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,95 +216,6 @@ fn is_asked_for(only: &[String], database: &str) -> bool {
     only.is_empty() || only.iter().any(|name| name == database)
 }
 
-fn statements(database: &Database, there: Option<&Database>, is_union: bool) -> Vec<String> {
-    let mut statements = Vec::new();
-    let name = identifier(&database.name);
-    let default = database.policies.iter().find(|policy| policy.is_default);
-    if there.is_none() {
-        // So that no policy comes with it that the source has not.
-        statements.push(match default {
-            Some(policy) => format!(
-                "CREATE DATABASE {name} WITH {}{} NAME {}",
-                durations(policy),
-                limits(policy, None),
-                identifier(&policy.name)
-            ),
-            None => without_default(&name, &database.policies),
-        });
-    }
-    for policy in &database.policies {
-        let known = there.and_then(|there| {
-            let mut policies = there.policies.iter();
-            policies.find(|known| known.name == policy.name)
-        });
-        let word = match known {
-            Some(known) if known == policy || is_union => continue,
-            Some(_) => "ALTER",
-            None if there.is_none() && (policy.is_default || default.is_none()) => continue,
-            None => "CREATE",
-        };
-        // The default of a node stays in a union.
-        let is_default = policy.is_default && !(is_union && there.is_some());
-        statements.push(format!(
-            "{word} RETENTION POLICY {} ON {name} {}{}{}",
-            identifier(&policy.name),
-            durations(policy),
-            limits(policy, known),
-            if is_default { " DEFAULT" } else { "" }
-        ));
-    }
-    for query in &database.queries {
-        let mut known = there.iter().flat_map(|there| &there.queries);
-        if known.all(|known| known.name != query.name) {
-            statements.push(query.text.clone());
-        }
-    }
-    statements
-}
-
-/// Makes a database whose policies are these, with none for the default, by one request. InfluxDB takes the first policy of a database
-/// without any for the default: so the one that came with it goes last.
-fn without_default(database: &str, policies: &[Policy]) -> String {
-    let mut statements = vec![format!("CREATE DATABASE {database}")];
-    let came = |policy: &Policy| policy.name == AUTOGEN;
-    statements.extend(policies.iter().map(|policy| {
-        format!(
-            "{} RETENTION POLICY {} ON {database} {}{}",
-            if came(policy) { "ALTER" } else { "CREATE" },
-            identifier(&policy.name),
-            durations(policy),
-            limits(policy, None)
-        )
-    }));
-    if !policies.iter().any(came) {
-        let policy = identifier(AUTOGEN);
-        statements.push(format!("DROP RETENTION POLICY {policy} ON {database}"));
-    }
-    statements.join("; ")
-}
-
-fn durations(policy: &Policy) -> String {
-    format!(
-        "DURATION {} REPLICATION {} SHARD DURATION {}",
-        policy.duration, policy.replication, policy.shard_duration
-    )
-}
-
-/// The limits of 1.12 on, where there are any; those that are there and not wanted are lifted.
-fn limits(policy: &Policy, there: Option<&Policy>) -> String {
-    let limit = |word: &str, wanted: &str, there: Option<&str>| {
-        let there = there.unwrap_or_default();
-        match (wanted, there) {
-            (wanted, there) if wanted == there => String::new(),
-            ("", _) => format!(" {word} LIMIT 0s"),
-            (wanted, _) => format!(" {word} LIMIT {wanted}"),
-        }
-    };
-    let future = there.map(|there| there.future_limit.as_str());
-    let past = there.map(|there| there.past_limit.as_str());
-    limit("FUTURE", &policy.future_limit, future) + &limit("PAST", &policy.past_limit, past)
-}
-
 /// The users that a node lacks, where all databases are mended.
 fn lacking_users<'schema>(
     source: &'schema Schema,
@@ -366,7 +275,7 @@ fn more(source: &Schema, there: &Schema, only: &[String]) -> Vec<(String, String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heal::schema::{ContinuousQuery, User};
+    use crate::heal::schema::{Policy, User};
 
     fn policy(name: &str, is_default: bool) -> Policy {
         Policy {
@@ -393,74 +302,6 @@ mod tests {
             databases,
             users: Vec::new(),
         }
-    }
-
-    fn run(source: &Schema, there: &Schema, is_union: bool) -> Vec<String> {
-        let wanted = wanted(source, there, is_union, &[]).into_iter();
-        wanted.flat_map(|wanted| wanted.statements).collect()
-    }
-
-    #[test]
-    fn a_database_comes_with_its_own_policies_only() {
-        let mut source = schema(vec![database(
-            "d",
-            vec![policy("a", true), policy("b c", false)],
-        )]);
-        source.databases[0].queries.push(ContinuousQuery {
-            name: "q".to_owned(),
-            text: "CREATE CONTINUOUS QUERY q …".to_owned(),
-        });
-        assert_eq!(
-            run(&source, &schema(Vec::new()), false),
-            [
-                "CREATE DATABASE \"d\" WITH DURATION 720h0m0s REPLICATION 1 SHARD DURATION 24h0m0s NAME \"a\"",
-                "CREATE RETENTION POLICY \"b c\" ON \"d\" DURATION 720h0m0s REPLICATION 1 SHARD DURATION 24h0m0s",
-                "CREATE CONTINUOUS QUERY q …",
-            ]
-        );
-        assert_eq!(run(&source, &source, false), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_database_without_a_default_policy_loses_the_one_that_comes_with_it() {
-        let made = |policies: Vec<Policy>| {
-            let source = schema(vec![database("d", policies)]);
-            run(&source, &schema(Vec::new()), false)
-        };
-        let shape = "ON \"d\" DURATION 720h0m0s REPLICATION 1 SHARD DURATION 24h0m0s";
-        assert_eq!(
-            made(Vec::new()),
-            ["CREATE DATABASE \"d\"; DROP RETENTION POLICY \"autogen\" ON \"d\""]
-        );
-        assert_eq!(
-            made(vec![policy("a", false)]),
-            [format!(
-                "CREATE DATABASE \"d\"; CREATE RETENTION POLICY \"a\" {shape}; DROP RETENTION POLICY \"autogen\" ON \"d\""
-            )]
-        );
-        assert_eq!(
-            made(vec![policy("autogen", false)]),
-            [format!(
-                "CREATE DATABASE \"d\"; ALTER RETENTION POLICY \"autogen\" {shape}"
-            )]
-        );
-    }
-
-    #[test]
-    fn a_policy_becomes_what_the_source_has_but_a_union_leaves_it() {
-        let mut wanted = policy("a", true);
-        wanted.past_limit = "5m0s".to_owned();
-        let mut known = policy("a", false);
-        known.future_limit = "1h0m0s".to_owned();
-        let source = schema(vec![database("d", vec![wanted])]);
-        let there = schema(vec![database("d", vec![known])]);
-        assert_eq!(
-            run(&source, &there, false),
-            [
-                "ALTER RETENTION POLICY \"a\" ON \"d\" DURATION 720h0m0s REPLICATION 1 SHARD DURATION 24h0m0s FUTURE LIMIT 0s PAST LIMIT 5m0s DEFAULT"
-            ]
-        );
-        assert_eq!(run(&source, &there, true), Vec::<String>::new());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::patience::Patience;
 use crate::control::Passwords;
+use crate::heal::default_policy::{has_default, no_default};
 use crate::heal::error::WorkError;
 use crate::heal::node::{Node, NodeError};
 use crate::heal::progress::Progress;
@@ -67,15 +68,16 @@ pub(super) async fn databases(
     let made = patience.until_done(|| Schema::of(target)).await?;
     for database in &source.databases {
         let wanted: HashSet<&str> = policy_names(&database.policies).collect();
+        let name = identifier(&database.name);
         let there = made.databases.iter();
         let there = there.filter(|there| there.name == database.name);
-        for policy in there.flat_map(|there| policy_names(&there.policies)) {
-            if !wanted.contains(policy) {
-                let statement = format!(
-                    "DROP RETENTION POLICY {} ON {}",
-                    identifier(policy),
-                    identifier(&database.name)
-                );
+        for policy in there.flat_map(|there| &there.policies) {
+            if !wanted.contains(policy.name.as_str()) {
+                let policy = identifier(&policy.name);
+                let statement = format!("DROP RETENTION POLICY {policy} ON {name}");
+                carry_out(target, &statement, patience).await?;
+            } else if policy.is_default && !has_default(&database.policies) {
+                let statement = no_default(&name, database.policies.iter());
                 carry_out(target, &statement, patience).await?;
             }
         }
