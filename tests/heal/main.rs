@@ -4,6 +4,7 @@
 mod support;
 
 mod compare;
+mod compare_sums;
 mod mend;
 mod mend_schema;
 mod mend_sizes;

@@ -93,7 +93,27 @@ impl<'progress> Merge<'progress> {
     /// [`WorkError`]: what was shown before is sound.
     pub(in crate::heal) async fn differing(
         &mut self,
-        mut differs: impl FnMut(&Tags, DifferentPoint) -> Next,
+        differs: impl FnMut(&Tags, DifferentPoint) -> Next,
+    ) -> Result<(), WorkError> {
+        self.rows(|_| false, differs).await
+    }
+
+    /// The same of rows of sums, of which one that is not finite says nothing of its values: a row with one is shown, too.
+    ///
+    /// # Errors
+    /// [`WorkError`]: what was shown before is sound.
+    pub(in crate::heal) async fn suspicious(
+        &mut self,
+        suspects: impl FnMut(&Tags, DifferentPoint) -> Next,
+    ) -> Result<(), WorkError> {
+        self.rows(Side::has_overflowed, suspects).await
+    }
+
+    /// Shows each row that differs, or for which `is_vague` holds on any side.
+    async fn rows(
+        &mut self,
+        is_vague: impl Fn(&Side) -> bool,
+        mut show: impl FnMut(&Tags, DifferentPoint) -> Next,
     ) -> Result<(), WorkError> {
         let mut has_row = vec![false; self.sides.len()];
         while let Some(least) = self.least().await? {
@@ -110,14 +130,16 @@ impl<'progress> Merge<'progress> {
             }
             let are_same = has_row.iter().all(|has| *has)
                 && self.sides.iter().all(|side| first.has_same_row(side));
+            let with_row = self.sides.iter().zip(&has_row).filter(|(_, has)| **has);
+            let is_vague = with_row.map(|(side, _)| side).any(&is_vague);
             let mut next = Next::Go;
-            if !are_same {
+            if !are_same || is_vague {
                 let sides = self.sides.iter().zip(&has_row);
                 let holds = sides.map(|(side, has)| has.then(|| side.fields()));
                 let holds: Vec<Option<Fields>> = holds.collect();
                 let one = holds.first().and_then(Option::as_ref);
-                if holds.iter().any(|other| !same_fields(one, other.as_ref())) {
-                    next = differs(tags, DifferentPoint { time, holds });
+                if is_vague || holds.iter().any(|other| !same_fields(one, other.as_ref())) {
+                    next = show(tags, DifferentPoint { time, holds });
                 }
             }
             self.has_rows = true;
@@ -258,6 +280,12 @@ impl Side {
                 (Some(left), Some(right)) => same(left, right),
                 (left, right) => left.is_none() && right.is_none(),
             })
+    }
+
+    /// Whether a number of the next row is not finite.
+    fn has_overflowed(&self) -> bool {
+        let mut values = self.values().iter().flatten();
+        values.any(|value| matches!(value, Value::Float(number) if !number.is_finite()))
     }
 
     /// The fields of the next row.

@@ -1,8 +1,8 @@
 //! Finds the series of a slice that may differ, by sums.
 //!
 //! A series' sums over an hour are the same on every node that holds the same there, to the bit, because InfluxDB adds up the values
-//! of one series in the order of time. Sums that differ need not mean that points do (another version may add otherwise): what is
-//! found here is a suspicion, which reading the points confirms or ends.
+//! of one series in the order of time. Sums that differ need not mean that points do (another version may add otherwise), and sums that
+//! have overflowed are equal whatever the points are: what is found here is a suspicion, which reading the points confirms or ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,7 +117,7 @@ impl Comparison<'_> {
         Ok(suspects.units(slice))
     }
 
-    /// Asks all nodes and holds the series of rows that differ as suspects. Returns the columns of the answers.
+    /// Asks all nodes and holds the series of rows that differ, or have overflowed, as suspects. Returns the columns of the answers.
     async fn look(
         &self,
         question: &Question<'_>,
@@ -127,7 +127,7 @@ impl Comparison<'_> {
     ) -> Result<BTreeSet<BString>, WorkError> {
         let mut merge = Merge::ask(self.nodes, question, direction, self.progress).await?;
         merge
-            .differing(|tags, point| {
+            .suspicious(|tags, point| {
                 let from = point.time.saturating_sub(point.time.rem_euclid(width));
                 suspects.add(tags, from, from.saturating_add(width));
                 Next::Go
