@@ -12,7 +12,7 @@ use super::Comparison;
 use super::merge::{Direction, Merge, Next};
 use super::questions;
 use crate::heal::error::WorkError;
-use crate::heal::node::{Question, Slice, is_of_first_years, is_sayable};
+use crate::heal::node::{NodeError, Question, Slice, is_of_first_years, is_sayable};
 use crate::heal::place::Tags;
 use crate::heal::schema::GREATEST;
 
@@ -91,9 +91,15 @@ impl Comparison<'_> {
             return Ok(suspects.units(slice));
         }
         let sums = questions::sums(slice);
-        let columns = self
-            .look(&sums, Direction::Ascending, width, &mut suspects)
-            .await?;
+        let sums = self.look(&sums, Direction::Ascending, width, &mut suspects);
+        let columns = match sums.await {
+            Err(WorkError::Node(error)) if has_too_many_hours(&error) => {
+                self.look(&all, Direction::Ascending, width, &mut suspects)
+                    .await?;
+                return Ok(suspects.units(slice));
+            }
+            columns => columns?,
+        };
         // InfluxDB makes no sum of the greatest time, which the newest points show.
         if columns.is_empty() && slice.until < GREATEST {
             return Ok(Vec::new());
@@ -135,6 +141,12 @@ impl Comparison<'_> {
             .await?;
         Ok(merge.into_columns())
     }
+}
+
+/// Whether a node makes fewer sums in one answer (`max-select-buckets`).
+fn has_too_many_hours(error: &NodeError) -> bool {
+    let reason = error.reason_of_refusal();
+    reason.is_some_and(|reason| reason.starts_with("max-select-buckets limit exceeded"))
 }
 
 /// Fields that one question names; a statement has a length.
