@@ -398,12 +398,15 @@ fn the_end_is_seen_where_the_next_start_sees_it() {
 fn a_missing_segment_is_a_loss_to_who_is_behind_it() {
     for index in [0, 1] {
         let journal = closed();
-        let files = segments(&journal.path);
         let first = |file: &PathBuf| -> u64 {
             file.file_name().unwrap().to_str().unwrap()[..20]
                 .parse()
                 .unwrap()
         };
+        let files = segments(&journal.path);
+        // The journal may have released what "b" has passed, or not yet.
+        let passed = files.windows(2).filter(|two| first(&two[1]) <= 11).count();
+        let files = &files[passed..];
         let (from, to) = (first(&files[index]), first(&files[index + 1]));
         fs::remove_file(&files[index]).unwrap();
         let found = check(&journal.path);
