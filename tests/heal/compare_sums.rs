@@ -1,21 +1,14 @@
 //! `haflux compare` where sums say nothing of their values.
 
+use crate::known::know_by_one;
 use crate::support::lab::brisk;
-use crate::support::wait::SOON;
-use crate::support::{Lab, Options, wait_until};
+use crate::support::{Lab, Options};
 use serde_json::Value;
 
 /// Two nodes that know the database `one`.
 fn lab(options: Options) -> Lab {
     let lab = Lab::start_of(2, options, brisk);
-    lab.create_database("one");
-    wait_until("both nodes to be in reach", SOON, || {
-        lab.write("one", "known v=1 1").status == 204
-            && lab
-                .nodes()
-                .iter()
-                .all(|node| node.count("one", "known", "v") == 1)
-    });
+    know_by_one(&lab);
     lab
 }
 

@@ -5,6 +5,7 @@ mod support;
 
 mod compare;
 mod compare_sums;
+mod known;
 mod mend;
 mod mend_schema;
 mod mend_sizes;

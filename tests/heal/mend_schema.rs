@@ -1,5 +1,6 @@
 //! `haflux mend` and `haflux compare` where a schema is odd, or an order names what is not there.
 
+use crate::known::know_by_one;
 use crate::support::lab::{brisk, relay_keys};
 use crate::support::wait::SOON;
 use crate::support::write::write_with;
@@ -8,14 +9,7 @@ use crate::support::{Lab, Options, wait_until, wait_until_level};
 /// Two nodes with a point in the database `one`.
 fn lab() -> Lab {
     let lab = Lab::start_of(2, Options::default(), brisk);
-    lab.create_database("one");
-    wait_until("both nodes to be in reach", SOON, || {
-        lab.write("one", "known v=1 1").status == 204
-            && lab
-                .nodes()
-                .iter()
-                .all(|node| node.count("one", "known", "v") == 1)
-    });
+    know_by_one(&lab);
     lab
 }
 

@@ -1,8 +1,8 @@
 //! `haflux mend` where points have more bytes than a node takes by one request.
 
+use crate::known::know_by_one;
 use crate::support::lab::{brisk, relay_keys};
-use crate::support::wait::SOON;
-use crate::support::{Influxd, Lab, Options, wait_until};
+use crate::support::{Influxd, Lab, Options};
 use serde_json::Value;
 
 /// In seconds.
@@ -13,14 +13,7 @@ fn lab() -> Lab {
     let lab = Lab::start_of(2, Options::default(), |text| {
         relay_keys("heal = { gate = \"20s\" }")(brisk(text))
     });
-    lab.create_database("one");
-    wait_until("both nodes to be in reach", SOON, || {
-        lab.write("one", "known v=1 1").status == 204
-            && lab
-                .nodes()
-                .iter()
-                .all(|node| node.count("one", "known", "v") == 1)
-    });
+    know_by_one(&lab);
     lab
 }
 

@@ -1,9 +1,9 @@
 //! `haflux mend` where InfluxDB holds, by Prometheus' way, names that no line can express.
 
+use crate::known::know_by_one;
 use crate::support::http::{self, query_string};
 use crate::support::lab::brisk;
-use crate::support::wait::SOON;
-use crate::support::{Influxd, Lab, Options, wait_until};
+use crate::support::{Influxd, Lab, Options};
 
 /// `WriteRequest { timeseries: [{ labels, samples: [{ value, time }] }] }`; the field is called `value`.
 fn remote_write(node: &Influxd, policy: &str, labels: &[(&str, &str)], value: f64, time: u8) {
@@ -29,14 +29,7 @@ fn remote_write(node: &Influxd, policy: &str, labels: &[(&str, &str)], value: f6
 #[test]
 fn what_no_line_can_say_is_not_deleted() {
     let lab = Lab::start_of(2, Options::default(), brisk);
-    lab.create_database("one");
-    wait_until("both nodes to be in reach", SOON, || {
-        lab.write("one", "known v=1 1").status == 204
-            && lab
-                .nodes()
-                .iter()
-                .all(|node| node.count("one", "known", "v") == 1)
-    });
+    know_by_one(&lab);
     for node in lab.nodes() {
         node.query(
             "",

@@ -275,34 +275,8 @@ fn more(source: &Schema, there: &Schema, only: &[String]) -> Vec<(String, String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heal::schema::{Policy, User};
-
-    fn policy(name: &str, is_default: bool) -> Policy {
-        Policy {
-            name: name.to_owned(),
-            duration: "720h0m0s".to_owned(),
-            shard_duration: "24h0m0s".to_owned(),
-            replication: 1,
-            is_default,
-            future_limit: String::new(),
-            past_limit: String::new(),
-        }
-    }
-
-    fn database(name: &str, policies: Vec<Policy>) -> Database {
-        Database {
-            name: name.to_owned(),
-            policies,
-            queries: Vec::new(),
-        }
-    }
-
-    fn schema(databases: Vec<Database>) -> Schema {
-        Schema {
-            databases,
-            users: Vec::new(),
-        }
-    }
+    use crate::heal::mend::statements::tests::{database, policy, schema};
+    use crate::heal::schema::User;
 
     #[test]
     fn what_a_node_has_more_is_named() {

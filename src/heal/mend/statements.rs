@@ -113,11 +113,12 @@ fn limits(policy: &Policy, there: Option<&Policy>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::heal::schema::{ContinuousQuery, Schema};
 
-    fn policy(name: &str, is_default: bool) -> Policy {
+    /// A policy of thirty days.
+    pub(in crate::heal::mend) fn policy(name: &str, is_default: bool) -> Policy {
         Policy {
             name: name.to_owned(),
             duration: "720h0m0s".to_owned(),
@@ -129,7 +130,8 @@ mod tests {
         }
     }
 
-    fn database(name: &str, policies: Vec<Policy>) -> Database {
+    /// A database without continuous queries.
+    pub(in crate::heal::mend) fn database(name: &str, policies: Vec<Policy>) -> Database {
         Database {
             name: name.to_owned(),
             policies,
@@ -137,7 +139,8 @@ mod tests {
         }
     }
 
-    fn schema(databases: Vec<Database>) -> Schema {
+    /// A schema without users.
+    pub(in crate::heal::mend) fn schema(databases: Vec<Database>) -> Schema {
         Schema {
             databases,
             users: Vec::new(),
