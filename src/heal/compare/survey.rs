@@ -85,20 +85,20 @@ impl Comparison<'_> {
         let mut suspects = Suspects::default();
         let all = questions::points(slice, None);
         // Sums end now where a question has no end.
-        if self.places.full || is_of_first_years(slice) {
+        let columns = if self.places.full || is_of_first_years(slice) {
+            None
+        } else {
+            let sums = questions::sums(slice);
+            let sums = self.look(&sums, Direction::Ascending, width, &mut suspects);
+            match sums.await {
+                Err(WorkError::Node(error)) if has_too_many_hours(&error) => None,
+                columns => Some(columns?),
+            }
+        };
+        let Some(columns) = columns else {
             self.look(&all, Direction::Ascending, width, &mut suspects)
                 .await?;
             return Ok(suspects.units(slice));
-        }
-        let sums = questions::sums(slice);
-        let sums = self.look(&sums, Direction::Ascending, width, &mut suspects);
-        let columns = match sums.await {
-            Err(WorkError::Node(error)) if has_too_many_hours(&error) => {
-                self.look(&all, Direction::Ascending, width, &mut suspects)
-                    .await?;
-                return Ok(suspects.units(slice));
-            }
-            columns => columns?,
         };
         // InfluxDB makes no sum of the greatest time, which the newest points show.
         if columns.is_empty() && slice.until < GREATEST {

@@ -164,6 +164,7 @@ impl<'request> Candidates<'request> {
         self.pairs.retain(|pair| pair.place != Place::Form);
     }
 
+    /// Keeps a pair; of a query, what InfluxDB takes of it.
     fn keep(
         &mut self,
         name: Cow<'request, [u8]>,
