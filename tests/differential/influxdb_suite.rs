@@ -149,6 +149,12 @@ fn start(change: impl FnOnce(String) -> String) -> Lab {
     Lab::start_with(nodes(), |text| patient(change(text)))
 }
 
+fn compare_with_a_node(way: &str, server: &Server) {
+    let suite = Suite::new();
+    let again = |name: &str| suite.run(server, name);
+    compare(way, || &ALONE, || suite.run_all(server), Some(&again));
+}
+
 /// Compares inside TLS, by HTTP/2 or not. Returns how many connections were of TLS and of HTTP/2.
 fn compare_inside_tls(way: &str, http2: bool) -> (u64, u64) {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -161,7 +167,7 @@ fn compare_inside_tls(way: &str, http2: bool) -> (u64, u64) {
         authority: Some(authority.certificate()),
         escaped: http2,
     };
-    compare(way, || &ALONE, || Suite::new().run_all(&server));
+    compare_with_a_node(way, &server);
     let front = status::frontend(&lab.influx_url(), "influx_front");
     let counted = |table: &str, counter: &str| front[table][counter].as_u64().unwrap_or(0);
     let secure = counted("tls", "handshakes");
@@ -172,7 +178,7 @@ fn compare_inside_tls(way: &str, http2: bool) -> (u64, u64) {
 fn what_passes_on_a_node_passes_through_haflux() {
     let lab = start(|text| text);
     let server = Server::plain(lab.influx_url());
-    compare("plain", || &ALONE, || Suite::new().run_all(&server));
+    compare_with_a_node("plain", &server);
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn what_passes_on_a_node_passes_through_haflux() {
         udp_port: lab.haflux.udp_port("lines"),
         authority: None,
     };
-    compare("plain", || &ALONE, || server.run_all());
+    compare("plain", || &ALONE, || server.run_all(), None);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn what_passes_on_a_node_passes_inside_tls() {
         udp_port: lab.haflux.udp_port("lines"),
         authority: Some(authority.certificate()),
     };
-    compare("inside TLS", || &ALONE, || server.run_all());
+    compare("inside TLS", || &ALONE, || server.run_all(), None);
     let front = status::frontend(&lab.influx_url(), "influx_front");
     assert!(front["tls"]["handshakes"].as_u64() > Some(0), "{front}");
 }
