@@ -423,6 +423,11 @@ pub enum Notice {
         "everybody on this machine can write {file}, and with it decide what haflux does: \"chmod o-w {file}\""
     )]
     OthersWrite { file: String },
+    /// A folder on the way to such a file that others can write.
+    #[error(
+        "everybody on this machine can write the folder {folder}, and so put something else in the place of {file}: \"chmod o-w {folder}\""
+    )]
+    OthersReplace { file: String, folder: String },
     /// A part of a value that only the process has which runs as a service.
     #[error("{problem}; what it is for is not looked at")]
     Withheld { problem: Box<Problem> },

@@ -200,9 +200,8 @@ fn certificates_for_clients(decoded: &Decoded, sink: &Sink) {
         if tls.files().any(|file| sink.is_withheld(file)) {
             continue;
         }
-        for files in &tls.certificates {
-            secret_files::warn_of(&files.key, origin, sink);
-        }
+        let is_key = |file: &Path| tls.certificates.iter().any(|files| files.key == file);
+        secret_files::warn_of_certificate(tls.files(), is_key, origin, sink);
         match Acceptor::build(tls) {
             Ok(acceptor) => {
                 for certificate in acceptor.certificates() {
@@ -227,9 +226,8 @@ fn certificates_for_servers(decoded: &Decoded, sink: &Sink) {
         if tls.files().any(|file| sink.is_withheld(file)) {
             continue;
         }
-        if let Some(files) = &tls.certificate {
-            secret_files::warn_of(&files.key, origin, sink);
-        }
+        let is_key = |file: &Path| tls.certificate.iter().any(|files| files.key == file);
+        secret_files::warn_of_certificate(tls.files(), is_key, origin, sink);
         match Connector::build(tls) {
             Ok(connector) => {
                 if let Some(certificate) = connector.certificate() {

@@ -236,3 +236,26 @@ fn files_with_secrets_that_everybody_can_read_are_warned_of() {
     let said = format!("everybody on this machine can write {path}");
     assert!(warnings(&from_file, true).contains(&said));
 }
+
+#[test]
+fn files_that_everybody_can_replace_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = folder.path().join("open");
+    fs::create_dir_all(open.join("inner")).unwrap();
+    let path = file(&open.join("inner/user"), "admin:s3cr3t", 0o600);
+    let keys = format!("stats_uri = \"/s\"\nstats_auth = \"${{file:{path}}}\"");
+    let warnings = |mode| {
+        fs::set_permissions(&open, Permissions::from_mode(mode)).unwrap();
+        let loaded = load(folder.path(), &keys, false).unwrap();
+        let each = loaded.warnings.iter().map(ToString::to_string);
+        each.collect::<Vec<_>>()
+    };
+    let open = open.canonicalize().unwrap();
+    let open = open.display();
+    let said = format!(
+        "everybody on this machine can write the folder {open}, and so put something else in the place of {path}: \"chmod o-w {open}\""
+    );
+    assert!(warnings(0o777)[0].ends_with(&said));
+    assert_eq!(warnings(0o1777), [""; 0]);
+    assert_eq!(warnings(0o755), [""; 0]);
+}
