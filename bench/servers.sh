@@ -7,7 +7,7 @@ answers() { # PORT PATH
 }
 
 # start_haflux PORT...: before these servers, or with its plain pool before those of plain_servers; its own ports are left in relay_port and
-# plain_port.
+# plain_port. What stands in further_haflux is configured, too.
 start_haflux() {
 	local port servers= count=0
 	for port in "$@"; do
@@ -50,6 +50,7 @@ servers = [$servers]
 name = "servers"
 balance = "roundrobin"
 servers = [${plain_servers:-$servers}]
+${further_haflux:-}
 END
 	rm -rf "$folder/haflux"
 	start haflux "$binary" run --config "$folder/haflux.toml"
@@ -64,7 +65,7 @@ replicas_are_fresh() {
 	relay_state ".replicas_fresh == $replicas"
 }
 
-# start_haproxy PORT...: two threads; its port is left in haproxy_port.
+# start_haproxy PORT...: two threads; its port is left in haproxy_port. What stands in haproxy_bind is configured, too.
 start_haproxy() {
 	local port count=0
 	free_port && haproxy_port=$REPLY
@@ -80,7 +81,7 @@ defaults
     timeout server 50s
     timeout tunnel 1h
 frontend front
-    bind 127.0.0.1:$haproxy_port
+    bind 127.0.0.1:$haproxy_port${haproxy_bind:-}
     default_backend servers
 backend servers
     balance roundrobin
