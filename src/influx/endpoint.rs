@@ -56,6 +56,21 @@ impl WriteEndpoint {
     }
 }
 
+/// What InfluxDB answers to a method that its endpoints of version 2, other than writes, do not know.
+pub fn answer_to_v2_method(path: &[u8], method: &Method) -> Option<Answer> {
+    let allowed = match path {
+        b"/api/v2/delete" => "POST",
+        b"/api/v2/query" => "OPTIONS, POST",
+        b"/api/v2/buckets" => "GET, POST",
+        _ => match path.strip_prefix(b"/api/v2/buckets/") {
+            Some(bucket) if !bucket.contains(&b'/') => "DELETE, GET, PATCH",
+            _ => return None,
+        },
+    };
+    let is_known = allowed.split(", ").any(|known| known == method.as_str());
+    (!is_known).then(|| method_not_allowed(allowed))
+}
+
 /// Where a request goes, by its path alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -175,6 +190,30 @@ mod tests {
             .headers
             .iter()
             .any(|(found, held)| *found == name && held.as_bytes() == value.as_bytes())
+    }
+
+    #[test]
+    fn methods_that_an_endpoint_of_version_2_does_not_know_are_named() {
+        let answer = |path: &str, method| answer_to_v2_method(path.as_bytes(), &method);
+        for (path, method, allowed) in [
+            ("/api/v2/delete", Method::PUT, "POST"),
+            ("/api/v2/delete", Method::DELETE, "POST"),
+            ("/api/v2/buckets", Method::PATCH, "GET, POST"),
+            ("/api/v2/buckets/d%2Fr", Method::PUT, "DELETE, GET, PATCH"),
+            ("/api/v2/query", Method::PUT, "OPTIONS, POST"),
+        ] {
+            let answer = answer(path, method).expect("405");
+            assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+            assert!(has(&answer, header::ALLOW, allowed), "{path}");
+        }
+        for (path, method) in [
+            ("/api/v2/delete", Method::POST),
+            ("/api/v2/buckets/d%2Fr", Method::DELETE),
+            ("/api/v2/buckets/d%2Fr/labels", Method::PUT),
+            ("/query", Method::PUT),
+        ] {
+            assert_eq!(answer(path, method), None, "{path}");
+        }
     }
 
     #[test]

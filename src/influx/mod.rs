@@ -73,4 +73,4 @@ pub use verdict::{
     TryAgain, Verdict, dropped_of_partial_write, judge_scanned_write, judge_write,
     refusal_of_replica, refusal_of_text, words_of,
 };
-pub use write_request::{Consistency, WriteRequest, wants_pretty};
+pub use write_request::{Consistency, WriteRequest, database_of_bucket, wants_pretty};

@@ -151,6 +151,12 @@ fn target(
     Ok((database, retention_policy))
 }
 
+/// The database of a bucket, if the name is one that InfluxDB takes.
+pub fn database_of_bucket(bucket: &[u8]) -> Option<String> {
+    let (database, _) = split_bucket(bucket).ok()?;
+    String::from_utf8(database.to_vec()).ok()
+}
+
 /// InfluxDB's `bucket2dbrp`: `database` or `database/retention policy`.
 fn split_bucket(bucket: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     let why = match memchr::memchr(b'/', bucket) {

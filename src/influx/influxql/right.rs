@@ -21,6 +21,13 @@ pub enum Right {
     Administer,
 }
 
+impl Right {
+    /// Whether who has it may change something.
+    pub fn changes(&self) -> bool {
+        matches!(self, Right::Write(_) | Right::Administer)
+    }
+}
+
 /// Statements for administrators only.
 const OF_ADMINISTRATORS: [&str; 19] = [
     "ALTER RETENTION POLICY",
@@ -85,6 +92,14 @@ impl Needed {
         Needed {
             right: Right::Identify,
             statement: String::new(),
+        }
+    }
+
+    /// What a request to another endpoint needs, which is named in place of a statement.
+    pub fn of_request(right: Right, request: String) -> Needed {
+        Needed {
+            right,
+            statement: request,
         }
     }
 

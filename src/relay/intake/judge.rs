@@ -2,8 +2,9 @@
 //!
 //! A journal that took what no node lets in would be filled by strangers, and each of their records would be sent to every node and
 //! stand in the way of others. So credentials that are not [known](crate::relay::trust) are asked for first, by a request that changes
-//! nothing: for a write by a write without a line, for a statement by one for each right that it needs ([`Question`]). What the
-//! nodes answer (401, 403, 404) is the client's answer, and nothing is stored.
+//! nothing: for a write by a write without a line, for a statement by one for each right that it needs ([`Question`]). Of a statement
+//! that seems to need no right to change anything a node says first whether it can be parsed ([`ParseQuestion`]): it may be none. What
+//! the nodes answer (400, 401, 403, 404) is the client's answer, and nothing is stored.
 //!
 //! # Who is asked
 //!
@@ -38,11 +39,14 @@ use crate::config::model::Judging;
 use crate::influx::{Credentials, Precision, Refusal, Verdict, refusal_of_text};
 use crate::journal::Sequence;
 use crate::per_source::PerSource;
+use crate::relay::intake::parse_question::{ParseQuestion, Parsed};
 use crate::relay::record::withdrawal::Withdrawal;
 use crate::relay::record::write::{Destination, Form};
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::handle::Replica;
-use crate::relay::replica::request::{Pieces, Recipient, query_request, write_request_header};
+use crate::relay::replica::request::{
+    Pieces, Recipient, query_request, statement_head, write_request_header,
+};
 use crate::relay::trust::{Scope, Tag, Trust, TrustTable};
 use crate::relay::verdict::freshness::Freshness;
 use crate::source::Source;
@@ -189,6 +193,29 @@ impl Judge {
         }
     }
 
+    /// Returns once a node has said that it can parse the query. Nothing of this is remembered.
+    ///
+    /// # Errors
+    /// [`Rejection`]: nothing may be stored.
+    pub(in crate::relay) async fn parse(
+        &self,
+        question: &ParseQuestion,
+        source: Source,
+    ) -> Result<(), Rejection> {
+        let Some(_waiting) = self.waiting.enter(source) else {
+            self.stats.judging_overflows.increment();
+            return Err(Rejection::TooMany);
+        };
+        // The semaphore is never closed.
+        let _asking = self.asking.acquire().await;
+        self.stats.judged.increment();
+        match self.ask(question).await {
+            Judgement::Accepted { .. } => Ok(()),
+            Judgement::Refused(refusal) => Err(self.refused(refusal)),
+            Judgement::Silent => Err(Rejection::NobodyToAsk),
+        }
+    }
+
     /// A statement that withdraws this is in the journal: what was accepted before says nothing any more. Returns once that outlives
     /// a crash.
     pub(in crate::relay) async fn withdraw(&self, withdrawal: &Withdrawal) {
@@ -258,7 +285,7 @@ impl Judge {
         let statements = self.statements.load(Ordering::SeqCst);
         let withdrawals = self.table.withdrawals();
         self.stats.judged.increment();
-        let judgement = self.ask(question).await;
+        let judgement = self.ask(&question).await;
         match &judgement {
             Judgement::Accepted { is_current: false } => {}
             Judgement::Accepted { is_current: true } => {
@@ -278,7 +305,7 @@ impl Judge {
         judgement
     }
 
-    async fn ask(&self, question: Question<'_>) -> Judgement {
+    async fn ask(&self, question: &impl Ask) -> Judgement {
         let found = || {
             let found = self.up_to_date();
             (!found.is_empty()).then_some(found)
@@ -299,8 +326,7 @@ impl Judge {
             .into_iter()
             .filter_map(|replica| {
                 let address = replica.trusted_address()?;
-                let mut request = Pieces::default();
-                request.push(question.request(replica.client.recipient(address)));
+                let request = question.request(replica.client.recipient(address));
                 let is_current = self.freshness.has_carried_out(replica.index, withdrawn_by);
                 Some(async move { (is_current, replica.client.exchange(address, request).await) })
             })
@@ -360,9 +386,36 @@ impl Judge {
     }
 }
 
-impl Question<'_> {
-    fn request(&self, to: Recipient<'_>) -> bytes::Bytes {
-        match self.scope {
+/// What nodes can be asked before anything is stored.
+trait Ask {
+    /// The request, which changes nothing.
+    fn request(&self, to: Recipient<'_>) -> Pieces;
+
+    /// What an answer means.
+    fn read(&self, answer: &ReplicaAnswer) -> Reading;
+}
+
+impl Ask for ParseQuestion {
+    fn request(&self, to: Recipient<'_>) -> Pieces {
+        let mut pieces = Pieces::default();
+        pieces.push(statement_head(self.request(), to));
+        pieces.push(self.request().body.clone());
+        pieces
+    }
+
+    fn read(&self, answer: &ReplicaAnswer) -> Reading {
+        match ParseQuestion::read(self, answer) {
+            Parsed::Yes => Reading::Accepted,
+            Parsed::No(refusal) => Reading::Refused(refusal),
+            Parsed::Untold => Reading::Silent,
+        }
+    }
+}
+
+impl Ask for Question<'_> {
+    fn request(&self, to: Recipient<'_>) -> Pieces {
+        let mut pieces = Pieces::default();
+        pieces.push(match self.scope {
             Scope::Write(database) => {
                 let destination = Destination {
                     form: Form::LineProtocol,
@@ -380,10 +433,11 @@ impl Question<'_> {
             Scope::Read(database) => query_request(ASKS_TO_READ, database, self.credentials, to),
             Scope::Administer => query_request("SHOW USERS", "", self.credentials, to),
             Scope::Identify => query_request("SHOW DATABASES", "", self.credentials, to),
-        }
+        });
+        pieces
     }
 
-    /// What an answer means. InfluxDB asks for credentials, then for the database, then for rights, and only then for anything else:
+    /// InfluxDB asks for credentials, then for the database, then for rights, and only then for anything else:
     /// whatever it says besides these lets the credentials pass.
     fn read(&self, answer: &ReplicaAnswer) -> Reading {
         let refused = || Reading::Refused(refusal_of_text(answer.status, answer.words()));

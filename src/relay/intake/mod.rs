@@ -6,6 +6,7 @@
 pub mod ingest;
 pub(in crate::relay) mod judge;
 mod large_body;
+mod parse_question;
 pub(in crate::relay) mod relay;
 mod response_headers;
 pub(in crate::relay) mod statement;

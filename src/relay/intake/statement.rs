@@ -12,11 +12,13 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use tokio::sync::oneshot;
 
+use crate::influx::endpoint::answer_to_v2_method;
 use crate::influx::influxql::{AnswerShape, Class, Request, Right};
 use crate::influx::results::render;
 use crate::influx::{Answer, Format, Refusal, refusal_of_replica, refusal_of_text};
 use crate::relay::intake::ingest::unix_nanos;
 use crate::relay::intake::judge::{Question, Rejection};
+use crate::relay::intake::parse_question::ParseQuestion;
 use crate::relay::intake::relay::{COPIES, RETRY_AFTER_SECONDS, Relay, ack_name};
 use crate::relay::intake::response_headers::Asker;
 use crate::relay::intake::statement_request::{Taken, take_off};
@@ -65,6 +67,9 @@ impl Relay {
         source: Source,
     ) -> Result<AdmittedStatement, Answer> {
         let asker = Asker::of(request.headers);
+        if let Some(answer) = answer_to_v2_method(request.path, request.method) {
+            return Err(self.dress(answer, &asker, None));
+        }
         let now = unix_nanos(SystemTime::now());
         let refused = |refusal: Refusal, pretty| {
             let answer = refusal.answer(asker.accept.as_ref(), pretty);
@@ -157,6 +162,32 @@ impl Relay {
             )));
         };
         let place = StatementPlace::new(place, &self.stats.statements_open);
+        let forbidden = self.forbidden(taken, source).await?;
+        if let Some(query) = &taken.query
+            && !taken.is_proven(forbidden.as_ref())
+        {
+            let question = ParseQuestion::of(query, &taken.record.credentials);
+            match (self.judge.parse(&question, source).await, &forbidden) {
+                (Ok(()), _) => {}
+                // InfluxDB parses before it asks for rights.
+                (Err(Rejection::Refused(refusal)), _) => return Err(refusal),
+                (Err(_), Some(_)) => {}
+                (Err(rejection), None) => {
+                    return Err(self.rejection(rejection, "run such a statement"));
+                }
+            }
+        }
+        match forbidden {
+            Some(refusal) => Err(refusal),
+            None => Ok(place),
+        }
+    }
+
+    /// What a node says to its sender in place of carrying it out, if it lets him not.
+    ///
+    /// # Errors
+    /// Nobody can say.
+    async fn forbidden(&self, taken: &Taken, source: Source) -> Result<Option<Refusal>, Refusal> {
         for needed in &taken.needed {
             let question = Question {
                 credentials: &taken.record.credentials,
@@ -169,17 +200,17 @@ impl Relay {
             };
             match self.judge.judge(question, source).await {
                 Ok(()) => {}
-                Err(Rejection::Refused(refusal)) if taken.passes(&refusal) => return Ok(place),
+                Err(Rejection::Refused(refusal)) if taken.passes(&refusal) => return Ok(None),
                 Err(Rejection::Refused(refusal)) => {
-                    return Err(Refusal {
+                    return Ok(Some(Refusal {
                         message: needed.refusal(&refusal.message),
                         ..refusal
-                    });
+                    }));
                 }
                 Err(rejection) => return Err(self.rejection(rejection, "run such a statement")),
             }
         }
-        Ok(place)
+        Ok(None)
     }
 
     async fn carry_out(

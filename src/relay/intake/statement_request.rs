@@ -11,21 +11,21 @@ use crate::influx::influxql::flux_now;
 use crate::influx::influxql::request::flux_body;
 use crate::influx::influxql::time::{Pinned, Unpinnable, pin_now};
 use crate::influx::influxql::{
-    AnswerShape, Canonical, Class, Databases, Endpoint, Needed, Request, creates_administrator,
-    redact,
+    AnswerShape, Canonical, Class, Databases, Endpoint, Needed, Request, Right,
+    creates_administrator, redact,
 };
-use crate::influx::{Credentials, Parameters, Refusal};
+use crate::influx::{Credentials, Parameters, Refusal, database_of_bucket};
 use crate::offload::{LARGE, offload};
 use crate::relay::intake::relay::RETRY_AFTER_SECONDS;
 use crate::relay::record::statement::{CUT, StatementMethod, StatementRecord};
 
 /// Longest target of a request that goes out as GET; a longer one goes as POST, where its length does not matter.
-const LONGEST_TARGET: usize = 16 * 1024;
+pub(super) const LONGEST_TARGET: usize = 16 * 1024;
 
 /// Most bytes of a statement that are shown.
 const MOST_SHOWN: usize = 2048;
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request as a record, and what its client wants of the answer.
 #[derive(Debug)]
@@ -36,12 +36,23 @@ pub(in crate::relay) struct Taken {
     pub(in crate::relay) needed: Vec<Needed>,
     /// Everybody may run it while a node has no user.
     pub(in crate::relay) creates_administrator: bool,
+    /// What a node would parse, of a request to `/query`.
+    pub(in crate::relay) query: Option<Canonical>,
 }
 
 impl Taken {
     /// Whether a node lets the statement pass although it refused the question.
     pub(in crate::relay) fn passes(&self, refusal: &Refusal) -> bool {
         self.creates_administrator && refusal.message.contains("create admin user first")
+    }
+
+    /// Whether nothing speaks against its being a statement: its sender has a right to change something with it, or is not known at
+    /// all.
+    pub(in crate::relay) fn is_proven(&self, forbidden: Option<&Refusal>) -> bool {
+        match forbidden {
+            Some(refusal) => refusal.status == StatusCode::UNAUTHORIZED,
+            None => self.needed.iter().any(|needed| needed.right.changes()),
+        }
     }
 }
 
@@ -176,9 +187,10 @@ fn take_query(
     };
     Ok(Taken {
         record,
-        shape: canonical.answer,
+        shape: canonical.answer.clone(),
         needed,
         creates_administrator,
+        query: Some(canonical),
     })
 }
 
@@ -216,6 +228,12 @@ fn take_as_it_is(
         target.push_str(pair);
     }
     let content_type = request.headers.get(CONTENT_TYPE);
+    let path = target.split('?').next().unwrap_or_default();
+    let named = format!("{} {path}", method.name());
+    let needed = match right(request, &parameters) {
+        Some(right) => Needed::of_request(right, named.clone()),
+        None => Needed::nothing(),
+    };
     Ok(Taken {
         record: StatementRecord {
             method,
@@ -223,21 +241,30 @@ fn take_as_it_is(
                 .and_then(|value| value.to_str().ok())
                 .unwrap_or_default()
                 .to_owned(),
-            shown: format!(
-                "{} ({} {})",
-                class.names.first().copied().unwrap_or("?"),
-                method.name(),
-                target.split('?').next().unwrap_or_default()
-            ),
+            shown: format!("{} ({named})", class.names.first().copied().unwrap_or("?")),
             target,
             databases,
             credentials,
             body: Bytes::copy_from_slice(request.body),
         },
         shape: AnswerShape::default(),
-        needed: vec![Needed::nothing()],
+        needed: vec![needed],
         creates_administrator: false,
+        query: None,
     })
+}
+
+/// The right that InfluxDB asks for (httpd handler.go `serveDeleteV2`, meta's `QueryAuthorizer`). None for Flux, which may write
+/// anywhere. A bucket that it cannot read is refused whoever asks, so an administrator may ask.
+fn right(request: &Request<'_>, parameters: &Parameters<'_>) -> Option<Right> {
+    match Endpoint::of(request.path)? {
+        Endpoint::Delete => {
+            let database = database_of_bucket(parameters.first_bytes("bucket").unwrap_or_default());
+            Some(database.map_or(Right::Administer, Right::Write))
+        }
+        Endpoint::Buckets => Some(Right::Administer),
+        Endpoint::FluxQuery | Endpoint::Query => None,
+    }
 }
 
 fn shorten(mut text: String) -> String {
