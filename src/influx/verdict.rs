@@ -11,7 +11,7 @@
 //! | 400 | `partial write: shard N is pending deletion dropped=N` | | `TryAgain`, `ShardBeingDropped` |
 //! | 400 | `partial write: …`: `unable to parse '…`, `field type conflict: …`, `invalid tag key: …`, `invalid field name: …`, `key contains invalid unicode: …`, `input field … is too long, …`, `max-values-per-tag limit exceeded …`, `max-series-per-database limit exceeded …` | | `Refused` |
 //! | 400 | `unable to parse '…`, `field type conflict`, `database is required`, `invalid precision …`, `invalid consistency level`, `gzip: …`, `snappy: …`, any other | | `Refused` |
-//! | 400 | `unexpected EOF`, `EOF`, `http: …`, `read tcp …`: the node could not read the body | | `TryAgain`, `BodyNotRead` |
+//! | 400 | `unexpected EOF`, `EOF`, `http: …`, `read tcp …`: the node could not read the body | | `TryAgain`, `BodyNotRead`; `unexpected EOF` to Prometheus is a refusal: its messages break off |
 //! | 400 | no `error` in JSON | not InfluxDB's handler | `Unexpected` |
 //! | 401 | | | `Unauthorized` |
 //! | 403 | | | `Unauthorized` |

@@ -277,6 +277,43 @@ db = "telegraf"
 }
 
 #[test]
+fn a_database_that_nodes_refused_to_make_is_made_when_they_would() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("password");
+    std::fs::write(&file, "open sesame\n").expect("a password");
+    let listener = format!(
+        r#"
+[[udp]]
+bind = "127.0.0.1:UDP(lines)"
+relay = "influx_relay"
+db = "later"
+username = "lines"
+password_file = {file:?}
+"#
+    );
+    let mut lab = Lab::start_with(Options::default().auth(), |text| text + &listener);
+    lab.node1.log_in("lines", "open sesame");
+    lab.node2.log_in("lines", "open sesame");
+    Sender::to(&lab).send("m v=1 1");
+    wait_until("both nodes to refuse the statement", SOON, || {
+        (0..2).all(|number| {
+            let replica = status::replica(&lab.influx_url(), number);
+            replica["refused"].as_u64() >= Some(1)
+        })
+    });
+    let first = "CREATE USER lines WITH PASSWORD 'open sesame' WITH ALL PRIVILEGES";
+    let made = query_as(&lab.influx_url(), None, "", first);
+    assert_eq!(made.status, 200, "{}", made.text());
+    for node in [&lab.node1, &lab.node2] {
+        wait_until("lines to be stored", SOON, || {
+            Sender::to(&lab).send("m v=1 1");
+            let stored = node.query_answer("later", "SELECT v FROM m");
+            stored.text().contains("\"values\"")
+        });
+    }
+}
+
+#[test]
 fn an_address_in_use_is_an_error_at_once_that_names_the_listener() {
     let taken = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let address = taken.local_addr().expect("an address");

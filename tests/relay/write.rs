@@ -5,7 +5,7 @@ use std::io::Write;
 use crate::support::http::{self, Answer};
 use crate::support::lab::relay_keys;
 use crate::support::wait::SOON;
-use crate::support::{Lab, Options, wait_until, write};
+use crate::support::{Lab, Options, status, wait_until, write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -289,6 +289,18 @@ fn the_other_endpoints_and_methods_answer_as_influxdb() {
         (broken.status, broken.json()["error"].as_str()),
         (400, Some("snappy: corrupt input"))
     );
+
+    // Two bytes in snappy that are the beginning of a message.
+    let cut = http::post(
+        &format!("{front}/api/v1/prom/write?db=telegraf"),
+        b"\x02\x04\xff\xff",
+    );
+    assert_eq!(
+        (cut.status, cut.json()["error"].as_str()),
+        (400, Some("unexpected EOF"))
+    );
+    let shown = status::relay(&front);
+    assert_eq!(shown["dead_letters"], 0, "{shown}");
 
     for method in ["GET", "PUT", "DELETE", "PATCH"] {
         let (ours, theirs) = (

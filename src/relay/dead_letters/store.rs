@@ -517,28 +517,31 @@ impl Shared {
         entry
     }
 
-    /// Removes the oldest until the rest is within the limits.
+    /// Removes until the rest is within the limits, first what every follower lacks: then they do not differ in it.
     fn drop_oldest(&self) {
         let _disk = self.disk();
         loop {
-            let Some((id, damaged)) = self.read().excess(self.limits) else {
-                return;
-            };
-            if let Err(error) = self.folder.remove(&id, damaged) {
-                error!(
-                    "relay {}: there are too many dead letters, and {id} cannot be removed: {error}",
-                    self.relay
-                );
+            let excess = self.read().excess(self.limits);
+            if excess.is_empty() {
                 return;
             }
-            let mut index = self.write();
-            index.remove(&id);
-            index.dropped += 1;
-            drop(index);
-            error!(
-                "relay {}: too many dead letters (max_dead_letters, max_dead_letter_bytes): {id} was dropped unseen; {} lacks that record for good",
-                self.relay, id.replica
-            );
+            for (id, damaged) in excess {
+                if let Err(error) = self.folder.remove(&id, damaged) {
+                    error!(
+                        "relay {}: there are too many dead letters, and {id} cannot be removed: {error}",
+                        self.relay
+                    );
+                    return;
+                }
+                let mut index = self.write();
+                index.remove(&id);
+                index.dropped += 1;
+                drop(index);
+                error!(
+                    "relay {}: too many dead letters (max_dead_letters, max_dead_letter_bytes): {id} was dropped unseen; {} lacks that record for good",
+                    self.relay, id.replica
+                );
+            }
         }
     }
 }
@@ -604,8 +607,7 @@ impl Index {
         let Some(holders) = self.holders.get(&sequence) else {
             return;
         };
-        let is_missed_by_all = !self.followers.is_empty() && self.followers.is_subset(holders);
-        if is_missed_by_all {
+        if self.is_missed_by_all(holders) {
             return;
         }
         for replica in holders {
@@ -620,10 +622,28 @@ impl Index {
         }
     }
 
-    /// The oldest letter, if there is too much.
-    fn excess(&self, limits: Limits) -> Option<(LetterId, bool)> {
+    /// Whether every follower has a letter of the record whose letters these have.
+    fn is_missed_by_all(&self, holders: &BTreeSet<String>) -> bool {
+        !self.followers.is_empty() && self.followers.is_subset(holders)
+    }
+
+    /// What goes if there is too much: the letters of the oldest record that every follower lacks, else the oldest letter.
+    fn excess(&self, limits: Limits) -> Vec<(LetterId, bool)> {
         let too_many = self.letters.len() > limits.letters || self.bytes > limits.bytes;
-        let oldest = self.letters.first_key_value()?;
-        (too_many && self.letters.len() > 1).then(|| (oldest.0.clone(), oldest.1.damaged))
+        if !too_many || self.letters.len() <= 1 {
+            return Vec::new();
+        }
+        let mut records = self.holders.iter();
+        let of = |(id, entry): (&LetterId, &Entry)| (id.clone(), entry.damaged);
+        match records.find(|(_, holders)| self.is_missed_by_all(holders)) {
+            Some((sequence, _)) => {
+                let letters = self.letters.iter();
+                letters
+                    .filter(|(id, _)| id.sequence == *sequence)
+                    .map(of)
+                    .collect()
+            }
+            None => self.letters.first_key_value().map(of).into_iter().collect(),
+        }
     }
 }

@@ -237,6 +237,37 @@ fn past_the_bound_the_oldest_are_dropped_and_the_newest_never() {
 }
 
 #[test]
+fn what_every_follower_lacks_makes_room_before_what_one_lacks() {
+    let place = place();
+    let limits = Limits { letters: 4, ..MANY };
+    let store = DeadLetters::open(&place.path, limits).unwrap();
+    for replica in ["a", "b"] {
+        store.set_follows(replica, true);
+    }
+    keep(&store, letter(1, "a", "d"));
+    for sequence in 2..=9 {
+        for replica in ["a", "b"] {
+            keep(&store, letter(sequence, replica, "other"));
+        }
+    }
+    assert!(store.open_for("a", "d") && !store.open_for("b", "d"));
+    assert!(!store.open_for("a", "other") && !store.open_for("b", "other"));
+    let left = names(&place.path);
+    assert_eq!(left[0], "00000000000000000001-a.letter");
+    // Of a record both letters go, or the nodes would seem to differ.
+    assert_eq!(left.len() % 2, 1, "{left:?}");
+    keep(&store, letter(10, "a", "d"));
+    keep(&store, letter(11, "a", "d"));
+    keep(&store, letter(12, "a", "d"));
+    keep(&store, letter(13, "a", "d"));
+    assert_eq!(names(&place.path).len(), 4);
+    assert!(
+        !names(&place.path).contains(&left[0]),
+        "the oldest goes then"
+    );
+}
+
+#[test]
 fn what_is_torn_or_damaged_is_set_aside_and_stays_open_for_every_database() {
     let place = place();
     let store = DeadLetters::open(&place.path, MANY).unwrap();

@@ -102,8 +102,11 @@ impl Relay {
         answered
     }
 
-    /// The names of the replicas that say whether they let such writes in, each with the status of its refusal if it does not.
-    pub async fn refusals_of(&self, destination: &Destination) -> Vec<(String, Option<u16>)> {
+    /// What each replica that answers says of such writes, by its name.
+    pub(in crate::relay) async fn answers_to(
+        &self,
+        destination: &Destination,
+    ) -> Vec<(String, DatabaseAnswer)> {
         let mut said = Vec::new();
         for replica in &self.replicas {
             let Some(address) = replica.trusted_address().filter(|_| replica.follows()) else {
@@ -112,12 +115,9 @@ impl Relay {
             let client = &replica.client;
             let asked = Asked { client, address };
             let answer = tokio::time::timeout(ASK_TIMEOUT, asked.database(destination)).await;
-            let refused = match answer {
-                Ok(Ok(DatabaseAnswer::Refused(status))) => Some(status),
-                Ok(Ok(DatabaseAnswer::There | DatabaseAnswer::Missing)) => None,
-                Ok(Err(_)) | Err(_) => continue,
-            };
-            said.push((replica.stats.name.clone(), refused));
+            if let Ok(Ok(answer)) = answer {
+                said.push((replica.stats.name.clone(), answer));
+            }
         }
         said
     }

@@ -17,6 +17,9 @@ use crate::relay::verdict::pending::{Report, Settlement};
 use crate::relay::verdict::refusals::Refusal;
 use crate::shown;
 
+/// What a node says of messages of Prometheus that end too soon, and of bodies that do.
+const BREAKS_OFF: &str = "unexpected EOF";
+
 /// How much of a strange answer is shown.
 const SHOWN: usize = 200;
 
@@ -114,6 +117,13 @@ impl Replicator {
                     .await;
             }
             Verdict::Refused => {
+                self.verdict(name, &sequences, Report::Refused(refusal()))
+                    .await;
+            }
+            // The body came whole, or there were no answer on this connection: it is its messages that break off.
+            Verdict::TryAgain(TryAgain::BodyNotRead)
+                if lane.is_of_prometheus() && answer.words() == BREAKS_OFF =>
+            {
                 self.verdict(name, &sequences, Report::Refused(refusal()))
                     .await;
             }

@@ -70,7 +70,7 @@ pub(super) fn listeners() -> Typed<UdpView> {
             refusing_nodes,
             "refusing_nodes",
             "nodes",
-            "Nodes that refuse its lines for want of credentials or rights."
+            "Nodes that refuse its lines for want of credentials, rights or the database."
         ),
     ];
     Typed {

@@ -13,6 +13,7 @@ use crate::relay::{AppendUnattendedError, Relay};
 use crate::stats::UdpStats;
 
 use super::WATCH_PACE;
+use super::database::Database;
 use super::gather::Gathered;
 use super::rights::Rights;
 
@@ -22,8 +23,7 @@ pub(super) struct Appender {
     destination: Destination,
     relay: Arc<Relay>,
     stats: Arc<UdpStats>,
-    /// Whether the database is known to be there, or its making is in the journal.
-    has_database: bool,
+    database: Arc<Database>,
     /// When it was last logged that the journal took no record.
     told: Option<Instant>,
 }
@@ -42,7 +42,7 @@ impl Appender {
             },
             relay,
             stats,
-            has_database: false,
+            database: Arc::new(Database::new()),
             told: None,
         }
     }
@@ -50,7 +50,9 @@ impl Appender {
     /// Finds out whether the database has to be made. Where that cannot be told, it is made: twice does no harm, but a
     /// statement holds up what comes behind it.
     pub(super) async fn look_for_database(&mut self) {
-        self.has_database = self.relay.has_database(&self.destination).await;
+        if self.relay.has_database(&self.destination).await {
+            self.database.found();
+        }
     }
 
     /// Writes in this name from here on.
@@ -65,16 +67,20 @@ impl Appender {
             self.destination.clone(),
             Arc::clone(&self.relay),
             Arc::clone(&self.stats),
+            Arc::clone(&self.database),
         )
     }
 
     /// As InfluxDB's listener: the database is made before the first record.
     async fn make_database(&mut self) -> Result<(), AppendUnattendedError> {
-        if !self.has_database {
-            self.relay.create_database(&self.destination).await?;
-            self.has_database = true;
+        if !self.database.is_to_be_made() {
+            return Ok(());
         }
-        Ok(())
+        let made = self.relay.create_database(&self.destination).await;
+        if made.is_err() {
+            self.database.is_not_made();
+        }
+        made
     }
 
     /// Appends a record, or drops and counts its datagrams if the journal does not take it.

@@ -35,11 +35,13 @@
 //! | the address is in use | an error at the start; nothing is served |
 //! | the process is killed | what the kernel held and what was gathered, for at most [`GATHER_FOR`], is lost, as datagrams can be |
 //! | the nodes ask for credentials that the listener has not | they refuse the records: an error in the log, a problem on the page, `refusing_nodes`, all by asking them ([`ASK_PACE`]) |
+//! | a person drops the database | the same: each node answers 404, and does not get it back |
 //!
 //! As InfluxDB's listener does, it makes its database before its first record: a `CREATE DATABASE` in the journal, unless every
-//! replica that answers has it already. The retention policy it never makes.
+//! replica that answers has it already; it does so again as long as none has it ([`database`]). The retention policy it never makes.
 
 mod append;
+mod database;
 pub mod gather;
 mod listener;
 mod rights;

@@ -11,9 +11,14 @@ use log::error;
 use crate::influx::Credentials;
 use crate::relay::Relay;
 use crate::relay::record::write::Destination;
+use crate::relay::replica::questions::DatabaseAnswer;
 use crate::stats::UdpStats;
 
-use super::ASK_PACE;
+use super::database::Database;
+use super::{ASK_PACE, WATCH_PACE};
+
+/// What a node that has no such database answers to a write.
+const NOT_FOUND: u16 = 404;
 
 /// Asks for one listener.
 pub(super) struct Rights {
@@ -21,6 +26,7 @@ pub(super) struct Rights {
     destination: Destination,
     relay: Arc<Relay>,
     stats: Arc<UdpStats>,
+    database: Arc<Database>,
 }
 
 impl Rights {
@@ -29,12 +35,14 @@ impl Rights {
         destination: Destination,
         relay: Arc<Relay>,
         stats: Arc<UdpStats>,
+        database: Arc<Database>,
     ) -> Rights {
         Rights {
             address,
             destination,
             relay,
             stats,
+            database,
         }
     }
 
@@ -42,26 +50,48 @@ impl Rights {
     pub(super) async fn watch(self) -> Infallible {
         let mut refusing = BTreeSet::new();
         loop {
-            for (node, refused) in self.relay.refusals_of(&self.destination).await {
-                match refused {
-                    None => {
+            let answers = self.relay.answers_to(&self.destination).await;
+            let is_dropped = self.is_dropped(&answers);
+            for (node, answer) in answers {
+                let status = match answer {
+                    DatabaseAnswer::Refused(status) => status,
+                    DatabaseAnswer::Missing if is_dropped => NOT_FOUND,
+                    DatabaseAnswer::There | DatabaseAnswer::Missing => {
                         refusing.remove(&node);
+                        continue;
                     }
-                    Some(status) => {
-                        if !refusing.contains(&node) {
-                            self.tell(&node, status);
-                            refusing.insert(node);
-                        }
-                    }
+                };
+                if !refusing.contains(&node) {
+                    self.tell(&node, status);
+                    refusing.insert(node);
                 }
             }
             self.stats.refusing_nodes.set(refusing.len() as u64);
-            tokio::time::sleep(ASK_PACE).await;
+            let pace = match self.database.was_there() {
+                true => ASK_PACE,
+                false => WATCH_PACE,
+            };
+            tokio::time::sleep(pace).await;
+        }
+    }
+
+    /// Whether the database was there and is on none of these nodes. One node alone may be behind.
+    fn is_dropped(&self, answers: &[(String, DatabaseAnswer)]) -> bool {
+        let are =
+            |wanted: &DatabaseAnswer| answers.iter().filter(|(_, said)| said == wanted).count();
+        match (are(&DatabaseAnswer::There), are(&DatabaseAnswer::Missing)) {
+            (1.., 0) => {
+                self.database.found();
+                false
+            }
+            (0, 1..) => self.database.missed(),
+            _ => false,
         }
     }
 
     fn tell(&self, node: &str, status: u16) {
         let advice = match self.destination.credentials {
+            _ if status == NOT_FOUND => "the database was dropped: make it again",
             Credentials::None => {
                 "it asks for credentials: give this listener username and password_file"
             }

@@ -331,6 +331,12 @@ impl Lane {
         Some(first.sequence)
     }
 
+    /// Whether the request under way is one of Prometheus.
+    pub(in crate::relay) fn is_of_prometheus(&self) -> bool {
+        let first = self.queue.front().filter(|_| self.is_under_way());
+        first.is_some_and(|first| first.record.destination.form == Form::Prometheus)
+    }
+
     /// Everything that stands in the lane comes once more, from further back.
     pub(in crate::relay) fn begin_again(&mut self) -> Drain<'_, Queued> {
         self.in_flight = 0;

@@ -230,7 +230,7 @@ impl Found {
                 Severity::Error,
                 format!("{} of relay {}", counted(relay.open_dead_letters, "dead letter"), relay.name),
                 format!(
-                    "Records that one node applied and another refused for good, or left without a verdict: the nodes differ in them, and the one that lacks them answers no reads of these databases.{}",
+                    "Records that one node applied and another refused for good, or left without a verdict: the nodes differ in them, and the one that lacks them answers no reads of these databases. In what every node refused they do not differ.{}",
                     aside.concat()
                 ),
                 "Look at them, mend the cause on the node that refused, then replay or drop them.",

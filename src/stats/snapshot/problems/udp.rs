@@ -17,10 +17,10 @@ impl Found {
                 listener.bind
             ),
             format!(
-                "They want credentials that may write to database {}: its lines are in the journal, and no such node stores them.",
+                "They want credentials that may write to database {}, or it was dropped: its lines are in the journal, and no such node stores them.",
                 listener.database
             ),
-            "Give the listener username and password_file, or its user the right to write; the log says which node answers what.",
+            "Give the listener username and password_file, or its user the right to write, or make the database again; the log says which node answers what.",
             vec!["haflux check".to_owned()],
         );
     }
