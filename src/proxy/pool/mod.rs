@@ -305,44 +305,53 @@ impl Pool {
         tried: &[usize],
         wanted: impl Fn(usize) -> bool,
     ) -> Option<(usize, SocketAddr)> {
-        let is_there = |index: &usize| {
-            let server = self.servers.get(*index);
-            server.is_some_and(Server::is_usable) && wanted(*index)
-        };
-        let is_backup = |index: usize| {
-            let server = self.servers.get(index);
-            server.is_some_and(|server| server.config.backup)
-        };
-        let there: Vec<usize> = (0..self.servers.len()).filter(is_there).collect();
-        let index = if there.iter().any(|index| !is_backup(*index)) {
+        let eligible = self.eligible(wanted);
+        let fits = |index: &usize| eligible.contains(index) && !tried.contains(index);
+        let index = if eligible.first().is_some_and(|index| self.is_backup(*index)) {
+            (0..self.servers.len()).find(fits)
+        } else {
             self.balancer.choose(client, |index| {
-                let server = self.servers.get(index)?;
-                let eligible =
-                    there.contains(&index) && !server.config.backup && !tried.contains(&index);
-                eligible.then(|| Share {
+                let server = self.servers.get(index).filter(|_| fits(&index))?;
+                Some(Share {
                     weight: server.weight(),
                     load: server.stats.traffic.sessions.get(),
                 })
             })
-        } else {
-            there.into_iter().find(|index| !tried.contains(index))
         }?;
         Some((index, self.address(index)?))
     }
 
-    /// The server that answers what differs from node to node: the same one as long as it is up and `wanted`.
+    /// The servers that are usable and `wanted`: backups only if nobody else is.
+    fn eligible(&self, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
+        let is_there = |index: &usize| self.is_usable(*index, &[]) && wanted(*index);
+        let mut there: Vec<usize> = (0..self.servers.len()).filter(is_there).collect();
+        let backups_alone = there.iter().all(|index| self.is_backup(*index));
+        there.retain(|index| self.is_backup(*index) == backups_alone);
+        there
+    }
+
+    fn is_backup(&self, index: usize) -> bool {
+        let server = self.servers.get(index);
+        server.is_some_and(|server| server.config.backup)
+    }
+
+    /// The server that answers what differs from node to node: the same one as long as it is up and `wanted`. A backup only
+    /// while no other server is.
     pub(crate) fn choose_pinned(
         &self,
         tried: &[usize],
         wanted: impl Fn(usize) -> bool,
     ) -> Option<(usize, SocketAddr)> {
         let pinned = self.pinned.load(Ordering::Relaxed);
-        let fits = |index: &usize| self.is_usable(*index, tried) && wanted(*index);
+        let eligible = self.eligible(wanted);
+        let fits = |index: &usize| eligible.contains(index) && !tried.contains(index);
         let index = Some(pinned)
             .filter(fits)
             .or_else(|| (0..self.servers.len()).find(fits))?;
-        // Only one that is down loses its place; one that is not wanted now, or failed just now, is only passed over.
-        if index != pinned && !self.is_usable(pinned, &[]) {
+        // Only one that is down loses its place, or a backup to another server; one that is not wanted now, or failed just
+        // now, is only passed over.
+        let gives_way = self.is_backup(pinned) && !self.is_backup(index);
+        if index != pinned && (gives_way || !self.is_usable(pinned, &[])) {
             self.pinned.store(index, Ordering::Relaxed);
         }
         Some((index, self.address(index)?))

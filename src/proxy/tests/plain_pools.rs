@@ -1,12 +1,12 @@
 //! Pools that no relay replicates to.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tungstenite::{Message, accept, client};
 
-use super::harness::{Running, SOON, plain, server, until};
+use super::harness::{self, Running, SOON, plain, server, until};
 use super::stand_in::{Behaviour, StandIn};
 
 async fn pair(first: Behaviour, second: Behaviour) -> (StandIn, StandIn, Running) {
@@ -174,6 +174,38 @@ async fn an_old_client_without_a_host_is_served() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_of_any_size_streams_through() {
     let node = StandIn::start("node", Behaviour::Answer).await;
+/// What differs from node to node is asked of one server, which is a backup only as long as no other one can answer.
+#[test]
+fn a_backup_is_asked_what_differs_from_node_to_node_only_when_nobody_else_is_up() {
+    let address = SocketAddr::from(([127, 0, 0, 1], 9));
+    let mut servers = ["spare", "a", "b", "other_spare"].map(|name| server(name, address));
+    servers[0].backup = true;
+    servers[3].backup = true;
+    let pool = harness::pool(servers.to_vec());
+    let chosen = |tried: &[usize]| pool.choose_pinned(tried, |_| true).map(|(index, _)| index);
+    assert_eq!(chosen(&[]), Some(1));
+    assert_eq!(chosen(&[1]), Some(2));
+    assert_eq!(chosen(&[1, 2]), None, "as for any other request");
+    assert_eq!(
+        chosen(&[]),
+        Some(1),
+        "one that failed once is only passed over"
+    );
+    let not_a = pool.choose_pinned(&[], |index| index != 1);
+    assert_eq!(not_a.map(|(index, _)| index), Some(2));
+    let spare_alone = pool.choose_pinned(&[], |index| index == 3);
+    assert_eq!(spare_alone.map(|(index, _)| index), Some(3));
+    pool.mark(1, false, "test");
+    assert_eq!(chosen(&[]), Some(2));
+    pool.mark(1, true, "test");
+    assert_eq!(chosen(&[]), Some(2), "it keeps its place");
+    pool.mark(1, false, "test");
+    pool.mark(2, false, "test");
+    assert_eq!(chosen(&[]), Some(0));
+    pool.mark(2, true, "test");
+    assert_eq!(chosen(&[]), Some(2));
+}
+
     let mut config = plain(vec![server("a", node.address)]);
     config.frontends[0].forwarded_for = true;
     let proxy = Running::start(config);
