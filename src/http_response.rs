@@ -118,7 +118,7 @@ impl Head {
         let status = status
             .filter(|status| *status >= 100)
             .ok_or(ResponseError::Malformed("it has no status"))?;
-        let (mut length, mut chunked) = (None, false);
+        let (mut length, mut encoding) = (None, TransferEncoding::default());
         for (name, value) in fields(&text) {
             if name.eq_ignore_ascii_case(b"content-length") {
                 let said =
@@ -128,17 +128,17 @@ impl Head {
                 }
                 length = Some(said);
             } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-                chunked = value.eq_ignore_ascii_case(b"chunked");
+                encoding.note(value);
             } else if name.eq_ignore_ascii_case(b"connection") {
                 keep_alive = value.eq_ignore_ascii_case(b"keep-alive")
                     || (keep_alive && !value.eq_ignore_ascii_case(b"close"));
             }
         }
-        let rest = match (status, chunked, length) {
-            (100..=199 | 204 | 304, _, _) => Rest::Nothing,
-            (_, true, _) => Rest::ChunkLine,
-            (_, false, Some(length)) => Rest::Length(length),
-            (_, false, None) => Rest::UntilClose,
+        let rest = match (status, length) {
+            (100..=199 | 204 | 304, _) => Rest::Nothing,
+            _ if encoding.is_chunked()? => Rest::ChunkLine,
+            (_, Some(length)) => Rest::Length(length),
+            (_, None) => Rest::UntilClose,
         };
         Ok(Self {
             text,
@@ -147,6 +147,48 @@ impl Head {
             keep_alive,
         })
     }
+}
+
+/// How a body is encoded for its way alone, by the lines `Transfer-Encoding` of its head.
+#[derive(Debug, Default)]
+pub(crate) struct TransferEncoding {
+    lines: usize,
+    chunked: bool,
+}
+
+impl TransferEncoding {
+    /// A line says this.
+    pub(crate) fn note(&mut self, value: &[u8]) {
+        self.lines += 1;
+        self.chunked = value.eq_ignore_ascii_case(b"chunked");
+    }
+
+    /// Whether it comes in chunks.
+    ///
+    /// # Errors
+    ///
+    /// It comes in another way, or in several: the bytes on the way are not those of the body.
+    pub(crate) fn is_chunked(&self) -> Result<bool, ResponseError> {
+        match (self.lines, self.chunked) {
+            (0, _) => Ok(false),
+            (1, true) => Ok(true),
+            _ => Err(ResponseError::Malformed(
+                "its transfer encoding is another than chunked",
+            )),
+        }
+    }
+}
+
+/// Where a head ends, and where what follows its empty line begins. Lines may end without a carriage return, as those of chunks may.
+fn end_of_head(bytes: &[u8]) -> Option<(usize, usize)> {
+    memchr::memchr_iter(b'\n', bytes).find_map(|end| {
+        let next = end + 1;
+        match bytes.get(next..)? {
+            [b'\n', ..] => Some((end, next + 1)),
+            [b'\r', b'\n', ..] => Some((end, next + 2)),
+            _ => None,
+        }
+    })
 }
 
 fn fields(text: &[u8]) -> impl Iterator<Item = Field<'_>> {
@@ -283,8 +325,8 @@ impl<C: AsyncRead + Unpin> ResponseReader<C> {
 
     async fn head(&mut self) -> Result<Head, ResponseError> {
         loop {
-            if let Some(end) = memchr::memmem::find(&self.buffer, b"\r\n\r\n") {
-                let mut head = self.buffer.split_to(end + 4);
+            if let Some((end, next)) = end_of_head(&self.buffer) {
+                let mut head = self.buffer.split_to(next);
                 head.truncate(end);
                 return Head::parse(head.freeze());
             }
@@ -414,6 +456,44 @@ mod tests {
         let none = read_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nabcde");
         let none = none.expect("an answer");
         assert_eq!((none.body.len(), none.reusable), (0, false));
+    }
+
+    #[test]
+    fn a_line_may_end_without_a_carriage_return() {
+        for bytes in [
+            &b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc"[..],
+            b"HTTP/1.1 200 OK\nContent-Length: 3\n\r\nabc",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\nabc",
+            b"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3\nabc\n0\n\n",
+        ] {
+            let read = read_all(bytes).expect("an answer");
+            assert_eq!((read.body.as_slice(), read.reusable), (&b"abc"[..], true));
+        }
+        let bodiless = read_all(b"HTTP/1.1 204 No Content\n\n").expect("an answer");
+        assert_eq!((bodiless.status, bodiless.reusable), (204, true));
+    }
+
+    #[test]
+    fn a_body_whose_encoding_is_unknown_is_not_passed_for_another() {
+        for encoding in [
+            "gzip, chunked",
+            "gzip",
+            "chunked, chunked",
+            "chunked\r\nTransfer-Encoding: chunked",
+            "gzip\r\nTransfer-Encoding: chunked",
+            "",
+        ] {
+            let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: {encoding}\r\n");
+            for length in ["", "Content-Length: 3\r\n"] {
+                let read = read_all(format!("{head}{length}\r\n3\r\nabc\r\n0\r\n\r\n").as_bytes());
+                assert!(
+                    matches!(read, Err(ResponseError::Malformed(_))),
+                    "{encoding}: {read:?}"
+                );
+            }
+        }
+        let bodiless = read_all(b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: gzip\r\n\r\n");
+        assert_eq!(bodiless.expect("an answer").status, 304);
     }
 
     #[test]

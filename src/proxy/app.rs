@@ -547,6 +547,7 @@ impl ProxyHttp for App {
         under_way: &mut UnderWay,
     ) -> pingora::Result<()> {
         let UnderWay { serving, context } = under_way;
+        Serving::judge_answer(session, response)?;
         context.times.answered = Some(context.started.elapsed());
         serving.close_if_stopping(session);
         edit_response(response, &context.edits)

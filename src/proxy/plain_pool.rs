@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+use http::header::TRANSFER_ENCODING;
+use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorSource, ErrorType};
@@ -15,6 +18,7 @@ use super::session::access_log::Termination;
 use super::session::context::RequestContext;
 use super::session::error_answer::{ErrorAnswer, has_begun};
 use super::session::error_kind::ErrorKind;
+use crate::http_response::TransferEncoding;
 
 impl Serving {
     /// The server for the next try.
@@ -119,6 +123,30 @@ impl Serving {
         }
         error.set_retry(safe && self.another(context));
         error
+    }
+
+    /// Finds out whether the answer of a server may be passed on: not a change of protocol that nobody asked for, nor a body of which
+    /// nobody knows the encoding. What answers small requests judges alike.
+    ///
+    /// # Errors
+    ///
+    /// It may not: 502.
+    pub(super) fn judge_answer(session: &Session, answer: &ResponseHeader) -> pingora::Result<()> {
+        if answer.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
+            let why = "a change of protocol that nobody asked for";
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, why).into_up());
+        }
+        let mut encoding = TransferEncoding::default();
+        for line in answer.headers.get_all(TRANSFER_ENCODING) {
+            encoding.note(line.as_bytes());
+        }
+        match encoding.is_chunked() {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let error = Error::because(ErrorType::InvalidHTTPHeader, "an answer", error);
+                Err(error.into_up())
+            }
+        }
     }
 
     /// What the client is told of a failure, or `None` if it is gone.

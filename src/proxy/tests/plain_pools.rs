@@ -58,6 +58,41 @@ async fn a_refused_connection_moves_any_request() {
     assert_eq!(refused.connect_errors.get(), refused.redispatches.get());
 }
 
+/// Small requests and uploads take different ways to a plain pool.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_ways_judge_an_odd_answer_alike() {
+    for (answer, status) in [
+        ("HTTP/1.1 200 OK\nContent-Length: 3\n\nabc", 200),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            502,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            502,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+            502,
+        ),
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            502,
+        ),
+    ] {
+        for length in [4, 20_000] {
+            let node = StandIn::start("node", Behaviour::Raw(answer)).await;
+            let proxy = Running::start(plain(vec![server("a", node.address)]));
+            let mut client = proxy.connect().await;
+            let got = client.post("/x", &"x".repeat(length)).await;
+            assert_eq!(got.status, status, "{length} bytes: {answer}");
+            if status == 200 {
+                assert_eq!(got.body, "abc", "{length} bytes: {answer}");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_moves_what_repeats_safely_and_nothing_else() {
     let (a, b, proxy) = pair(Behaviour::Reset, Behaviour::Answer).await;
@@ -139,6 +174,38 @@ async fn backups_serve_only_when_nobody_else_is_up() {
     assert_eq!(proxy.get("/").await.body, "a");
 }
 
+/// What differs from node to node is asked of one server, which is a backup only as long as no other one can answer.
+#[test]
+fn a_backup_is_asked_what_differs_from_node_to_node_only_when_nobody_else_is_up() {
+    let address = SocketAddr::from(([127, 0, 0, 1], 9));
+    let mut servers = ["spare", "a", "b", "other_spare"].map(|name| server(name, address));
+    servers[0].backup = true;
+    servers[3].backup = true;
+    let pool = harness::pool(servers.to_vec());
+    let chosen = |tried: &[usize]| pool.choose_pinned(tried, |_| true).map(|(index, _)| index);
+    assert_eq!(chosen(&[]), Some(1));
+    assert_eq!(chosen(&[1]), Some(2));
+    assert_eq!(chosen(&[1, 2]), None, "as for any other request");
+    assert_eq!(
+        chosen(&[]),
+        Some(1),
+        "one that failed once is only passed over"
+    );
+    let not_a = pool.choose_pinned(&[], |index| index != 1);
+    assert_eq!(not_a.map(|(index, _)| index), Some(2));
+    let spare_alone = pool.choose_pinned(&[], |index| index == 3);
+    assert_eq!(spare_alone.map(|(index, _)| index), Some(3));
+    pool.mark(1, false, "test");
+    assert_eq!(chosen(&[]), Some(2));
+    pool.mark(1, true, "test");
+    assert_eq!(chosen(&[]), Some(2), "it keeps its place");
+    pool.mark(1, false, "test");
+    pool.mark(2, false, "test");
+    assert_eq!(chosen(&[]), Some(0));
+    pool.mark(2, true, "test");
+    assert_eq!(chosen(&[]), Some(2));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pieces_pass_as_they_come() {
     let node = StandIn::start("node", Behaviour::Answer).await;
@@ -174,38 +241,6 @@ async fn an_old_client_without_a_host_is_served() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_of_any_size_streams_through() {
     let node = StandIn::start("node", Behaviour::Answer).await;
-/// What differs from node to node is asked of one server, which is a backup only as long as no other one can answer.
-#[test]
-fn a_backup_is_asked_what_differs_from_node_to_node_only_when_nobody_else_is_up() {
-    let address = SocketAddr::from(([127, 0, 0, 1], 9));
-    let mut servers = ["spare", "a", "b", "other_spare"].map(|name| server(name, address));
-    servers[0].backup = true;
-    servers[3].backup = true;
-    let pool = harness::pool(servers.to_vec());
-    let chosen = |tried: &[usize]| pool.choose_pinned(tried, |_| true).map(|(index, _)| index);
-    assert_eq!(chosen(&[]), Some(1));
-    assert_eq!(chosen(&[1]), Some(2));
-    assert_eq!(chosen(&[1, 2]), None, "as for any other request");
-    assert_eq!(
-        chosen(&[]),
-        Some(1),
-        "one that failed once is only passed over"
-    );
-    let not_a = pool.choose_pinned(&[], |index| index != 1);
-    assert_eq!(not_a.map(|(index, _)| index), Some(2));
-    let spare_alone = pool.choose_pinned(&[], |index| index == 3);
-    assert_eq!(spare_alone.map(|(index, _)| index), Some(3));
-    pool.mark(1, false, "test");
-    assert_eq!(chosen(&[]), Some(2));
-    pool.mark(1, true, "test");
-    assert_eq!(chosen(&[]), Some(2), "it keeps its place");
-    pool.mark(1, false, "test");
-    pool.mark(2, false, "test");
-    assert_eq!(chosen(&[]), Some(0));
-    pool.mark(2, true, "test");
-    assert_eq!(chosen(&[]), Some(2));
-}
-
     let mut config = plain(vec![server("a", node.address)]);
     config.frontends[0].forwarded_for = true;
     let proxy = Running::start(config);

@@ -37,6 +37,8 @@ pub(crate) enum Behaviour {
     Tunnel,
     /// Answers with a body that ends with the connection.
     UntilClosed,
+    /// Sends exactly this, and keeps the connection.
+    Raw(&'static str),
 }
 
 /// A stand-in server on a port of loopback.
@@ -276,6 +278,11 @@ async fn serve(mut stream: TcpStream, shared: Arc<SharedState>) {
                 let (mut read, mut write) = stream.split();
                 let _ = tokio::io::copy(&mut read, &mut write).await;
                 return;
+            }
+            Behaviour::Raw(answer) => {
+                if stream.write_all(answer.as_bytes()).await.is_err() {
+                    return;
+                }
             }
             Behaviour::UntilClosed => {
                 let answer = format!("HTTP/1.0 200 OK\r\n\r\n{name}");
