@@ -102,7 +102,6 @@ use crate::stats::Stats;
 use crate::tls::{Acceptor, Connector};
 
 use frontend::admission::Admission;
-use pool::background::resolve_all;
 use serving::Serving;
 
 #[cfg(any(test, fuzzing))]
@@ -111,6 +110,7 @@ pub use frontend::listener::{BACKLOG, BindError, BoundListeners, ListeningServic
 pub use identity::{Identities, IdentitiesError};
 pub use pool::background::PoolService;
 pub use pool::orders::{Ordered, ServerOrderError, ServerOrders, ServerPlace, Weight, WeightError};
+pub use pool::resolve::{ResolvedPools, UnresolvedError};
 pub use pool::{CheckError, Pool, build_pools};
 pub use queries::Queries;
 pub use session::in_flight::InFlight;
@@ -337,27 +337,36 @@ impl Proxy {
         }
     }
 
+    /// Asks for the names in `pools`, which were built after those that there are. Nothing is changed by that.
+    ///
+    /// # Errors
+    ///
+    /// Servers that are to be asked at a name for which nobody answers, and were somewhere else before.
+    pub async fn resolve(
+        &self,
+        pools: Vec<Arc<Pool>>,
+    ) -> Result<ResolvedPools, Vec<UnresolvedError>> {
+        ResolvedPools::of(pools, &self.pools()).await
+    }
+
     /// Serves new requests by `config` from now on, which has the same frontends, addresses and relays as the one before; the rest as for
-    /// [`Proxy::new`]. `pools` were built after those that there are; `servers` are theirs. The names in them are asked for first.
-    pub async fn reload(
+    /// [`Proxy::new`]. `servers` are those of `resolved`.
+    pub fn reload(
         &self,
         config: Arc<Config>,
         stats: Arc<Stats>,
-        pools: Vec<Arc<Pool>>,
+        resolved: ResolvedPools,
         relays: Vec<Arc<dyn RelayHandler>>,
         clients: &ClientSide,
         servers: &ServerSide,
     ) {
         let before = self.shared.load_full();
-        let is_new = |pool: &&Arc<Pool>| before.pools.iter().all(|one| !Arc::ptr_eq(one, pool));
-        let changed: Vec<Arc<Pool>> = pools.iter().filter(is_new).cloned().collect();
-        resolve_all(&changed).await;
         before.held_bodies.change(config.server.query_budget());
         stats.query_table.change(config.query_fingerprints());
         let shared = Arc::new(Shared {
             config,
             stats,
-            pools,
+            pools: resolved.pools().to_vec(),
             relays,
             status: Arc::clone(&before.status),
             identities: clients.identities.clone(),
@@ -368,9 +377,7 @@ impl Proxy {
         });
         // Before the new addresses: nothing in the clear may go to where TLS is spoken.
         servers.tell(&shared.pools);
-        for pool in &changed {
-            pool.take_over();
-        }
+        resolved.take_over();
         for frontend in &self.frontends {
             if let Some(serving) = frontend.load().reloaded(&shared, &clients.acceptors) {
                 serving.admission.change(&serving.config);

@@ -27,7 +27,7 @@ use crate::config::{Change, Config, Errors, changes};
 use crate::control::{Configuration, ControlError};
 use crate::proxy::{
     CheckError, ClientSide, Connectors, Identities, IdentitiesError, Proxy, RelayHandler,
-    ServerOrders, ServerSide, build_pools,
+    ServerOrders, ServerSide, UnresolvedError, build_pools,
 };
 use crate::relay::Relay;
 use crate::tls::Acceptor;
@@ -61,6 +61,9 @@ pub(super) enum ReloadError {
     /// The accounts of a server cannot be had.
     #[error("{0}\nhaflux goes on as it was: nothing was changed")]
     Accounts(#[from] AccountsError),
+    /// Servers are to be asked at names that have no answer.
+    #[error("{}haflux goes on as it was: nothing was changed", lines(.0))]
+    Unresolved(Vec<UnresolvedError>),
     /// It names files that the process has locked itself out of.
     #[error(
         "haflux may read nothing in {folders} (landlock), because the file that it started with named nothing there; a restart lets it\nhaflux goes on as it was: nothing was changed"
@@ -166,6 +169,8 @@ impl Reloader {
         let files = self.new_certificates(&config, &clients.acceptors)
             + &self.new_connectors(&config, &servers.connectors)
             + self.new_users(&config, clients.identities.as_deref());
+        let resolved = self.proxy.resolve(built).await;
+        let resolved = resolved.map_err(ReloadError::Unresolved)?;
         let said = report(&changes, &files, dry_run);
         if dry_run {
             return Ok(said);
@@ -181,8 +186,7 @@ impl Reloader {
         let relays = relays.map(|relay| Arc::clone(relay) as Arc<dyn RelayHandler>);
         let relays = relays.collect();
         self.proxy
-            .reload(config, stats, built, relays, &clients, &servers)
-            .await;
+            .reload(config, stats, resolved, relays, &clients, &servers);
         for (frontend, acceptor) in self.proxy.acceptors() {
             acceptor.warn_of_ends(&frontend, SystemTime::now());
         }
@@ -339,6 +343,12 @@ fn report(changes: &[Change], files: &str, dry_run: bool) -> String {
         (false, false) => "taken",
     };
     lines
+}
+
+/// A line for each of `errors`.
+fn lines(errors: &[UnresolvedError]) -> String {
+    let lines = errors.iter().map(|error| format!("{error}\n"));
+    lines.collect()
 }
 
 /// Lines that say what stands against a file that is right in itself.

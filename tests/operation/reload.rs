@@ -340,6 +340,49 @@ fn servers_come_and_go_and_those_that_stay_keep_their_state() {
     );
 }
 
+/// A server goes on being asked where it was only as long as the configuration names that place.
+#[test]
+fn a_server_does_not_move_to_a_name_that_nobody_answers_for() {
+    let (a, b) = (named("a"), named("b"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let in_a = server("a", &a);
+    let mut haflux = Haflux::start(folder.path(), &plain(&in_a));
+    let url = haflux.url("front");
+    let servers = || status::page(&url)["backends"][1]["servers"].clone();
+    let lost = "{ name = \"a\", address = \"a.nowhere.invalid:8086\" }";
+    haflux.edit(&[(&in_a, lost)]);
+    for arguments in [&["reload", "--dry-run"][..], &["reload"]] {
+        let said = haflux.refuses(arguments);
+        for expected in [
+            "backend \"web\", server \"a\", address: \"a.nowhere.invalid:8086\" cannot be resolved",
+            "nothing was changed",
+        ] {
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+    }
+    assert_eq!(servers()[0]["address"], a.address());
+    assert_eq!(http::get(&format!("{url}/")).text(), "a");
+
+    // One that is new is down, as at a start.
+    let new = "{ name = \"new\", address = \"new.nowhere.invalid:8086\" }";
+    haflux.edit(&[(lost, &format!("{in_a}, {new}"))]);
+    haflux.order(&["reload"]);
+    assert_eq!(servers()[1]["status"], "down");
+    assert_eq!(http::get(&format!("{url}/")).text(), "a");
+    assert_eq!(
+        haflux.order(&["reload"]),
+        "the file says what haflux runs by already\n"
+    );
+
+    // A name that is known moves it at once.
+    let port = b.address().replace("127.0.0.1:", "");
+    let moved = format!("{{ name = \"a\", address = \"localhost:{port}\" }}");
+    haflux.edit(&[(&in_a, &moved), (&format!(", {new}"), "")]);
+    haflux.order(&["reload"]);
+    assert_eq!(http::get(&format!("{url}/")).text(), "b");
+    assert!(haflux.terminate().success());
+}
+
 /// Resident bytes, threads and open files of a process.
 fn holds(id: u32) -> (u64, usize, usize) {
     let text = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process");

@@ -79,7 +79,7 @@ impl PoolService {
 
 /// Asks once for each name of `pools`, and returns when all have been answered, or have had their time: what is late comes with the next
 /// question.
-pub(in crate::proxy) async fn resolve_all(pools: &[Arc<Pool>]) {
+async fn resolve_all(pools: &[Arc<Pool>]) {
     let named = pools.iter().filter(|pool| resolve::is_needed(pool));
     let _ = tokio::time::timeout(FIRST_RESOLVE, join_all(named.map(resolve::refresh))).await;
 }

@@ -12,7 +12,7 @@ mod kept_orders;
 pub(super) mod known_reads;
 pub(super) mod orders;
 pub(super) mod pingora_dial;
-mod resolve;
+pub(super) mod resolve;
 pub(super) mod upstream_pool;
 
 use std::net::{IpAddr, SocketAddr};
@@ -175,13 +175,10 @@ impl Pool {
         pool
     }
 
-    /// Has the servers that were there before be as this pool says from now on. A server that is up stays up, and one that is down
-    /// stays down, unless nothing checks it any more.
-    pub(in crate::proxy) fn take_over(&self) {
+    /// Has the servers that were there before, and are where this pool says by now, be as it says from now on. A server that is up
+    /// stays up, and one that is down stays down, unless nothing checks it any more.
+    fn take_over(&self) {
         for (index, server) in self.servers.iter().enumerate() {
-            if let ServerAddress::Ip(address) = server.config.address {
-                server.handle.set_address(Some(address));
-            }
             let has_address = server.handle.address().is_some();
             let is_checked = self.is_checked(server);
             if !is_checked && !server.handle.is_up() && has_address {
