@@ -213,7 +213,7 @@ impl UnderWay {
                     target.map_or(0, |target| target.sessions.get()),
                     server.map_or(0, |server| server.stats.traffic.sessions.get()),
                 ],
-                retries: context.tried.len(),
+                retries: context.moved,
                 method: session.req_header().method.as_str().as_bytes(),
                 target: session.req_header().raw_path(),
                 version: Some(match Client::speaks_http2(session.as_downstream()) {

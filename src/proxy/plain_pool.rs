@@ -68,7 +68,7 @@ impl Serving {
         let again =
             context.tried.len() <= pool.config().retries && pool.choose_exists(&context.tried);
         if again && let Some(server) = self.current_server(context) {
-            server.stats.redispatches.increment();
+            context.moves_from(server);
         }
         again
     }

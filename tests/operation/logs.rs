@@ -15,7 +15,7 @@ use crate::support::ports::free_port;
 use crate::support::process::Process;
 use crate::support::status::page;
 use crate::support::wait::SOON;
-use crate::support::{Haflux, Influxd, Lab, wait_until};
+use crate::support::{Behaviour, Haflux, Influxd, Lab, StandIn, wait_until};
 use serde_json::Value;
 
 /// One frontend before one plain pool; `server` are keys of `[server]`, `logs` tables `[[log]]`.
@@ -186,6 +186,79 @@ fn lines_as_json_go_to_a_file_that_may_be_renamed() {
         "{plain}"
     );
     assert_eq!(haflux.log(), "", "nothing goes to standard error");
+}
+
+/// As the last try ended, and how often it went to another server.
+#[test]
+fn a_request_that_was_moved_is_logged_as_it_ended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = StandIn::start(|_| Behaviour::status(200, "answered"));
+    let closing = StandIn::start(|_| Behaviour::Close);
+    let dead = format!("127.0.0.1:{}", free_port());
+    let backend = |name: &str, servers: &str| {
+        format!("[[backend]]\nname = \"{name}\"\ncheck = false\nservers = [{servers}]\n")
+    };
+    let to_dead = format!("{{ name = \"dead\", address = \"{dead}\" }}");
+    let to_node = format!("{{ name = \"node\", address = \"{}\" }}", node.address());
+    let to_closing = format!(
+        "{{ name = \"closing\", address = \"{}\" }}",
+        closing.address()
+    );
+    let configuration = format!(
+        "[server]\ndata_dir = \"FOLDER/data\"\n[[log]]\nto = \"FOLDER/log.json\"\nformat = \"json\"\nlines = \"access\"\n\
+         [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\nstats_uri = \"/haproxy?stats\"\n\
+         use_backend = [{{ backend = \"alone\", if = {{ path = \"/alone\" }} }}, {{ backend = \"breaks\", if = {{ path = \"/breaks\" }} }}]\n\
+         default_backend = \"two\"\n{}{}{}",
+        backend("alone", &to_dead),
+        backend("breaks", &format!("{to_closing}, {to_node}")),
+        backend("two", &format!("{to_dead}, {to_node}")),
+    );
+    let mut haflux = Haflux::start(&folder.path().join("haflux"), &configuration);
+    let url = haflux.url("front");
+    let upload = vec![b'x'; 20_000];
+    for (method, path, status) in [
+        ("POST", "/two", 200),
+        ("PUT", "/breaks", 200),
+        ("POST", "/alone", 503),
+    ] {
+        for body in [&b"x"[..], &upload] {
+            // The second one begins at the other server.
+            for _ in 0..2 {
+                let answer = http::request(method, &format!("{url}{path}"), &[], body);
+                assert_eq!(answer.status, status, "{path}");
+            }
+        }
+    }
+    let page = page(&url);
+    let moved_from = |backend: usize| {
+        let moved = &page["backends"][backend]["servers"][0]["redispatches"];
+        moved.as_u64().expect("a number")
+    };
+    let [alone, breaks, two] = [0, 1, 2].map(moved_from);
+    assert!(alone == 0 && breaks >= 2 && two >= 2, "{page}");
+    haflux.terminate();
+    let log = std::fs::read_to_string(haflux.folder().join("log.json")).expect("the log");
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    let lines: Vec<Value> = lines
+        .filter(|line: &Value| line["method"] != "GET")
+        .collect();
+    assert_eq!(lines.len(), 12, "{log}");
+    let mut moves = 0;
+    for line in &lines {
+        let expected = match line["backend"] == "alone" {
+            true => ("SC", 503),
+            false => ("--", 200),
+        };
+        let ended = line["termination"].as_str().expect("letters");
+        assert!(ended.starts_with(expected.0), "{line}");
+        assert_eq!(line["status"], expected.1, "{line}");
+        let count = line["moved"].as_u64().expect("a number");
+        assert!(count <= u64::from(line["backend"] != "alone"), "{line}");
+        moves += count;
+    }
+    assert_eq!(moves, breaks + two, "{log}");
 }
 
 #[test]

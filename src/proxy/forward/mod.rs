@@ -113,6 +113,7 @@ impl Forward<'_> {
         let shape = self.shape(session);
         let query = context.running();
         let mut failure = None;
+        let mut failed_at = None;
         let mut none_fresh = false;
         let mut repeats = 0;
         while context.tried.len() <= pool.config().retries {
@@ -128,8 +129,8 @@ impl Forward<'_> {
             let Some(server) = pool.server(index) else {
                 break;
             };
-            if let Some(failed) = context.tried.last().and_then(|last| pool.server(*last)) {
-                failed.stats.redispatches.increment();
+            if let Some(failed) = failed_at.take().and_then(|last| pool.server(last)) {
+                context.moves_from(failed);
             }
             context.chose(index, server);
             if let Some(query) = &query {
@@ -199,6 +200,7 @@ impl Forward<'_> {
                     let suspect = matches!(failed, Failure::Ended(_))
                         && !(is_first_end(failure.as_ref()) && self.is_innocent(shape, began));
                     context.tried.push(index);
+                    failed_at = Some(index);
                     failure = Some(failed);
                     if suspect || !again {
                         break;

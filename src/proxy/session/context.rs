@@ -47,6 +47,8 @@ pub(crate) struct RequestContext {
     pub(in crate::proxy) server: Option<usize>,
     /// Servers that failed, in order.
     pub(in crate::proxy) tried: Vec<usize>,
+    /// How often it was moved from a server that failed to another one.
+    pub(in crate::proxy) moved: usize,
     pub(in crate::proxy) termination: Termination,
     pub(in crate::proxy) times: Times,
     /// What passed behind an answer that made a tunnel.
@@ -76,6 +78,7 @@ impl RequestContext {
             target: None,
             server: None,
             tried: Vec::new(),
+            moved: 0,
             termination: Termination::default(),
             times: Times::default(),
             tunneled: Passed::default(),
@@ -113,8 +116,15 @@ impl RequestContext {
         query.map(|query| Arc::clone(query.running()))
     }
 
-    /// A server was chosen for it.
+    /// It is moved from `failed` to another server.
+    pub(in crate::proxy) fn moves_from(&mut self, failed: &Server) {
+        failed.stats.redispatches.increment();
+        self.moved += 1;
+    }
+
+    /// A server was chosen for it. How the try before ended is forgotten: the last one is logged.
     pub(in crate::proxy) fn chose(&mut self, index: usize, server: &Server) {
+        self.termination = Termination::default();
         self.times = Times {
             chosen: Some(self.started.elapsed()),
             ..Times::default()
