@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::http;
 use crate::support::wait::SOON;
-use crate::support::{Lab, same_points, wait_until};
+use crate::support::{Haflux, Lab, same_points, wait_until};
 
 #[test]
 fn no_request_is_dropped_and_nothing_acknowledged_is_lost() {
@@ -94,4 +94,17 @@ fn sigint_stops_as_sigterm_does() {
     assert!(sent.success());
     assert!(lab.haflux.wait().success());
     assert!(lab.haflux.log().contains("stopped"), "{}", lab.haflux.log());
+}
+
+#[test]
+fn a_stop_that_cuts_nobody_off_says_nothing_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let configuration = "[server]\ndata_dir = \"FOLDER/data\"\nstop_timeout = \"1s\"\n\
+         [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\ndefault_backend = \"back\"\n\
+         [[backend]]\nname = \"back\"\ncheck = false\nservers = [{ name = \"one\", address = \"127.0.0.1:1\" }]\n";
+    // The sockets are open for a second, and the requests have no longer.
+    let mut haflux = Haflux::start(folder.path(), configuration);
+    assert!(haflux.terminate().success());
+    let log = haflux.log();
+    assert!(!log.contains("in flight"), "{log}");
 }
