@@ -48,7 +48,12 @@ fn rows(text: &str) -> BTreeMap<(String, String), BTreeMap<String, String>> {
             .iter()
             .zip(&cells)
             .filter(|(_, cell)| !cell.is_empty())
-            .map(|(name, cell)| ((*name).to_owned(), (*cell).to_owned()))
+            .map(|(name, cell)| {
+                // HAProxy marks a check that is under way; behind the mark is how the last one ended.
+                let is_check = *name == "check_status";
+                let cell = cell.strip_prefix("* ").filter(|_| is_check).unwrap_or(cell);
+                ((*name).to_owned(), cell.to_owned())
+            })
             .collect();
         rows.insert((row["pxname"].clone(), row["svname"].clone()), row);
     }
@@ -72,7 +77,8 @@ fn haproxy(lab: &Lab, port: u16) -> Process {
     let file = folder.join("haproxy.cfg");
     let configuration = format!(
         "global\n  stats socket {} mode 600 level operator\n\
-         defaults\n  mode http\n  timeout connect 5s\n  timeout client 10s\n  timeout server 10s\n\
+         defaults\n  mode http\n  timeout connect 5s\n  timeout client 10s\n  timeout server 10s\n  \
+         timeout check 5s\n\
          frontend influx_front\n  bind 127.0.0.1:{port}\n  stats enable\n  stats uri /haproxy?stats\n  \
          stats show-legends\n  default_backend influx_back\n\
          backend influx_back\n  balance roundrobin\n  option httpchk GET /ping\n  \
