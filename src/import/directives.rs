@@ -165,7 +165,11 @@ pub const DIRECTIVES: &[Directive] = &[
         "timeout http-keep-alive 15s",
         "`timeout.http_keep_alive`",
     ),
-    used("frontend", "timeout tunnel 2h", "`timeout.tunnel`"),
+    quoted(
+        "frontend",
+        "timeout tunnel 2h",
+        "a comment, because HAProxy asks a backend for it, as for `timeout server`, `timeout connect` and `timeout queue`",
+    ),
     used(
         "frontend",
         "timeout tarpit 10s",
@@ -431,6 +435,16 @@ pub const DIRECTIVES: &[Directive] = &[
     ),
     used("backend", "timeout connect 2s", "`timeout.connect`"),
     used("backend", "timeout server 2m", "`timeout.server`"),
+    quoted(
+        "backend",
+        "timeout tunnel 2h",
+        "`timeout.tunnel` of the frontends that lead to it, if any; a warning where the backends of one differ, and the longest is written",
+    ),
+    quoted(
+        "backend",
+        "timeout http-request 5s",
+        "a comment, as `timeout http-keep-alive` and `timeout tarpit`: in haflux a frontend has it",
+    ),
     used(
         "backend",
         "timeout check 1s",

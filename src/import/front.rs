@@ -195,7 +195,6 @@ impl Reader<'_> {
             }
             ("timeout", "http-request", time) => self.time(statement, "http_request", time),
             ("timeout", "http-keep-alive", time) => self.time(statement, "http_keep_alive", time),
-            ("timeout", "tunnel", time) => self.time(statement, "tunnel", time),
             ("timeout", "tarpit", time) => self.time(statement, "tarpit", time),
             // What HAProxy takes where there is no `timeout tarpit`. It is the pool's to say what becomes of it.
             ("timeout", "connect", time) | ("contimeout", time, _) => {

@@ -16,6 +16,8 @@ pub(super) struct Pool {
     pub(super) servers: Vec<Server>,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) server_timeout: Option<Duration>,
+    /// How long a silent tunnel stays, which haflux asks the frontend for; and the statement that says so.
+    pub(super) tunnel: Option<(Duration, StatementId)>,
     pub(super) retries: Option<Toml>,
     /// `option forwardfor` of a backend.
     pub(super) forwarded_for: Option<StatementId>,
@@ -32,6 +34,9 @@ pub(super) struct Check {
     pub(super) expect: Vec<Toml>,
     pub(super) timeout: Option<Duration>,
 }
+
+/// What to say of a time that cannot be written.
+const NO_TIME: &str = "haflux takes 1ms to 30d here, as a number; its own default counts";
 
 /// Reads what the statements say of a pool. `port` is what servers without one get.
 pub(super) fn read(
@@ -52,6 +57,7 @@ pub(super) fn read(
             servers: Vec::new(),
             connect_timeout: None,
             server_timeout: None,
+            tunnel: None,
             retries: None,
             forwarded_for: None,
         },
@@ -99,6 +105,10 @@ impl Reader<'_> {
             ("timeout", "server", time) | ("srvtimeout", time, _) => {
                 self.pool.server_timeout = self.time(statement, time)
             }
+            ("timeout", "tunnel", time) => match value::duration(time) {
+                Some(time) => self.pool.tunnel = Some((time, statement.id)),
+                None => self.ledger.warn(statement, NO_TIME),
+            },
             ("timeout", "check", time) => self.pool.check.timeout = self.time(statement, time),
             ("timeout", "queue", _) => self.ledger.note(
                 statement,
@@ -154,10 +164,7 @@ impl Reader<'_> {
         let time = value::duration(text);
         match time {
             Some(_) => self.ledger.used(statement),
-            None => self.ledger.warn(
-                statement,
-                "haflux takes 1ms to 30d here, as a number; its own default counts",
-            ),
+            None => self.ledger.warn(statement, NO_TIME),
         }
         time
     }

@@ -176,6 +176,7 @@ fn pool_of(plan: &mut Plan, relay: &HttpRelay, wanted: &str) -> String {
             servers: relay.outputs.iter().map(server).collect(),
             connect_timeout: None,
             server_timeout: None,
+            tunnel: None,
             retries: None,
             forwarded_for: None,
         },

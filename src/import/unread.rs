@@ -207,25 +207,25 @@ const HARMLESS: &[(&str, &[&str])] = &[
 ];
 
 /// What a frontend alone has, so that a backend does without it.
-const OF_FRONTENDS: [&str; 7] = [
-    "timeout client",
-    "timeout http-request",
-    "timeout http-keep-alive",
-    "timeout tunnel",
-    "timeout tarpit",
-    "clitimeout",
-    "maxconn",
-];
+const OF_FRONTENDS: [&str; 3] = ["timeout client", "clitimeout", "maxconn"];
 
 /// What does something in a backend of HAProxy's, and in haflux in a frontend alone.
-const OF_FRONTENDS_HERE: [&str; 2] = ["option forwardfor", "stats"];
+const OF_FRONTENDS_HERE: [&str; 6] = [
+    "option forwardfor",
+    "stats",
+    "timeout http-request",
+    "timeout http-keep-alive",
+    "timeout tarpit",
+    "timeout tunnel",
+];
 
 /// What a backend alone has, so that a frontend does without it.
-const OF_POOLS: [&str; 14] = [
+const OF_POOLS: [&str; 15] = [
     "balance",
     "retries",
     "timeout connect",
     "timeout server",
+    "timeout tunnel",
     "timeout check",
     "timeout queue",
     "contimeout",
@@ -310,6 +310,8 @@ fn speak_for(statement: &Statement, kind: Kind, ledger: &mut Ledger) {
     let of_other_kind = match kind {
         Kind::Frontend => begins_with_one_of(statement, &OF_POOLS),
         Kind::Backend => begins_with_one_of(statement, &OF_FRONTENDS),
+        // It has no servers: what has read them would have spoken for it.
+        Kind::Listen => statement.word(0) == "timeout" && begins_with_one_of(statement, &OF_POOLS),
         Kind::Defaults => {
             let all = [&OF_POOLS[..], &OF_FRONTENDS, &OF_FRONTENDS_HERE];
             if begins_with_one_of(statement, &all.concat()) {
@@ -324,6 +326,14 @@ fn speak_for(statement: &Statement, kind: Kind, ledger: &mut Ledger) {
         ledger.note(
             statement,
             "it does nothing in a section of this kind; in haflux neither",
+        );
+    } else if kind == Kind::Backend
+        && statement.word(0) == "timeout"
+        && begins_with_one_of(statement, &OF_FRONTENDS_HERE)
+    {
+        ledger.note(
+            statement,
+            "in haflux a frontend has it, for all that it leads to",
         );
     } else if let Some(reason) = harmless(statement) {
         ledger.note(statement, reason);

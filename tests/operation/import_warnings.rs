@@ -1,5 +1,7 @@
 //! `haflux import` warns of what the result does not do though the files ask for it.
 
+use std::time::Duration;
+
 use haflux::config::model::Probe;
 use haflux::config::{Config, Format};
 use haflux::import::{Imported, Source, import};
@@ -9,9 +11,13 @@ fn imported(global: &str, front: &str, backend: &str) -> Imported {
     let text = format!(
         "global\n{global}\ndefaults\n mode http\nfrontend f\n bind *:80\n default_backend b\n{front}\nbackend b\n{backend}\n"
     );
+    imported_text(&text)
+}
+
+fn imported_text(text: &str) -> Imported {
     let source = Source {
         name: "t.cfg".to_owned(),
-        text,
+        text: text.to_owned(),
     };
     let imported = import(&[source], &[], &|_| Err("no file".to_owned()), &|_| None);
     imported.unwrap_or_else(|errors| panic!("{errors:?}"))
@@ -305,4 +311,51 @@ fn an_acl_of_haproxys_own_is_called_that() {
         warnings.contains("no ACL is named \"nobody\""),
         "{warnings}"
     );
+}
+
+/// HAProxy asks the backend for it, haflux the frontend.
+#[test]
+fn timeout_tunnel_of_backends_counts_for_the_frontend_that_leads_to_them() {
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let tunnel = |made: &Imported| config(made).frontends[0].tunnel_timeout;
+    let ignored = " timeout tunnel 9m\n timeout server 9m\n timeout connect 9m\n timeout queue 9m";
+    let made = imported("", ignored, &format!(" timeout tunnel 2m\n{SERVER}"));
+    assert_eq!(tunnel(&made), minutes(2), "{}", made.text);
+    assert!(made.warnings.is_empty(), "{:?}", made.warnings);
+    let note = "it does nothing in a section of this kind";
+    assert_eq!(made.text.matches(note).count(), 4, "{}", made.text);
+
+    let made = imported("", ignored, SERVER);
+    assert_eq!(tunnel(&made), minutes(60), "HAProxy ignores it there");
+
+    let front = " use_backend c if { path /c }";
+    let both = |first: &str, second: &str| {
+        let backends = format!("{first}\n{SERVER}\nbackend c\n{second}\n server t 10.0.0.2:8086");
+        imported("", front, &backends)
+    };
+    let made = both(" timeout tunnel 4m", " timeout tunnel 4m");
+    assert_eq!((tunnel(&made), made.warnings.len()), (minutes(4), 0));
+    for (first, second) in [
+        (" timeout tunnel 2m", " timeout tunnel 5m"),
+        (" timeout tunnel 5m", ""),
+    ] {
+        let made = both(first, second);
+        assert_eq!(tunnel(&made), minutes(5), "the longest");
+        let warnings = made.warnings.concat();
+        assert!(warnings.contains("the longest is written"), "{warnings}");
+    }
+    // As the commonest file has it.
+    let text = "defaults\n mode http\n timeout tunnel 3m\nfrontend f\n bind *:80\n default_backend b\nbackend b\n server s 10.0.0.1:8086\n";
+    let made = imported_text(text);
+    assert_eq!((tunnel(&made), made.warnings.len()), (minutes(3), 0));
+}
+
+#[test]
+fn what_frontends_have_is_said_of_a_backend_as_it_is() {
+    let lines = " timeout http-request 2s\n timeout http-keep-alive 2s\n timeout tarpit 2s";
+    let made = imported("", "", &format!("{lines}\n{SERVER}"));
+    assert!(!made.text.contains("it does nothing"), "{}", made.text);
+    assert_eq!(made.text.matches("in haflux a frontend has it").count(), 3);
+    let made = imported("", "", &format!(" timeout client 2s\n maxconn 2\n{SERVER}"));
+    assert_eq!(made.text.matches("it does nothing").count(), 2);
 }

@@ -5,6 +5,7 @@ mod rules;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use crate::config::address::overlap;
 use crate::import::GRACE;
@@ -284,6 +285,34 @@ impl Planner<'_> {
         }
     }
 
+    /// Has a frontend keep silent tunnels for as long as the backends that it leads to do.
+    fn tunnels(&mut self, front: &mut Front, rules: &[Rule], default: Option<&str>) {
+        let targets = || rules.iter().map(|rule| rule.target.as_str()).chain(default);
+        let pools = self.plan.pools.iter().map(|plan| &plan.pool);
+        let pools = pools.filter(|pool| targets().any(|target| target == pool.name));
+        let tunnels: Vec<Option<(Duration, StatementId)>> = pools.map(|pool| pool.tunnel).collect();
+        let said = || tunnels.iter().flatten();
+        let Some(longest) = said().map(|(time, _)| *time).max() else {
+            return;
+        };
+        front.timeouts.push(("tunnel", longest));
+        for (_, id) in said() {
+            self.ledger.used(self.script.statement(*id));
+        }
+        let is_longest =
+            |tunnel: &Option<(Duration, _)>| tunnel.is_some_and(|(time, _)| time == longest);
+        if tunnels.iter().all(is_longest) {
+            return;
+        }
+        for (_, id) in said() {
+            let note = format!(
+                "in haflux a frontend has it, for all that it leads to, and the backends of {} differ: the longest is written",
+                front.name
+            );
+            self.ledger.warn(self.script.statement(*id), note);
+        }
+    }
+
     /// Says of which pools the servers get no PROXY header though they ask for one.
     fn proxy_headers(&mut self) {
         for plan in &self.plan.pools {
@@ -348,6 +377,7 @@ impl Planner<'_> {
         let admin = self.admin(&front, &acls, read);
         let metrics = self.metrics(&front, &acls, read);
         front.forwarded_for |= self.leads_to_forwarding(&rules, default.as_deref());
+        self.tunnels(&mut front, &rules, default.as_deref());
         let http = self.http(&front, &acls, read);
         self.unasked(&front);
         self.binds(opening, &mut front);
