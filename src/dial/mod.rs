@@ -227,5 +227,8 @@ async fn shake_hands(
 ) -> Result<TlsStream<TcpStream>, HandshakeError> {
     let shaking = TlsConnector::from(Arc::clone(connector.config()));
     let shaken = shaking.connect(connector.name().clone(), stream).await;
-    shaken.map_err(HandshakeError::of)
+    let stream = shaken.map_err(HandshakeError::of)?;
+    let judged = connector.judge_resumed(stream.get_ref().1);
+    judged.map_err(HandshakeError::of_library)?;
+    Ok(stream)
 }

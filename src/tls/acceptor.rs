@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::ServerConfig;
-use rustls::crypto::ring::Ticketer;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 
 use super::certificate::Certificate;
@@ -18,6 +19,7 @@ use super::error::TlsError;
 use super::layers::Layers;
 use super::ocsp::Staple;
 use super::settings::{ClientCertificate, Tls};
+use super::tickets::Tickets;
 use super::{files, provider, refused};
 
 /// What a frontend answers handshakes with. A reload builds a new one; connections keep the one that they were made with.
@@ -70,7 +72,8 @@ impl Acceptor {
         config.ignore_client_order = true;
         // Tickets instead of a table of sessions: a session that is resumed costs no memory meanwhile. Their key is new with each reload,
         // so a client whose certificate is revoked resumes nothing.
-        config.ticketer = Ticketer::new().map_err(refused)?;
+        config.ticketer = Arc::new(Tickets::new().map_err(refused)?);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Self {
             config: Arc::new(config),
             addresses: tls.addresses.clone(),

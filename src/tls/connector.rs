@@ -1,21 +1,28 @@
 //! haflux's side of TLS towards a server.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use rustls::client::ResolvesClientCert;
-use rustls::pki_types::ServerName;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, ResolvesClientCert, Resumption,
+};
+use rustls::pki_types::{ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore};
 
 use super::certificate::Certificate;
 use super::error::TlsError;
 use super::judge::Judge;
 use super::layers::Layers;
 use super::settings::ServerTls;
-use super::{files, provider, refused};
+use super::{files, provider, refused, validity};
 
 /// What is spoken inside: a server that could speak HTTP/2 as well must not choose it.
 const PROTOCOL: &[u8] = b"http/1.1";
+
+/// Sessions that are remembered: a connection takes one, and brings a few.
+const MOST_SESSIONS: usize = 256;
 
 /// What handshakes with a server are made with. A reload builds a new one; connections keep the one that they were made with.
 ///
@@ -23,6 +30,8 @@ const PROTOCOL: &[u8] = b"http/1.1";
 #[derive(Debug)]
 pub struct Connector {
     config: Arc<ClientConfig>,
+    judge: Arc<Judge>,
+    sessions: Arc<ClientSessionMemoryCache>,
     settings: ServerTls,
     /// What `ca` and `crl` held, or the system instead of `ca`.
     files: Vec<Vec<u8>>,
@@ -43,9 +52,11 @@ impl Connector {
             true => judge(tls)?,
             false => (Judge::taking_everything(provider()), Vec::new()),
         };
+        let judge = Arc::new(judge);
+        let verifier = Arc::clone(&judge) as Arc<dyn ServerCertVerifier>;
         let builder = builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(judge));
+            .with_custom_certificate_verifier(verifier);
         let certificate = tls
             .certificate
             .as_ref()
@@ -59,8 +70,12 @@ impl Connector {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
+        let sessions = Arc::new(ClientSessionMemoryCache::new(MOST_SESSIONS));
+        config.resumption = Resumption::store(Arc::clone(&sessions) as Arc<dyn ClientSessionStore>);
         Ok(Self {
             config: Arc::new(config),
+            judge,
+            sessions,
             settings: tls.clone(),
             files: held,
             certificate,
@@ -87,6 +102,33 @@ impl Connector {
     /// What handshakes are made with.
     pub(crate) fn config(&self) -> &Arc<ClientConfig> {
         &self.config
+    }
+
+    /// Judges the server's certificate of a session that goes on, because rustls judges it in whole handshakes only. What it is judged by
+    /// stays the same, but for the time.
+    ///
+    /// # Errors
+    ///
+    /// It is not good any more. The next handshake is a whole one, as the server may have a new certificate by now.
+    pub(crate) fn judge_resumed(&self, connection: &ClientConnection) -> Result<(), rustls::Error> {
+        if connection.handshake_kind() != Some(HandshakeKind::Resumed) {
+            return Ok(());
+        }
+        let certificates = connection.peer_certificates().unwrap_or_default();
+        let Some((own, chain)) = certificates.split_first() else {
+            return Ok(());
+        };
+        if validity::are_in_time(certificates, SystemTime::now()) {
+            return Ok(());
+        }
+        let name = self.name();
+        let judged = self
+            .judge
+            .verify_server_cert(own, chain, name, &[], UnixTime::now());
+        judged.map(drop).inspect_err(|_| {
+            self.sessions.remove_tls12_session(name);
+            while self.sessions.take_tls13_ticket(name).is_some() {}
+        })
     }
 
     /// Whom a handshake must be with.

@@ -58,7 +58,8 @@ impl HandshakeError {
         }
     }
 
-    fn of_library(error: Error) -> Self {
+    /// What an error of the library means.
+    pub(crate) fn of_library(error: Error) -> Self {
         use CertificateError as Bad;
         match &error {
             Error::InvalidCertificate(bad) => match bad {

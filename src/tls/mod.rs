@@ -8,7 +8,8 @@
 //! - `ocsp` reads what an authority says of a certificate, which is shown with it;
 //! - `revocation` verifies who signed a list of revoked certificates, and finds the newest; `layers` has each authority judged by its own;
 //! - `validity` reads from when until when it is valid, `client_names` whom a client's is made out to, both by `der`;
-//! - `acceptor` is a frontend's whole side of TLS, built at the start and at each reload; `client_judge` says whether a client's certificate is good;
+//! - `acceptor` is a frontend's whole side of TLS, built at the start and at each reload; `client_judge` says whether a client's certificate is good,
+//!   and `tickets` has its sessions end with it;
 //! - `connector` is haflux's whole side of TLS towards a server, built with it; `judge` says whether the server's certificate is good;
 //! - `handshake` says why a handshake with a server made no connection.
 
@@ -26,6 +27,7 @@ mod layers;
 mod ocsp;
 mod revocation;
 mod settings;
+mod tickets;
 mod validity;
 
 pub use acceptor::Acceptor;

@@ -18,6 +18,17 @@ pub(super) fn period(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
     Some((moment(not_before)?, moment(not_after)?))
 }
 
+/// Whether all of these certificates are valid `now`.
+pub(super) fn are_in_time<'a>(
+    certificates: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + 'a)>,
+    now: SystemTime,
+) -> bool {
+    certificates.into_iter().all(|certificate| {
+        period(certificate.as_ref())
+            .is_some_and(|(not_before, not_after)| not_before <= now && now <= not_after)
+    })
+}
+
 /// A time, in either of its two forms.
 pub(super) fn moment((tag, text): Element<'_>) -> Option<SystemTime> {
     let text = std::str::from_utf8(text).ok()?;

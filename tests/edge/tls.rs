@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::authority::{Authority, SecureConnection};
@@ -10,6 +11,9 @@ use crate::support::programs::{python, run, succeeds};
 use crate::support::wait::SOON;
 use crate::support::{Behaviour, Haflux, Lab, Options, StandIn, http, status, wait_until};
 use serde_json::Value;
+
+/// How many seconds a certificate is valid that ends in a test.
+const SHORT_TIME: u32 = 12;
 
 /// haflux before a node that echoes which scheme a request came by. Its frontend speaks TLS on one address, with `keys` in the table, and
 /// plain HTTP on the other.
@@ -263,6 +267,62 @@ fn a_session_is_resumed() {
         assert!(said.contains("Reused, TLSv1."), "{version}: {said}");
     }
     assert_eq!(site.tls()["resumed"], 2);
+}
+
+#[test]
+fn a_session_ends_with_the_clients_certificate() {
+    for needed in ["required", "optional"] {
+        let site = Site::start(|authority| {
+            authority.sign("site.pem", "localhost", 90);
+            format!(
+                "client_certificate = \"{needed}\", {}, {}",
+                key("certificate", &authority.file("site.pem")),
+                key("client_ca", &authority.certificate()),
+            )
+        });
+        let begun = Instant::now();
+        let certificate = site
+            .authority
+            .sign_briefly("client.pem", "a client", SHORT_TIME);
+        let address = site.address();
+        let ask = |more: &[&str]| {
+            let script = format!(
+                "printf 'GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' | \
+                 openssl s_client -ign_eof -connect {address} -cert {certificate} {}",
+                more.join(" ")
+            );
+            let output = run("sh", &["-c", &script]);
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let ways = ["-tls1_3", "-tls1_2", "-tls1_2 -no_ticket"];
+        let files: Vec<String> = (0..ways.len())
+            .map(|n| site.authority.file(&format!("session{n}")))
+            .collect();
+        for (way, file) in ways.iter().zip(&files) {
+            let said = ask(&[way, "-sess_out", file]);
+            assert!(said.contains("200 OK"), "{way}: {said}");
+        }
+        let resumed = ask(&[ways[0], "-sess_in", &files[0], "-sess_out", &files[0]]);
+        assert!(resumed.contains("Reused, TLSv1.3"), "{resumed}");
+        assert!(resumed.contains("200 OK"), "{resumed}");
+        let end = Duration::from_secs(u64::from(SHORT_TIME) + 2);
+        std::thread::sleep(end.saturating_sub(begun.elapsed()));
+        for (way, file) in ways.iter().zip(&files) {
+            let said = ask(&[way, "-sess_in", file]);
+            assert!(!said.contains("200 OK"), "{way}: {said}");
+        }
+        // Without tickets there is no session that could go on.
+        let there = files.iter().filter(|file| Path::new(file).exists());
+        let there = u64::try_from(there.count()).expect("a few");
+        assert_eq!(there, 2);
+        wait_until("they to be counted", SOON, || {
+            site.failures("client_certificate") == there
+        });
+        // A new certificate, and the session of the old one.
+        let renewed = site.authority.sign("renewed.pem", "a client", 90);
+        let said = ask(&["-cert", &renewed, "-sess_in", &files[0]]);
+        assert!(said.contains("200 OK"), "{said}");
+    }
 }
 
 #[test]

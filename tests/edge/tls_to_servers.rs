@@ -227,6 +227,41 @@ fn a_server_that_is_not_who_it_should_be_is_down_and_gets_nothing() {
     assert!(warned.contains("unverified\".tls.verify") || warned.contains("tls.verify"));
 }
 
+#[test]
+fn a_session_ends_with_the_servers_certificate() {
+    const SHORT_TIME: u32 = 12;
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new(&folder.path().join("authority"));
+    let node = StandIn::start(|_| Behaviour::status(200, "here"));
+    let begun = Instant::now();
+    let brief = authority.sign_briefly("node.pem", "influx.example", SHORT_TIME);
+    let door = Door::open(
+        folder.path(),
+        &node.address(),
+        &[
+            ("new", &format!("ssl crt {brief} ssl-min-ver TLSv1.3")),
+            ("old", &format!("ssl crt {brief} ssl-max-ver TLSv1.2")),
+        ],
+    );
+    let keys = format!("tls = {{ ca = \"{}\" }}", authority.certificate());
+    let backends = ["new", "old"].map(|name| (name, door.address(name), keys.clone()));
+    let haflux = before(folder.path(), &backends);
+    let page = haflux.url("page");
+    for backend in ["new", "old"] {
+        wait_until("sessions to go on", SOON, || {
+            server(&page, backend)["tls"]["resumed"]
+                .as_u64()
+                .is_some_and(|resumed| resumed > 2)
+        });
+        assert_eq!(server(&page, backend)["status"], "up");
+    }
+    let end = Duration::from_secs(u64::from(SHORT_TIME) + 1);
+    std::thread::sleep(end.saturating_sub(begun.elapsed()));
+    for backend in ["new", "old"] {
+        is_down_because(&page, backend, "its certificate has expired");
+    }
+}
+
 /// Sends a body in chunks, and more than is held in memory; the answer's status.
 fn upload(address: &str) -> u16 {
     let mut connection = TcpStream::connect(address).expect("a connection");
