@@ -18,6 +18,7 @@
 //! | [`verdict`] | what a replica's answer to a write means |
 //! | `dropped_points` | why a node dropped points: too old, or past a limit |
 //! | [`statement_verdict`] | what its answer to a changing statement means |
+//! | `uploaded` | statements with secrets, as nodes do not log them |
 //! | [`query_answer`], [`started`] | what a node's answers to questions of haflux's own say |
 //!
 //! Invariants:
@@ -48,6 +49,7 @@ pub mod results;
 pub mod started;
 pub mod statement_verdict;
 pub mod unpack;
+mod uploaded;
 pub mod verdict;
 pub mod write_request;
 
@@ -69,6 +71,7 @@ pub use statement_verdict::{
     StatementVerdict, judge_scanned_statement, judge_statement, may_be_half_done,
 };
 pub use unpack::{UnpackError, Unpacker, pack_gzip, unpack_gzip, unpacked_length};
+pub(crate) use uploaded::Uploaded;
 pub use verdict::{
     TryAgain, Verdict, dropped_of_partial_write, judge_scanned_write, judge_write,
     refusal_of_replica, refusal_of_text, words_of,

@@ -4,8 +4,10 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use crate::support::http::raw;
+use crate::support::lab::brisk;
+use crate::support::programs::{run, succeeds};
 use crate::support::wait::SOON;
-use crate::support::{Haflux, Influxd};
+use crate::support::{Haflux, Influxd, Lab, Options, wait_until};
 
 const SECRET: &str = "s3cr3t";
 
@@ -178,5 +180,43 @@ fn no_secret_is_logged_at_any_level() {
             (line.contains(" DEBUG ") || line.contains(" TRACE ")) && line.contains(" pingora")
         });
         assert_eq!(verbose, None);
+    }
+}
+
+/// InfluxDB itself takes out of a URL what stands before a space, and nothing out of a form.
+#[test]
+fn no_password_reaches_the_log_of_a_node() {
+    let options = Options::default().set("http", "log-enabled", "true");
+    let lab = Lab::start_with(options, brisk);
+    let url = format!("{}/query", lab.influx_url());
+    let ways: [(&str, &[&str]); 4] = [
+        ("get", &["-G"]),
+        ("post", &["-G", "-XPOST"]),
+        ("form", &[]),
+        ("file", &["-F"]),
+    ];
+    for (name, options) in ways {
+        for statement in [
+            format!("CREATE USER {name} WITH PASSWORD '{SECRET} {SECRET}'"),
+            format!("SET PASSWORD FOR {name} = '{SECRET} {SECRET}'"),
+        ] {
+            let query = format!("q={statement}");
+            let how = match options {
+                ["-F"] => vec!["-F", &query],
+                _ => [options, &["--data-urlencode", &query]].concat(),
+            };
+            let said = succeeds(&run("curl", &[&["-sS", &url][..], &how].concat()));
+            assert!(!said.contains("error"), "{name}: {said}");
+        }
+    }
+    for node in lab.nodes() {
+        wait_until("the statements", SOON, || {
+            node.query("", "SHOW USERS").to_string().contains("file")
+        });
+        wait_until("the log of their requests", SOON, || {
+            node.log().matches("/query").count() >= 8
+        });
+        let log = node.log();
+        assert!(!log.contains(SECRET), "{log}");
     }
 }

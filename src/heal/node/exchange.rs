@@ -63,7 +63,7 @@ pub(super) struct Request<'request> {
     pub(super) path: &'static str,
     pub(super) parameters: &'request [(&'static str, &'request str)],
     pub(super) accept: &'static str,
-    pub(super) content_type: &'static str,
+    pub(super) content_type: &'request str,
     pub(super) body: Bytes,
 }
 

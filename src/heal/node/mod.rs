@@ -31,16 +31,17 @@ use self::points::ChunkSizes;
 use self::question::{Wanted, source_in_database, time_between};
 use super::pace::Pace;
 use crate::dial::Dialer;
-use crate::influx::influxql::identifier;
+use crate::influx::influxql::{identifier, may_hold_secret};
 use crate::influx::message_pack::Extent;
 use crate::influx::query_answer::{NamedRows, Row, read_chunked_answer};
-use crate::influx::{Account, Verdict, judge_write, scan_answer, words_of};
+use crate::influx::{Account, Uploaded, Verdict, judge_write, scan_answer, words_of};
 
 /// A series' tags: keys and values, ordered by key.
 type Tags = Vec<(BString, BString)>;
 
 const JSON: &str = "application/json";
 const MESSAGE_PACK: &str = "application/x-msgpack";
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The most bytes of an answer that is not read as a stream: 500,000 names of measurements of 100 bytes.
 const MAX_ANSWER: usize = 64 << 20;
@@ -386,18 +387,26 @@ impl Node {
         chunk_size: &str,
         accept: &'static str,
     ) -> Result<Answer, NodeError> {
-        let form = encoded(&[
-            ("q", statement),
+        let shape = [
             ("epoch", "ns"),
             ("chunked", "true"),
             ("chunk_size", chunk_size),
-        ]);
+        ];
+        let mut parameters = vec![("db", database)];
+        let (content_type, body) = if may_hold_secret(statement.as_bytes()) {
+            parameters.extend(shape);
+            let Uploaded { content_type, body } = Uploaded::new(statement.as_bytes());
+            (content_type, body.into())
+        } else {
+            let form = encoded(&[&[("q", statement)][..], &shape].concat());
+            (FORM.to_owned(), form.into())
+        };
         self.send(Request {
             path: "/query",
-            parameters: &[("db", database)],
+            parameters: &parameters,
             accept,
-            content_type: "application/x-www-form-urlencoded",
-            body: form.into(),
+            content_type: &content_type,
+            body,
         })
         .await
     }

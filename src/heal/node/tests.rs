@@ -293,6 +293,26 @@ fn large_points_come_in_smaller_chunks() {
 }
 
 #[test]
+fn no_password_stands_in_the_nodes_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::default().set("http", "log-enabled", "true");
+    let mut source = Influxd::start_with(&folder.path().join("source"), options);
+    run(async {
+        let node = node(&source, None);
+        for statement in [
+            "CREATE USER u WITH PASSWORD 'zQ7 zQ7'",
+            "SET PASSWORD FOR u = 'zQ7 zQ7'",
+        ] {
+            node.ask("d", statement).await.unwrap();
+        }
+    });
+    let log = source.log();
+    assert_eq!(log.matches("POST /query?").count(), 2, "{log}");
+    assert!(!log.contains("zQ7"), "{log}");
+    source.stop();
+}
+
+#[test]
 fn the_schema_is_listed_in_the_name_of_an_administrator() {
     let folder = tempfile::tempdir().unwrap();
     let mut source = Influxd::start_with(&folder.path().join("source"), Options::default().auth());

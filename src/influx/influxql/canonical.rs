@@ -195,6 +195,18 @@ impl Canonical {
     pub fn form(&self) -> String {
         let mut form = String::with_capacity(self.query.len() * 2);
         append(&mut form, "q", &self.query);
+        self.append_others(&mut form);
+        form
+    }
+
+    /// The same without `q`; empty if there is nothing else.
+    pub(crate) fn form_without_query(&self) -> String {
+        let mut form = String::new();
+        self.append_others(&mut form);
+        form
+    }
+
+    fn append_others(&self, form: &mut String) {
         let others = [
             ("db", &self.database),
             ("rp", &self.retention_policy),
@@ -202,10 +214,9 @@ impl Canonical {
         ];
         for (name, value) in others {
             if let Some(value) = value {
-                append(&mut form, name, value);
+                append(form, name, value);
             }
         }
-        form
     }
 }
 

@@ -27,11 +27,26 @@ const LONGEST: usize = 2000;
 /// assert_eq!(redact(b"SET PASSWORD FOR \"x\" = 'secret'"), "SET PASSWORD FOR \"x\" = [REDACTED]");
 /// ```
 pub fn redact(query: &[u8]) -> String {
-    render(query).unwrap_or_else(|| REDACTED.to_owned())
+    match render(query) {
+        Some(shown) => line(&shown.text, LONGEST),
+        None => REDACTED.to_owned(),
+    }
+}
+
+/// Whether something in `query` must not stand in a log, or that is not sure.
+pub(crate) fn may_hold_secret(query: &[u8]) -> bool {
+    render(query).is_none_or(|shown| shown.is_redacted)
+}
+
+/// What may be shown of a query.
+struct Shown {
+    text: Vec<u8>,
+    /// Something is left out.
+    is_redacted: bool,
 }
 
 /// The text to show; nothing if it is not sure to hold no password.
-fn render(query: &[u8]) -> Option<String> {
+fn render(query: &[u8]) -> Option<Shown> {
     if memchr(0, query).is_some() {
         return None;
     }
@@ -45,9 +60,13 @@ fn render(query: &[u8]) -> Option<String> {
             Keyword::Create,
         ];
         let harmless = !mentions_password(query) && !keyword::may_hold(query, &secret);
-        return harmless.then(|| line(query, LONGEST));
+        return harmless.then(|| Shown {
+            text: query.to_vec(),
+            is_redacted: false,
+        });
     };
     let mut text: Vec<u8> = Vec::with_capacity(query.len().min(2 * LONGEST));
+    let mut is_redacted = false;
     for statement in tokens.split_inclusive(|token| token.kind == Kind::Semicolon) {
         let hidden = hidden(query, statement)?;
         for (at, token) in statement.iter().enumerate() {
@@ -59,6 +78,7 @@ fn render(query: &[u8]) -> Option<String> {
                 Hidden::At(place) => at == place,
                 Hidden::Strings => token.kind == Kind::Text,
             };
+            is_redacted |= hide;
             text.extend_from_slice(if hide {
                 REDACTED.as_bytes()
             } else {
@@ -66,7 +86,7 @@ fn render(query: &[u8]) -> Option<String> {
             });
         }
     }
-    Some(line(&text, LONGEST))
+    Some(Shown { text, is_redacted })
 }
 
 /// What is not shown of a statement.

@@ -9,6 +9,7 @@ mod large_body;
 mod parse_question;
 pub(in crate::relay) mod relay;
 mod response_headers;
+mod sent_query;
 pub(in crate::relay) mod statement;
 mod statement_request;
 pub(in crate::relay) mod streamed_answer;

@@ -17,15 +17,11 @@ use crate::influx::influxql::{
 use crate::influx::{Credentials, Parameters, Refusal, database_of_bucket};
 use crate::offload::{LARGE, offload};
 use crate::relay::intake::relay::RETRY_AFTER_SECONDS;
+use crate::relay::intake::sent_query::Sent;
 use crate::relay::record::statement::{CUT, StatementMethod, StatementRecord};
-
-/// Longest target of a request that goes out as GET; a longer one goes as POST, where its length does not matter.
-pub(super) const LONGEST_TARGET: usize = 16 * 1024;
 
 /// Most bytes of a statement that are shown.
 const MOST_SHOWN: usize = 2048;
-
-pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request as a record, and what its client wants of the answer.
 #[derive(Debug)]
@@ -143,47 +139,22 @@ fn take_query(
         &Parameters::parse(std::str::from_utf8(request.query_string).unwrap_or_default()),
         request.headers,
     );
-    let get = canonical.answer.get;
-    let form = canonical.form();
-    let shape = canonical.answer.query_string();
-    let in_target = get && form.len() + shape.len() < LONGEST_TARGET;
-    let parameters: Vec<&str> = if in_target {
-        vec![form.as_str(), shape.as_str()]
-    } else {
-        vec![shape.as_str()]
-    };
-    let parameters: Vec<&str> = parameters
-        .into_iter()
-        .filter(|text| !text.is_empty())
-        .collect();
-    let mut target = "/query".to_owned();
-    for (place, text) in parameters.into_iter().enumerate() {
-        target.push(if place == 0 { '?' } else { '&' });
-        target.push_str(text);
-    }
+    let Sent {
+        method,
+        target,
+        content_type,
+        body,
+    } = Sent::of(&canonical);
     let needed = Needed::of(&canonical.query, canonical.database.as_deref());
     let creates_administrator = creates_administrator(&canonical.query);
-    let shown = shorten(redact(&canonical.query));
     let record = StatementRecord {
-        method: if in_target {
-            StatementMethod::Get
-        } else {
-            StatementMethod::Post
-        },
+        method,
         target,
-        content_type: if in_target {
-            String::new()
-        } else {
-            FORM.to_owned()
-        },
-        shown,
+        content_type,
+        shown: shorten(redact(&canonical.query)),
         databases,
         credentials,
-        body: if in_target {
-            Bytes::new()
-        } else {
-            Bytes::from(form)
-        },
+        body,
     };
     Ok(Taken {
         record,
@@ -284,6 +255,7 @@ fn shorten(mut text: String) -> String {
 mod tests {
     use super::*;
     use crate::influx::influxql::classify_request;
+    use crate::relay::intake::sent_query::{FORM, LONGEST_TARGET};
     use http::HeaderMap;
     use http::header::AUTHORIZATION;
 
@@ -330,19 +302,56 @@ mod tests {
     }
 
     #[test]
-    fn a_form_goes_as_a_form_and_passwords_are_not_shown() {
+    fn a_form_goes_as_a_form() {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(FORM));
         headers.insert(AUTHORIZATION, http::HeaderValue::from_static("Basic x"));
-        let body = "q=CREATE+USER+u+WITH+PASSWORD+%27hidden%27&epoch=ns";
+        let body = "q=DROP+USER+u&epoch=ns";
         let taken = taken(Method::POST, "/query", "", &headers, body);
         let record = taken.expect("taken").record;
         assert_eq!(record.target, "/query?epoch=ns");
         assert_eq!(record.content_type, FORM);
-        assert!(!record.shown.contains("hidden"), "{}", record.shown);
         let authorization = Credentials::Authorization(b"Basic x".to_vec());
         assert_eq!(record.credentials, authorization);
-        assert!(record.body.starts_with(b"q=CREATE%20USER"));
+        assert_eq!(record.body, "q=DROP%20USER%20u");
+    }
+
+    #[test]
+    fn a_password_goes_as_a_file_and_is_not_shown() {
+        let query = "q=CREATE+USER+u+WITH+PASSWORD+%27hidden%27";
+        let mut form = HeaderMap::new();
+        form.insert(CONTENT_TYPE, http::HeaderValue::from_static(FORM));
+        let none = HeaderMap::new();
+        for (method, in_url, headers, in_form) in [
+            (Method::GET, query, &none, ""),
+            (Method::POST, query, &none, ""),
+            (Method::POST, "", &form, query),
+        ] {
+            let url = format!("epoch=ns&db=a+b&{in_url}");
+            let taken = taken(method.clone(), "/query", &url, headers, in_form);
+            let record = taken.expect("taken").record;
+            assert_eq!(record.method.name(), method.as_str());
+            assert_eq!(record.target, "/query?db=a%20b&epoch=ns");
+            assert!(!record.shown.contains("hidden"), "{}", record.shown);
+            let text = String::from_utf8_lossy(&record.body);
+            assert!(
+                text.contains("\r\n\r\nCREATE USER u WITH PASSWORD 'hidden'\r\n--"),
+                "{text}"
+            );
+            // haflux itself reads in it what it has put there.
+            let mut headers = HeaderMap::new();
+            let content_type = http::HeaderValue::from_str(&record.content_type);
+            headers.insert(CONTENT_TYPE, content_type.expect("a header"));
+            let request = Request {
+                method: &method,
+                path: b"/query",
+                query_string: b"db=a+b",
+                headers: &headers,
+                body: &record.body,
+            };
+            let read = Canonical::of(&request).expect("a request");
+            assert_eq!(read.query, b"CREATE USER u WITH PASSWORD 'hidden'");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Passwords in logs.
 
-use super::super::redact;
+use super::super::{may_hold_secret, redact};
 
 #[rustfmt::skip]
 const SHOWN: &[(&str, &str)] = &[
@@ -33,6 +33,8 @@ const HIDDEN: &[&str] = &[
 fn what_is_shown_is_shown_without_secrets() {
     for (query, shown) in SHOWN {
         assert_eq!(redact(query.as_bytes()), *shown, "{query:?}");
+        let is_redacted = shown.contains("[REDACTED]");
+        assert_eq!(may_hold_secret(query.as_bytes()), is_redacted, "{query:?}");
     }
 }
 
@@ -41,7 +43,14 @@ fn what_is_unsure_is_not_shown() {
     for query in HIDDEN {
         let shown = redact(query.as_bytes());
         assert!(!shown.contains("secret"), "{query:?} is shown as {shown:?}");
+        assert!(may_hold_secret(query.as_bytes()), "{query:?}");
     }
+}
+
+#[test]
+fn a_secret_behind_what_is_shown_is_one() {
+    let long = "SHOW USERS; ".repeat(300) + "SET PASSWORD FOR u = 'secret'";
+    assert!(may_hold_secret(long.as_bytes()));
 }
 
 #[test]
