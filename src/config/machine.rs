@@ -45,10 +45,7 @@ pub(super) fn ask(decoded: &Decoded, file_name: &str, check: Option<BecomeUser>,
         (Some(identity), Some(origin)) => data_dir(config, identity, origin, check.is_some(), sink),
         _ => false,
     };
-    secret_files::warn_of_configuration(Path::new(file_name), &whole, sink);
-    for path in sink.secret_files() {
-        secret_files::warn_of(&path, &whole, sink);
-    }
+    warn_of_open_files(decoded, file_name, sink);
     certificates_for_clients(decoded, sink);
     certificates_for_servers(decoded, sink);
     if let (Some(become_user), Some(identity), true) =
@@ -67,6 +64,36 @@ pub(super) fn ask(decoded: &Decoded, file_name: &str, check: Option<BecomeUser>,
         }
     }
     passwords(decoded, sink);
+}
+
+/// Warns of each file that haflux relies on, and that everybody can write or replace, or read although it holds a secret.
+pub(super) fn warn_of_open_files(decoded: &Decoded, file_name: &str, sink: &Sink) {
+    let whole = Origin::file(file_name);
+    secret_files::warn_of_configuration(Path::new(file_name), &whole, sink);
+    for path in sink.secret_files() {
+        secret_files::warn_of(&path, &whole, sink);
+    }
+    for (tls, origin) in &decoded.tls {
+        let is_key = |file: &Path| tls.certificates.iter().any(|files| files.key == file);
+        secret_files::warn_of_certificate(known(tls.files(), sink), is_key, origin, sink);
+    }
+    for (tls, origin) in &decoded.server_tls {
+        let is_key = |file: &Path| tls.certificate.iter().any(|files| files.key == file);
+        secret_files::warn_of_certificate(known(tls.files(), sink), is_key, origin, sink);
+    }
+    let users = decoded.config.users.iter().map(|settings| &settings.file);
+    let users = users.zip(&decoded.users);
+    let passwords = decoded.password_files.iter();
+    for (path, origin) in passwords.map(|(path, origin)| (path, origin)).chain(users) {
+        if !sink.is_withheld(path) {
+            secret_files::warn_of(path, origin, sink);
+        }
+    }
+}
+
+/// Those of these files whose names can be told.
+fn known<'a>(files: impl Iterator<Item = &'a Path>, sink: &Sink) -> impl Iterator<Item = &'a Path> {
+    files.filter(|file| !sink.is_withheld(file))
 }
 
 fn report_identity(decoded: &Decoded, whole: &Origin, error: IdentityError, sink: &Sink) {
@@ -180,17 +207,15 @@ fn passwords(decoded: &Decoded, sink: &Sink) {
         if sink.is_withheld(path) {
             continue;
         }
-        match read_password(path) {
-            Ok(_) => secret_files::warn_of(path, origin, sink),
-            Err(error) => sink.report_from(origin, Problem::PasswordFile(error)),
+        if let Err(error) = read_password(path) {
+            sink.report_from(origin, Problem::PasswordFile(error));
         }
     }
     if let (Some(settings), Some(origin)) = (&decoded.config.users, &decoded.users)
         && !sink.is_withheld(&settings.file)
     {
-        match Users::read(settings) {
-            Ok(_) => secret_files::warn_of(&settings.file, origin, sink),
-            Err(error) => sink.report_from(origin, Problem::Users(error)),
+        if let Err(error) = Users::read(settings) {
+            sink.report_from(origin, Problem::Users(error));
         }
     }
 }
@@ -200,8 +225,6 @@ fn certificates_for_clients(decoded: &Decoded, sink: &Sink) {
         if tls.files().any(|file| sink.is_withheld(file)) {
             continue;
         }
-        let is_key = |file: &Path| tls.certificates.iter().any(|files| files.key == file);
-        secret_files::warn_of_certificate(tls.files(), is_key, origin, sink);
         match Acceptor::build(tls) {
             Ok(acceptor) => {
                 for certificate in acceptor.certificates() {
@@ -226,8 +249,6 @@ fn certificates_for_servers(decoded: &Decoded, sink: &Sink) {
         if tls.files().any(|file| sink.is_withheld(file)) {
             continue;
         }
-        let is_key = |file: &Path| tls.certificate.iter().any(|files| files.key == file);
-        secret_files::warn_of_certificate(tls.files(), is_key, origin, sink);
         match Connector::build(tls) {
             Ok(connector) => {
                 if let Some(certificate) = connector.certificate() {

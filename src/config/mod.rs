@@ -146,12 +146,13 @@ impl Config {
         Config::load_file(path, Asked::AsToLook)
     }
 
-    /// The same as [`Config::load`] without asking the machine: for a process that runs, to which the folder of the journals belongs.
+    /// The same as [`Config::load`] for a process that runs, to which the folder of the journals belongs. Of the machine is asked only who
+    /// else can read and write the files that it names.
     ///
     /// # Errors
     /// Everything that is wrong with the file, at once.
-    pub fn load_unprobed(path: &Path) -> Result<Loaded, Errors> {
-        Config::load_file(path, Asked::Nothing)
+    pub fn load_to_reload(path: &Path) -> Result<Loaded, Errors> {
+        Config::load_file(path, Asked::AsToReload)
     }
 
     fn load_file(path: &Path, asked: Asked) -> Result<Loaded, Errors> {
@@ -225,12 +226,13 @@ enum Asked {
     AsToRun,
     AsToCheck(BecomeUser),
     AsToLook,
+    AsToReload,
 }
 
 impl Asked {
     fn lacking(self) -> Lacking {
         match self {
-            Self::Nothing | Self::AsToRun => Lacking::Error,
+            Self::Nothing | Self::AsToRun | Self::AsToReload => Lacking::Error,
             Self::AsToCheck(_) => Lacking::ErrorButForCredentials,
             Self::AsToLook => Lacking::Allowed,
         }
@@ -261,6 +263,7 @@ fn read_text(
     let decoded = decode::decode(&root, &sink);
     match asked {
         Asked::Nothing | Asked::AsToLook => {}
+        Asked::AsToReload => machine::warn_of_open_files(&decoded, file_name, &sink),
         Asked::AsToRun => machine::ask(&decoded, file_name, None, &sink),
         Asked::AsToCheck(become_user) => {
             machine::ask(&decoded, file_name, Some(become_user), &sink);

@@ -142,8 +142,7 @@ impl Reloader {
 
     async fn try_take(&self, dry_run: bool) -> Result<String, ReloadError> {
         let file = self.source.file.clone();
-        // The folder of the journals is in use: it need not be tried.
-        let loaded = read(move || Config::load_unprobed(&file)).await??;
+        let loaded = read(move || Config::load_to_reload(&file)).await??;
         let config = Arc::new(loaded.config);
         let changes = changes(&self.proxy.config(), &config);
         if changes.iter().any(Change::needs_restart) {

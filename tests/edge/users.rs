@@ -1,6 +1,7 @@
 //! haflux's own users: who they are, what they may do, and in whose name their requests reach the nodes.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -395,6 +396,46 @@ fn a_reload_reads_the_file_again_and_a_line_that_means_nothing_refuses_it() {
     );
     assert_eq!(counted(&haflux, "plain", "auth_limited"), 6);
     assert_eq!(status("new"), 200);
+}
+
+/// haflux before a node to which its users are let in by a login of the pool, and on the only server by another one. Behind it the files
+/// of users and of both passwords, which nobody else can read.
+fn with_logins(home: &Path, node: &str) -> (Haflux, [PathBuf; 3]) {
+    let users = write_users(home, &line("eva", "e"));
+    let (pool, own) = (home.join("pool"), home.join("own"));
+    fs::write(&pool, "p one").expect("a file");
+    fs::write(&own, "o one").expect("a file");
+    let files = [users, pool, own];
+    for file in &files {
+        fs::set_permissions(file, Permissions::from_mode(0o600)).expect("a mode");
+    }
+    let configuration = format!(
+        "[server]\ndata_dir = \"FOLDER/data\"\n[users]\nfile = \"FOLDER/users\"\n\
+         [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\ndefault_backend = \"back\"\nauth = true\n\
+         [[relay]]\nname = \"relay\"\nreplicate_to = \"other\"\n\
+         [[backend]]\nname = \"other\"\nservers = [{{ name = \"one\", address = \"{node}\" }}]\n\
+         [[backend]]\nname = \"back\"\nlogin = {{ username = \"p\", password_file = \"FOLDER/pool\" }}\n\
+         servers = [{{ name = \"one\", address = \"{node}\", login = {{ instead_of = \"p\", username = \"o\", password_file = \"FOLDER/own\" }} }}]\n"
+    );
+    (Haflux::start(home, &configuration), files)
+}
+
+#[test]
+fn a_reload_warns_of_files_that_everybody_can_read_or_write() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = StandIn::start(|_| Behaviour::status(200, "{}"));
+    let (haflux, files) = with_logins(&folder.path().join("haflux"), &node.address());
+    haflux.order(&["reload"]);
+    assert!(!haflux.log().contains("everybody on this machine"));
+    for file in &files {
+        fs::set_permissions(file, Permissions::from_mode(0o646)).expect("a mode");
+    }
+    haflux.order(&["reload"]);
+    for file in &files {
+        let file = file.display();
+        haflux.says(&format!("everybody on this machine can read {file}"));
+        haflux.says(&format!("everybody on this machine can write {file}"));
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn who_only_looks_does_without_secrets_and_their_files() {
     let front = &looked.config.frontends[0];
     assert!(front.stats_auth.is_empty() && front.tls.is_some());
     assert!(looked.config.relays[0].heal.login.is_some());
-    for by in [Config::load, Config::load_unprobed] {
+    for by in [Config::load, Config::load_to_reload] {
         let said = load(folder, FRONTEND, RELAY, by).unwrap_err();
         for reason in [
             "no credential \"page\"",
