@@ -44,6 +44,19 @@ impl OwnAccounts {
         self.by_authorization.is_empty()
     }
 
+    /// Whether both have the same accounts in the place of those of the same names.
+    pub fn are_same(&self, other: &Self) -> bool {
+        let sorted = |all: &Self| {
+            let each = all.by_authorization.values();
+            let mut pairs: Vec<_> = each
+                .map(|own| (own.of_pool.clone(), own.account.header()))
+                .collect();
+            pairs.sort();
+            pairs
+        };
+        sorted(self) == sorted(other)
+    }
+
     /// By the names of those in whose place they are.
     pub(super) fn by_names(&self) -> BTreeMap<String, Account> {
         let each = self.by_authorization.values();
@@ -115,6 +128,12 @@ mod tests {
             assert!(matches!(accounts.credentials(&same), Cow::Borrowed(_)));
         }
         assert!(accounts.account(&account("root", "A")).is_none());
+        let with = |of_pool: &str, password: &str| {
+            OwnAccounts::new([(account("root", of_pool), account("other", password))])
+        };
+        assert!(accounts.are_same(&with("a new one", "b")));
+        assert!(!accounts.are_same(&with("a", "c")));
+        assert!(!accounts.are_same(&OwnAccounts::default()));
         assert_eq!(format!("{accounts:?}"), "{Account(\"other\", …)}");
     }
 }

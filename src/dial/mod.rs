@@ -119,6 +119,14 @@ impl Dialer {
             .store(Some(accounts).filter(|accounts| !accounts.is_empty()));
     }
 
+    /// Whether its server has these accounts of its own now.
+    pub fn has_same_accounts(&self, accounts: &OwnAccounts) -> bool {
+        match self.accounts.load().as_deref() {
+            Some(now) => now.are_same(accounts),
+            None => accounts.is_empty(),
+        }
+    }
+
     /// What a request to its server offers in the place of `credentials`, which those to its pool have.
     pub(crate) fn credentials<'a>(&self, credentials: &'a Credentials) -> Cow<'a, Credentials> {
         match self.accounts.load().as_deref() {

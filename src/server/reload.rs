@@ -22,11 +22,12 @@ use super::confinement::Confinement;
 use super::counters;
 use super::service_manager::{self, ServiceManager};
 use super::signals::Reload;
-use crate::config::model;
+use crate::config::model::{self, Backend, BackendId, PoolServer};
 use crate::config::{Change, Config, Errors, changes};
 use crate::control::{Configuration, ControlError};
+use crate::dial::ServerLink;
 use crate::proxy::{
-    CheckError, ClientSide, Connectors, Identities, IdentitiesError, Proxy, RelayHandler,
+    Accounts, CheckError, ClientSide, Connectors, Identities, IdentitiesError, Proxy, RelayHandler,
     ServerOrders, ServerSide, UnresolvedError, build_pools,
 };
 use crate::relay::Relay;
@@ -167,7 +168,9 @@ impl Reloader {
         let (clients, servers) = read(sides).await??;
         let files = self.new_certificates(&config, &clients.acceptors)
             + &self.new_connectors(&config, &servers.connectors)
-            + self.new_users(&config, clients.identities.as_deref());
+            + self.new_users(&config, clients.identities.as_deref())
+            + &self.new_logins(&config, clients.identities.as_deref())
+            + &self.new_accounts(&config, &servers.accounts);
         let resolved = self.proxy.resolve(built).await;
         let resolved = resolved.map_err(ReloadError::Unresolved)?;
         let said = report(&changes, &files, dry_run);
@@ -284,33 +287,75 @@ impl Reloader {
         }
     }
 
+    /// A line for each backend that haflux's users are let in to by other passwords than now, though the configuration says the same.
+    fn new_logins(&self, config: &Config, identities: Option<&Identities>) -> String {
+        let (before, now) = (self.proxy.config(), self.proxy.identities());
+        let (Some(now), Some(new)) = (now, identities) else {
+            return String::new();
+        };
+        let mut lines = String::new();
+        for (index, backend) in config.backends.iter().enumerate() {
+            let mut known = before.backends.iter();
+            let same = |one: &Backend| (&one.name, &one.logins) == (&backend.name, &backend.logins);
+            if let Some(known) = known.position(same)
+                && !now.have_same_logins(BackendId(known), new, BackendId(index))
+            {
+                // A text takes whatever is written to it.
+                let _ = writeln!(
+                    lines,
+                    "backend \"{}\", login: its password files hold others",
+                    backend.name
+                );
+            }
+        }
+        lines
+    }
+
+    /// The same for each server with accounts of its own.
+    fn new_accounts(&self, config: &Config, accounts: &Accounts) -> String {
+        self.lines_of_servers(config, accounts, |known, server, link, accounts| {
+            let is_other =
+                known.logins == server.logins && !link.dialer.has_same_accounts(accounts);
+            is_other.then_some("login: its password files hold others")
+        })
+    }
+
     /// A line for each server that TLS is spoken to with other certificates than now, though the configuration says the same.
     fn new_connectors(&self, config: &Config, connectors: &Connectors) -> String {
+        self.lines_of_servers(config, connectors, |known, server, link, connector| {
+            let now = link.dialer.connector()?;
+            let is_other = known.tls == server.tls && !now.is_same(connector.as_ref()?);
+            is_other.then_some("tls: its files hold other certificates")
+        })
+    }
+
+    /// What `line` says of the servers of `config` that haflux has already, each with what stands for it in `new`, in the order of `config`.
+    /// It is given a server's settings until now, those of `config`, and what leads to it.
+    fn lines_of_servers<T>(
+        &self,
+        config: &Config,
+        new: &[Vec<T>],
+        line: impl Fn(&PoolServer, &PoolServer, &ServerLink, &T) -> Option<&'static str>,
+    ) -> String {
         let before = self.proxy.config();
         let pools = self.proxy.pools();
         let mut lines = String::new();
-        for (backend, connectors) in config.backends.iter().zip(connectors) {
+        for (backend, new) in config.backends.iter().zip(new) {
             let Some(pool) = pools.iter().find(|pool| pool.name() == backend.name) else {
                 continue;
             };
             let known = before.backends.iter().find(|one| one.name == backend.name);
-            for (server, connector) in backend.servers.iter().zip(connectors) {
+            let links = pool.links();
+            for (server, new) in backend.servers.iter().zip(new) {
                 let mut known = known.iter().flat_map(|known| &known.servers);
-                if !known.any(|one| one.name == server.name && one.tls == server.tls) {
-                    continue;
-                }
-                let links = pool.links();
+                let known = known.find(|one| one.name == server.name);
                 let link = links.iter().find(|link| link.state.name() == server.name);
-                let now = link.and_then(|link| link.dialer.connector());
-                if let (Some(now), Some(connector)) = (now, connector)
-                    && !now.is_same(connector)
+                if let (Some(known), Some(link)) = (known, link)
+                    && let Some(said) = line(known, server, link, new)
                 {
+                    let place = server_place(&backend.name, &server.name);
                     // A text takes whatever is written to it.
-                    let _ = writeln!(
-                        lines,
-                        "{}, tls: its files hold other certificates",
-                        server_place(&backend.name, &server.name)
-                    );
+                    let _ = writeln!(lines, "{place}, {said}");
                 }
             }
         }

@@ -421,6 +421,38 @@ fn with_logins(home: &Path, node: &str) -> (Haflux, [PathBuf; 3]) {
 }
 
 #[test]
+fn a_reload_says_which_passwords_of_nodes_are_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = StandIn::start(|request| {
+        Behaviour::status(200, request.header("authorization").unwrap_or("nothing"))
+    });
+    let (haflux, [_, pool, own]) = with_logins(&folder.path().join("haflux"), &node.address());
+    let url = haflux.url("front");
+    let offered = || ask(&url, "/query", &[], &basic("eva", "e")).text();
+    assert_eq!(offered(), basic("o", "o one"));
+    let same = haflux.order(&["reload"]);
+    assert!(same.contains("runs by already"), "{same}");
+
+    let of_pool = "backend \"back\", login: its password files hold others\n";
+    let of_server = "backend \"back\", server \"one\", login: its password files hold others\n";
+    for (file, text, line, other) in [
+        (&pool, "p two", of_pool, of_server),
+        (&own, "o two", of_server, of_pool),
+    ] {
+        fs::write(file, text).expect("a file");
+        for arguments in [&["reload", "--dry-run"][..], &["reload"]] {
+            let said = haflux.order(arguments);
+            assert!(said.contains(line) && !said.contains(other), "{said}");
+            assert!(!said.contains("two"), "{said}");
+        }
+        let own = fs::read_to_string(&own).expect("a file");
+        assert_eq!(offered(), basic("o", &own));
+        let same = haflux.order(&["reload", "--dry-run"]);
+        assert!(same.contains("runs by already"), "{same}");
+    }
+}
+
+#[test]
 fn a_reload_warns_of_files_that_everybody_can_read_or_write() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = StandIn::start(|_| Behaviour::status(200, "{}"));

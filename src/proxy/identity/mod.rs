@@ -119,6 +119,15 @@ impl Identities {
         self.users.are_same(&other.users)
     }
 
+    /// Whether users of the backend `of` are let in by the same names and passwords as those of `of_other` by `other`.
+    pub fn have_same_logins(&self, of: BackendId, other: &Identities, of_other: BackendId) -> bool {
+        let shown = |identities: &Identities, of: BackendId| -> Vec<HeaderValue> {
+            let logins = identities.logins.get(of.index()).into_iter().flatten();
+            logins.map(|login| login.authorization.clone()).collect()
+        };
+        shown(self, of) == shown(other, of_other)
+    }
+
     /// Whose request it is.
     async fn user(
         &self,
