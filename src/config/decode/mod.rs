@@ -32,6 +32,7 @@ pub(super) use log::{FORMATS, LINES, facility_name, form_name};
 pub(super) use queries::UNBOUNDED;
 pub(super) use relay::{ACKS, ON_UNAVAILABLE};
 pub(super) use server::LEVELS;
+pub(super) use tls::{CLIENT_CERTIFICATES, PROTOCOLS, VERSIONS};
 pub(super) use udp::PRECISIONS;
 
 use std::path::PathBuf;

@@ -22,7 +22,14 @@ const KEYS: Keys = Keys::of(&[
     "max_handshakes",
 ]);
 
-const PROTOCOLS: [(&str, Alpn); 2] = [("h2", Alpn::Http2), ("http/1.1", Alpn::Http1)];
+pub(in crate::config) const PROTOCOLS: [(&str, Alpn); 2] =
+    [("h2", Alpn::Http2), ("http/1.1", Alpn::Http1)];
+
+pub(in crate::config) const CLIENT_CERTIFICATES: [(&str, ClientCertificate); 3] = [
+    ("none", ClientCertificate::None),
+    ("optional", ClientCertificate::Optional),
+    ("required", ClientCertificate::Required),
+];
 
 const CERTIFICATE: Keys = Keys::of(&["certificate", "key", "ocsp"]);
 
@@ -33,7 +40,7 @@ const RESPONSE: &str = "the name of a file with an OCSP response in DER form";
 const FURTHER: &str =
     "a list of files, or of tables such as { certificate = \"site.pem\", key = \"site.key\" }";
 
-pub(super) const VERSIONS: [(&str, TlsVersion); 2] =
+pub(in crate::config) const VERSIONS: [(&str, TlsVersion); 2] =
     [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
 
 /// Reads the table of a frontend whose addresses and `maxconn` are known.
@@ -55,11 +62,7 @@ pub(super) fn decode(field: &Field<'_>, frontend: &Frontend) -> Option<Tls> {
     }
     let client_certificate = table.choice(
         "client_certificate",
-        &[
-            ("none", ClientCertificate::None),
-            ("optional", ClientCertificate::Optional),
-            ("required", ClientCertificate::Required),
-        ],
+        &CLIENT_CERTIFICATES,
         ClientCertificate::None,
     );
     let client_ca = file(&table, "client_ca");

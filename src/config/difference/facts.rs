@@ -1,6 +1,7 @@
 //! The keys of a configuration, each with its value and whether a reload takes it.
 
-use super::section::{Fact, Section, Word};
+use super::section::{Fact, Section};
+use super::tables::{self, line};
 use super::words::{self, target_name, word};
 use crate::config::Config;
 use crate::config::decode::{
@@ -122,7 +123,7 @@ fn server(server: &Server, metrics: Option<&Frontend>, mut section: Section<'_>)
     section.fixed("log_repeats", repeats);
     section.fixed("log_repeat_time", repeat_time);
     section.fixed("log_repeat_messages", repeat_messages);
-    section.fixed("stats_socket", stats_socket);
+    section.fixed_table("stats_socket", stats_socket.as_ref().map(tables::socket));
     section.fixed("metrics_bind", metrics.map(|frontend| &frontend.bind));
     section.taken(
         "metrics_maxconn",
@@ -157,8 +158,8 @@ fn log_target(target: &LogTarget, mut section: Section<'_>) {
     section.first("to", &to.to_string(), false);
     section.fixed_word("lines", word(&LINES, lines));
     section.fixed_word("format", word(&FORMATS, format));
-    section.fixed("facility", Word(syslog.map(|(facility, _)| facility)));
-    section.fixed("syslog", Word(syslog.map(|(_, form)| form)));
+    section.fixed("facility", syslog.map(|(facility, _)| facility));
+    section.fixed("syslog", syslog.map(|(_, form)| form));
     section.fixed("queue", queue);
 }
 
@@ -225,8 +226,8 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
     let default = default_target.map(|target| target_name(config, target));
     section.first("name", name, false);
     section.fixed("bind", bind);
-    section.taken("tls", tls);
-    section.taken("http2", http2);
+    section.table("tls", tls.as_ref().map(tables::tls));
+    section.table("http2", Some(tables::http2(http2)));
     section.without_query("stats_uri", stats_uri.as_deref());
     section.without_query("metrics_uri", metrics_uri.as_deref());
     section.taken("stats_refresh", stats_refresh);
@@ -250,9 +251,12 @@ fn frontend(config: &Config, frontend: &Frontend, mut section: Section<'_>) {
         },
     );
     section.taken("auth", auth);
-    section.list("rules", access.iter().map(words::plain));
-    section.taken("rate_limit", rate_limit);
-    section.taken("bandwidth", bandwidth);
+    section.list(
+        "rules",
+        access.iter().map(|rule| line(&tables::access_rule(rule))),
+    );
+    section.table("rate_limit", rate_limit.as_ref().map(tables::rate_limit));
+    section.table("bandwidth", bandwidth.as_ref().map(tables::bandwidth));
     section.taken("queries.max_running", max_running);
     section.taken("queries.max_running_per_user", max_running_per_user);
     section.taken("queries.max_time", max_time);
@@ -421,7 +425,10 @@ fn backend(backend: &Backend, mut section: Section<'_>) {
         section.fixed("servers", names);
     }
     section.taken_word("balance", word(&BALANCES, balance));
-    section.list("login", logins.iter().map(words::plain));
+    section.list(
+        "login",
+        logins.iter().map(|login| line(&tables::node_login(login))),
+    );
     section.taken_word(
         "send_proxy",
         send_proxy.map_or_else(
@@ -477,11 +484,14 @@ fn pool_server(server: &PoolServer, is_replicated: bool, mut section: Section<'_
     } = server;
     section.first("name", name, !is_replicated);
     section.taken("address", address.to_string());
-    section.taken("tls", tls);
+    section.table("tls", tls.as_ref().map(tables::server_tls));
     section.taken("weight", weight);
     section.taken("backup", backup);
     section.taken("check", check);
-    section.list("login", logins.iter().map(words::plain));
+    section.list(
+        "login",
+        logins.iter().map(|login| line(&tables::own_login(login))),
+    );
 }
 
 fn udp(config: &Config, udp: &Udp, mut section: Section<'_>) {

@@ -4,7 +4,9 @@
 //! has decided about it; the page of the configuration is checked against it.
 
 mod facts;
+mod in_file;
 mod section;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -14,6 +16,7 @@ use std::fmt::{self, Display, Formatter};
 use super::Config;
 use facts::facts;
 use section::{Fact, Value};
+use tables::{Table, line};
 
 /// The longest part of a value that is shown, in characters.
 const LONGEST_SHOWN: usize = 120;
@@ -158,6 +161,21 @@ fn differences(before: &Fact, fact: &Fact, changes: &mut Vec<Change>) {
                 }
             }
         }
-        (Value::One(_), Value::List(_)) | (Value::List(_), Value::One(_)) => {}
+        (Value::Table(Some(from)), Value::Table(Some(to))) => {
+            for ((key, from), (_, to)) in from.iter().zip(to) {
+                if from != to {
+                    add(format!("{}.{key}", fact.key), Some(from), Some(to));
+                }
+            }
+        }
+        (Value::Table(from), Value::Table(to)) => {
+            if from != to {
+                let shown = |table: &Option<Table>| table.as_ref().map_or("none".to_owned(), line);
+                let (from, to) = (shown(from), shown(to));
+                add(fact.key.to_owned(), Some(&from), Some(&to));
+            }
+        }
+        // A key is always of one kind.
+        (Value::One(_) | Value::List(_) | Value::Table(_), _) => {}
     }
 }

@@ -1,8 +1,7 @@
 //! Keys with their values, table by table, and what of them is shown.
 
-use std::fmt::{self, Debug, Formatter};
-
-use super::words;
+use super::in_file::InFile;
+use super::tables::Table;
 use crate::config::model::HeaderEdit;
 use crate::config::stats_user::StatsUser;
 use crate::secret::Secret;
@@ -36,6 +35,8 @@ pub(super) enum Value {
     One(String),
     /// A list whose entries are compared one by one.
     List(Vec<String>),
+    /// A table whose keys are compared one by one, if it is there.
+    Table(Option<Table>),
 }
 
 /// The facts of one table.
@@ -54,8 +55,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn add(&mut self, key: &'static str, value: impl Debug, is_taken: bool) {
-        self.add_value(key, Value::One(words::plain(value)), is_taken);
+    fn add(&mut self, key: &'static str, value: impl InFile, is_taken: bool) {
+        self.add_value(key, Value::One(value.in_file()), is_taken);
     }
 
     fn add_value(&mut self, key: &'static str, value: Value, is_taken: bool) {
@@ -81,7 +82,7 @@ impl<'a> Section<'a> {
     }
 
     /// A reload takes it.
-    pub(super) fn taken(&mut self, key: &'static str, value: impl Debug) {
+    pub(super) fn taken(&mut self, key: &'static str, value: impl InFile) {
         self.add(key, value, true);
     }
 
@@ -103,7 +104,17 @@ impl<'a> Section<'a> {
         self.add_value(key, Value::List(entries.collect()), true);
     }
 
-    /// The same, and the values of headers in each entry are not shown.
+    /// A reload takes it, key by key.
+    pub(super) fn table(&mut self, key: &'static str, table: Option<Table>) {
+        self.add_value(key, Value::Table(table), true);
+    }
+
+    /// It holds until the process ends, and its keys are compared one by one.
+    pub(super) fn fixed_table(&mut self, key: &'static str, table: Option<Table>) {
+        self.add_value(key, Value::Table(table), false);
+    }
+
+    /// The same as a [list](Self::list), and the values of headers in each entry are not shown.
     pub(super) fn with_values<'edits>(
         &mut self,
         key: &'static str,
@@ -121,34 +132,19 @@ impl<'a> Section<'a> {
     /// A reload takes it, and nobody is shown more of the text than its path.
     pub(super) fn without_query(&mut self, key: &'static str, text: Option<&str>) {
         let path = text.and_then(|text| text.split('?').next());
-        match path {
-            Some(path) => self.add(key, path, true),
-            None => self.add(key, Word(None), true),
-        }
+        self.add(key, path, true);
         if let Some(last) = self.facts.last_mut() {
             last.whole = text.map(|text| Secret::new(text.as_bytes()));
         }
     }
 
     /// It holds until the process ends.
-    pub(super) fn fixed(&mut self, key: &'static str, value: impl Debug) {
+    pub(super) fn fixed(&mut self, key: &'static str, value: impl InFile) {
         self.add(key, value, false);
     }
 
     /// It holds until the process ends; `word` stands in the file.
     pub(super) fn fixed_word(&mut self, key: &'static str, word: String) {
         self.add_value(key, Value::One(word), false);
-    }
-}
-
-/// A word as it stands in the file, if it does.
-pub(super) struct Word(pub(super) Option<&'static str>);
-
-impl Debug for Word {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(word) => write!(f, "\"{word}\""),
-            None => f.write_str("none"),
-        }
     }
 }

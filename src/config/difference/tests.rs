@@ -76,7 +76,7 @@ fn a_difference_is_named_by_its_key_and_says_whether_it_is_taken() {
     );
     assert_eq!(
         change("127.0.0.1:8086", "127.0.0.1:9086"),
-        ["frontend \"front\", bind: [127.0.0.1:8086] -> [127.0.0.1:9086]!"]
+        [r#"frontend "front", bind: ["127.0.0.1:8086"] -> ["127.0.0.1:9086"]!"#]
     );
     assert_eq!(
         change(
@@ -212,6 +212,134 @@ fn lists_are_compared_entry_by_entry_in_the_words_of_the_file() {
             r#"frontend "plain", http_request[1]: { set_header = { "x-a" = … } } -> { set_header = { "x-a" = … } } (others)"#
         ]
     );
+}
+
+#[test]
+fn tables_are_compared_key_by_key_in_the_words_of_the_file() {
+    let with = |place: &str, keys: &str| {
+        let keys = format!("{place}\n{keys}");
+        config(&WHOLE.replacen(place, &keys, 1))
+    };
+    let said = |place: &str, old: &str, new: &str| -> Vec<String> {
+        let said = changes(&with(place, old), &with(place, new));
+        said.iter().map(ToString::to_string).collect()
+    };
+    let frontend = "default_backend = \"web\"";
+    let of_frontend = |old: &str, new: &str| said(frontend, old, new);
+    let long = ["select", "select_into", "explain", "show", "delete", "drop"]
+        .map(|word| format!("{word:?}"))
+        .join(", ");
+    for (old, new, expected) in [
+        (
+            "rate_limit = { requests = 5 }",
+            "rate_limit = { requests = 5, per = \"1m\", burst = 7 }",
+            &[
+                r#"frontend "plain", rate_limit.per: "1s" -> "1m""#,
+                r#"frontend "plain", rate_limit.burst: 5 -> 7"#,
+            ][..],
+        ),
+        (
+            "",
+            "rate_limit = { requests = 5 }",
+            &[
+                r#"frontend "plain", rate_limit: none -> { requests = 5, per = "1s", burst = 5, max_sources = 100000 }"#,
+            ],
+        ),
+        (
+            "bandwidth = { in_per_source = \"1KiB\" }",
+            "bandwidth = { out_per_request = 9000 }",
+            &[
+                r#"frontend "plain", bandwidth.in_per_source: 1024 -> none"#,
+                r#"frontend "plain", bandwidth.out_per_request: none -> 9000"#,
+            ],
+        ),
+        (
+            "",
+            "http2 = { plain = true }",
+            &[r#"frontend "plain", http2.plain: false -> true"#],
+        ),
+        (
+            "tls = { certificate = \"/a.pem\" }",
+            "tls = { certificate = \"/b.pem\", key = \"/b.key\", alpn = [\"h2\", \"http/1.1\"], min_version = \"1.3\", \
+             certificates = [\"/c.pem\", { certificate = \"/d.pem\", key = \"/d.key\" }], \
+             client_certificate = \"optional\", client_ca = \"/ca.pem\" }",
+            &[
+                r#"frontend "plain", tls.certificate: "/a.pem" -> "/b.pem""#,
+                r#"frontend "plain", tls.key: none -> "/b.key""#,
+                r#"frontend "plain", tls.certificates: none -> [{ certificate = "/c.pem" }, { certificate = "/d.pem", key = "/d.key" }]"#,
+                r#"frontend "plain", tls.min_version: "1.2" -> "1.3""#,
+                r#"frontend "plain", tls.alpn: ["http/1.1"] -> ["h2", "http/1.1"]"#,
+                r#"frontend "plain", tls.client_certificate: "none" -> "optional""#,
+                r#"frontend "plain", tls.client_ca: none -> "/ca.pem""#,
+            ],
+        ),
+        (
+            "rules = { read_only = true }",
+            "rules = [{ users = \"eva\", read = [\"a\", \"b_*\"], write = [], measurements = \"m\", statements = \"select\", deny_statements = [\"show\", \"drop\"] }]",
+            &[
+                r#"frontend "plain", rules[0]: { read_only = true } -> { users = ["eva"], read = ["a", "b_*"], write = [], measurements = ["m"], statements = ["select"], deny_statements = ["show", "drop"] }"#,
+            ],
+        ),
+    ] {
+        let said = of_frontend(old, new);
+        let in_order: Vec<&str> = said.iter().map(String::as_str).collect();
+        assert_eq!(in_order, expected, "{new}");
+    }
+    // What is denied is shown, however much stands before it.
+    let rule = |denied: &str| {
+        format!(
+            "rules = {{ users = \"eva\", statements = [{long}], deny_statements = {denied:?} }}"
+        )
+    };
+    let shown = of_frontend(&rule("create"), &rule("alter"));
+    let [shown] = shown.as_slice() else {
+        panic!("{shown:?}")
+    };
+    assert!(
+        shown.contains(r#"deny_statements = ["create"] }"#)
+            && shown.contains(r#"deny_statements = ["alter"] }"#),
+        "{shown}"
+    );
+    let backend = "[[backend]]\nname = \"web\"";
+    assert_eq!(
+        said(backend, "", "tls = { ca = \"/ca.pem\" }"),
+        [
+            r#"backend "web", server "w", tls: none -> { ca = "/ca.pem", server_name = "127.0.0.1", verify = "required", min_version = "1.2" }"#
+        ]
+    );
+    assert_eq!(
+        said(
+            backend,
+            "tls = { ca = \"/ca.pem\" }",
+            "tls = { verify = \"none\" }"
+        ),
+        [
+            r#"backend "web", server "w", tls.ca: "/ca.pem" -> none"#,
+            r#"backend "web", server "w", tls.verify: "required" -> "none""#
+        ]
+    );
+    let login = |name: &str| {
+        format!("login = {{ users = \"a*\", username = {name:?}, password_file = \"/p\" }}")
+    };
+    assert_eq!(
+        said(backend, &login("one"), &login("two")),
+        [
+            r#"backend "web", login[0]: { users = ["a*"], username = "one", password_file = "/p" } -> { users = ["a*"], username = "two", password_file = "/p" }"#
+        ]
+    );
+    let server = "[[frontend]]\nname = \"front\"";
+    let socket = |mode: &str| {
+        let table = format!(
+            "[server]\nstop_timeout = \"2m\"\nstats_socket = {{ path = \"/s\", mode = {mode:?} }}\n{server}"
+        );
+        config(&WHOLE.replacen(server, &table, 1))
+    };
+    let said = changes(&socket("600"), &socket("660"));
+    assert_eq!(
+        said.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [r#"server.stats_socket.mode: "600" -> "660""#]
+    );
+    assert!(said.iter().all(Change::needs_restart));
 }
 
 /// `docs/configuration.md` has a table with a line for each key, as this says them.

@@ -1,38 +1,25 @@
 //! Values in the words of the file.
 
-use std::fmt::{Debug, Display};
+use std::fmt::Display;
 
+use super::in_file::InFile;
 use crate::config::Config;
 use crate::config::model::{
     Condition, HeaderEdit, Redirect, RedirectTo, RequestAction, RequestRule, ResponseRule, Rule,
     SyncPolicy, Target, Test,
 };
-use crate::config::units::format_duration;
-
-/// A value whose form as Rust shows it is that of the file, but for one that may be absent.
-pub(super) fn plain(value: impl Debug) -> String {
-    let text = format!("{value:?}");
-    let inner = text
-        .strip_prefix("Some(")
-        .and_then(|rest| rest.strip_suffix(')'));
-    match (inner, text.as_str()) {
-        (Some(inner), _) => inner.to_owned(),
-        (None, "None") => "none".to_owned(),
-        (None, _) => text,
-    }
-}
 
 /// The word that stands for `value` in the table by which it is read.
 pub(super) fn word<T: PartialEq>(table: &[(&'static str, T)], value: &T) -> String {
     let known = table.iter().find(|(_, known)| known == value);
-    plain(known.map(|(word, _)| *word))
+    known.map(|(word, _)| *word).in_file()
 }
 
 pub(super) fn sync(sync: SyncPolicy) -> String {
     match sync {
-        SyncPolicy::Always => "\"always\"".to_owned(),
-        SyncPolicy::Never => "\"never\"".to_owned(),
-        SyncPolicy::Interval(time) => format!("{:?}", format_duration(time)),
+        SyncPolicy::Always => "always".in_file(),
+        SyncPolicy::Never => "never".in_file(),
+        SyncPolicy::Interval(time) => time.in_file(),
     }
 }
 
