@@ -335,12 +335,6 @@ impl Serving {
                 let Some(pool) = self.pool(Some(target)) else {
                     return Err(Error::new_in(ErrorType::InternalError));
                 };
-                if !pool.is_available() {
-                    pool.stats().no_server.increment();
-                    context.termination = Termination::NoServer;
-                    self.answer(session, &ErrorAnswer::none_of(pool)).await?;
-                    return Ok(true);
-                }
                 if self.turns_away(session, context, id).await? {
                     return Ok(true);
                 }
@@ -349,6 +343,13 @@ impl Serving {
                     Judged::Refused => return Ok(true),
                     Judged::Allowed(body) => body,
                 };
+                // Behind all that may refuse it: a stranger does not hear how the pool is.
+                if !pool.is_available() {
+                    pool.stats().no_server.increment();
+                    context.termination = Termination::NoServer;
+                    self.answer(session, &ErrorAnswer::none_of(pool)).await?;
+                    return Ok(true);
+                }
                 if upgrade.is_none() && body.is_none() && !context.is_whole {
                     return Ok(false);
                 }

@@ -10,6 +10,7 @@ use crate::support::authority::Authority;
 use crate::support::edge::counted;
 use crate::support::http::{Answer, get, query_string, request};
 use crate::support::lab::replace;
+use crate::support::ports::free_port;
 use crate::support::programs::{python, run, succeeds};
 use crate::support::wait::SOON;
 use crate::support::{Behaviour, Haflux, Influxd, Lab, Options, StandIn, status, wait_until};
@@ -468,6 +469,34 @@ fn a_reload_warns_of_files_that_everybody_can_read_or_write() {
         haflux.says(&format!("everybody on this machine can read {file}"));
         haflux.says(&format!("everybody on this machine can write {file}"));
     }
+}
+
+#[test]
+fn a_stranger_does_not_hear_that_a_pool_is_down() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().join("haflux");
+    write_users(&home, &line("eva", "e"));
+    let configuration = format!(
+        "[server]\ndata_dir = \"FOLDER/data\"\n[users]\nfile = \"FOLDER/users\"\n\
+         [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\ndefault_backend = \"back\"\nauth = true\n\
+         rules = {{ read = \"d\" }}\n\
+         [[backend]]\nname = \"back\"\ncheck = {{ tcp = true, interval = \"100ms\", fall = 1 }}\n\
+         servers = [{{ name = \"one\", address = \"127.0.0.1:{}\" }}]\n",
+        free_port()
+    );
+    let haflux = Haflux::start(&home, &configuration);
+    let url = haflux.url("front");
+    let eva = basic("eva", "e");
+    let read = [("q", "SELECT v FROM m"), ("db", "d")];
+    wait_until("the pool to be down", SOON, || {
+        let answer = ask(&url, "/query", &read, &eva);
+        answer.status == 503 && answer.text().contains("back")
+    });
+    let nobody = ask(&url, "/query", &read, "");
+    assert_nobody(&nobody, "unable to parse authentication credentials");
+    let forbidden = [("q", "SELECT v FROM m"), ("db", "e")];
+    let forbidden = ask(&url, "/query", &forbidden, &eva);
+    assert_eq!(forbidden.status, 403, "{}", forbidden.text());
 }
 
 #[test]
