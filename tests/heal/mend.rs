@@ -160,12 +160,42 @@ fn the_others_hold_what_a_node_holds() {
     }
     assert!(text.contains("more=true"), "{text}");
     assert!(
-        text.contains("# node \"influxlab2\" database \"one\" policy \"year p\""),
+        text.contains("# node influxlab2 database one policy year%20p\n"),
         "{text}"
     );
     // Nothing is left to be done.
     let (status, report) = mend(&lab, &["--from", "influxlab", "--yes"]);
     assert_eq!(status, 0, "{report}");
+}
+
+#[test]
+fn what_is_kept_can_be_written_again_whatever_the_names_are() {
+    let lab = lab();
+    let place = [("db", "a=b"), ("rp", "p=\"1")];
+    for (node, value) in [(&lab.node1, 1), (&lab.node2, 2)] {
+        node.query("", "CREATE DATABASE \"a=b\"");
+        let policy = "CREATE RETENTION POLICY \"p=\\\"1\" ON \"a=b\" DURATION 9999d REPLICATION 1";
+        node.query("", policy);
+        for host in ["a", "b", "c"] {
+            let line = line(&format!("m,host={host}"), &format!("v={value}i"), 1);
+            let answer = write_with(&node.url(), &place, line);
+            assert_eq!(answer.status, 204, "{}", answer.text());
+        }
+    }
+    let (status, report) = mend(&lab, &["--from", "influxlab", "--yes"]);
+    assert_eq!(status, 0, "{report}");
+    let kept = kept(&lab);
+    let text = kept.values().next().expect("a file");
+    assert!(
+        text.contains("# node influxlab2 database a%3Db policy p%3D%221\n"),
+        "{text}"
+    );
+    assert_eq!(text.matches("v=2i").count(), 3, "{text}");
+    let answer = write_with(&lab.node2.url(), &place, text);
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    let sum = "SELECT sum(v) FROM \"p=\\\"1\".m";
+    let sum = lab.node2.query("a=b", sum).to_string();
+    assert!(sum.contains(",6]"), "{sum}");
 }
 
 #[test]

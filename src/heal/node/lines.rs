@@ -117,8 +117,9 @@ fn push_name(into: &mut Vec<u8>, name: &[u8], special: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Go's `ParseFloat` reads the same number from what `{:?}` writes, which is the shortest text that names it.
-fn push_value(into: &mut Vec<u8>, value: &Value) {
+/// Appends a value as it stands in a line. Go's `ParseFloat` reads the same number from what `{:?}` writes, which is the shortest text
+/// that names it.
+pub(in crate::heal) fn push_value(into: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Float(number) => push(into, format_args!("{number:?}")),
         Value::Integer(number) => push(into, format_args!("{number}i")),

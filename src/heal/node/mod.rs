@@ -50,7 +50,7 @@ const MAX_ANSWER: usize = 64 << 20;
 const MAX_REFUSAL: usize = 1 << 20;
 
 pub(super) use error::NodeError;
-pub(super) use lines::append_lines;
+pub(super) use lines::{append_lines, push_value};
 pub(super) use points::{PointStream, Series, Value};
 pub(super) use question::{
     Question, SPECIAL_KEYS, is_of_first_years, is_sayable, of_series, source, time_of,
