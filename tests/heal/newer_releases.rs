@@ -239,6 +239,33 @@ fn limits_are_compared_and_stand_in_the_way_of_no_mend_and_no_rebuild() {
     assert_eq!(status, Some(0), "{report}");
 }
 
+/// Of one policy of the database `d`: what a node says of it.
+fn policy(node: &Influxd, name: &str) -> String {
+    let listed = node.query("d", "SHOW RETENTION POLICIES");
+    let listed = listed["results"][0]["series"][0]["values"].clone();
+    let mut rows = listed.as_array().into_iter().flatten();
+    let row = rows.find(|row| row[0] == name);
+    row.map(Value::to_string).unwrap_or_default()
+}
+
+#[test]
+fn a_default_policy_with_limits_is_made_on_a_node_that_lacks_it() {
+    let Some(lab) = lab() else { return };
+    lab.create_database("d");
+    let create = "CREATE RETENTION POLICY limited ON d DURATION 30d REPLICATION 1 DEFAULT FUTURE LIMIT 2h PAST LIMIT 1h";
+    lab.carry_out("", create);
+    support::wait_until_level(&lab, SOON).expect("both have it");
+    lab.node2.query("", "DROP RETENTION POLICY limited ON d");
+    let (status, report) = told(&lab, &["mend", "--json", "--from", "influxlab", "--yes"]);
+    assert_eq!(status, Some(0), "{report}");
+    let limited = policy(&lab.node1, "limited");
+    assert!(
+        limited.contains("true") && limited.contains("2h0m0s"),
+        "{limited}"
+    );
+    assert_eq!(policy(&lab.node2, "limited"), limited);
+}
+
 /// Flux writes unsigned numbers into nodes that take none as lines: such points are compared, and no mend and no rebuild can write
 /// them, which ends neither.
 #[test]

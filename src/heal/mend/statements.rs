@@ -45,8 +45,8 @@ pub(super) fn statements(
             "{word} RETENTION POLICY {} ON {name} {}{}{}",
             identifier(&policy.name),
             durations(policy),
-            limits(policy, known),
-            if is_default { " DEFAULT" } else { "" }
+            if is_default { " DEFAULT" } else { "" },
+            limits(policy, known)
         ));
     }
     if let Some(there) = there
@@ -97,7 +97,8 @@ fn durations(policy: &Policy) -> String {
     )
 }
 
-/// The limits of 1.12 on, where there are any; those that are there and not wanted are lifted.
+/// The limits of 1.12 on, where there are any; those that are there and not wanted are lifted. They stand last, because a `CREATE` takes
+/// `DEFAULT` before them alone.
 fn limits(policy: &Policy, there: Option<&Policy>) -> String {
     let limit = |word: &str, wanted: &str, there: Option<&str>| {
         let there = there.unwrap_or_default();
@@ -230,9 +231,24 @@ pub(super) mod tests {
         assert_eq!(
             run(&source, &there, false),
             [
-                "ALTER RETENTION POLICY \"a\" ON \"d\" DURATION 720h0m0s REPLICATION 1 SHARD DURATION 24h0m0s FUTURE LIMIT 0s PAST LIMIT 5m0s DEFAULT"
+                "ALTER RETENTION POLICY \"a\" ON \"d\" DURATION 720h0m0s REPLICATION 1 SHARD DURATION 24h0m0s DEFAULT FUTURE LIMIT 0s PAST LIMIT 5m0s"
             ]
         );
         assert_eq!(run(&source, &there, true), Vec::<String>::new());
+    }
+
+    /// 1.13 takes `DEFAULT` before the limits of a policy that is made, and before or behind them of one that is altered.
+    #[test]
+    fn the_default_stands_before_the_limits() {
+        let mut wanted = policy("a", true);
+        wanted.past_limit = "5m0s".to_owned();
+        let source = schema(vec![database("d", vec![wanted])]);
+        let there = schema(vec![database("d", Vec::new())]);
+        assert_eq!(
+            run(&source, &there, false),
+            [
+                "CREATE RETENTION POLICY \"a\" ON \"d\" DURATION 720h0m0s REPLICATION 1 SHARD DURATION 24h0m0s DEFAULT PAST LIMIT 5m0s"
+            ]
+        );
     }
 }
