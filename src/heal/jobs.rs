@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Handle};
 
 use super::compare;
 use super::error::WorkError;
-use super::mend;
+use super::mend::{self, LiftedLimits};
 use super::node::Node;
 use super::progress::Progress;
 use super::rebuild::{self, Rebuild};
@@ -136,8 +136,10 @@ impl Healer {
         self.begin(order, progress)
     }
 
-    /// Goes on with the rebuild that a run of haflux before this one left unfinished, as soon as its nodes have addresses.
+    /// Goes on with the rebuild that a run of haflux before this one left unfinished, as soon as its nodes have addresses, and says what
+    /// a mend left undone.
     pub fn go_on(self: &Arc<Self>) {
+        LiftedLimits::of(&self.folder).warn(&self.relay.stats().name);
         let Some(order) = rebuild::unfinished(&self.relay, &self.folder) else {
             return;
         };

@@ -7,7 +7,7 @@ use crate::support;
 use crate::support::lab::relay_keys;
 use crate::support::programs::influxdb_release;
 use crate::support::wait::SOON;
-use crate::support::{Influxd, Lab, Options, http, status, wait_until, write_with};
+use crate::support::{Haflux, Influxd, Lab, Options, http, status, wait_until, write_with};
 use serde_json::Value;
 
 /// Two nodes that have write limits; nothing if this release has none.
@@ -264,6 +264,76 @@ fn a_default_policy_with_limits_is_made_on_a_node_that_lacks_it() {
         "{limited}"
     );
     assert_eq!(policy(&lab.node2, "limited"), limited);
+}
+
+/// Kills haflux while a mend has lifted the limits of the policy `a` on the second node.
+fn kill_with_limits_lifted(lab: &mut Lab) {
+    let file = lab.haflux.file().display().to_string();
+    let mend = ["mend", "--union", "--yes", "--config", &file];
+    for _ in 0..20 {
+        std::thread::scope(|scope| {
+            let command = scope.spawn(|| Haflux::command(&mend));
+            wait_until("the limits to be lifted", SOON, || {
+                !policy(&lab.node2, "a").contains("1h0m0s") || command.is_finished()
+            });
+            lab.haflux.kill9();
+            command.join().expect("it ends");
+        });
+        if !policy(&lab.node2, "a").contains("1h0m0s") {
+            return;
+        }
+        // They were set again just before the kill.
+        lab.haflux.restart();
+        let url = lab.influx_url();
+        wait_until("both to be fresh", SOON, || {
+            (0..2).all(|number| status::replica(&url, number)["status"] == "fresh")
+        });
+    }
+    panic!("the limits were never seen lifted");
+}
+
+#[test]
+fn limits_that_a_mend_had_lifted_when_it_was_killed_are_set_again_by_the_next_one() {
+    const POINTS: u64 = 20_000;
+    let Some(mut lab) = lab() else { return };
+    lab.carry_out("", "CREATE DATABASE d WITH DURATION 9999d NAME a");
+    support::wait_until_level(&lab, SOON).expect("both have it");
+    let lines: String = (0..POINTS)
+        .map(|number| format!("m v=1 {}\n", 1_700_000_000_000_000_000 + number))
+        .collect();
+    assert_eq!(lab.node1.write("d", &lines).status, 204);
+    lab.carry_out(
+        "",
+        "ALTER RETENTION POLICY a ON d FUTURE LIMIT 2h PAST LIMIT 1h",
+    );
+    support::wait_until_level(&lab, SOON).expect("both have it");
+    let limited = policy(&lab.node1, "a");
+    kill_with_limits_lifted(&mut lab);
+    lab.haflux.restart();
+    lab.haflux.says("PAST LIMIT 1h0m0s");
+    let url = lab.influx_url();
+    wait_until("both to be fresh", SOON, || {
+        (0..2).all(|number| status::replica(&url, number)["status"] == "fresh")
+    });
+    let (_, report) = told(&lab, &["mend", "--json", "--union"]);
+    assert!(
+        report["notes"].to_string().contains("PAST LIMIT 1h0m0s"),
+        "{report}"
+    );
+    assert_ne!(policy(&lab.node2, "a"), limited);
+    let (status, report) = told(&lab, &["mend", "--json", "--union", "--yes"]);
+    assert_eq!(status, Some(0), "{report}");
+    assert_eq!(policy(&lab.node2, "a"), limited);
+    assert_eq!(lab.node2.count("d", "m", "v"), POINTS);
+    // By now a person may lift them.
+    lab.carry_out(
+        "",
+        "ALTER RETENTION POLICY a ON d FUTURE LIMIT 0s PAST LIMIT 0s",
+    );
+    support::wait_until_level(&lab, SOON).expect("both have it");
+    let (status, report) = told(&lab, &["mend", "--json", "--union", "--yes"]);
+    assert_eq!(status, Some(0), "{report}");
+    assert!(!policy(&lab.node2, "a").contains("1h0m0s"));
 }
 
 /// Flux writes unsigned numbers into nodes that take none as lines: such points are compared, and no mend and no rebuild can write

@@ -13,7 +13,7 @@
 //! | `refusal` | lines that a node refuses |
 //! | `types` | copies a measurement whole in which a field has another type |
 //! | `kept` | the files with what was overwritten or deleted |
-//! | `limits` | write limits are lifted while points are written that they refuse |
+//! | `limits` | write limits are lifted while points are written that they refuse, and set again, by the next mend if need be |
 //! | `lines` | points as lines |
 //! | `tally` | what was done, for a person |
 //!
@@ -43,6 +43,7 @@ use bstr::BString;
 use tokio::sync::mpsc;
 
 use self::kept::Kept;
+pub(super) use self::limits::LiftedLimits;
 use self::plan::{Change, Held, like_source, union};
 use self::strip::{Strip, batches};
 use self::tally::Tally;
@@ -81,6 +82,7 @@ struct Mend<'work> {
     places: &'work Compared,
     progress: &'work Progress,
     kept: Kept,
+    limits: LiftedLimits,
     tally: Tally,
     /// Where a field has another type than the source's.
     conflicts: BTreeSet<Conflict>,
@@ -162,12 +164,23 @@ pub(super) async fn between(
         places: order.places,
         progress,
         kept: Kept::new(folder, nodes.len()),
+        limits: LiftedLimits::of(folder),
         tally: Tally::default(),
         conflicts: BTreeSet::new(),
         told_refusals: BTreeSet::new(),
     };
+    // Before what one node has is what another gets.
+    let known = relay.nodes();
+    let restored = mend.limits.restore(&prompt, &known, dry_run, progress);
+    restored.await?;
     mend.schemas(dry_run).await?;
     let mended = mend.all_points(dry_run).await;
+    // A node that was away then has not got back what was lifted there.
+    let limits = &mend.limits;
+    let restored = match dry_run {
+        true => Ok(()),
+        false => limits.restore(&prompt, &known, dry_run, progress).await,
+    };
     for path in mend.kept.paths() {
         progress.note(format!(
             "what was overwritten or deleted is in {}",
@@ -176,6 +189,7 @@ pub(super) async fn between(
     }
     mend.tally.say(&names, dry_run, progress);
     let unread = mended?;
+    restored?;
     match dry_run {
         true => unread.all_read("not everything could be compared"),
         false => mend.compare_again(folder).await,

@@ -59,7 +59,8 @@ impl Mend<'_> {
         let mut lifted = None;
         let written = self.write_all(at, node, place, pieces, &mut lifted).await;
         if let Some(lifted) = lifted {
-            lifted.set_again(node).await?;
+            let set = self.limits.set_again(node, &lifted, self.progress);
+            set.await?;
         }
         written
     }
@@ -82,7 +83,7 @@ impl Mend<'_> {
             let written = patiently(|| node.write(database, policy, lines.clone())).await;
             if matches!(written, Err(NodeError::Refused { .. })) && !asked_for_limits {
                 asked_for_limits = true;
-                *lifted = Lifted::of(node, database, policy).await?;
+                *lifted = self.limits.lift(node, database, policy).await?;
                 if lifted.is_some() {
                     left.push(pieces);
                     continue;

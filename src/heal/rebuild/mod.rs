@@ -33,6 +33,7 @@ use std::sync::Arc;
 use log::warn;
 
 use super::error::WorkError;
+use super::mend::LiftedLimits;
 use super::node::{Node, NodeError};
 use super::progress::Progress;
 use super::schema::{Schema, User};
@@ -184,6 +185,12 @@ async fn begin(
         return Ok(plan);
     }
     let source = choose_source(relay, nodes, order, progress).await?;
+    // A mend that was cut off may have left limits lifted there.
+    let limits = LiftedLimits::of(file.folder());
+    let of_source = std::slice::from_ref(source);
+    let known = relay.nodes();
+    let restored = limits.restore(of_source, &known, false, progress);
+    restored.await?;
     // Nothing is touched before both have been asked for all that will be needed.
     Schema::of(source).await?;
     target_schema::first_administrator(target).await?;

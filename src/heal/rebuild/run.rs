@@ -16,6 +16,7 @@ use super::standing::{LOOK_PACE, Standing, standing};
 use super::{proof, target_schema};
 use crate::control::Passwords;
 use crate::heal::error::WorkError;
+use crate::heal::mend::LiftedLimits;
 use crate::heal::node::{Node, NodeError};
 use crate::heal::progress::Progress;
 use crate::heal::schema::Schema;
@@ -138,6 +139,7 @@ impl Run<'_> {
         Finished::forget(self.file.folder())?;
         self.relay.begin_copy(self.hold).await?;
         target_schema::wipe(self.target, &schema, &patience).await?;
+        LiftedLimits::of(self.file.folder()).forget_node(self.target.name())?;
         let patience = self.patience("making databases, policies and users");
         target_schema::databases(self.target, &schema, &patience).await?;
         target_schema::users(self.target, &schema, self.users, &patience, self.progress).await?;
