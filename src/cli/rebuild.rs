@@ -13,6 +13,7 @@ use super::text::one_line;
 use super::work::{self, WorkError};
 use crate::config::who_else_reads;
 use crate::control::{HealOrder, HealReport, HealState, Passwords};
+use crate::influx::influxql::can_be_said;
 use crate::stats::units::Span;
 
 /// What is rebuilt, and how.
@@ -52,14 +53,17 @@ pub(super) enum RebuildError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A line of it has no name or no password. The line is not shown.
-    #[error("{}, line {line}: it is not NAME:PASSWORD", path.display())]
-    NoPassword {
+    /// A line of it is of no use. The line is not shown.
+    #[error("{}, line {}: {}", path.display(), line.number, line.fault)]
+    Line {
         /// The file.
         path: PathBuf,
-        /// From 1 on.
-        line: usize,
+        /// Which one, and why.
+        line: BadLine,
     },
+    /// No node can be given a password that was typed.
+    #[error("the password of {}: {}", one_line(.0), UNSAYABLE)]
+    Unsayable(String),
     /// The terminal does not give what is typed.
     #[error("the terminal failed: {0}")]
     Terminal(#[source] io::Error),
@@ -73,6 +77,29 @@ pub(super) enum RebuildError {
     #[error("{0}")]
     Ended(String),
 }
+
+/// A line of the file with passwords that is of no use.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct BadLine {
+    /// From 1 on.
+    number: usize,
+    fault: LineFault,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum LineFault {
+    /// It has no name or no password.
+    #[error("it is not NAME:PASSWORD")]
+    NoPassword,
+    /// No node can be given it.
+    #[error("{}", UNSAYABLE)]
+    Unsayable,
+}
+
+/// Why no node can be given a password.
+const UNSAYABLE: &str =
+    "a carriage return or a NUL is in it, and no statement can give a user such a password";
 
 /// Does it; what to print when it is over.
 ///
@@ -201,6 +228,7 @@ fn asked_for(
             Some(password) if password.is_empty() => {
                 tell!("{} is left out.", one_line(&user));
             }
+            Some(password) if !can_be_said(&password) => return Err(RebuildError::Unsayable(user)),
             Some(password) => users.push((user, password)),
         }
     }
@@ -215,21 +243,29 @@ fn passwords(path: &Path) -> Result<Passwords, RebuildError> {
     })?;
     parse(&text)
         .map(Passwords)
-        .map_err(|line| RebuildError::NoPassword {
+        .map_err(|line| RebuildError::Line {
             path: path.to_owned(),
             line,
         })
 }
 
-/// Or the number of a line that is none.
-fn parse(text: &str) -> Result<Vec<(String, String)>, usize> {
+/// Lines end with `\n` or `\r\n`. A `\r` elsewhere is an error in a comment, too, which may hold lines that end with it.
+fn parse(text: &str) -> Result<Vec<(String, String)>, BadLine> {
     let lines = text.lines().enumerate();
-    let lines = lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    let users = lines.map(|(number, line)| match line.split_once(':') {
-        Some((name, password)) if !name.is_empty() && !password.is_empty() => {
-            Ok((name.to_owned(), password.to_owned()))
+    let is_of_use = |line: &str| !line.trim().is_empty() && !line.starts_with('#');
+    let lines = lines.filter(|(_, line)| is_of_use(line) || !can_be_said(line));
+    let users = lines.map(|(at, line)| {
+        let bad = |fault| BadLine {
+            number: at.saturating_add(1),
+            fault,
+        };
+        match line.split_once(':') {
+            _ if !can_be_said(line) => Err(bad(LineFault::Unsayable)),
+            Some((name, password)) if !name.is_empty() && !password.is_empty() => {
+                Ok((name.to_owned(), password.to_owned()))
+            }
+            Some(_) | None => Err(bad(LineFault::NoPassword)),
         }
-        Some(_) | None => Err(number.saturating_add(1)),
     });
     users.collect()
 }
@@ -243,8 +279,22 @@ mod tests {
         let users = parse("# people\nada:se:cr et \n\ncarl:#x\n").unwrap();
         let user = |name: &str, password: &str| (name.to_owned(), password.to_owned());
         assert_eq!(users, [user("ada", "se:cr et "), user("carl", "#x")]);
-        assert_eq!(parse("ada:x\ncarl\n"), Err(2));
-        assert_eq!(parse("ada:\n"), Err(1));
-        assert_eq!(parse(":x\n"), Err(1));
+        let bad = |number, fault| Err(BadLine { number, fault });
+        assert_eq!(parse("ada:x\ncarl\n"), bad(2, LineFault::NoPassword));
+        assert_eq!(parse("ada:\n"), bad(1, LineFault::NoPassword));
+        assert_eq!(parse(":x\n"), bad(1, LineFault::NoPassword));
+    }
+
+    #[test]
+    fn what_no_statement_can_say_is_no_password() {
+        let users = parse("# people\r\nada:x\r\n\r\n").unwrap();
+        assert_eq!(users, [("ada".to_owned(), "x".to_owned())]);
+        let bad = |number| {
+            let fault = LineFault::Unsayable;
+            Err(BadLine { number, fault })
+        };
+        assert_eq!(parse("ada:x\rcarl:y\r"), bad(1));
+        assert_eq!(parse("ada:x\n# people\rcarl:y\r"), bad(2));
+        assert_eq!(parse("ada:x\ncarl:\0y\n"), bad(2));
     }
 }

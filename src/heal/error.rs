@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::node::NodeError;
+use super::node::{NodeError, Unsayable};
 use crate::config::nearest;
 use crate::relay::{Relay, ReplicaError};
 
@@ -26,6 +26,9 @@ pub(super) enum WorkError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A password that no node can be given.
+    #[error(transparent)]
+    Unsayable(#[from] Unsayable),
     /// Some of it could not be read, and all else is done.
     #[error("{0}")]
     Unread(String),

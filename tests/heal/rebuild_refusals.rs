@@ -1,8 +1,10 @@
-//! `haflux replica rebuild` where the target does not take every point, or not as many bytes at once.
+//! `haflux replica rebuild` where the target does not take every point, not as many bytes at once, or not what a person gives.
+
+use std::fs;
 
 use crate::support::lab::relay_keys;
 use crate::support::wait::SOON;
-use crate::support::{Lab, Options, status, wait_until, wait_until_level};
+use crate::support::{self, Influxd, Lab, Options, status, wait_until, wait_until_level};
 
 const REBUILD: [&str; 4] = ["replica", "rebuild", "influxlab2", "--yes"];
 
@@ -71,4 +73,63 @@ fn long_texts_are_copied_in_pieces() {
     let said = lab.haflux.order(&REBUILD);
     assert!(said.contains("influxlab2 is rebuilt, "), "{said}");
     assert_eq!(lab.node2.count("telegraf", "long", "text"), 600);
+}
+
+/// Two nodes that know `root` and `ada`; haflux asks in the name of `root`.
+fn lab_with_users(folder: &std::path::Path) -> Lab {
+    let password = folder.join("password");
+    fs::write(&password, "all\n").expect("a file");
+    let keys = format!(
+        "rewind = \"1s\"\nheal = {{ username = \"root\", password_file = \"{}\" }}",
+        password.display()
+    );
+    let options = Options::default().auth().asked_as("root", "all");
+    let lab = Lab::start_with(options, relay_keys(&keys));
+    for statement in [
+        "CREATE USER root WITH PASSWORD 'all' WITH ALL PRIVILEGES",
+        "CREATE DATABASE telegraf",
+        "CREATE USER ada WITH PASSWORD 'first'",
+        "GRANT ALL ON telegraf TO ada",
+    ] {
+        let parameters = support::parameters(Some(("root", "all")), &[("q", statement)]);
+        support::carry_out(&lab.influx_url(), &parameters);
+    }
+    wait_until_level(&lab, SOON).expect("both have it");
+    lab
+}
+
+/// Whether a node lets this user in.
+fn lets_in(node: &Influxd, user: &str, password: &str) -> bool {
+    let parameters = support::parameters(Some((user, password)), &[("q", "SHOW DATABASES")]);
+    support::query_with(&node.url(), &parameters).status == 200
+}
+
+#[test]
+fn a_password_that_no_statement_can_say_is_refused_before_anything_begins_and_is_shown_nowhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lab = lab_with_users(folder.path());
+    lab.node2.query("", "DROP USER ada");
+    let file = folder.path().join("users");
+    let users = file.display().to_string();
+    let rebuild = [&REBUILD[..], &["--users", &users]].concat();
+    // The line ends of an old Macintosh, and a character that is none.
+    for text in [
+        "carl:x\rada:TOPSECRET\r",
+        "# people\nada:TOP\0SECRET\n",
+        "ada:TOPSECRET\r",
+    ] {
+        fs::write(&file, text).expect("a file");
+        let why = lab.haflux.refuses(&rebuild);
+        let line = text.lines().count();
+        assert!(why.contains(&format!("users, line {line}: ")), "{why}");
+        let log = lab.haflux.log();
+        let state = lab.haflux.order(&["status"]);
+        for shown in [&why, &log, &state] {
+            assert!(!shown.contains("SECRET"), "{text:?}: {shown}");
+        }
+        assert_eq!(status::replica(&lab.influx_url(), 1)["status"], "fresh");
+    }
+    fs::write(&file, "# people\r\nada:se\\cr'et\r\n").expect("a file");
+    lab.haflux.order(&rebuild);
+    assert!(lets_in(&lab.node2, "ada", "se\\cr'et"));
 }

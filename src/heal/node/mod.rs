@@ -14,6 +14,7 @@ mod lines;
 mod points;
 mod question;
 mod rpc;
+mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +56,7 @@ pub(super) use points::{PointStream, Series, Value};
 pub(super) use question::{
     Question, SPECIAL_KEYS, is_of_first_years, is_sayable, of_series, source, time_of,
 };
+pub(super) use secret::{PasswordStatement, Unsayable};
 
 /// A node, and who asks.
 #[derive(Clone)]

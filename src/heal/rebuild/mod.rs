@@ -93,7 +93,7 @@ pub(super) async fn run(
     progress: &Progress,
 ) -> Result<(), WorkError> {
     let file = PlanFile::of(folder);
-    find(nodes, order.target)?;
+    target_schema::are_sayable(find(nodes, order.target)?, order.users)?;
     let hold = relay.hold_for_rebuild(order.target, HeldBy::Rebuild)?;
     let plan = begin(relay, nodes, &file, order, progress).await?;
     let mut run = Run {

@@ -9,11 +9,11 @@ use super::patience::Patience;
 use crate::control::Passwords;
 use crate::heal::default_policy::{has_default, no_default};
 use crate::heal::error::WorkError;
-use crate::heal::node::{Node, NodeError};
+use crate::heal::node::{Node, NodeError, PasswordStatement, Unsayable};
 use crate::heal::progress::Progress;
 use crate::heal::schema::{Policy, Schema, ShardGroup, User};
 use crate::influx::Account;
-use crate::influx::influxql::{identifier, string};
+use crate::influx::influxql::identifier;
 use crate::influx::query_answer::policy_duration;
 
 /// Drops all databases, and the users that the source does not have, but for the one that asks and others in whose names haflux is on the
@@ -101,6 +101,27 @@ fn shape(database: &str, policy: &Policy) -> String {
     )
 }
 
+/// That every password which the target may be given can be said in a statement.
+///
+/// # Errors
+/// [`Unsayable`]: one cannot.
+pub(super) fn are_sayable(target: &Node, passwords: &Passwords) -> Result<(), Unsayable> {
+    let given = passwords.0.iter();
+    let given = given.map(|(name, password)| (name.as_str(), password.as_str()));
+    let accounts = target.own_accounts();
+    let own = accounts.values().filter_map(named);
+    for (name, password) in given.chain(own) {
+        PasswordStatement::create(name, password, false)?;
+    }
+    Ok(())
+}
+
+/// Name and password of an account, if statements can be about it.
+fn named(account: &Account) -> Option<(&str, &str)> {
+    let password = std::str::from_utf8(account.password()).ok()?;
+    Some((account.username(), password))
+}
+
 /// Makes the source's users whose passwords are given, and gives all that are there their rights. Those that are missing are named. In the
 /// place of a user for whom the target has an account of its own, that is made, with its own password.
 pub(super) async fn users(
@@ -116,16 +137,15 @@ pub(super) async fn users(
     let mut missing = Vec::new();
     for user in &source.users {
         let own = accounts.get(&user.name);
-        let name = identifier(own.map_or(&user.name, Account::username));
+        let name = own.map_or(user.name.as_str(), Account::username);
         let password = match own {
-            Some(account) => std::str::from_utf8(account.password()).ok(),
+            Some(account) => named(account).map(|(_, password)| password),
             None => {
                 let mut given = passwords.0.iter();
                 let given = given.find(|(known, _)| *known == user.name);
                 given.map(|(_, password)| password.as_str())
             }
         };
-        let password = password.map(string);
         let there = held.users.iter().find(|held| held.name == user.name);
         let was_admin = match (there, password) {
             (None, None) => {
@@ -133,25 +153,20 @@ pub(super) async fn users(
                 continue;
             }
             (None, Some(password)) => {
-                let admin = if user.is_admin {
-                    " WITH ALL PRIVILEGES"
-                } else {
-                    ""
-                };
-                let statement = format!("CREATE USER {name} WITH PASSWORD {password}{admin}");
-                carry_out(target, &statement, patience).await?;
+                let statement = PasswordStatement::create(name, password, user.is_admin)?;
+                give_password(target, &statement, patience).await?;
                 user.is_admin
             }
             // The password that it has is the one by which haflux is let in.
             (Some(there), Some(_)) if own.is_some() => there.is_admin,
             (Some(there), Some(password)) => {
-                let statement = format!("SET PASSWORD FOR {name} = {password}");
-                carry_out(target, &statement, patience).await?;
+                let statement = PasswordStatement::set(name, password)?;
+                give_password(target, &statement, patience).await?;
                 there.is_admin
             }
             (Some(there), None) => there.is_admin,
         };
-        for statement in rights(user, &name, was_admin, &databases) {
+        for statement in rights(user, &identifier(name), was_admin, &databases) {
             carry_out(target, &statement, patience).await?;
         }
     }
@@ -192,7 +207,10 @@ fn rights(user: &User, name: &str, was_admin: bool, databases: &HashSet<&str>) -
 }
 
 /// A node that asks for passwords and has no users lets nobody in but who makes its first administrator: it gets the one that asks.
-pub(super) async fn first_administrator(target: &Node) -> Result<(), NodeError> {
+///
+/// # Errors
+/// [`WorkError`]: it does not get it.
+pub(super) async fn first_administrator(target: &Node) -> Result<(), WorkError> {
     let Err(NodeError::Unauthorized { reason, .. }) = target.ask("", "SHOW DATABASES").await else {
         return Ok(());
     };
@@ -201,12 +219,8 @@ pub(super) async fn first_administrator(target: &Node) -> Result<(), NodeError> 
     let Some((name, password)) = asker.filter(|_| is_without) else {
         return Ok(());
     };
-    let statement = format!(
-        "CREATE USER {} WITH PASSWORD {} WITH ALL PRIVILEGES",
-        identifier(name),
-        string(password)
-    );
-    target.ask("", &statement).await.map(drop)
+    let statement = PasswordStatement::create(name, password, true)?;
+    Ok(target.give_password(&statement).await?)
 }
 
 /// Lets the target's shard groups become as long as this one of the source, whatever their policy says by now.
@@ -328,6 +342,16 @@ pub(super) async fn queries(
         }
     }
     Ok(refused)
+}
+
+async fn give_password(
+    target: &Node,
+    statement: &PasswordStatement,
+    patience: &Patience<'_>,
+) -> Result<(), WorkError> {
+    patience
+        .until_done(|| target.give_password(statement))
+        .await
 }
 
 async fn carry_out(

@@ -108,7 +108,7 @@ pub use fingerprint::{fingerprint, hash_fingerprint};
 pub use groups::Groups;
 pub use limits::{Exceeded, Limits};
 pub use measurements::Measurements;
-pub use quote::{identifier, listed_duration, string};
+pub use quote::{can_be_said, identifier, listed_duration, string};
 pub(crate) use redact::may_hold_secret;
 pub use redact::redact;
 pub use request::{Candidates, Endpoint, Request, candidates, classify_request};

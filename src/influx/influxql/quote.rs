@@ -3,6 +3,11 @@
 use super::time::duration;
 use crate::influx::go_text;
 
+/// Whether a name or a string can be this text: InfluxQL reads `\r` as a newline, which ends neither, and NUL as the end of all.
+pub fn can_be_said(text: &str) -> bool {
+    !text.contains(['\r', '\0'])
+}
+
 /// `"text"`: a name.
 pub fn identifier(text: &str) -> String {
     quoted(text, '"')
