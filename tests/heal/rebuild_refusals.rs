@@ -133,3 +133,30 @@ fn a_password_that_no_statement_can_say_is_refused_before_anything_begins_and_is
     lab.haflux.order(&rebuild);
     assert!(lets_in(&lab.node2, "ada", "se\\cr'et"));
 }
+
+#[test]
+fn users_that_the_node_has_keep_their_passwords_and_those_that_the_rebuild_made_may_get_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lab = lab_with_users(folder.path());
+    let file = folder.path().join("users");
+    let users = file.display().to_string();
+    let rebuild = [&REBUILD[..], &["--users", &users]].concat();
+    fs::write(&file, "ada:other\nroot:none\n").expect("a file");
+    let said = lab.haflux.order(&rebuild);
+    assert!(said.contains("keep their passwords: ada, root."), "{said}");
+    assert!(lets_in(&lab.node2, "ada", "first"));
+    assert!(lets_in(&lab.node2, "root", "all"));
+    // A password that was mistyped lets nobody in who writes, so the rebuild stops.
+    let ada = support::parameters(Some(("ada", "first")), &[("db", "telegraf")]);
+    let write = || support::write_with(&lab.influx_url(), &ada, "m v=1").status;
+    assert_eq!(write(), 204);
+    wait_until_level(&lab, SOON).expect("both have it");
+    lab.node2.query("", "DROP USER ada");
+    fs::write(&file, "ada:mistyped\n").expect("a file");
+    let why = lab.haflux.refuses(&rebuild);
+    assert!(why.contains("401"), "{why}");
+    fs::write(&file, "ada:first\n").expect("a file");
+    let said = lab.haflux.order(&rebuild);
+    assert!(said.contains("It goes on where it was"), "{said}");
+    assert!(lets_in(&lab.node2, "ada", "first"));
+}

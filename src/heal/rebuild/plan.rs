@@ -3,6 +3,7 @@
 //! It is [replaced](durable_file) as a whole. One that cannot be read is as good as none: a rebuild then begins with its first step, at
 //! the pin that the journal still has. No password stands in it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -51,6 +52,9 @@ pub(super) struct Plan {
     pub(super) pin: u64,
     /// The databases that were made on the target.
     pub(super) databases: Vec<String>,
+    /// The users that were made on the target, by their names on the source.
+    #[serde(default)]
+    pub(super) users: BTreeSet<String>,
     /// Why it was stopped, if it was: it goes on when a person orders it.
     pub(super) stopped: Option<String>,
 }
@@ -64,6 +68,7 @@ impl Plan {
             step: Step::Pin,
             pin: 0,
             databases: Vec::new(),
+            users: BTreeSet::new(),
             stopped: None,
         }
     }

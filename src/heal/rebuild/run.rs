@@ -45,7 +45,7 @@ pub(super) struct Run<'a> {
     pub(super) plan: Plan,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// Does the step that is noted, and those behind it.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Run<'_> {
     }
 
     /// What is tried until it is done, or a person ends it.
-    fn patience(&self, phase: &str) -> Patience<'_> {
+    fn patience(&self, phase: &str) -> Patience<'a> {
         info!(
             "relay {}: rebuild of {}: {phase}",
             self.relay.stats().name,
@@ -142,7 +142,7 @@ impl Run<'_> {
         LiftedLimits::of(self.file.folder()).forget_node(self.target.name())?;
         let patience = self.patience("making databases, policies and users");
         target_schema::databases(self.target, &schema, &patience).await?;
-        target_schema::users(self.target, &schema, self.users, &patience, self.progress).await?;
+        self.make_users(&schema, &patience).await?;
         let databases = schema.databases.into_iter();
         self.plan.databases = databases.map(|database| database.name).collect();
         self.enter(Step::Points)
@@ -241,12 +241,32 @@ impl Run<'_> {
     }
 
     /// Makes the users whose passwords a person has given only now.
-    async fn given_users(&self, patience: &Patience<'_>) -> Result<(), WorkError> {
+    async fn given_users(&mut self, patience: &Patience<'_>) -> Result<(), WorkError> {
         if self.users.0.is_empty() {
             return Ok(());
         }
         let schema = patience.until_done(|| Schema::of(self.source)).await?;
-        target_schema::users(self.target, &schema, self.users, patience, self.progress).await
+        self.make_users(&schema, patience).await
+    }
+
+    /// Makes users, and notes those that are made.
+    async fn make_users(
+        &mut self,
+        schema: &Schema,
+        patience: &Patience<'_>,
+    ) -> Result<(), WorkError> {
+        let made = &mut self.plan.users;
+        let users = target_schema::users(
+            self.target,
+            schema,
+            self.users,
+            made,
+            patience,
+            self.progress,
+        );
+        let done = users.await;
+        self.file.write(&self.plan)?;
+        done
     }
 
     /// False: as [`points`](Self::points).

@@ -123,18 +123,22 @@ fn named(account: &Account) -> Option<(&str, &str)> {
 }
 
 /// Makes the source's users whose passwords are given, and gives all that are there their rights. Those that are missing are named. In the
-/// place of a user for whom the target has an account of its own, that is made, with its own password.
+/// place of a user for whom the target has an account of its own, that is made, with its own password. Users that are there keep their
+/// passwords, but for those that this rebuild has `made`: theirs may have been mistyped.
 pub(super) async fn users(
     target: &Node,
     source: &Schema,
     passwords: &Passwords,
+    made: &mut BTreeSet<String>,
     patience: &Patience<'_>,
     progress: &Progress,
 ) -> Result<(), WorkError> {
     let held = patience.until_done(|| Schema::of(target)).await?;
     let databases: HashSet<&str> = held.databases.iter().map(|of| of.name.as_str()).collect();
     let accounts = target.own_accounts();
+    let asker = target.asker().map(|(name, _)| name);
     let mut missing = Vec::new();
+    let mut kept = Vec::new();
     for user in &source.users {
         let own = accounts.get(&user.name);
         let name = own.map_or(user.name.as_str(), Account::username);
@@ -155,13 +159,20 @@ pub(super) async fn users(
             (None, Some(password)) => {
                 let statement = PasswordStatement::create(name, password, user.is_admin)?;
                 give_password(target, &statement, patience).await?;
+                made.insert(user.name.clone());
                 user.is_admin
             }
             // The password that it has is the one by which haflux is let in.
             (Some(there), Some(_)) if own.is_some() => there.is_admin,
-            (Some(there), Some(password)) => {
+            (Some(there), Some(password))
+                if made.contains(&user.name) && asker != Some(user.name.as_str()) =>
+            {
                 let statement = PasswordStatement::set(name, password)?;
                 give_password(target, &statement, patience).await?;
+                there.is_admin
+            }
+            (Some(there), Some(_)) => {
+                kept.push(user.name.as_str());
                 there.is_admin
             }
             (Some(there), None) => there.is_admin,
@@ -175,6 +186,13 @@ pub(super) async fn users(
             "Users that {} does not have, because their passwords cannot be read out of a node: {}. Give them by --users FILE, or create them there, before they write or read.",
             target.name(),
             missing.join(", ")
+        ));
+    }
+    if !kept.is_empty() {
+        progress.note(format!(
+            "Users that {} has already, and that keep their passwords: {}.",
+            target.name(),
+            kept.join(", ")
         ));
     }
     let unknown = passwords.0.iter().map(|(name, _)| name.as_str());
