@@ -181,6 +181,7 @@ mod tests {
             differences: vec![difference; usize::from(differing > 0)],
             differing,
             notes: vec!["still\nmoving".to_owned()],
+            goes_on: false,
         }
     }
 

@@ -163,6 +163,7 @@ mod tests {
             differences: vec![difference; usize::try_from(differing).unwrap_or(0)],
             differing,
             notes: vec!["two, database d: 3 points written, 1 removed".to_owned()],
+            goes_on: false,
         }
     }
 

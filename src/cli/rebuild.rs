@@ -159,15 +159,18 @@ pub(super) fn run(
 fn told(target: &str, report: &HealReport) -> Result<String, RebuildError> {
     let target = one_line(target);
     let mut said: Vec<String> = report.notes.iter().map(|note| one_line(note)).collect();
-    let again = format!("begun again it goes on where it was: haflux replica rebuild {target}");
+    let again = match report.goes_on {
+        true => format!("; begun again it goes on where it was: haflux replica rebuild {target}"),
+        false => String::new(),
+    };
     let elapsed = work::elapsed(report, SystemTime::now());
     let (is_done, last) = match &report.state {
         HealState::Done => (true, format!("{target} is rebuilt, in {}.", Span(elapsed))),
         HealState::Failed(reason) => (
             false,
-            format!("{target} is not rebuilt: {}; {again}", one_line(reason)),
+            format!("{target} is not rebuilt: {}{again}", one_line(reason)),
         ),
-        HealState::Cancelled => (false, format!("it was cancelled; {again}")),
+        HealState::Cancelled => (false, format!("it was cancelled{again}")),
         HealState::Running => (false, "it goes on".to_owned()),
     };
     said.push(last);

@@ -260,6 +260,7 @@ mod tests {
             differences: Vec::new(),
             differing: 0,
             notes: Vec::new(),
+            goes_on: false,
         }
     }
 

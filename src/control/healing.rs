@@ -101,6 +101,9 @@ pub struct HealReport {
     pub differing: u64,
     /// What a person should know, one line each.
     pub notes: Vec<String>,
+    /// Whether the same work, begun again, goes on where this one is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goes_on: bool,
 }
 
 /// Where nodes differ.

@@ -31,6 +31,7 @@ struct Said {
     state: HealState,
     differences: Vec<Difference>,
     notes: Vec<String>,
+    goes_on: bool,
 }
 
 impl Progress {
@@ -43,6 +44,7 @@ impl Progress {
                 state: HealState::Running,
                 differences: Vec::new(),
                 notes: Vec::new(),
+                goes_on: false,
             }),
             gives_way: false,
             cancelled: watch::Sender::new(false),
@@ -135,6 +137,11 @@ impl Progress {
         }
     }
 
+    /// Whether the same work, begun again, would go on where this one is.
+    pub(super) fn set_goes_on(&self, goes_on: bool) {
+        self.said.lock().goes_on = goes_on;
+    }
+
     /// It is to end.
     pub(super) fn cancel(&self) {
         self.cancelled.send_replace(true);
@@ -185,6 +192,7 @@ impl Progress {
             differences: said.differences.clone(),
             differing: self.differing(),
             notes: said.notes.clone(),
+            goes_on: said.goes_on,
         }
     }
 }

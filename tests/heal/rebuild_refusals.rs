@@ -154,9 +154,27 @@ fn users_that_the_node_has_keep_their_passwords_and_those_that_the_rebuild_made_
     lab.node2.query("", "DROP USER ada");
     fs::write(&file, "ada:mistyped\n").expect("a file");
     let why = lab.haflux.refuses(&rebuild);
-    assert!(why.contains("401"), "{why}");
+    assert!(
+        why.contains("401") && why.contains("begun again it goes on where it was"),
+        "{why}"
+    );
     fs::write(&file, "ada:first\n").expect("a file");
     let said = lab.haflux.order(&rebuild);
     assert!(said.contains("It goes on where it was"), "{said}");
     assert!(lets_in(&lab.node2, "ada", "first"));
+}
+
+#[test]
+fn of_a_rebuild_that_did_not_begin_it_is_said_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lab = lab_with_users(folder.path());
+    // The source does not know who asks any more.
+    fs::write(folder.path().join("password"), "wrong\n").expect("a file");
+    let why = lab.haflux.refuses(&REBUILD);
+    assert!(
+        why.contains("401") && why.contains("Nothing was begun"),
+        "{why}"
+    );
+    assert!(!why.contains("begun again"), "{why}");
+    assert_eq!(status::replica(&lab.influx_url(), 1)["status"], "fresh");
 }

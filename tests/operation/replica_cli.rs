@@ -144,6 +144,7 @@ impl Healing for Pretended {
             differences: Vec::new(),
             differing: 0,
             notes: Vec::new(),
+            goes_on: false,
         }))
     }
 

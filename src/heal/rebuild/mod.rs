@@ -38,7 +38,7 @@ use super::node::{Node, NodeError};
 use super::progress::Progress;
 use super::schema::{Schema, User};
 use crate::control::{HealOrder, Passwords};
-use crate::relay::{HeldBy, Relay};
+use crate::relay::{HeldBy, RebuildHold, Relay};
 
 use finished::Finished;
 use plan::{Plan, PlanFile};
@@ -93,9 +93,11 @@ pub(super) async fn run(
     progress: &Progress,
 ) -> Result<(), WorkError> {
     let file = PlanFile::of(folder);
-    target_schema::are_sayable(find(nodes, order.target)?, order.users)?;
-    let hold = relay.hold_for_rebuild(order.target, HeldBy::Rebuild)?;
-    let plan = begin(relay, nodes, &file, order, progress).await?;
+    let prepared = prepare(relay, nodes, &file, order, progress).await;
+    let (hold, plan) = prepared.inspect_err(|_| {
+        progress.note("Nothing was begun, and nothing that the node holds was dropped.");
+    })?;
+    progress.set_goes_on(true);
     let mut run = Run {
         relay,
         hold: &hold,
@@ -110,6 +112,7 @@ pub(super) async fn run(
         Ok(()) => run.file.remove(),
         // All else is done: begun again, a rebuild begins with its first step.
         Err(error @ WorkError::Unread(_)) => {
+            progress.set_goes_on(false);
             run.file.remove()?;
             Err(error)
         }
@@ -119,6 +122,20 @@ pub(super) async fn run(
             Err(error)
         }
     }
+}
+
+/// Holds the target, and finds out what is to be done.
+async fn prepare(
+    relay: &Arc<Relay>,
+    nodes: &[Node],
+    file: &PlanFile,
+    order: &Rebuild<'_>,
+    progress: &Progress,
+) -> Result<(RebuildHold, Plan), WorkError> {
+    target_schema::are_sayable(find(nodes, order.target)?, order.users)?;
+    let hold = relay.hold_for_rebuild(order.target, HeldBy::Rebuild)?;
+    let plan = begin(relay, nodes, file, order, progress).await?;
+    Ok((hold, plan))
 }
 
 /// Names the users that the target would lack, because only their passwords, which cannot be read out of the source, would make them.
