@@ -213,10 +213,9 @@ fn passwords(decoded: &Decoded, sink: &Sink) {
     }
     if let (Some(settings), Some(origin)) = (&decoded.config.users, &decoded.users)
         && !sink.is_withheld(&settings.file)
+        && let Err(error) = Users::read(settings)
     {
-        if let Err(error) = Users::read(settings) {
-            sink.report_from(origin, Problem::Users(error));
-        }
+        sink.report_from(origin, Problem::Users(error));
     }
 }
 

@@ -466,7 +466,9 @@ fn a_reload_warns_of_files_that_everybody_can_read_or_write() {
     haflux.order(&["reload"]);
     for file in &files {
         let file = file.display();
-        haflux.says(&format!("everybody on this machine can read {file}"));
+        haflux.says(&format!(
+            "{file} holds a secret, and everybody on this machine can read it"
+        ));
         haflux.says(&format!("everybody on this machine can write {file}"));
     }
 }

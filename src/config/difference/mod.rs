@@ -18,8 +18,8 @@ use facts::facts;
 use section::{Fact, Value};
 use tables::{Table, line};
 
-/// The longest part of a value that is shown, in characters.
-const LONGEST_SHOWN: usize = 120;
+/// The longest part of a value that is shown, in characters: a rule with all its keys, as people write them.
+const LONGEST_SHOWN: usize = 400;
 
 /// How much of a longer one is shown before the first difference, in characters.
 const BEFORE_DIFFERENCE: usize = 40;
