@@ -82,7 +82,7 @@ maxconn_per_source = 10000
 allow = [\"127.0.0.0/8\", \"10.0.0.0/8\"]
 rules = [{ read = [\"telegraf\", \"bench*\"], deny_statements = [\"drop\", \"user_management\"] }]
 queries = { max_running = 1000, max_running_per_user = 1000, max_time = \"1m\", unbounded = \"refuse\", slow = \"5s\" }
-rate_limit = { requests = 1000000, burst = 2000000 }
+rate_limit = { requests = 1000000, burst = 1000000 }
 bandwidth = { in_per_source = \"1GiB\", out_per_source = \"1GiB\" }
 http_request = [{ deny = 403, if = { path_beg = \"/debug\" } }, { set_header = { X-Edge = \"bench\" } }]
 default_backend = \"nodes\""
