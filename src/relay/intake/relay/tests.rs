@@ -355,7 +355,7 @@ async fn a_large_body_does_not_fill_the_journals_queue_and_its_turn_is_given_on(
     let (disk, gate) = slow_disk(folder.path());
     let settings = model::Relay {
         max_batch: 100,
-        timeout: Duration::from_millis(200),
+        timeout: Duration::from_secs(2),
         body_wait: Duration::from_millis(100),
         ..settings()
     };
