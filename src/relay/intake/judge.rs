@@ -3,7 +3,7 @@
 //! A journal that took what no node lets in would be filled by strangers, and each of their records would be sent to every node and
 //! stand in the way of others. So credentials that are not [known](crate::relay::trust) are asked for first, by a request that changes
 //! nothing: for a write by a write without a line, for a statement by one for each right that it needs ([`Question`]). Of a statement
-//! that seems to need no right to change anything a node says first whether it can be parsed ([`ParseQuestion`]): it may be none. What
+//! that seems to need no right to change anything a node says first whether it can be parsed ([`ParseQuestion`](crate::relay::intake::parse_question::ParseQuestion)): it may be none. What
 //! the nodes answer (400, 401, 403, 404) is the client's answer, and nothing is stored.
 //!
 //! # Who is asked
@@ -39,14 +39,11 @@ use crate::config::model::Judging;
 use crate::influx::{Credentials, Precision, Refusal, Verdict, refusal_of_text};
 use crate::journal::Sequence;
 use crate::per_source::PerSource;
-use crate::relay::intake::parse_question::{ParseQuestion, Parsed};
 use crate::relay::record::withdrawal::Withdrawal;
 use crate::relay::record::write::{Destination, Form};
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::handle::Replica;
-use crate::relay::replica::request::{
-    Pieces, Recipient, query_request, statement_head, write_request_header,
-};
+use crate::relay::replica::request::{Pieces, Recipient, query_request, write_request_header};
 use crate::relay::trust::{Scope, Tag, Trust, TrustTable};
 use crate::relay::verdict::freshness::Freshness;
 use crate::source::Source;
@@ -100,9 +97,13 @@ enum Judgement {
 }
 
 /// What one node says.
-enum Reading {
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::relay) enum Reading {
+    /// It lets the request pass.
     Accepted,
+    /// It refuses it.
     Refused(Refusal),
+    /// Nothing that tells.
     Silent,
 }
 
@@ -173,12 +174,7 @@ impl Judge {
         if let Some(refusal) = self.remembered(tag) {
             return Err(self.refused(refusal));
         }
-        let Some(_waiting) = self.waiting.enter(source) else {
-            self.stats.judging_overflows.increment();
-            return Err(Rejection::TooMany);
-        };
-        // The semaphore is never closed.
-        let _asking = self.asking.acquire().await;
+        let _turn = self.turn(source).await?;
         // Others may have asked the same meanwhile.
         if self.table.trust(tag, Instant::now()) != Trust::Unknown {
             return Ok(());
@@ -186,30 +182,35 @@ impl Judge {
         if let Some(refusal) = self.remembered(tag) {
             return Err(self.refused(refusal));
         }
-        match self.ask_and_remember(tag, question).await {
-            Judgement::Accepted { .. } => Ok(()),
-            Judgement::Refused(refusal) => Err(self.refused(refusal)),
-            Judgement::Silent => Err(Rejection::NobodyToAsk),
-        }
+        self.outcome(self.ask_and_remember(tag, question).await)
     }
 
-    /// Returns once a node has said that it can parse the query. Nothing of this is remembered.
+    /// Returns once a node lets this pass. Nothing of it is remembered.
     ///
     /// # Errors
     /// [`Rejection`]: nothing may be stored.
-    pub(in crate::relay) async fn parse(
+    pub(in crate::relay) async fn hear(
         &self,
-        question: &ParseQuestion,
+        question: &impl Ask,
         source: Source,
     ) -> Result<(), Rejection> {
-        let Some(_waiting) = self.waiting.enter(source) else {
+        let _turn = self.turn(source).await?;
+        self.stats.judged.increment();
+        self.outcome(self.ask(question).await)
+    }
+
+    /// A turn to ask; others wait while it is held.
+    async fn turn(&self, source: Source) -> Result<impl Sized + use<'_>, Rejection> {
+        let Some(waiting) = self.waiting.enter(source) else {
             self.stats.judging_overflows.increment();
             return Err(Rejection::TooMany);
         };
         // The semaphore is never closed.
-        let _asking = self.asking.acquire().await;
-        self.stats.judged.increment();
-        match self.ask(question).await {
+        Ok((waiting, self.asking.acquire().await))
+    }
+
+    fn outcome(&self, judgement: Judgement) -> Result<(), Rejection> {
+        match judgement {
             Judgement::Accepted { .. } => Ok(()),
             Judgement::Refused(refusal) => Err(self.refused(refusal)),
             Judgement::Silent => Err(Rejection::NobodyToAsk),
@@ -387,29 +388,12 @@ impl Judge {
 }
 
 /// What nodes can be asked before anything is stored.
-trait Ask {
+pub(in crate::relay) trait Ask {
     /// The request, which changes nothing.
     fn request(&self, to: Recipient<'_>) -> Pieces;
 
     /// What an answer means.
     fn read(&self, answer: &ReplicaAnswer) -> Reading;
-}
-
-impl Ask for ParseQuestion {
-    fn request(&self, to: Recipient<'_>) -> Pieces {
-        let mut pieces = Pieces::default();
-        pieces.push(statement_head(self.request(), to));
-        pieces.push(self.request().body.clone());
-        pieces
-    }
-
-    fn read(&self, answer: &ReplicaAnswer) -> Reading {
-        match ParseQuestion::read(self, answer) {
-            Parsed::Yes => Reading::Accepted,
-            Parsed::No(refusal) => Reading::Refused(refusal),
-            Parsed::Untold => Reading::Silent,
-        }
-    }
 }
 
 impl Ask for Question<'_> {

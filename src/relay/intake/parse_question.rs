@@ -5,24 +5,15 @@
 //! of its own, if it could read everything before it, and else says where the query breaks off.
 
 use crate::influx::influxql::Canonical;
-use crate::influx::{Credentials, Refusal, refusal_of_text};
+use crate::influx::{Credentials, refusal_of_text};
+use crate::relay::intake::judge::{Ask, Reading};
 use crate::relay::intake::sent_query::Sent;
 use crate::relay::record::statement::StatementRecord;
 use crate::relay::replica::answer::ReplicaAnswer;
+use crate::relay::replica::request::{Pieces, Recipient, statement_head};
 
 /// Begins no statement in any release.
 const NO_STATEMENT: &str = "haflux_asks_whether_this_can_be_parsed";
-
-/// What a node says of a query.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::relay) enum Parsed {
-    /// It can read it.
-    Yes,
-    /// It cannot, or refuses the request before it looks.
-    No(Refusal),
-    /// Nothing that tells.
-    Untold,
-}
 
 /// The question about one query.
 #[derive(Debug)]
@@ -66,26 +57,12 @@ impl ParseQuestion {
         }
     }
 
-    /// What is sent.
-    pub(in crate::relay) fn request(&self) -> &StatementRecord {
-        &self.request
-    }
-
-    pub(in crate::relay) fn read(&self, answer: &ReplicaAnswer) -> Parsed {
-        match answer.status {
-            408 | 429 | 500.. => Parsed::Untold,
-            400.. => self.read_refusal(answer.status, &answer.words()),
-            // No InfluxDB: it runs a query before it has read all of it.
-            _ => Parsed::Yes,
-        }
-    }
-
-    fn read_refusal(&self, status: u16, words: &str) -> Parsed {
+    fn read_refusal(&self, status: u16, words: &str) -> Reading {
         let Position { line, character } = self.end;
         let found = |what: &str| format!("error parsing query: found {what}, expected ");
         let is_at = |line: usize| words.ends_with(&format!(" at line {line}, char 1"));
         if words.starts_with(&found(NO_STATEMENT)) && is_at(line + 2) {
-            return Parsed::Yes;
+            return Reading::Accepted;
         }
         let of_the_query = match words.strip_prefix(&found(";")) {
             // What the query lacks was looked for in what stands behind it.
@@ -97,7 +74,25 @@ impl ParseQuestion {
             }
             _ => words.to_owned(),
         };
-        Parsed::No(refusal_of_text(status, of_the_query))
+        Reading::Refused(refusal_of_text(status, of_the_query))
+    }
+}
+
+impl Ask for ParseQuestion {
+    fn request(&self, to: Recipient<'_>) -> Pieces {
+        let mut pieces = Pieces::default();
+        pieces.push(statement_head(&self.request, to));
+        pieces.push(self.request.body.clone());
+        pieces
+    }
+
+    fn read(&self, answer: &ReplicaAnswer) -> Reading {
+        match answer.status {
+            408 | 429 | 500.. => Reading::Silent,
+            400.. => self.read_refusal(answer.status, &answer.words()),
+            // No InfluxDB: it runs a query before it has read all of it.
+            _ => Reading::Accepted,
+        }
     }
 }
 
@@ -130,7 +125,7 @@ mod tests {
         ParseQuestion::of(&canonical, &Credentials::None)
     }
 
-    fn said(query: &str, words: &str) -> Parsed {
+    fn said(query: &str, words: &str) -> Reading {
         question_about(query).read_refusal(400, words)
     }
 
@@ -141,10 +136,13 @@ mod tests {
                 "error parsing query: found {NO_STATEMENT}, expected SELECT, DELETE at line {line}, char 1"
             )
         };
-        assert_eq!(said("DROP DATABASE d", &found(3)), Parsed::Yes);
-        assert_eq!(said("DROP\r\nDATABASE d", &found(4)), Parsed::Yes);
+        assert_eq!(said("DROP DATABASE d", &found(3)), Reading::Accepted);
+        assert_eq!(said("DROP\r\nDATABASE d", &found(4)), Reading::Accepted);
         // A client who writes that word on a line of its own does not pass.
-        assert!(matches!(said("FOO;\n;\nhaflux", &found(3)), Parsed::No(_)));
+        assert!(matches!(
+            said("FOO;\n;\nhaflux", &found(3)),
+            Reading::Refused(_)
+        ));
     }
 
     #[test]
@@ -154,16 +152,16 @@ mod tests {
             "error parsing query: found EOF, expected identifier at line 1, char 15".to_owned(),
         );
         let words = "error parsing query: found ;, expected identifier at line 2, char 1";
-        assert_eq!(said("SELECT v INTO", words), Parsed::No(expected));
+        assert_eq!(said("SELECT v INTO", words), Reading::Refused(expected));
         let own = "error parsing query: found FOO, expected SELECT at line 1, char 1";
         let expected = refusal_of_text(400, own.to_owned());
-        assert_eq!(said("FOO", own), Parsed::No(expected));
+        assert_eq!(said("FOO", own), Reading::Refused(expected));
     }
 
     #[test]
     fn the_query_is_asked_about_with_all_that_belongs_to_it() {
-        let asked = question_about("DROP FOO");
-        let body = String::from_utf8_lossy(&asked.request().body);
+        let asked = question_about("DROP FOO").request;
+        let body = String::from_utf8_lossy(&asked.body);
         let expected = format!("q=DROP%20FOO%0A%3B%0A{NO_STATEMENT}&db=d");
         assert_eq!(body, expected);
     }

@@ -167,7 +167,7 @@ impl Relay {
             && !taken.is_proven(forbidden.as_ref())
         {
             let question = ParseQuestion::of(query, &taken.record.credentials);
-            match (self.judge.parse(&question, source).await, &forbidden) {
+            match (self.judge.hear(&question, source).await, &forbidden) {
                 (Ok(()), _) => {}
                 // InfluxDB parses before it asks for rights.
                 (Err(Rejection::Refused(refusal)), _) => return Err(refusal),

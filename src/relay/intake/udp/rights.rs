@@ -51,7 +51,7 @@ impl Rights {
         let mut refusing = BTreeSet::new();
         loop {
             let answers = self.relay.answers_to(&self.destination).await;
-            let is_dropped = self.is_dropped(&answers);
+            let is_dropped = self.learn(&answers);
             for (node, answer) in answers {
                 let status = match answer {
                     DatabaseAnswer::Refused(status) => status,
@@ -75,8 +75,8 @@ impl Rights {
         }
     }
 
-    /// Whether the database was there and is on none of these nodes. One node alone may be behind.
-    fn is_dropped(&self, answers: &[(String, DatabaseAnswer)]) -> bool {
+    /// Learns from the answers whether the database is there; returns whether it was dropped. One node alone may be behind.
+    fn learn(&self, answers: &[(String, DatabaseAnswer)]) -> bool {
         let are =
             |wanted: &DatabaseAnswer| answers.iter().filter(|(_, said)| said == wanted).count();
         match (are(&DatabaseAnswer::There), are(&DatabaseAnswer::Missing)) {
