@@ -736,7 +736,9 @@ proptest! {
         for ((_, line, quoted), number) in lines.iter().zip(numbers) {
             // A line that is used may be quoted too, where another one is in its way.
             let is_open = ["acl unasked", "stats admin", "option forwardfor"].iter().any(|start| line.starts_with(start));
-            if *quoted && !is_open {
+            // A pool's limit is written at a frontend that leads there, where there is one.
+            let is_moved = line.starts_with("timeout tunnel") && imported.text.contains("tunnel = ");
+            if *quoted && !is_open && !is_moved {
                 prop_assert!(is_quoted(&imported, number), "{line}\n{}", imported.text);
             }
         }
