@@ -63,7 +63,7 @@ pub use line_protocol::{
     Ending, MeasurementCheck, Normalized, Normalizer, OtherMeasurement, Point, check_measurements,
     closed_prefix, first_point, normalize, split,
 };
-pub use parameters::Parameters;
+pub use parameters::{FORM, Parameters};
 pub use precision::Precision;
 pub use query_answer::{QueryAnswer, RetentionPolicy, read_query_answer, retention_policies};
 pub use started::{Started, read_started};

@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 
+/// Content type of a body that holds parameters, which `/query` reads as it reads those of the URL.
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
 /// The parameters of one query string, in their order.
 pub struct Parameters<'query> {
     pairs: Vec<Pair<'query>>,

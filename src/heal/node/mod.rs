@@ -35,14 +35,13 @@ use crate::dial::Dialer;
 use crate::influx::influxql::{identifier, may_hold_secret};
 use crate::influx::message_pack::Extent;
 use crate::influx::query_answer::{NamedRows, Row, read_chunked_answer};
-use crate::influx::{Account, Uploaded, Verdict, judge_write, scan_answer, words_of};
+use crate::influx::{Account, FORM, Uploaded, Verdict, judge_write, scan_answer, words_of};
 
 /// A series' tags: keys and values, ordered by key.
 type Tags = Vec<(BString, BString)>;
 
 const JSON: &str = "application/json";
 const MESSAGE_PACK: &str = "application/x-msgpack";
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The most bytes of an answer that is not read as a stream: 500,000 names of measurements of 100 bytes.
 const MAX_ANSWER: usize = 64 << 20;

@@ -4,14 +4,12 @@
 
 use bytes::Bytes;
 
-use crate::influx::Uploaded;
 use crate::influx::influxql::{Canonical, may_hold_secret};
+use crate::influx::{FORM, Uploaded};
 use crate::relay::record::statement::StatementMethod;
 
 /// Longest target of a request that goes out as GET; a longer one goes as POST, where its length does not matter.
 pub(super) const LONGEST_TARGET: usize = 16 * 1024;
-
-pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request to `/query` as it goes to the nodes.
 pub(super) struct Sent {

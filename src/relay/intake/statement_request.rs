@@ -254,8 +254,9 @@ fn shorten(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::influx::FORM;
     use crate::influx::influxql::classify_request;
-    use crate::relay::intake::sent_query::{FORM, LONGEST_TARGET};
+    use crate::relay::intake::sent_query::LONGEST_TARGET;
     use http::HeaderMap;
     use http::header::AUTHORIZATION;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::influx::influxql::identifier;
-use crate::influx::read_query_answer;
+use crate::influx::{FORM, read_query_answer};
 use crate::journal::AppendError;
 use crate::relay::intake::relay::Relay;
 use crate::relay::record::statement::{STATEMENT, StatementMethod, StatementRecord};
@@ -61,7 +61,7 @@ impl Relay {
         let record = StatementRecord {
             method: StatementMethod::Post,
             target: "/query".to_owned(),
-            content_type: "application/x-www-form-urlencoded".to_owned(),
+            content_type: FORM.to_owned(),
             shown: statement,
             databases: Some(vec![name.clone()]),
             credentials: destination.credentials.clone(),

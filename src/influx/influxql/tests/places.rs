@@ -3,12 +3,13 @@
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 
+use crate::influx::FORM;
+
 use super::super::{
     Canonical, Class, Databases, Endpoint, Kind, Limits, NotCanonical, Refusal, Request,
     candidates, classify_request,
 };
 
-const FORM: &str = "application/x-www-form-urlencoded";
 const DROP: &str = "DROP+DATABASE+d";
 
 /// A request whose parts a test changes.
