@@ -1,14 +1,13 @@
 //! What is written: every name resolved, everything that haflux would refuse left out.
 
+mod binds;
 mod http;
 mod rules;
+mod sides;
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use crate::config::address::overlap;
-use crate::import::GRACE;
 use crate::import::bind::Bind;
 use crate::import::condition::Acls;
 use crate::import::criterion::ReadFile;
@@ -226,110 +225,6 @@ impl Planner<'_> {
         }
     }
 
-    /// What means the same in every section; `of_one` tells that it stands in one that no other inherits.
-    fn either_side(&mut self, statement: &Statement, of_one: bool) {
-        let (first, second, third) = (statement.word(0), statement.word(1), statement.word(2));
-        match (first, second, third) {
-            (
-                "option",
-                "http-keep-alive" | "dontlognull" | "log-health-checks" | "http-ignore-probes"
-                | "prefer-last-server",
-                _,
-            )
-            | ("no", "option", "http-server-close" | "httpclose" | "forceclose" | "http-pretend-keepalive")
-            | ("http-reuse", "safe" | "aggressive" | "always", _) => self.ledger.used(statement),
-            ("log", ..) => self.plan.logs.read(statement, of_one, self.ledger),
-            ("no", "log", _) => self.ledger.note(
-                statement,
-                "haflux's access log has every frontend or none: server.access_log",
-            ),
-            ("log-format" | "log-format-sd", ..) | ("option", "httplog", "clf") => self.ledger.note(
-                statement,
-                "haflux's access log has the fields of option httplog; format = \"json\" of [[log]] has more",
-            ),
-            ("grace", ..) => self.ledger.note(statement, GRACE),
-            ("cookie", ..) => self.ledger.warn(
-                statement,
-                "haflux keeps no client with a server by cookie; balance = \"source\" does so by address",
-            ),
-            _ => {}
-        }
-    }
-
-    /// Whether every request of a frontend goes to a backend with `option forwardfor`.
-    fn leads_to_forwarding(&self, rules: &[Rule], default: Option<&str>) -> bool {
-        let targets = rules.iter().map(|rule| rule.target.as_str());
-        let mut targets = targets.chain(default).peekable();
-        targets.peek().is_some()
-            && targets.all(|target| {
-                let mut pools = self.plan.pools.iter().map(|plan| &plan.pool);
-                pools.any(|pool| pool.name == target && pool.forwarded_for.is_some())
-            })
-    }
-
-    /// Marks `option forwardfor` of backends all of whose requests come by a frontend with `forwarded_for`.
-    fn forwarded_for(&mut self) {
-        for plan in &self.plan.pools {
-            let Some(id) = plan.pool.forwarded_for else {
-                continue;
-            };
-            let name = plan.pool.name.as_str();
-            let fronts = self.plan.frontends.iter().filter(|plan| {
-                let mut targets = plan.rules.iter().map(|rule| rule.target.as_str());
-                plan.default.as_deref() == Some(name) || targets.any(|target| target == name)
-            });
-            let mut fronts = fronts.peekable();
-            if fronts.peek().is_some() && fronts.all(|plan| plan.front.forwarded_for) {
-                front::forwarded_for(self.script.statement(id), self.ledger);
-            }
-        }
-    }
-
-    /// Has a frontend keep silent tunnels for as long as the backends that it leads to do.
-    fn tunnels(&mut self, front: &mut Front, rules: &[Rule], default: Option<&str>) {
-        let targets = || rules.iter().map(|rule| rule.target.as_str()).chain(default);
-        let pools = self.plan.pools.iter().map(|plan| &plan.pool);
-        let pools = pools.filter(|pool| targets().any(|target| target == pool.name));
-        let tunnels: Vec<Option<(Duration, StatementId)>> = pools.map(|pool| pool.tunnel).collect();
-        let said = || tunnels.iter().flatten();
-        let Some(longest) = said().map(|(time, _)| *time).max() else {
-            return;
-        };
-        front.timeouts.push(("tunnel", longest));
-        for (_, id) in said() {
-            self.ledger.used(self.script.statement(*id));
-        }
-        let is_longest =
-            |tunnel: &Option<(Duration, _)>| tunnel.is_some_and(|(time, _)| time == longest);
-        if tunnels.iter().all(is_longest) {
-            return;
-        }
-        for (_, id) in said() {
-            let note = format!(
-                "in haflux a frontend has it, for all that it leads to, and the backends of {} differ: the longest is written",
-                front.name
-            );
-            self.ledger.warn(self.script.statement(*id), note);
-        }
-    }
-
-    /// Says of which pools the servers get no PROXY header though they ask for one.
-    fn proxy_headers(&mut self) {
-        for plan in &self.plan.pools {
-            if plan.send_proxy().is_some() {
-                continue;
-            }
-            let asking = plan.pool.servers.iter();
-            let asking = asking.filter(|server| server.send_proxy.is_some());
-            for id in asking.filter_map(|server| server.statement) {
-                self.ledger.warn(
-                    self.script.statement(id),
-                    "send-proxy is not translated: haflux sends PROXY headers to all servers of a pool or to none, and never to those of a relay",
-                );
-            }
-        }
-    }
-
     fn add_pool(&mut self, index: usize, known_as: &str, mut pool: Pool) {
         pool.name = self.plan.free_name(&pool.name);
         self.plan.pools.push(PoolPlan {
@@ -448,67 +343,6 @@ impl Planner<'_> {
             bind,
             max_connections: front.max_connections,
         });
-    }
-
-    /// Leaves out addresses that another frontend has, and gives one that should speak TLS and cannot an address of this machine.
-    fn binds(&mut self, opening: &Statement, front: &mut Front) {
-        let mut taken: Vec<SocketAddr> = self.plan.addresses();
-        let mut binds: Vec<Bind> = Vec::new();
-        let wanted: Vec<SocketAddr> = front.binds.iter().filter_map(|bind| bind.address).collect();
-        for bind in std::mem::take(&mut front.binds) {
-            if let Some(address) = bind.address
-                && address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED)
-            {
-                let of_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-                if bind.is_v6_only
-                    && !wanted.contains(&of_v4)
-                    && let Some(id) = bind.statement
-                {
-                    self.ledger.warn(
-                        self.script.statement(id),
-                        format!("v6only is not translated: haflux takes IPv4 at {address} too"),
-                    );
-                }
-                // `[::]` listens for IPv4 as well, so that an address of the same frontend beside it is one too many.
-                binds.retain(|bind| bind.address.is_none_or(|other| !overlap(other, address)));
-                taken = self.plan.addresses();
-                taken.extend(binds.iter().filter_map(|bind| bind.address));
-            }
-            let in_the_way = bind
-                .address
-                .and_then(|address| taken.iter().find(|other| overlap(**other, address)));
-            match in_the_way {
-                Some(other) => self.ledger.warn(
-                    bind.statement
-                        .map_or(opening, |id| self.script.statement(id)),
-                    format!("{} is left out, because {other} is in its way", bind.toml),
-                ),
-                None => {
-                    taken.extend(bind.address);
-                    binds.push(bind);
-                }
-            }
-        }
-        if binds.is_empty()
-            && let Some((id, wanted)) = front.without_tls.first()
-        {
-            let free = (wanted.port()..=u16::MAX)
-                .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-                .find(|address| !taken.iter().any(|other| overlap(*other, *address)));
-            if let Some(address) = free {
-                self.ledger.note(
-                    self.script.statement(*id),
-                    format!("{address} is written, for a TLS terminator on this machine"),
-                );
-                binds.push(Bind {
-                    toml: quoted(&address.to_string()),
-                    address: Some(address),
-                    statement: Some(*id),
-                    is_v6_only: false,
-                });
-            }
-        }
-        front.binds = binds;
     }
 
     /// HAProxy's global `maxconn` counts where haflux's own defaults would let in fewer.
