@@ -7,7 +7,8 @@
 //! | room | what is in it |
 //! | --- | --- |
 //! | `frontend` | the sockets, a frontend's connections, and their end at a stop |
-//! | `app` | what is done with each request |
+//! | `app` | Pingora's hooks: where each request begins and ends |
+//! | `handling` | what is done with it |
 //! | `replicated`, `plain_pool`, `relay_handler` | the three ways to do it |
 //! | `access` | whether the rules of a frontend allow a request |
 //! | `guards` | whether a query may run |
@@ -24,7 +25,7 @@
 //!
 //! # A request
 //!
-//! `frontend` takes the connection (limits), `client` reads and judges the header of each request, `app` answers the request:
+//! `frontend` takes the connection (limits), `client` reads and judges the header of each request, `handling` answers the request:
 //! the status page, then the rules (`routing`), then who sends it (`identity`), then one of three ways:
 //!
 //! - a **relay** answers it ([`RelayHandler`]); every write endpoint of a pool that a relay replicates to goes there,
@@ -61,6 +62,7 @@ mod client;
 mod forward;
 mod frontend;
 mod guards;
+mod handling;
 mod http_rules;
 mod identity;
 mod plain_pool;
