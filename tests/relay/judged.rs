@@ -244,6 +244,65 @@ fn a_right_that_is_taken_away_is_noticed() {
     });
 }
 
+/// The node that knows what was taken away is gone, and the other one has yet to hear of it: its word lets nobody in.
+#[test]
+fn a_node_that_is_behind_lets_nobody_in_whose_right_was_taken_away() {
+    let mut lab = lab("rewind = \"8s\"");
+    let url = lab.influx_url();
+    for statement in ["CREATE DATABASE gone", "CREATE USER rev WITH PASSWORD 'x'"] {
+        assert_eq!(query_as(&url, Some(ADMIN), "", statement).status, 200);
+    }
+    let granted = query_as(&url, Some(ADMIN), "", "GRANT ALL ON d TO rev");
+    assert_eq!(granted.status, 200);
+    let writes = [
+        (("rw", "rw"), "d", 401),
+        (("rev", "x"), "d", 403),
+        (ADMIN, "gone", 404),
+    ];
+    for (user, database, _) in writes {
+        let written = write_as(&url, Some(user), database, "m v=1 1");
+        assert_eq!(written.status, 204, "{}", written.text());
+    }
+    lab.both_hold("gone", "m", 1);
+    lab.node1.kill9();
+    for statement in [
+        "SET PASSWORD FOR rw = 'new'",
+        "REVOKE ALL ON d FROM rev",
+        "DROP DATABASE gone",
+        "CREATE USER admin2 WITH PASSWORD 'x' WITH ALL PRIVILEGES",
+        "DROP USER admin2",
+    ] {
+        let answer = query_as(&url, Some(ADMIN), "", statement);
+        assert_eq!(answer.status, 200, "{statement}: {}", answer.text());
+    }
+    lab.node2.kill9();
+    lab.haflux.kill9();
+    lab.node1.restart();
+    lab.haflux.restart();
+    let url = lab.influx_url();
+    wait_until("node 1 to answer", SOON, || {
+        status::replica(&url, 0)["status"] != "down"
+    });
+    let before = records(&lab);
+    for (user, database, _) in writes {
+        let answer = write_as(&url, Some(user), database, "m v=2 2");
+        assert_eq!(answer.status, 503, "{user:?}: {}", answer.text());
+    }
+    let asynchronous = parameters(Some(ADMIN), &[("q", "DROP DATABASE d"), ("async", "true")]);
+    let answer = query_with(&url, &asynchronous);
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(records(&lab), before, "something was stored");
+    lab.node2.restart();
+    for (user, database, status) in writes {
+        wait_until("a node that knows to be asked", SOON, || {
+            let answer = write_as(&url, Some(user), database, "m v=2 2");
+            assert!([503, status].contains(&answer.status), "{}", answer.text());
+            answer.status == status
+        });
+    }
+    assert_eq!(records(&lab), before, "something was stored");
+}
+
 /// Others do something as fast as they can, on so many connections; returns how many answers they got, by status.
 fn crowd(
     connections: usize,

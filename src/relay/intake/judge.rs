@@ -10,8 +10,9 @@
 //!
 //! Every node that is trusted and has carried out every acknowledged statement, all at once. One acceptance is enough, because nodes
 //! may differ in what they hold. A refusal waits a moment for the others. Where no node has carried out every statement (after a
-//! restart, while a long one runs), any trusted node is asked: its acceptance counts, its refusal may be out of date and does not.
-//! With nobody to ask, known credentials go on and unknown ones get 503.
+//! restart, while a long one runs), those are asked that have carried out every one that may have taken away what is asked for
+//! ([`Withdrawal`]): their acceptance counts, their refusal may be out of date and does not. After a start any statement of the journal
+//! may have been acknowledged. With nobody to ask, known credentials go on and unknown ones get 503.
 //!
 //! # What can go wrong
 //!
@@ -21,7 +22,7 @@
 //! | the same wrong credentials again and again | the refusal is remembered for `judging.refused_for`, until a statement is acknowledged |
 //! | a statement changes what is right while a node answers | an answer that was asked for before it is not remembered |
 //! | a node that hangs | [`ASK_TIMEOUT`] |
-//! | a statement takes a right, a password or a database away | whom that may concern is unknown once it is in the journal, and is made known by nodes only that have carried it out ([`Withdrawal`]) |
+//! | a statement takes a right, a password or a database away | whom that may concern is unknown once it is in the journal, and is let in by nodes only that have carried it out |
 //! | known credentials are withdrawn past haflux | they are asked for again beside their writes, sixteen times within `trust_for`; a refusal ends it |
 
 use std::collections::HashMap;
@@ -86,22 +87,12 @@ pub(in crate::relay) enum Rejection {
     TooMany,
 }
 
-/// What the nodes say.
-enum Judgement {
-    /// `is_current`: the node has carried out every acknowledged statement that withdraws something, so its word may be remembered.
-    Accepted {
-        is_current: bool,
-    },
-    Refused(Refusal),
-    Silent,
-}
-
-/// What one node says.
+/// What one node, or all of them, say.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::relay) enum Reading {
-    /// It lets the request pass.
+pub(in crate::relay) enum Judgement {
+    /// The request may pass.
     Accepted,
-    /// It refuses it.
+    /// It may not.
     Refused(Refusal),
     /// Nothing that tells.
     Silent,
@@ -117,7 +108,8 @@ pub(in crate::relay) struct Judge {
     refused: Mutex<HashMap<Tag, Remembered>>,
     /// Statements that were acknowledged: what was refused before may be right now.
     statements: AtomicU64,
-    /// The newest acknowledged statement that [withdraws](Withdrawal) something.
+    /// The newest statement that a node has carried out and that [withdraws](Withdrawal) something. After a start it may be any of
+    /// the journal's.
     withdrawn_by: AtomicU64,
     asking: Semaphore,
     waiting: Arc<PerSource>,
@@ -138,6 +130,7 @@ impl Judge {
         freshness: Arc<Freshness>,
         stats: Arc<RelayStats>,
     ) -> Arc<Judge> {
+        let withdrawn_by = AtomicU64::new(freshness.newest_statement().get());
         Arc::new(Judge {
             table,
             replicas,
@@ -146,7 +139,7 @@ impl Judge {
             refused_for: settings.refused_for,
             refused: Mutex::new(HashMap::new()),
             statements: AtomicU64::new(0),
-            withdrawn_by: AtomicU64::new(0),
+            withdrawn_by,
             asking: Semaphore::new(settings.at_once.min(Semaphore::MAX_PERMITS)),
             waiting: PerSource::new(settings.max_waiting, settings.max_waiting.div_ceil(4)),
             renewed: Mutex::new(Vec::new()),
@@ -211,7 +204,7 @@ impl Judge {
 
     fn outcome(&self, judgement: Judgement) -> Result<(), Rejection> {
         match judgement {
-            Judgement::Accepted { .. } => Ok(()),
+            Judgement::Accepted => Ok(()),
             Judgement::Refused(refusal) => Err(self.refused(refusal)),
             Judgement::Silent => Err(Rejection::NobodyToAsk),
         }
@@ -288,8 +281,7 @@ impl Judge {
         self.stats.judged.increment();
         let judgement = self.ask(&question).await;
         match &judgement {
-            Judgement::Accepted { is_current: false } => {}
-            Judgement::Accepted { is_current: true } => {
+            Judgement::Accepted => {
                 if !self.table.accepted(tag, withdrawals, Instant::now()) {
                     self.stats.known_overflows.increment();
                 }
@@ -311,52 +303,61 @@ impl Judge {
             let found = self.up_to_date();
             (!found.is_empty()).then_some(found)
         };
-        let all: Vec<_> = self
-            .replicas
-            .iter()
-            .filter(|replica| replica.follows() && replica.is_trusted())
-            .collect();
         let up_to_date = match found() {
-            None if !all.is_empty() => self.freshness.wait_for(WAIT_FOR_NODE, found).await,
+            None if self.trusted().next().is_some() => {
+                self.freshness.wait_for(WAIT_FOR_NODE, found).await
+            }
             found => found,
         };
         let is_up_to_date = up_to_date.is_some();
-        let withdrawn_by = Sequence::new(self.withdrawn_by.load(Ordering::SeqCst));
         let mut answers: FuturesUnordered<_> = up_to_date
-            .unwrap_or(all)
+            .unwrap_or_else(|| self.without_withdrawal(question.database()))
             .into_iter()
             .filter_map(|replica| {
                 let address = replica.trusted_address()?;
                 let request = question.request(replica.client.recipient(address));
-                let is_current = self.freshness.has_carried_out(replica.index, withdrawn_by);
-                Some(async move { (is_current, replica.client.exchange(address, request).await) })
+                Some(replica.client.exchange(address, request))
             })
             .collect();
         let mut refusal = None;
         let mut deadline = tokio::time::Instant::now() + ASK_TIMEOUT;
-        while let Ok(Some((is_current, answer))) =
-            tokio::time::timeout_at(deadline, answers.next()).await
-        {
+        while let Ok(Some(answer)) = tokio::time::timeout_at(deadline, answers.next()).await {
             match answer.map(|answer| question.read(&answer)) {
-                Ok(Reading::Accepted) => return Judgement::Accepted { is_current },
-                Ok(Reading::Refused(first)) if is_up_to_date => {
+                Ok(Judgement::Accepted) => return Judgement::Accepted,
+                Ok(Judgement::Refused(first)) if is_up_to_date => {
                     refusal.get_or_insert(first);
                     deadline = deadline.min(tokio::time::Instant::now() + GRACE);
                 }
-                Ok(Reading::Refused(_) | Reading::Silent) | Err(_) => {}
+                Ok(Judgement::Refused(_) | Judgement::Silent) | Err(_) => {}
             }
         }
         refusal.map_or(Judgement::Silent, Judgement::Refused)
     }
 
+    fn trusted(&self) -> impl Iterator<Item = &Arc<Replica>> {
+        let replicas = self.replicas.iter();
+        replicas.filter(|replica| replica.follows() && replica.is_trusted())
+    }
+
     /// The nodes that have carried out every acknowledged statement.
     fn up_to_date(&self) -> Vec<&Arc<Replica>> {
-        let statement = self.freshness.newest_statement();
-        self.replicas
-            .iter()
-            .filter(|replica| replica.follows() && replica.is_trusted())
+        let statement = self.freshness.newest_statement().max(self.withdrawn_by());
+        self.trusted()
             .filter(|replica| self.freshness.has_carried_out(replica.index, statement))
             .collect()
+    }
+
+    /// The nodes that have carried out every statement that may have taken away what they grant for this database.
+    fn without_withdrawal(&self, database: &str) -> Vec<&Arc<Replica>> {
+        let statement = self.withdrawn_by();
+        let freshness = &self.freshness;
+        self.trusted()
+            .filter(|replica| freshness.has_withdrawn(replica.index, statement, database))
+            .collect()
+    }
+
+    fn withdrawn_by(&self) -> Sequence {
+        Sequence::new(self.withdrawn_by.load(Ordering::SeqCst))
     }
 
     fn remembered(&self, tag: Tag) -> Option<Refusal> {
@@ -389,14 +390,21 @@ impl Judge {
 
 /// What nodes can be asked before anything is stored.
 pub(in crate::relay) trait Ask {
+    /// The database that it is about; empty for none.
+    fn database(&self) -> &str;
+
     /// The request, which changes nothing.
     fn request(&self, to: Recipient<'_>) -> Pieces;
 
     /// What an answer means.
-    fn read(&self, answer: &ReplicaAnswer) -> Reading;
+    fn read(&self, answer: &ReplicaAnswer) -> Judgement;
 }
 
 impl Ask for Question<'_> {
+    fn database(&self) -> &str {
+        self.scope.database()
+    }
+
     fn request(&self, to: Recipient<'_>) -> Pieces {
         let mut pieces = Pieces::default();
         pieces.push(match self.scope {
@@ -423,24 +431,24 @@ impl Ask for Question<'_> {
 
     /// InfluxDB asks for credentials, then for the database, then for rights, and only then for anything else:
     /// whatever it says besides these lets the credentials pass.
-    fn read(&self, answer: &ReplicaAnswer) -> Reading {
-        let refused = || Reading::Refused(refusal_of_text(answer.status, answer.words()));
+    fn read(&self, answer: &ReplicaAnswer) -> Judgement {
+        let refused = || Judgement::Refused(refusal_of_text(answer.status, answer.words()));
         match self.scope {
             Scope::Write(_) => match answer.judge_write() {
                 Verdict::Unauthorized | Verdict::DatabaseNotFound => refused(),
-                Verdict::TryAgain(_) | Verdict::Unexpected => Reading::Silent,
+                Verdict::TryAgain(_) | Verdict::Unexpected => Judgement::Silent,
                 Verdict::Applied
                 | Verdict::Expired { .. }
                 | Verdict::Refused
                 | Verdict::RetentionPolicyNotFound
                 | Verdict::ShardFailed
-                | Verdict::TooLarge => Reading::Accepted,
+                | Verdict::TooLarge => Judgement::Accepted,
             },
             Scope::Change(_) | Scope::Read(_) | Scope::Administer | Scope::Identify => {
                 match answer.status {
                     401 | 403 => refused(),
-                    408 | 429 | 500.. => Reading::Silent,
-                    _ => Reading::Accepted,
+                    408 | 429 | 500.. => Judgement::Silent,
+                    _ => Judgement::Accepted,
                 }
             }
         }

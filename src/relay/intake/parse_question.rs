@@ -6,7 +6,7 @@
 
 use crate::influx::influxql::Canonical;
 use crate::influx::{Credentials, refusal_of_text};
-use crate::relay::intake::judge::{Ask, Reading};
+use crate::relay::intake::judge::{Ask, Judgement};
 use crate::relay::intake::sent_query::Sent;
 use crate::relay::record::statement::StatementRecord;
 use crate::relay::replica::answer::ReplicaAnswer;
@@ -57,12 +57,12 @@ impl ParseQuestion {
         }
     }
 
-    fn read_refusal(&self, status: u16, words: &str) -> Reading {
+    fn read_refusal(&self, status: u16, words: &str) -> Judgement {
         let Position { line, character } = self.end;
         let found = |what: &str| format!("error parsing query: found {what}, expected ");
         let is_at = |line: usize| words.ends_with(&format!(" at line {line}, char 1"));
         if words.starts_with(&found(NO_STATEMENT)) && is_at(line + 2) {
-            return Reading::Accepted;
+            return Judgement::Accepted;
         }
         let of_the_query = match words.strip_prefix(&found(";")) {
             // What the query lacks was looked for in what stands behind it.
@@ -74,11 +74,16 @@ impl ParseQuestion {
             }
             _ => words.to_owned(),
         };
-        Reading::Refused(refusal_of_text(status, of_the_query))
+        Judgement::Refused(refusal_of_text(status, of_the_query))
     }
 }
 
 impl Ask for ParseQuestion {
+    /// Of a user only.
+    fn database(&self) -> &str {
+        ""
+    }
+
     fn request(&self, to: Recipient<'_>) -> Pieces {
         let mut pieces = Pieces::default();
         pieces.push(statement_head(&self.request, to));
@@ -86,12 +91,12 @@ impl Ask for ParseQuestion {
         pieces
     }
 
-    fn read(&self, answer: &ReplicaAnswer) -> Reading {
+    fn read(&self, answer: &ReplicaAnswer) -> Judgement {
         match answer.status {
-            408 | 429 | 500.. => Reading::Silent,
+            408 | 429 | 500.. => Judgement::Silent,
             400.. => self.read_refusal(answer.status, &answer.words()),
             // No InfluxDB: it runs a query before it has read all of it.
-            _ => Reading::Accepted,
+            _ => Judgement::Accepted,
         }
     }
 }
@@ -125,7 +130,7 @@ mod tests {
         ParseQuestion::of(&canonical, &Credentials::None)
     }
 
-    fn said(query: &str, words: &str) -> Reading {
+    fn said(query: &str, words: &str) -> Judgement {
         question_about(query).read_refusal(400, words)
     }
 
@@ -136,12 +141,12 @@ mod tests {
                 "error parsing query: found {NO_STATEMENT}, expected SELECT, DELETE at line {line}, char 1"
             )
         };
-        assert_eq!(said("DROP DATABASE d", &found(3)), Reading::Accepted);
-        assert_eq!(said("DROP\r\nDATABASE d", &found(4)), Reading::Accepted);
+        assert_eq!(said("DROP DATABASE d", &found(3)), Judgement::Accepted);
+        assert_eq!(said("DROP\r\nDATABASE d", &found(4)), Judgement::Accepted);
         // A client who writes that word on a line of its own does not pass.
         assert!(matches!(
             said("FOO;\n;\nhaflux", &found(3)),
-            Reading::Refused(_)
+            Judgement::Refused(_)
         ));
     }
 
@@ -152,10 +157,10 @@ mod tests {
             "error parsing query: found EOF, expected identifier at line 1, char 15".to_owned(),
         );
         let words = "error parsing query: found ;, expected identifier at line 2, char 1";
-        assert_eq!(said("SELECT v INTO", words), Reading::Refused(expected));
+        assert_eq!(said("SELECT v INTO", words), Judgement::Refused(expected));
         let own = "error parsing query: found FOO, expected SELECT at line 1, char 1";
         let expected = refusal_of_text(400, own.to_owned());
-        assert_eq!(said("FOO", own), Reading::Refused(expected));
+        assert_eq!(said("FOO", own), Judgement::Refused(expected));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a statement may take from those whom a node accepted before: a database, a right, a password.
 
+use std::sync::Arc;
+
 use crate::relay::record::removal::Removal;
 use crate::relay::record::statement::StatementRecord;
 
@@ -12,7 +14,7 @@ pub(in crate::relay) enum Withdrawal {
     /// Nobody's.
     Nothing,
     /// Everybody's for these databases.
-    Databases(Vec<String>),
+    Databases(Arc<[String]>),
     /// Everybody's.
     All,
 }
@@ -28,8 +30,19 @@ impl Withdrawal {
         }
         match Removal::of(statement) {
             Removal::Nothing | Removal::Points(_) => Withdrawal::Nothing,
-            Removal::Databases(Some(names)) if !names.is_empty() => Withdrawal::Databases(names),
+            Removal::Databases(Some(names)) if !names.is_empty() => {
+                Withdrawal::Databases(names.into())
+            }
             Removal::Databases(_) => Withdrawal::All,
+        }
+    }
+
+    /// Whether somebody may be refused now who was accepted for this database; it is empty where nothing is asked about one.
+    pub(in crate::relay) fn concerns(&self, database: &str) -> bool {
+        match self {
+            Withdrawal::Nothing => false,
+            Withdrawal::Databases(names) => names.iter().any(|name| name == database),
+            Withdrawal::All => true,
         }
     }
 }
@@ -60,7 +73,7 @@ mod tests {
             assert_eq!(of(shown, Some(&["d"])), Withdrawal::Nothing, "{shown}");
         }
         for shown in ["DROP DATABASE d", "CREATE DATABASE d; DROP DATABASE d"] {
-            let expected = Withdrawal::Databases(vec!["d".to_owned()]);
+            let expected = Withdrawal::Databases(["d".to_owned()].into());
             assert_eq!(of(shown, Some(&["d"])), expected, "{shown}");
             assert_eq!(of(shown, None), Withdrawal::All, "{shown}");
         }

@@ -17,10 +17,12 @@ use super::{MAX_TRACKED, Replicator, STATEMENT_WEIGHT};
 use crate::journal::{Position, Sequence};
 use crate::relay::record::statement::StatementRecord;
 use crate::relay::record::touched::Touched;
+use crate::relay::record::withdrawal::Withdrawal;
 use crate::relay::record::write::WriteRecord;
 use crate::relay::replica::backoff::Backoff;
 use crate::relay::replicator::queue::lane::weight;
 use crate::relay::replicator::turns::Turn;
+use crate::relay::verdict::freshness::Ahead;
 
 /// How long a statement may keep writes waiting before their clients no longer wait for this replica.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
@@ -49,6 +51,7 @@ pub(super) struct Barrier {
     pub(super) position: Position,
     pub(super) statement: StatementRecord,
     pub(super) touched: Touched,
+    withdrawal: Withdrawal,
     pub(super) since: Instant,
     pub(super) stage: Stage,
     /// Not before this moment.
@@ -91,6 +94,7 @@ impl Barrier {
             sequence: position.sequence,
             position,
             touched: Touched::of(&statement),
+            withdrawal: Withdrawal::of(&statement),
             statement,
             since: Instant::now(),
             stage: Stage::Waiting,
@@ -255,11 +259,15 @@ impl Barriers {
     }
 
     /// The statements without a verdict, for those who read.
-    pub(super) fn ahead(&self) -> Vec<(Sequence, Touched)> {
+    pub(super) fn ahead(&self) -> Vec<Ahead> {
         let ahead = self
             .all()
             .filter(|barrier| barrier.stage != Stage::Judged)
-            .map(|barrier| (barrier.sequence, barrier.touched.clone()));
+            .map(|barrier| Ahead {
+                sequence: barrier.sequence,
+                touched: barrier.touched.clone(),
+                withdrawal: barrier.withdrawal.clone(),
+            });
         ahead.collect()
     }
 

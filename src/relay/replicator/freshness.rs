@@ -62,10 +62,10 @@ impl Replicator {
             }
             let judged = view
                 .statements
-                .extract_if(.., |(statement, _)| Some(*statement) == next)
+                .extract_if(.., |ahead| Some(ahead.sequence) == next)
                 .next();
-            if let Some((statement, touched)) = judged {
-                view.carry_out(statement, &touched);
+            if let Some(judged) = judged {
+                view.carry_out(judged.sequence, &judged.touched);
             }
             view.cursor = cursor;
         });

@@ -234,7 +234,7 @@ fn the_same_writers_again_are_not_written_each_time() {
 }
 
 fn of(database: &str) -> Withdrawal {
-    Withdrawal::Databases(vec![database.to_owned()])
+    Withdrawal::Databases([database.to_owned()].into())
 }
 
 #[test]

@@ -47,6 +47,7 @@ use crate::influx::influxql::Databases;
 use crate::journal::Sequence;
 use crate::relay::dead_letters::DeadLetters;
 use crate::relay::record::touched::Touched;
+use crate::relay::record::withdrawal::Withdrawal;
 
 /// Databases whose marks are kept apart.
 const MOST_DATABASES: usize = 16_384;
@@ -132,6 +133,16 @@ impl Permit {
     }
 }
 
+/// A statement that a replica stands before.
+#[derive(Debug, Clone)]
+pub(in crate::relay) struct Ahead {
+    pub(in crate::relay) sequence: Sequence,
+    /// What waits behind it.
+    pub(in crate::relay) touched: Touched,
+    /// Whom the replica lets in that it will not once it is past it.
+    pub(in crate::relay) withdrawal: Withdrawal,
+}
+
 /// What a replicator shows of its replica.
 #[derive(Debug)]
 pub(in crate::relay) struct View {
@@ -157,8 +168,8 @@ pub(in crate::relay) struct View {
     sent_floor: Sequence,
     /// The newest statement that it carried out.
     pub(in crate::relay) carried_out: Sequence,
-    /// The statements that it stands before, each with what waits behind it.
-    pub(in crate::relay) statements: Vec<(Sequence, Touched)>,
+    /// The statements that it stands before.
+    pub(in crate::relay) statements: Vec<Ahead>,
     /// The databases whose data may still change behind our back, or is being sent again for that.
     doubted: HashSet<String>,
     /// All of it is about to be sent again.
@@ -245,9 +256,7 @@ impl View {
         } else {
             mark
         };
-        let is_touched = |(statement, touched): &(Sequence, Touched)| {
-            *statement <= mark && touched.contains(database)
-        };
+        let is_touched = |ahead: &Ahead| ahead.sequence <= mark && ahead.touched.contains(database);
         mark <= self.cursor
             || (mark <= self.read
                 && !self.statements.iter().any(is_touched)
@@ -265,8 +274,14 @@ impl View {
 
     /// Whether it has read up to here and no statement up to here is before it.
     fn has_passed(&self, mark: Sequence) -> bool {
-        let is_behind = |(statement, _): &(Sequence, Touched)| *statement > mark;
-        mark <= self.cursor || (mark <= self.read && self.statements.iter().all(is_behind))
+        self.has_passed_all_that(mark, |_| true)
+    }
+
+    /// Whether it has read up to here and no statement up to here of which this is true is before it.
+    fn has_passed_all_that(&self, mark: Sequence, counts: impl Fn(&Ahead) -> bool) -> bool {
+        let mut ahead = self.statements.iter();
+        mark <= self.cursor
+            || (mark <= self.read && !ahead.any(|one| one.sequence <= mark && counts(one)))
     }
 }
 
@@ -362,6 +377,21 @@ impl Freshness {
         self.replicas.get(replica).is_some_and(|replica| {
             let view = replica.view();
             view.trusted_at.is_some() && view.has_passed(statement)
+        })
+    }
+
+    /// Whether this replica is who it was, and no statement up to here is before it that takes away what it may grant for this
+    /// database.
+    pub(in crate::relay) fn has_withdrawn(
+        &self,
+        replica: usize,
+        statement: Sequence,
+        database: &str,
+    ) -> bool {
+        let concerns = |ahead: &Ahead| ahead.withdrawal.concerns(database);
+        self.replicas.get(replica).is_some_and(|replica| {
+            let view = replica.view();
+            view.trusted_at.is_some() && view.has_passed_all_that(statement, concerns)
         })
     }
 

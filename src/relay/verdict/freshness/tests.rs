@@ -49,6 +49,15 @@ fn fixture() -> Fixture {
     }
 }
 
+/// A statement that takes nothing away.
+fn ahead(number: u64, touched: &Touched) -> Ahead {
+    Ahead {
+        sequence: at(number),
+        touched: touched.clone(),
+        withdrawal: Withdrawal::Nothing,
+    }
+}
+
 fn fresh(freshness: &Freshness, databases: &Databases) -> [bool; 2] {
     let demand = freshness.demand(databases);
     [0, 1].map(|replica| freshness.is_fresh(replica, &demand))
@@ -78,7 +87,7 @@ fn a_statement_is_for_the_databases_that_it_touches() {
     let touched = Touched::Lanes(Arc::new(["db".to_owned()].into()));
     freshness.update(0, |view| {
         view.read = at(12);
-        view.statements = vec![(at(11), touched.clone())];
+        view.statements = vec![ahead(11, &touched)];
     });
     freshness.update(1, |view| view.cursor = at(11));
     freshness.acknowledge_statement(at(11), &touched);
@@ -100,11 +109,45 @@ fn a_statement_is_for_the_databases_that_it_touches() {
 }
 
 #[test]
+fn what_a_statement_takes_away_nobody_grants_who_is_before_it() {
+    let Fixture { freshness, _folder } = fixture();
+    let granted = |statement| {
+        [0, 1].map(|replica| {
+            ["db", "other", ""]
+                .map(|database| freshness.has_withdrawn(replica, at(statement), database))
+        })
+    };
+    assert_eq!(granted(11), [[false; 3]; 2], "not read yet");
+    let withdrawals = [
+        (Withdrawal::Nothing, [true, true, true]),
+        (
+            Withdrawal::Databases(["db".to_owned()].into()),
+            [false, true, true],
+        ),
+        (Withdrawal::All, [false, false, false]),
+    ];
+    freshness.update(1, |view| view.cursor = at(12));
+    for (withdrawal, expected) in withdrawals {
+        freshness.update(0, |view| {
+            view.read = at(12);
+            view.statements = vec![Ahead {
+                withdrawal: withdrawal.clone(),
+                ..ahead(11, &Touched::All)
+            }];
+        });
+        assert_eq!(granted(11), [expected, [true; 3]], "{withdrawal:?}");
+        assert_eq!(granted(10), [[true; 3]; 2], "{withdrawal:?}");
+    }
+    freshness.update(0, |view| view.trusted_at = None);
+    assert_eq!(granted(10), [[false; 3], [true; 3]]);
+}
+
+#[test]
 fn a_statement_of_all_databases_is_for_all() {
     let Fixture { freshness, _folder } = fixture();
     freshness.update(0, |view| {
         view.read = at(11);
-        view.statements = vec![(at(11), Touched::All)];
+        view.statements = vec![ahead(11, &Touched::All)];
     });
     freshness.update(1, |view| view.cursor = at(11));
     assert_eq!(fresh(&freshness, &names(["db"])), [true, true]);
