@@ -134,7 +134,7 @@ pub enum Problem {
     #[error("not valid {format}: {reason}")]
     Syntax { format: Format, reason: String },
     /// A key twice in one table.
-    #[error("the key {key} is given twice")]
+    #[error("the key \"{key}\" is given twice")]
     DuplicateKey { key: String },
     /// More than one YAML document.
     #[error("a second YAML document begins; a configuration is one document")]
@@ -184,6 +184,9 @@ pub enum Problem {
         suggestion: Suggestion,
         known: &'static [&'static str],
     },
+    /// A key of this table and a colon, with more behind it that is taken for a part of the key.
+    #[error("unknown key; a space is missing behind \"{key}:\"")]
+    NoSpace { key: &'static str },
     /// A key that must be there.
     #[error("\"{key}\" is missing; expected {expected}")]
     Missing {

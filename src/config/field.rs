@@ -149,8 +149,7 @@ impl<'a> Field<'a> {
     /// The value as a message shows it.
     pub(super) fn describe(&self) -> String {
         match &self.node.value {
-            Value::Text(_) if self.is_hidden => "a text".to_owned(),
-            Value::Integer(_) | Value::Fraction(_) if self.is_hidden => "a number".to_owned(),
+            _ if self.is_hidden => self.node.kind(),
             // What stands before it in an address may be a password.
             Value::Text(text) if text.raw.contains('@') => "a text with \"@\"".to_owned(),
             _ => self.node.describe(),
@@ -421,12 +420,7 @@ impl<'a> Field<'a> {
             if keys.known.contains(&key) {
                 continue;
             }
-            let problem = Problem::UnknownKey {
-                suggestion: Suggestion(nearest(key, keys.known.iter().copied()).map(str::to_owned)),
-                known: keys.known,
-            };
-            self.sink
-                .report(entry.position, self.path.key(key).as_str(), problem);
+            self.unknown_key(entry, keys);
         }
         Some(Table {
             entries,
@@ -434,6 +428,28 @@ impl<'a> Field<'a> {
             path: self.path.clone(),
             sink: self.sink,
         })
+    }
+
+    fn unknown_key(&self, entry: &Entry, keys: Keys) {
+        let key = entry.key.as_str();
+        // YAML takes what follows a colon without a space for a part of the key.
+        let name = key.split_once(':').map_or(key, |(name, _)| name);
+        let known = || keys.known.iter().copied();
+        let nearest = nearest(name, known());
+        // What has no value may be one, such as both words of `{root, s3cret}`.
+        let may_be_value = matches!(entry.value.value, Value::Nothing) && nearest.is_none();
+        let path = match may_be_value {
+            true => self.path.hidden_key(),
+            false => self.path.key(key),
+        };
+        let problem = match known().find(|known| *known == name) {
+            Some(key) => Problem::NoSpace { key },
+            None => Problem::UnknownKey {
+                suggestion: Suggestion(nearest.map(str::to_owned)),
+                known: keys.known,
+            },
+        };
+        self.sink.report(entry.position, path.as_str(), problem);
     }
 
     /// The same value as an entry of a list at the top: known by its name.

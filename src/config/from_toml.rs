@@ -7,7 +7,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::Format;
 use super::error::{Position, Problem, Sink};
-use super::tree::{Entry, Node, Text, Value, quote};
+use super::key_path::shown_key;
+use super::tree::{Entry, Node, Text, Value};
 
 /// Parses a whole file. If it is not valid TOML, every place where that shows is reported and there is no tree.
 pub(super) fn parse(text: &str, sink: &Sink) -> Option<Node> {
@@ -25,7 +26,7 @@ pub(super) fn parse(text: &str, sink: &Sink) -> Option<Node> {
             Problem::DuplicateKey {
                 key: error
                     .span()
-                    .map_or_else(String::new, |span| lines.quoted(span)),
+                    .map_or_else(String::new, |span| lines.key(span)),
             }
         } else {
             Problem::Syntax {
@@ -105,7 +106,9 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn quoted(&self, span: Range<usize>) -> String {
-        quote(self.text.get(span).unwrap_or_default())
+    /// The name of the key at this place, which may stand in quotes, as a message shows it.
+    fn key(&self, span: Range<usize>) -> String {
+        let key = self.text.get(span).unwrap_or_default();
+        shown_key(key.trim_matches(['"', '\'']))
     }
 }

@@ -9,7 +9,8 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::Format;
 use super::error::{Position, Problem, Sink};
-use super::tree::{Entry, MAX_DEPTH, Node, Text, Value, quote};
+use super::key_path::{HIDDEN, shown_key};
+use super::tree::{Entry, MAX_DEPTH, Node, Text, Value};
 
 /// How many nodes a file's anchors may hold and its aliases stand for, all together.
 const MAX_COPIED_NODES: usize = 10_000;
@@ -202,7 +203,12 @@ impl Builder {
                 None => *key = Some(key_of(node)?),
                 Some((name, position)) => {
                     if !seen.insert(name.clone()) {
-                        self.duplicates.push((position, quote(&name)));
+                        // What has no value may be one, in `{s3cret}`.
+                        let shown = match node.value {
+                            Value::Nothing => HIDDEN.to_owned(),
+                            _ => shown_key(&name),
+                        };
+                        self.duplicates.push((position, shown));
                     } else if name == MERGE {
                         *merged = tables(node)?;
                     } else {
@@ -228,7 +234,7 @@ fn tables(node: Node) -> Result<Vec<Vec<Entry>>, Failure> {
     let table = |node: Node| match node.value {
         Value::Table(entries) => Ok(entries),
         _ => {
-            let found = node.describe();
+            let found = node.kind();
             let reason = format!("{MERGE} takes a table or a list of tables, not {found}");
             Err((node.position, syntax(&reason)))
         }
@@ -240,7 +246,7 @@ fn key_of(node: Node) -> Result<(String, Position), Failure> {
     match node.value {
         Value::Text(text) => Ok((text.raw, node.position)),
         _ => {
-            let found = node.describe();
+            let found = node.kind();
             Err((
                 node.position,
                 syntax(&format!("a key must be a text, not {found}")),

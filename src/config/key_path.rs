@@ -1,6 +1,9 @@
 //! How messages name a place in the configuration.
 
-use super::tree::shorten;
+use super::tree::{quote, shorten};
+
+/// Stands in place of a key's name that is not shown.
+pub(super) const HIDDEN: &str = "…";
 
 /// The way to a key: `backend "influx_back", servers[0].address`.
 #[derive(Debug, Clone, Default)]
@@ -15,8 +18,8 @@ impl KeyPath {
     pub(super) fn section(kind: &str, index: usize, name: Option<&str>) -> KeyPath {
         KeyPath {
             text: match name {
-                Some(name) => format!("{} \"{}\"", shorten(kind), shorten(name)),
-                None => format!("{}[{index}]", shorten(kind)),
+                Some(name) => format!("{} {}", shown_key(kind), quote(name)),
+                None => format!("{}[{index}]", shown_key(kind)),
             },
             section: true,
         }
@@ -24,13 +27,22 @@ impl KeyPath {
 
     /// A key of what this is the way to.
     pub(super) fn key(&self, key: &str) -> KeyPath {
+        self.then(&shown_key(key))
+    }
+
+    /// A key of what this is the way to, whose name is not shown.
+    pub(super) fn hidden_key(&self) -> KeyPath {
+        self.then(HIDDEN)
+    }
+
+    fn then(&self, shown: &str) -> KeyPath {
         let separator = match (self.text.is_empty(), self.section) {
             (true, _) => "",
             (false, true) => ", ",
             (false, false) => ".",
         };
         KeyPath {
-            text: format!("{}{separator}{}", self.text, shorten(key)),
+            text: format!("{}{separator}{shown}", self.text),
             section: false,
         }
     }
@@ -45,6 +57,16 @@ impl KeyPath {
 
     pub(super) fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+/// The name of a key as a message shows it, if it is one word of the kind that haflux's keys are. Else its value may stand in it:
+/// to YAML, `password:"s3cret"` without a space is one text, and so a key without a value.
+pub(super) fn shown_key(key: &str) -> String {
+    let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    match key.bytes().all(is_of_names) {
+        true => shorten(key),
+        false => HIDDEN.to_owned(),
     }
 }
 

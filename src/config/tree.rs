@@ -88,6 +88,16 @@ impl Node {
         }
     }
 
+    /// What kind of value it is, without a text, a number or a date that stands there.
+    pub(super) fn kind(&self) -> String {
+        match &self.value {
+            Value::Text(_) | Value::Withheld { .. } => "a text".to_owned(),
+            Value::Integer(_) | Value::Fraction(_) => "a number".to_owned(),
+            Value::Date(_) => "a date".to_owned(),
+            _ => self.describe(),
+        }
+    }
+
     /// The `name` in a table, as it is written.
     pub(super) fn name(&self) -> Option<&str> {
         let Value::Table(entries) = &self.value else {

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::{toml, with};
+use super::{toml, with, yaml};
 use crate::config::{Config, Loaded};
 
 const SECRET: &str = "s3cr3t";
@@ -173,6 +173,121 @@ fn no_error_shows_what_may_be_a_secret_in_the_wrong_place() {
             "login = { instead_of = \"a\", username = \"u\", password_file = \"Leak\" }",
         ),
         with("", "", "", "").replace("10.0.0.1:8086", "http://u:Leak@h:8086"),
+    ] {
+        let said = toml(&text).unwrap_err().to_string();
+        assert!(!said.contains("Leak"), "{text}\n{said}");
+    }
+}
+
+/// A configuration in YAML with more keys in its frontend, relay, backend and server, and more tables.
+fn yaml_with(frontend: &str, relay: &str, backend: &str, server: &str, top: &str) -> String {
+    format!(
+        "frontend: [{{name: front, bind: \"127.0.0.1:80\", default_backend: pool, {frontend}}}]\n\
+         relay: [{{name: relay, replicate_to: pool, {relay}}}]\n\
+         backend: [{{name: pool, servers: [{{name: a, address: \"10.0.0.1:8086\", {server}}}], {backend}}}]\n\
+         {top}\n"
+    )
+}
+
+#[test]
+fn no_error_shows_the_name_of_a_key_that_a_secret_may_stand_in() {
+    let frontend = |keys: &str| yaml_with(keys, "", "", "", "");
+    let relay = |keys: &str| yaml_with("", keys, "", "", "");
+    let backend = |keys: &str| yaml_with("", "", keys, "", "");
+    let server = |keys: &str| yaml_with("", "", "", keys, "");
+    let top = |keys: &str| yaml_with("", "", "", "", keys);
+    let behind = |key: &str| format!("a space is missing behind \"{key}:\"");
+    for (text, says) in [
+        (
+            backend("check: {http:\"/ping?u=a&p=Leak\"}"),
+            format!("check.…: unknown key; {}", behind("http")),
+        ),
+        (
+            frontend("stats_uri: /s, stats_auth:\"admin:Leak\""),
+            format!(
+                "frontend \"front\", …: unknown key; {}",
+                behind("stats_auth")
+            ),
+        ),
+        (
+            backend("login: {username: root, password:\"Leak\"}"),
+            "login.…: unknown key; did you mean \"password_file\"?".to_owned(),
+        ),
+        (backend("login: {username:Leak}"), behind("username")),
+        (
+            backend("login: {root, Leak}"),
+            "login.…: unknown key; known here".to_owned(),
+        ),
+        (
+            backend("login: {root, pass Leak}"),
+            "login.…: unknown key".to_owned(),
+        ),
+        (
+            server("login: {instead_of: a, username:Leak}"),
+            behind("username"),
+        ),
+        (
+            relay("heal: {username: root, password:Leak}"),
+            "heal.…: unknown key".to_owned(),
+        ),
+        (
+            frontend("http_request: [{Authorization:\"Basic Leak\"}]"),
+            "http_request[0].…: unknown key".to_owned(),
+        ),
+        (
+            frontend("http_request: [{\"Authorization: Basic Leak\": 1}]"),
+            "http_request[0].…: unknown key".to_owned(),
+        ),
+        (
+            top("udp: [{relay: relay, db: x, password:\"Leak\"}]"),
+            "udp[0], …: unknown key".to_owned(),
+        ),
+        (top("users: {file:\"Leak\"}"), behind("file")),
+        (
+            top("\"stats_auth:Leak\": 1"),
+            "x.yaml:4:1: …: unknown key".to_owned(),
+        ),
+        // Nor where something else is wrong with the key or its value.
+        (
+            top("\"stats_auth:Leak\": [\"${UNSET}\"]"),
+            "…[0]: the environment variable".to_owned(),
+        ),
+        (
+            backend("check: {\"http:Leak\": \"${UNSET}\"}"),
+            "check.…: the environment variable".to_owned(),
+        ),
+        (
+            backend("check: {http:Leak, http:Leak}"),
+            "the key \"…\" is given twice".to_owned(),
+        ),
+        (
+            backend("login: {Leak, Leak}"),
+            "the key \"…\" is given twice".to_owned(),
+        ),
+        (
+            backend("login: {<<: Leak}"),
+            "takes a table or a list of tables, not a text".to_owned(),
+        ),
+        (
+            backend("login: {80861: x}"),
+            "a key must be a text, not a number".to_owned(),
+        ),
+    ] {
+        let said = yaml(&text).unwrap_err().to_string();
+        assert!(said.contains(&says), "{text}\n{said}");
+        assert!(
+            !said.contains("Leak") && !said.contains("80861"),
+            "{text}\n{said}"
+        );
+    }
+    for text in [
+        with("", "", "check = { \"/ping?u=a&p=Leak\" = \"http\" }", ""),
+        with(
+            "",
+            "",
+            "login = { \"root:Leak\" = 1, \"root:Leak\" = 2 }",
+            "",
+        ),
     ] {
         let said = toml(&text).unwrap_err().to_string();
         assert!(!said.contains("Leak"), "{text}\n{said}");
