@@ -11,6 +11,7 @@ use super::key_path::KeyPath;
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Text, Value, shorten};
 use super::units::{self, UnitError};
+use crate::shown::may_hold_secret;
 
 /// The longest duration that any key takes: 30 days.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -19,11 +20,24 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 #[derive(Clone, Copy)]
 pub(super) struct Keys {
     pub(super) known: &'static [&'static str],
+    /// Whether one of them has a secret, or the way to one, so that a wrong text beside it may be that secret.
+    have_secret: bool,
 }
 
 impl Keys {
     pub(super) const fn of(known: &'static [&'static str]) -> Keys {
-        Keys { known }
+        Keys {
+            known,
+            have_secret: false,
+        }
+    }
+
+    /// The same of a table in which a secret may stand in place of any value: no error shows a text of it that is wrong.
+    pub(super) const fn with_secret(known: &'static [&'static str]) -> Keys {
+        Keys {
+            known,
+            have_secret: true,
+        }
     }
 }
 
@@ -33,6 +47,8 @@ pub(super) struct Table<'a> {
     position: Position,
     path: KeyPath,
     sink: &'a Sink,
+    /// Whether its fields are hidden.
+    is_hidden: bool,
 }
 
 impl<'a> Table<'a> {
@@ -43,7 +59,7 @@ impl<'a> Table<'a> {
             node: &entry.value,
             path: self.path.key(key),
             sink: self.sink,
-            is_hidden: false,
+            is_hidden: self.is_hidden,
         })
     }
 
@@ -127,6 +143,23 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The same, whose value has the form that belongs here, and so is no secret.
+    pub(super) fn shown(&self) -> Field<'a> {
+        Field {
+            is_hidden: false,
+            ..self.clone()
+        }
+    }
+
+    /// The same for who reads a number, or a quantity in numbers: where one is expected, a number is no secret.
+    pub(super) fn of_number(&self) -> Field<'a> {
+        let is_number = matches!(self.node.value, Value::Integer(_) | Value::Fraction(_));
+        Field {
+            is_hidden: self.is_hidden && !is_number,
+            ..self.clone()
+        }
+    }
+
     pub(super) fn report(&self, problem: Problem) {
         self.sink
             .report(self.node.position, self.path.as_str(), problem);
@@ -152,6 +185,8 @@ impl<'a> Field<'a> {
             _ if self.is_hidden => self.node.kind(),
             // What stands before it in an address may be a password.
             Value::Text(text) if text.raw.contains('@') => "a text with \"@\"".to_owned(),
+            // One of several parameters may be a password.
+            Value::Text(text) if may_hold_secret(&text.raw) => self.node.kind(),
             _ => self.node.describe(),
         }
     }
@@ -272,7 +307,7 @@ impl<'a> Field<'a> {
             .filter(|number| range.contains(number))
             .and_then(|number| T::try_from(number).ok());
         if number.is_none() {
-            self.expected(format!(
+            self.of_number().expected(format!(
                 "a whole number from {} to {}",
                 range.start(),
                 range.end()
@@ -283,6 +318,10 @@ impl<'a> Field<'a> {
 
     /// A duration of at least 1 ms.
     pub(super) fn duration(&self) -> Option<Duration> {
+        self.of_number().as_duration()
+    }
+
+    fn as_duration(&self) -> Option<Duration> {
         const EXPECTED: &str = "a duration such as \"100ms\", \"2s\", \"1m\" or \"1h\"";
         let parsed = match &self.node.value {
             Value::Text(text) if !text.is_secret => units::parse_duration(&text.value),
@@ -293,13 +332,17 @@ impl<'a> Field<'a> {
             Ok(duration) if (Duration::from_millis(1)..=LONGEST).contains(&duration) => {
                 return Some(duration);
             }
-            Ok(_) | Err(UnitError::TooLarge) => self.expected("a duration from \"1ms\" to \"30d\""),
+            Ok(_) | Err(UnitError::TooLarge) => {
+                self.shown().expected("a duration from \"1ms\" to \"30d\"")
+            }
             Err(UnitError::Form) => self.expected(EXPECTED),
             Err(UnitError::NoUnit) => {
                 let from_environment = self.as_text().is_some_and(|text| text.from_environment);
                 let number = match &self.node.value {
                     Value::Integer(number) => number.to_string(),
-                    Value::Text(text) if !from_environment => shorten(&text.value),
+                    Value::Text(text) if !from_environment && !self.is_hidden => {
+                        shorten(&text.value)
+                    }
                     _ => "2".to_owned(),
                 };
                 self.report(Problem::NoUnit {
@@ -313,6 +356,10 @@ impl<'a> Field<'a> {
 
     /// A size within bounds, in bytes.
     pub(super) fn size(&self, range: RangeInclusive<usize>) -> Option<usize> {
+        self.of_number().as_size(range)
+    }
+
+    fn as_size(&self, range: RangeInclusive<usize>) -> Option<usize> {
         const EXPECTED: &str = "a size such as \"25MB\", \"1MiB\" or a number of bytes";
         let parsed = match &self.node.value {
             Value::Text(text) if !text.is_secret => units::parse_size(&text.value),
@@ -327,7 +374,7 @@ impl<'a> Field<'a> {
             Ok(bytes) if range.contains(&bytes) => return Some(bytes),
             Ok(_) | Err(UnitError::TooLarge) => {
                 let (least, most) = (*range.start() as u64, *range.end() as u64);
-                self.expected(format!(
+                self.shown().expected(format!(
                     "a size from \"{}\" to \"{}\"",
                     units::format_size(least),
                     units::format_size(most)
@@ -427,6 +474,7 @@ impl<'a> Field<'a> {
             position: self.node.position,
             path: self.path.clone(),
             sink: self.sink,
+            is_hidden: keys.have_secret,
         })
     }
 

@@ -91,6 +91,7 @@ impl Node {
     /// What kind of value it is, without a text, a number or a date that stands there.
     pub(super) fn kind(&self) -> String {
         match &self.value {
+            Value::Text(text) if text.raw.is_empty() => quote(""),
             Value::Text(_) | Value::Withheld { .. } => "a text".to_owned(),
             Value::Integer(_) | Value::Fraction(_) => "a number".to_owned(),
             Value::Date(_) => "a date".to_owned(),

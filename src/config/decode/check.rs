@@ -8,7 +8,7 @@ use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{Check, Probe};
 use crate::shown;
 
-const KEYS: Keys = Keys::of(&[
+const KEYS: Keys = Keys::with_secret(&[
     "http", "tcp", "expect", "host", "port", "interval", "timeout", "rise", "fall",
 ]);
 
@@ -81,8 +81,6 @@ fn probe(table: &Table<'_>) -> Probe {
     if tcp.is_some() {
         table.report(Problem::HttpAndTcp);
     }
-    // A server's address with a password in it may stand there.
-    let http = http.hidden();
     let path = path_and_query(&http).unwrap_or_default();
     if shown::holds_secret(path.as_bytes()) {
         http.note_secret();
@@ -113,7 +111,7 @@ fn status(field: &Field<'_>) -> Option<(u16, u16)> {
     let range =
         range.filter(|(first, last)| (100..=599).contains(first) && (*first..=599).contains(last));
     if range.is_none() {
-        field.expected(STATUS);
+        field.of_number().expected(STATUS);
     }
     range
 }

@@ -262,8 +262,12 @@ fn metrics_uri(field: &Field<'_>, stats_uri: Option<&str>) -> Option<String> {
 
 /// Who may do what on the status page.
 fn status_page(table: &Table<'_>, frontend: &mut Frontend) {
-    frontend.stats_refresh = table.duration("stats_refresh", frontend.stats_refresh);
-    frontend.stats_admin = table.boolean("stats_admin", false);
+    // What belongs to stats_auth may stand in their place.
+    let hidden = |key| table.get(key).map(|field| field.hidden());
+    if let Some(refresh) = hidden("stats_refresh").and_then(|field| field.duration()) {
+        frontend.stats_refresh = refresh;
+    }
+    frontend.stats_admin = hidden("stats_admin").and_then(|field| field.boolean()) == Some(true);
     let users = table.get("stats_auth");
     if let Some(field) = &users {
         let fields = field.one_or_more("one or more \"user:password\"");

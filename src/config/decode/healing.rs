@@ -9,7 +9,7 @@ use crate::config::field::{Field, Keys, Table};
 use crate::config::model::Relay;
 use crate::config::tree::Text;
 
-const KEYS: Keys = Keys::of(&[
+const KEYS: Keys = Keys::with_secret(&[
     "username",
     "password_file",
     "parallel",

@@ -13,7 +13,7 @@ use crate::config::model::{
 };
 use crate::shown::names_secret;
 
-const REQUEST: Keys = Keys::of(&[
+const REQUEST: Keys = Keys::with_secret(&[
     "deny",
     "tarpit",
     "redirect",
@@ -23,9 +23,9 @@ const REQUEST: Keys = Keys::of(&[
     "unless",
 ]);
 
-const RESPONSE: Keys = Keys::of(&["set_header", "del_header", "if", "unless"]);
+const RESPONSE: Keys = Keys::with_secret(&["set_header", "del_header", "if", "unless"]);
 
-const REDIRECT: Keys = Keys::of(&["scheme", "prefix", "location", "code"]);
+const REDIRECT: Keys = Keys::with_secret(&["scheme", "prefix", "location", "code"]);
 
 const BANDWIDTH: Keys = Keys::of(&[
     "in_per_source",
@@ -129,7 +129,7 @@ fn redirect(field: &Field<'_>) -> Option<Redirect> {
             let code = code.filter(|code| codes.contains(code));
             let code = code.and_then(|code| StatusCode::from_u16(code).ok());
             if code.is_none() {
-                field.expected("301, 302, 303, 307 or 308");
+                field.of_number().expected("301, 302, 303, 307 or 308");
             }
             code?
         }

@@ -8,7 +8,7 @@ use crate::config::error::{Origin, Problem};
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{Login, NodeLogin};
 
-const KEYS: Keys = Keys::of(&["users", "username", "password_file"]);
+const KEYS: Keys = Keys::with_secret(&["users", "username", "password_file"]);
 
 const EXPECTED: &str = "a table with \"username\" and \"password_file\", or a list of them";
 
@@ -37,15 +37,18 @@ pub(super) fn login(table: &Table<'_>) -> Option<Login> {
         (None, None) => return None,
     };
     let name = username.text(USER).map(|text| text.value.clone());
-    // HTTP's Basic authentication ends the name at the first colon.
-    let is_name = |name: &String| name.len() <= LONGEST_NAME && !name.contains(':');
-    if name.as_ref().is_some_and(|name| !is_name(name)) {
+    if name.as_ref().is_some_and(|name| !is_username(name)) {
         username.expected(USER);
     }
     Some(Login {
         username: name?,
         password_file: file_path(password_file, FILE)?,
     })
+}
+
+/// Whether a node's user can have this name: HTTP's Basic authentication ends the name at the first colon.
+pub(super) fn is_username(name: &str) -> bool {
+    name.len() <= LONGEST_NAME && !name.contains(':')
 }
 
 /// Who haflux's users are on the nodes of a backend, and the files with the passwords.

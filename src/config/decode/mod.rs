@@ -211,6 +211,8 @@ fn name<'a>(table: &Table<'a>) -> Option<Spelled<'a>> {
 /// A path with an optional query, as it can stand in a request.
 fn path_and_query(field: &Field<'_>) -> Option<String> {
     const EXPECTED: &str = "a path that begins with \"/\"";
+    // An address with a password, or a user with theirs, may stand in its place.
+    let field = field.hidden();
     let text = field.text(EXPECTED)?;
     let sound = text.value.starts_with('/')
         && !text.value.contains('#')
@@ -223,8 +225,7 @@ fn path_and_query(field: &Field<'_>) -> Option<String> {
                 found: quote(&format!("{path}?…")),
                 suggestion: Suggestion(None),
             }),
-            Some(_) => field.hidden().expected(EXPECTED),
-            None => field.expected(EXPECTED),
+            _ => field.expected(EXPECTED),
         }
         return None;
     }

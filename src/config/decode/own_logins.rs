@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use super::Spelled;
-use super::login::login;
+use super::login::{is_username, login};
 use crate::config::error::{Origin, Problem, Suggestion};
 use crate::config::field::{Keys, Table};
 use crate::config::model::{Backend, OwnLogin, Relay, Udp};
 use crate::config::suggest::nearest;
 use crate::config::tree::{quote, shorten};
 
-const KEYS: Keys = Keys::of(&["instead_of", "username", "password_file"]);
+const KEYS: Keys = Keys::with_secret(&["instead_of", "username", "password_file"]);
 
 const EXPECTED: &str =
     "a table with \"instead_of\", \"username\" and \"password_file\", or a list of them";
@@ -48,6 +48,10 @@ impl<'a> OwnLogins<'a> {
             .push((login.password_file.clone(), file.origin()));
         let field = field?;
         let text = field.text(USER)?;
+        if !is_username(&text.value) {
+            field.expected(USER);
+            return None;
+        }
         let of_server = self.replaced.get(first..).unwrap_or_default();
         if let Some(twice) = of_server
             .iter()

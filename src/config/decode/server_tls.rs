@@ -8,7 +8,7 @@ use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{CertificateFiles, ServerAddress, ServerTls, TlsVersion};
 use crate::tls::ServerName;
 
-const KEYS: Keys = Keys::of(&[
+const KEYS: Keys = Keys::with_secret(&[
     "ca",
     "crl",
     "verify",

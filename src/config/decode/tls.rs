@@ -8,7 +8,7 @@ use crate::config::error::Problem;
 use crate::config::field::{Field, Keys, Table};
 use crate::config::model::{Alpn, CertificateFiles, ClientCertificate, Frontend, Tls, TlsVersion};
 
-const KEYS: Keys = Keys::of(&[
+const KEYS: Keys = Keys::with_secret(&[
     "addresses",
     "certificate",
     "key",
@@ -31,7 +31,7 @@ pub(in crate::config) const CLIENT_CERTIFICATES: [(&str, ClientCertificate); 3] 
     ("required", ClientCertificate::Required),
 ];
 
-const CERTIFICATE: Keys = Keys::of(&["certificate", "key", "ocsp"]);
+const CERTIFICATE: Keys = Keys::with_secret(&["certificate", "key", "ocsp"]);
 
 const FILE: &str = "the name of a file in PEM form";
 
@@ -170,8 +170,16 @@ pub(super) fn file(table: &Table<'_>, key: &str) -> Option<PathBuf> {
 }
 
 fn path(field: &Field<'_>) -> Option<PathBuf> {
-    let given = || field.text(FILE).map(|text| PathBuf::from(&text.value));
-    field.withheld_path().or_else(given)
+    if let Some(path) = field.withheld_path() {
+        return Some(path);
+    }
+    let text = field.text(FILE)?;
+    // What belongs into the file may stand in place of its name.
+    if text.value.contains(char::is_control) {
+        field.hidden().expected(FILE);
+        return None;
+    }
+    Some(PathBuf::from(&text.value))
 }
 
 /// Reports `key`, if it is there and `counts`, without `other`.

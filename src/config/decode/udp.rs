@@ -11,7 +11,7 @@ use crate::config::model::{RelayId, Udp};
 use crate::config::tree::quote;
 use crate::influx::Precision;
 
-const KEYS: Keys = Keys::of(&[
+const KEYS: Keys = Keys::with_secret(&[
     "bind",
     "relay",
     "db",
@@ -71,7 +71,7 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> UdpDraft<'a> {
         None => Some((quote(&udp.bind.to_string()), field.clone())),
         Some(field) => frontend::bind(&field).map(|address| {
             udp.bind = address;
-            (field.describe(), field)
+            (field.shown().describe(), field)
         }),
     };
     draft.relay = table

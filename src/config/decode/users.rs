@@ -9,7 +9,7 @@ use crate::config::error::Origin;
 use crate::config::field::{Field, Keys};
 use crate::config::model::UserSettings;
 
-const KEYS: Keys = Keys::of(&[
+const KEYS: Keys = Keys::with_secret(&[
     "file",
     "remember_for",
     "at_once",

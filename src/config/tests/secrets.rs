@@ -161,6 +161,31 @@ fn no_error_shows_what_may_be_a_secret_in_the_wrong_place() {
         frontend("stats_uri = \"http://u:Leak@h/s\""),
         backend("check = { http = \"http://u:Leak@h/ping\" }"),
         backend("check = \"http://u:Leak@h/ping\""),
+        backend("check = { tcp = \"/ping?p=Leak\" }"),
+        backend("check = { http = \"/ping\", expect = \"/ping?p=Leak\" }"),
+        backend("check = { http = \"/ping\", host = \"/Leak\", port = \"Leak\", rise = \"Leak\" }"),
+        backend("check = { http = \"/ping\", interval = \"Leak\" }"),
+        backend("timeout = { server = \"/ping?p=Leak\" }"),
+        backend("tls = { verify = \"Leak\", server_name = \"Leak Leak\" }"),
+        frontend("stats_uri = \"admin:Leak\"\nmetrics_uri = \"admin:Leak\""),
+        frontend(
+            "stats_uri = \"/s\"\nstats_admin = \"admin:Leak\"\nstats_refresh = \"admin:Leak\"",
+        ),
+        frontend("http_request = [{ redirect = { location = \"Leak Leak\", code = \"Leak\" } }]"),
+        frontend("http_request = [{ deny = \"Leak\" }, { redirect = { scheme = \"Leak\" } }]"),
+        frontend(
+            "tls = { certificate = \"x\", min_version = \"Leak\", max_handshakes = \"Leak\" }",
+        ),
+        frontend("tls = { certificate = \"x\", key = \"-----BEGIN\\nLeak\" }"),
+        relay("heal = { parallel = \"Leak\", max_rate = \"Leak\", gate = \"Leak\" }"),
+        format!(
+            "{}[[udp]]\nbind = \"Leak\"\nrelay = \"relay\"\ndb = \"a\"\nprecision = \"Leak\"\nread_buffer = \"Leak\"",
+            frontend("")
+        ),
+        format!(
+            "{}[users]\nfile = \"Leak\"\nat_once = \"Leak\"\nremember_for = \"Leak\"",
+            frontend("")
+        ),
         backend("login = { username = \"u\", password_file = \"Leak\" }"),
         backend("login = \"u:Leak\""),
         relay("heal = { username = \"u\", password_file = \"Leak\" }"),
@@ -172,7 +197,14 @@ fn no_error_shows_what_may_be_a_secret_in_the_wrong_place() {
             "",
             "login = { instead_of = \"a\", username = \"u\", password_file = \"Leak\" }",
         ),
+        with(
+            "",
+            "",
+            "",
+            "login = { instead_of = \"a:Leak\", username = \"u\", password_file = \"/p\" }",
+        ),
         with("", "", "", "").replace("10.0.0.1:8086", "http://u:Leak@h:8086"),
+        with("", "", "", "").replace("10.0.0.1:8086", "http://h/?p=Leak"),
     ] {
         let said = toml(&text).unwrap_err().to_string();
         assert!(!said.contains("Leak"), "{text}\n{said}");

@@ -102,7 +102,7 @@ fn what_cannot_be_meant_is_an_error() {
         ),
         (
             "certificate = \"a.pem\", alpn = \"h3\"",
-            "tls.alpn: expected \"h2\" or \"http/1.1\", found \"h3\"",
+            "tls.alpn: expected \"h2\" or \"http/1.1\", found a text",
         ),
         (
             "certificate = \"a.pem\", client_certificate = \"required\"",
