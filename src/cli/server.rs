@@ -11,8 +11,8 @@ use super::text::table;
 use super::{DEFAULT_CONFIG, output, running};
 use crate::config::Config;
 use crate::control::{Answer, AskError, ControlError, Request, ServerReport, ask};
-use crate::stats::AdminState;
 use crate::stats::units::Span;
+use crate::stats::{AdminState, CheckCode};
 
 const EXAMPLES: &str = "\
 Upgrading a node while the others serve:
@@ -178,6 +178,6 @@ fn row(server: &ServerReport) -> [String; 8] {
         Span(Duration::from_secs(server.since)).to_string(),
         weight,
         server.sessions.to_string(),
-        OneLine(server.last_check.as_deref().unwrap_or("-")).to_string(),
+        server.last_check.map_or("-", CheckCode::word).to_owned(),
     ]
 }

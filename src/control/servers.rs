@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::replicas::ControlError;
-use crate::stats::AdminState;
 use crate::stats::csv::StatQuery;
+use crate::stats::{AdminState, CheckCode};
 
 /// Where a server of a backend stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +34,12 @@ pub struct ServerReport {
     pub up: bool,
     /// Whether it is checked.
     pub checked: bool,
-    /// HAProxy's code for its last check.
-    pub last_check: Option<String>,
+    /// How its last check ended, if one was made.
+    pub last_check: Option<CheckCode>,
+    /// The port that its checks ask in place of its own.
+    pub check_port: Option<u16>,
+    /// Whether TLS is spoken to it.
+    pub tls: bool,
     /// Checks in a row that make it up, and down.
     pub rise: usize,
     /// See `rise`.

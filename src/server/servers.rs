@@ -12,7 +12,7 @@ use crate::control::{ControlError, ServerReport, Servers};
 use crate::proxy::{Ordered, Pool, Proxy, ServerOrderError, ServerOrders, ServerPlace, Weight};
 use crate::stats::csv::{self, StatQuery};
 use crate::stats::snapshot::{Snapshot, Status};
-use crate::stats::{AdminState, ServerStats, Stats, json};
+use crate::stats::{AdminState, CheckCode, ServerStats, Stats, json};
 
 /// The orders, and the proxy that knows what is counted.
 pub(super) struct AllServers {
@@ -170,6 +170,8 @@ fn report(
         up: pool.server_is_up(position),
         checked: is_checked(pool.settings(), config),
         last_check: last_check(stats),
+        check_port: pool.settings().check.port,
+        tls: config.tls.is_some(),
         rise: pool.settings().check.rise,
         fall: pool.settings().check.fall,
         weight: stats.weight.load(Ordering::Relaxed),
@@ -183,9 +185,9 @@ fn is_checked(backend: &Backend, server: &PoolServer) -> bool {
     server.check && !matches!(backend.check.probe, Probe::None)
 }
 
-fn last_check(stats: &ServerStats) -> Option<String> {
+fn last_check(stats: &ServerStats) -> Option<CheckCode> {
     let check = stats.last_check.load();
-    check.as_deref().map(|check| check.code.to_owned())
+    check.as_deref().map(|check| check.code)
 }
 
 /// HAProxy's names, as far as haflux has what they stand for.

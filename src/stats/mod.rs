@@ -3,6 +3,7 @@
 //!
 //! - [`counters`]: what is counted, in atomics that the program's parts hold.
 //! - [`admin_state`]: what a person has ordered for a server.
+//! - [`check_code`]: how a health check ended, in HAProxy's codes.
 //! - `tls` and `http2`: what is counted of TLS and of HTTP/2.
 //! - `releases`: whether nodes run the same release of InfluxDB.
 //! - `work`: how a comparison, a mend or a rebuild stands.
@@ -19,6 +20,7 @@
 //! its format; nobody else has to.
 
 pub mod admin_state;
+pub mod check_code;
 pub mod counters;
 pub mod csv;
 pub mod figures;
@@ -43,6 +45,7 @@ mod work;
 pub(crate) mod tests;
 
 pub use admin_state::AdminState;
+pub use check_code::CheckCode;
 pub use counters::*;
 pub use http2::Http2Stats;
 pub use queries::{

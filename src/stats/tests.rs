@@ -88,7 +88,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
         ServerStatus::Up => server.last_check.store(Some(Arc::new(LastCheck {
             at: ago(1),
             took: Duration::from_millis(2),
-            code: "L7OK",
+            code: CheckCode::L7Ok,
             status: Some(204),
             detail: "HTTP status 204".to_owned(),
         }))),
@@ -103,7 +103,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
             server.last_check.store(Some(Arc::new(LastCheck {
                 at: ago(1),
                 took: Duration::from_micros(300),
-                code: "L4CON",
+                code: CheckCode::L4Connection,
                 status: None,
                 detail: "connection refused".to_owned(),
             })));
@@ -396,7 +396,7 @@ fn hostile_lab() -> Stats {
             server.last_check.store(Some(Arc::new(LastCheck {
                 at: now(),
                 took: Duration::ZERO,
-                code: "L7STS",
+                code: CheckCode::L7Status,
                 status: Some(500),
                 detail: HOSTILE.to_owned(),
             })));

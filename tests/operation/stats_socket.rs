@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::support::authority::Authority;
 use crate::support::ports::free_port;
-use crate::support::wait::SOON;
+use crate::support::wait::{SOON, wait_for};
 use crate::support::{Behaviour, Haflux, Haproxy, StandIn, http, wait_until};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -34,7 +36,7 @@ fn ask(socket: &Path, lines: &str) -> String {
 struct Both {
     haflux: Haflux,
     _haproxy: Haproxy,
-    _servers: [StandIn; 2],
+    _servers: Vec<StandIn>,
     folder: TempDir,
 }
 
@@ -69,7 +71,7 @@ impl Both {
         let both = Both {
             _haproxy: Haproxy::start(folder.path(), &haproxy),
             haflux: Haflux::start(&folder.path().join("haflux"), &haflux),
-            _servers: servers,
+            _servers: servers.into(),
             folder,
         };
         for socket in both.sockets() {
@@ -179,6 +181,102 @@ fn the_answers_are_haproxys() {
         });
     }
     both.same_states("show servers state back");
+}
+
+/// The servers of `back` as both tell them: the columns of their states that checks and TLS fill, and of `show stat` those of the
+/// last check.
+fn checks_of(socket: &Path) -> Vec<[String; 10]> {
+    let states = ask(socket, "show servers state back");
+    let states = states.lines().skip(2).filter(|line| !line.is_empty());
+    let stat = ask(socket, "show stat back 4 -1");
+    let mut rows = stat.lines().filter(|line| !line.is_empty());
+    let header: Vec<&str> = rows.next().expect("a header").split(',').collect();
+    let place = |name: &str| header.iter().position(|column| *column == name);
+    let [status, words] = ["check_status", "check_desc"].map(|name| place(name).expect("it"));
+    let described = states.zip(rows).map(|(state, row)| {
+        let state: Vec<&str> = state.split(' ').collect();
+        let row: Vec<&str> = row.split(',').collect();
+        // In HAProxy a check that is under way has a star.
+        let code = row[status].trim_start_matches("* ");
+        // Name, state, status and result of the check, health, TLS, port and addresses of checks.
+        [3, 5, 10, 11, 12, 20, 21, 22]
+            .map(|column| state[column])
+            .into_iter()
+            .chain([code, row[words]])
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+            .try_into()
+            .expect("ten columns")
+    });
+    described.collect()
+}
+
+#[test]
+fn what_checks_of_servers_behind_tls_found_is_told_as_haproxy_tells_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shown = folder.path().display();
+    let authority = Authority::new(folder.path());
+    let certificate = authority.sign("node.pem", "influx.example", 90);
+    let ca = authority.certificate();
+    let server = StandIn::start(|_| Behaviour::status(200, "well"));
+    let plain = server.address();
+    // The kernel makes the connection, and nobody answers.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = listener.local_addr().expect("its address");
+    let secure = free_port();
+    let (_, asked) = plain.split_once(':').expect("a port");
+    let (nobody, unasked) = (free_port(), free_port());
+    let haproxy = format!(
+        "global\n  stats socket {shown}/haproxy.sock mode 660 level admin\n\
+         defaults\n  mode http\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n  timeout check 200ms\n\
+         frontend secure\n  bind 127.0.0.1:{secure} ssl crt {certificate}\n  http-request return status 200\n\
+         frontend front\n  bind 127.0.0.1:{}\n  default_backend back\n\
+         backend back\n  default-server inter 500ms rise 1 fall 1 check\n\
+         \x20 server secure 127.0.0.1:{secure} ssl verify required ca-file {ca}\n\
+         \x20 server broken {plain} ssl verify required ca-file {ca}\n\
+         \x20 server silent {silent} ssl verify required ca-file {ca}\n\
+         \x20 server gone 127.0.0.1:{nobody}\n\
+         backend aside\n  default-server inter 200ms rise 1 fall 1 port {asked}\n\
+         \x20 server aside 127.0.0.1:{nobody} check\n\
+         \x20 server unasked 127.0.0.1:{unasked}\n",
+        free_port()
+    );
+    let haflux = format!(
+        "[server]\ndata_dir = \"FOLDER/data\"\n\
+         stats_socket = {{ path = \"{shown}/haflux.sock\", mode = \"660\", level = \"admin\" }}\n\
+         [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\ndefault_backend = \"back\"\n\
+         [[frontend]]\nname = \"front2\"\nbind = \"127.0.0.1:PORT(front2)\"\ndefault_backend = \"aside\"\n\
+         [[backend]]\nname = \"back\"\n\
+         check = {{ tcp = true, interval = \"200ms\", timeout = \"500ms\", rise = 1, fall = 1 }}\n\
+         servers = [\
+         {{ name = \"secure\", address = \"127.0.0.1:{secure}\", tls = {{ ca = \"{ca}\" }} }}, \
+         {{ name = \"broken\", address = \"{plain}\", tls = {{ ca = \"{ca}\" }} }}, \
+         {{ name = \"silent\", address = \"{silent}\", tls = {{ ca = \"{ca}\" }} }}, \
+         {{ name = \"gone\", address = \"127.0.0.1:{nobody}\" }}]\n\
+         [[backend]]\nname = \"aside\"\n\
+         check = {{ tcp = true, interval = \"200ms\", rise = 1, fall = 1, port = {asked} }}\n\
+         servers = [{{ name = \"aside\", address = \"127.0.0.1:{nobody}\" }}, \
+         {{ name = \"unasked\", address = \"127.0.0.1:{unasked}\", check = false }}]\n"
+    );
+    std::fs::create_dir_all(folder.path().join("haflux/data")).expect("a folder");
+    let both = Both {
+        _haproxy: Haproxy::start(folder.path(), &haproxy),
+        haflux: Haflux::start(&folder.path().join("haflux"), &haflux),
+        _servers: vec![server],
+        folder,
+    };
+    let [ours, theirs] = both.sockets().map(|socket| {
+        wait_for("all to be checked", SOON, || {
+            let checks = checks_of(&socket);
+            let codes = checks.iter().map(|[.., code, _]| code);
+            let are_told = codes.eq(["L6OK", "L6RSP", "L6TOUT", "L4CON"]);
+            // HAProxy's last result is gone while the next check is under way.
+            let is_known = |[_, _, _, result, ..]: &[String; 10]| result != "0";
+            (are_told && checks.iter().all(is_known)).then_some(checks)
+        })
+    });
+    assert_eq!(ours, theirs);
+    both.same_states("show servers state aside");
 }
 
 #[test]

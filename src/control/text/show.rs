@@ -92,7 +92,7 @@ fn servers_state(servers: &[ServerReport], backend: Option<&str>) -> String {
         .collect()
 }
 
-/// One line. What haflux has not (agents, SRV records, TLS to a server) is said as HAProxy says it where it is not used.
+/// One line. What haflux has not (agents, SRV records, other addresses of checks) is said as HAProxy says it where it is not used.
 fn server_state(server: &ServerReport) -> String {
     let (status, result) = check(server);
     let is_in_maint = server.admin == AdminState::Maint;
@@ -113,8 +113,10 @@ fn server_state(server: &ServerReport) -> String {
         (true, false) => 6,
         (true, true) => 14,
     };
+    // HAProxy's `port` is that of agents, too.
+    let check_port = server.check_port.unwrap_or_default();
     format!(
-        "{} {} {} {} {} {operational} {admin} {} {} {} {status} {result} {health} {check_state} 0 0 0 {} {} - 0 0 - - 0\n",
+        "{} {} {} {} {} {operational} {admin} {} {} {} {status} {result} {health} {check_state} 0 0 0 {} {} - {} {check_port} - - {check_port}\n",
         server.backend_id,
         server.backend,
         server.id,
@@ -125,23 +127,19 @@ fn server_state(server: &ServerReport) -> String {
         server.since,
         server.fqdn.as_deref().unwrap_or("-"),
         server.port,
+        u8::from(server.tls),
     )
 }
 
 /// HAProxy's numbers for the last check, and for what came of it.
 fn check(server: &ServerReport) -> (u8, u8) {
+    const INITIALIZING: (u8, u8) = (1, 0);
     const FAILED: u8 = 2;
     const PASSED: u8 = 3;
-    match server.last_check.as_deref() {
-        Some("L4OK") => (6, PASSED),
-        Some("L4TOUT") => (7, FAILED),
-        Some("L4CON") => (8, FAILED),
-        Some("L7TOUT") => (12, FAILED),
-        Some("L7RSP") => (13, FAILED),
-        Some("L7OK") => (15, PASSED),
-        Some("L7STS") => (17, FAILED),
-        _ => (1, 0),
-    }
+    server.last_check.map_or(INITIALIZING, |code| {
+        let result = if code.is_passed() { PASSED } else { FAILED };
+        (code.number(), result)
+    })
 }
 
 /// In the manner of `show servers state`: a line each, and its reason last, because only that has spaces.

@@ -2,8 +2,8 @@ use super::*;
 use crate::control::message::Answer;
 use crate::control::replicas::ControlError;
 use crate::control::servers::ServerReport;
-use crate::stats::AdminState;
 use crate::stats::csv::StatQuery;
+use crate::stats::{AdminState, CheckCode};
 
 fn said(line: &str, level: Level) -> Step {
     let mut commands = commands(line);
@@ -25,7 +25,9 @@ fn report(backend: &str, name: &str, admin: AdminState) -> ServerReport {
         admin,
         up: true,
         checked: true,
-        last_check: Some("L7OK".to_owned()),
+        last_check: Some(CheckCode::L7Ok),
+        check_port: None,
+        tls: false,
         rise: 2,
         fall: 3,
         weight: 5,
@@ -221,6 +223,22 @@ fn servers_are_shown_as_haproxy_shows_them() {
     assert_eq!(weight("other", "one"), "No such backend.\n");
     let nowhere = View::ServersState(Some("other".to_owned()));
     assert_eq!(show(all(), &nowhere), "Can't find backend.\n");
+}
+
+#[test]
+fn a_server_behind_tls_is_shown_with_its_check() {
+    let server = ServerReport {
+        last_check: Some(CheckCode::L6Response),
+        check_port: Some(8087),
+        tls: true,
+        up: false,
+        ..report("back", "one", AdminState::Ready)
+    };
+    let text = show(Answer::Servers(vec![server]), &View::ServersState(None));
+    assert_eq!(
+        text.lines().last(),
+        Some("3 back 2 one 127.0.0.1 0 0 5 10 4 11 2 0 6 0 0 0 - 45873 - 1 8087 - - 8087")
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::proxy::pool::greeting::Greeting;
 use crate::proxy::pool::pingora_dial::{PingoraDial, dial_error};
 use crate::proxy::pool::{CheckError, Pool, Server};
 use crate::proxy_header::Version;
-use crate::stats::LastCheck;
+use crate::stats::{CheckCode, LastCheck};
 
 /// How many checks of a server in a row ended otherwise than its state says.
 #[derive(Debug, Default)]
@@ -132,40 +132,43 @@ async fn check_server(pool: &Pool, index: usize, server: &Server) {
 }
 
 /// HAProxy's code for the outcome of a check, and words for a person.
-fn describe(probe: &Probe, is_secure: bool, error: Option<&Error>) -> (&'static str, String) {
+fn describe(probe: &Probe, is_secure: bool, error: Option<&Error>) -> (CheckCode, String) {
     let http = matches!(probe, Probe::Http { .. });
     let Some(error) = error else {
         let code = match (http, is_secure) {
-            (true, _) => "L7OK",
-            (false, true) => "L6OK",
-            (false, false) => "L4OK",
+            (true, _) => CheckCode::L7Ok,
+            (false, true) => CheckCode::L6Ok,
+            (false, false) => CheckCode::L4Ok,
         };
         return (code, "check passed".to_owned());
     };
     if let Some(DialError::Handshake(reason)) = dial_error(error) {
         let code = match error.etype() {
-            ErrorType::TLSHandshakeTimedout => "L6TOUT",
-            _ => "L6RSP",
+            ErrorType::TLSHandshakeTimedout => CheckCode::L6Timeout,
+            _ => CheckCode::L6Response,
         };
         return (code, reason.to_string());
     }
     if let Some(alert) = alert(error) {
-        return ("L6RSP", format!("it turns the connection down: {alert}"));
+        return (
+            CheckCode::L6Response,
+            format!("it turns the connection down: {alert}"),
+        );
     }
     match error.etype() {
-        ErrorType::ConnectRefused => ("L4CON", "connection refused".to_owned()),
-        ErrorType::ConnectNoRoute => ("L4CON", "no route to host".to_owned()),
-        ErrorType::ConnectTimedout => ("L4TOUT", "no connection in time".to_owned()),
-        ErrorType::CustomCode(_, status) => ("L7STS", format!("HTTP status {status}")),
+        ErrorType::ConnectRefused => (CheckCode::L4Connection, "connection refused".to_owned()),
+        ErrorType::ConnectNoRoute => (CheckCode::L4Connection, "no route to host".to_owned()),
+        ErrorType::ConnectTimedout => (CheckCode::L4Timeout, "no connection in time".to_owned()),
+        ErrorType::CustomCode(_, status) => (CheckCode::L7Status, format!("HTTP status {status}")),
         ErrorType::ReadTimedout | ErrorType::WriteTimedout if http => {
-            ("L7TOUT", "no answer in time".to_owned())
+            (CheckCode::L7Timeout, "no answer in time".to_owned())
         }
-        ErrorType::ReadTimedout => ("L4TOUT", "no connection in time".to_owned()),
+        ErrorType::ReadTimedout => (CheckCode::L4Timeout, "no connection in time".to_owned()),
         ErrorType::ConnectError | ErrorType::SocketError | ErrorType::BindError => {
-            ("L4CON", "no connection".to_owned())
+            (CheckCode::L4Connection, "no connection".to_owned())
         }
-        _ if http => ("L7RSP", "no valid HTTP answer".to_owned()),
-        _ => ("L4CON", "no connection".to_owned()),
+        _ if http => (CheckCode::L7Response, "no valid HTTP answer".to_owned()),
+        _ => (CheckCode::L4Connection, "no connection".to_owned()),
     }
 }
 

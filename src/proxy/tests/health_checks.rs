@@ -6,7 +6,7 @@ use super::harness::{Running, plain, server, until};
 use super::stand_in::{Behaviour, StandIn};
 use crate::config::Config;
 use crate::config::model::Probe;
-use crate::stats::{LastCheck, ServerStatus};
+use crate::stats::{CheckCode, LastCheck, ServerStatus};
 
 fn checked(mut config: Config, probe: Probe) -> Config {
     config.backends[0].check.probe = probe;
@@ -34,7 +34,10 @@ async fn a_check_can_ask_another_port() {
     config.backends[0].check.port = Some(side.address.port());
     let proxy = Running::start(config);
     until("a first check", || last_check(&proxy, 0).is_some()).await;
-    assert_eq!(last_check(&proxy, 0).map(|check| check.code), Some("L7OK"));
+    assert_eq!(
+        last_check(&proxy, 0).map(|check| check.code),
+        Some(CheckCode::L7Ok)
+    );
     assert_eq!(proxy.get("/").await.body, "data");
     side.refuse().await;
     until("it is down", || !proxy.pools[0].server_is_up(0)).await;
@@ -51,7 +54,10 @@ async fn a_server_that_refuses_falls_and_rises() {
     let pool = &proxy.pools[0];
     assert!(pool.server_is_up(0), "servers start as up");
     until("a first check", || last_check(&proxy, 0).is_some()).await;
-    assert_eq!(last_check(&proxy, 0).map(|check| check.code), Some("L4OK"));
+    assert_eq!(
+        last_check(&proxy, 0).map(|check| check.code),
+        Some(CheckCode::L4Ok)
+    );
 
     let handle = pool.handles().remove(0);
     let mut changes = handle.changed();
@@ -88,7 +94,10 @@ async fn an_http_check_judges_the_status() {
     let proxy = Running::start(config);
     let up = || proxy.pools[0].server_is_up(0);
     until("a check", || last_check(&proxy, 0).is_some()).await;
-    assert_eq!(last_check(&proxy, 0).map(|check| check.code), Some("L7OK"));
+    assert_eq!(
+        last_check(&proxy, 0).map(|check| check.code),
+        Some(CheckCode::L7Ok)
+    );
     let request = node.requests().remove(0);
     assert!(request.starts_with("GET /ping HTTP/1.1\r\n"), "{request}");
     assert!(

@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::{Counter, Gauge, Traffic};
 use crate::stats::admin_state::AdminState;
+use crate::stats::check_code::CheckCode;
 use crate::stats::outages::Outages;
 use crate::stats::tls::ServerTlsStats;
 
@@ -129,8 +130,8 @@ pub struct LastCheck {
     pub at: SystemTime,
     /// How long it took.
     pub took: Duration,
-    /// HAProxy's code: `L4OK`, `L4CON`, `L4TOUT`, `L7OK`, `L7STS`, `L7RSP`, `L7TOUT`.
-    pub code: &'static str,
+    /// HAProxy's code.
+    pub code: CheckCode,
     /// The HTTP status that the check was answered with, if any.
     pub status: Option<u16>,
     /// For a person: what was wrong.

@@ -2,8 +2,8 @@
 
 use super::columns::Row;
 use crate::stats::snapshot::{
-    BackendView, CheckView, FrontendView, RelayView, ReplicaView, ServerView, Snapshot, Status,
-    TimeView, TrafficView,
+    BackendView, FrontendView, RelayView, ReplicaView, ServerView, Snapshot, Status, TimeView,
+    TrafficView,
 };
 use crate::stats::units::Span;
 
@@ -248,33 +248,19 @@ fn with_check(row: Row, server: &ServerView) -> Row {
             ..row
         },
         Some(check) => Row {
-            check_status: check.code.clone(),
+            check_status: check.code.word().to_owned(),
             check_code: check
                 .status
                 .map_or_else(String::new, |status| status.to_string()),
             check_duration: milliseconds(check.took),
-            check_desc: check_words(check).to_owned(),
+            check_desc: check.code.description().to_owned(),
             // HAProxy says nothing of a check that passed.
-            last_chk: match check.code.ends_with("OK") {
+            last_chk: match check.code.is_passed() {
                 true => String::new(),
                 false => check.detail.clone(),
             },
             ..row
         },
-    }
-}
-
-/// HAProxy's words for its code.
-fn check_words(check: &CheckView) -> &'static str {
-    match check.code.as_str() {
-        "L4OK" => "Layer4 check passed",
-        "L4TOUT" => "Layer4 timeout",
-        "L4CON" => "Layer4 connection problem",
-        "L7OK" => "Layer7 check passed",
-        "L7TOUT" => "Layer7 timeout",
-        "L7RSP" => "Layer7 invalid response",
-        "L7STS" => "Layer7 wrong status",
-        _ => "",
     }
 }
 

@@ -9,6 +9,7 @@ use super::tls::server_tls_view;
 use super::traffic::traffic_view;
 use super::{ServerTlsView, Status, TrafficView, clip, count};
 use crate::stats::admin_state::AdminState;
+use crate::stats::check_code::CheckCode;
 use crate::stats::counters::{BackendStats, BarrierStats, ServerStats};
 use crate::stats::units::{Count, Moment, Span};
 
@@ -115,7 +116,7 @@ impl ServerView {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CheckView {
     /// HAProxy's code.
-    pub code: String,
+    pub code: CheckCode,
     /// The HTTP status that it was answered with, if any.
     pub status: Option<u16>,
     /// When it ended.
@@ -212,7 +213,7 @@ pub(super) fn server(stats: &ServerStats, now: SystemTime) -> ServerView {
         ends: Count(ends.get()),
         redispatches: Count(redispatches.get()),
         last_check: last_check.load().as_deref().map(|check| CheckView {
-            code: check.code.to_owned(),
+            code: check.code,
             status: check.status,
             at: Moment::new(check.at, now),
             took: Span(check.took),
