@@ -930,6 +930,29 @@ fn rows_are_chosen_as_haproxy_does() {
             },
             Some("influxlab2 influxlab2"),
         ),
+        // A server's number leaves out servers alone.
+        (
+            StatQuery {
+                proxy: of("influx_back"),
+                server: Some(2),
+                ..all.clone()
+            },
+            Some("influxlab2 BACKEND"),
+        ),
+        (
+            StatQuery {
+                kinds: Some(0),
+                ..all.clone()
+            },
+            Some(""),
+        ),
+        (
+            StatQuery {
+                proxy: of("99"),
+                ..all.clone()
+            },
+            Some(""),
+        ),
         (
             StatQuery {
                 kinds: Some(4),

@@ -432,6 +432,72 @@ fn values_have_haproxys_places_tags_and_types() {
     }
 }
 
+/// The proxies and services of a CSV; what is no row, as it stands.
+fn services(csv: &str) -> Vec<String> {
+    let services = csv.lines().map(|line| {
+        let mut cells = line.splitn(3, ',');
+        [cells.next(), cells.next()].map(Option::unwrap_or_default)
+    });
+    services.map(|service| service.join(" ")).collect()
+}
+
+#[test]
+fn the_rows_that_are_asked_for_are_haproxys() {
+    let both = Both::start();
+    for words in [
+        "-1 -1 1",
+        "-1 -1 0",
+        "-1 0 -1",
+        "-1 0 1",
+        "-1 3 2",
+        "-1 4 2",
+        "-1 8 -1",
+        "-1 9 1",
+        "-1 -2 -2",
+        "-1 x x",
+        "-1 4 1abc",
+        "-1",
+        "-1 4",
+        "back",
+        "back 4",
+        "back -1 2",
+        "back -1 -1 up",
+        "0 -1 -1",
+        "99 -1 -1",
+        "nobody -1 -1",
+        "up -1 1",
+        "domain",
+        "domain nonsense",
+        "domain proxy",
+        "domain proxy up",
+        "domain proxy back -1 -1",
+        "domain proxy back 4 2 up",
+        "domain proxy -1 4 1",
+        "-1 4 -1 domain proxy",
+        "typed domain proxy",
+    ] {
+        let command = format!("show stat {words}");
+        let [ours, theirs] = both
+            .sockets()
+            .map(|socket| services(&ask(&socket, &command)));
+        assert_eq!(ours, theirs, "{command}");
+    }
+}
+
+#[test]
+fn every_command_that_help_lists_is_in_the_manual() {
+    let manual = include_str!("../../docs/operation.md");
+    let both = Both::start();
+    let [socket, _] = both.sockets();
+    let help = ask(&socket, "help");
+    let commands = help.lines().filter_map(|line| line.strip_prefix("  "));
+    for command in commands {
+        let words = command.split(|one: char| "[<:(".contains(one)).next();
+        let words = words.unwrap_or_default().trim();
+        assert!(manual.contains(&format!("`{words}")), "{words}");
+    }
+}
+
 #[test]
 fn who_is_not_allowed_or_not_understood_is_told() {
     let folder = tempfile::tempdir().expect("a folder");

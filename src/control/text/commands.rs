@@ -365,28 +365,48 @@ fn show_info(rest: &[&str]) -> Result<Step, String> {
     Ok(Step::Ask(Request::Process {}, view))
 }
 
+/// The three words for a place count together, before the options; HAProxy passes over what it does not know.
 fn show_stat(rest: &[&str]) -> Result<Step, String> {
-    let is_option = |word: &str| ["typed", "json", "desc", "no-maint", "up"].contains(&word);
-    let has = |option: &str| rest.contains(&option);
-    let mut places = rest.iter().filter(|word| !is_option(word));
-    let proxy = places.next().filter(|name| **name != "-1");
-    let mut number = || {
-        let number: i64 = places.next()?.parse().ok()?;
-        u32::try_from(number).ok().filter(|number| *number > 0)
+    let rest = match rest {
+        ["domain", "proxy", rest @ ..] => rest,
+        ["domain", ..] => return Err("Invalid statistics domain.\n".to_owned()),
+        rest => rest,
     };
-    let query = StatQuery {
-        proxy: proxy.map(|name| (*name).to_owned()),
-        kinds: number(),
-        server: number(),
+    let is_option = |word: &&str| ["typed", "json", "desc", "no-maint", "up"].contains(word);
+    let (place, options) = match rest.split_at_checked(3) {
+        Some((place, options)) if !place.iter().all(is_option) => (place, options),
+        _ => (&[][..], rest),
+    };
+    let has = |option: &str| options.contains(&option);
+    let mut query = StatQuery {
         no_maint: has("no-maint"),
         up: has("up"),
-        format: rest
+        format: options
             .iter()
             .rev()
             .find_map(|word| format(word))
             .unwrap_or_default(),
+        ..StatQuery::default()
     };
+    if let [proxy, kinds, server] = place {
+        query.proxy = Some((*proxy).to_owned()).filter(|name| name != "-1");
+        query.kinds = Some(whole_number(kinds).cast_unsigned()).filter(|kinds| *kinds != u32::MAX);
+        query.server = match whole_number(server) {
+            -1 => None,
+            number => Some(u32::try_from(number).unwrap_or_default()),
+        };
+    }
     Ok(Step::Ask(Request::Statistics(query), View::Plain))
+}
+
+/// The number that a word begins with, as C's `atoi` reads it: 0 if there is none.
+fn whole_number(word: &str) -> i32 {
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    let digits = digits.bytes().take_while(u8::is_ascii_digit).count();
+    let end = digits + usize::from(word.starts_with('-'));
+    word.get(..end)
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default()
 }
 
 /// A replica's name, and what follows it.

@@ -41,7 +41,7 @@ pub struct StatQuery {
     pub proxy: Option<String>,
     /// 1 for frontends, 2 for backends, 4 for servers, or a sum of these; nothing for all.
     pub kinds: Option<u32>,
-    /// The number of a server; nothing for all.
+    /// The number of a server, which leaves out other servers and no proxy; nothing for all.
     pub server: Option<u32>,
     /// Servers in maint are left out.
     pub no_maint: bool,
@@ -52,23 +52,36 @@ pub struct StatQuery {
 }
 
 impl StatQuery {
-    fn is_of_proxy(&self, row: &Row) -> bool {
-        let wanted = self.proxy.as_ref();
-        wanted.is_none_or(|wanted| row.pxname == *wanted || row.iid == *wanted)
+    /// Leaves the rows of the proxy that is asked for; false if there can be none such.
+    fn keep_proxy(&self, rows: &mut Vec<Row>) -> bool {
+        let Some(wanted) = &self.proxy else {
+            return true;
+        };
+        if rows.iter().any(|row| row.pxname == *wanted) {
+            rows.retain(|row| row.pxname == *wanted);
+            return true;
+        }
+        rows.retain(|row| row.iid == *wanted);
+        // HAProxy answers to any other number with no rows.
+        wanted.parse().is_ok_and(|number: i32| number != 0)
     }
 
     fn admits(&self, row: &Row) -> bool {
-        let kind: Option<u32> = row.kind.parse().ok();
-        let bit = kind.and_then(|kind| 1_u32.checked_shl(kind));
+        let kind: Option<u8> = row.kind.parse().ok();
+        let bit = kind.and_then(|kind| 1_u32.checked_shl(kind.into()));
         let is_kind = self
             .kinds
             .is_none_or(|kinds| bit.is_some_and(|bit| kinds & bit != 0));
+        is_kind && (kind != Some(rows::SERVER) || self.admits_server(row))
+    }
+
+    fn admits_server(&self, row: &Row) -> bool {
         let number = row.sid.parse().ok();
-        let is_server = self.server.is_none_or(|wanted| number == Some(wanted));
+        let is_wanted = self.server.is_none_or(|wanted| number == Some(wanted));
         let is = |status: Status| row.status == rows::word(status);
-        let is_left_out = kind == Some(rows::SERVER.into())
-            && ((is(Status::Maint) && (self.no_maint || self.up)) || (is(Status::Down) && self.up));
-        is_kind && is_server && !is_left_out
+        let is_left_out =
+            (is(Status::Maint) && (self.no_maint || self.up)) || (is(Status::Down) && self.up);
+        is_wanted && !is_left_out
     }
 }
 
@@ -80,8 +93,7 @@ pub fn csv(snapshot: &Snapshot) -> String {
 /// The answer to HAProxy's `show stat`; nothing if the query names a proxy that there is not.
 pub fn show_stat(snapshot: &Snapshot, query: &StatQuery) -> Option<String> {
     let mut rows = rows::rows(snapshot);
-    rows.retain(|row| query.is_of_proxy(row));
-    if rows.is_empty() && query.proxy.is_some() {
+    if !query.keep_proxy(&mut rows) {
         return None;
     }
     rows.retain(|row| query.admits(row));
