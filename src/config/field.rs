@@ -160,7 +160,11 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Reports what is wrong with the value. Of one that could not be had that is said already, and nothing else can be told.
     pub(super) fn report(&self, problem: Problem) {
+        if matches!(self.node.value, Value::Reported) {
+            return;
+        }
         self.sink
             .report(self.node.position, self.path.as_str(), problem);
     }
@@ -199,7 +203,6 @@ impl<'a> Field<'a> {
     /// Reports that something else was expected, and what may have been meant.
     pub(super) fn expected_or(&self, expected: impl Into<String>, suggestion: Option<String>) {
         match &self.node.value {
-            Value::Reported => return,
             Value::Withheld { problem, .. } => return self.report(problem.clone()),
             Value::Text(text) if text.is_secret => return self.report(Problem::SecretShown),
             _ => {}

@@ -1,6 +1,6 @@
 //! What `docs/configuration.md` shows is true.
 
-use super::{toml, yaml};
+use super::{toml, with, yaml};
 
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
 
@@ -68,6 +68,47 @@ servers = [{ name = "a", address = "10.0.2.2:3001" }]
         format!("{:#?}", yaml(same_in_yaml).unwrap().config),
         format!("{:#?}", in_short.config)
     );
+}
+
+#[test]
+fn of_a_text_that_cannot_be_had_one_error_is_said() {
+    let secrets = with(
+        "stats_uri = \"/s\"\nstats_auth = [\"a:b\"]\n\
+         http_request = [{ set_header = { Authorization = \"Token x\" } }]",
+        "heal = { username = \"root\", password_file = \"/etc/root\" }",
+        "",
+        "",
+    );
+    let mut said = 0;
+    for block in blocks("toml").into_iter().chain([secrets.as_str()]) {
+        let quotes: Vec<usize> = block.match_indices('"').map(|(place, _)| place).collect();
+        for pair in quotes.chunks_exact(2) {
+            for lacking in [
+                "${NOPE}",
+                "${file:/nowhere/x}",
+                "${file:x}",
+                "${credential:../x}",
+            ] {
+                let (before, after) = (&block[..=pair[0]], &block[pair[1]..]);
+                let Err(errors) = toml(&format!("{before}{lacking}{after}")) else {
+                    continue;
+                };
+                let line = before.lines().count();
+                let column = before.lines().last().unwrap().chars().count();
+                let there: Vec<String> = errors
+                    .iter()
+                    .filter(|error| {
+                        let position = error.position;
+                        position.is_some_and(|one| (one.line, one.column) == (line, column))
+                    })
+                    .map(ToString::to_string)
+                    .collect();
+                assert!(there.len() < 2, "{}", there.join("\n"));
+                said += there.len();
+            }
+        }
+    }
+    assert!(said > 400, "{said}");
 }
 
 #[test]
