@@ -6,6 +6,7 @@ mod support;
 mod balancing;
 mod cli;
 mod dead_letters_cli;
+mod documentation;
 mod graceful_stop;
 mod import;
 mod import_warnings;
