@@ -456,12 +456,11 @@ fn check(check: &Check, section: &mut Section<'_>) {
         rise,
         fall,
     } = check;
-    let (kind, expect, host) = match probe {
-        Probe::None => ("none", None, None),
-        Probe::Tcp => ("tcp", None, None),
-        Probe::Http { path, expect, host } => (path.as_str(), Some(expect), host.as_deref()),
+    let (path, expect, host) = match probe {
+        Probe::None | Probe::Tcp => (None, None, None),
+        Probe::Http { path, expect, host } => (Some(path.as_str()), Some(expect), host.as_deref()),
     };
-    section.without_query("check", Some(kind));
+    section.in_part("check", words::probe(probe), path);
     let expect = expect.map(|ranges| words::statuses(ranges));
     section.taken_word("check.expect", expect.unwrap_or_else(|| "none".to_owned()));
     section.taken("check.host", host);

@@ -2,6 +2,7 @@
 
 use super::in_file::InFile;
 use super::tables::Table;
+use super::words;
 use crate::config::model::HeaderEdit;
 use crate::config::stats_user::StatsUser;
 use crate::secret::Secret;
@@ -131,10 +132,14 @@ impl<'a> Section<'a> {
 
     /// A reload takes it, and nobody is shown more of the text than its path.
     pub(super) fn without_query(&mut self, key: &'static str, text: Option<&str>) {
-        let path = text.and_then(|text| text.split('?').next());
-        self.add(key, path, true);
+        self.in_part(key, text.map(words::path).in_file(), text);
+    }
+
+    /// A reload takes it; `shown` stands in the file, with more of `whole`.
+    pub(super) fn in_part(&mut self, key: &'static str, shown: String, whole: Option<&str>) {
+        self.taken_word(key, shown);
         if let Some(last) = self.facts.last_mut() {
-            last.whole = text.map(|text| Secret::new(text.as_bytes()));
+            last.whole = whole.map(|text| Secret::new(text.as_bytes()));
         }
     }
 

@@ -198,6 +198,15 @@ fn lists_are_compared_entry_by_entry_in_the_words_of_the_file() {
             "backend \"web\", check.port: none -> 81"
         ]
     );
+    for (check, said) in [
+        ("false", "false"),
+        ("true", "{ tcp = true }"),
+        ("{ http = \"/a?p=x\" }", "{ http = \"/a\" }"),
+    ] {
+        let said = format!("backend \"web\", check: {{ http = \"/ping\" }} -> {said}");
+        let changes = change("{ http = \"/ping\" }", check);
+        assert!(changes.contains(&said), "{changes:?}");
+    }
     let with = |value: &str| {
         let rule = format!(
             "default_backend = \"web\"\nhttp_request = [{{ deny = 403, if = {{ path = \"/x\" }} }}, {{ set_header = {{ \"X-A\" = \"{value}\" }} }}]"

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use super::in_file::InFile;
 use crate::config::Config;
 use crate::config::model::{
-    Condition, HeaderEdit, Redirect, RedirectTo, RequestAction, RequestRule, ResponseRule, Rule,
-    SyncPolicy, Target, Test,
+    Condition, HeaderEdit, Probe, Redirect, RedirectTo, RequestAction, RequestRule, ResponseRule,
+    Rule, SyncPolicy, Target, Test,
 };
 
 /// The word that stands for `value` in the table by which it is read.
@@ -21,6 +21,20 @@ pub(super) fn sync(sync: SyncPolicy) -> String {
         SyncPolicy::Never => "never".in_file(),
         SyncPolicy::Interval(time) => time.in_file(),
     }
+}
+
+/// What a check asks, without a query.
+pub(super) fn probe(probe: &Probe) -> String {
+    match probe {
+        Probe::None => "false".to_owned(),
+        Probe::Tcp => "{ tcp = true }".to_owned(),
+        Probe::Http { path, .. } => format!("{{ http = {} }}", self::path(path).in_file()),
+    }
+}
+
+/// A path without its query, which may hold a secret.
+pub(super) fn path(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
 }
 
 /// `expect` of a check.
