@@ -88,6 +88,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
         ServerStatus::Up => server.last_check.store(Some(Arc::new(LastCheck {
             at: ago(1),
             took: Duration::from_millis(2),
+            asked: "http://10.0.2.2:8086/ping".to_owned(),
             code: CheckCode::L7Ok,
             status: Some(204),
             detail: "HTTP status 204".to_owned(),
@@ -103,6 +104,7 @@ fn server(name: &str, address: &str, status: ServerStatus, requests: u64) -> Arc
             server.last_check.store(Some(Arc::new(LastCheck {
                 at: ago(1),
                 took: Duration::from_micros(300),
+                asked: "http://10.0.2.3:8086/ping".to_owned(),
                 code: CheckCode::L4Connection,
                 status: None,
                 detail: "connection refused".to_owned(),
@@ -396,6 +398,7 @@ fn hostile_lab() -> Stats {
             server.last_check.store(Some(Arc::new(LastCheck {
                 at: now(),
                 took: Duration::ZERO,
+                asked: HOSTILE.to_owned(),
                 code: CheckCode::L7Status,
                 status: Some(500),
                 detail: HOSTILE.to_owned(),

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::process::Output;
 
 use crate::support::lab::replace;
+use crate::support::ports::free_port;
 use crate::support::wait::SOON;
-use crate::support::{Haflux, Lab, Options, status, wait_until, write};
-use serde_json::Value;
+use crate::support::{Behaviour, Haflux, Lab, Options, StandIn, status, wait_until, write};
+use serde_json::{Value, json};
 
 /// Checks that come often.
 fn brisk(text: String) -> String {
@@ -171,4 +172,48 @@ stats_uri = \"/haproxy?stats\"
     let output = haflux.told(&["status"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(!said(&output).contains("RELAY"), "{output:?}");
+}
+
+#[test]
+fn of_a_server_that_is_down_the_command_asks_what_its_check_asks() {
+    let ill = StandIn::start(|_| Behaviour::status(500, "ill"));
+    let address = ill.address();
+    let (_, port) = address.split_once(':').expect("a port");
+    let folder = tempfile::tempdir().expect("a folder");
+    let nobody = free_port();
+    let haflux = Haflux::start(
+        folder.path(),
+        &format!(
+            "[server]\ndata_dir = \"FOLDER/data\"\n\
+             [[frontend]]\nname = \"front\"\nbind = \"127.0.0.1:PORT(front)\"\n\
+             stats_uri = \"/haproxy?stats\"\ndefault_backend = \"asked\"\n\
+             use_backend = [{{ backend = \"connected\", if = {{ path = \"/c\" }} }}]\n\
+             [[backend]]\nname = \"asked\"\n\
+             check = {{ http = \"/ping?p=sesame\", port = {port}, interval = \"100ms\", fall = 1 }}\n\
+             servers = [{{ name = \"a\", address = \"127.0.0.1:{nobody}\" }}]\n\
+             [[backend]]\nname = \"connected\"\n\
+             check = {{ tcp = true, interval = \"100ms\", fall = 1 }}\n\
+             servers = [{{ name = \"a\", address = \"127.0.0.1:{nobody}\" }}]\n"
+        ),
+    );
+    let mut commands = Vec::new();
+    wait_until("both to be down", SOON, || {
+        let page = status::page(&haflux.url("front"));
+        let problems = page["problems"].as_array().expect("problems").clone();
+        let of_servers = problems.into_iter().filter(|problem| {
+            let what = problem["what"].as_str();
+            what.is_some_and(|what| what.starts_with("Server "))
+        });
+        commands = of_servers
+            .map(|problem| problem["commands"].clone())
+            .collect();
+        commands.len() == 2
+    });
+    assert_eq!(
+        commands,
+        [
+            json!([format!("curl -i http://{address}/ping")]),
+            json!([format!("curl -i http://127.0.0.1:{nobody}/")]),
+        ]
+    );
 }

@@ -75,6 +75,7 @@ async fn check_server(pool: &Pool, index: usize, server: &Server) {
     let Some(probe) = probe(check, server, pool.config().send_proxy) else {
         return;
     };
+    let asked = url(check, server);
     let mut pace = tokio::time::interval(check.interval);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -113,6 +114,7 @@ async fn check_server(pool: &Pool, index: usize, server: &Server) {
         server.stats.last_check.store(Some(Arc::new(LastCheck {
             at: SystemTime::now(),
             took: started.elapsed(),
+            asked: asked.clone(),
             code,
             status: match probe.status.load(Ordering::Relaxed) {
                 0 => None,
@@ -225,6 +227,23 @@ fn probe(check: &Check, server: &Server, send_proxy: Option<Version>) -> Option<
             })
         }
     }
+}
+
+/// The URL that a check asks, for a person who asks the same; without a query, which may hold a secret.
+fn url(check: &Check, server: &Server) -> String {
+    let scheme = if server.dialer.is_secure() {
+        "https"
+    } else {
+        "http"
+    };
+    let path = match &check.probe {
+        Probe::Http { path, .. } => path.split('?').next().unwrap_or_default(),
+        Probe::Tcp | Probe::None => "/",
+    };
+    format!(
+        "{scheme}://{}{path}",
+        asked(&server.config.address, check.port)
+    )
 }
 
 /// The address that a check asks.

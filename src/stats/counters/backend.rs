@@ -130,6 +130,8 @@ pub struct LastCheck {
     pub at: SystemTime,
     /// How long it took.
     pub took: Duration,
+    /// The URL that it asked, without a query, which may hold a secret.
+    pub asked: String,
     /// HAProxy's code.
     pub code: CheckCode,
     /// The HTTP status that the check was answered with, if any.

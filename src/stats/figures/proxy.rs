@@ -643,6 +643,10 @@ pub(super) fn servers() -> Typed<ServerView> {
             "Requests that were moved from this server to another one."
         ),
         text!(
+            "last_check.asked",
+            "The URL that the last check asked, without its query; of a check that only connects, the root of what it connects to."
+        ),
+        text!(
             "last_check.code",
             "The outcome of the last check, in HAProxy's code."
         ),

@@ -115,6 +115,8 @@ impl ServerView {
 /// The outcome of one health check.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CheckView {
+    /// The URL that it asked, without a query; of a check that only connects, that of the server's root.
+    pub asked: String,
     /// HAProxy's code.
     pub code: CheckCode,
     /// The HTTP status that it was answered with, if any.
@@ -213,6 +215,7 @@ pub(super) fn server(stats: &ServerStats, now: SystemTime) -> ServerView {
         ends: Count(ends.get()),
         redispatches: Count(redispatches.get()),
         last_check: last_check.load().as_deref().map(|check| CheckView {
+            asked: check.asked.clone(),
             code: check.code,
             status: check.status,
             at: Moment::new(check.at, now),

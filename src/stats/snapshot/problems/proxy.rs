@@ -105,9 +105,12 @@ impl Found {
                 })
         });
         if server.status == Status::Down && !is_said {
-            let check = match &server.last_check {
-                Some(check) => format!(" Last check: {} {}.", check.code, check.detail),
-                None => String::new(),
+            let (check, url) = match &server.last_check {
+                Some(check) => (
+                    format!(" Last check: {} {}.", check.code, check.detail),
+                    check.asked.clone(),
+                ),
+                None => (String::new(), format!("{}/", server.url())),
             };
             self.say(
                 Severity::Warning,
@@ -121,7 +124,7 @@ impl Found {
                     true => "The other servers of its backend serve meanwhile. Bring it back.",
                     false => "Bring it back.",
                 },
-                vec![format!("curl -i {}/", server.url())],
+                vec![format!("curl -i {url}")],
             );
         }
     }
