@@ -7,9 +7,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use http::Uri;
 use http::uri::{Authority, Scheme};
+use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -25,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// What `haflux ping` is told.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Asked with GET; any 2xx within two seconds is well
+    /// Asked with GET; any 2xx within two seconds is well. May have `user:password@` before its host
     #[arg(
         short,
         long,
@@ -48,6 +51,13 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match ask(arguments, LIMIT) {
         Ok(200..=299) => ExitCode::SUCCESS,
+        Ok(status @ 401) if credentials(&arguments.url).is_none() => {
+            tell!(
+                "{} answered {status}: it wants a user and a password, which may stand before the host, as in http://user:password@host/",
+                Shown(&arguments.url)
+            );
+            ExitCode::FAILURE
+        }
         Ok(status) => {
             tell!("{} answered {status}", Shown(&arguments.url));
             ExitCode::FAILURE
@@ -154,14 +164,28 @@ async fn status(url: &Uri, authority: &Authority, dialer: &Dialer) -> Result<u16
     let mut connection = connect(authority, port, dialer).await?;
     let target = url.path_and_query().map_or("/", |target| target.as_str());
     let request = format!(
-        "GET {target} HTTP/1.1\r\nHost: {}:{port}\r\nUser-Agent: haflux/{}\r\nConnection: close\r\n\r\n",
+        "GET {target} HTTP/1.1\r\nHost: {}:{port}\r\nUser-Agent: haflux/{}\r\n{}Connection: close\r\n\r\n",
         authority.host(),
         env!("CARGO_PKG_VERSION"),
+        credentials(url).unwrap_or_default(),
     );
     connection.write_all(request.as_bytes()).await?;
     connection.flush().await?;
     let head = ResponseReader::new(connection).begin().await?;
     Ok(head.status())
+}
+
+/// The header with the user and the password that stand before the URL's host, if they do.
+fn credentials(url: &Uri) -> Option<String> {
+    let (user, _) = url.authority()?.as_str().rsplit_once('@')?;
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    let mut pair: Vec<u8> = percent_decode_str(name).collect();
+    pair.push(b':');
+    pair.extend(percent_decode_str(password));
+    Some(format!(
+        "Authorization: Basic {}\r\n",
+        STANDARD.encode(pair)
+    ))
 }
 
 /// A connection to the first address that takes one.
@@ -229,6 +253,41 @@ mod tests {
             (b"SSH-2.0-OpenSSH\r\n", ExitCode::FAILURE),
         ] {
             assert_eq!(run(&arguments(&server(answer))), code);
+        }
+    }
+
+    #[test]
+    fn a_user_in_the_url_is_sent_and_not_shown() {
+        let (asked, request) = std::sync::mpsc::channel();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                let mut connection = connection.unwrap();
+                let mut request = vec![0; 4096];
+                let length = connection.read(&mut request).unwrap();
+                request.truncate(length);
+                asked.send(String::from_utf8(request).unwrap()).unwrap();
+                let answer = b"HTTP/1.1 401 Unauthorized\r\n\r\n";
+                connection.write_all(answer).unwrap();
+            }
+        });
+        for (user, sent) in [
+            ("admin:sesame@", Some("YWRtaW46c2VzYW1l")),
+            ("a%40b:s%3As@", Some("YUBiOnM6cw==")),
+            ("admin@", Some("YWRtaW46")),
+            ("", None),
+        ] {
+            let arguments = arguments(&format!("http://{user}{address}/haproxy?stats"));
+            assert_eq!(ask(&arguments, LIMIT).unwrap(), 401);
+            let request = request.recv().unwrap();
+            let given = request
+                .lines()
+                .find_map(|line| line.strip_prefix("Authorization: "));
+            let expected = sent.map(|sent| format!("Basic {sent}"));
+            assert_eq!(given.map(str::to_owned), expected, "{user}");
+            let shown = Shown(&arguments.url).to_string();
+            assert_eq!(shown, format!("http://{address}/haproxy"));
         }
     }
 
