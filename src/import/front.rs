@@ -37,8 +37,10 @@ pub(super) struct Front {
     pub(super) plain_http2: bool,
     /// `tcp-request connection`.
     pub(super) connections: Vec<StatementId>,
-    /// `http-request`, `http-response` and `redirect`.
+    /// `http-request` and `http-response`.
     pub(super) http: Vec<StatementId>,
+    /// `redirect`, which HAProxy asks behind all of `http-request` and behind the page, wherever it stands.
+    pub(super) redirects: Vec<StatementId>,
     /// `http-request use-service prometheus-exporter`.
     pub(super) metrics: Vec<StatementId>,
     pub(super) default: Option<(StatementId, String)>,
@@ -203,8 +205,8 @@ impl Reader<'_> {
             ("http-request", "use-service", "prometheus-exporter") => {
                 self.front.metrics.push(statement.id);
             }
-            ("redirect", ..)
-            | (
+            ("redirect", ..) => self.front.redirects.push(statement.id),
+            (
                 "http-request",
                 "deny" | "tarpit" | "redirect" | "set-header" | "add-header" | "del-header"
                 | "allow",

@@ -835,3 +835,37 @@ fn what_keeps_clients_out_is_translated_in_its_order() {
     let default = " default-server send-proxy-v2\n";
     assert_eq!(pool(&[default, without].concat()), (true, false));
 }
+
+/// What is printed for a frontend with these lines, which leads to backend `b`, and every warning.
+fn front_and_warnings(front: &str) -> (String, String) {
+    let text = format!(
+        "defaults\n mode http\nfrontend f\n bind *:80\n default_backend b\n{front}\nbackend b\n server s 10.0.0.1:8086\n"
+    );
+    let imported = import_text(&text).unwrap_or_else(|errors| panic!("{errors:?}"));
+    parse(&imported.text);
+    (imported.text, imported.warnings.join("\n"))
+}
+
+#[test]
+fn rules_of_http_request_come_before_redirect_wherever_they_stand() {
+    let (printed, warnings) = front_and_warnings(
+        " redirect prefix https://o.example if { path_beg /a }\n http-request allow if { path /x }\n \
+         redirect location /e if { path /b }",
+    );
+    let part = "http_request = [\n  \
+         { redirect = { prefix = \"https://o.example\" }, if = { path_beg = \"/a\" } },\n  \
+         { redirect = { location = \"/e\" }, if = { path = \"/b\" } },\n]";
+    assert!(
+        printed.contains(part),
+        "allow is no word to redirect: {printed}"
+    );
+    assert!(warnings.contains("http-request allow"), "{warnings}");
+    let (printed, warnings) = front_and_warnings(
+        " redirect prefix https://o.example if { path_beg /a }\n http-request deny deny_status 404 if { path /a }",
+    );
+    let part = "http_request = [\n  \
+         { deny = 404, if = { path = \"/a\" } },\n  \
+         { redirect = { prefix = \"https://o.example\" }, if = { path_beg = \"/a\" } },\n]";
+    assert!(printed.contains(part), "{printed}");
+    assert_eq!(warnings, "");
+}

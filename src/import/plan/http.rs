@@ -73,7 +73,7 @@ impl Planner<'_> {
             }
         }
         let mut is_open = false;
-        for id in &front.http {
+        for id in front.http.iter().chain(&front.redirects) {
             let statement = script.statement(*id);
             is_open |= (statement.word(0), statement.word(1)) == ("http-request", "allow");
             if front.forwarded_for
@@ -85,7 +85,7 @@ impl Planner<'_> {
                 }
                 continue;
             }
-            let taken = match is_open {
+            let taken = match is_open && statement.word(0) == "http-request" {
                 true => Err("haflux lets nobody past what stands behind it".to_owned()),
                 false => action(statement, front.tarpit().is_some()),
             };
