@@ -149,7 +149,9 @@ impl<'a> Cutter<'a> {
     /// What follows a backslash. Combinations that mean nothing stay as they are, so that `\.` needs no second backslash.
     fn escape(&mut self) -> Result<(), WordError> {
         let (taken, character) = match self.rest.chars().next() {
-            Some(plain @ (' ' | '\\' | '#' | '"' | '\'' | '$')) => (1, plain),
+            Some(plain @ (' ' | '\\' | '#' | '"' | '\'')) => (1, plain),
+            // Outside of quotes no variable is read, and the backslash stays.
+            Some('$') if self.quote == Some('"') => (1, '$'),
             Some('n') => (1, '\n'),
             Some('r') => (1, '\r'),
             Some('t') => (1, '\t'),
@@ -254,6 +256,7 @@ mod tests {
             (r#"'\n' "\n" \x41\x20b"#, &[r"\n", "\n", "A b"]),
             (r#""$HOST:80" "${HOST}:81""#, &["${HOST}:80", "${HOST}:81"]),
             (r#"$HOST '$HOST' "\$HOST""#, &["$HOST", "$HOST", "$HOST"]),
+            (r"^/a\$ \$HOST", &[r"^/a\$", r"\$HOST"]),
             (r#"${HOST} "\${A}" '$$'"#, &["$${HOST}", "$${A}", "$$$"]),
             (r#""${NONE-10.0.0.1}:514""#, &["10.0.0.1:514"]),
             (

@@ -869,3 +869,9 @@ fn rules_of_http_request_come_before_redirect_wherever_they_stand() {
     assert!(printed.contains(part), "{printed}");
     assert_eq!(warnings, "");
 }
+
+#[test]
+fn a_backslash_outside_of_quotes_stays_before_a_dollar() {
+    let (printed, _) = front_and_warnings(" use_backend b if { path_reg ^/a\\$ }");
+    assert!(printed.contains(r"path_reg = '^/a\$'"), "{printed}");
+}
