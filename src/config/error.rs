@@ -271,7 +271,7 @@ pub enum Problem {
     )]
     ProxyHeaderToReplicas,
     /// A frontend that leads nowhere.
-    #[error("leads nowhere; expected default_backend, use_backend or stats_uri")]
+    #[error("leads nowhere; expected default_backend, use_backend, stats_uri or metrics_uri")]
     LeadsNowhere,
     /// A key that means nothing without another one.
     #[error("needs {other} beside it")]

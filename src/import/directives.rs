@@ -259,7 +259,7 @@ pub const DIRECTIVES: &[Directive] = &[
     used(
         "frontend",
         "redirect prefix https://influx.example.org code 301 if { path_beg /old }",
-        "`redirect` in `http_request`; `http-request redirect` too",
+        "`redirect` in `http_request`, behind all of `http-request`, as HAProxy asks it; `http-request redirect` too, in its place",
     ),
     quoted(
         "frontend",
@@ -299,7 +299,7 @@ pub const DIRECTIVES: &[Directive] = &[
     quoted(
         "frontend",
         "http-request use-service prometheus-exporter if { path /metrics }",
-        "`metrics_uri`; of a frontend that serves nothing else, `server.metrics_bind`. The metrics have names of haflux's own",
+        "`metrics_uri`; of a frontend that serves nothing else, `server.metrics_bind`. Rules of `http-request` behind it, and `redirect`, let them past, or a warning says that they do not. The metrics have names of haflux's own",
     ),
     quoted(
         "frontend",

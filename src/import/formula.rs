@@ -70,6 +70,13 @@ impl Formula {
         }
     }
 
+    /// Holds if each key has one of its values.
+    pub(super) fn test_all(tests: impl IntoIterator<Item = (Key, Vec<String>)>) -> Formula {
+        Formula {
+            tables: vec![tests.into_iter().collect()],
+        }
+    }
+
     pub(super) fn is_always(&self) -> bool {
         self.tables.iter().any(Table::is_empty)
     }
@@ -108,6 +115,12 @@ impl Formula {
             return Ok(Formula::always());
         }
         Ok(both)
+    }
+
+    /// Whether some request may be taken by both. True where that cannot be told.
+    pub(super) fn may_meet(&self, other: &Formula) -> bool {
+        let mut left = self.tables.iter();
+        left.any(|left| other.tables.iter().any(|right| tables_may_meet(left, right)))
     }
 
     fn checked(self) -> Result<Formula, Reason> {
@@ -184,6 +197,34 @@ fn intersect(left: &Table, right: &Table) -> Result<Option<Table>, Reason> {
         both.insert(*key, common);
     }
     Ok(Some(both))
+}
+
+fn tables_may_meet(left: &Table, right: &Table) -> bool {
+    left.iter().all(|(key, values)| {
+        right.iter().all(|(other, others)| {
+            let mut values = values.iter();
+            values.any(|value| {
+                let mut others = others.iter();
+                others.any(|text| may_meet((*key, value.as_str()), (*other, text.as_str())))
+            })
+        })
+    })
+}
+
+/// Whether one request may pass both tests.
+fn may_meet((left, value): (Key, &str), (right, other): (Key, &str)) -> bool {
+    if value.contains("${") || other.contains("${") {
+        return true;
+    }
+    match (left, right) {
+        (Key::Method, Key::Method) | (Key::Path, Key::Path) => value == other,
+        (Key::Path, Key::PathBeg) => value.starts_with(other),
+        (Key::PathBeg, Key::Path) => other.starts_with(value),
+        (Key::PathBeg, Key::PathBeg) => value.starts_with(other) || other.starts_with(value),
+        (Key::Path, Key::PathEnd) => value.ends_with(other),
+        (Key::PathEnd, Key::Path) => other.ends_with(value),
+        _ => true,
+    }
 }
 
 /// The values that stand for both lists at once.

@@ -875,3 +875,63 @@ fn a_backslash_outside_of_quotes_stays_before_a_dollar() {
     let (printed, _) = front_and_warnings(" use_backend b if { path_reg ^/a\\$ }");
     assert!(printed.contains(r"path_reg = '^/a\$'"), "{printed}");
 }
+
+#[test]
+fn the_metrics_are_let_past_the_rules_behind_their_own() {
+    const SERVICE: &str = "http-request use-service prometheus-exporter if { path /metrics }";
+    const METRICS: &str = "{ method = [\"GET\", \"HEAD\"], path = \"/metrics\" }";
+    for (rule, written) in [
+        (
+            "http-request deny unless { path_beg /a }",
+            format!("{{ deny = 403, unless = [{{ path_beg = \"/a\" }}, {METRICS}] }}"),
+        ),
+        (
+            "http-request redirect location /e",
+            format!("{{ redirect = {{ location = \"/e\" }}, unless = {METRICS} }}"),
+        ),
+        (
+            "redirect location /e",
+            format!("{{ redirect = {{ location = \"/e\" }}, unless = {METRICS} }}"),
+        ),
+        (
+            "http-request deny if { path_beg /b }",
+            "{ deny = 403, if = { path_beg = \"/b\" } }".to_owned(),
+        ),
+    ] {
+        let (printed, warnings) = front_and_warnings(&format!(" {SERVICE}\n {rule}"));
+        assert!(printed.contains(&written), "{rule}: {printed}");
+        assert_eq!(warnings, "", "{rule}");
+    }
+    let (printed, warnings) = front_and_warnings(&format!(
+        " http-request deny unless {{ path_beg /a }}\n {SERVICE}"
+    ));
+    assert!(
+        printed.contains("{ deny = 403, unless = { path_beg = \"/a\" } }"),
+        "{printed}"
+    );
+    assert_eq!(warnings, "");
+    let (printed, warnings) =
+        front_and_warnings(&format!(" {SERVICE}\n http-request deny if METH_GET"));
+    assert!(
+        printed.contains("{ deny = 403, if = { method = [\"GET\", \"HEAD\"] } }"),
+        "{printed}"
+    );
+    assert!(
+        warnings.contains("haflux asks this before it serves the metrics"),
+        "{warnings}"
+    );
+
+    let alone = format!(
+        "defaults\n mode http\nfrontend f\n bind *:80\n {SERVICE}\n redirect scheme https\n"
+    );
+    let imported = import_text(&alone).unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert!(
+        imported.text.contains(&format!("unless = {METRICS}")),
+        "{}",
+        imported.text
+    );
+    assert_eq!(
+        parse(&imported.text).frontends[0].metrics_uri.as_deref(),
+        Some("/metrics")
+    );
+}

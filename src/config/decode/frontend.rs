@@ -155,7 +155,8 @@ pub(super) fn decode<'a>(field: &Field<'a>) -> FrontendDraft<'a> {
     let is_answered = redirects
         .iter()
         .any(|rule| rule.condition.is_none() && !matches!(rule.action, RequestAction::Edit(_)));
-    if default_backend.is_none() && !has_rules && !is_answered && table.get("stats_uri").is_none() {
+    let has_views = table.get("stats_uri").is_some() || table.get("metrics_uri").is_some();
+    if default_backend.is_none() && !has_rules && !is_answered && !has_views {
         table.report(Problem::LeadsNowhere);
     }
     draft.frontend.forwarded_for = table.boolean("forwarded_for", false);

@@ -10,7 +10,7 @@ use crate::import::decision::Parts;
 use crate::import::formula::{Formula, Key, Reason};
 use crate::import::front::Front;
 use crate::import::secrets::hides;
-use crate::import::statement::Statement;
+use crate::import::statement::{Statement, StatementId};
 use crate::import::value::{Toml, quoted};
 use crate::import::word::Word;
 
@@ -23,6 +23,8 @@ pub(in crate::import) struct HttpPlan {
     pub(in crate::import) requests: Vec<Entry>,
     /// `http_response`.
     pub(in crate::import) responses: Vec<Entry>,
+    /// Every request is answered here.
+    answers_all: bool,
 }
 
 /// An entry of `http_request` or `http_response`.
@@ -30,8 +32,6 @@ pub(in crate::import) struct HttpPlan {
 pub(in crate::import) struct Entry {
     /// Its key and value.
     pub(in crate::import) action: String,
-    /// Nothing behind it is done.
-    is_last: bool,
     /// With which requests, unless it is with all: `unless` if it is true, and the condition.
     pub(in crate::import) condition: Option<(bool, Formula)>,
 }
@@ -39,16 +39,50 @@ pub(in crate::import) struct Entry {
 impl HttpPlan {
     /// Whether every request is answered here.
     pub(super) fn answers_all(&self) -> bool {
-        let mut requests = self.requests.iter();
-        requests.any(|entry| entry.is_last && entry.condition.is_none())
+        self.answers_all
     }
 }
+
+/// What HAProxy serves before it asks some of the rules, and haflux behind all of them.
+struct Served {
+    /// In words.
+    what: &'static str,
+    requests: Formula,
+}
+
+impl Served {
+    /// The parts of a rule's condition without these requests, and whether they lack all of them.
+    fn let_past(&self, clauses: Clauses) -> Result<(Clauses, bool), Reason> {
+        let mut is_whole = true;
+        let mut passing = Clauses::new();
+        for (unless, formula) in clauses {
+            passing.push(if unless {
+                (true, formula.or(self.requests.clone())?)
+            } else if formula.is_always() {
+                (true, self.requests.clone())
+            } else {
+                is_whole &= !formula.may_meet(&self.requests);
+                (false, formula)
+            });
+        }
+        Ok((passing, is_whole))
+    }
+}
+
+/// The parts of a condition, each with whether it takes what does not match.
+type Clauses = Vec<(bool, Formula)>;
 
 const NEGATED: &str = "haflux has no ! beside other tests in one entry";
 const NO_VALUE: &str = "haflux computes no values";
 
 impl Planner<'_> {
-    pub(super) fn http(&mut self, front: &Front, acls: &Acls, read: ReadFile<'_>) -> HttpPlan {
+    pub(super) fn http(
+        &mut self,
+        front: &Front,
+        metrics: Option<&(String, StatementId)>,
+        acls: &Acls,
+        read: ReadFile<'_>,
+    ) -> HttpPlan {
         let mut plan = HttpPlan::default();
         let script = self.script;
         // Whatever is let in before a rule is let in past those behind it.
@@ -94,7 +128,7 @@ impl Planner<'_> {
                 let clauses = Parts::new("", &condition?)?.plain().ok_or(NEGATED)?;
                 Ok((action, is_last, clauses, named))
             });
-            let (action, is_last, clauses, named) = match taken {
+            let (action, is_last, mut clauses, named) = match taken {
                 Ok(taken) => taken,
                 Err(reason) => {
                     self.kept_out_no_more(statement, &reason);
@@ -106,6 +140,21 @@ impl Planner<'_> {
                 "http-response" => &mut plan.responses,
                 _ => &mut plan.requests,
             };
+            if is_last {
+                plan.answers_all |= clauses.iter().any(takes_all);
+                for served in served_before(statement, metrics) {
+                    match served.let_past(clauses.clone()) {
+                        Ok((passing, true)) => clauses = passing,
+                        Ok((_, false)) | Err(_) => self.ledger.warn(
+                            statement,
+                            format!(
+                                "haflux asks this before it serves {}, and HAProxy behind that: what this takes does not get there",
+                                served.what
+                            ),
+                        ),
+                    }
+                }
+            }
             for (unless, formula) in clauses {
                 let is_always = if unless {
                     formula.is_never()
@@ -120,7 +169,6 @@ impl Planner<'_> {
                 if !is_never {
                     entries.push(Entry {
                         action: action.clone(),
-                        is_last,
                         condition: (!is_always).then_some((unless, formula)),
                     });
                 }
@@ -135,6 +183,33 @@ impl Planner<'_> {
             format!("not translated: {reason}; whatever it keeps out or changes passes as it is"),
         );
     }
+}
+
+/// Whether a part of a condition takes every request.
+fn takes_all((unless, formula): &(bool, Formula)) -> bool {
+    match unless {
+        true => formula.is_never(),
+        false => formula.is_always(),
+    }
+}
+
+/// What HAProxy serves before it asks this rule.
+fn served_before(statement: &Statement, metrics: Option<&(String, StatementId)>) -> Vec<Served> {
+    let is_redirect = statement.word(0) == "redirect";
+    let metrics = metrics.filter(|(_, id)| is_redirect || *id < statement.id);
+    let metrics = metrics.map(|(path, _)| Served {
+        what: "the metrics",
+        requests: read_at(Key::Path, vec![path.clone()]),
+    });
+    metrics.into_iter().collect()
+}
+
+/// Requests that read what is at such a path.
+fn read_at(key: Key, paths: Vec<String>) -> Formula {
+    Formula::test_all([
+        (Key::Method, vec!["GET".to_owned(), "HEAD".to_owned()]),
+        (key, paths),
+    ])
 }
 
 /// Adds the networks of a rejected connection.

@@ -273,7 +273,8 @@ impl Planner<'_> {
         let metrics = self.metrics(&front, &acls, read);
         front.forwarded_for |= self.leads_to_forwarding(&rules, default.as_deref());
         self.tunnels(&mut front, &rules, default.as_deref());
-        let http = self.http(&front, &acls, read);
+        let http = self.http(&front, metrics.as_ref(), &acls, read);
+        let metrics = metrics.map(|(path, _)| quoted(&path));
         self.unasked(&front);
         self.binds(opening, &mut front);
         let leads_nowhere = rules.is_empty()

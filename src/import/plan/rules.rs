@@ -7,7 +7,7 @@ use crate::import::decision::{self, Parts, Rule};
 use crate::import::formula::{Key, Reason};
 use crate::import::front::Front;
 use crate::import::statement::{Statement, StatementId};
-use crate::import::value::{self, Toml, quoted};
+use crate::import::value::{self, quoted};
 
 impl Planner<'_> {
     /// The rules, and where everything else goes.
@@ -115,13 +115,13 @@ impl Planner<'_> {
         admin
     }
 
-    /// Where the metrics are served.
+    /// The path at which the metrics are served, and the rule that says so.
     pub(super) fn metrics(
         &mut self,
         front: &Front,
         acls: &Acls,
         read: ReadFile<'_>,
-    ) -> Option<Toml> {
+    ) -> Option<(String, StatementId)> {
         let script = self.script;
         let mut found = None;
         for id in &front.metrics {
@@ -132,7 +132,7 @@ impl Planner<'_> {
                     statement,
                     format!("not translated: {reason}; server.metrics_bind serves them at an address of their own"),
                 ),
-                Ok((path, _)) if front.page.uri.as_ref() == Some(&path) => {
+                Ok((path, _)) if front.page.uri.as_ref() == Some(&quoted(&path)) => {
                     self.ledger.warn(statement, "the page has that path");
                 }
                 Ok(_) if found.is_some() => {
@@ -142,10 +142,10 @@ impl Planner<'_> {
                     self.mark(statement, Some(&named));
                     self.ledger.note(statement, "haflux's metrics have names of their own");
                     if !is_all {
-                        let note = format!("haflux serves the metrics at {path} alone");
+                        let note = format!("haflux serves the metrics at \"{path}\" alone");
                         self.ledger.warn(statement, note);
                     }
-                    found = Some(path);
+                    found = Some((path, *id));
                 }
             }
         }
@@ -180,7 +180,7 @@ impl Planner<'_> {
 }
 
 /// The path at which a condition lets the metrics be served, and whether it asks for that path and nothing else.
-fn metrics_path(condition: &Condition) -> Result<(Toml, bool), Reason> {
+fn metrics_path(condition: &Condition) -> Result<(String, bool), Reason> {
     let elsewhere = || "haflux serves the metrics at a path, to everybody".to_owned();
     if condition.unless {
         return Err(elsewhere());
@@ -192,7 +192,7 @@ fn metrics_path(condition: &Condition) -> Result<(Toml, bool), Reason> {
             return Err(elsewhere());
         }
         if term.positive.is_always() {
-            return Ok((quoted(METRICS_PATH), false));
+            return Ok((METRICS_PATH.to_owned(), false));
         }
         for table in term.positive.tables() {
             let mut keys = table.iter();
@@ -207,6 +207,6 @@ fn metrics_path(condition: &Condition) -> Result<(Toml, bool), Reason> {
         }
     }
     let is_all = is_all && paths.len() == 1;
-    let path = paths.iter().find_map(|path| value::path(path));
-    path.map(|path| (path, is_all)).ok_or_else(elsewhere)
+    let path = paths.into_iter().find(|path| value::path(path).is_some());
+    path.map(|path| (path.clone(), is_all)).ok_or_else(elsewhere)
 }
