@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::criterion::{ReadFile, criterion, is_predefined, predefined};
-use super::formula::{Formula, Reason};
+use super::formula::{Formula, Key, Reason};
 use super::statement::{Script, StatementId};
 use super::word::Word;
 
@@ -52,6 +52,34 @@ pub(super) struct Condition {
     pub(super) unless: bool,
     /// Any of these.
     pub(super) terms: Vec<Term>,
+}
+
+/// What HAProxy has no more when a server answers: path and headers of the request. It keeps the method.
+const GONE: [Key; 5] = [
+    Key::Host,
+    Key::Path,
+    Key::PathBeg,
+    Key::PathEnd,
+    Key::PathReg,
+];
+
+impl Condition {
+    /// The condition as HAProxy asks it of an answer, and whether it tests what is gone by then: such a test never holds.
+    pub(super) fn of_answer(self) -> (Condition, bool) {
+        let mut is_gone = false;
+        let mut known = |formula: Formula| {
+            let (formula, lacks) = formula.without(&GONE);
+            is_gone |= lacks;
+            formula
+        };
+        let terms = self.terms.into_iter().map(|term| Term {
+            positive: known(term.positive),
+            negative: known(term.negative),
+        });
+        let terms = terms.collect();
+        let unless = self.unless;
+        (Condition { unless, terms }, is_gone)
+    }
 }
 
 /// What must hold, and none of what must not.

@@ -284,7 +284,7 @@ pub const DIRECTIVES: &[Directive] = &[
     used(
         "frontend",
         "http-response set-header X-Frame-Options DENY",
-        "`set_header` in `http_response`; `del-header` too",
+        "`set_header` in `http_response`; `del-header` too. Of the request, HAProxy knows the method and the address then, and no path or header: a test of those never holds, and is a warning",
     ),
     used(
         "frontend",

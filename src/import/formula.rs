@@ -117,6 +117,15 @@ impl Formula {
         Ok(both)
     }
 
+    /// The formula where the values of these keys are not known, so that no test of theirs holds; and whether there was one.
+    pub(super) fn without(self, keys: &[Key]) -> (Formula, bool) {
+        let count = self.tables.len();
+        let mut tables = self.tables;
+        tables.retain(|table| !keys.iter().any(|key| table.contains_key(key)));
+        let is_shorter = tables.len() < count;
+        (Formula { tables }, is_shorter)
+    }
+
     /// Whether some request may be taken by both. True where that cannot be told.
     pub(super) fn may_meet(&self, other: &Formula) -> bool {
         let mut left = self.tables.iter();

@@ -789,7 +789,7 @@ fn what_keeps_clients_out_is_translated_in_its_order() {
     let front = "acl office src 10.0.0.0/8 192.168.0.0/16\n tcp-request connection reject if !office\n \
          tcp-request connection reject if { src 10.6.0.0/16 } or { src 10.7.0.0/16 }\n \
          http-request set-header X-Org ours\n http-request deny if { path_beg /debug } METH_GET\n \
-         http-request redirect scheme https code 301 unless { path /ping }\n http-response del-header Server if { path /x }\n \
+         http-request redirect scheme https code 301 unless { path /ping }\n http-response del-header Server if METH_POST\n \
          http-request deny if { path_beg /a } !METH_GET\n http-request allow if office\n http-request deny";
     let imported = with_front("", front);
     let front = &parse(&imported.text).frontends[0];
@@ -808,7 +808,7 @@ fn what_keeps_clients_out_is_translated_in_its_order() {
          { deny = 403, if = { method = [\"GET\", \"HEAD\"], path_beg = \"/debug\" } },\n  \
          { redirect = { scheme = \"https\", code = 301 }, unless = { path = \"/ping\" } },\n\
          ]\n\
-         http_response = [\n  { del_header = \"Server\", if = { path = \"/x\" } },\n]";
+         http_response = [\n  { del_header = \"Server\", if = { method = \"POST\" } },\n]";
     assert!(imported.text.contains(part), "{}", imported.text);
     let said = format!("{:?}", imported.warnings);
     for part in [
@@ -933,5 +933,43 @@ fn the_metrics_are_let_past_the_rules_behind_their_own() {
     assert_eq!(
         parse(&imported.text).frontends[0].metrics_uri.as_deref(),
         Some("/metrics")
+    );
+}
+
+#[test]
+fn an_answer_has_no_path_and_no_host_of_its_request() {
+    for (condition, written) in [
+        ("if { path /a }", None),
+        ("if { hdr(host) a.example }", None),
+        ("if METH_GET { path /a }", None),
+        (
+            "unless { path /a }",
+            Some("{ set_header = { \"X-Res\" = \"1\" } }"),
+        ),
+        (
+            "if METH_POST or { path /a }",
+            Some("{ set_header = { \"X-Res\" = \"1\" }, if = { method = \"POST\" } }"),
+        ),
+        (
+            "if METH_POST !{ path /a }",
+            Some("{ set_header = { \"X-Res\" = \"1\" }, if = { method = \"POST\" } }"),
+        ),
+    ] {
+        let (printed, warnings) =
+            front_and_warnings(&format!(" http-response set-header X-Res 1 {condition}"));
+        match written {
+            None => assert!(!printed.contains("http_response"), "{condition}: {printed}"),
+            Some(written) => assert!(printed.contains(written), "{condition}: {printed}"),
+        }
+        assert!(
+            warnings.contains("HAProxy no longer knows the path"),
+            "{condition}: {warnings}"
+        );
+    }
+    let (printed, warnings) =
+        front_and_warnings(" http-response set-header X-Res 1 if METH_POST { src 10.0.0.0/8 }");
+    assert!(
+        printed.contains("set_header") && warnings.is_empty(),
+        "{printed}{warnings}"
     );
 }

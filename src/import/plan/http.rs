@@ -73,6 +73,7 @@ impl Served {
 type Clauses = Vec<(bool, Formula)>;
 
 const NEGATED: &str = "haflux has no ! beside other tests in one entry";
+const GONE: &str = "when a server answers, HAProxy no longer knows the path and the headers of the request: a test of them never holds, and none is written here";
 const NO_VALUE: &str = "haflux computes no values";
 
 impl Planner<'_> {
@@ -125,7 +126,15 @@ impl Planner<'_> {
             };
             let taken = taken.and_then(|(action, is_last, rest)| {
                 let Read { condition, named } = condition::read(rest, acls, read);
-                let clauses = Parts::new("", &condition?)?.plain().ok_or(NEGATED)?;
+                let mut condition = condition?;
+                if statement.word(0) == "http-response" {
+                    let (of_answer, is_gone) = condition.of_answer();
+                    condition = of_answer;
+                    if is_gone {
+                        self.ledger.warn(statement, GONE);
+                    }
+                }
+                let clauses = Parts::new("", &condition)?.plain().ok_or(NEGATED)?;
                 Ok((action, is_last, clauses, named))
             });
             let (action, is_last, mut clauses, named) = match taken {
