@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::criterion::ReadFile;
+use super::secrets;
 use super::statement::{Statement, StatementId};
 use super::tls::{self, Tls};
 use super::value::quoted;
@@ -147,7 +148,7 @@ pub(super) fn without_counterpart(rest: &[String]) -> (Vec<String>, Vec<String>)
         let key = word.split(' ').next().unwrap_or_default();
         let has_value = word == key && [&tls::WITH_VALUE[..], &WITH_VALUE].concat().contains(&key);
         let shown = match has_value.then(|| words.next()).flatten() {
-            Some(value) => format!("{word} {value}"),
+            Some(value) => secrets::parameter(word, value),
             None => word.clone(),
         };
         match HARMLESS.contains(&key) {

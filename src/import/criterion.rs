@@ -6,6 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 use regex::RegexBuilder;
 
 use super::formula::{Formula, Key, Reason, network};
+use super::secrets::{without_arguments, without_query};
 use super::word::Word;
 
 /// Reads the file of a `-f`; an error says why it cannot.
@@ -100,7 +101,10 @@ pub(super) fn criterion(words: &[Word], read: ReadFile<'_>) -> Result<Formula, R
             .ok_or_else(|| format!("haflux does not compare by \"-m {method}\""))?,
         None => suffix.unwrap_or(Matching::Whole),
     };
-    let no_counterpart = || format!("haflux has no condition for {}", expression.as_str());
+    let no_counterpart = || {
+        let shown = without_arguments(expression.as_str());
+        format!("haflux has no condition for {shown}")
+    };
     match (base, argument.as_str(), converters) {
         ("always_true", ..) => Ok(Formula::always()),
         ("always_false", ..) => Ok(Formula::never()),
@@ -219,7 +223,7 @@ fn path(matching: Matching, pattern: &Patterns) -> Result<Formula, Reason> {
             && matching != Matching::Regex
             && !(sound && plain && !text.contains(['?', '#']))
         {
-            return Err(format!("{text:?} stands in no path"));
+            return Err(format!("{:?} stands in no path", without_query(text)));
         }
         if as_it_is {
             values.push(value.notation().to_owned());

@@ -129,7 +129,12 @@ impl Formula {
     /// Whether some request may be taken by both. True where that cannot be told.
     pub(super) fn may_meet(&self, other: &Formula) -> bool {
         let mut left = self.tables.iter();
-        left.any(|left| other.tables.iter().any(|right| tables_may_meet(left, right)))
+        left.any(|left| {
+            other
+                .tables
+                .iter()
+                .any(|right| tables_may_meet(left, right))
+        })
     }
 
     fn checked(self) -> Result<Formula, Reason> {

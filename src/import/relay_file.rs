@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::ImportError;
-use super::secrets::one_line;
+use super::secrets::{self, one_line};
 use super::statement::Source;
 use super::value::{self, Toml};
 use crate::config::address::{node_of, parse_bind, parse_server};
@@ -82,11 +82,30 @@ pub(super) fn read(source: &Source) -> Result<RelayFile, ImportError> {
                     file.udp.push(udp(entry, &lines));
                 }
             }
-            _ => file.quoted.push(lines.quote(key.span().start)),
+            name => file
+                .quoted
+                .push(lines.pair(key.span().start, name, item.get_ref())),
         }
     }
     Ok(file)
 }
+
+/// Keys of influxdb-relay's, whose values may be shown.
+const KEYS: [&str; 13] = [
+    "bind-addr",
+    "buffer-size-mb",
+    "default-retention-policy",
+    "location",
+    "max-batch-kb",
+    "max-delay-interval",
+    "mtu",
+    "name",
+    "precision",
+    "read-buffer",
+    "skip-tls-verification",
+    "ssl-combined-pem",
+    "timeout",
+];
 
 struct Lines<'a>(&'a Source);
 
@@ -96,17 +115,11 @@ impl Lines<'_> {
         before.iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
-    /// The line as a comment, with file and number.
-    fn quote(&self, offset: usize) -> String {
-        let line = self.at(offset);
-        let text = self.0.text.lines().nth(line - 1).unwrap_or_default().trim();
-        format!("{}:{line}: {}", self.0.name, one_line(text))
-    }
-
-    /// A key and its value, with file and line.
+    /// A key and its value, with file and line. The value of a key that nobody knows may be a secret.
     fn pair(&self, offset: usize, key: &str, value: &DeValue<'_>) -> String {
         let shown = match value {
-            DeValue::String(text) => format!("\"{}\"", one_line(text)),
+            _ if !KEYS.contains(&key) => "…".to_owned(),
+            DeValue::String(text) => format!("\"{}\"", one_line(&secrets::location(text))),
             DeValue::Integer(number) => number.to_string(),
             DeValue::Boolean(value) => value.to_string(),
             _ => "…".to_owned(),
@@ -153,7 +166,9 @@ fn outputs(
     warnings: &mut Vec<String>,
 ) {
     let DeValue::Array(list) = item.get_ref() else {
-        relay.quoted.push(lines.quote(item.span().start));
+        relay
+            .quoted
+            .push(lines.pair(item.span().start, "output", item.get_ref()));
         return;
     };
     for entry in list.iter() {
@@ -175,7 +190,7 @@ fn outputs(
             let quoted = lines.pair(
                 entry.span().start,
                 "location",
-                &DeValue::String(without_user(location).into()),
+                &DeValue::String(location.into()),
             );
             warnings.push(format!("{quoted}: {reason}"));
             relay.quoted.push(format!("{quoted}: {reason}"));
@@ -221,13 +236,6 @@ fn address_of(location: &str) -> (bool, Option<&str>) {
 fn is_true(table: &DeTable<'_>, key: &str) -> bool {
     let value = table.get(key).map(|value| value.get_ref());
     matches!(value, Some(DeValue::Boolean(true)))
-}
-
-fn without_user(location: &str) -> String {
-    match (location.split_once("://"), location.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
-        _ => location.split('?').next().unwrap_or_default().to_owned(),
-    }
 }
 
 fn udp(table: &DeTable<'_>, lines: &Lines<'_>) -> UdpRelay {
@@ -277,7 +285,7 @@ fn udp(table: &DeTable<'_>, lines: &Lines<'_>) -> UdpRelay {
                 relay.hosts = hosts.map(str::to_owned).collect();
                 relay.quoted.push(format!(
                     "{}: haflux writes what comes by UDP to the pool by HTTP",
-                    lines.quote(key.span().start)
+                    lines.pair(key.span().start, name, item.get_ref())
                 ));
             }
             _ => relay

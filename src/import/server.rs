@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::secrets;
 use super::server_tls::ServerTls;
 use super::statement::{Statement, StatementId};
 use super::value::{self, Toml};
@@ -219,7 +220,7 @@ impl Parameters {
             };
             if !self.take(key, value) {
                 let shown = match value {
-                    Some(value) => format!("{key} {}", value.as_str()),
+                    Some(value) => secrets::parameter(key, value.as_str()),
                     None => key.to_owned(),
                 };
                 let WithoutCounterpart { harmless, lost } = &mut self.without_counterpart;

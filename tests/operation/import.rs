@@ -870,6 +870,23 @@ fn rules_of_http_request_come_before_redirect_wherever_they_stand() {
     assert_eq!(warnings, "");
 }
 
+/// What is printed and said for an influxdb-relay whose `[[http]]` has these keys.
+fn of_relay(keys: &str) -> String {
+    let haproxy = Source {
+        name: "t.cfg".to_owned(),
+        text: "defaults\n mode http\nfrontend f\n bind *:80\n default_backend b\nbackend b\n server s 10.0.0.1:8086\n"
+            .to_owned(),
+    };
+    let relay = Source {
+        name: "r.toml".to_owned(),
+        text: format!("[[http]]\n{keys}\n"),
+    };
+    let nothing = |_: &str| Err("no file".to_owned());
+    let imported = import(&[haproxy], &[relay], &nothing, &|_| None)
+        .unwrap_or_else(|errors| panic!("{errors:?}"));
+    format!("{}\n{}", imported.text, imported.warnings.join("\n"))
+}
+
 #[test]
 fn a_backslash_outside_of_quotes_stays_before_a_dollar() {
     let (printed, _) = front_and_warnings(" use_backend b if { path_reg ^/a\\$ }");
@@ -972,4 +989,70 @@ fn an_answer_has_no_path_and_no_host_of_its_request() {
         printed.contains("set_header") && warnings.is_empty(),
         "{printed}{warnings}"
     );
+}
+
+#[test]
+fn secrets_are_in_neither_comments_nor_warnings() {
+    for line in [
+        "http-request deny if { hdr(authorization) sesame7 }",
+        "http-request deny unless { req.hdr(X-Key) -m str sesame7 } METH_GET",
+        "acl tok req.hdr(Authorization) -m str sesame13\n use_backend b if tok",
+        "acl tok url_param(p) sesame13\n use_backend b if tok",
+        "acl tok urlp(p),lower -i sesame13\n use_backend b if tok",
+        "acl tok cook(id) sesame13\n use_backend b if tok",
+        "acl tok hdr(X-A),hmac(sha256,sesame13) -m found\n use_backend b if tok",
+        "acl tok str(sesame),strcmp(txn.x) eq 0\n use_backend b if tok",
+        "acl tok query -m sub p=sesame\n use_backend b if tok",
+        "acl tok url_beg /query?p=sesame\n use_backend b if tok",
+        "http-request set-query p=sesame8",
+        "http-request set-uri /query?p=sesame8",
+        "http-request set-var(txn.key) str(sesame8)",
+        "http-request return status 200 content-type text/plain string sesame8",
+        "http-request set-header Authorization Basic\\ sesame8",
+        "http-request set-header X-Key %[str(sesame8)]",
+        "http-request replace-header Authorization .* sesame8",
+        "http-request lua.ask sesame8",
+        "tcp-request content reject if { req.payload(0,0) -m sub sesame8 }",
+        "redirect location https://u:sesame@h/?p=sesame@b if !METH_GET METH_POST",
+        "use_backend %[str(sesame)]",
+    ] {
+        let (printed, warnings) = front_and_warnings(&format!(" {line}"));
+        assert!(printed.contains("# t.cfg:"), "{line}: {printed}");
+        let comments: String = printed
+            .lines()
+            .filter(|line| line.starts_with('#'))
+            .collect();
+        assert!(!comments.contains("sesame"), "{line}: {comments}");
+        assert!(!warnings.contains("sesame"), "{line}: {warnings}");
+    }
+    for line in [
+        "server a 10.0.0.3:80 redir http://u:sesame30@h",
+        "server a 10.0.0.3:80 redir http://h/?p=sesame30",
+        "server a 10.0.0.3:80 check agent-check agent-port 9 agent-send sesame30",
+        "option httpchk GET /ping HTTP/1.1\\r\\nX-Key:\\ sesame",
+        "http-check send meth GET body sesame",
+        "http-check send hdr X-Key sesame",
+        "http-check send meth GET uri-lf /%[str(sesame)]",
+        "tcp-check send AUTH\\ sesame\\r\\n",
+        "tcp-check send-binary sesame",
+        "dynamic-cookie-key sesame",
+    ] {
+        let text = format!(
+            "defaults\n mode http\nfrontend f\n bind *:80\n default_backend b\nbackend b\n server s 10.0.0.1:8086\n {line}\n"
+        );
+        let imported = import_text(&text).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let told = format!("{}{:?}", imported.text, imported.warnings);
+        assert!(told.contains("# t.cfg:8"), "{line}: {told}");
+        assert!(!told.contains("sesame"), "{line}: {told}");
+    }
+    for location in [
+        "http://u:p@127.0.0.1:8086/write?u=x&p=sesame",
+        "u:sesame3@10.0.0.9:8086",
+        "http://h:1/write?p=a@sesame",
+    ] {
+        let told = of_relay(&format!(
+            "name = \"r\"\nbind-addr = \"127.0.0.1:9096\"\noutput = [ {{ location = \"http://10.0.0.1:8086/write\" }}, {{ location = \"{location}\", password = \"sesame\" }} ]\nsecret = \"sesame\""
+        ));
+        assert!(!told.contains("sesame"), "{location}: {told}");
+    }
 }

@@ -9,7 +9,7 @@ use crate::import::criterion::ReadFile;
 use crate::import::decision::Parts;
 use crate::import::formula::{Formula, Key, Reason};
 use crate::import::front::Front;
-use crate::import::secrets::hides;
+use crate::import::secrets::is_secret;
 use crate::import::statement::{Statement, StatementId};
 use crate::import::value::{Toml, quoted};
 use crate::import::word::Word;
@@ -309,7 +309,7 @@ fn action(statement: &Statement, waits: bool) -> Result<Action<'_>, Reason> {
         ),
         ("http-request" | "http-response", "set-header") => {
             let (name, value) = (header(statement.word(2))?, statement.words.get(3));
-            if hides(statement) {
+            if value.is_some_and(|value| is_secret(statement.word(2), value.as_str())) {
                 let reason = "its value is a secret; write it with ${NAME} of the environment";
                 return Err(reason.to_owned());
             }

@@ -208,5 +208,6 @@ fn metrics_path(condition: &Condition) -> Result<(String, bool), Reason> {
     }
     let is_all = is_all && paths.len() == 1;
     let path = paths.into_iter().find(|path| value::path(path).is_some());
-    path.map(|path| (path.clone(), is_all)).ok_or_else(elsewhere)
+    path.map(|path| (path.clone(), is_all))
+        .ok_or_else(elsewhere)
 }
