@@ -259,7 +259,7 @@ pub const DIRECTIVES: &[Directive] = &[
     used(
         "frontend",
         "redirect prefix https://influx.example.org code 301 if { path_beg /old }",
-        "`redirect` in `http_request`, behind all of `http-request`, as HAProxy asks it; `http-request redirect` too, in its place",
+        "`redirect` in `http_request`, behind all of `http-request` and without requests for the page, as HAProxy asks it, or a warning says that it takes those too; `http-request redirect` too, in its place",
     ),
     quoted(
         "frontend",

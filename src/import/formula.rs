@@ -70,11 +70,10 @@ impl Formula {
         }
     }
 
-    /// Holds if each key has one of its values.
-    pub(super) fn test_all(tests: impl IntoIterator<Item = (Key, Vec<String>)>) -> Formula {
-        Formula {
-            tables: vec![tests.into_iter().collect()],
-        }
+    /// Holds if one of the tables does.
+    pub(super) fn any(tables: impl IntoIterator<Item = Table>) -> Formula {
+        let tables = tables.into_iter().collect();
+        Formula { tables }
     }
 
     pub(super) fn is_always(&self) -> bool {

@@ -14,8 +14,8 @@ const URI: &str = "/haproxy?stats";
 /// The page as its lines describe it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Page {
-    /// Its path; without one the frontend has no page.
-    pub(super) uri: Option<Toml>,
+    /// Its path and query, as haflux reads texts; without one the frontend has no page.
+    pub(super) uri: Option<String>,
     /// How often a browser loads it anew.
     pub(super) refresh: Option<Duration>,
     /// `user:password`, in quotes; without any, everybody may see the page.
@@ -84,7 +84,7 @@ impl Page {
             _ => return,
         }
         self.statements.push(statement.id);
-        self.uri.get_or_insert_with(|| quoted(URI));
+        self.uri.get_or_insert_with(|| URI.to_owned());
     }
 
     /// Leaves the page out if nobody whom haflux knows may see it.
@@ -107,11 +107,10 @@ impl Page {
     }
 }
 
-fn uri(word: &Word) -> Option<Toml> {
-    if word.is_variable() {
-        return Some(quoted(word.notation()));
-    }
-    value::path(word.notation())
+fn uri(word: &Word) -> Option<String> {
+    let notation = word.notation();
+    let is_path = word.is_variable() || value::path(notation).is_some();
+    is_path.then(|| notation.to_owned())
 }
 
 fn user(word: &Word) -> Option<Toml> {

@@ -136,7 +136,7 @@ impl Writer<'_> {
     fn page(&mut self, plan: &FrontendPlan) {
         let page = &plan.front.page;
         let Some(uri) = &page.uri else { return };
-        self.line(&format!("stats_uri = {uri}"));
+        self.line(&format!("stats_uri = {}", quoted(uri)));
         let refresh = page.refresh.map(duration_value);
         if let Some(time) = refresh.filter(|time| time != "\"5s\"") {
             self.line(&format!("stats_refresh = {time}"));

@@ -1056,3 +1056,49 @@ fn secrets_are_in_neither_comments_nor_warnings() {
         assert!(!told.contains("sesame"), "{location}: {told}");
     }
 }
+
+#[test]
+fn the_page_is_let_past_redirect() {
+    const PAGE: &str = "[{ method = [\"GET\", \"HEAD\"], path = \"/st\" }, { method = [\"GET\", \"HEAD\"], path_beg = [\"/st;\", \"/st/;\"] }]";
+    let (printed, warnings) = front_and_warnings(" stats uri /st\n redirect location /e");
+    let part = format!("{{ redirect = {{ location = \"/e\" }}, unless = {PAGE} }}");
+    assert!(printed.contains(&part), "{printed}");
+    assert_eq!(warnings, "");
+    for line in [
+        "redirect location /e if { path_beg /old }",
+        "http-request redirect location /e if { path_beg /old }",
+    ] {
+        let (printed, warnings) = front_and_warnings(&format!(" stats uri /st\n {line}"));
+        assert!(
+            printed.contains("if = { path_beg = \"/old\" }"),
+            "{printed}"
+        );
+        assert_eq!(warnings, "");
+    }
+    let (printed, warnings) =
+        front_and_warnings(" stats uri /st\n http-request redirect location /e");
+    assert!(
+        printed.contains("{ redirect = { location = \"/e\" } }"),
+        "{printed}"
+    );
+    assert_eq!(warnings, "", "HAProxy has it before its page too");
+    let (printed, warnings) =
+        front_and_warnings(" stats uri /st\n redirect location /e if METH_GET");
+    assert!(
+        printed.contains("if = { method = [\"GET\", \"HEAD\"] }"),
+        "{printed}"
+    );
+    assert!(
+        warnings.contains("haflux asks this before it serves the page"),
+        "{warnings}"
+    );
+    let (printed, warnings) = front_and_warnings(" stats enable\n redirect scheme https");
+    assert!(
+        printed.contains("unless = { method = [\"GET\", \"HEAD\"], path = \"/haproxy\" }"),
+        "{printed}"
+    );
+    assert!(
+        warnings.contains("/haproxy is not redirected, whatever query it has"),
+        "{warnings}"
+    );
+}

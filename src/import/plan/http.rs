@@ -7,7 +7,7 @@ use crate::config::model::may_be_changed;
 use crate::import::condition::{self, Acls, Condition, Read};
 use crate::import::criterion::ReadFile;
 use crate::import::decision::Parts;
-use crate::import::formula::{Formula, Key, Reason};
+use crate::import::formula::{Formula, Key, Reason, Table};
 use crate::import::front::Front;
 use crate::import::secrets::is_secret;
 use crate::import::statement::{Statement, StatementId};
@@ -48,6 +48,8 @@ struct Served {
     /// In words.
     what: &'static str,
     requests: Formula,
+    /// Where only requests with a query are served, which a condition cannot say: the path.
+    with_any_query: Option<String>,
 }
 
 impl Served {
@@ -73,14 +75,18 @@ impl Served {
 type Clauses = Vec<(bool, Formula)>;
 
 const NEGATED: &str = "haflux has no ! beside other tests in one entry";
+/// The methods by which haflux serves what it has itself.
+const READING: &[&str] = &["GET", "HEAD"];
 const GONE: &str = "when a server answers, HAProxy no longer knows the path and the headers of the request: a test of them never holds, and none is written here";
 const NO_VALUE: &str = "haflux computes no values";
 
 impl Planner<'_> {
+    /// `orders` tells that the page takes orders.
     pub(super) fn http(
         &mut self,
         front: &Front,
         metrics: Option<&(String, StatementId)>,
+        orders: bool,
         acls: &Acls,
         read: ReadFile<'_>,
     ) -> HttpPlan {
@@ -151,9 +157,17 @@ impl Planner<'_> {
             };
             if is_last {
                 plan.answers_all |= clauses.iter().any(takes_all);
-                for served in served_before(statement, metrics) {
+                for served in served_before(statement, metrics, front.page.uri.as_deref(), orders) {
                     match served.let_past(clauses.clone()) {
-                        Ok((passing, true)) => clauses = passing,
+                        Ok((passing, true)) => {
+                            if let Some(path) = served.with_any_query
+                                && passing != clauses
+                            {
+                                let note = format!("{path} is not redirected, whatever query it has, because of the page there");
+                                self.ledger.warn(statement, note);
+                            }
+                            clauses = passing;
+                        }
                         Ok((_, false)) | Err(_) => self.ledger.warn(
                             statement,
                             format!(
@@ -203,22 +217,53 @@ fn takes_all((unless, formula): &(bool, Formula)) -> bool {
 }
 
 /// What HAProxy serves before it asks this rule.
-fn served_before(statement: &Statement, metrics: Option<&(String, StatementId)>) -> Vec<Served> {
+fn served_before(
+    statement: &Statement,
+    metrics: Option<&(String, StatementId)>,
+    page: Option<&str>,
+    orders: bool,
+) -> Vec<Served> {
     let is_redirect = statement.word(0) == "redirect";
-    let metrics = metrics.filter(|(_, id)| is_redirect || *id < statement.id);
-    let metrics = metrics.map(|(path, _)| Served {
-        what: "the metrics",
-        requests: read_at(Key::Path, vec![path.clone()]),
-    });
-    metrics.into_iter().collect()
+    let mut all = Vec::new();
+    if let Some((path, id)) = metrics
+        && (is_redirect || *id < statement.id)
+    {
+        all.push(Served {
+            what: "the metrics",
+            requests: Formula::any([asked_at(READING, Key::Path, vec![path.clone()])]),
+            with_any_query: None,
+        });
+    }
+    if let Some(uri) = page
+        && is_redirect
+    {
+        let methods: &[&str] = match orders {
+            true => &["GET", "HEAD", "POST"],
+            false => READING,
+        };
+        let (path, has_query) = match uri.split_once('?') {
+            Some((path, _)) => (path, true),
+            None => (uri, false),
+        };
+        let mut requests = vec![asked_at(methods, Key::Path, vec![path.to_owned()])];
+        if !has_query {
+            // HAProxy takes the options with and without a slash before them.
+            let views = vec![format!("{path};"), format!("{path}/;")];
+            requests.push(asked_at(methods, Key::PathBeg, views));
+        }
+        all.push(Served {
+            what: "the page",
+            requests: Formula::any(requests),
+            with_any_query: has_query.then(|| path.to_owned()),
+        });
+    }
+    all
 }
 
-/// Requests that read what is at such a path.
-fn read_at(key: Key, paths: Vec<String>) -> Formula {
-    Formula::test_all([
-        (Key::Method, vec!["GET".to_owned(), "HEAD".to_owned()]),
-        (key, paths),
-    ])
+/// Requests with one of these methods for what is at such a path.
+fn asked_at(methods: &[&str], key: Key, paths: Vec<String>) -> Table {
+    let methods = methods.iter().map(|method| (*method).to_owned());
+    Table::from([(Key::Method, methods.collect()), (key, paths)])
 }
 
 /// Adds the networks of a rejected connection.

@@ -273,7 +273,7 @@ impl Planner<'_> {
         let metrics = self.metrics(&front, &acls, read);
         front.forwarded_for |= self.leads_to_forwarding(&rules, default.as_deref());
         self.tunnels(&mut front, &rules, default.as_deref());
-        let http = self.http(&front, metrics.as_ref(), &acls, read);
+        let http = self.http(&front, metrics.as_ref(), admin, &acls, read);
         let metrics = metrics.map(|(path, _)| quoted(&path));
         self.unasked(&front);
         self.binds(opening, &mut front);

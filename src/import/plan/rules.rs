@@ -7,7 +7,7 @@ use crate::import::decision::{self, Parts, Rule};
 use crate::import::formula::{Key, Reason};
 use crate::import::front::Front;
 use crate::import::statement::{Statement, StatementId};
-use crate::import::value::{self, quoted};
+use crate::import::value;
 
 impl Planner<'_> {
     /// The rules, and where everything else goes.
@@ -132,7 +132,7 @@ impl Planner<'_> {
                     statement,
                     format!("not translated: {reason}; server.metrics_bind serves them at an address of their own"),
                 ),
-                Ok((path, _)) if front.page.uri.as_ref() == Some(&quoted(&path)) => {
+                Ok((path, _)) if front.page.uri.as_ref() == Some(&path) => {
                     self.ledger.warn(statement, "the page has that path");
                 }
                 Ok(_) if found.is_some() => {
