@@ -406,7 +406,7 @@ pub const DIRECTIVES: &[Directive] = &[
     used(
         "backend",
         "http-check send meth GET uri /ping hdr Host influx.example.org",
-        "`check.http` and `check.host`",
+        "`check.http` and `check.host`, if `option httpchk` stands beside it or is inherited. As in HAProxy, one such line of a section replaces all that it inherits",
     ),
     used(
         "backend",

@@ -27,6 +27,7 @@ mod error;
 mod formula;
 mod front;
 mod global;
+mod http_check;
 mod ledger;
 mod log_target;
 mod page;

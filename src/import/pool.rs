@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::http_check::HttpCheck;
 use super::ledger::Ledger;
 use super::server::{self, Asked, Parameters, Server, WithoutCounterpart};
 use super::statement::{Script, Statement, StatementId};
-use super::value::{self, Toml, quoted};
+use super::value::{self, Toml};
 
 /// A pool as it is written.
 #[derive(Debug, Clone)]
@@ -50,6 +51,7 @@ pub(super) fn read(
         ledger,
         port,
         defaults: Parameters::default(),
+        http_check: HttpCheck::default(),
         pool: Pool {
             name: value::name(name),
             balance: "roundrobin",
@@ -63,8 +65,17 @@ pub(super) fn read(
         },
     };
     for id in statements {
-        reader.statement(script.statement(*id));
+        let statement = script.statement(*id);
+        if !reader.http_check.read(script, statement) {
+            reader.statement(statement);
+        }
     }
+    let timeout = reader.pool.check.timeout;
+    let http_check = std::mem::take(&mut reader.http_check);
+    reader.pool.check = Check {
+        timeout,
+        ..http_check.finish(script, reader.ledger)
+    };
     reader.checks(script);
     reader.pool
 }
@@ -73,6 +84,7 @@ struct Reader<'a> {
     ledger: &'a mut Ledger,
     port: Option<u16>,
     defaults: Parameters,
+    http_check: HttpCheck,
     pool: Pool,
 }
 
@@ -119,11 +131,7 @@ impl Reader<'_> {
                 statement,
                 "haflux always tries another server; retries = 0 tries none",
             ),
-            ("option", "httpchk", _) => self.httpchk(statement),
-            ("option", "tcp-check", _) => {
-                self.by_connection();
-                self.ledger.used(statement);
-            }
+            ("option", "tcp-check", _) => self.ledger.used(statement),
             ("tcp-check", "connect", "") => self.ledger.used(statement),
             ("tcp-check", "comment", _) => {
                 self.ledger.note(statement, "haflux shows no words of checks");
@@ -137,25 +145,18 @@ impl Reader<'_> {
                 "external-check" | "ssl-hello-chk" | "smtpchk" | "mysql-check" | "pgsql-check"
                 | "redis-check" | "ldap-check" | "spop-check",
                 _,
-            ) => {
-                self.by_connection();
-                self.ledger.warn(
-                    statement,
-                    "haflux checks by a connection or by HTTP: a connection is written, and whatever takes one counts as up",
-                );
-            }
+            ) => self.ledger.warn(
+                statement,
+                "haflux checks by a connection or by HTTP: a connection is written, and whatever takes one counts as up",
+            ),
             ("external-check", ..) => self
                 .ledger
                 .warn(statement, "haflux runs no programs for its checks"),
-            ("http-check", "connect", "") => self.ledger.used(statement),
-            ("http-check", "connect", _) => self.connect(statement),
             ("http-check", "disable-on-404", _) => self.ledger.warn(
                 statement,
                 "to haflux a server that answers 404 is down, unless check.expect takes it",
             ),
             ("option", "forwardfor", _) => self.pool.forwarded_for = Some(statement.id),
-            ("http-check", "send", _) => self.send(statement),
-            ("http-check", "expect", _) => self.expect(statement),
             _ => {}
         }
     }
@@ -239,31 +240,6 @@ impl Reader<'_> {
         };
     }
 
-    /// `http-check connect`.
-    fn connect(&mut self, statement: &Statement) {
-        let port = match statement.from(2) {
-            [key] if key.as_str() == "default" => {
-                self.ledger.used(statement);
-                return;
-            }
-            [key, port] if key.as_str() == "port" => port.as_str().parse().ok(),
-            _ => None,
-        };
-        match port {
-            Some(port) => {
-                self.pool.check.port = Some(port);
-                self.ledger.used(statement);
-            }
-            None => {
-                self.by_connection();
-                self.ledger.warn(
-                    statement,
-                    "haflux checks a server as requests reach it, at any port: a connection is written in its place",
-                );
-            }
-        }
-    }
-
     /// Sees to it that no server is asked what it is not there to answer.
     fn checks(&mut self, script: &Script) {
         let is_checked =
@@ -301,154 +277,4 @@ impl Reader<'_> {
         }
         self.by_connection();
     }
-
-    /// `option httpchk [[METHOD] URI [VERSION]]`; an old form puts headers into the version.
-    fn httpchk(&mut self, statement: &Statement) {
-        let words = statement.from(2);
-        let (method, path) = match words {
-            [] => ("OPTIONS", "/".to_owned()),
-            [path] => ("OPTIONS", path.notation().to_owned()),
-            [method, path, ..] => (method.as_str(), path.notation().to_owned()),
-        };
-        self.pool.check.http = value::path(&path);
-        if let Some(version) = words.get(2) {
-            let headers = version.notation().split("\r\n").skip(1);
-            for (name, value) in headers.filter_map(|line| line.split_once(':')) {
-                let host = name
-                    .eq_ignore_ascii_case("host")
-                    .then(|| host_of(value.trim()))
-                    .flatten();
-                match host {
-                    Some(host) => self.pool.check.host = Some(host),
-                    None => self.without_header(statement, name),
-                }
-            }
-        }
-        self.checked_by(statement, method);
-    }
-
-    fn checked_by(&mut self, statement: &Statement, method: &str) {
-        if self.pool.check.http.is_none() {
-            self.ledger
-                .warn(statement, "haflux cannot ask for that path: TCP is checked");
-            return;
-        }
-        self.ledger.used(statement);
-        let note = format!("haflux checks with GET, not {method}");
-        match method {
-            "GET" => {}
-            // Who answers one answers the other by the same status.
-            "HEAD" => self.ledger.note(statement, note),
-            _ => self.ledger.warn(
-                statement,
-                format!("{note}: a server that answers GET otherwise is down"),
-            ),
-        }
-    }
-
-    fn without_header(&mut self, statement: &Statement, name: &str) {
-        let note = format!(
-            "haflux sends no header {name} with checks: a server that asks for it is down, unless check.expect takes its answer"
-        );
-        self.ledger.warn(statement, note);
-    }
-
-    /// `http-check send [meth M] [uri U] [ver V] [hdr N V]…`.
-    fn send(&mut self, statement: &Statement) {
-        let mut words = statement.from(2).iter();
-        let mut method = "GET";
-        let mut lost = Vec::new();
-        if self.pool.check.http.is_none() {
-            self.pool.check.http = Some(quoted("/"));
-        }
-        while let Some(word) = words.next() {
-            let value = words.next();
-            match (word.as_str(), value) {
-                ("meth", Some(value)) => method = value.as_str(),
-                ("uri", Some(value)) => self.pool.check.http = value::path(value.notation()),
-                ("ver", Some(_)) => {}
-                ("hdr", Some(name)) => {
-                    let content = words.next();
-                    let host = content
-                        .filter(|_| name.as_str().eq_ignore_ascii_case("host"))
-                        .and_then(|content| host_of(content.notation()));
-                    match host {
-                        Some(host) => self.pool.check.host = Some(host),
-                        None => self.without_header(statement, name.as_str()),
-                    }
-                }
-                (other, _) => lost.push(other.to_owned()),
-            }
-        }
-        self.checked_by(statement, method);
-        if !lost.is_empty() {
-            let note = format!("not translated: {}", lost.join(", "));
-            self.ledger.warn(statement, note);
-        }
-    }
-
-    /// `http-check expect status 204`, `200,204` or `200-399`.
-    fn expect(&mut self, statement: &Statement) {
-        let words = statement.from(2);
-        let statuses = match words {
-            [kind, list] if kind.as_str() == "status" => statuses(list.as_str()),
-            [kind, list] if kind.as_str() == "rstatus" => matching_statuses(list.as_str()),
-            _ => None,
-        };
-        match statuses {
-            Some(statuses) => {
-                self.pool.check.expect = statuses;
-                self.ledger.used(statement);
-            }
-            None => self.ledger.warn(
-                statement,
-                "haflux looks at the status only: 200-399 is healthy unless another line says so",
-            ),
-        }
-    }
-}
-
-fn host_of(notation: &str) -> Option<Toml> {
-    let sound = notation.contains("${")
-        || (notation.parse::<http::uri::Authority>().is_ok() && !notation.contains('@'));
-    sound.then(|| quoted(notation))
-}
-
-fn statuses(list: &str) -> Option<Vec<Toml>> {
-    let status = |text: &str| {
-        text.parse::<u16>()
-            .ok()
-            .filter(|status| (100..=599).contains(status))
-    };
-    list.split(',')
-        .map(|item| match item.split_once('-') {
-            Some((first, last)) => {
-                let (first, last) = (status(first)?, status(last)?);
-                (first <= last).then(|| format!("\"{first}-{last}\""))
-            }
-            None => status(item).map(|status| status.to_string()),
-        })
-        .collect()
-}
-
-/// `^2` and `^[23]` ask for classes of statuses.
-fn matching_statuses(regex: &str) -> Option<Vec<Toml>> {
-    let classes: &str = regex
-        .strip_prefix('^')?
-        .trim_end_matches("[0-9][0-9]")
-        .trim_end_matches("..")
-        .trim_end_matches("\\d\\d");
-    let digits = classes
-        .strip_prefix('[')
-        .and_then(|inner| inner.strip_suffix(']'))
-        .unwrap_or(classes);
-    let sound = !digits.is_empty()
-        && (digits.len() == 1 || digits.len() + 2 == classes.len())
-        && digits.bytes().all(|digit| (b'1'..=b'5').contains(&digit));
-    sound.then(|| {
-        digits
-            .chars()
-            .map(|digit| format!("\"{digit}00-{digit}99\""))
-            .collect()
-    })
 }

@@ -115,6 +115,12 @@ impl Script {
         }
     }
 
+    /// The position of the section that a statement stands in, among those that a line opens.
+    pub(super) fn section_of(&self, id: StatementId) -> Option<usize> {
+        let mut sections = self.sections.iter();
+        sections.rposition(|section| section.opening.is_some_and(|opening| opening <= id))
+    }
+
     /// The statement that `id` stands for.
     pub(super) fn statement(&self, id: StatementId) -> &Statement {
         &self.statements[id.0]

@@ -1102,3 +1102,92 @@ fn the_page_is_let_past_redirect() {
         "{warnings}"
     );
 }
+
+/// `check` of backend `b` with these lines in its defaults and of its own, and every comment and warning.
+fn check_of(defaults: &str, own: &str) -> (String, String) {
+    let text = format!(
+        "defaults\n mode http\n{defaults}\nfrontend f\n bind *:80\n default_backend b\nbackend b\n{own}\n server s 10.0.0.1:8086 check\n"
+    );
+    let imported = import_text(&text).unwrap_or_else(|errors| panic!("{errors:?}"));
+    parse(&imported.text);
+    let lines = imported.text.lines();
+    let (told, keys): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.starts_with('#'));
+    let check = keys.into_iter().find(|line| line.starts_with("check ="));
+    let told = format!("{}\n{}", told.join("\n"), imported.warnings.join("\n"));
+    (check.unwrap_or_default().to_owned(), told)
+}
+
+#[test]
+fn rules_of_checks_count_where_haproxy_takes_them() {
+    for (defaults, own, check, said) in [
+        // Without `option httpchk` HAProxy makes a connection.
+        (
+            "",
+            "http-check send meth GET uri /nf",
+            "",
+            "without option httpchk",
+        ),
+        ("http-check expect status 404", "", "", ""),
+        (
+            "option httpchk GET /x",
+            "option tcp-check\n http-check expect status 404",
+            "",
+            "without option httpchk",
+        ),
+        // A line of its own replaces every one that is inherited.
+        (
+            "option httpchk GET /\n http-check expect status 404",
+            "option httpchk GET /nf",
+            "check = { http = \"/nf\" }",
+            "",
+        ),
+        (
+            "option httpchk GET /\n http-check expect status 404",
+            "http-check send meth GET uri /nf",
+            "check = { http = \"/nf\" }",
+            "",
+        ),
+        (
+            "http-check expect status 404",
+            "option httpchk GET /",
+            "check = { http = \"/\" }",
+            "",
+        ),
+        (
+            "option httpchk GET /x",
+            "http-check expect status 404",
+            "check = { http = \"/\", expect = 404 }",
+            "haflux checks with GET, not OPTIONS",
+        ),
+        (
+            "option httpchk GET /x\n http-check expect status 404",
+            "http-check disable-on-404",
+            "check = { http = \"/x\", expect = 404 }",
+            "",
+        ),
+        (
+            "option httpchk GET /x\n http-check expect status 404",
+            "",
+            "check = { http = \"/x\", expect = 404 }",
+            "",
+        ),
+        // What http-check says counts before what option httpchk says, in any order.
+        (
+            "",
+            "http-check send uri /a\n option httpchk GET /b",
+            "check = { http = \"/a\" }",
+            "",
+        ),
+        // No server is asked what it is not there to answer.
+        (
+            "",
+            "option httpchk GET /b\n http-check connect ssl\n http-check send uri /a",
+            "",
+            "a connection is written in its place",
+        ),
+    ] {
+        let (written, told) = check_of(defaults, own);
+        assert_eq!(written, check, "{defaults} / {own}: {told}");
+        assert!(told.contains(said), "{defaults} / {own}: {told}");
+    }
+}
