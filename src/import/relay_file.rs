@@ -79,12 +79,13 @@ pub(super) fn read(source: &Source) -> Result<RelayFile, ImportError> {
             }
             "udp" if !entries.is_empty() => {
                 for entry in entries {
-                    file.udp.push(udp(entry, &lines));
+                    let listener = udp(entry, &lines, &mut file.warnings);
+                    file.udp.push(listener);
                 }
             }
-            name => file
+            _ => file
                 .quoted
-                .push(lines.pair(key.span().start, name, item.get_ref())),
+                .push(lost(key, item.get_ref(), &lines, &mut file.warnings)),
         }
     }
     Ok(file)
@@ -106,6 +107,44 @@ const KEYS: [&str; 13] = [
     "ssl-combined-pem",
     "timeout",
 ];
+
+/// Keys that are harmless to lose: haflux keeps what a node lacks in limits of its own.
+const HARMLESS: [&str; 4] = [
+    "buffer-size-mb",
+    "max-batch-kb",
+    "max-delay-interval",
+    "timeout",
+];
+
+const UNKNOWN: &str = "haflux has no counterpart";
+
+/// Quotes a key that is not translated, and warns of it unless it is harmless to lose it.
+fn lost(
+    key: &Key<'_>,
+    value: &DeValue<'_>,
+    lines: &Lines<'_>,
+    warnings: &mut Vec<String>,
+) -> String {
+    let name = key.get_ref().as_ref();
+    let quoted = lines.pair(key.span().start, name, value);
+    let reason = match name {
+        _ if HARMLESS.contains(&name) => return quoted,
+        "default-retention-policy" => {
+            "haflux writes to the policy that the client names, and to the database's own default where it names none: make this the default policy at the nodes"
+        }
+        "ssl-combined-pem" => {
+            "not listened at: give the frontend tls by hand, or have a TLS terminator take these connections"
+        }
+        "bind-addr" => "haflux cannot listen there",
+        "precision" => "haflux knows no such precision: nanoseconds are written",
+        "read-buffer" => "haflux takes 64 KiB to 1 GiB here",
+        _ => UNKNOWN,
+    };
+    warnings.push(format!("{quoted}: {reason}"));
+    quoted
+}
+
+type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
 
 struct Lines<'a>(&'a Source);
 
@@ -138,19 +177,15 @@ fn http(table: &DeTable<'_>, lines: &Lines<'_>, warnings: &mut Vec<String>) -> H
     for (key, item) in table {
         let name = key.get_ref().as_ref();
         match name {
-            "name" => {}
+            "name" if text(table, "name").is_some() => {}
             "bind-addr" if relay.bind.is_some() => {}
-            "output" => outputs(item, lines, &mut relay, warnings),
+            "output" if item.get_ref().as_array().is_some() => {
+                outputs(item, lines, &mut relay, warnings);
+            }
             _ => {
-                relay
-                    .quoted
-                    .push(lines.pair(key.span().start, name, item.get_ref()));
+                let quoted = lost(key, item.get_ref(), lines, warnings);
+                relay.quoted.push(quoted);
                 if name == "ssl-combined-pem" {
-                    warnings.push(format!(
-                        "{}:{}: not listened at: give the frontend tls by hand, or have a TLS terminator take these connections",
-                        lines.0.name,
-                        lines.at(key.span().start)
-                    ));
                     relay.bind = None;
                 }
             }
@@ -165,20 +200,24 @@ fn outputs(
     relay: &mut HttpRelay,
     warnings: &mut Vec<String>,
 ) {
-    let DeValue::Array(list) = item.get_ref() else {
-        relay
-            .quoted
-            .push(lines.pair(item.span().start, "output", item.get_ref()));
-        return;
-    };
-    for entry in list.iter() {
+    let entries = item.get_ref().as_array();
+    for entry in entries.into_iter().flat_map(|entries| entries.iter()) {
         let Some(table) = entry.get_ref().as_table() else {
+            let quoted = lines.pair(entry.span().start, "output", entry.get_ref());
+            warnings.push(format!("{quoted}: {UNKNOWN}"));
+            relay.quoted.push(quoted);
             continue;
         };
         for (key, item) in table {
             let name = key.get_ref().as_ref();
-            if !matches!(name, "name" | "location" | "skip-tls-verification") {
-                let quoted = lines.pair(key.span().start, name, item.get_ref());
+            let is_read = match (name, item.get_ref()) {
+                // Of a location that is not read the whole output is left out.
+                ("name", DeValue::String(_)) | ("location", _) => true,
+                ("skip-tls-verification", DeValue::Boolean(_)) => true,
+                _ => false,
+            };
+            if !is_read {
+                let quoted = lost(key, item.get_ref(), lines, warnings);
                 relay.quoted.push(quoted);
             }
         }
@@ -238,7 +277,7 @@ fn is_true(table: &DeTable<'_>, key: &str) -> bool {
     matches!(value, Some(DeValue::Boolean(true)))
 }
 
-fn udp(table: &DeTable<'_>, lines: &Lines<'_>) -> UdpRelay {
+fn udp(table: &DeTable<'_>, lines: &Lines<'_>, warnings: &mut Vec<String>) -> UdpRelay {
     let mut relay = UdpRelay {
         bind: text(table, "bind-addr").and_then(|bind| parse_bind(bind).ok()),
         precision: None,
@@ -260,9 +299,8 @@ fn udp(table: &DeTable<'_>, lines: &Lines<'_>) -> UdpRelay {
                     "m" => Some("m"),
                     "h" => Some("h"),
                     _ => {
-                        relay
-                            .quoted
-                            .push(lines.pair(key.span().start, name, item.get_ref()));
+                        let quoted = lost(key, item.get_ref(), lines, warnings);
+                        relay.quoted.push(quoted);
                         None
                     }
                 };
@@ -272,9 +310,8 @@ fn udp(table: &DeTable<'_>, lines: &Lines<'_>) -> UdpRelay {
                 relay.read_buffer =
                     bytes.filter(|bytes: &u64| (64 * 1024..=1 << 30).contains(bytes));
                 if relay.read_buffer.is_none() && bytes != Some(0) {
-                    relay
-                        .quoted
-                        .push(lines.pair(key.span().start, name, item.get_ref()));
+                    let quoted = lost(key, item.get_ref(), lines, warnings);
+                    relay.quoted.push(quoted);
                 }
             }
             ("output", DeValue::Array(list)) => {
@@ -288,9 +325,10 @@ fn udp(table: &DeTable<'_>, lines: &Lines<'_>) -> UdpRelay {
                     lines.pair(key.span().start, name, item.get_ref())
                 ));
             }
-            _ => relay
-                .quoted
-                .push(lines.pair(key.span().start, name, item.get_ref())),
+            _ => {
+                let quoted = lost(key, item.get_ref(), lines, warnings);
+                relay.quoted.push(quoted);
+            }
         }
     }
     relay

@@ -1191,3 +1191,27 @@ fn rules_of_checks_count_where_haproxy_takes_them() {
         assert!(told.contains(said), "{defaults} / {own}: {told}");
     }
 }
+
+#[test]
+fn what_a_relay_says_is_a_warning_unless_it_is_harmless() {
+    const KEYS: &str = "name = \"r\"\nbind-addr = \"127.0.0.1:9096\"\noutput = [ { name = \"a\", location = \"http://10.0.0.1:8086/write\", timeout = \"10s\", buffer-size-mb = 100, max-batch-kb = 50, max-delay-interval = \"5s\" } ]\n";
+    assert!(!of_relay(KEYS).contains("\nr.toml:"), "{}", of_relay(KEYS));
+    let told = of_relay(&format!(
+        "{KEYS}default-retention-policy = \"rp2\"\nbogus2 = 1"
+    ));
+    assert!(told.contains("\nr.toml:5: default-retention-policy = \"rp2\": haflux writes to the policy that the client names"), "{told}");
+    assert!(
+        told.contains("\nr.toml:6: bogus2 = …: haflux has no counterpart"),
+        "{told}"
+    );
+    let told = of_relay(&format!(
+        "{}\n[other]\nx = 1",
+        KEYS.replace("buffer-size-mb", "bogus3")
+    ));
+    for said in [
+        "\nr.toml:4: bogus3 = …: haflux has no counterpart",
+        "\nr.toml:6: other = …: haflux has no counterpart",
+    ] {
+        assert!(told.contains(said), "{told}");
+    }
+}
