@@ -207,7 +207,20 @@ fn server(output: &Output) -> Server {
 pub(super) fn own_frontends(plan: &mut Plan, files: &[RelayFile], ledger: &mut Ledger) {
     let relays = files.iter().flat_map(|file| &file.http);
     for (at, relay) in relays.enumerate() {
-        if relay.outputs.is_empty() || plan.relays.replaced.contains(&at) {
+        if plan.relays.replaced.contains(&at) {
+            continue;
+        }
+        if relay.outputs.is_empty() {
+            let bind = relay
+                .bind
+                .map_or_else(String::new, |bind| format!(" at {bind}"));
+            let line = format!(
+                "{}: relay {}: left out{bind}, because no output is left that haflux can reach",
+                relay.place, relay.name
+            );
+            ledger.warn_of_all(line.clone());
+            plan.relays.quoted.push(line);
+            plan.relays.quoted.extend(relay.quoted.iter().cloned());
             continue;
         }
         let name = relay_of(plan, relay, &relay.name, None, relay.quoted.clone());

@@ -17,6 +17,8 @@ use crate::config::model::ServerAddress;
 pub(super) struct HttpRelay {
     pub(super) name: String,
     pub(super) bind: Option<SocketAddr>,
+    /// Its file and line.
+    pub(super) place: String,
     pub(super) outputs: Vec<Output>,
     /// What has no counterpart, as comments.
     pub(super) quoted: Vec<String>,
@@ -63,22 +65,22 @@ pub(super) fn read(source: &Source) -> Result<RelayFile, ImportError> {
     })?;
     let mut file = RelayFile::default();
     for (key, item) in table.get_ref() {
-        let entries: Vec<&DeTable<'_>> = match item.get_ref() {
+        let entries: Vec<(usize, &DeTable<'_>)> = match item.get_ref() {
             DeValue::Array(list) => list
                 .iter()
-                .filter_map(|item| item.get_ref().as_table())
+                .filter_map(|item| Some((item.span().start, item.get_ref().as_table()?)))
                 .collect(),
             _ => Vec::new(),
         };
         match key.get_ref().as_ref() {
             "http" if !entries.is_empty() => {
-                for entry in entries {
-                    let relay = http(entry, &lines, &mut file.warnings);
+                for (start, entry) in entries {
+                    let relay = http(entry, lines.place(start), &lines, &mut file.warnings);
                     file.http.push(relay);
                 }
             }
             "udp" if !entries.is_empty() => {
-                for entry in entries {
+                for (_, entry) in entries {
                     let listener = udp(entry, &lines, &mut file.warnings);
                     file.udp.push(listener);
                 }
@@ -154,6 +156,11 @@ impl Lines<'_> {
         before.iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
+    /// File and line.
+    fn place(&self, offset: usize) -> String {
+        format!("{}:{}", self.0.name, self.at(offset))
+    }
+
     /// A key and its value, with file and line. The value of a key that nobody knows may be a secret.
     fn pair(&self, offset: usize, key: &str, value: &DeValue<'_>) -> String {
         let shown = match value {
@@ -167,10 +174,16 @@ impl Lines<'_> {
     }
 }
 
-fn http(table: &DeTable<'_>, lines: &Lines<'_>, warnings: &mut Vec<String>) -> HttpRelay {
+fn http(
+    table: &DeTable<'_>,
+    place: String,
+    lines: &Lines<'_>,
+    warnings: &mut Vec<String>,
+) -> HttpRelay {
     let mut relay = HttpRelay {
         name: value::name(text(table, "name").unwrap_or("relay")),
         bind: text(table, "bind-addr").and_then(|bind| parse_bind(bind).ok()),
+        place,
         outputs: Vec::new(),
         quoted: Vec::new(),
     };
@@ -222,22 +235,30 @@ fn outputs(
             }
         }
         let location = text(table, "location").unwrap_or_default();
-        let (is_secure, address) = address_of(location);
-        let parsed = address.and_then(|address| parse_server(address).ok().map(|a| (address, a)));
-        let Some((address, parsed)) = parsed else {
-            let reason = "left out, because its location is not http://HOST:PORT/write, or the same with https";
-            let quoted = lines.pair(
-                entry.span().start,
-                "location",
-                &DeValue::String(location.into()),
-            );
-            warnings.push(format!("{quoted}: {reason}"));
-            relay.quoted.push(format!("{quoted}: {reason}"));
+        let start = table
+            .get("location")
+            .map_or(entry.span().start, |item| item.span().start);
+        let quoted = lines.pair(start, "location", &DeValue::String(location.into()));
+        let mut leave_out = |reason: &str| {
+            let line = format!("{quoted}: left out, because {reason}");
+            warnings.push(line.clone());
+            relay.quoted.push(line);
+        };
+        let place = place_of(location);
+        let parsed = place.and_then(|place| parse_server(place.address).ok().map(|a| (place, a)));
+        let Some((place, parsed)) = parsed else {
+            leave_out("its location is not http://HOST:PORT/write, or the same with https");
             continue;
         };
+        let address = place.address;
         let node = node_of(&parsed);
         if relay.outputs.iter().any(|known| known.node == node) {
+            leave_out("another output has its address");
             continue;
+        }
+        if place.has_query {
+            let reason = "influxdb-relay does not send this query either";
+            relay.quoted.push(format!("{quoted}: {reason}"));
         }
         let mut name = value::name(text(table, "name").unwrap_or(address));
         if relay.outputs.iter().any(|known| known.name == name) {
@@ -254,22 +275,39 @@ fn outputs(
             name,
             address: address.to_owned(),
             node,
-            tls: is_secure.then(|| match is_true(table, "skip-tls-verification") {
-                true => "{ verify = \"none\" }".to_owned(),
-                false => "true".to_owned(),
-            }),
+            tls: place
+                .is_secure
+                .then(|| match is_true(table, "skip-tls-verification") {
+                    true => "{ verify = \"none\" }".to_owned(),
+                    false => "true".to_owned(),
+                }),
         });
     }
 }
 
-/// Whether TLS is spoken there, and the address.
-fn address_of(location: &str) -> (bool, Option<&str>) {
+/// Where an output writes to.
+struct Place<'a> {
+    is_secure: bool,
+    address: &'a str,
+    has_query: bool,
+}
+
+/// The place that a location names; nothing if writes do not go to `/write` there, or need a user.
+fn place_of(location: &str) -> Option<Place<'_>> {
     let (is_secure, rest) = match location.strip_prefix("https://") {
-        Some(rest) => (true, Some(rest)),
-        None => (false, location.strip_prefix("http://")),
+        Some(rest) => (true, rest),
+        None => (false, location.strip_prefix("http://")?),
     };
-    let address = rest.and_then(|rest| rest.split(['/', '?']).next());
-    (is_secure, address.filter(|address| !address.contains('@')))
+    let (place, query) = match rest.split_once('?') {
+        Some((place, query)) => (place, Some(query)),
+        None => (rest, None),
+    };
+    let address = place.strip_suffix("/write")?;
+    (!address.contains(['/', '@'])).then_some(Place {
+        is_secure,
+        address,
+        has_query: query.is_some(),
+    })
 }
 
 fn is_true(table: &DeTable<'_>, key: &str) -> bool {

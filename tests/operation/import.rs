@@ -1215,3 +1215,60 @@ fn what_a_relay_says_is_a_warning_unless_it_is_harmless() {
         assert!(told.contains(said), "{told}");
     }
 }
+
+#[test]
+fn no_relay_and_no_output_is_dropped() {
+    let output = |locations: &[&str]| {
+        let outputs = locations
+            .iter()
+            .map(|location| format!("{{ location = \"{location}\" }}"));
+        let outputs: Vec<String> = outputs.collect();
+        of_relay(&format!(
+            "name = \"r\"\nbind-addr = \"127.0.0.1:9096\"\nbogus = 1\noutput = [ {} ]",
+            outputs.join(", ")
+        ))
+    };
+    for (locations, said) in [
+        (
+            &[] as &[&str],
+            "relay r: left out at 127.0.0.1:9096, because no output is left",
+        ),
+        (
+            &["ftp://h:1"],
+            "relay r: left out at 127.0.0.1:9096, because no output is left",
+        ),
+        (
+            &["http://h:8086/write", "https://h:8086/write"],
+            "left out, because another output has its address",
+        ),
+        (
+            &["http://h:8086/write", "http://h:8086/write"],
+            "left out, because another output has its address",
+        ),
+        (
+            &["http://h:8086/write", "http://i:8086/api"],
+            "left out, because its location is not http://HOST:PORT/write",
+        ),
+        (
+            &["http://h:8086/write", "http://i:8086/api?x=1"],
+            "left out, because its location is not http://HOST:PORT/write",
+        ),
+        (
+            &["http://h:8086/write", "http://i:8086"],
+            "left out, because its location is not http://HOST:PORT/write",
+        ),
+    ] {
+        let told = output(locations);
+        let comments = told
+            .lines()
+            .filter(|line| line.starts_with("# ") && line.contains(said));
+        assert_eq!(comments.count(), 1, "{locations:?}: {told}");
+        let warnings = told
+            .lines()
+            .filter(|line| !line.starts_with('#') && line.contains(said));
+        assert_eq!(warnings.count(), 1, "{locations:?}: {told}");
+        assert!(told.contains("# r.toml:4: bogus = …"), "{told}");
+    }
+    let told = output(&["http://h:8086/write?x=1"]);
+    assert!(told.contains("address = \"h:8086\"") && told.contains("# r.toml:5: location = \"http://h:8086/write?…\": influxdb-relay does not send this query either"), "{told}");
+}
