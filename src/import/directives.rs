@@ -138,7 +138,7 @@ pub const DIRECTIVES: &[Directive] = &[
     quoted(
         "frontend",
         "option forwardfor except 127.0.0.0/8",
-        "`forwarded_for = true`, for every client",
+        "`forwarded_for = true`, for every client, and a warning, as `if-none`, beside which HAProxy leaves a client's own `X-Forwarded-For` alone",
     ),
     used("frontend", "option httplog", "the access log, which is on"),
     used("frontend", "log global", "the access log, which is on"),

@@ -131,7 +131,12 @@ pub(super) fn forwarded_for(statement: &Statement, ledger: &mut Ledger) {
         |pair| matches!(pair, [_, name] if !name.as_str().eq_ignore_ascii_case("x-forwarded-for")),
     );
     let note = "haflux adds X-Forwarded-For to every request, under that name";
-    if is_other {
+    // `if-none` and `except` keep HAProxy from adding it.
+    if is_other
+        || words
+            .iter()
+            .any(|word| matches!(word.as_str(), "if-none" | "except"))
+    {
         ledger.warn(statement, note);
     } else if !words.is_empty() {
         ledger.note(statement, note);

@@ -1272,3 +1272,15 @@ fn no_relay_and_no_output_is_dropped() {
     let told = output(&["http://h:8086/write?x=1"]);
     assert!(told.contains("address = \"h:8086\"") && told.contains("# r.toml:5: location = \"http://h:8086/write?…\": influxdb-relay does not send this query either"), "{told}");
 }
+
+#[test]
+fn a_header_that_haproxy_would_not_add_is_a_warning() {
+    for word in ["if-none", "except 127.0.0.0/8"] {
+        let (printed, warnings) = front_and_warnings(&format!(" option forwardfor {word}"));
+        assert!(printed.contains("forwarded_for = true"), "{printed}");
+        assert!(
+            warnings.contains("haflux adds X-Forwarded-For to every request"),
+            "{word}: {warnings}"
+        );
+    }
+}
