@@ -162,6 +162,8 @@ fn location(request: &RequestHeader, to: &RedirectTo) -> Option<Vec<u8>> {
     };
     Some(match to {
         RedirectTo::Location(place) => place.clone().into_bytes(),
+        // As with HAProxy, this prefix changes nothing; two slashes would make a host of the path.
+        RedirectTo::Prefix(prefix) if prefix == "/" => target(),
         RedirectTo::Prefix(prefix) => [prefix.as_bytes(), &target()].concat(),
         RedirectTo::Scheme(scheme) => {
             let host = request.headers.get(HOST).map(HeaderValue::as_bytes);
@@ -226,6 +228,8 @@ mod tests {
             sent(&RedirectTo::Prefix("https://y".into())),
             "https://y/a%20b?x=1"
         );
+        // It would name a host `a%20b` to browsers.
+        assert_eq!(sent(&RedirectTo::Prefix("/".into())), "/a%20b?x=1");
         assert_eq!(sent(&RedirectTo::Location("/grafana/".into())), "/grafana/");
     }
 
