@@ -70,13 +70,22 @@ pub(crate) fn find<'a>(
 }
 
 /// What follows `stats_uri` in the request, if it asks for it: nothing, or HAProxy's `;csv` and the like. HAProxy takes a slash
-/// before them too, and Telegraf asks so.
+/// before them too, and Telegraf asks so; and a query, as in `/haproxy?stats;csv`, which exporters ask for by default.
 fn status_options<'a>(frontend: &Frontend, request: &'a RequestHeader) -> Option<&'a str> {
+    let uri = frontend.stats_uri.as_deref()?;
     let rest = std::str::from_utf8(request.raw_path())
         .ok()?
-        .strip_prefix(frontend.stats_uri.as_deref()?)?;
-    let behind_slash = rest.strip_prefix('/').filter(|rest| rest.starts_with(';'));
-    let options = behind_slash.unwrap_or(rest);
+        .strip_prefix(uri)?;
+    let options = match rest.strip_prefix('?') {
+        Some(query) if !uri.contains('?') => {
+            let options = query.find(';').and_then(|at| query.get(at..));
+            options.unwrap_or_default()
+        }
+        _ => {
+            let behind_slash = rest.strip_prefix('/').filter(|rest| rest.starts_with(';'));
+            behind_slash.unwrap_or(rest)
+        }
+    };
     let asked = is_read(request) || (request.method == Method::POST && frontend.stats_admin);
     (asked && (options.is_empty() || options.starts_with(';'))).then_some(options)
 }

@@ -123,6 +123,25 @@ async fn without_a_backend_the_answer_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_without_a_query_of_its_own_takes_any() {
+    let node = StandIn::start("node", Behaviour::Answer).await;
+    let mut config = plain(vec![server("a", node.address)]);
+    config.frontends[0].stats_uri = Some("/haproxy".into());
+    let proxy = Running::start(config);
+    let mut client = proxy.connect().await;
+    for (target, answer) in [
+        ("/haproxy?stats;csv", "status;csv"),
+        ("/haproxy?stats/;csv;norefresh", "status;csv;norefresh"),
+        ("/haproxy?stats", "status"),
+        ("/haproxy/;csv", "status;csv"),
+        ("/haproxyx?stats;csv", "node"),
+        ("/haproxy/x?;csv", "node"),
+    ] {
+        assert_eq!(client.get(target).await.body, answer, "{target}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_are_for_a_page_of_a_user() {
     let node = StandIn::start("node", Behaviour::Answer).await;
     let mut config = plain(vec![server("a", node.address)]);
