@@ -371,7 +371,7 @@ fn is_public(expression: &str) -> bool {
         return PUBLIC_HEADERS.contains(&argument.to_ascii_lowercase().as_str());
     }
     let begins = |known: &&str| fetch.starts_with(*known);
-    PUBLIC.iter().any(|known| begins(&known)) && !NOT_PUBLIC.iter().any(|known| begins(&known))
+    PUBLIC.iter().any(begins) && !NOT_PUBLIC.iter().any(begins)
 }
 
 /// An expression without what may be a secret in its parentheses.
