@@ -79,7 +79,7 @@ fn a_check_that_haflux_cannot_make_takes_no_server_down() {
             "haflux checks with GET, not OPTIONS",
         ),
         (
-            "http-check send hdr X-Key ours",
+            "option httpchk\n http-check send hdr X-Key ours",
             "haflux sends no header X-Key with checks",
         ),
         (
@@ -140,7 +140,7 @@ fn a_line_that_nobody_knows_is_a_warning() {
             "http-request replace-path /a/(.*) /b",
             "as the client sends them",
         ),
-        ("http-request set-query a=b", "as the client sends them"),
+        ("http-request set-method POST", "as the client sends them"),
         ("http-request set-method GET", "as the client sends them"),
         ("http-request set-src hdr(x)", "trust_forwarded alone"),
         (
