@@ -246,6 +246,25 @@ impl Scene {
     }
 }
 
+/// Starts on the places of the replicas without the records that lead there: the first replica has all of them, the second lacks
+/// some.
+fn start_without_records(scene: &mut Scene) {
+    put_back(&scene.kept, &scene.data);
+    let is_segment = |file: &PathBuf| file.extension().is_some_and(|kind| kind == "segment");
+    let segments: Vec<PathBuf> = files(&scene.data).into_iter().filter(is_segment).collect();
+    assert!(!segments.is_empty());
+    for segment in segments {
+        fs::remove_file(segment).expect("removed");
+    }
+    scene.haflux.restart();
+    wait_until(
+        "the replica that lacks records to be diverged",
+        SOON,
+        || replicas(&scene.haflux)[1]["status"] == "diverged",
+    );
+    assert_ne!(replicas(&scene.haflux)[0]["status"], "diverged");
+}
+
 /// Flips a bit of a file, and says which.
 fn flip(kept: &Kept, folder: &Path, rng: &mut Rng) -> String {
     let Some(last) = kept.bytes.len().checked_sub(1) else {
@@ -320,4 +339,36 @@ fn with_both_cursor_tables_lost_everything_is_sent_again() {
         fs::remove_file(scene.data.join("relay").join(table)).expect("removed");
     }
     scene.survives("both cursor tables being gone");
+}
+
+#[test]
+fn a_replica_that_lacks_the_lost_end_of_the_journal_is_diverged() {
+    let mut scene = scene();
+    start_without_records(&mut scene);
+    assert_eq!(write_value(&scene.haflux, ALL), 204);
+    assert!(!scene.haflux.log().contains("goes on without them"));
+    assert!(scene.replicas[1].taken().iter().all(|value| *value != ALL));
+}
+
+#[test]
+fn a_replica_that_lacks_what_only_one_that_is_gone_has_is_diverged_until_a_person_takes_it_back() {
+    let mut scene = scene();
+    scene.replicas[0].server.refuse();
+    start_without_records(&mut scene);
+    let [gone, left] = [0, 1].map(|number| &scene.replicas[number].server);
+    let server = format!("{{ name = \"node0\", address = \"{}\" }}, ", gone.address());
+    scene.haflux.edit(&[(&server, "")]);
+    scene.haflux.restart();
+    let haflux = &scene.haflux;
+    assert_eq!(write_value(haflux, ALL), 503, "nobody follows");
+    haflux.order(&["replica", "readmit", "node1", "--as-it-is"]);
+    wait_until("a write to be taken again", SOON, || {
+        write_value(haflux, ALL) == 204
+    });
+    haflux.says("no other replica has more, so it goes on without them");
+    assert!(
+        left.written_lines()
+            .iter()
+            .any(|line| value(line) == Some(ALL))
+    );
 }

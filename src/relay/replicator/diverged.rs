@@ -9,6 +9,7 @@ use log::error;
 use super::statements::SAVE_TIMEOUT;
 use super::{Common, Replicator};
 use crate::relay::verdict::reach::Reach;
+use crate::relay::verdict::refusals::Refusals;
 use crate::stats::ReplicaStatus;
 
 impl Replicator {
@@ -133,10 +134,26 @@ impl Replicator {
     }
 
     /// The most advanced replica never diverges: what it has not applied, nobody has.
-    pub(super) fn diverge_unless_most_advanced(&mut self, reason: &str) -> bool {
+    fn diverge_unless_most_advanced(&mut self, reason: &str) -> bool {
         let cursor = self.tracker.cursor().sequence;
         self.pending_clients
             .another_is_ahead(self.replica.index, cursor)
             && self.replica.diverge(reason)
+    }
+
+    /// Rule J5: marks the replica diverged if another one that follows stands further, and so may have applied what the journal
+    /// has lost. Whether that one answers makes no difference: it has its records when it comes back.
+    pub(super) fn diverge_if_another_has_more(&mut self, reason: &str) -> bool {
+        let cursor = self.tracker.cursor().sequence;
+        let following = self.others.iter().filter(|other| other.follows());
+        let mut cursors = following.map(|other| {
+            let cursor_of = |refusals: &Refusals| refusals.cursor(other.index);
+            (self.pending_clients.refusals(cursor_of), &other.stats.name)
+        });
+        let Some((further, name)) = cursors.find(|(further, _)| *further > cursor) else {
+            return false;
+        };
+        let reason = format!("{reason}; {name} has applied the records up to {further}");
+        self.replica.diverge(&reason)
     }
 }

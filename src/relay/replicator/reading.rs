@@ -64,13 +64,13 @@ impl Replicator {
         }
     }
 
-    /// The journal's records cannot be read: what is lost is passed over if no other replica has it, a disk is tried again.
+    /// The journal's records cannot be read: what is lost is passed over if no other replica may have it, a disk is tried again.
     pub(super) fn cannot_read(&mut self, error: ReadError) {
         let name = &self.replica.stats.name;
         match error {
             ReadError::Gap { from, to } => {
                 let reason = format!("the journal has lost records {from} to {to}");
-                if self.diverge_unless_most_advanced(&reason) {
+                if self.diverge_if_another_has_more(&reason) {
                     return;
                 }
                 let name = &self.replica.stats.name;
@@ -78,6 +78,7 @@ impl Replicator {
                     "replica {name}: {reason}; no other replica has more, so it goes on without them"
                 );
                 self.replica.note_error(reason);
+                self.pass_over_lost(to);
             }
             ReadError::Io(error) => {
                 if self.read_not_before.is_none() {
@@ -87,6 +88,16 @@ impl Replicator {
                     .note_error(format!("cannot read the journal: {error}"));
                 self.read_not_before = Some(Instant::now() + self.pace.retry_max);
             }
+        }
+    }
+
+    /// Moves the cursor behind lost records at the end of the journal. Behind others, the next record does that. The pending clients
+    /// are not told, because another replica would take it for one that has these records.
+    fn pass_over_lost(&mut self, newest: Sequence) {
+        let durable = self.journal.durable();
+        if newest == durable.sequence {
+            self.tracker.pass_over(durable);
+            self.show_read();
         }
     }
 

@@ -14,7 +14,7 @@ use crate::config::model::{Ack, OnUnavailable};
 use crate::dial::ServerLink;
 use crate::influx::Scanned;
 use crate::influx::influxql::Databases;
-use crate::journal::{DirectoryDisk, Observer, Options, Sequence};
+use crate::journal::{DirectoryDisk, Observer, Options, ReadError, Sequence};
 use crate::relay::dead_letters::{Limits, PendingLog};
 use crate::relay::record::samples::{statement_record, write_record};
 use crate::relay::record::statement::STATEMENT;
@@ -101,17 +101,16 @@ fn fixture() -> Fixture {
         });
     }
     letters.set_follows("b", true);
-    let replica = Replica::new(
-        0,
-        ServerLink {
-            state: Arc::new(ServerHandle::new("a", None, true)),
+    let membership_file = Arc::new(MembershipFile::open(folder.path()).expect("a file"));
+    let [replica, other] = [0, 1].map(|index| {
+        let stats = Arc::clone(&relay_stats.replicas[index]);
+        let link = ServerLink {
+            state: Arc::new(ServerHandle::new(&stats.name, None, true)),
             dialer: Arc::default(),
-        },
-        TIMEOUT,
-        Arc::clone(&relay_stats.replicas[0]),
-        Arc::clone(&relay_stats),
-        Arc::new(MembershipFile::open(folder.path()).expect("a file")),
-    );
+        };
+        let (relay_stats, file) = (Arc::clone(&relay_stats), Arc::clone(&membership_file));
+        Arc::new(Replica::new(index, link, TIMEOUT, stats, relay_stats, file))
+    });
     let pending_clients = Arc::new(pending_clients);
     journal.observe(Arc::clone(&pending_clients) as Arc<dyn Observer>);
     let log = PendingLog::open(&folder.path().join("letters/pending")).expect("a log");
@@ -146,7 +145,7 @@ fn fixture() -> Fixture {
                 time: Duration::from_secs(5),
             },
         },
-        replicas: Arc::new([]),
+        replicas: Arc::new([Arc::clone(&replica), other]),
     };
     let place = SavedPlace {
         allowance: 0,
@@ -157,7 +156,7 @@ fn fixture() -> Fixture {
         settled: true,
     };
     Fixture {
-        replicator: Replicator::new(Arc::new(replica), common, place),
+        replicator: Replicator::new(replica, common, place),
         letters,
         _folder: folder,
     }
@@ -724,4 +723,53 @@ async fn what_is_sent_again_is_saved_as_far_as_it_has_verdicts() {
     replicator.read_again().await;
     assert_eq!(replicator.back().position.sequence, third);
     assert!(!replicator.is_in_doubt());
+}
+
+/// Records that the journal has lost.
+fn lost(from: u64, to: u64) -> ReadError {
+    ReadError::Gap {
+        from: Sequence::new(from),
+        to: Sequence::new(to),
+    }
+}
+
+#[tokio::test]
+async fn what_the_journal_has_lost_a_replica_lacks_that_stands_before_another_one() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    replicator.cannot_read(lost(1, 3));
+    assert!(replicator.replica.follows(), "the other stands no further");
+    replicator.pending_clients.report(1, &[], Sequence::new(2));
+    replicator.pending_clients.set_reach(1, Reach::Away);
+    replicator.cannot_read(lost(1, 3));
+    assert!(!replicator.replica.follows(), "the other has more");
+}
+
+#[tokio::test]
+async fn who_does_not_follow_has_nothing_that_the_journal_has_lost() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    replicator.pending_clients.report(1, &[], Sequence::new(2));
+    assert!(replicator.others[0].diverge("it is empty"));
+    replicator.cannot_read(lost(1, 3));
+    assert!(replicator.replica.follows());
+}
+
+#[tokio::test]
+async fn a_lost_end_of_the_journal_is_passed_without_another_record() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    let (newest, _outcome) = replicator.with_write().await;
+    replicator.tracker = Tracker::new(Position::default());
+    replicator.cannot_read(lost(1, newest.get()));
+    assert_eq!(replicator.tracker.cursor().sequence, newest);
 }

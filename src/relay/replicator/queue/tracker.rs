@@ -36,6 +36,13 @@ impl Tracker {
         self.open.insert(position.sequence, open);
     }
 
+    /// The records up to here are lost: no verdict is waited for.
+    pub(in crate::relay) fn pass_over(&mut self, lost: Position) {
+        if lost.sequence > self.newest.sequence {
+            self.newest = lost;
+        }
+    }
+
     /// The record has its verdict; the cursor moves if nothing before it is open.
     pub(in crate::relay) fn judged(&mut self, sequence: Sequence) {
         self.open.remove(&sequence);
@@ -107,5 +114,18 @@ mod tests {
         tracker.judged(Sequence::new(9));
         assert_eq!(tracker.oldest_pending(), None);
         assert_eq!(tracker.cursor(), position(9));
+    }
+
+    #[test]
+    fn the_cursor_passes_what_is_lost_once_all_before_it_has_its_verdict() {
+        let mut tracker = Tracker::new(position(3));
+        tracker.read(position(4), 4);
+        tracker.pass_over(position(7));
+        assert_eq!(tracker.cursor(), position(3));
+        tracker.judged(Sequence::new(4));
+        assert_eq!(tracker.cursor(), position(7));
+        // What was read before is not read anew.
+        tracker.pass_over(position(5));
+        assert_eq!(tracker.cursor(), position(7));
     }
 }
