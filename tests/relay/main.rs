@@ -10,6 +10,7 @@ mod disk;
 mod diverged;
 mod doubt;
 mod following;
+mod hanging_statements;
 mod identity;
 mod judged;
 mod late;

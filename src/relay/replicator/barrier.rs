@@ -63,6 +63,8 @@ pub(super) struct Barrier {
     pub(super) is_refused: bool,
     /// While it is under way: this replica may carry it out before the others.
     pub(super) turn: Option<Turn>,
+    /// Another replica is first at it.
+    pub(super) is_anothers_turn: bool,
     /// Writes behind it to the lanes that it touches.
     parked: Vec<(Sequence, WriteRecord)>,
     /// The oldest write of each of these lanes that found no room there.
@@ -103,6 +105,7 @@ impl Barrier {
             backoff,
             is_refused: false,
             turn: None,
+            is_anothers_turn: false,
             parked: Vec::new(),
             skipped: BTreeMap::new(),
         }

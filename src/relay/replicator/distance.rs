@@ -6,6 +6,11 @@
 //! keeps nobody from the other lanes. A lane holds no more than the window, so a replica that is slow in all of them ceases
 //! to read, and is far as a whole.
 //!
+//! Whether clients wait says nothing of how old the oldest record is that the replica has read and not judged: a statement may be
+//! under way for hours while its lanes count as out of reach and all others as near. A replica with a record older than `near.time` is
+//! *late*: it is not fresh for those who look at it, and its backlog is bounded as that of one that is away (rule R3). The time for
+//! which another replica is first at a statement does not make it late.
+//!
 //! Time is that of the process, not of a clock that is set: what was durable when is remembered.
 
 use std::collections::VecDeque;
@@ -17,6 +22,9 @@ use crate::journal::{Position, Sequence};
 use crate::relay::verdict::reach::Reach;
 
 use super::link::LinkState;
+
+/// How often a late replica is looked at: nothing else may wake its task for long.
+const LATE_PACE: Duration = Duration::from_secs(1);
 
 /// `near.time` divided by this: how finely it is met.
 const STEPS: u32 = 8;
@@ -89,6 +97,25 @@ impl Replicator {
                 .is_near(self.tracker.read_up_to(), self.journal.durable())
     }
 
+    /// Since when its oldest record has been without a verdict, and not because another replica is first at it.
+    pub(super) fn lacks_since(&self) -> Option<Instant> {
+        let (oldest, since) = self.tracker.oldest()?;
+        let next = self.barriers.next();
+        let waits = next.is_some_and(|next| next.sequence == oldest && next.is_anothers_turn);
+        (!waits).then(|| since.max(self.held_up_until))
+    }
+
+    /// Whether a record that was read has been without a verdict for longer than it is in a replica that is near.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        let since = self.lacks_since();
+        since.is_some_and(|since| now.saturating_duration_since(since) >= self.heads.near.time)
+    }
+
+    /// Whether it has read and judged everything, or does so within `near`.
+    pub(super) fn keeps_up(&self, now: Instant) -> bool {
+        self.is_linked() && self.is_near() && !self.is_late(now)
+    }
+
     /// Clients do not wait for lanes that are slow; what is under way in them is vouched for by nobody else. Whether there are any.
     pub(super) fn stall_slow_lanes(&mut self, now: Instant) -> bool {
         let mut is_slow = false;
@@ -106,7 +133,7 @@ impl Replicator {
         is_slow
     }
 
-    /// When this replica, or a lane of it, may be far for lack of progress.
+    /// When this replica, or a lane of it, may be far, or late, for lack of progress.
     pub(super) fn next_distance(&self) -> Option<Instant> {
         let now = Instant::now();
         let unread = self.journal.durable().sequence > self.tracker.read_up_to().sequence;
@@ -115,7 +142,11 @@ impl Replicator {
             let left = self.heads.near.time.checked_sub(lane.waits(now))?;
             (!self.stalled.contains(name)).then(|| now + left)
         });
-        look.into_iter().chain(slow).min()
+        let late = self.lacks_since().map(|since| {
+            let late = since + self.heads.near.time;
+            if late > now { late } else { now + LATE_PACE }
+        });
+        look.into_iter().chain(slow).chain(late).min()
     }
 }
 

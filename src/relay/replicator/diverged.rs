@@ -95,7 +95,8 @@ impl Replicator {
 
     /// Rule R3: past its bounds a backlog is let go, if another replica has what is in it.
     pub(super) fn diverge_if_too_far_behind(&mut self) {
-        if self.is_linked() && self.is_near() {
+        let now = Instant::now();
+        if self.keeps_up(now) {
             self.behind_since = None;
             self.allowance = 0;
             return;
@@ -109,8 +110,8 @@ impl Replicator {
                 Duration::ZERO
             }
             _ => {
-                let now = Instant::now();
-                now.saturating_duration_since(*self.behind_since.get_or_insert(now))
+                let since = self.lacks_since().unwrap_or(now);
+                now.saturating_duration_since(*self.behind_since.get_or_insert(since))
             }
         };
         let reason = if bytes > self.pace.max_backlog.saturating_add(self.allowance) {

@@ -186,8 +186,10 @@ pub(super) struct Replicator {
     link: Link,
     /// Where the head stood, to say how far it is.
     heads: Heads,
-    /// Since when there has been what it lacks, while it is away or behind.
+    /// Since when there has been what it lacks, while it is away, behind or late.
     behind_since: Option<Instant>,
+    /// Until then a statement kept what is behind it waiting, or another replica was first at one: that makes this one not late.
+    held_up_until: Instant,
     /// A record that cannot be read: nothing after it may overtake it.
     blocked: bool,
     /// A ping is under way.
@@ -323,6 +325,7 @@ impl Replicator {
             link: Link::new(now, pace.retry_min, pace.retry_max),
             heads: Heads::new(pace.near, journal.durable().sequence),
             behind_since: None,
+            held_up_until: now,
             blocked: false,
             is_pinged: false,
             read_not_before: None,

@@ -30,6 +30,7 @@ impl Replicator {
         self.show_doubt();
         self.show_held(now);
         self.show_lanes(now);
+        self.tell_of_long_statement(now);
         self.heads.look(now, self.journal.durable().sequence);
         let is_slow = self.stall_slow_lanes(now);
         self.pending_clients
@@ -57,7 +58,9 @@ impl Replicator {
                 ReplicaStatus::Down
             }
             LinkState::Closed => ReplicaStatus::Maint,
-            LinkState::Linked if self.is_near() && !is_slow && !self.barriers.have_skipped() => {
+            LinkState::Linked
+                if self.keeps_up(now) && !is_slow && !self.barriers.have_skipped() =>
+            {
                 ReplicaStatus::Fresh
             }
             LinkState::Linked => ReplicaStatus::Lagging,

@@ -296,6 +296,7 @@ impl Replicator {
     fn leave_statement(&mut self, is_refused: bool) {
         self.link.applied();
         self.unanswered = None;
+        self.held_up_until = Instant::now();
         let Some(barrier) = self.barriers.next_mut() else {
             return;
         };

@@ -29,6 +29,7 @@ use crate::relay::replica::answer::{MAX_WHOLE_STATEMENT, ReplicaAnswer, Statemen
 use crate::relay::replica::client::SendError;
 use crate::relay::replica::request::{Pieces, query_request, statement_head};
 use crate::relay::verdict::keeper::KeepError;
+use crate::stats::units::Span;
 
 /// How long the journal's disk may take to save a cursor.
 pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -123,11 +124,16 @@ impl Replicator {
         if let Some(until) = until.filter(|until| *until > now) {
             return Some(until);
         }
-        let turn = match self.turns.take(self.replica.index, sequence, now) {
-            Ok(turn) => turn,
+        let turn = self.turns.take(self.replica.index, sequence, now);
+        let barrier = self.barriers.next_mut()?;
+        let was_anothers_turn = std::mem::replace(&mut barrier.is_anothers_turn, turn.is_err());
+        match turn {
+            Ok(turn) => barrier.turn = Some(turn),
             Err(at_latest) => return Some(at_latest),
-        };
-        self.barriers.next_mut()?.turn = Some(turn);
+        }
+        if was_anothers_turn {
+            self.held_up_until = now;
+        }
         match self.unanswered {
             Some(unanswered) if self.may_be_running(unanswered) => self.ask_what_runs(),
             _ => self.send_statement(),
@@ -185,6 +191,27 @@ impl Replicator {
             Ok(Err(error)) => Err(format!("the cursor cannot be saved: {error}")),
             Err(_) => Err("the journal's disk does not answer".to_owned()),
         }
+    }
+
+    /// Says what keeps the replica from being fresh while a statement is under way there: no deadline ends that (rule S3).
+    pub(super) fn tell_of_long_statement(&self, now: Instant) {
+        let Some(barrier) = self.barriers.next() else {
+            return;
+        };
+        let Some(since) = self.lacks_since().filter(|_| self.is_late(now)) else {
+            return;
+        };
+        if barrier.stage != Stage::UnderWay || !self.tracker.is_next(barrier.sequence) {
+            return;
+        }
+        let (name, sequence) = (&self.replica.stats.name, barrier.sequence);
+        let kinds = classify(barrier.statement.shown.as_bytes())
+            .names
+            .join(", ");
+        let age = Span(now.saturating_duration_since(since));
+        self.replica.note_error(format!(
+            "statement {sequence} ({kinds}) has been under way there for {age}, and what is behind it waits; if the node does not list it (SHOW QUERIES), its answer was lost: haflux replica skip {name} {sequence}"
+        ));
     }
 
     fn ask_what_runs(&mut self) {

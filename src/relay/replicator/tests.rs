@@ -773,3 +773,40 @@ async fn a_lost_end_of_the_journal_is_passed_without_another_record() {
     replicator.cannot_read(lost(1, newest.get()));
     assert_eq!(replicator.tracker.cursor().sequence, newest);
 }
+
+#[tokio::test]
+async fn a_statement_makes_a_replica_late_but_not_while_another_one_is_first_at_it() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    let (sequence, _outcome) = replicator.with_statement().await;
+    let late = || Instant::now() + replicator.pace.near.time;
+    assert!(!replicator.is_late(Instant::now()) && replicator.is_late(late()));
+    let late = late();
+    replicator.link.linked(Instant::now());
+    let turn = replicator.turns.take(1, sequence, Instant::now());
+    replicator.start_statement().await;
+    assert!(!replicator.is_late(late), "another one is first");
+    drop(turn.expect("nobody has it"));
+    replicator.start_statement().await;
+    assert!(!replicator.is_late(late), "counted from its turn on");
+    assert!(replicator.is_late(Instant::now() + replicator.pace.near.time));
+}
+
+#[tokio::test]
+async fn what_waited_for_a_statement_makes_no_replica_late_when_it_is_passed() {
+    let Fixture {
+        mut replicator,
+        _folder,
+        ..
+    } = fixture();
+    let (statement, _outcome) = replicator.with_statement().await;
+    let (_behind, _outcome) = replicator.with_write_read().await;
+    let late = Instant::now() + replicator.pace.near.time;
+    replicator
+        .statement_judged(statement, Report::Applied, said())
+        .await;
+    assert!(replicator.tracker.oldest().is_some() && !replicator.is_late(late));
+}

@@ -2,6 +2,7 @@
 //! does not touch them), the cursor is the newest record up to which there is no hole. Only what has no verdict is kept.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use crate::journal::{Position, Sequence};
 
@@ -19,6 +20,8 @@ struct Open {
     before: Position,
     /// When it was appended, Unix time in nanoseconds.
     appended: u64,
+    /// When it was read.
+    since: Instant,
 }
 
 impl Tracker {
@@ -32,7 +35,11 @@ impl Tracker {
     /// The next record was read; sequences only rise.
     pub(in crate::relay) fn read(&mut self, position: Position, appended: u64) {
         let before = std::mem::replace(&mut self.newest, position);
-        let open = Open { before, appended };
+        let open = Open {
+            before,
+            appended,
+            since: Instant::now(),
+        };
         self.open.insert(position.sequence, open);
     }
 
@@ -77,6 +84,12 @@ impl Tracker {
     pub(in crate::relay) fn cursor(&self) -> Position {
         let first = self.open.first_key_value();
         first.map_or(self.newest, |(_, open)| open.before)
+    }
+
+    /// The oldest record without a verdict, and when it was read.
+    pub(in crate::relay) fn oldest(&self) -> Option<(Sequence, Instant)> {
+        let first = self.open.first_key_value();
+        first.map(|(sequence, open)| (*sequence, open.since))
     }
 
     /// When the oldest record without a verdict was appended, Unix time in nanoseconds.

@@ -160,16 +160,28 @@ impl Found {
                     }
                     None => "It does not catch up at the pace of the last ten seconds.".to_owned(),
                 };
+                let reason = replica.last_error.as_ref();
+                let reason = reason.filter(|error| error.at.age().0 < BEHIND);
+                let (reason, action) = match reason {
+                    Some(error) => (
+                        format!(" {}", error.text),
+                        "What the reason asks for; other nodes answer what it has not.",
+                    ),
+                    None => (
+                        String::new(),
+                        "Nothing; other nodes answer what it has not.",
+                    ),
+                };
                 self.say(
                     Severity::Warning,
                     format!("Replica {name} is behind"),
                     format!(
-                        "By {}: it is applying what it missed; to go: {} ({}). {left}",
+                        "By {}: it is applying what it missed; to go: {} ({}). {left}{reason}",
                         replica.lag.seconds,
                         counted(replica.lag.records, "record"),
                         replica.lag.bytes
                     ),
-                    "Nothing; other nodes answer what it has not.",
+                    action,
                     Vec::new(),
                 );
             }
