@@ -341,7 +341,9 @@ impl Healer {
             .filter_map(|node| {
                 let address = node.address?;
                 let asker = account.clone().map(|of_pool| node.dialer.account(of_pool));
+                let tenure = self.relay.tenure(&node.name);
                 let node = Node::new(node.name, address, node.dialer, asker, timeout);
+                let node = node.during(tenure);
                 let node = node.paced(settings.heal.max_rate, settings.heal.max_load);
                 Some(node.with_rpc_port(settings.heal.rpc_port))
             })

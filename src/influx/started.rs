@@ -10,6 +10,13 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Started(String);
 
+impl Started {
+    /// As a node words it in `SHOW DIAGNOSTICS`, too; none if it says nothing.
+    pub fn said(started: &str) -> Option<Started> {
+        (!started.is_empty()).then(|| Started(started.to_owned()))
+    }
+}
+
 #[derive(Deserialize)]
 struct System {
     started: String,
@@ -22,7 +29,7 @@ pub fn read_started(body: &[u8]) -> Option<Started> {
     let rest = rest.trim_ascii_start().strip_prefix(b":")?;
     let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<System>();
     let system = values.next()?.ok()?;
-    (!system.started.is_empty()).then_some(Started(system.started))
+    Started::said(&system.started)
 }
 
 #[cfg(test)]

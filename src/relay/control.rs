@@ -323,11 +323,13 @@ impl Relay {
     /// It follows from here on.
     async fn take_back(&self, replica: &Replica, from: Position) -> Result<String, ReplicaError> {
         let name = &replica.stats.name;
+        replica.begin_incarnation();
         // What came while it was rebuilt is no backlog that it grew: it must not diverge for it.
         let metadata = CursorMetadata {
             allowance: self.journal.durable().offset.saturating_sub(from.offset),
             // The copy may hold what any record up to now has left.
             copied: self.journal.barrier().sequence.get(),
+            incarnation: replica.incarnation(),
             ..CursorMetadata::default()
         };
         let cursor = Cursor {

@@ -70,6 +70,7 @@ mod replica;
 mod replicator;
 mod restore;
 mod supervisor;
+mod tenure;
 mod trust;
 pub mod verdict;
 
@@ -86,3 +87,4 @@ pub use rebuild_hold::{HeldBy, RebuildHold};
 pub use replica::membership::{self, Membership};
 pub use restore::OtherNames;
 pub(crate) use supervisor::words_of;
+pub use tenure::{Tenure, TenureEnded};

@@ -261,6 +261,7 @@ pub(super) fn restore_notes(
             CursorMetadata::default()
         });
         pending_clients.restore_set_aside(replica.index, &metadata.attempts.set_aside);
+        replica.restore_incarnation(metadata.incarnation);
         SavedPlace {
             checkpoint: Checkpoint {
                 position,

@@ -17,4 +17,5 @@ mod rebuild_by_backup;
 mod rebuild_command;
 mod rebuild_refusals;
 mod rebuild_schema;
+mod replaced_nodes;
 mod unwritable;

@@ -194,15 +194,11 @@ pub(super) async fn able(
         progress.note("users and rights were not compared, because databases were named (--db)");
     }
     let known = relay.nodes();
-    let follows = |node: &Node| {
-        let known = known.iter().find(|known| known.name == node.name());
-        known.is_some_and(|known| known.follows)
-    };
     let mut able = Vec::new();
     let mut left_out = Vec::new();
     let mut databases = BTreeSet::new();
     for node in nodes {
-        if !follows(node) {
+        if !node.lasts() {
             left_out.push(format!("{} is diverged, or being rebuilt", node.name()));
             continue;
         }

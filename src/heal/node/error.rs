@@ -1,5 +1,7 @@
 //! Why a node does not give what it was asked for.
 
+use crate::relay::TenureEnded;
+
 /// Why there is no answer, or none that helps. No text holds credentials.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::heal) enum NodeError {
@@ -31,6 +33,9 @@ pub(in crate::heal) enum NodeError {
     /// A chunk of its answer is too large: the next try asks for smaller ones.
     #[error("{node}: {reason}")]
     LargeChunk { node: String, reason: String },
+    /// It is another node than it was, or follows the journal no more: nothing that it says counts.
+    #[error(transparent)]
+    Ended(#[from] TenureEnded),
     /// No question has these points, and no others, for an answer.
     #[error("{node} cannot be asked for it: {reason}")]
     Unaskable { node: String, reason: String },
@@ -61,6 +66,7 @@ impl NodeError {
             | NodeError::Unauthorized { .. }
             | NodeError::Unreadable { .. }
             | NodeError::LargeChunk { .. }
+            | NodeError::Ended(_)
             | NodeError::Unaskable { .. } => false,
         }
     }
@@ -74,6 +80,7 @@ impl NodeError {
             | NodeError::Unauthorized { .. }
             | NodeError::Unreadable { .. }
             | NodeError::LargeChunk { .. }
+            | NodeError::Ended(_)
             | NodeError::Unaskable { .. } => None,
         }
     }

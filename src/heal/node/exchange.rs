@@ -11,9 +11,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use socket2::TcpKeepalive;
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{Node, NodeError};
+use super::{Node, NodeError, Process};
 use crate::dial::{Call, Connection, Dialer, SocketOptions};
 use crate::http_response::ResponseReader;
 use crate::influx::{StatementVerdict, judge_statement, may_be_half_done};
@@ -27,6 +27,9 @@ const PIECE: usize = 256 * 1024;
 /// How long a node may compute before the first byte of an answer's body. InfluxDB sends its head at once, then nothing while it
 /// works, which takes minutes for a large `DROP`.
 pub(super) const MAX_COMPUTING: Duration = Duration::from_secs(10 * 60);
+
+/// Between two looks whether the relay knows a process.
+const HANDSHAKE_PACE: Duration = Duration::from_millis(20);
 
 /// How a dead node is told from one that computes: asked after 30 s of silence, given up about a minute later.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
@@ -141,10 +144,7 @@ impl Node {
     /// Sends a request once and waits for its answer's head.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Answer, NodeError> {
         let began = Instant::now();
-        let mut connection = match self.idle.take(&self.dialer) {
-            Some(connection) => connection,
-            None => self.connect(&self.dialer, self.address).await?,
-        };
+        let mut connection = self.connection().await?;
         let parameters = encoded(request.parameters);
         let mut head = format!(
             "POST {}?{parameters} HTTP/1.1\r\nHost: {}\r\nUser-Agent: haflux\r\nAccept: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n",
@@ -180,6 +180,48 @@ impl Node {
             reader: Some(reader),
             has_begun: false,
         })
+    }
+
+    async fn connection(&self) -> Result<Connection, NodeError> {
+        self.is_itself()?;
+        match self.idle.take(&self.dialer) {
+            Some(connection) => Ok(connection),
+            None => self.connect_to_itself().await,
+        }
+    }
+
+    /// Whether it is, as far as the relay knows.
+    ///
+    /// # Errors
+    /// [`NodeError::Ended`]: it is not the node that it was.
+    pub(in crate::heal) fn is_itself(&self) -> Result<(), NodeError> {
+        match &self.tenure {
+            Some(tenure) => Ok(tenure.lasts()?),
+            None => Ok(()),
+        }
+    }
+
+    /// A new connection to the process that has proven to the relay that it is the node that it was. The relay's handshake with one
+    /// that has just begun is waited for.
+    async fn connect_to_itself(&self) -> Result<Connection, NodeError> {
+        let Some(tenure) = &self.tenure else {
+            return self.connect(&self.dialer, self.address).await;
+        };
+        let asked = self.during(None);
+        let Process { started, .. } = asked.process().await?;
+        let connection = asked.idle.take(&self.dialer);
+        let connection = connection.ok_or_else(|| self.unreachable("it closed its connection"))?;
+        let end = Instant::now() + self.timeout;
+        while !tenure.is_held_by(&started) {
+            tenure.lasts()?;
+            if Instant::now() >= end {
+                return Err(self.unreachable("it has not proven yet that it is the node it was"));
+            }
+            sleep(HANDSHAKE_PACE).await;
+        }
+        // Who proved to be another one has proven nothing.
+        tenure.lasts()?;
+        Ok(connection)
     }
 
     /// A new connection.

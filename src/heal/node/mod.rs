@@ -12,6 +12,7 @@ mod exchange;
 pub(crate) mod fuzz;
 mod lines;
 mod points;
+mod process;
 mod question;
 mod rpc;
 mod secret;
@@ -36,6 +37,7 @@ use crate::influx::influxql::{identifier, may_hold_secret};
 use crate::influx::message_pack::Extent;
 use crate::influx::query_answer::{NamedRows, Row, read_chunked_answer};
 use crate::influx::{Account, FORM, Uploaded, Verdict, judge_write, scan_answer, words_of};
+use crate::relay::Tenure;
 
 /// A series' tags: keys and values, ordered by key.
 type Tags = Vec<(BString, BString)>;
@@ -52,6 +54,7 @@ const MAX_REFUSAL: usize = 1 << 20;
 pub(super) use error::NodeError;
 pub(super) use lines::{append_lines, push_value};
 pub(super) use points::{PointStream, Series, Value};
+pub(super) use process::Process;
 pub(super) use question::{
     Question, SPECIAL_KEYS, is_of_first_years, is_sayable, of_series, source, time_of,
 };
@@ -63,6 +66,8 @@ pub(super) struct Node {
     name: String,
     address: SocketAddr,
     dialer: Arc<Dialer>,
+    /// What it has to be, on each connection; none: whatever is there.
+    tenure: Option<Tenure>,
     rpc_port: Option<u16>,
     /// Who asks.
     asker: Option<Account>,
@@ -105,6 +110,7 @@ impl Node {
             name,
             address,
             dialer,
+            tenure: None,
             rpc_port: None,
             asker,
             timeout,
@@ -121,6 +127,23 @@ impl Node {
             pace: Arc::new(Pace::new(rate, load)),
             ..self
         }
+    }
+
+    /// The same node, of which nothing is heard, and to which nothing is sent, but for as long as it is the one that it was; without a
+    /// tenure, whatever is at its address.
+    pub(super) fn during(&self, tenure: Option<Tenure>) -> Node {
+        Node {
+            tenure,
+            // Of the others nobody has asked who is at their end.
+            idle: Idle::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether it follows the journal and is the node that it was.
+    pub(super) fn lasts(&self) -> bool {
+        let tenure = self.tenure.as_ref();
+        tenure.is_some_and(|tenure| tenure.lasts().is_ok())
     }
 
     /// The same node without such limits: for what clients wait for, and for a node that serves none.

@@ -90,6 +90,8 @@ impl Node {
     }
 
     async fn begin(&self, request: &[u8]) -> Result<RpcConnection, NodeError> {
+        // What comes counts only once the node is asked over HTTP, which says whether it still is itself.
+        self.is_itself()?;
         let address = self.rpc_address();
         let address = address.ok_or_else(|| self.unreachable("its port for RPC is not known"))?;
         // That port speaks no TLS.

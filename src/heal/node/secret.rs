@@ -118,6 +118,7 @@ impl PasswordStatement {
             // These are haflux's own words.
             NodeError::Unreachable { .. }
             | NodeError::LargeChunk { .. }
+            | NodeError::Ended(_)
             | NodeError::Unaskable { .. } => error,
         }
     }

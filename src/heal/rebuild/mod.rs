@@ -38,12 +38,12 @@ use super::node::{Node, NodeError};
 use super::progress::Progress;
 use super::schema::{Schema, User};
 use crate::control::{HealOrder, Passwords};
-use crate::relay::{HeldBy, RebuildHold, Relay};
+use crate::relay::{HeldBy, RebuildHold, Relay, TenureEnded};
 
 use finished::Finished;
-use plan::{Plan, PlanFile};
+use plan::{Plan, PlanFile, Step};
 use run::Run;
-use source::{choose_source, find};
+use source::{choose_source, find, target_of};
 use standing::standing;
 
 /// What is to be rebuilt.
@@ -70,11 +70,34 @@ pub(super) fn unfinished(relay: &Relay, folder: &Path) -> Option<HealOrder> {
         );
         return None;
     }
+    if fits && let Err(ended) = relay.tenure_since(&plan.source, plan.incarnation) {
+        warn!(
+            "relay {}: {}",
+            relay.stats().name,
+            source_ended(&plan, &ended)
+        );
+        return None;
+    }
     fits.then(|| HealOrder::Rebuild {
         target: plan.target,
         source: Some(plan.source),
         users: Passwords::default(),
     })
+}
+
+/// What a person is to know where the source of a rebuild is not the node any more that it was.
+fn source_ended(plan: &Plan, ended: &TenureEnded) -> String {
+    let Plan { target, source, .. } = plan;
+    let end = match plan.step {
+        Step::Proof => format!("{target} serves, and was not compared to the end: haflux compare"),
+        Step::Pin | Step::Wipe | Step::Points | Step::Readmit => format!(
+            "{target} holds what was copied until then; from another node: haflux replica rebuild {target} --from NODE, which drops that and begins again; or, if no node has more: haflux replica readmit {target} --as-it-is"
+        ),
+    };
+    format!(
+        "{source} cannot be copied from any more: {}; {end}",
+        ended.reason
+    )
 }
 
 fn is_replica(relay: &Relay, name: &str) -> bool {
@@ -94,31 +117,43 @@ pub(super) async fn run(
 ) -> Result<(), WorkError> {
     let file = PlanFile::of(folder);
     let prepared = prepare(relay, nodes, &file, order, progress).await;
-    let (hold, plan) = prepared.inspect_err(|_| {
+    let (hold, mut plan) = prepared.inspect_err(|_| {
         progress.note("Nothing was begun, and nothing that the node holds was dropped.");
     })?;
     progress.set_goes_on(true);
-    let mut run = Run {
-        relay,
-        hold: &hold,
-        target: &find(nodes, &plan.target)?.at_once(),
-        source: find(nodes, &plan.source)?,
-        users: order.users,
-        progress,
-        file,
-        plan,
+    let finished = async {
+        let tenure = relay.tenure_since(&plan.source, plan.incarnation);
+        let tenure = tenure.map_err(NodeError::from)?;
+        let mut run = Run {
+            relay,
+            hold: &hold,
+            target: &target_of(nodes, &plan.target)?.at_once(),
+            source: &find(nodes, &plan.source)?.during(Some(tenure)),
+            users: order.users,
+            progress,
+            file: &file,
+            plan: &mut plan,
+        };
+        run.finish().await
     };
-    match run.finish().await {
-        Ok(()) => run.file.remove(),
+    match finished.await {
+        Ok(()) => file.remove(),
         // All else is done: begun again, a rebuild begins with its first step.
         Err(error @ WorkError::Unread(_)) => {
             progress.set_goes_on(false);
-            run.file.remove()?;
+            file.remove()?;
             Err(error)
         }
         Err(error) => {
-            run.plan.stopped = Some(error.to_string());
-            run.file.write(&run.plan)?;
+            let error = match error {
+                WorkError::Node(NodeError::Ended(ended)) if ended.name == plan.source => {
+                    progress.set_goes_on(false);
+                    WorkError::Impossible(source_ended(&plan, &ended))
+                }
+                error => error,
+            };
+            plan.stopped = Some(error.to_string());
+            file.write(&plan)?;
             Err(error)
         }
     }
@@ -132,7 +167,7 @@ async fn prepare(
     order: &Rebuild<'_>,
     progress: &Progress,
 ) -> Result<(RebuildHold, Plan), WorkError> {
-    target_schema::are_sayable(find(nodes, order.target)?, order.users)?;
+    target_schema::are_sayable(&target_of(nodes, order.target)?, order.users)?;
     let hold = relay.hold_for_rebuild(order.target, HeldBy::Rebuild)?;
     let plan = begin(relay, nodes, file, order, progress).await?;
     Ok((hold, plan))
@@ -148,7 +183,7 @@ pub(super) async fn lacking_users(
     folder: &Path,
     order: &Rebuild<'_>,
 ) -> Result<Vec<String>, WorkError> {
-    let target = find(nodes, order.target)?;
+    let target = &target_of(nodes, order.target)?;
     let noted = goes_on(relay, &PlanFile::of(folder), order)?;
     let source = match noted {
         Some(plan) => find(nodes, &plan.source)?,
@@ -172,12 +207,17 @@ pub(super) async fn lacking_users(
     Ok(lacking.map(|user| user.name).collect())
 }
 
-/// What was noted of this rebuild, if it can go on.
+/// What was noted of this rebuild, if it can go on. One that stopped, because its source is not the node that it was, is begun anew
+/// only if a person names a source.
 fn goes_on(relay: &Relay, file: &PlanFile, order: &Rebuild<'_>) -> Result<Option<Plan>, WorkError> {
     let membership = standing(relay, order.target).membership;
     let noted = file.read()?;
     Ok(noted.filter(|plan| {
-        plan.target == order.target
+        let is_done_with = plan.stopped.is_some()
+            && order.source.is_some()
+            && relay.tenure_since(&plan.source, plan.incarnation).is_err();
+        !is_done_with
+            && plan.target == order.target
             && order.source.is_none_or(|source| plan.source == source)
             && is_replica(relay, &plan.source)
             && plan.fits(&membership)
@@ -192,7 +232,7 @@ async fn begin(
     order: &Rebuild<'_>,
     progress: &Progress,
 ) -> Result<Plan, WorkError> {
-    let target = find(nodes, order.target)?;
+    let target = &target_of(nodes, order.target)?;
     if let Some(mut plan) = goes_on(relay, file, order)? {
         progress.note(format!(
             "It goes on where it was: step {}, from {}.",
@@ -202,6 +242,12 @@ async fn begin(
         return Ok(plan);
     }
     let source = choose_source(relay, nodes, order, progress).await?;
+    let Some(tenure) = relay.tenure(source.name()) else {
+        let reason = format!("{} does not follow the journal any more", source.name());
+        return Err(WorkError::Impossible(reason));
+    };
+    let plan = Plan::new(target.name(), source.name(), tenure.incarnation());
+    let source = &source.during(Some(tenure));
     // A mend that was cut off may have left limits lifted there.
     let limits = LiftedLimits::of(file.folder());
     let of_source = std::slice::from_ref(source);
@@ -212,7 +258,6 @@ async fn begin(
     Schema::of(source).await?;
     target_schema::first_administrator(target).await?;
     Schema::of(target).await?;
-    let plan = Plan::new(target.name(), source.name());
     Finished::forget(file.folder())?;
     file.write(&plan)?;
     Ok(plan)

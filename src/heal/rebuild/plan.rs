@@ -47,6 +47,9 @@ impl fmt::Display for Step {
 pub(super) struct Plan {
     pub(super) target: String,
     pub(super) source: String,
+    /// Which of the nodes the source is that were found at its address: what another one holds does not belong to the copy.
+    #[serde(default)]
+    pub(super) incarnation: u64,
     pub(super) step: Step,
     /// The last record that the target is not sent again.
     pub(super) pin: u64,
@@ -61,10 +64,11 @@ pub(super) struct Plan {
 
 impl Plan {
     /// One of which nothing is done.
-    pub(super) fn new(target: &str, source: &str) -> Plan {
+    pub(super) fn new(target: &str, source: &str, incarnation: u64) -> Plan {
         Plan {
             target: target.to_owned(),
             source: source.to_owned(),
+            incarnation,
             step: Step::Pin,
             pin: 0,
             databases: Vec::new(),
@@ -166,7 +170,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = PlanFile::of(folder.path());
         assert_eq!(file.read().unwrap(), None);
-        let mut plan = Plan::new("b", "a");
+        let mut plan = Plan::new("b", "a", 0);
         (plan.step, plan.pin) = (Step::Points, 7);
         plan.databases.push("with \"quotes\"\n".to_owned());
         file.write(&plan).unwrap();
@@ -188,7 +192,7 @@ mod tests {
             },
         };
         let diverged = Membership::Diverged(Divergence::now("x"));
-        let mut plan = Plan::new("b", "a");
+        let mut plan = Plan::new("b", "a", 0);
         assert!(plan.fits(&rebuilding(7)) && !plan.fits(&Membership::Following));
         for step in [Step::Wipe, Step::Points] {
             (plan.step, plan.pin) = (step, 7);

@@ -41,8 +41,8 @@ pub(super) struct Run<'a> {
     pub(super) source: &'a Node,
     pub(super) users: &'a Passwords,
     pub(super) progress: &'a Progress,
-    pub(super) file: PlanFile,
-    pub(super) plan: Plan,
+    pub(super) file: &'a PlanFile,
+    pub(super) plan: &'a mut Plan,
 }
 
 impl<'a> Run<'a> {
@@ -81,7 +81,7 @@ impl<'a> Run<'a> {
     /// Notes that this step begins.
     fn enter(&mut self, step: Step) -> Result<(), WorkError> {
         self.plan.step = step;
-        self.file.write(&self.plan)
+        self.file.write(self.plan)
     }
 
     /// What is tried until it is done, or a person ends it.
@@ -220,13 +220,8 @@ impl<'a> Run<'a> {
     /// Waits until the source has applied all that stands before the pin, which the target is not sent.
     async fn source_has_the_pin(&self) -> Result<(), WorkError> {
         loop {
+            self.source.is_itself()?;
             let source = standing(self.relay, self.source.name());
-            if !matches!(source.membership, Membership::Following) {
-                return Err(WorkError::Impossible(format!(
-                    "{} does not follow the journal any more: it lacks what others have; choose another with --from",
-                    self.source.name()
-                )));
-            }
             if source.cursor >= self.plan.pin {
                 return Ok(());
             }
@@ -265,7 +260,7 @@ impl<'a> Run<'a> {
             self.progress,
         );
         let done = users.await;
-        self.file.write(&self.plan)?;
+        self.file.write(self.plan)?;
         done
     }
 
@@ -301,7 +296,10 @@ impl<'a> Run<'a> {
             let refused = queries.await?;
             self.patience("comparing");
             let folder = self.file.folder();
-            let nodes = [self.source.clone(), self.target.clone()];
+            let Some(tenure) = self.relay.tenure(self.target.name()) else {
+                continue;
+            };
+            let nodes = [self.source.clone(), self.target.during(Some(tenure))];
             match proof::of(self.relay, &nodes, folder, &refused, self.progress).await {
                 // One was away for a while.
                 Err(WorkError::Node(

@@ -21,6 +21,11 @@ pub(super) fn find<'a>(nodes: &'a [Node], name: &str) -> Result<&'a Node, WorkEr
     })
 }
 
+/// The node of that name that is filled, whichever node that is: the journal is not followed there, until it is taken back.
+pub(super) fn target_of(nodes: &[Node], name: &str) -> Result<Node, WorkError> {
+    Ok(find(nodes, name)?.during(None))
+}
+
 /// A node that is named, or one that is fresh. One that lags is waited for a while, because writes come all the time.
 pub(super) async fn choose_source<'a>(
     relay: &Relay,

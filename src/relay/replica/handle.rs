@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -14,10 +14,12 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::dial::ServerLink;
+use crate::influx::Started;
 use crate::journal::{Position, Sequence};
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
 
+use crate::relay::intake::ingest::unix_nanos;
 use crate::relay::rebuild_hold::HeldBy;
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::client::ReplicaClient;
@@ -35,6 +37,10 @@ pub(in crate::relay) struct Replica {
     membership: watch::Sender<Membership>,
     /// Where it was proven to be the node it was.
     trusted_at: ArcSwapOption<SocketAddr>,
+    /// The process that has proven last who it is, if it said when it started.
+    process: ArcSwapOption<Started>,
+    /// Changes whenever it is found not to be the node that it was ([`tenure`](crate::relay::tenure)).
+    incarnation: AtomicU64,
     /// A person says that it is what it was, whatever it can prove.
     as_it_is: AtomicBool,
     /// Records that a person wants this replica to pass over.
@@ -70,6 +76,8 @@ impl Replica {
             stats,
             relay_stats,
             trusted_at: ArcSwapOption::empty(),
+            process: ArcSwapOption::empty(),
+            incarnation: AtomicU64::new(0),
             as_it_is: AtomicBool::new(false),
             skips: watch::Sender::default(),
             changed_past: watch::Sender::default(),
@@ -250,6 +258,36 @@ impl Replica {
         self.trusted_at.store(at.map(Arc::new));
     }
 
+    /// The process that has proven last who it is, if it said when it started. It may have ended since.
+    pub(in crate::relay) fn process(&self) -> Option<Arc<Started>> {
+        self.process.load_full()
+    }
+
+    /// This process has proven who it is.
+    pub(in crate::relay) fn set_process(&self, started: Option<Started>) {
+        self.process.store(started.map(Arc::new));
+    }
+
+    /// Which of the nodes it is that were found at its address, one after the other.
+    pub(in crate::relay) fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::Acquire)
+    }
+
+    /// The one that was kept with its cursor.
+    pub(in crate::relay) fn restore_incarnation(&self, incarnation: u64) {
+        self.incarnation.store(incarnation, Ordering::Release);
+    }
+
+    /// It is not the node that it was.
+    pub(in crate::relay) fn begin_incarnation(&self) {
+        let now = u64::try_from(unix_nanos(SystemTime::now())).unwrap_or(0);
+        let next = |before: u64| Some(now.max(before.saturating_add(1)));
+        // It always gives one.
+        let _ = self
+            .incarnation
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+    }
+
     /// A person says that it is what it was: what it must prove is forgotten before the next handshake.
     pub(in crate::relay) fn take_back_as_it_is(&self) {
         self.as_it_is.store(true, Ordering::Release);
@@ -262,7 +300,11 @@ impl Replica {
 
     /// Who does not follow the journal serves no reads either (rule R4).
     fn take_membership(&self, membership: Membership) {
-        self.server.set_aside(membership != Membership::Following);
+        let follows = membership == Membership::Following;
+        if !follows {
+            self.begin_incarnation();
+        }
+        self.server.set_aside(!follows);
         self.membership.send_replace(membership);
     }
 

@@ -9,6 +9,7 @@
 //! | `settled` | haflux ended well: nothing was under way to the replica, and nothing was in doubt |
 //! | `allowance` | bytes that it may be behind beyond `max_backlog` until it has caught up: what came while it was rebuilt |
 //! | `copied` | the newest record that may be in the data that was copied to it |
+//! | `incarnation` | which of the nodes it is that were found at its address, one after the other ([tenure](crate::relay::tenure)) |
 //! | `tried`, `set_aside`, `skips` | records that it leaves without a verdict ([attempts](crate::relay::replicator::attempts)) |
 //!
 //! Earlier versions kept refusals here, as a field or as a list alone. They are not read: such a cursor stands, and the record
@@ -44,6 +45,8 @@ pub(in crate::relay) struct CursorMetadata {
     pub(in crate::relay) allowance: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub(in crate::relay) copied: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(in crate::relay) incarnation: u64,
     #[serde(flatten)]
     pub(in crate::relay) attempts: SavedAttempts,
 }
@@ -102,6 +105,7 @@ mod tests {
             settled: true,
             allowance: 7,
             copied: 6,
+            incarnation: 3,
             attempts: SavedAttempts {
                 tried: vec![(8, 2)],
                 set_aside: vec![5],

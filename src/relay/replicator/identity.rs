@@ -24,6 +24,7 @@ impl Replicator {
                     "replica {name}: {reason}; no other replica follows, so it goes on with what it has"
                 );
                 self.replica.note_error(reason);
+                self.replica.begin_incarnation();
                 self.forget(&Removal::Databases(None));
             }
             _ if welcome.has_lost_nothing => {
@@ -33,6 +34,11 @@ impl Replicator {
             }
             Identity::Unproven(why) => {
                 info!("replica {name} is taken for the node it was, without proof: {why}");
+                // Not even a database speaks for it.
+                if self.known.is_empty() && self.link.started().is_some() {
+                    self.replica.begin_incarnation();
+                    self.save_note();
+                }
             }
             Identity::Proven | Identity::Uninterrupted => {
                 info!("replica {name} is the node it was: it has the point it was asked for");

@@ -85,6 +85,7 @@ impl Replicator {
             return;
         }
         let is_new = self.link.trust(welcome.started);
+        self.replica.set_process(self.link.started().cloned());
         if is_new {
             self.attempts.process_ended();
             self.save_attempts();

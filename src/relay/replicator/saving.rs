@@ -54,6 +54,7 @@ impl Replicator {
             settled: self.is_settled,
             allowance: self.allowance,
             copied: self.copied.get(),
+            incarnation: self.replica.incarnation(),
             attempts: self.attempts.saved(),
         };
         Cursor {
