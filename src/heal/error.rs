@@ -50,6 +50,19 @@ impl WorkError {
         }
     }
 
+    /// The same, in the words of a work that copies from this node, if that is the one that is not what it was.
+    pub(super) fn of_source(self, source: Option<&str>) -> WorkError {
+        match self {
+            WorkError::Node(NodeError::Ended(ended)) if source == Some(&ended.name) => {
+                WorkError::Impossible(format!(
+                    "{} cannot be copied from any more: {}",
+                    ended.name, ended.reason
+                ))
+            }
+            error => error,
+        }
+    }
+
     /// That something of that name is not there. `what`: that there is none, up to its name.
     pub(super) fn unknown<'name>(
         what: &str,

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::error::WorkError;
+use super::node::NodeError;
 use super::progress::Progress;
 use crate::relay::{GateClosed, GateError, Relay};
 
@@ -45,6 +46,7 @@ pub(super) async fn close<'relay>(
             match relay.close_gate(PATIENCE, awaited).await {
                 Ok(closed) => return Ok(closed),
                 Err(GateError::IsClosed) => {}
+                Err(GateError::Ended(ended)) => return Err(NodeError::from(ended).into()),
                 Err(GateError::NotSettled(_)) if Instant::now() < until => {}
                 Err(GateError::NotSettled(error)) => {
                     return Err(WorkError::Impossible(error.to_string()));

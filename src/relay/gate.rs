@@ -12,6 +12,7 @@ use tokio::time::timeout_at;
 
 use crate::journal::AppendError;
 use crate::relay::intake::relay::Relay;
+use crate::relay::tenure::TenureEnded;
 use crate::stats::Counter;
 
 /// Before the journal of one relay.
@@ -50,6 +51,9 @@ pub enum GateError {
     /// Somebody else has closed it.
     #[error("the relay's gate is closed already")]
     IsClosed,
+    /// A node that is to hold all of it does not follow the journal.
+    #[error(transparent)]
+    Ended(#[from] TenureEnded),
     /// With the gate open or closed, the replicas did not come so far.
     #[error(transparent)]
     NotSettled(#[from] NotSettled),
@@ -179,12 +183,24 @@ impl Relay {
         within: Duration,
         awaited: impl Fn(&str) -> bool,
     ) -> Result<GateClosed<'_>, GateError> {
+        self.all_follow(&awaited)?;
         // Replicas that are far behind keep no client waiting.
         self.are_settled(within, &awaited).await?;
         let longest = self.settings.heal.gate;
         let closed = self.gate.close(longest).ok_or(GateError::IsClosed)?;
         self.are_settled(closed.left(), &awaited).await?;
+        // Nothing is awaited of one that does not follow, and nothing may be taken from it.
+        self.all_follow(&awaited)?;
         Ok(closed)
+    }
+
+    fn all_follow(&self, awaited: impl Fn(&str) -> bool) -> Result<(), TenureEnded> {
+        let replicas = self.replicas.iter();
+        let mut awaited = replicas.filter(|replica| awaited(&replica.stats.name));
+        awaited.try_for_each(|replica| {
+            let name = &replica.stats.name;
+            self.tenure_since(name, replica.incarnation()).map(drop)
+        })
     }
 
     /// Returns when points of these databases may be changed on the replicas of these names past the journal, while its gate is

@@ -116,3 +116,34 @@ fn what_was_copied_from_the_only_other_node_before_it_lost_its_data_stays() {
     // And what the journal had from the pin on.
     assert!(points(&lab.node2) >= copied);
 }
+
+#[test]
+fn a_mend_whose_source_loses_its_data_ends_and_deletes_nothing() {
+    for nodes in [2, 3] {
+        let mut lab = lab(nodes);
+        // Enough that it takes long.
+        for hour in 0..HOURS {
+            let time = |number| (hour * 3_600 + number) * 1_000_000_000 + 1;
+            let lines = (0..POINTS).map(|number| format!("m v={number} {}\n", time(number)));
+            let lines: String = lines.collect();
+            assert_eq!(lab.node1.write("telegraf", &lines).status, 204);
+        }
+        let file = lab.haflux.file().display().to_string();
+        let order = ["mend", "--from", "influxlab", "--yes", "--config", &file];
+        let said = std::thread::scope(|scope| {
+            let command = scope.spawn(|| Haflux::command(&order));
+            wait_until("some points to be mended", SOON, || {
+                points(&lab.node2) > HOURS * POINTS
+            });
+            lose_the_disk(&mut lab.node1);
+            let output = command.join().expect("it ends");
+            assert!(!output.status.success(), "{output:?}");
+            format!("{output:?}")
+        });
+        assert!(
+            said.contains("influxlab cannot be copied from any more"),
+            "{said}"
+        );
+        assert!(points(&lab.node2) > HOURS * POINTS, "{said}");
+    }
+}

@@ -128,7 +128,8 @@ pub(super) async fn run(
     if able.len() < 2 {
         return Err(WorkError::no_two(relay, "mend", &left_out));
     }
-    between(relay, &able, folder, order, progress).await?;
+    let mended = between(relay, &able, folder, order, progress).await;
+    mended.map_err(|error| error.of_source(order.source))?;
     match left_out.is_empty() {
         true => Ok(()),
         false => {
@@ -199,6 +200,9 @@ pub(super) async fn between(
 impl<'work> Mend<'work> {
     /// Closes the relay's gate, with all that the journal holds on the nodes that are mended.
     async fn close_gate(&self) -> Result<GateClosed<'work>, WorkError> {
+        // Before clients wait: a node that was away, or is not what it was, holds no gate.
+        let ready = self.prompt.iter().map(Node::make_ready);
+        futures_util::future::try_join_all(ready).await?;
         gate::close(self.relay, self.names, self.progress).await
     }
 }

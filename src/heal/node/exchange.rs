@@ -182,6 +182,15 @@ impl Node {
         })
     }
 
+    /// Has a connection for the next request, so that nobody waits for one then.
+    ///
+    /// # Errors
+    /// [`NodeError`]
+    pub(in crate::heal) async fn make_ready(&self) -> Result<(), NodeError> {
+        self.idle.keep(self.connection().await?);
+        Ok(())
+    }
+
     async fn connection(&self) -> Result<Connection, NodeError> {
         self.is_itself()?;
         match self.idle.take(&self.dialer) {
