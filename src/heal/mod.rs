@@ -6,6 +6,7 @@
 //! | `node` | one node, asked past the journal in the name of an administrator: questions, points with their types, lines |
 //! | `schema` | what a node has besides points: databases, policies, continuous queries, users, rights, shards |
 //! | `default_policy` | a database without a default policy |
+//! | `one_node` | one node that is found under several names |
 //! | `jobs` | one work at a time for each relay: begun, asked for its progress, cancelled |
 //! | `place` | where nodes differ, with what each holds there |
 //! | `pace` | no more than so many bytes a second |
@@ -30,6 +31,7 @@ mod last_comparison;
 mod mend;
 mod missed_runs;
 mod node;
+mod one_node;
 mod pace;
 mod place;
 mod progress;

@@ -147,3 +147,67 @@ fn a_mend_whose_source_loses_its_data_ends_and_deletes_nothing() {
         assert!(points(&lab.node2) > HOURS * POINTS, "{said}");
     }
 }
+
+/// A lab whose first node is also found at another address.
+fn lab_with_two_addresses() -> (Lab, String) {
+    let everywhere = Options::default().on_host("0.0.0.0", Vec::new());
+    let keys = relay_keys("rewind = \"1s\"\nretry = { max = \"500ms\" }");
+    let lab = Lab::start_each(everywhere, Options::default(), Vec::new(), |text| {
+        keys(text).replace("0.0.0.0:", "127.0.0.1:")
+    });
+    lab.carry_out("", "CREATE DATABASE telegraf");
+    assert_eq!(lab.write("telegraf", "m v=1 1\nm v=2 2").status, 204);
+    wait_until_level(&lab, SOON).expect("both have it");
+    let other = lab.node1.address().replace("0.0.0.0", "127.0.0.2");
+    (lab, other)
+}
+
+#[test]
+fn a_target_that_is_the_source_under_another_address_is_not_wiped() {
+    let (mut lab, other) = lab_with_two_addresses();
+    let second = format!(
+        "  {{ name = \"influxlab2\", address = \"{}\" }},\n",
+        lab.node2.address()
+    );
+    lab.haflux.edit(&[(&second, "")]);
+    lab.haflux.restart();
+    assert_eq!(lab.write("telegraf", "m v=3 3").status, 204);
+    let first = format!(
+        "address = \"{}\" }},\n",
+        lab.node1.address().replace("0.0.0.0", "127.0.0.1")
+    );
+    let alias = format!("{first}  {{ name = \"influxlab2\", address = \"{other}\" }},\n");
+    lab.haflux.edit(&[(&first, &alias)]);
+    lab.haflux.restart();
+    wait_until("it to be diverged", SOON, || {
+        standing(&lab, 1) == "diverged"
+    });
+    for more in [&[][..], &["--from", "influxlab"]] {
+        let why = lab.haflux.refuses(&[&REBUILD[..], more].concat());
+        assert!(
+            why.contains("influxlab and influxlab2 are one node")
+                && why.contains("Nothing was begun"),
+            "{why}"
+        );
+        assert_eq!(points(&lab.node1), 3);
+        assert_eq!(standing(&lab, 1), "diverged");
+    }
+}
+
+#[test]
+fn one_node_under_two_addresses_is_neither_compared_nor_mended() {
+    let (mut lab, other) = lab_with_two_addresses();
+    let second = lab.node2.address();
+    lab.haflux.edit(&[(&second, &other)]);
+    lab.haflux.restart();
+    wait_until("both to follow", SOON, || {
+        standing(&lab, 0) == "fresh" && standing(&lab, 1) == "fresh"
+    });
+    for order in [&["compare"][..], &["mend", "--from", "influxlab", "--yes"]] {
+        let said = format!("{:?}", lab.haflux.told(order));
+        assert!(
+            said.contains("influxlab and influxlab2 are one node"),
+            "{said}"
+        );
+    }
+}

@@ -42,6 +42,7 @@ use tokio::sync::mpsc;
 use super::error::WorkError;
 use super::last_comparison::LastComparison;
 use super::node::{Node, Slice, text};
+use super::one_node;
 use super::place::Finding;
 use super::progress::Progress;
 use super::schema::{Schema, ShardGroup, measurements, shard_groups};
@@ -176,7 +177,7 @@ fn is_all(places: &Compared) -> bool {
 /// The nodes that can be compared, and why the relay's others cannot.
 ///
 /// # Errors
-/// None of them has these places.
+/// None of them has these places, or two of them are one.
 pub(super) async fn able(
     relay: &Relay,
     nodes: &[Node],
@@ -219,6 +220,7 @@ pub(super) async fn able(
             node.name
         )
     }));
+    one_node::are_apart(&able).await?;
     are_there(&places.databases, databases, &able).await?;
     Ok((able, left_out))
 }

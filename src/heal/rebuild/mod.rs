@@ -35,6 +35,7 @@ use log::warn;
 use super::error::WorkError;
 use super::mend::LiftedLimits;
 use super::node::{Node, NodeError};
+use super::one_node;
 use super::progress::Progress;
 use super::schema::{Schema, User};
 use crate::control::{HealOrder, Passwords};
@@ -128,6 +129,7 @@ pub(super) async fn run(
             relay,
             hold: &hold,
             target: &target_of(nodes, &plan.target)?.at_once(),
+            nodes,
             source: &find(nodes, &plan.source)?.during(Some(tenure)),
             users: order.users,
             progress,
@@ -258,6 +260,7 @@ async fn begin(
     Schema::of(source).await?;
     target_schema::first_administrator(target).await?;
     Schema::of(target).await?;
+    one_node::is_apart(target, &target.process().await?, nodes).await?;
     Finished::forget(file.folder())?;
     file.write(&plan)?;
     Ok(plan)

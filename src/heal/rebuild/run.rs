@@ -18,6 +18,7 @@ use crate::control::Passwords;
 use crate::heal::error::WorkError;
 use crate::heal::mend::LiftedLimits;
 use crate::heal::node::{Node, NodeError};
+use crate::heal::one_node;
 use crate::heal::progress::Progress;
 use crate::heal::schema::Schema;
 use crate::relay::{Membership, Readmission, RebuildHold, Relay, ReplicaError};
@@ -39,6 +40,8 @@ pub(super) struct Run<'a> {
     pub(super) hold: &'a RebuildHold,
     pub(super) target: &'a Node,
     pub(super) source: &'a Node,
+    /// All nodes of the relay that have an address.
+    pub(super) nodes: &'a [Node],
     pub(super) users: &'a Passwords,
     pub(super) progress: &'a Progress,
     pub(super) file: &'a PlanFile,
@@ -136,6 +139,8 @@ impl<'a> Run<'a> {
         // Before the wipe, which may take long: a database that is dropped on the source meanwhile has to be there when the journal is
         // replayed.
         let schema = patience.until_done(|| Schema::of(self.source)).await?;
+        let process = patience.until_done(|| self.target.process()).await?;
+        one_node::is_apart(self.target, &process, self.nodes).await?;
         Finished::forget(self.file.folder())?;
         self.relay.begin_copy(self.hold).await?;
         target_schema::wipe(self.target, &schema, &patience).await?;
