@@ -30,8 +30,11 @@ const GO_ON_PACE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum HealError {
     /// Another one is under way.
-    #[error("a {} is under way: {} --cancel ends it", if *.0 == "compare" { "comparison" } else { .0 }, command(.0))]
+    #[error("a {} is under way: {} --cancel ends it", called(.0), command(.0))]
     UnderWay(&'static str),
+    /// One that was cancelled has not come to its end.
+    #[error("a {} that was cancelled is ending, as soon as the nodes have answered what they were asked last: try again in a moment", called(.0))]
+    Ending(&'static str),
     /// Nothing was begun since haflux started.
     #[error("nothing was begun since haflux started")]
     Nothing,
@@ -62,6 +65,14 @@ fn name_of(order: &HealOrder) -> &'static str {
         HealOrder::Rebuild { .. } => "rebuild",
         HealOrder::Mend { .. } => "mend",
         HealOrder::Compare(_) | HealOrder::Progress {} | HealOrder::Cancel {} => "compare",
+    }
+}
+
+/// What a person calls a work of this name.
+fn called(work: &str) -> &str {
+    match work {
+        "compare" => "comparison",
+        other => other,
     }
 }
 
@@ -176,7 +187,7 @@ impl Healer {
                     return;
                 }
                 match healer.order(order.clone()) {
-                    Ok(_) | Err(HealError::UnderWay(_)) => return,
+                    Ok(_) | Err(HealError::UnderWay(_) | HealError::Ending(_)) => return,
                     Err(error) => {
                         let relay = &healer.relay.stats().name;
                         warn!("relay {relay}: a rebuild does not go on for now: {error}");
@@ -234,7 +245,11 @@ impl Healer {
             let running = last.clone().filter(|last| last.is_running());
             if let Some(running) = &running {
                 if progress.gives_way() || !running.gives_way() {
-                    return Err(HealError::UnderWay(running.stats().name));
+                    let name = running.stats().name;
+                    return Err(match running.is_cancelled() {
+                        true => HealError::Ending(name),
+                        false => HealError::UnderWay(name),
+                    });
                 }
                 running.cancel();
             }

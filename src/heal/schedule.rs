@@ -134,7 +134,7 @@ impl Healer {
                             return comparison.report().state == HealState::Done;
                         }
                     }
-                    Err(HealError::UnderWay(_)) => {}
+                    Err(HealError::UnderWay(_) | HealError::Ending(_)) => {}
                     Err(error) => {
                         warn!("relay {}: {error}", self.relay().stats().name);
                         return false;

@@ -61,7 +61,9 @@ impl Healing for AllHealers {
 fn refusal(error: HealError) -> ControlError {
     let reason = error.to_string();
     match error {
-        HealError::UnderWay(_) | HealError::Nothing => ControlError::NotNow { reason },
+        HealError::UnderWay(_) | HealError::Ending(_) | HealError::Nothing => {
+            ControlError::NotNow { reason }
+        }
         HealError::UnknownNode { .. } => ControlError::Invalid { reason },
         HealError::Password(_) | HealError::Thread(_) | HealError::Unanswered(_) => {
             ControlError::Failed { reason }

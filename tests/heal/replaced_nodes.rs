@@ -211,3 +211,33 @@ fn one_node_under_two_addresses_is_neither_compared_nor_mended() {
         );
     }
 }
+
+#[test]
+fn of_a_mend_that_was_cancelled_and_has_not_ended_it_is_said_so() {
+    let mut lab = lab(2);
+    let lines: String = (0..20_000)
+        .map(|number| format!("other v={number} {number}\n"))
+        .collect();
+    assert_eq!(lab.node1.write("telegraf", &lines).status, 204);
+    let file = lab.haflux.file().display().to_string();
+    let order = ["mend", "--from", "influxlab", "--yes", "--config", &file];
+    std::thread::scope(|scope| {
+        let command = scope.spawn(|| Haflux::command(&order));
+        let report = || lab.haflux.order(&["status"]);
+        wait_until("a batch to be under way", SOON, || {
+            report().contains("mending ")
+        });
+        lab.node2.pause();
+        std::thread::sleep(Duration::from_millis(500));
+        lab.haflux.order(&["mend", "--cancel"]);
+        let why = lab
+            .haflux
+            .refuses(&["mend", "--from", "influxlab", "--yes"]);
+        lab.node2.resume();
+        assert!(
+            why.contains("a mend that was cancelled is ending") && !why.contains("--cancel"),
+            "{why}"
+        );
+        command.join().expect("it ends");
+    });
+}
