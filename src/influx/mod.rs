@@ -64,7 +64,7 @@ pub use line_protocol::{
     closed_prefix, first_point, normalize, split,
 };
 pub use parameters::{FORM, Parameters};
-pub use precision::Precision;
+pub use precision::{Precision, unix_nanos};
 pub use query_answer::{QueryAnswer, RetentionPolicy, read_query_answer, retention_policies};
 pub use started::{Started, read_started};
 pub use statement_verdict::{

@@ -1,5 +1,7 @@
 //! The unit in which a write's timestamps count.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 /// A unit of time of `/write` or `/api/v2/write`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
@@ -82,6 +84,14 @@ impl Precision {
             Self::Hours => 3_600_000_000_000,
         }
     }
+}
+
+/// Unix time in nanoseconds, as points have it; 0 for a clock before 1970 or after 2262.
+pub fn unix_nanos(now: SystemTime) -> i64 {
+    now.duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_nanos()).ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@
 //! [piece by piece](crate::relay::intake::large_body). A body with nothing in it is still a record:
 //! whether its database exists, and whether its sender may write, only a replica can say.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bytes::Bytes;
 
 use crate::influx::{Ending, Normalized, WriteEndpoint, WriteRequest, normalize, split};
@@ -126,12 +124,4 @@ fn destination(request: &WriteRequest, form: Form) -> Destination {
         retention_policy: request.retention_policy.clone(),
         credentials: request.credentials.clone(),
     }
-}
-
-/// Unix time in nanoseconds; 0 for a clock before 1970 or after 2262.
-pub(in crate::relay) fn unix_nanos(now: SystemTime) -> i64 {
-    now.duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_nanos()).ok())
-        .unwrap_or(0)
 }

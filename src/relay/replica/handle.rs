@@ -14,12 +14,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::dial::ServerLink;
-use crate::influx::Started;
+use crate::influx::{Started, unix_nanos};
 use crate::journal::{Position, Sequence};
 use crate::stats::server_handle::ServerHandle;
 use crate::stats::{RelayStats, ReplicaState, ReplicaStats, ReplicaStatus};
 
-use crate::relay::intake::ingest::unix_nanos;
 use crate::relay::rebuild_hold::HeldBy;
 use crate::relay::replica::answer::ReplicaAnswer;
 use crate::relay::replica::client::ReplicaClient;

@@ -17,13 +17,13 @@ use super::{Admitted, COPIES, RETRY_AFTER_SECONDS, Relay, Wait};
 use crate::budget::Turn;
 use crate::config::model::AllowedMeasurements;
 use crate::influx::{
-    self, Answer, OtherMeasurement, UnpackError, Unpacker, WriteEndpoint, WriteRequest,
+    self, Answer, OtherMeasurement, UnpackError, Unpacker, WriteEndpoint, WriteRequest, unix_nanos,
     unpack_gzip, unpacked_length,
 };
 use crate::journal::{AppendError, Payload, Sequence};
 use crate::offload::{LARGE, offload};
 use crate::pieces::Pieces;
-use crate::relay::intake::ingest::{Ingested, ingest, unix_nanos};
+use crate::relay::intake::ingest::{Ingested, ingest};
 use crate::relay::intake::large_body::{Digest, Source};
 use crate::relay::record::write::{FieldTooLong, WRITE, WriteRecord};
 use crate::relay::verdict::pending::Headway;

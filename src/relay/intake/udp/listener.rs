@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
 use crate::config::model;
-use crate::relay::intake::ingest::unix_nanos;
+use crate::influx::unix_nanos;
 use crate::relay::intake::relay::Relay;
 use crate::stats::UdpStats;
 
