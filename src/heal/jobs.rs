@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Handle};
 use super::compare;
 use super::error::WorkError;
 use super::mend::{self, LiftedLimits};
-use super::node::Node;
+use super::node::{Node, NodeError};
 use super::progress::Progress;
 use super::rebuild::{self, Rebuild};
 use crate::config::PasswordFileError;
@@ -263,9 +263,22 @@ impl Healer {
             if let Some(before) = before {
                 before.over().await;
             }
+            let nodes = healer.met(nodes).await;
             healer.work(order, &nodes, &begun).await;
         });
         Ok(progress)
+    }
+
+    /// The nodes as a work finds them that begins now. Of one that has begun anew the relay may learn only by whoever asks it first: it is
+    /// the node that it is from then on.
+    async fn met(&self, nodes: Vec<Node>) -> Vec<Node> {
+        let met = nodes
+            .into_iter()
+            .map(async |node| match node.make_ready().await {
+                Err(NodeError::Ended(_)) => node.during(self.relay.tenure(node.name())),
+                Ok(()) | Err(_) => node,
+            });
+        futures_util::future::join_all(met).await
     }
 
     /// Does a work to its end, whatever that is.

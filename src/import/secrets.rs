@@ -122,7 +122,7 @@ const WITH_NAMES: [&str; 26] = [
 ];
 
 /// The beginnings of actions whose words may be shown. A body behind them is hidden.
-const PUBLIC_ACTIONS: [&str; 41] = [
+const PUBLIC_ACTIONS: [&str; 42] = [
     "accept",
     "add-header",
     "allow",
@@ -143,6 +143,7 @@ const PUBLIC_ACTIONS: [&str; 41] = [
     "replace-header",
     "replace-path",
     "replace-value",
+    "return",
     "sc-",
     "send-state",
     "set-bandwidth-limit",
