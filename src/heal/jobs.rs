@@ -263,8 +263,7 @@ impl Healer {
             if let Some(before) = before {
                 before.over().await;
             }
-            let nodes = healer.met(nodes).await;
-            healer.work(order, &nodes, &begun).await;
+            healer.work(order, nodes, &begun).await;
         });
         Ok(progress)
     }
@@ -282,7 +281,7 @@ impl Healer {
     }
 
     /// Does a work to its end, whatever that is.
-    async fn work(&self, order: HealOrder, nodes: &[Node], progress: &Progress) {
+    async fn work(&self, order: HealOrder, nodes: Vec<Node>, progress: &Progress) {
         let (name, relay) = (progress.stats().name, &self.relay.stats().name);
         info!("relay {relay}: {name} begins");
         let work = std::panic::AssertUnwindSafe(self.carry_out(order, nodes, progress));
@@ -318,9 +317,11 @@ impl Healer {
     async fn carry_out(
         &self,
         order: HealOrder,
-        nodes: &[Node],
+        nodes: Vec<Node>,
         progress: &Progress,
     ) -> Result<(), WorkError> {
+        progress.step("asking the nodes");
+        let nodes = &self.met(nodes).await;
         let relay = &self.relay;
         let folder: &Path = &self.folder;
         match order {
