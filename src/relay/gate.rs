@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 
 use crate::journal::AppendError;
 use crate::relay::intake::relay::Relay;
-use crate::relay::tenure::TenureEnded;
+use crate::relay::tenure::{Tenure, TenureEnded};
 use crate::stats::Counter;
 
 /// Before the journal of one relay.
@@ -197,10 +197,7 @@ impl Relay {
     fn all_follow(&self, awaited: impl Fn(&str) -> bool) -> Result<(), TenureEnded> {
         let replicas = self.replicas.iter();
         let mut awaited = replicas.filter(|replica| awaited(&replica.stats.name));
-        awaited.try_for_each(|replica| {
-            let name = &replica.stats.name;
-            self.tenure_since(name, replica.incarnation()).map(drop)
-        })
+        awaited.try_for_each(|replica| Tenure::of(replica).map(drop))
     }
 
     /// Returns when points of these databases may be changed on the replicas of these names past the journal, while its gate is

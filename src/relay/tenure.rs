@@ -35,12 +35,7 @@ pub struct TenureEnded {
 impl Relay {
     /// The node of this name as it is from now on; none if it does not follow the journal.
     pub fn tenure(&self, name: &str) -> Option<Tenure> {
-        let replica = self.replica(name).ok()?;
-        let tenure = Tenure {
-            replica: Arc::clone(replica),
-            incarnation: replica.incarnation(),
-        };
-        tenure.lasts().is_ok().then_some(tenure)
+        Tenure::of(self.replica(name).ok()?).ok()
     }
 
     /// The node of this name as it was in this [incarnation](Tenure::incarnation).
@@ -48,21 +43,31 @@ impl Relay {
     /// # Errors
     /// [`TenureEnded`]: it is another one by now.
     pub fn tenure_since(&self, name: &str, incarnation: u64) -> Result<Tenure, TenureEnded> {
-        let Ok(replica) = self.replica(name) else {
-            return Err(TenureEnded {
-                name: name.to_owned(),
-                reason: "it is no replica any more".to_owned(),
-            });
-        };
+        let replica = self.replica(name).map_err(|_| TenureEnded {
+            name: name.to_owned(),
+            reason: "it is no replica any more".to_owned(),
+        })?;
+        Tenure::since(replica, incarnation)
+    }
+}
+
+impl Tenure {
+    /// A replica as it is from now on.
+    ///
+    /// # Errors
+    /// [`TenureEnded`]: it does not follow the journal.
+    pub(in crate::relay) fn of(replica: &Arc<Replica>) -> Result<Tenure, TenureEnded> {
+        Tenure::since(replica, replica.incarnation())
+    }
+
+    fn since(replica: &Arc<Replica>, incarnation: u64) -> Result<Tenure, TenureEnded> {
         let tenure = Tenure {
             replica: Arc::clone(replica),
             incarnation,
         };
         tenure.lasts().map(|()| tenure)
     }
-}
 
-impl Tenure {
     /// Which of the nodes it is that were found at this replica's address, one after the other: when it was found, in Unix time in
     /// nanoseconds, or 0 for the first one.
     pub fn incarnation(&self) -> u64 {
